@@ -1,0 +1,92 @@
+"""Ids, clock, working-day calendar, errors, limits, settings values: no behaviour of any domain."""
+
+from datong.kernel.calendar import WorkingCalendar
+from datong.kernel.canonical import JsonValue, canonical_json, sha256_hex
+from datong.kernel.clock import CHINA, Clock, FixedClock, OffsetClock, SystemClock
+from datong.kernel.database import METADATA, Database, JsonColumn, UtcDateTime
+from datong.kernel.errors import (
+    Conflict,
+    Corrupt,
+    DatongError,
+    Invalid,
+    Misconfigured,
+    NotFound,
+    Refused,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+from datong.kernel.ids import (
+    PLATFORM_ACTOR,
+    AccessId,
+    Actor,
+    ActorKind,
+    AgreementId,
+    BatchId,
+    BuildId,
+    CaseId,
+    DepartmentCode,
+    EntityId,
+    EntryId,
+    FindingId,
+    NodeId,
+    PersonId,
+    RequestId,
+    ResourceId,
+    TaskId,
+    new_id,
+)
+from datong.kernel.paging import Page, page_of
+from datong.kernel.settings import Settings
+from datong.kernel.texts import Language, Text
+from datong.kernel.values import Value
+
+__all__ = [
+    "CHINA",
+    "METADATA",
+    "PLATFORM_ACTOR",
+    "AccessId",
+    "Actor",
+    "ActorKind",
+    "AgreementId",
+    "BatchId",
+    "BuildId",
+    "CaseId",
+    "Clock",
+    "Conflict",
+    "Corrupt",
+    "Database",
+    "DatongError",
+    "DepartmentCode",
+    "EntityId",
+    "EntryId",
+    "FindingId",
+    "FixedClock",
+    "Invalid",
+    "JsonColumn",
+    "JsonValue",
+    "Language",
+    "Misconfigured",
+    "NodeId",
+    "NotFound",
+    "OffsetClock",
+    "Page",
+    "PersonId",
+    "Refused",
+    "RequestId",
+    "ResourceId",
+    "Settings",
+    "SystemClock",
+    "TaskId",
+    "Text",
+    "TooLarge",
+    "Unauthenticated",
+    "Unavailable",
+    "UtcDateTime",
+    "Value",
+    "WorkingCalendar",
+    "canonical_json",
+    "new_id",
+    "page_of",
+    "sha256_hex",
+]

@@ -1,0 +1,59 @@
+"""Identifiers, each a type of its own, and the actor in whose name something is done."""
+
+import os
+import time
+import uuid
+from enum import StrEnum
+from typing import NewType
+
+from datong.kernel.values import Value
+
+DepartmentCode = NewType("DepartmentCode", str)
+"""A department's 18-character unified social credit code (GB 32100)."""
+PersonId = NewType("PersonId", str)
+NodeId = NewType("NodeId", str)
+ResourceId = NewType("ResourceId", str)
+RequestId = NewType("RequestId", str)
+AgreementId = NewType("AgreementId", str)
+TaskId = NewType("TaskId", str)
+BatchId = NewType("BatchId", str)
+EntryId = NewType("EntryId", str)
+BuildId = NewType("BuildId", str)
+EntityId = NewType("EntityId", str)
+AccessId = NewType("AccessId", str)
+FindingId = NewType("FindingId", str)
+CaseId = NewType("CaseId", str)
+
+
+def new_id() -> str:
+    """Return a UUID of version 7 (RFC 9562): unique, and sorted by creation time."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (milliseconds & ((1 << 48) - 1)) << 80
+    value |= 0x7 << 76
+    value |= ((random >> 62) & 0xFFF) << 64
+    value |= 0b10 << 62
+    value |= random & ((1 << 62) - 1)
+    return str(uuid.UUID(int=value))
+
+
+class ActorKind(StrEnum):
+    """What kind of party acts."""
+
+    PERSON = "person"
+    NODE = "node"
+    APPLICATION = "application"
+    CITIZEN = "citizen"
+    PLATFORM = "platform"
+
+
+class Actor(Value):
+    """In whose name an act is done; recorded with its evidence."""
+
+    kind: ActorKind
+    id: str
+    department: DepartmentCode | None = None
+    name: str = ""
+
+
+PLATFORM_ACTOR = Actor(kind=ActorKind.PLATFORM, id="platform", name="平台")

@@ -1,0 +1,86 @@
+"""Every knob of a hub, in one frozen table: default, unit, help. Nothing else reads the environment.
+
+The environment variable of a setting is `DATONG_` plus its name in capitals. `docs/settings.md` lists them all, and a
+test fails when it does not.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError
+
+from datong.kernel.errors import Misconfigured
+from datong.kernel.texts import Language, Text
+from datong.kernel.values import Value
+
+PREFIX = "DATONG_"
+
+
+class Settings(Value):
+    """The settings of one hub process."""
+
+    home: Path = Field(Path("var/hub"), description="Folder for keys, the lake and the embedded database.")
+    database_url: str = Field(
+        "", description="SQLAlchemy URL of the control database; empty: SQLite at <home>/control.sqlite."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8420, ge=0, le=65535, description="TCP port to listen on; 0 picks a free one.")
+    public_url: str = Field("", description="Address under which others reach the hub; empty: http://<host>:<port>.")
+    secure_cookies: bool = Field(False, description="Send the session cookie over HTTPS only.")
+    language: Language = Field(Language.ZH, description="Language for people who have not chosen one (zh, en).")
+    log_origin: str = Field("datong.local/log", description="Origin line of the transparency log's checkpoints.")
+    clock_offset_file: Path | None = Field(
+        None, description="Run on simulated time: a file holding seconds to add to the machine's clock."
+    )
+    norms_pack: Path | None = Field(None, description="A local norm pack that extends the national one.")
+    holidays_file: Path | None = Field(
+        None, description="YAML of dates that override the statutory working-day calendar (date: true or false)."
+    )
+    work_inside_serve: bool = Field(True, description="Run background work inside `hub serve`.")
+    sequence_interval_seconds: float = Field(0.2, gt=0, description="Seconds between two integrations of the log.")
+    monitor_interval_seconds: float = Field(30.0, gt=0, description="Seconds between two runs of the duty monitor.")
+    session_hours: int = Field(12, ge=1, le=168, description="Hours a person's session lasts.")
+    token_seconds: int = Field(600, ge=60, le=3600, description="Seconds a machine's access token lasts.")
+    logins_at_once_max: int = Field(4, ge=1, description="Password checks at once (each takes 64 MiB).")
+    worker_threads: int = Field(40, ge=4, description="Threads that serve requests in one process.")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings from `environment`.
+
+        Raises:
+            Misconfigured: a variable has a value that its setting does not admit, or no setting has that name.
+        """
+        values = {
+            name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
+        }
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else PREFIX
+            raise Misconfigured(
+                "kernel.setting_invalid",
+                what=Text(
+                    zh=f"环境变量 {name} 的值不可用：{first['msg']}。",
+                    en=f"The environment variable {name} is not usable: {first['msg']}.",
+                ),
+                remedy=Text(zh="请按 docs/settings.md 修改。", en="Correct it by docs/settings.md."),
+                field=name,
+            ) from error
+
+    @property
+    def effective_database_url(self) -> str:
+        """The control database's URL, with the embedded default filled in."""
+        return self.database_url or f"sqlite:///{(self.home / 'control.sqlite').absolute()}"
+
+    @property
+    def lake(self) -> Path:
+        """Folder of landed batches and published tables."""
+        return self.home / "lake"
+
+    @property
+    def base_url(self) -> str:
+        """The hub's public address, without a trailing slash."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
