@@ -1,0 +1,65 @@
+"""Durable jobs on DBOS: work that outlives the process that began it.
+
+A job is a kind and a key, for example a library build and its id. Submitting the same job twice runs it once; a job
+that a killed process left unfinished is run again when a process with the same executor id starts. Handlers must
+therefore be resumable: correctness sits in what they write, and this engine stays replaceable (docs/adr/0006).
+
+DBOS keeps one global instance per process, so this module does as well; it is imported only by processes that do
+background work, since the import takes longer than the rest of the hub together.
+"""
+
+from collections.abc import Callable, Mapping
+
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+
+QUEUE = "datong"
+POLL_SECONDS = 0.25
+
+_handlers: dict[str, Callable[[str], None]] = {}
+
+
+@DBOS.step(name="datong.run")
+def _run(kind: str, key: str) -> None:
+    _handlers[kind](key)
+
+
+@DBOS.workflow(name="datong.job")
+def _job(kind: str, key: str) -> None:
+    _run(kind, key)
+
+
+class DurableJobs:
+    """A queue of jobs in the system database at `database_url` (SQLite file or PostgreSQL)."""
+
+    def __init__(self, *, database_url: str, executor_id: str, handlers: Mapping[str, Callable[[str], None]]) -> None:
+        self._config: DBOSConfig = {
+            "name": "datong",
+            "system_database_url": database_url,
+            "application_version": "1",
+            "executor_id": executor_id,
+            "log_level": "WARNING",
+            "enable_otlp": False,
+        }
+        self._job_handlers = dict(handlers)
+
+    def start(self) -> None:
+        """Open the queue and resume what an earlier process with this executor id left unfinished."""
+        _handlers.clear()
+        _handlers.update(self._job_handlers)
+        DBOS(config=self._config)
+        DBOS.launch()
+        DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
+
+    def submit(self, kind: str, key: str) -> None:
+        """Queue the job; a job of this kind and key that was ever queued is left as it is."""
+        with SetWorkflowID(f"{kind}:{key}"):
+            DBOS.enqueue_workflow(QUEUE, _job, kind, key)
+
+    def finished(self, kind: str, key: str) -> bool:
+        """Whether the job has ended, well or not."""
+        status = DBOS.get_workflow_status(f"{kind}:{key}")
+        return status is not None and status.status not in ("PENDING", "ENQUEUED", "DELAYED")
+
+    def stop(self) -> None:
+        """Close the queue; running jobs are resumed by the next start."""
+        DBOS.destroy()
