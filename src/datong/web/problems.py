@@ -1,0 +1,261 @@
+"""The one error shape of every route: RFC 9457 problem details, with a stable code and a remedy, in both languages.
+
+One table maps the classes of `datong.kernel` errors to HTTP statuses. What a framework refuses by itself (no such
+route, wrong method, malformed body) takes the same shape, and an unexpected exception tells nothing but its request id.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import Field
+from starlette.exceptions import HTTPException
+
+from datong.kernel import (
+    Conflict,
+    Corrupt,
+    DatongError,
+    Invalid,
+    Language,
+    Misconfigured,
+    NotFound,
+    Refused,
+    Text,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Value,
+)
+
+MEDIA_TYPE = "application/problem+json"
+LANGUAGE_COOKIE = "datong_language"
+RETRY_AFTER_SECONDS = 2
+MACHINE_PREFIXES = ("/api/", "/gateway/", "/log/", "/healthz", "/readyz", "/metrics")
+"""Below these paths every answer is for machines; elsewhere a browser gets errors as pages."""
+
+STATUS_OF: Mapping[type[DatongError], HTTPStatus] = {
+    Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Refused: HTTPStatus.FORBIDDEN,
+    NotFound: HTTPStatus.NOT_FOUND,
+    Conflict: HTTPStatus.CONFLICT,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Corrupt: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    Misconfigured: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""The one table from causes to statuses."""
+
+TITLES: Mapping[int, Text] = {
+    400: Text(zh="请求不可用", en="Bad request"),
+    401: Text(zh="未能识别身份", en="Not authenticated"),
+    403: Text(zh="不允许", en="Refused"),
+    404: Text(zh="没有找到", en="Not found"),
+    405: Text(zh="方法不适用", en="Method not allowed"),
+    409: Text(zh="与当前状态不符", en="Conflict"),
+    413: Text(zh="超出大小限制", en="Too large"),
+    416: Text(zh="范围不可用", en="Range not satisfiable"),
+    422: Text(zh="内容不符合要求", en="Invalid"),
+    500: Text(zh="内部错误", en="Internal error"),
+    503: Text(zh="暂时不可用", en="Unavailable"),
+}
+
+
+class Problem(Value):
+    """One problem, ready to be rendered in either language."""
+
+    status: int
+    code: str
+    what: Text
+    remedy: Text
+    field: str | None = None
+    context: dict[str, object] = Field(default_factory=dict)
+    errors: tuple[dict[str, str], ...] = ()
+
+    @property
+    def title(self) -> Text:
+        """The kind of problem, by status."""
+        return TITLES.get(self.status, TITLES[400])
+
+
+PageRenderer = Callable[[Request, Problem], Response]
+"""Renders a problem as a page for browsers; the console provides it."""
+
+
+INTERNAL = Problem(
+    status=500,
+    code="web.internal",
+    what=Text(zh="平台内部出错，未完成这次请求。", en="The platform failed inside and did not complete the request."),
+    remedy=Text(zh="请把 request_id 告诉运维人员。", en="Tell the operators the request_id."),
+)
+
+
+def problem_of(error: DatongError) -> Problem:
+    """Return the problem that `error` is to an HTTP client."""
+    status = next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), HTTPStatus.BAD_REQUEST)
+    return Problem(
+        status=int(status),
+        code=error.code,
+        what=error.what,
+        remedy=error.remedy,
+        field=error.field,
+        context=error.context,
+    )
+
+
+def language_of(request: Request) -> Language:
+    """Return the language for this request: the cookie, else `Accept-Language`, else the installation's default."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
+    if chosen in set(Language):
+        return Language(chosen)
+    for part in request.headers.get("accept-language", "").split(","):
+        tag = part.split(";")[0].strip().lower()[:2]
+        if tag in set(Language):
+            return Language(tag)
+    default = getattr(request.app.state, "language", Language.ZH)
+    return Language(default)
+
+
+def wants_page(request: Request) -> bool:
+    """Return whether a browser asks for a page (and not a machine, or htmx, for data)."""
+    return not request.url.path.startswith(MACHINE_PREFIXES) and "text/html" in request.headers.get("accept", "")
+
+
+def problem_body(problem: Problem, language: Language, *, instance: str, request_id: str) -> dict[str, object]:
+    """Return the JSON object of RFC 9457 for `problem`; fields without a value are null, never absent."""
+    return {
+        "type": f"urn:datong:problem:{problem.code}",
+        "title": problem.title.render(language),
+        "status": problem.status,
+        "detail": problem.what.render(language),
+        "instance": instance,
+        "code": problem.code,
+        "remedy": problem.remedy.render(language),
+        "field": problem.field,
+        "context": {name: _public(value) for name, value in problem.context.items()},
+        "errors": list(problem.errors),
+        "detail_zh": problem.what.zh,
+        "detail_en": problem.what.en,
+        "remedy_zh": problem.remedy.zh,
+        "remedy_en": problem.remedy.en,
+        "request_id": request_id,
+    }
+
+
+def problem_response(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """Render `problem` as JSON in the language of `request`."""
+    language = language_of(request)
+    extra = dict(headers or {})
+    extra["Content-Language"] = language.value
+    extra["Cache-Control"] = "no-store"
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        extra["WWW-Authenticate"] = "Bearer"
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        extra.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+    body = problem_body(
+        problem,
+        language,
+        instance=request.url.path,
+        request_id=str(request.scope.get("state", {}).get("request_id", "")),
+    )
+    return JSONResponse(body, status_code=problem.status, headers=extra, media_type=MEDIA_TYPE)
+
+
+def install_problem_handlers(app: FastAPI, *, page: PageRenderer | None = None) -> None:
+    """Make every error of `app` leave in the one shape; `page` renders it for browsers outside the machine paths."""
+
+    def answer(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+        if page is not None and wants_page(request):
+            return page(request, problem)
+        return problem_response(request, problem, headers)
+
+    def domain(request: Request, error: Exception) -> Response:
+        return answer(request, problem_of(error) if isinstance(error, DatongError) else INTERNAL)
+
+    def framework(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            return answer(request, INTERNAL)
+        return answer(request, _framework_problem(error.status_code), error.headers)
+
+    def malformed(request: Request, error: Exception) -> Response:
+        details = error.errors() if isinstance(error, RequestValidationError) else []
+        return answer(request, _malformed_problem(details))
+
+    def unexpected(request: Request, _error: Exception) -> Response:
+        return answer(request, INTERNAL)
+
+    app.add_exception_handler(DatongError, domain)
+    app.add_exception_handler(HTTPException, framework)
+    app.add_exception_handler(RequestValidationError, malformed)
+    app.add_exception_handler(Exception, unexpected)
+
+
+def _framework_problem(status: int) -> Problem:
+    code, what, remedy = _FRAMEWORK.get(status, _FRAMEWORK[400])
+    return Problem(status=status, code=code, what=what, remedy=remedy)
+
+
+def _malformed_problem(details: Sequence[Mapping[str, object]]) -> Problem:
+    errors = tuple({"field": _pointer(detail.get("loc")), "message": str(detail.get("msg", ""))} for detail in details)
+    first = errors[0]["field"] if errors else None
+    return Problem(
+        status=422,
+        code="web.input_invalid",
+        what=Text(
+            zh=f"请求有 {len(errors)} 处不符合接口说明，见 errors。",
+            en=f"The request departs from the interface description in {len(errors)} place(s); see errors.",
+        ),
+        remedy=Text(zh="请按 /api/openapi.json 修改后重发。", en="Correct it by /api/openapi.json and send it again."),
+        field=first,
+        errors=errors,
+    )
+
+
+def _pointer(location: object) -> str:
+    """Return a JSON pointer for pydantic's location of an error; its first part says body, query or path."""
+    if not isinstance(location, Sequence) or isinstance(location, str):
+        return ""
+    parts = [str(part) for part in location]
+    return "/" + "/".join(parts[1:] if parts[:1] == ["body"] else parts)
+
+
+def _public(value: object) -> object:
+    """Return `value` as JSON can hold it."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _public(member) for key, member in value.items()}
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes):
+        return [_public(member) for member in value]
+    return str(value)
+
+
+_FRAMEWORK: Mapping[int, tuple[str, Text, Text]] = {
+    400: (
+        "web.request_invalid",
+        Text(zh="服务器看不懂这个请求。", en="The server cannot make sense of the request."),
+        Text(zh="请检查请求的格式。", en="Check the form of the request."),
+    ),
+    404: (
+        "web.route_not_found",
+        Text(zh="没有这个地址。", en="There is no such address."),
+        Text(zh="可用地址见 /api/openapi.json。", en="See /api/openapi.json for the addresses there are."),
+    ),
+    405: (
+        "web.method_not_allowed",
+        Text(zh="这个地址不接受这种方法。", en="This address does not take this method."),
+        Text(zh="可用方法见 Allow 头。", en="See the Allow header for the methods it takes."),
+    ),
+    413: (
+        "web.body_too_large",
+        Text(zh="请求体超过上限。", en="The body of the request is over its limit."),
+        Text(zh="请分批发送。", en="Send it in parts."),
+    ),
+    416: (
+        "web.range_not_satisfiable",
+        Text(zh="请求的字节范围不在内容之内。", en="The byte range asked for is not within the content."),
+        Text(zh="请从内容长度以内重新请求。", en="Ask again within the length of the content."),
+    ),
+}

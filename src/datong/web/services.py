@@ -1,0 +1,41 @@
+"""The services that the web shell calls; the composition root fills this in, handlers only read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datong.catalogue import Catalogue, Departments
+    from datong.exchange import Exchange
+    from datong.governance import Cases, Indicators, Monitor
+    from datong.kernel import Clock, Database, Settings, WorkingCalendar
+    from datong.ledger import Ledger
+    from datong.library import Library
+    from datong.norms import NormPack
+    from datong.sharing import Agreements, Gateway, Identity, PolicyEngine, Requests, Usage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Every service of one hub process."""
+
+    settings: Settings
+    clock: Clock
+    calendar: WorkingCalendar
+    database: Database
+    pack: NormPack
+    ledger: Ledger
+    departments: Departments
+    catalogue: Catalogue
+    exchange: Exchange
+    library: Library
+    identity: Identity
+    policy: PolicyEngine
+    requests: Requests
+    agreements: Agreements
+    gateway: Gateway
+    usage: Usage
+    monitor: Monitor
+    cases: Cases
+    indicators: Indicators
