@@ -1,1 +1,48 @@
-"""To be filled."""
+"""Unified resource library: cleanse, link, fuse and publish what the departments landed (统一资源库)."""
+
+from datong.library.evaluation import LinkScore, evaluate_links
+from datong.library.values import (
+    Build,
+    BuildState,
+    BuildStep,
+    Cell,
+    CellConflict,
+    Dataset,
+    DatasetColumn,
+    EntityHit,
+    EntityView,
+    FixedLanding,
+    GoldenRow,
+    LandedBatch,
+    LandedSource,
+    Landing,
+    LandingMode,
+    LinkReason,
+    LinkReport,
+    MemberRecord,
+    SourceQuality,
+)
+
+__all__ = [
+    "Build",
+    "BuildState",
+    "BuildStep",
+    "Cell",
+    "CellConflict",
+    "Dataset",
+    "DatasetColumn",
+    "EntityHit",
+    "EntityView",
+    "FixedLanding",
+    "GoldenRow",
+    "LandedBatch",
+    "LandedSource",
+    "Landing",
+    "LandingMode",
+    "LinkReason",
+    "LinkReport",
+    "LinkScore",
+    "MemberRecord",
+    "SourceQuality",
+    "evaluate_links",
+]

@@ -1,0 +1,267 @@
+"""The values that cross the border of the library: what comes in, what a build is, what is served.
+
+No value here opens anything: the service fills them from the lake and the control database.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import Field
+
+from datong.kernel import (
+    Actor,
+    BatchId,
+    BuildId,
+    DepartmentCode,
+    EntityId,
+    EntryId,
+    ResourceId,
+    Text,
+    Value,
+)
+
+
+class LandingMode(StrEnum):
+    """What a landed batch says about the rows that are not in it."""
+
+    SNAPSHOT = "snapshot"
+    """The batch opens (or continues) a complete copy; a snapshot that starts later replaces all before it."""
+    INCREMENT = "increment"
+    """Rows in it replace those with the same key; the others stay."""
+
+
+class LandedBatch(Value):
+    """One immutable batch in the landing zone: an Arrow IPC stream (zstd) at `path`.
+
+    `snapshot` numbers the complete copy that a snapshot batch belongs to: batches of one number are one copy, and a
+    higher number replaces every row that landed before.
+    """
+
+    batch_id: BatchId
+    sequence: int = Field(ge=0)
+    path: Path
+    mode: LandingMode = LandingMode.INCREMENT
+    snapshot: int = 0
+    produced_at: datetime | None = None
+
+
+class LandedSource(Value):
+    """A resource that a library may use: whose it is, what its columns mean, which batches of it have landed.
+
+    `columns` maps every source column to its data element, or to None where the catalogue maps it to none.
+    """
+
+    resource_id: ResourceId
+    department: DepartmentCode
+    title: Text
+    columns: Mapping[str, str | None]
+    key_columns: tuple[str, ...]
+    batches: tuple[LandedBatch, ...] = ()
+    resource_version: int = 1
+
+    @property
+    def elements(self) -> frozenset[str]:
+        """The data elements that the resource holds."""
+        return frozenset(element for element in self.columns.values() if element)
+
+
+class Landing(Protocol):
+    """Says which resources have landed for the library; bound by the composition root to exchange and catalogue."""
+
+    def sources(self) -> tuple[LandedSource, ...]:
+        """Return every resource with at least one landed batch, in a stable order."""
+        ...
+
+
+class FixedLanding:
+    """A landing that is what it was told to be; a test, or a builder over plain files, replaces `landed` at will."""
+
+    def __init__(self, landed: tuple[LandedSource, ...] = ()) -> None:
+        self.landed = landed
+
+    def sources(self) -> tuple[LandedSource, ...]:
+        """Return the sources it holds."""
+        return self.landed
+
+
+class BuildState(StrEnum):
+    """Where a build stands."""
+
+    REQUESTED = "requested"
+    RUNNING = "running"
+    PUBLISHED = "published"
+    FAILED = "failed"
+
+
+class BuildStep(StrEnum):
+    """The steps of a build, in order; each leaves an immutable folder, so that a killed build resumes after it."""
+
+    CONFORM = "conform"
+    LINK = "link"
+    FUSE = "fuse"
+    PUBLISH = "publish"
+
+
+class Build(Value):
+    """One run of a library's pipeline over a fixed list of landed batches."""
+
+    id: BuildId
+    library: str
+    state: BuildState
+    step: BuildStep | None = None
+    requested_by: Actor
+    requested_at: datetime
+    finished_at: datetime | None = None
+    input_digest: str
+    source_count: int
+    batch_count: int
+    version: int | None = None
+    digest: str | None = None
+    records: int | None = None
+    entities: int | None = None
+    step_seconds: Mapping[str, float] = Field(default_factory=dict)
+    error: str | None = None
+
+
+class DatasetColumn(Value):
+    """A published column: its name in the table, the data element it carries (if any), and its title."""
+
+    name: str
+    element: str | None
+    title: Text
+
+
+class Dataset(Value):
+    """One version of a published table.
+
+    `delta_path` is a Delta Lake table whose version `delta_version` is this one; `lookup_path` an immutable SQLite
+    file for point lookups by the `key_elements`.
+    """
+
+    name: str
+    library: str
+    version: int
+    build_id: BuildId
+    resource_id: ResourceId | None
+    department: DepartmentCode | None
+    title: Text
+    open: bool
+    rows: int
+    digest: str
+    published_at: datetime
+    columns: tuple[DatasetColumn, ...]
+    key_elements: tuple[str, ...]
+    delta_path: Path
+    delta_version: int
+    lineage_path: Path | None
+    lookup_path: Path
+    entry_id: EntryId | None = None
+
+
+class Cell(Value):
+    """One value and where it comes from.
+
+    `rule` says why this source won: `only`, `agreed`, `authority`, `recency`, `quality`, or `source` for a record of
+    the source itself. `flag` is the quality flag of the norms, if the value has a flaw. `raw` is the value as received
+    where cleaning changed it.
+    """
+
+    value: str | None
+    department: DepartmentCode
+    resource_id: ResourceId
+    batch_id: BatchId
+    row_key: str
+    observed_at: str | None
+    rule: str
+    flag: str | None = None
+    raw: str | None = None
+
+
+class GoldenRow(Value):
+    """One row of a published dataset: an entity of a base library, or a source's record with its entity."""
+
+    entity_id: EntityId | None
+    cells: Mapping[str, Cell]
+
+
+class CellConflict(Value):
+    """Sources that say different things of one element; the first candidate is the one that was chosen."""
+
+    element: str
+    candidates: tuple[Cell, ...]
+
+
+class LinkReason(Value):
+    """Why a record belongs to its entity: the rule, its match weight in bits (None for a deterministic rule), and
+    the record it was joined to."""
+
+    rule: str
+    weight: float | None = None
+    joined_to: str | None = None
+
+
+class MemberRecord(Value):
+    """A source's record that belongs to an entity."""
+
+    resource_id: ResourceId
+    department: DepartmentCode
+    title: Text
+    row_key: str
+    batch_id: BatchId
+    cells: Mapping[str, Cell]
+    reason: LinkReason
+
+
+class EntityView(Value):
+    """All that the library knows of one entity."""
+
+    library: str
+    version: int
+    entity_id: EntityId
+    former_ids: tuple[EntityId, ...]
+    cells: Mapping[str, Cell]
+    conflicts: tuple[CellConflict, ...]
+    members: tuple[MemberRecord, ...]
+
+
+class EntityHit(Value):
+    """An entity found by name or identifier."""
+
+    entity_id: EntityId
+    summary: Mapping[str, str]
+    members: int
+
+
+class SourceQuality(Value):
+    """The quality of one source in one build: rows, missing and flagged values per element."""
+
+    resource_id: ResourceId
+    department: DepartmentCode
+    title: Text
+    role: str
+    rows: int
+    superseded_rows: int
+    missing: Mapping[str, int]
+    flags: Mapping[str, Mapping[str, int]]
+    repaired: Mapping[str, int]
+
+
+class LinkReport(Value):
+    """What a build did, for the bureau's data engineers and for the departments."""
+
+    library: str
+    version: int
+    records: int
+    entities: int
+    pairs_by_rule: Mapping[str, int]
+    clusters_by_size: Mapping[int, int]
+    cross_department_entities: int
+    ambiguous_records: int
+    vetoed_pairs: int
+    distrusted_identifiers: int
+    conflicts_by_element: Mapping[str, int]
+    quarantined: Mapping[str, int]
+    sources: tuple[SourceQuality, ...]
