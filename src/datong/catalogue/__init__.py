@@ -1,1 +1,47 @@
-"""To be filled."""
+"""Who holds what, under which norm, on which terms."""
+
+from datong.catalogue.values import (
+    Binding,
+    CatalogueCounts,
+    Department,
+    DepartmentKey,
+    Facet,
+    FacetValue,
+    Fragment,
+    Item,
+    Party,
+    Resource,
+    ResourceAction,
+    ResourceContent,
+    ResourceDraft,
+    ResourceState,
+    ResourceStep,
+    ResourceVersion,
+    SearchFilters,
+    SearchHit,
+    SearchPage,
+    UnmetDemand,
+)
+
+__all__ = [
+    "Binding",
+    "CatalogueCounts",
+    "Department",
+    "DepartmentKey",
+    "Facet",
+    "FacetValue",
+    "Fragment",
+    "Item",
+    "Party",
+    "Resource",
+    "ResourceAction",
+    "ResourceContent",
+    "ResourceDraft",
+    "ResourceState",
+    "ResourceStep",
+    "ResourceVersion",
+    "SearchFilters",
+    "SearchHit",
+    "SearchPage",
+    "UnmetDemand",
+]

@@ -1,0 +1,304 @@
+"""The values of the catalogue: what a department holds, under which norm, and on which terms.
+
+Field names follow the core metadata of 《政务信息资源目录编制指南(试行)》 (发改高技〔2017〕1272号) in English.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from datong.kernel import DepartmentCode, NodeId, ResourceId, Text, Value
+from datong.kernel.limits import ITEMS_PER_RESOURCE_MAX, NAME_CHARS_MAX, TEXT_CHARS_MAX
+from datong.norms import DataType, Grade, ResourceFormat, ShareMode, ShareType, UpdateCycle
+
+KEYWORDS_MAX = 50
+
+
+class Department(Value):
+    """A department of the government; `is_authority` marks the 主管部门 of the same level."""
+
+    code: DepartmentCode
+    name: Text
+    short_name: Text
+    is_authority: bool = False
+
+
+class DepartmentKey(Value):
+    """A public key with which a department's node signs; `key_id` is the first 16 hex digits of its SHA-256."""
+
+    key_id: str
+    department: DepartmentCode
+    public_key: bytes
+    node_id: NodeId | None
+    registered_at: datetime
+    revoked_at: datetime | None = None
+
+
+class ResourceState(StrEnum):
+    """Where the working version of a resource stands."""
+
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    REGISTERED = "registered"
+    PUBLISHED = "published"
+    RETURNED = "returned"
+    REJECTED = "rejected"
+    SUSPENDED = "suspended"
+    RETIRED = "retired"
+
+    @property
+    def label(self) -> Text:
+        """The state's name."""
+        return _STATES[self]
+
+
+class ResourceAction(StrEnum):
+    """What can be done to a resource."""
+
+    SUBMIT = "submit"
+    APPROVE = "approve"
+    RETURN = "return"
+    REJECT = "reject"
+    PUBLISH = "publish"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    RETIRE = "retire"
+    REVISE = "revise"
+    DISCARD = "discard"
+
+    @property
+    def label(self) -> Text:
+        """The action's name."""
+        return _ACTIONS[self]
+
+
+class Party(StrEnum):
+    """Who may take an action: the providing department, or the authority."""
+
+    PROVIDER = "provider"
+    AUTHORITY = "authority"
+
+    @property
+    def label(self) -> Text:
+        """The party's name."""
+        return _PARTIES[self]
+
+
+_STATES = {
+    ResourceState.DRAFT: Text(zh="草稿", en="Draft"),
+    ResourceState.SUBMITTED: Text(zh="待审核", en="Awaiting review"),
+    ResourceState.REGISTERED: Text(zh="已注册", en="Registered"),
+    ResourceState.PUBLISHED: Text(zh="已发布", en="Published"),
+    ResourceState.RETURNED: Text(zh="退回修改", en="Returned"),
+    ResourceState.REJECTED: Text(zh="已拒绝", en="Rejected"),
+    ResourceState.SUSPENDED: Text(zh="已停用", en="Suspended"),
+    ResourceState.RETIRED: Text(zh="已注销", en="Retired"),
+}
+_ACTIONS = {
+    ResourceAction.SUBMIT: Text(zh="提交审核", en="Submit"),
+    ResourceAction.APPROVE: Text(zh="审核通过", en="Approve"),
+    ResourceAction.RETURN: Text(zh="退回修改", en="Return"),
+    ResourceAction.REJECT: Text(zh="拒绝", en="Reject"),
+    ResourceAction.PUBLISH: Text(zh="发布", en="Publish"),
+    ResourceAction.SUSPEND: Text(zh="停用", en="Suspend"),
+    ResourceAction.RESUME: Text(zh="恢复", en="Resume"),
+    ResourceAction.RETIRE: Text(zh="注销", en="Retire"),
+    ResourceAction.REVISE: Text(zh="修订", en="Revise"),
+    ResourceAction.DISCARD: Text(zh="放弃修订", en="Discard the revision"),
+}
+_PARTIES = {
+    Party.PROVIDER: Text(zh="提供部门", en="the providing department"),
+    Party.AUTHORITY: Text(zh="主管部门", en="the authority"),
+}
+
+
+class Item(Value):
+    """信息项: one column of a resource, what it means and on which terms it is shared.
+
+    `mapping_confidence` is a percentage (0–100) of the proposed `element`; a person's own choice has 100.
+    """
+
+    name: Text
+    column: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    element: str | None = None
+    data_type: DataType = DataType.CHARACTER
+    length: int = Field(0, ge=0, le=1_000_000)
+    grade: Grade = Grade.L2
+    share_type: ShareType = ShareType.CONDITIONAL
+    share_condition: str = Field("", max_length=TEXT_CHARS_MAX)
+    share_modes: tuple[ShareMode, ...] = ()
+    legal_basis: str = Field("", max_length=TEXT_CHARS_MAX)
+    open: bool = False
+    key: bool = False
+    mapping_confidence: int = Field(0, ge=0, le=100)
+    mapping_evidence: tuple[Text, ...] = ()
+
+
+class Binding(Value):
+    """挂接: where the data really is, as the department's node names it."""
+
+    node_id: NodeId
+    source: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    table: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    cursor_column: str | None = None
+    key_columns: tuple[str, ...] = ()
+
+
+class ResourceContent(Value):
+    """Everything a department declares about a resource; a draft may still lack some of it."""
+
+    title: Text
+    summary: Text = Text(zh="", en="")
+    classification: str = Field("", max_length=64)
+    format: ResourceFormat = ResourceFormat.DATABASE
+    items: tuple[Item, ...] = Field((), max_length=ITEMS_PER_RESOURCE_MAX)
+    share_type: ShareType = ShareType.CONDITIONAL
+    share_condition: str = Field("", max_length=TEXT_CHARS_MAX)
+    share_modes: tuple[ShareMode, ...] = ()
+    legal_basis: str = Field("", max_length=TEXT_CHARS_MAX)
+    open: bool = False
+    open_condition: str = Field("", max_length=TEXT_CHARS_MAX)
+    update_cycle: UpdateCycle = UpdateCycle.IRREGULAR
+    binding: Binding | None = None
+    theme: str = Field("", max_length=64)
+    keywords: tuple[str, ...] = Field((), max_length=KEYWORDS_MAX)
+    related_codes: tuple[str, ...] = Field((), max_length=KEYWORDS_MAX)
+    secrecy_review: str = Field("", max_length=TEXT_CHARS_MAX)
+
+    def item(self, column: str) -> Item | None:
+        """The item of the source column `column`, if the resource has it."""
+        return next((item for item in self.items if item.column == column), None)
+
+    @property
+    def grade(self) -> Grade:
+        """The grade of the resource: that of its most sensitive item."""
+        return max((item.grade for item in self.items), key=lambda grade: grade.rank, default=Grade.L1)
+
+
+class Resource(Value):
+    """A resource as one version of it stands.
+
+    `Catalogue.get` returns the working version; `published_version` names the one that everybody sees, which stays
+    visible while a later version is being revised. `code` is 信息资源代码, given once, on first approval.
+    """
+
+    id: ResourceId
+    code: str | None
+    department: DepartmentCode
+    state: ResourceState
+    version: int
+    published_version: int | None
+    content: ResourceContent
+    created_at: datetime
+    updated_at: datetime
+    published_at: datetime | None = None
+    due_at: datetime | None = None
+
+
+class ResourceVersion(Value):
+    """One version of a resource: its content, and when it was the published one."""
+
+    version: int
+    state: ResourceState
+    content: ResourceContent
+    created_at: datetime
+    updated_at: datetime
+    published_at: datetime | None
+    superseded_at: datetime | None
+
+
+class ResourceStep(Value):
+    """One act in a resource's life, with its evidence in the ledger."""
+
+    version: int
+    action: str
+    from_state: ResourceState | None
+    to_state: ResourceState
+    actor_id: str
+    actor_name: str
+    actor_department: DepartmentCode | None
+    reason: str
+    at: datetime
+    due_at: datetime | None
+    entry_id: str
+
+
+class ResourceDraft(Value):
+    """A proposal made by scanning a table: the content, and what a data officer should look at."""
+
+    content: ResourceContent
+    attention: tuple[Text, ...] = ()
+
+
+class SearchFilters(Value):
+    """Narrowing of a search; an empty tuple does not narrow. Members of one field are alternatives."""
+
+    departments: tuple[DepartmentCode, ...] = ()
+    share_types: tuple[ShareType, ...] = ()
+    formats: tuple[ResourceFormat, ...] = ()
+    update_cycles: tuple[UpdateCycle, ...] = ()
+    themes: tuple[str, ...] = ()
+
+
+class Fragment(Value):
+    """A piece of a text; `match` says whether to highlight it."""
+
+    text: str
+    match: bool = False
+
+
+class SearchHit(Value):
+    """One found resource, in its published version, with the places that matched."""
+
+    resource: Resource
+    score: float
+    title: tuple[Fragment, ...]
+    summary: tuple[Fragment, ...]
+    items: tuple[tuple[Fragment, ...], ...] = ()
+
+
+class FacetValue(Value):
+    """One value of a facet, its name, and how many found resources have it."""
+
+    value: str
+    label: Text
+    count: int
+
+
+class Facet(Value):
+    """One way to narrow the result; `field` is a field of `SearchFilters`."""
+
+    field: str
+    label: Text
+    values: tuple[FacetValue, ...]
+
+
+class SearchPage(Value):
+    """A page of search results; `total` and `facets` count every hit, not only this page."""
+
+    hits: tuple[SearchHit, ...]
+    total: int
+    next_offset: int | None
+    facets: tuple[Facet, ...]
+    relaxed: bool = False
+
+
+class UnmetDemand(Value):
+    """A query that found nothing: a need that no department's catalogue meets yet."""
+
+    query: str
+    times: int
+    departments: int
+    first_at: datetime
+    last_at: datetime
+
+
+class CatalogueCounts(Value):
+    """How many resources stand in each state, and what is visible."""
+
+    by_state: dict[ResourceState, int]
+    visible: int
+    open: int
+    items: int
+    by_department: dict[DepartmentCode, int]
