@@ -1,1 +1,9 @@
-"""To be filled."""
+"""The city of 示例市 and the paper's story, played through the platform's public interfaces."""
+
+from datong.demo.city import City, CityPlan, build_city
+from datong.demo.databases import Departments
+from datong.demo.day import IncrementPlan
+from datong.demo.dirt import Dirt
+from datong.demo.records import COLUMNS, Records, Source
+
+__all__ = ["COLUMNS", "City", "CityPlan", "Departments", "Dirt", "IncrementPlan", "Records", "Source", "build_city"]
