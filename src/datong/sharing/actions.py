@@ -1,0 +1,107 @@
+"""Everything that can be done on the platform, and the facts about its object that a decision may look at."""
+
+from enum import StrEnum
+from typing import Self
+
+from datong.kernel import DepartmentCode, NodeId, ResourceId, Text, Value
+from datong.norms import ShareMode
+from datong.sharing.principals import Role
+from datong.sharing.terms import Agreement, Request
+
+
+class Action(StrEnum):
+    """An act that the policy decides about. The names are the ids of the Cedar actions in `schema.cedarschema`."""
+
+    ACCOUNT_READ = "account.read"
+    ACCOUNT_CREATE = "account.create"
+    APPLICATION_CREATE = "application.create"
+    ENROLMENT_CREATE = "enrolment.create"
+    DEPARTMENT_READ = "department.read"
+    DEPARTMENT_CREATE = "department.create"
+    NODE_WORK = "node.work"
+    RESOURCE_READ = "resource.read"
+    RESOURCE_READ_UNPUBLISHED = "resource.read_unpublished"
+    RESOURCE_DRAFT = "resource.draft"
+    RESOURCE_EDIT = "resource.edit"
+    RESOURCE_REVIEW = "resource.review"
+    REQUEST_READ = "request.read"
+    REQUEST_SUBMIT = "request.submit"
+    REQUEST_DECIDE = "request.decide"
+    REQUEST_CONSENT_EXTENSION = "request.consent_extension"
+    REQUEST_WITHDRAW = "request.withdraw"
+    AGREEMENT_READ = "agreement.read"
+    AGREEMENT_CONFIRM = "agreement.confirm"
+    AGREEMENT_SIGN = "agreement.sign"
+    AGREEMENT_SUSPEND = "agreement.suspend"
+    AGREEMENT_TERMINATE = "agreement.terminate"
+    TASK_READ = "task.read"
+    TASK_CREATE = "task.create"
+    TASK_CONTROL = "task.control"
+    TASK_PRODUCE = "task.produce"
+    TASK_CONSUME = "task.consume"
+    LIBRARY_READ = "library.read"
+    LIBRARY_READ_ENTITY = "library.read_entity"
+    LIBRARY_BUILD = "library.build"
+    LEDGER_READ = "ledger.read"
+    LEDGER_EXPORT = "ledger.export"
+    LEDGER_COSIGN = "ledger.cosign"
+    USES_READ = "uses.read"
+    MONITOR_RUN = "monitor.run"
+    FINDING_READ = "finding.read"
+    CASE_READ = "case.read"
+    CASE_ACT = "case.act"
+    INDICATOR_READ = "indicator.read"
+    DASHBOARD_READ = "dashboard.read"
+    DATA_QUERY = "data.query"
+    DATA_VERIFY = "data.verify"
+    DATA_TRANSFER = "data.transfer"
+
+
+class Target(Value):
+    """What an act is done to, as far as policies need to know. An absent fact never matches anything."""
+
+    id: str = "platform"
+    department: DepartmentCode | None = None
+    """The department that answers for the object."""
+    provider: DepartmentCode | None = None
+    consumer: DepartmentCode | None = None
+    node: NodeId | None = None
+    """The node the act belongs to."""
+    grants: frozenset[Role] = frozenset()
+    """The roles that a new account would have."""
+
+    @classmethod
+    def of_department(cls, department: DepartmentCode, *, name: str = "") -> Self:
+        """Return a target for which one department answers; `name` is its own id, if it has one."""
+        return cls(id=name or department, department=department)
+
+    @classmethod
+    def of_request(cls, request: Request) -> Self:
+        """Return a request as a target."""
+        return cls(id=request.id, department=request.provider, provider=request.provider, consumer=request.consumer)
+
+    @classmethod
+    def of_agreement(cls, agreement: Agreement) -> Self:
+        """Return an agreement, or something that stands under it, as a target."""
+        return cls(
+            id=agreement.id, department=agreement.provider, provider=agreement.provider, consumer=agreement.consumer
+        )
+
+
+class DataAccess(Value):
+    """A wish to use items of a resource."""
+
+    resource_id: ResourceId
+    provider: DepartmentCode
+    items: frozenset[str]
+    mode: ShareMode
+    purpose: str
+    case_number: str = ""
+
+
+class Decision(Value):
+    """What the policy decided, and every reason for it."""
+
+    allowed: bool
+    reasons: tuple[Text, ...]
+    policy_ids: tuple[str, ...]
