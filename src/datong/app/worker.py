@@ -1,0 +1,65 @@
+"""Background work of a hub: sweeps that read the state, do what is due, and may run in any process, any time.
+
+A sweep that fails is tried again at its next turn; the failure is logged and counted, and nothing is lost, since what
+was due is still due.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import Counter
+from sqlalchemy.exc import SQLAlchemyError
+
+from datong.kernel import DatongError
+
+LOGGER = logging.getLogger("datong.worker")
+FAILED_SWEEPS = Counter("datong_sweep_failures_total", "Sweeps that failed and will be tried again.", ["sweep"])
+STOP_SECONDS_MAX = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """One kind of periodic work: `run` returns whether there may be more to do at once."""
+
+    name: str
+    interval_seconds: float
+    run: Callable[[], bool]
+
+
+class Worker:
+    """Runs each sweep in a thread of its own until it is stopped."""
+
+    def __init__(self, sweeps: Sequence[Sweep]) -> None:
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(sweep,), name=f"sweep-{sweep.name}", daemon=True)
+            for sweep in sweeps
+        ]
+
+    def start(self) -> None:
+        """Start every sweep."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask every sweep to end and wait for the turns that are running, with a bound."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS_MAX)
+
+    def wait(self) -> None:
+        """Block until `stop` is called."""
+        self._stopping.wait()
+
+    def _repeat(self, sweep: Sweep) -> None:
+        while not self._stopping.is_set():
+            more = False
+            try:
+                more = sweep.run()
+            except (DatongError, SQLAlchemyError, OSError) as error:
+                FAILED_SWEEPS.labels(sweep=sweep.name).inc()
+                LOGGER.warning("sweep %s failed and will be tried again: %s", sweep.name, error)
+            if not more:
+                self._stopping.wait(sweep.interval_seconds)
