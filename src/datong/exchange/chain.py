@@ -1,0 +1,211 @@
+"""The rules of a task's chain of batches: trusted state and a claim in, nothing or an error out. No I/O.
+
+Every way in which a batch may fail has an error code of its own, so that the evidence says what happened.
+"""
+
+from datong.exchange.types import schema_fingerprint
+from datong.exchange.values import Confirmed, ContentDigest, Manifest, SignedManifest, Task, TaskState
+from datong.kernel import Conflict, Corrupt, DepartmentCode, Refused, Text
+
+
+def check_task(task: Task, manifest: Manifest) -> None:
+    """Check that the batch is one that this task may have.
+
+    Raises:
+        Refused: `exchange.task_not_active`, `exchange.wrong_agreement`, `exchange.wrong_resource`,
+            `exchange.wrong_department`, `exchange.wrong_mode`, `exchange.wrong_columns`, `exchange.run_not_requested`.
+    """
+    if task.state is not TaskState.ACTIVE:
+        raise _refused(
+            "task_not_active",
+            Text(zh=f"任务状态为{task.state.label.zh}，不接收批次。", en=f"The task is {task.state.value}."),
+            Text(zh="请先恢复任务。", en="Resume the task first."),
+        )
+    claims = (
+        ("wrong_agreement", manifest.agreement_id == task.agreement_id, "共享协议", "agreement"),
+        (
+            "wrong_resource",
+            (manifest.resource_id, manifest.resource_version) == (task.resource_id, task.resource_version),
+            "信息资源及其版本",
+            "resource and version",
+        ),
+        ("wrong_department", manifest.department == task.provider, "提供部门", "providing department"),
+        ("wrong_mode", manifest.mode is task.mode, "交换方式", "mode"),
+        (
+            "wrong_columns",
+            tuple(column.name for column in manifest.columns) == tuple(pair.column for pair in task.columns),
+            "列",
+            "columns",
+        ),
+    )
+    for code, holds, zh, en in claims:
+        if not holds:
+            raise _refused(
+                code,
+                Text(zh=f"批次声明的{zh}与任务不符。", en=f"The batch's {en} is not that of the task."),
+                Text(zh="请提供方按任务重新生成批次。", en="The producer must cut the batch again, as the task says."),
+            )
+    if manifest.run > task.run_requested:
+        raise _refused(
+            "run_not_requested",
+            Text(zh=f"第 {manifest.run} 次运行未被请求。", en=f"Run {manifest.run} was never requested."),
+            Text(zh="请先请求运行任务。", en="Request a run of the task first."),
+        )
+
+
+def check_signer(task: Task, signed: SignedManifest, key_department: DepartmentCode, *, revoked: bool) -> None:
+    """Check that the signing key belongs to the provider and is in use.
+
+    Raises:
+        Refused: `exchange.wrong_signer`, `exchange.key_revoked`.
+    """
+    if key_department != task.provider:
+        raise _refused(
+            "wrong_signer",
+            Text(
+                zh=f"签名密钥 {signed.key_id} 不属于提供部门。",
+                en=f"The key {signed.key_id} does not belong to the providing department.",
+            ),
+            Text(zh="请用提供部门前置机的密钥签名。", en="Sign with the key of the providing department's node."),
+        )
+    if revoked:
+        raise _refused(
+            "key_revoked",
+            Text(zh=f"密钥 {signed.key_id} 已撤销。", en=f"The key {signed.key_id} was revoked."),
+            Text(zh="请登记新的密钥。", en="Register a new key."),
+        )
+
+
+def check_chain(confirmed: Confirmed, manifest: Manifest) -> None:
+    """Check that the batch is the next link after `confirmed`.
+
+    Raises:
+        Conflict: `exchange.replay`, `exchange.gap`, `exchange.fork`, `exchange.run_order`, `exchange.cursor_order`,
+            `exchange.schema_changed`.
+        Corrupt: `exchange.schema_fingerprint`.
+    """
+    sequence = confirmed.sequence + 1
+    if manifest.sequence < sequence:
+        raise _conflict(
+            "replay",
+            Text(
+                zh=f"序号 {manifest.sequence} 已有另一批次。",
+                en=f"Sequence {manifest.sequence} is already taken by another batch.",
+            ),
+            Text(zh="请从已确认的位置继续。", en="Go on from the confirmed cursor."),
+        )
+    if manifest.sequence > sequence:
+        raise _conflict(
+            "gap",
+            Text(
+                zh=f"应为第 {sequence} 批，收到第 {manifest.sequence} 批，中间缺失。",
+                en=f"Batch {sequence} was expected and {manifest.sequence} came: batches are missing.",
+            ),
+            Text(zh="请先提交缺失的批次。", en="Submit the missing batches first."),
+        )
+    if manifest.previous_digest != confirmed.digest:
+        raise _conflict(
+            "fork",
+            Text(
+                zh=f"第 {manifest.sequence} 批所指的前一批不是已确认的那一批。",
+                en=f"Batch {manifest.sequence} names a predecessor that is not the confirmed one.",
+            ),
+            Text(zh="请从已确认的位置重新生成批次。", en="Cut the batch again from the confirmed cursor."),
+        )
+    _check_run(confirmed, manifest)
+    if schema_fingerprint(manifest.columns) != manifest.schema_fingerprint:
+        raise Corrupt(
+            "exchange.schema_fingerprint",
+            what=Text(zh="清单的列与其指纹不符。", en="The manifest's columns do not have its fingerprint."),
+            remedy=Text(zh="请提供方重新生成该批次。", en="The producer must cut the batch again."),
+        )
+    if manifest.part > 1 and confirmed.schema_fingerprint != manifest.schema_fingerprint:
+        raise _conflict(
+            "schema_changed",
+            Text(zh="同一次运行中列的类型发生了变化。", en="The columns' types changed within one run."),
+            Text(zh="请请求新的运行。", en="Request a new run."),
+        )
+
+
+def check_payload(
+    manifest: Manifest, *, payload_digest: str, payload_bytes: int, content: ContentDigest | None
+) -> None:
+    """Check what was received against what the manifest says; `content` None when not yet computed.
+
+    Raises:
+        Corrupt: `exchange.payload_digest`, `exchange.content_digest`.
+    """
+    if (payload_digest, payload_bytes) != (manifest.payload_digest, manifest.payload_bytes):
+        raise Corrupt(
+            "exchange.payload_digest",
+            what=Text(
+                zh="收到的数据与清单的摘要不符。", en="The received payload does not have the manifest's digest."
+            ),
+            remedy=Text(zh="请重新上传该批次。", en="Upload the batch again."),
+            context={"expected": manifest.payload_digest, "received": payload_digest},
+        )
+    if content is not None and (content.rows, content.sum) != (manifest.rows, manifest.content_digest):
+        raise Corrupt(
+            "exchange.content_digest",
+            what=Text(
+                zh="数据内容与清单声明的行数或内容摘要不符。",
+                en="The rows do not have the count or content digest that the manifest states.",
+            ),
+            remedy=Text(zh="请提供方重新生成该批次。", en="The producer must cut the batch again."),
+            context={"rows": content.rows, "rows_stated": manifest.rows},
+        )
+
+
+def confirmed_after(manifest: Manifest) -> Confirmed:
+    """Return the end of the chain once `manifest` is committed."""
+    return Confirmed(
+        sequence=manifest.sequence,
+        digest=manifest.digest,
+        run=manifest.run,
+        part=manifest.part,
+        run_ended=manifest.last,
+        cursor=manifest.cursor_to,
+        schema_fingerprint=manifest.schema_fingerprint,
+    )
+
+
+def start_of_run(confirmed: Confirmed, task: Task, run: int) -> Confirmed:
+    """Return the confirmed end as the producer of `run` must see it.
+
+    A new run of a snapshot starts from nothing; an increment goes on from where the last run ended.
+    """
+    if confirmed.run == run and not confirmed.run_ended:
+        return confirmed
+    cursor = confirmed.cursor if task.cursor_column is not None and task.mode.value == "increment" else None
+    return confirmed.model_copy(update={"run": run, "part": 0, "run_ended": False, "cursor": cursor})
+
+
+def _check_run(confirmed: Confirmed, manifest: Manifest) -> None:
+    """Check run, part and cursor order."""
+    goes_on = not confirmed.run_ended
+    expected = (confirmed.run, confirmed.part + 1) if goes_on else None
+    if (expected is not None and (manifest.run, manifest.part) != expected) or (
+        expected is None and (manifest.run <= confirmed.run or manifest.part != 1)
+    ):
+        raise _conflict(
+            "run_order",
+            Text(
+                zh=f"批次属于第 {manifest.run} 次运行第 {manifest.part} 部分，与已确认的位置不衔接。",
+                en=f"The batch is part {manifest.part} of run {manifest.run}, which does not follow.",
+            ),
+            Text(zh="请从已确认的位置继续。", en="Go on from the confirmed cursor."),
+        )
+    if goes_on and manifest.cursor_from != confirmed.cursor:
+        raise _conflict(
+            "cursor_order",
+            Text(zh="批次的起点不是已确认批次的终点。", en="The batch does not begin where the confirmed one ended."),
+            Text(zh="请从已确认的位置继续。", en="Go on from the confirmed cursor."),
+        )
+
+
+def _refused(code: str, what: Text, remedy: Text) -> Refused:
+    return Refused(f"exchange.{code}", what=what, remedy=remedy)
+
+
+def _conflict(code: str, what: Text, remedy: Text) -> Conflict:
+    return Conflict(f"exchange.{code}", what=what, remedy=remedy)

@@ -1,0 +1,132 @@
+"""Payloads of batches: one Arrow IPC stream, zstd-compressed, in one file that is complete or absent."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from datong.exchange.digest import DigestSum
+from datong.exchange.types import arrow_schema
+from datong.exchange.values import Column, ContentDigest, Cursor
+from datong.kernel import Corrupt, Text, Value
+
+READ_BYTES = 1 << 20
+
+
+class PayloadFacts(Value):
+    """What a payload file holds: SHA-256 and size of the file, count and content digest of its rows."""
+
+    digest: str
+    bytes: int
+    content: ContentDigest
+
+
+def cursor_text(scalar: pa.Scalar) -> str:
+    """Return the canonical text of a cursor value: ISO 8601 for times, hexadecimal for blobs, digits for numbers."""
+    if pa.types.is_timestamp(scalar.type):
+        text = str(scalar.cast(pa.timestamp("us")).cast(pa.string()).as_py())
+        return text + "Z" if scalar.type.tz is not None else text
+    if pa.types.is_binary(scalar.type):
+        return bytes(scalar.as_py()).hex()
+    return str(scalar.cast(pa.string()).as_py())
+
+
+def cursor_at_end(batch: pa.RecordBatch, order: tuple[str, ...]) -> Cursor | None:
+    """Return the cursor after the last row of `batch`, or None when there is no order or no row."""
+    if not order or not batch.num_rows:
+        return None
+    last = batch.num_rows - 1
+    return Cursor(values=tuple(cursor_text(batch.column(name)[last]) for name in order))
+
+
+def write_payload(path: Path, batches: Iterable[pa.RecordBatch], columns: tuple[Column, ...]) -> PayloadFacts:
+    """Write `batches` to `path` (by way of a temporary name, fsync, rename) and return what was written."""
+    temporary = path.with_name(path.name + ".tmp")
+    total = DigestSum(columns)
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    try:
+        with temporary.open("wb") as file:
+            with pa.ipc.new_stream(file, arrow_schema(columns), options=options) as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+                    total.add(batch)
+            file.flush()
+            os.fsync(file.fileno())
+        content = total.result()
+    finally:
+        total.close()
+    digest, size = digest_file(temporary)
+    temporary.replace(path)
+    fsync_folder(path.parent)
+    return PayloadFacts(digest=digest, bytes=size, content=content)
+
+
+@contextmanager
+def read_payload(path: Path, columns: tuple[Column, ...]) -> Iterator[pa.RecordBatchReader]:
+    """Yield a reader over the payload at `path`.
+
+    Raises:
+        Corrupt: `exchange.payload_unreadable`, `exchange.payload_schema`.
+    """
+    with pa.memory_map(str(path)) as source:
+        try:
+            reader = pa.ipc.open_stream(source)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise _unreadable(path) from error
+        if not reader.schema.equals(arrow_schema(columns)):
+            raise Corrupt(
+                "exchange.payload_schema",
+                what=Text(
+                    zh="批次数据的列与清单不一致。", en="The columns of the payload are not those of the manifest."
+                ),
+                remedy=Text(zh="请提供方重新生成该批次。", en="The producer must cut the batch again."),
+            )
+        with reader:
+            yield reader
+
+
+def digest_payload(path: Path, columns: tuple[Column, ...]) -> ContentDigest:
+    """Return the content digest of the payload at `path`.
+
+    Raises:
+        Corrupt: it cannot be read as the manifest says.
+    """
+    total = DigestSum(columns)
+    try:
+        with read_payload(path, columns) as reader:
+            try:
+                for batch in reader:
+                    total.add(batch)
+            except (pa.ArrowInvalid, OSError) as error:
+                raise _unreadable(path) from error
+        return total.result()
+    finally:
+        total.close()
+
+
+def digest_file(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 and the size in bytes of the file at `path`."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return digest, file.tell()
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make a rename in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unreadable(path: Path) -> Corrupt:
+    return Corrupt(
+        "exchange.payload_unreadable",
+        what=Text(zh="批次数据不是可读的 Arrow 流。", en="The payload is not a readable Arrow stream."),
+        remedy=Text(zh="请提供方重新生成该批次。", en="The producer must cut the batch again."),
+        context={"file": path.name},
+    )

@@ -1,0 +1,146 @@
+"""What the exchange needs from others: connectors and targets (adapters), terms (sharing), keys (catalogue)."""
+
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from datong.catalogue import DepartmentKey
+from datong.exchange.values import (
+    Applied,
+    AppliedCursor,
+    Column,
+    ContentDigest,
+    Manifest,
+    ReadQuery,
+    TableSchema,
+    TransferMode,
+)
+from datong.kernel import AgreementId, DepartmentCode, ResourceId, TaskId
+
+
+class Connector(Protocol):
+    """A source of tables. Every value it hands out has a type of `datong.exchange.types`, without loss.
+
+    Raises (all methods): `Unavailable` when the source does not answer; `Invalid` with code
+    `adapters.value_not_lossless` when a value cannot travel unchanged.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the source is, without credentials."""
+        ...
+
+    def inspect(self) -> list[TableSchema]:
+        """Return the schema of every table that may be shared, sorted by name."""
+        ...
+
+    def read(self, query: ReadQuery) -> pa.RecordBatchReader:
+        """Return the rows after `query.after`, ordered by `query.order`, in record batches of at most `batch_rows`."""
+        ...
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of `table`."""
+        ...
+
+    def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
+        """Return the content digest of `table` on `columns`, values taken as these columns' types."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class Target(Protocol):
+    """A place where a consumer's rows go: rows and cursor move in one transaction.
+
+    Raises (all methods): `Unavailable` when the target does not answer; `Conflict` when a batch does not follow.
+    """
+
+    def prepare(
+        self, table: str, columns: tuple[Column, ...], key_columns: tuple[str, ...], mode: TransferMode
+    ) -> None:
+        """Create what is missing: the table, its stage, the cursors and the dead letters. Idempotent."""
+        ...
+
+    def last_applied(self, task_id: TaskId) -> AppliedCursor | None:
+        """Return the newest batch of the task that this target holds."""
+        ...
+
+    def apply(
+        self,
+        manifest: Manifest,
+        reader: pa.RecordBatchReader,
+        *,
+        table: str,
+        key_columns: tuple[str, ...],
+        applied_at: datetime,
+    ) -> Applied:
+        """Apply one batch and move the cursor in one transaction; a batch already applied changes nothing.
+
+        An increment is upserted by its key columns, or appended when it has none. A snapshot gathers in a stage and
+        replaces the table with its last batch. Rows the target cannot hold go to `_datong_dead_letter` with the reason.
+        """
+        ...
+
+    def rejected(self, task_id: TaskId) -> int:
+        """Return how many dead letters the task has since its newest complete snapshot began."""
+        ...
+
+    def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
+        """Return the content digest of `table` on `columns`."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class TransferTerms(Protocol):
+    """What agreements allow; the sharing package implements it."""
+
+    def check(
+        self,
+        *,
+        agreement_id: AgreementId,
+        provider: DepartmentCode,
+        consumer: DepartmentCode,
+        resource_id: ResourceId,
+        columns: tuple[str, ...],
+        now: datetime,
+    ) -> None:
+        """Return when the agreement is in force and covers these source columns.
+
+        Raises:
+            Refused: it does not; the text says why.
+        """
+        ...
+
+
+class DepartmentKeys(Protocol):
+    """The registered keys of departments; `catalogue.Departments` implements it."""
+
+    def key(self, key_id: str) -> DepartmentKey:
+        """Return the key called `key_id`.
+
+        Raises:
+            NotFound: nobody registered it.
+        """
+        ...
+
+
+class OpenTerms:
+    """Terms that allow everything: for tests and for a single department's own tasks."""
+
+    def check(
+        self,
+        *,
+        agreement_id: AgreementId,
+        provider: DepartmentCode,
+        consumer: DepartmentCode,
+        resource_id: ResourceId,
+        columns: tuple[str, ...],
+        now: datetime,
+    ) -> None:
+        """Allow it."""

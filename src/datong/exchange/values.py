@@ -1,0 +1,493 @@
+"""The values of the exchange: what is read, cut, signed, moved, applied and acknowledged (DESIGN §4)."""
+
+import base64
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field
+
+from datong.kernel import (
+    AgreementId,
+    BatchId,
+    DepartmentCode,
+    EntryId,
+    NodeId,
+    ResourceId,
+    TaskId,
+    Text,
+    Value,
+    canonical_json,
+    sha256_hex,
+)
+from datong.kernel.limits import BATCH_ROWS_DEFAULT, ITEMS_PER_RESOURCE_MAX, NAME_CHARS_MAX
+
+GENESIS_DIGEST = "0" * 64
+"""What the first batch of a task names as its predecessor."""
+
+
+def utc_text(moment: datetime) -> str:
+    """Return `moment` as ISO 8601 in UTC with microseconds and a Z, the form that is signed."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Column(Value):
+    """A column of a source table or a batch; `type` is a name of `datong.exchange.types`, for example `decimal(18,2)`."""
+
+    name: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    type: str
+    nullable: bool = True
+    source_type: str = ""
+    comment: str = ""
+
+
+class ForeignKey(Value):
+    """A declared reference from `columns` to `other_columns` of `other_table`."""
+
+    columns: tuple[str, ...]
+    other_table: str
+    other_columns: tuple[str, ...]
+
+
+class TableSchema(Value):
+    """A table as a source declares it; `rows` is an estimate, None when the source has none."""
+
+    table: str
+    columns: tuple[Column, ...]
+    key_columns: tuple[str, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    comment: str = ""
+    rows: int | None = None
+
+    def column(self, name: str) -> Column | None:
+        """The column called `name`, if there is one."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+class Cursor(Value):
+    """How far a reader has come: the canonical texts of the cursor column (if any) and the key columns, in order."""
+
+    values: tuple[str, ...]
+
+
+class ReadQuery(Value):
+    """What a connector shall read: rows after `after`, in the order of `cursor_column` and `key_columns`."""
+
+    table: str
+    columns: tuple[str, ...] = Field(min_length=1, max_length=ITEMS_PER_RESOURCE_MAX)
+    key_columns: tuple[str, ...] = ()
+    cursor_column: str | None = None
+    after: Cursor | None = None
+    batch_rows: int = Field(BATCH_ROWS_DEFAULT, ge=1)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The columns that order the rows and make up a `Cursor`."""
+        first = () if self.cursor_column is None else (self.cursor_column,)
+        return first + tuple(name for name in self.key_columns if name != self.cursor_column)
+
+
+class ContentDigest(Value):
+    """Row count and an order-independent sum over canonical values (32 hex digits); equal rows give equal digests."""
+
+    rows: int
+    sum: str
+
+
+TableDigest = ContentDigest
+"""The content digest of a whole table, or of the columns of it that a task moves."""
+
+
+class TransferMode(StrEnum):
+    """What one run of a task moves."""
+
+    SNAPSHOT = "snapshot"
+    INCREMENT = "increment"
+
+    @property
+    def label(self) -> Text:
+        """The mode's name."""
+        return _MODES[self]
+
+
+class ApplyMode(StrEnum):
+    """How an increment's rows enter the target table; a snapshot always replaces the whole table at its end."""
+
+    UPSERT = "upsert"
+    APPEND = "append"
+
+
+class TaskState(StrEnum):
+    """Whether a task may run."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ENDED = "ended"
+
+    @property
+    def label(self) -> Text:
+        """The state's name."""
+        return _STATES[self]
+
+
+_MODES = {
+    TransferMode.SNAPSHOT: Text(zh="全量", en="Snapshot"),
+    TransferMode.INCREMENT: Text(zh="增量", en="Increment"),
+}
+_STATES = {
+    TaskState.ACTIVE: Text(zh="运行中", en="Active"),
+    TaskState.PAUSED: Text(zh="已暂停", en="Paused"),
+    TaskState.ENDED: Text(zh="已结束", en="Ended"),
+}
+
+
+class ColumnMap(Value):
+    """One moved column: its name at the source (and in batches) and the catalogue's item name."""
+
+    column: str
+    item: str
+
+
+class TaskDraft(Value):
+    """Everything that a new transfer task needs to say; `consumer_node` None means the hub's own library."""
+
+    agreement_id: AgreementId
+    resource_id: ResourceId
+    resource_version: int = Field(ge=1)
+    provider: DepartmentCode
+    consumer: DepartmentCode
+    producer_node: NodeId
+    consumer_node: NodeId | None = None
+    source: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    table: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    columns: tuple[ColumnMap, ...] = Field(min_length=1, max_length=ITEMS_PER_RESOURCE_MAX)
+    key_columns: tuple[str, ...] = ()
+    cursor_column: str | None = None
+    target_table: str = Field("", max_length=NAME_CHARS_MAX)
+    target_source: str = Field("", max_length=NAME_CHARS_MAX)
+    """The consumer node's writable source; empty: the only writable one it has."""
+    mode: TransferMode = TransferMode.SNAPSHOT
+    rate_limit_rows_per_second: int | None = Field(None, ge=1)
+    batch_rows: int = Field(BATCH_ROWS_DEFAULT, ge=1, le=1_000_000)
+
+
+class Task(TaskDraft):
+    """A transfer task: run `run_requested` is the newest asked for, `run_done` the newest finished."""
+
+    id: TaskId
+    state: TaskState
+    run_requested: int = 0
+    run_done: int = 0
+    created_at: datetime
+
+    @property
+    def apply_mode(self) -> ApplyMode:
+        """Upsert when rows have keys, append when not."""
+        return ApplyMode.UPSERT if self.key_columns else ApplyMode.APPEND
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The columns that make up this task's cursors."""
+        return self.query(None).order
+
+    def query(self, after: Cursor | None) -> ReadQuery:
+        """Return what the producer reads to go on after `after`."""
+        return ReadQuery(
+            table=self.table,
+            columns=tuple(pair.column for pair in self.columns),
+            key_columns=self.key_columns,
+            cursor_column=self.cursor_column if self.mode is TransferMode.INCREMENT else None,
+            after=after,
+            batch_rows=self.batch_rows,
+        )
+
+
+class Manifest(Value):
+    """What a batch is, before anyone sees its rows. `signing_bytes` is what the producer signs.
+
+    `run` is the run of the task it belongs to, `part` its number in that run (from 1), `last` whether the run ends
+    with it. `previous_digest` is the `digest` of the task's batch `sequence - 1`.
+    """
+
+    batch_id: BatchId
+    task_id: TaskId
+    agreement_id: AgreementId
+    sequence: int = Field(ge=1)
+    previous_digest: str
+    resource_id: ResourceId
+    resource_version: int
+    schema_fingerprint: str
+    columns: tuple[Column, ...]
+    cursor_from: Cursor | None
+    cursor_to: Cursor | None
+    rows: int = Field(ge=0)
+    content_digest: str
+    payload_digest: str
+    payload_bytes: int = Field(ge=0)
+    produced_at: datetime
+    department: DepartmentCode
+    mode: TransferMode
+    run: int = Field(ge=1)
+    part: int = Field(ge=1)
+    last: bool
+
+    def signing_bytes(self) -> bytes:
+        """Return the canonical bytes that are signed."""
+        facts = self.model_dump(mode="json") | {"produced_at": utc_text(self.produced_at), "v": 1, "type": "manifest"}
+        return canonical_json(facts)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the signing bytes: the next batch names it as its predecessor."""
+        return sha256_hex(self.signing_bytes())
+
+
+class SignedManifest(Value):
+    """A manifest with the signature (base64) of the key `key_id` of the producing department."""
+
+    manifest: Manifest
+    key_id: str
+    signature: str
+
+    def signature_bytes(self) -> bytes:
+        """Return the raw signature.
+
+        Raises:
+            ValueError: it is not base64.
+        """
+        return base64.b64decode(self.signature, validate=True)
+
+
+class Receipt(Value):
+    """What a consumer did with a batch; `table_digest` is that of its table after, on the batch's columns."""
+
+    batch_id: BatchId
+    task_id: TaskId
+    sequence: int
+    manifest_digest: str
+    consumer: DepartmentCode
+    rows_applied: int = Field(ge=0)
+    rows_rejected: int = Field(ge=0)
+    table_digest: ContentDigest | None
+    applied_at: datetime
+
+    def signing_bytes(self) -> bytes:
+        """Return the canonical bytes that are signed."""
+        facts = self.model_dump(mode="json") | {"applied_at": utc_text(self.applied_at), "v": 1, "type": "receipt"}
+        return canonical_json(facts)
+
+
+class SignedReceipt(Value):
+    """A receipt with the signature (base64) of the key `key_id` of the consuming department."""
+
+    receipt: Receipt
+    key_id: str
+    signature: str
+
+    def signature_bytes(self) -> bytes:
+        """Return the raw signature.
+
+        Raises:
+            ValueError: it is not base64.
+        """
+        return base64.b64decode(self.signature, validate=True)
+
+
+class ReceiptRecord(Value):
+    """A receipt that the hub verified and recorded."""
+
+    signed: SignedReceipt
+    recorded_at: datetime
+    entry_id: EntryId
+
+
+class AppliedCursor(Value):
+    """The newest batch that a target holds for a task."""
+
+    sequence: int
+    batch_id: BatchId
+    manifest_digest: str
+    rows_applied: int
+    rows_rejected: int
+    applied_at: datetime
+
+
+class Applied(Value):
+    """What applying one batch did; `repeated` when the target already held it."""
+
+    rows: int
+    rejected: int
+    repeated: bool = False
+
+
+class UploadState(Value):
+    """How much of a batch's payload the hub holds, and whether the batch is committed."""
+
+    batch_id: BatchId
+    received_bytes: int
+    committed: bool
+
+
+class BatchRecord(Value):
+    """A batch that the hub committed."""
+
+    signed: SignedManifest
+    committed_at: datetime
+    entry_id: EntryId
+
+    @property
+    def manifest(self) -> Manifest:
+        """The batch's manifest."""
+        return self.signed.manifest
+
+
+class Confirmed(Value):
+    """The end of a task's chain as the hub holds it: where the producer goes on."""
+
+    sequence: int = 0
+    digest: str = GENESIS_DIGEST
+    run: int = 0
+    part: int = 0
+    run_ended: bool = True
+    cursor: Cursor | None = None
+    schema_fingerprint: str = ""
+
+
+class ProduceWork(Value):
+    """A task whose run `run` the node shall produce, from `confirmed` on."""
+
+    task: Task
+    run: int
+    confirmed: Confirmed
+
+
+class ConsumeWork(Value):
+    """A task with batches that the node shall apply; `receipted` is the newest sequence with a receipt."""
+
+    task: Task
+    receipted: int
+    newest: int
+
+
+class ReconcileEnd(StrEnum):
+    """Which end of a task counts and digests its table."""
+
+    PRODUCER = "producer"
+    CONSUMER = "consumer"
+
+
+class ReconcileWork(Value):
+    """A reconciliation for which the node shall report its end; `columns` are those of the newest batch."""
+
+    task: Task
+    reconciliation_id: str
+    end: ReconcileEnd
+    columns: tuple[Column, ...]
+
+
+class NodeWork(Value):
+    """Everything a node has to do now; empty when there is nothing."""
+
+    produce: tuple[ProduceWork, ...] = ()
+    consume: tuple[ConsumeWork, ...] = ()
+    reconcile: tuple[ReconcileWork, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.produce or self.consume or self.reconcile)
+
+
+class EndDigest(Value):
+    """One end's count and digest for a reconciliation. `signing_bytes` is what the node signs."""
+
+    reconciliation_id: str
+    task_id: TaskId
+    end: ReconcileEnd
+    department: DepartmentCode
+    digest: ContentDigest
+    rejected: int = Field(0, ge=0)
+    """Rows of this task that lie in the dead-letter table (consumer's end only)."""
+    at: datetime
+
+    def signing_bytes(self) -> bytes:
+        """Return the canonical bytes that are signed."""
+        facts = self.model_dump(mode="json") | {"at": utc_text(self.at), "v": 1, "type": "end-digest"}
+        return canonical_json(facts)
+
+
+class SignedEndDigest(Value):
+    """One end's digest with the signature (base64) of its department's key."""
+
+    end_digest: EndDigest
+    key_id: str
+    signature: str
+
+    def signature_bytes(self) -> bytes:
+        """Return the raw signature.
+
+        Raises:
+            ValueError: it is not base64.
+        """
+        return base64.b64decode(self.signature, validate=True)
+
+
+class ReconciliationState(StrEnum):
+    """How a reconciliation stands."""
+
+    WAITING = "waiting"
+    EQUAL = "equal"
+    DIFFERENT = "different"
+
+    @property
+    def label(self) -> Text:
+        """The state's name."""
+        return _RECONCILIATIONS[self]
+
+
+_RECONCILIATIONS = {
+    ReconciliationState.WAITING: Text(zh="等待双方上报", en="Waiting for both ends"),
+    ReconciliationState.EQUAL: Text(zh="一致", en="Equal"),
+    ReconciliationState.DIFFERENT: Text(zh="不一致", en="Different"),
+}
+
+
+class Reconciliation(Value):
+    """Both ends' signed counts and digests of one task, and what they say."""
+
+    id: str
+    task_id: TaskId
+    state: ReconciliationState
+    requested_at: datetime
+    finished_at: datetime | None = None
+    producer: SignedEndDigest | None = None
+    consumer: SignedEndDigest | None = None
+    entry_id: EntryId | None = None
+
+
+class Progress(Value):
+    """A task for a live view: what is committed, what is on its way, what is applied."""
+
+    task_id: TaskId
+    state: TaskState
+    run_requested: int
+    run_done: int
+    batches: int
+    rows: int
+    payload_bytes: int
+    uploading_bytes: int
+    uploading_total_bytes: int
+    receipted_batches: int
+    rows_applied: int
+    rows_rejected: int
+    last_committed_at: datetime | None
+    last_applied_at: datetime | None
+
+
+class Delivery(Value):
+    """A committed batch for the hub's own library, with the path of its payload."""
+
+    task: Task
+    record: BatchRecord
+    path: Path
+    receipted: bool
