@@ -1,5 +1,18 @@
 """What a field, code, class, grade, deadline means; validates everything else."""
 
+from datong.norms.identifier_sql import (
+    certificate_id_valid_sql,
+    citizen_id_valid_sql,
+    citizen_to_18_sql,
+    division_code_valid_sql,
+    identifier_valid_sql,
+    let_sql,
+    mobile_valid_sql,
+    organisation_code_valid_sql,
+    real_estate_unit_valid_sql,
+    text_literal,
+    uscc_valid_sql,
+)
 from datong.norms.identifiers import (
     IdCheck,
     IdentifierKind,
@@ -20,6 +33,8 @@ from datong.norms.identifiers import (
     validate_real_estate_unit,
     validate_uscc,
 )
+from datong.norms.loader import PackProblem, check_pack, load_pack, parse_pack
+from datong.norms.masking import mask_value
 from datong.norms.pack import (
     Classification,
     Code,
@@ -33,6 +48,7 @@ from datong.norms.pack import (
     Theme,
     TimeLimit,
 )
+from datong.norms.standardise import clean_sql, flag_sql, fold_sql, known_sql
 from datong.norms.terms import (
     DataType,
     Grade,
@@ -59,6 +75,7 @@ __all__ = [
     "LimitUnit",
     "Mask",
     "NormPack",
+    "PackProblem",
     "PartyRole",
     "QualityFlag",
     "ResourceFormat",
@@ -68,13 +85,32 @@ __all__ = [
     "TimeLimit",
     "UpdateCycle",
     "certificate_check_character",
+    "certificate_id_valid_sql",
     "check_identifier",
+    "check_pack",
     "citizen_birth_date",
     "citizen_check_character",
+    "citizen_id_valid_sql",
     "citizen_sex",
+    "citizen_to_18_sql",
+    "clean_sql",
+    "division_code_valid_sql",
+    "flag_sql",
+    "fold_sql",
+    "identifier_valid_sql",
+    "known_sql",
+    "let_sql",
+    "load_pack",
+    "mask_value",
+    "mobile_valid_sql",
     "organisation_check_character",
+    "organisation_code_valid_sql",
+    "parse_pack",
+    "real_estate_unit_valid_sql",
+    "text_literal",
     "to_18",
     "uscc_check_character",
+    "uscc_valid_sql",
     "validate_certificate_id",
     "validate_citizen_id",
     "validate_division_code",

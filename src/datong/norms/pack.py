@@ -1,7 +1,7 @@
 """The values a norm pack consists of: what a field, a code, a limit and an indicator mean.
 
-A pack is data (YAML, see `loader`); these are its types after validation. Every number of the platform's rules that comes
-from a norm is read from here, so that a locality can set its own.
+A pack is data (YAML, see `loader`); these are its types after validation. Every number of the platform's rules that
+comes from a norm is read from here, so that a locality can set its own.
 """
 
 from datetime import date
@@ -101,8 +101,8 @@ class IndicatorGroup(StrEnum):
 class IndicatorDefinition(Value):
     """How one indicator is computed and how much it weighs.
 
-    A ratio is given in 0–1. `higher_is_better` says how a score follows: a ratio scores itself or its complement; another
-    unit scores full marks at `target` and falls in proportion to it.
+    A ratio is given in 0–1. `higher_is_better` says how a score follows: a ratio scores itself or its complement;
+    another unit scores full marks at `target` and falls in proportion to it.
     """
 
     key: str

@@ -1,0 +1,176 @@
+"""Brings a column into the canonical form of its data element, and says what is wrong with each raw value.
+
+Both functions return a DuckDB expression over `column`, an SQL expression of any type (a quoted column name, usually).
+The clean value is always VARCHAR in canonical form, NULL when the source does not know it:
+
+- dates `YYYY-MM-DD`, times `YYYY-MM-DD HH:MM:SS`, numbers with the element's decimals, codes as in the code list;
+- identifiers and phones in half-width characters without separators, 15-digit citizen IDs as 18;
+- names with one kind of middle dot and, if Chinese, without spaces; addresses without spaces.
+
+A text that cannot be understood stays in its folded form (a mistyped identifier still helps linkage); a date, number or
+code that cannot be understood becomes NULL. `flag_sql` tells the two apart from a missing value.
+"""
+
+from datong.norms.identifier_sql import (
+    citizen_date_sql,
+    citizen_id_valid_sql,
+    citizen_to_18_sql,
+    identifier_pattern,
+    identifier_valid_sql,
+    let_sql,
+    matches_sql,
+    text_literal,
+)
+from datong.norms.identifiers import CITIZEN_PATTERN, IdentifierKind
+from datong.norms.pack import DataElement
+from datong.norms.terms import DataType, Mask, QualityFlag
+
+_FULL_WIDTH = "".join(chr(point) for point in range(0xFF01, 0xFF5F)) + "\u3000\u00a0"
+_HALF_WIDTH = "".join(chr(point) for point in range(0x21, 0x7F)) + "  "
+_INVISIBLE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{200b}-\x{200f}\x{2060}\x{feff}]"
+_NUMBERS = (DataType.NUMERIC, DataType.CURRENCY, DataType.DOUBLE, DataType.INTEGER, DataType.FLOAT)
+_LANDLINE_PATTERN = "0[0-9]{9,11}|[2-9][0-9]{6,7}|[48]00[0-9]{7}"
+_MIDDLE_DOTS = "[.•‧∙⋅・･˙●｡]"
+
+
+def fold_sql(column: str) -> str:
+    """`column` as text: full-width characters folded to half-width, invisible ones removed, trimmed."""
+    text = f"translate(CAST({column} AS VARCHAR), {text_literal(_FULL_WIDTH)}, {text_literal(_HALF_WIDTH)})"
+    return f"trim(regexp_replace({text}, '{_INVISIBLE}', '', 'g'), E' \\t\\r\\n')"
+
+
+def known_sql(element: DataElement, column: str) -> str:
+    """The folded text of `column`, or NULL where the source says that it does not know."""
+    markers = ", ".join(text_literal(marker) for marker in dict.fromkeys(("", *element.null_markers)))
+    return let_sql(fold_sql(column), "folded", f"CASE WHEN folded IN ({markers}) THEN NULL ELSE folded END")
+
+
+def clean_sql(element: DataElement, column: str) -> str:
+    """The canonical form of `column` under `element` (see the module's text)."""
+    return let_sql(known_sql(element, column), "known", _clean_known_sql(element))
+
+
+def flag_sql(element: DataElement, column: str) -> str:
+    """The code of `QualityFlag` for the raw value of `column`, or NULL if nothing is wrong with it."""
+    cases = [f"WHEN known IS NULL THEN {_flag(QualityFlag.MISSING)}"]
+    if element.codes:
+        cases.append(f"WHEN clean IS NULL THEN {_flag(QualityFlag.UNKNOWN_CODE)}")
+    elif element.identifier is not None:
+        cases.extend(_identifier_cases(element.identifier))
+    elif element.data_type in (DataType.DATE, DataType.DATETIME):
+        shaped = "regexp_matches(known, '^[0-9]{4}\\D{0,3}[0-9]{1,2}\\D{0,3}[0-9]{1,2}')"
+        cases.append(f"WHEN clean IS NULL AND {shaped} THEN {_flag(QualityFlag.IMPOSSIBLE_DATE)}")
+        cases.append(f"WHEN clean IS NULL THEN {_flag(QualityFlag.MALFORMED)}")
+    elif element.data_type in _NUMBERS:
+        cases.append(f"WHEN clean IS NULL THEN {_flag(QualityFlag.MALFORMED)}")
+    elif element.pattern is not None:
+        cases.append(f"WHEN NOT {matches_sql('clean', element.pattern)} THEN {_flag(QualityFlag.MALFORMED)}")
+    cases.append(f"WHEN length(clean) > {element.max_length} THEN {_flag(QualityFlag.TOO_LONG)}")
+    judged = let_sql(_clean_known_sql(element), "clean", f"CASE {' '.join(cases)} ELSE NULL END")
+    return let_sql(known_sql(element, column), "known", judged)
+
+
+def _clean_known_sql(element: DataElement) -> str:
+    """The canonical form of the bound name `known`."""
+    known = "known"
+    if element.codes:
+        return _code_sql(element, known)
+    if element.identifier is not None:
+        return _identifier_sql(element.identifier, known)
+    if element.data_type is DataType.DATE:
+        return f"CAST({_date_sql(known)} AS VARCHAR)"
+    if element.data_type is DataType.DATETIME:
+        return f"strftime({_time_sql(known)}, '%Y-%m-%d %H:%M:%S')"
+    if element.data_type in _NUMBERS:
+        return _number_sql(element, known)
+    if element.mask is Mask.NAME:
+        return _name_sql(known)
+    if element.mask is Mask.ADDRESS:
+        return f"regexp_replace(regexp_replace({known}, '\\s+', '', 'g'), '[—–−]+', '-', 'g')"
+    if element.mask is Mask.ID:
+        return f"upper(regexp_replace({known}, '\\s+', '', 'g'))"
+    return f"regexp_replace({known}, '\\s+', ' ', 'g')"
+
+
+def _flag(flag: QualityFlag) -> str:
+    return text_literal(flag.value)
+
+
+def _identifier_cases(kind: IdentifierKind) -> list[str]:
+    """The cases of `flag_sql` for an identifier bound as `clean`."""
+    clean = "clean"
+    if kind is IdentifierKind.MOBILE:
+        # A landline is a telephone number too: only what is neither is malformed.
+        valid = f"({identifier_valid_sql(kind, clean)} OR {matches_sql(clean, _LANDLINE_PATTERN)})"
+        return [f"WHEN NOT {valid} THEN {_flag(QualityFlag.MALFORMED)}"]
+    cases = [f"WHEN NOT {matches_sql(clean, identifier_pattern(kind))} THEN {_flag(QualityFlag.MALFORMED)}"]
+    if kind is IdentifierKind.CITIZEN_ID:
+        cases.append(f"WHEN {citizen_date_sql(clean)} IS NULL THEN {_flag(QualityFlag.IMPOSSIBLE_DATE)}")
+    cases.append(f"WHEN NOT {identifier_valid_sql(kind, clean)} THEN {_flag(QualityFlag.CHECKSUM)}")
+    return cases
+
+
+def _identifier_sql(kind: IdentifierKind, known: str) -> str:
+    if kind is IdentifierKind.MOBILE:
+        digits = f"regexp_replace({known}, '[^0-9]', '', 'g')"
+        return f"nullif(regexp_replace({digits}, '^(00)?86(1[3-9][0-9]{{9}})$', '\\2'), '')"
+    if kind is IdentifierKind.CERTIFICATE_ID:
+        return f"upper(regexp_replace({known}, '\\s+', '', 'g'))"
+    compact = f"upper(regexp_replace({known}, '[\\s-]+', '', 'g'))"
+    if kind is IdentifierKind.CITIZEN_ID:
+        return let_sql(compact, "compact", citizen_to_18_sql("compact"))
+    return compact
+
+
+def _code_sql(element: DataElement, known: str) -> str:
+    spellings: dict[str, str] = {}
+    for code in element.codes:
+        for spelling in (code.code, code.name.zh, code.name.en, *code.aliases):
+            spellings.setdefault(spelling.upper(), code.code)
+    cases = " ".join(f"WHEN {text_literal(spelling)} THEN {text_literal(code)}" for spelling, code in spellings.items())
+    return f"(CASE upper({known}) {cases} ELSE NULL END)"
+
+
+def _date_sql(known: str) -> str:
+    """A DATE from 2016-09-01, 2016/9/1, 2016.9.1, 2016年9月1日, 20160901, each with or without a time behind it."""
+    shape = "'^([0-9]{4})(?:[-/.年]\\s*([0-9]{1,2})[-/.月]\\s*([0-9]{1,2})日?|([0-9]{2})([0-9]{2}))(?:[T\\s].*)?$'"
+    year, spread_month, spread_day, month, day = (f"regexp_extract({known}, {shape}, {group})" for group in range(1, 6))
+    return (
+        f"try_cast({year} || '-' || lpad({spread_month} || {month}, 2, '0') || '-'"
+        f" || lpad({spread_day} || {day}, 2, '0') AS DATE)"
+    )
+
+
+def _time_sql(known: str) -> str:
+    """A TIMESTAMP from a date in any of those forms with an optional time; an offset or fraction is cut off."""
+    shape = "'([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?(?:[.,][0-9]+)?\\s*(?:Z|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2})?$'"
+    parts = [f"lpad(regexp_extract(substr({known}, 8), {shape}, {group}), 2, '0')" for group in range(1, 4)]
+    time = f"{parts[0]} || ':' || {parts[1]} || ':' || {parts[2]}"
+    has_time = f"regexp_matches({known}, '[T\\s].*[0-9]')"
+    return (
+        f"(CASE WHEN {has_time} THEN try_cast(CAST({_date_sql(known)} AS VARCHAR) || ' ' || {time} AS TIMESTAMP)"
+        f" ELSE CAST({_date_sql(known)} AS TIMESTAMP) END)"
+    )
+
+
+def _number_sql(element: DataElement, known: str) -> str:
+    """A decimal from a number with thousands separators, currency marks, units, or 万."""
+    text = f"regexp_replace({known}, '[,，\\s¥￥]|元$|元整$|平方米$|㎡$|m2$|个月$|月$', '', 'g')"
+    plain = "try_cast(digits AS DECIMAL(24, 8))"
+    scaled = "try_cast(regexp_extract(digits, '^(-?[0-9.]+)万', 1) AS DECIMAL(20, 8)) * 10000"
+    number = f"(CASE WHEN regexp_matches(digits, '^-?[0-9.]+$') THEN {plain} ELSE {scaled} END)"
+    return let_sql(text, "digits", f"CAST(try_cast({number} AS DECIMAL(24, {element.decimals})) AS VARCHAR)")
+
+
+def _name_sql(known: str) -> str:
+    spaces = f"regexp_replace({known}, '\\s+', ' ', 'g')"
+    chinese = f"regexp_replace(regexp_replace({known}, '\\s+', '', 'g'), '{_MIDDLE_DOTS}+', '·', 'g')"
+    return f"(CASE WHEN regexp_matches({known}, '\\p{{Han}}') THEN {chinese} ELSE upper({spaces}) END)"
+
+
+def citizen_id_plausible_sql(column: str) -> str:
+    """Whether `column` has the structure of a citizen ID and a real date of birth, whatever its check character."""
+    return f"({matches_sql(column, CITIZEN_PATTERN)} AND {citizen_date_sql(column)} IS NOT NULL)"
+
+
+__all__ = ["citizen_id_plausible_sql", "citizen_id_valid_sql", "clean_sql", "flag_sql", "fold_sql", "known_sql"]
