@@ -1,0 +1,104 @@
+"""Tells the story on the terminal: what happens, in plain words, and what was found."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from datong.demo.results import Check, StepResult
+from datong.kernel import Language, Text
+
+_SECONDS = Text(zh="秒", en="s")
+
+
+class Bar:
+    """A progress bar that a step moves; shows nothing where there is no terminal."""
+
+    def __init__(self, progress: Progress, task: int) -> None:
+        self._progress = progress
+        self._task = progress.task_ids[task]
+
+    def show(self, done: int, total: int) -> None:
+        """Show that `done` of `total` is done."""
+        self._progress.update(self._task, completed=min(done, total), total=max(total, 1))
+
+
+class Narrator:
+    """Writes to `console` in one language."""
+
+    def __init__(self, language: Language, console: Console | None = None) -> None:
+        self.language = language
+        self.console = console or Console(highlight=False)
+
+    def text(self, text: Text) -> str:
+        """Return `text` in the language of the story."""
+        return text.render(self.language)
+
+    def title(self, number: int, title: Text) -> None:
+        """Begin a step."""
+        word = Text(zh=f"第 {number} 步　", en=f"Step {number}: ")
+        self.console.print()
+        self.console.print(f"[bold cyan]{self.text(word)}{escape(self.text(title))}[/]")
+
+    def say(self, zh: str, en: str) -> None:
+        """Tell one thing that happens."""
+        self.console.print(f"  {escape(zh if self.language is Language.ZH else en)}")
+
+    def warn(self, text: Text) -> None:
+        """Tell something that the reader must not miss."""
+        self.console.print(f"  [bold yellow]{escape(self.text(text))}[/]")
+
+    @contextmanager
+    def bar(self, text: Text) -> Iterator[Bar]:
+        """Show a progress bar while the block runs."""
+        with Progress(
+            SpinnerColumn(),
+            TextColumn(f"  {escape(self.text(text))}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+        ) as progress:
+            progress.add_task("", total=1)
+            yield Bar(progress, 0)
+
+    def found(self, check: Check) -> None:
+        """Show one check and its outcome."""
+        mark = "[green]✓[/]" if check.holds else "[bold red]✗[/]"
+        detail = f"  [dim]{escape(check.detail)}[/]" if check.detail else ""
+        self.console.print(f"    {mark} {escape(self.text(check.label))}{detail}")
+
+    def table(self, results: Sequence[StepResult]) -> None:
+        """Show the steps with their outcomes."""
+        zh = self.language is Language.ZH
+        table = Table(title="示例市：论文的故事" if zh else "Shili City: the paper's story")
+        table.add_column("#", justify="right")
+        table.add_column("步骤" if zh else "Step")
+        table.add_column("结果" if zh else "Outcome", justify="center")
+        table.add_column("检查" if zh else "Checks", justify="right")
+        table.add_column("用时" if zh else "Time", justify="right")
+        table.add_column("说明" if zh else "Details")
+        for result in results:
+            held = sum(check.holds for check in result.checks)
+            table.add_row(
+                str(result.number),
+                self.text(result.title),
+                "[green]✓[/]" if result.holds else "[bold red]✗[/]",
+                f"{held}/{len(result.checks)}",
+                f"{result.seconds:.1f} {self.text(_SECONDS)}",
+                escape(self._details(result)),
+            )
+        self.console.print()
+        self.console.print(table)
+
+    def _details(self, result: StepResult) -> str:
+        if result.error:
+            return result.error
+        missed = [check for check in result.checks if not check.holds]
+        if missed:
+            return "；".join(f"{self.text(check.label)} {check.detail}".strip() for check in missed)
+        return "　".join(check.detail for check in result.checks if check.detail)[:120]

@@ -1,0 +1,26 @@
+"""What the story found: checks by step, and whether all of them hold."""
+
+from datong.kernel import Text, Value
+
+
+class Check(Value):
+    """One thing that must be so after a step; `detail` says what was seen."""
+
+    label: Text
+    holds: bool
+    detail: str = ""
+
+
+class StepResult(Value):
+    """One step of the story as it went. A step without checks, or that broke off (`error`), does not hold."""
+
+    number: int
+    title: Text
+    seconds: float
+    checks: tuple[Check, ...] = ()
+    error: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether every check of the step holds."""
+        return not self.error and bool(self.checks) and all(check.holds for check in self.checks)
