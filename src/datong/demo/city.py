@@ -39,7 +39,7 @@ _TRADES = Weighted(
 
 
 class Relation:
-    """Relations to the head of household, GB/T 12561."""
+    """Relations to the head of household, GB/T 4761."""
 
     HEAD = "02"
     SPOUSE = "10"

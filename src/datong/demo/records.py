@@ -19,6 +19,7 @@ Row = tuple[Cell, ...]
 
 LAST_SNAPSHOT_CHANGE = datetime(2025, 12, 31, 17, 0, tzinfo=CHINA)
 FIRST_INCREMENT_CHANGE = datetime(2026, 1, 5, 9, 0, tzinfo=CHINA)
+_MINIMUM_PER_HEAD_YUAN = 12_000
 _SCHOOLS = ("示例市第一小学", "示例市实验小学", "示例市城南小学", "示例市江湾小学", "示例市明德小学")
 _MIDDLE_SCHOOLS = ("示例市第一中学", "示例市第三中学", "示例市实验中学", "示例市岭南中学")
 
@@ -232,7 +233,7 @@ class Registrar:
             clerk.identifier(head),
             clerk.birth(head, "%Y/%m/%d"),
             len(household.members),
-            "在享",
+            "低保" if household.income_per_head_yuan < _MINIMUM_PER_HEAD_YUAN else "低保边缘户",
             float((LOW_INCOME_PER_HEAD_YUAN - household.income_per_head_yuan) // 24 + 200),
             clerk.phone(head),
             clerk.address(head),
