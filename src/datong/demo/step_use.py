@@ -82,16 +82,16 @@ def _verified(world: World, application: Application, key: Json, claims: Json, e
         answer = application.post(path, body)
     except Problem as problem:
         return Check(label=label, holds=False, detail=problem.detail)
-    outcome = answer["outcome"]
+    outcome = answer["results"]
     return Check(label=label, holds=outcome == expected, detail="、".join(map(str, outcome.values())))
 
 
 def _masked_query(world: World, application: Application) -> Check:
-    label = Text(zh="社保查询：收入脱敏为区间", en="Social security: income is masked to a band")
+    label = Text(zh="社保查询：证件号遮盖，收入只给区间", en="Social security: the ID is masked, income is a band")
     father = world.departments.city.guardian
     body = {
         "key": {"citizen_id": father.official_id},
-        "items": ["person_name", "annual_income", "employer_name"],
+        "items": ["citizen_id", "annual_income", "employer_name"],
         "purpose": SERVICE_ITEM,
         "case_number": CASE_NUMBER,
     }
@@ -104,7 +104,10 @@ def _masked_query(world: World, application: Application) -> Check:
     world.narrator.say(f"　网关返回：{shown}", f"　The gateway answers: {shown}")
     return Check(
         label=label,
-        holds=len(answer["rows"]) == 1 and father.name not in shown and whole not in shown and "50000-100000" in shown,
+        holds=len(answer["rows"]) == 1
+        and father.official_id not in shown
+        and whole not in shown
+        and "50000-100000" in shown,
         detail=shown,
     )
 
@@ -158,7 +161,7 @@ def watch(world: World) -> list[Check]:
         Check(
             label=Text(zh="市民看到教育局的使用及其协议", en="The citizen sees education's use and its agreement"),
             holds=any(
-                use["department"] == EDUCATION.code and use["purpose"] == SERVICE_ITEM and use["agreement_id"]
+                use["consumer"] == EDUCATION.code and use["service_item"] == SERVICE_ITEM and use["agreement_ids"]
                 for use in uses
             ),
             detail=f"{len(uses)}",
