@@ -19,6 +19,8 @@ from datong.kernel import Text, Unavailable
 
 HEALTH_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 8.0
+DATONG = (sys.executable, "-m", "datong.app.main")
+"""The platform's own program, run by the Python that runs the demo."""
 COMMAND_SECONDS_MAX = 120.0
 LOG_TAIL_CHARS = 2000
 
@@ -36,7 +38,7 @@ class Process:
 
     def __init__(self, name: str, arguments: Sequence[str], *, environment: Mapping[str, str], log: Path) -> None:
         self.name = name
-        self.arguments = (sys.executable, "-m", "datong.app.main", *arguments)
+        self.arguments = tuple(arguments)
         self.log = log
         self._environment = dict(environment)
         self._running: subprocess.Popen[bytes] | None = None
@@ -107,8 +109,9 @@ class Process:
 class Supervisor:
     """All processes of one demo below one folder; `environment` is added to that of this process."""
 
-    def __init__(self, home: Path, *, environment: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, *, environment: Mapping[str, str], program: Sequence[str] = DATONG) -> None:
         self.home = home
+        self._program = tuple(program)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
         self.environment = {**inherited, "PYTHONUNBUFFERED": "1", **environment}
         self.processes: dict[str, Process] = {}
@@ -117,7 +120,7 @@ class Supervisor:
         """Register a process and start it."""
         process = Process(
             name,
-            arguments,
+            (*self._program, *arguments),
             environment={**self.environment, **(extra or {})},
             log=self.home / "logs" / f"{name}.log",
         )
@@ -133,7 +136,7 @@ class Supervisor:
         """
         try:
             done = subprocess.run(
-                (sys.executable, "-m", "datong.app.main", *arguments),
+                (*self._program, *arguments),
                 env={**self.environment, **(extra or {})},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
