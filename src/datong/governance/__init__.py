@@ -1,1 +1,60 @@
-"""To be filled."""
+"""Watches duties by the evidence: findings with shares of liability, coordination cases, indicators."""
+
+from datong.governance.cases import Cases
+from datong.governance.duties import RULES, Clause, Duty, DutyKind, DutyRule, Span
+from datong.governance.findings import Finding, PartyShare
+from datong.governance.indicators import DepartmentPerformance, IndicatorValue, Performance
+from datong.governance.judgement import judge
+from datong.governance.ledger_evidence import LedgerEvidence
+from datong.governance.monitor import FindingRecord, Monitor, MonitorReport
+from datong.governance.observations import EvidenceSource, GivenEvidence, Measure, Observation
+from datong.governance.parties import PARTY_NAMES, Party, Shares
+from datong.governance.performance import Indicators
+from datong.governance.periods import Period
+from datong.governance.stages import (
+    ACTION_NAMES,
+    STAGE_NAMES,
+    Case,
+    CaseAct,
+    CaseAction,
+    CaseSide,
+    CaseStage,
+    StageLimits,
+)
+
+__all__ = [
+    "ACTION_NAMES",
+    "PARTY_NAMES",
+    "RULES",
+    "STAGE_NAMES",
+    "Case",
+    "CaseAct",
+    "CaseAction",
+    "CaseSide",
+    "CaseStage",
+    "Cases",
+    "Clause",
+    "DepartmentPerformance",
+    "Duty",
+    "DutyKind",
+    "DutyRule",
+    "EvidenceSource",
+    "Finding",
+    "FindingRecord",
+    "GivenEvidence",
+    "IndicatorValue",
+    "Indicators",
+    "LedgerEvidence",
+    "Measure",
+    "Monitor",
+    "MonitorReport",
+    "Observation",
+    "Party",
+    "PartyShare",
+    "Performance",
+    "Period",
+    "Shares",
+    "Span",
+    "StageLimits",
+    "judge",
+]

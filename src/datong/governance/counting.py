@@ -1,0 +1,99 @@
+"""Observations out of entries and duties: what the indicators count. Pure, like `timelines`."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from datong.governance.duties import Duty, DutyKind
+from datong.governance.observations import Measure, Observation
+from datong.kernel import DepartmentCode, EntryId
+from datong.ledger import EntryKind, RecordedEntry
+
+_DUTY_MEASURES: Mapping[DutyKind, tuple[Measure, Measure]] = {
+    DutyKind.REPLY: (Measure.REPLY_DUE, Measure.REPLY_IN_TIME),
+    DutyKind.PROVISION: (Measure.PROVISION_DUE, Measure.PROVISION_IN_TIME),
+    DutyKind.REVIEW: (Measure.REVIEW_DUE, Measure.REVIEW_IN_TIME),
+    DutyKind.TRANSFER: (Measure.TRANSFER_DUE, Measure.TRANSFER_IN_TIME),
+}
+_LIVE_STATES = frozenset({"published"})
+
+
+def observations_of_duties(duties: Iterable[Duty], *, until: datetime) -> Iterator[Observation]:
+    """Yield one due duty, and one kept in time, for each that was done or whose deadline passed before `until`.
+
+    It counts at the earlier of both moments, for the department whose duty it was.
+    """
+    for duty in duties:
+        measures = _DUTY_MEASURES.get(duty.kind)
+        department = duty.authority if duty.kind is DutyKind.REVIEW else duty.provider
+        if measures is None or department is None:
+            continue
+        in_time = duty.done_at is not None and duty.done_at < duty.due_at
+        at = duty.due_at if duty.done_at is None else min(duty.done_at, duty.due_at)
+        if at >= until:
+            continue
+        due, kept = measures
+        key = f"{duty.kind}:{duty.subject}"
+        yield _seen(due, department, at, duty.evidence[-1], key=key)
+        if in_time:
+            yield _seen(kept, department, at, duty.evidence[-1], key=key)
+
+
+def observations_of_entry(entry: RecordedEntry) -> Iterator[Observation]:
+    """Yield what one entry counts for."""
+    facts = entry.facts
+    provider = DepartmentCode(str(facts.get("provider", "")))
+    if entry.kind is EntryKind.CATALOGUE_STEP:
+        yield from _catalogue_step(entry)
+    elif entry.kind in {EntryKind.REQUEST, EntryKind.DECISION}:
+        if facts["state"] in {"granted", "refused"}:
+            yield _seen(Measure.REQUEST_VALID, provider, entry.at, entry.entry_id, key=facts["request_id"])
+        if facts["state"] == "granted":
+            yield _seen(Measure.REQUEST_SATISFIED, provider, entry.at, entry.entry_id, key=facts["request_id"])
+    elif entry.kind is EntryKind.BATCH:
+        yield _seen(Measure.RESOURCE_USED, provider, entry.at, entry.entry_id, key=facts["resource_id"])
+    elif entry.kind is EntryKind.RECEIPT:
+        applied, rejected = facts["rows_applied"], facts["rows_rejected"]
+        yield _seen(Measure.ROWS_SENT, provider, entry.at, entry.entry_id, count=applied + rejected)
+        yield _seen(Measure.ROWS_ACCEPTED, provider, entry.at, entry.entry_id, count=applied)
+    elif entry.kind is EntryKind.RECONCILIATION:
+        yield _seen(Measure.RECONCILED, provider, entry.at, entry.entry_id)
+        if facts["state"] == "equal":
+            yield _seen(Measure.RECONCILED_EQUAL, provider, entry.at, entry.entry_id)
+    elif entry.kind in {EntryKind.ACCESS, EntryKind.REFUSAL}:
+        yield from _call(entry, provider)
+
+
+def _catalogue_step(entry: RecordedEntry) -> Iterator[Observation]:
+    facts = entry.facts
+    department = DepartmentCode(facts["department"])
+    resource = entry.subject
+    yield _seen(Measure.RESOURCE_DRAFTED, department, entry.at, entry.entry_id, key=resource)
+    if facts["to_state"] not in _LIVE_STATES:
+        return
+    yield _seen(Measure.RESOURCE_PUBLISHED, department, entry.at, entry.entry_id, key=resource)
+
+
+def _call(entry: RecordedEntry, provider: DepartmentCode) -> Iterator[Observation]:
+    facts = entry.facts
+    consumer = facts.get("consumer")
+    if not provider or "resource_id" not in facts:
+        return
+    if consumer:
+        yield _seen(Measure.CALL_MADE, DepartmentCode(consumer), entry.at, entry.entry_id)
+    if entry.kind is EntryKind.ACCESS:
+        yield _seen(Measure.CALL_ANSWERED, provider, entry.at, entry.entry_id)
+        yield _seen(Measure.RESOURCE_USED, provider, entry.at, entry.entry_id, key=facts["resource_id"])
+    elif consumer:
+        yield _seen(Measure.CALL_REFUSED, DepartmentCode(consumer), entry.at, entry.entry_id)
+
+
+def _seen(
+    measure: Measure,
+    department: DepartmentCode,
+    at: datetime,
+    entry_id: EntryId,
+    *,
+    count: int = 1,
+    key: str | None = None,
+) -> Observation:
+    return Observation(measure=measure, department=department, at=at, entry_id=entry_id, count=count, key=key)

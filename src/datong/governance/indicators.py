@@ -1,0 +1,212 @@
+"""Indicators: each a ratio of counted observations, per department and period, with the acts behind every number.
+
+What an indicator is called, its group, target and weight are data of the norm pack. Which observations it counts is
+the table `FORMULAS`, by the indicator's key. An indicator without evidence in a period has no value and no weight:
+nobody is ranked by what was not measured.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+
+from datong.governance.observations import Measure, Observation
+from datong.governance.periods import Period
+from datong.kernel import DepartmentCode, EntryId, Text, Value
+from datong.norms import IndicatorDefinition, IndicatorGroup
+
+EVIDENCE_SHOWN_MAX = 50
+"""Acts named beside a number; the drill-down pages through all of them."""
+SCORE_MAX = 100
+
+
+class Formula(Value):
+    """`counted` out of `base`: both are measures, summed over a department and a period.
+
+    An indicator whose unit is a ratio is the quotient, or one minus it for a `complement`; one whose unit is a count
+    is `counted` itself, provided that there is any `base`.
+    """
+
+    counted: Measure
+    base: Measure
+    complement: bool = False
+
+
+FORMULAS: Mapping[str, Formula] = {
+    "catalogue_rate": Formula(counted=Measure.RESOURCE_PUBLISHED, base=Measure.RESOURCE_DRAFTED),
+    "binding_rate": Formula(counted=Measure.RESOURCE_BOUND, base=Measure.RESOURCE_PUBLISHED),
+    "mapped_item_rate": Formula(counted=Measure.ITEM_MAPPED, base=Measure.ITEM_DECLARED),
+    "conditional_share": Formula(counted=Measure.RESOURCE_RESTRICTED, base=Measure.RESOURCE_PUBLISHED),
+    "unshared_without_basis": Formula(counted=Measure.RESOURCE_WITHHELD_BASELESS, base=Measure.RESOURCE_PUBLISHED),
+    "review_on_time_rate": Formula(counted=Measure.REVIEW_IN_TIME, base=Measure.REVIEW_DUE),
+    "refresh_on_time_rate": Formula(counted=Measure.TRANSFER_IN_TIME, base=Measure.TRANSFER_DUE),
+    "reply_on_time_rate": Formula(counted=Measure.REPLY_IN_TIME, base=Measure.REPLY_DUE),
+    "provide_on_time_rate": Formula(counted=Measure.PROVISION_IN_TIME, base=Measure.PROVISION_DUE),
+    "row_acceptance_rate": Formula(counted=Measure.ROWS_ACCEPTED, base=Measure.ROWS_SENT),
+    "reconciliation_rate": Formula(counted=Measure.RECONCILED_EQUAL, base=Measure.RECONCILED),
+    "demand_satisfaction_rate": Formula(counted=Measure.REQUEST_SATISFIED, base=Measure.REQUEST_VALID),
+    "zero_use_share": Formula(counted=Measure.RESOURCE_USED, base=Measure.RESOURCE_PUBLISHED, complement=True),
+    "breach_count": Formula(counted=Measure.CALL_REFUSED, base=Measure.CALL_MADE),
+}
+"""What each indicator counts. One that the pack declares and that is not here has no evidence on this platform yet."""
+
+
+class IndicatorValue(Value):
+    """One number: `counted` ÷ `base`, its score out of 100, and acts behind it (the newest, at most 50).
+
+    `value` and `score` are None when the period holds no evidence.
+    """
+
+    key: str
+    counted: int
+    base: int
+    value: float | None
+    score: float | None
+    evidence: tuple[EntryId, ...]
+
+
+class DepartmentPerformance(Value):
+    """A department's line in the league table; `points` are the hundredths charged to it by findings."""
+
+    department: DepartmentCode
+    name: Text
+    rank: int | None
+    score: float | None
+    groups: dict[IndicatorGroup, float | None]
+    points: int
+    values: tuple[IndicatorValue, ...]
+
+
+class Performance(Value):
+    """All departments in one period, best first; departments without any evidence come last and have no rank."""
+
+    period: Period
+    definitions: tuple[IndicatorDefinition, ...]
+    departments: tuple[DepartmentPerformance, ...]
+
+
+def assess(
+    definitions: Sequence[IndicatorDefinition],
+    observations: Iterable[Observation],
+    departments: Mapping[DepartmentCode, Text],
+    charges: Mapping[DepartmentCode, int],
+    *,
+    period: Period,
+) -> Performance:
+    """Return the league table of `departments`; pure, and independent of the order of `observations`."""
+    by_department: dict[DepartmentCode, list[Observation]] = {code: [] for code in departments}
+    for seen in distinct(observations):
+        if seen.department in by_department:
+            by_department[seen.department].append(seen)
+    lines = [
+        _line(definitions, code, departments[code], by_department[code], charges.get(code, 0)) for code in departments
+    ]
+    lines.sort(key=lambda line: (line.score is None, -(line.score or 0), line.points, line.department))
+    return Performance(period=period, definitions=tuple(definitions), departments=tuple(_ranked(lines)))
+
+
+def distinct(observations: Iterable[Observation]) -> list[Observation]:
+    """Return the observations in order of time, with only the first of those that count the same thing."""
+    ordered = sorted(observations, key=lambda seen: (seen.at, seen.entry_id, seen.measure, seen.department))
+    kept: list[Observation] = []
+    things: set[tuple[Measure, DepartmentCode, str]] = set()
+    for seen in ordered:
+        if seen.key is not None:
+            thing = (seen.measure, seen.department, seen.key)
+            if thing in things:
+                continue
+            things.add(thing)
+        kept.append(seen)
+    return kept
+
+
+def evidence_of(formula: Formula, observations: Iterable[Observation]) -> tuple[EntryId, ...]:
+    """Return the acts behind an indicator, newest first, each once."""
+    wanted = [seen for seen in observations if seen.measure in {formula.counted, formula.base}]
+    wanted.sort(key=lambda seen: (seen.at, seen.entry_id), reverse=True)
+    return tuple(dict.fromkeys(seen.entry_id for seen in wanted))
+
+
+def score_of(definition: IndicatorDefinition, value: Fraction) -> Fraction:
+    """Return the score, 0–100: a ratio scores itself or its complement, another unit in proportion to its target."""
+    target = Fraction(definition.target or 0)
+    if definition.unit == "ratio":
+        part = value if definition.higher_is_better else 1 - value
+    elif definition.higher_is_better:
+        part = value / target if target else Fraction(1)
+    else:
+        part = Fraction(1) if value <= target else target / value
+    return min(Fraction(1), max(Fraction(0), part)) * SCORE_MAX
+
+
+def _line(
+    definitions: Sequence[IndicatorDefinition],
+    code: DepartmentCode,
+    name: Text,
+    observations: Sequence[Observation],
+    points: int,
+) -> DepartmentPerformance:
+    sums: dict[Measure, int] = {}
+    for seen in observations:
+        sums[seen.measure] = sums.get(seen.measure, 0) + seen.count
+    values: list[IndicatorValue] = []
+    scored: list[tuple[IndicatorDefinition, Fraction]] = []
+    for definition in definitions:
+        formula = FORMULAS.get(definition.key)
+        if formula is None:
+            values.append(IndicatorValue(key=definition.key, counted=0, base=0, value=None, score=None, evidence=()))
+            continue
+        counted, base = sums.get(formula.counted, 0), sums.get(formula.base, 0)
+        value = _value(definition, formula, counted, base)
+        score = None if value is None else score_of(definition, value)
+        if score is not None:
+            scored.append((definition, score))
+        values.append(
+            IndicatorValue(
+                key=definition.key,
+                counted=counted,
+                base=base,
+                value=None if value is None else float(value),
+                score=None if score is None else float(score),
+                evidence=evidence_of(formula, observations)[:EVIDENCE_SHOWN_MAX],
+            )
+        )
+    return DepartmentPerformance(
+        department=code,
+        name=name,
+        rank=None,
+        score=_weighted(scored),
+        groups={
+            group: _weighted([(definition, score) for definition, score in scored if definition.group is group])
+            for group in IndicatorGroup
+        },
+        points=points,
+        values=tuple(values),
+    )
+
+
+def _value(definition: IndicatorDefinition, formula: Formula, counted: int, base: int) -> Fraction | None:
+    if not base:
+        return None
+    if definition.unit != "ratio":
+        return Fraction(counted)
+    part = min(Fraction(1), Fraction(counted, base))
+    return 1 - part if formula.complement else part
+
+
+def _weighted(scored: Sequence[tuple[IndicatorDefinition, Fraction]]) -> float | None:
+    weight = sum(definition.weight for definition, _ in scored)
+    if not weight:
+        return None
+    return round(float(sum((score * definition.weight for definition, score in scored), Fraction(0)) / weight), 2)
+
+
+def _ranked(lines: Sequence[DepartmentPerformance]) -> Iterable[DepartmentPerformance]:
+    """Give equal standing equal rank: 1, 2, 2, 4."""
+    rank, previous = 0, None
+    for place, line in enumerate(lines, start=1):
+        if line.score is None:
+            yield line
+            continue
+        standing = (line.score, line.points)
+        rank = rank if standing == previous else place
+        previous = standing
+        yield line.model_copy(update={"rank": rank})

@@ -1,0 +1,104 @@
+"""The evidence source of a running hub: the pure rules over the entries of the ledger."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+from datong.governance import timelines
+from datong.governance.counting import observations_of_duties, observations_of_entry
+from datong.governance.duties import Duty
+from datong.governance.observations import Observation
+from datong.kernel import DepartmentCode, ResourceId, Text, WorkingCalendar
+from datong.ledger import EntryKind, Ledger, RecordedEntry
+
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+DUTY_KINDS = (
+    EntryKind.CATALOGUE_STEP,
+    EntryKind.REQUEST,
+    EntryKind.DECISION,
+    EntryKind.AGREEMENT,
+    EntryKind.TASK,
+    EntryKind.BATCH,
+    EntryKind.RECEIPT,
+)
+COUNTED_KINDS = (
+    EntryKind.CATALOGUE_STEP,
+    EntryKind.REQUEST,
+    EntryKind.DECISION,
+    EntryKind.BATCH,
+    EntryKind.RECEIPT,
+    EntryKind.RECONCILIATION,
+    EntryKind.ACCESS,
+    EntryKind.REFUSAL,
+)
+STOCK_KINDS = (EntryKind.CATALOGUE_STEP,)
+"""Kinds whose observations are a stock: what was published before the period still counts in it."""
+
+
+class LedgerEvidence:
+    """Duties and observations as the ledger shows them.
+
+    `authorities` returns the codes of the data authorities, `title_of` what a resource is called.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        calendar: WorkingCalendar,
+        authorities: Callable[[], frozenset[DepartmentCode]],
+        title_of: Callable[[ResourceId], Text],
+    ) -> None:
+        self._ledger = ledger
+        self._calendar = calendar
+        self._authorities = authorities
+        self._title_of = title_of
+
+    def duties(self, *, until: datetime) -> Sequence[Duty]:
+        """Return every duty that the entries before `until` show."""
+        entries = self._ledger.entries_between(kinds=DUTY_KINDS, since=BEGINNING, until=until)
+        authorities = self._authorities()
+        authority = min(authorities, default=None)
+        of_kind = partial(_grouped, entries)
+        duties: list[Duty | None] = [
+            timelines.reply_duty(group, title_of=self._title_of)
+            for group in of_kind({EntryKind.REQUEST, EntryKind.DECISION}, _subject).values()
+        ]
+        deliveries = of_kind({EntryKind.BATCH}, _agreement)
+        duties += [
+            timelines.provision_duty(
+                group, deliveries.get(agreement_id, ()), title_of=self._title_of, authorities=authorities
+            )
+            for agreement_id, group in of_kind({EntryKind.AGREEMENT}, _subject).items()
+        ]
+        for group in of_kind({EntryKind.CATALOGUE_STEP}, _subject).values():
+            duties += timelines.review_duties(group, title_of=self._title_of, authority=authority)
+        for group in of_kind({EntryKind.TASK, EntryKind.BATCH, EntryKind.RECEIPT}, _subject).values():
+            duties += timelines.transfer_duties(group, calendar=self._calendar, title_of=self._title_of)
+        return [duty for duty in duties if duty is not None]
+
+    def observations(self, *, since: datetime, until: datetime) -> Sequence[Observation]:
+        """Return what happened from `since` to before `until`, and the stock of the catalogue before it."""
+        entries = self._ledger.entries_between(kinds=COUNTED_KINDS, since=since, until=until)
+        stock = self._ledger.entries_between(kinds=STOCK_KINDS, since=BEGINNING, until=since)
+        observed = [seen for entry in (*stock, *entries) for seen in observations_of_entry(entry)]
+        duties = observations_of_duties(self.duties(until=until), until=until)
+        return [*observed, *(seen for seen in duties if seen.at >= since)]
+
+
+def _grouped(
+    entries: Sequence[RecordedEntry], kinds: set[EntryKind], key_of: Callable[[RecordedEntry], str]
+) -> dict[str, list[RecordedEntry]]:
+    groups: dict[str, list[RecordedEntry]] = {}
+    for entry in entries:
+        if entry.kind in kinds:
+            groups.setdefault(key_of(entry), []).append(entry)
+    return groups
+
+
+def _subject(entry: RecordedEntry) -> str:
+    return entry.subject
+
+
+def _agreement(entry: RecordedEntry) -> str:
+    return str(entry.facts["agreement_id"])

@@ -1,0 +1,222 @@
+"""The monitor: judges every duty, keeps the findings, opens and escalates cases; a second run changes nothing."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+
+from datong.governance.cases import Cases
+from datong.governance.duties import RULES, DutyKind
+from datong.governance.findings import Finding
+from datong.governance.judgement import judge
+from datong.governance.observations import EvidenceSource
+from datong.governance.tables import FINDING
+from datong.kernel import (
+    PLATFORM_ACTOR,
+    CaseId,
+    Clock,
+    Database,
+    DepartmentCode,
+    EntryId,
+    FindingId,
+    NotFound,
+    Page,
+    Text,
+    Value,
+    WorkingCalendar,
+    canonical_json,
+    page_of,
+    sha256_hex,
+)
+from datong.kernel.limits import PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
+from datong.ledger import EntryKind, Ledger
+
+
+class MonitorReport(Value):
+    """What one run changed; all empty when nothing was new."""
+
+    assessed_at: datetime
+    duties: int
+    opened: tuple[FindingId, ...]
+    revised: tuple[FindingId, ...]
+    cases_opened: tuple[CaseId, ...]
+    cases_escalated: tuple[CaseId, ...]
+
+
+class FindingRecord(Value):
+    """A finding as it is kept: its present content, its revision (from 1), and the entry that records that revision."""
+
+    finding: Finding
+    revision: int
+    entry_id: EntryId
+    opened_at: datetime
+    revised_at: datetime
+
+
+class Monitor:
+    """Finds breaches of duties and keeps the findings in the control database, each revision with its evidence."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        calendar: WorkingCalendar,
+        ledger: Ledger,
+        evidence: EvidenceSource,
+        cases: Cases,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._calendar = calendar
+        self._ledger = ledger
+        self._evidence = evidence
+        self._cases = cases
+
+    def run(self, now: datetime | None = None) -> MonitorReport:
+        """Judge every duty as of `now` and record what changed since the last run."""
+        now = now or self._clock.now()
+        duties = self._evidence.duties(until=now)
+        opened: list[FindingId] = []
+        revised: list[FindingId] = []
+        cases_opened: list[CaseId] = []
+        for duty in sorted(duties, key=lambda duty: (duty.due_at, duty.kind, duty.subject)):
+            finding = judge(duty, now=now, calendar=self._calendar)
+            if finding is None:
+                continue
+            with self._database.transaction() as connection:
+                change = self._keep(connection, finding, now)
+                if change == 1:
+                    opened.append(finding.id)
+                elif change > 1:
+                    revised.append(finding.id)
+                if change and RULES[finding.kind].opens_case:
+                    case_id = self._cases.open(connection, finding, now=now)
+                    cases_opened += [] if case_id is None else [case_id]
+        return MonitorReport(
+            assessed_at=now,
+            duties=len(duties),
+            opened=tuple(opened),
+            revised=tuple(revised),
+            cases_opened=tuple(cases_opened),
+            cases_escalated=self._cases.escalate_overdue(now=now),
+        )
+
+    def finding(self, finding_id: FindingId) -> FindingRecord:
+        """Return one finding.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._database.snapshot() as connection:
+            row = connection.execute(select(FINDING).where(FINDING.c.id == finding_id)).mappings().first()
+        if row is None:
+            raise NotFound(
+                "governance.finding_not_found",
+                what=Text(zh=f"没有编号为 {finding_id} 的责任认定。", en=f"There is no finding {finding_id}."),
+                remedy=Text(zh="请从责任认定列表中选择。", en="Choose one from the list of findings."),
+            )
+        return _record_of(row)
+
+    def findings(
+        self,
+        *,
+        kind: DutyKind | None = None,
+        department: DepartmentCode | None = None,
+        settled: bool | None = None,
+        offset: int = 0,
+        limit: int = PAGE_ROWS_DEFAULT,
+    ) -> Page[FindingRecord]:
+        """Return findings, newest first; `department` is a party to them."""
+        wanted = []
+        if kind is not None:
+            wanted.append(FINDING.c.kind == kind)
+        if department is not None:
+            wanted.append(
+                (FINDING.c.provider == department)
+                | (FINDING.c.consumer == department)
+                | (FINDING.c.authority == department)
+            )
+        if settled is not None:
+            wanted.append(FINDING.c.settled_at.is_not(None) if settled else FINDING.c.settled_at.is_(None))
+        with self._database.snapshot() as connection:
+            total = connection.execute(select(func.count()).select_from(FINDING).where(*wanted)).scalar_one()
+            rows = connection.execute(
+                select(FINDING)
+                .where(*wanted)
+                .order_by(FINDING.c.opened_at.desc(), FINDING.c.id)
+                .offset(offset)
+                .limit(min(limit, PAGE_ROWS_MAX))
+            ).mappings()
+            return page_of(tuple(_record_of(row) for row in rows), total=total, offset=offset)
+
+    def charges(self, *, since: datetime, until: datetime) -> dict[DepartmentCode, int]:
+        """Return the points (hundredths) charged to each department by findings whose deadline fell in the period."""
+        charged: dict[DepartmentCode, int] = {}
+        for record in self._all_findings():
+            if since <= record.finding.due_at < until:
+                for share in record.finding.parties:
+                    if share.department is not None:
+                        charged[share.department] = charged.get(share.department, 0) + share.points
+        return charged
+
+    def _all_findings(self) -> Iterator[FindingRecord]:
+        offset: int | None = 0
+        while offset is not None:
+            page = self.findings(offset=offset, limit=PAGE_ROWS_MAX)
+            yield from page.rows
+            offset = page.next_offset
+
+    def _keep(self, connection: Connection, finding: Finding, now: datetime) -> int:
+        """Record `finding` if it is new or changed; return its new revision, or 0 when nothing changed."""
+        facts = finding.facts()
+        digest = sha256_hex(canonical_json(facts))
+        known = connection.execute(
+            select(FINDING.c.digest, FINDING.c.revision).where(FINDING.c.id == finding.id).with_for_update()
+        ).first()
+        if known is not None and known.digest == digest:
+            return 0
+        revision = 1 if known is None else known.revision + 1
+        entry_id = self._ledger.append(
+            connection,
+            kind=EntryKind.FINDING,
+            subject=finding.id,
+            actor=PLATFORM_ACTOR,
+            facts={**facts, "revision": revision},
+        )
+        values = {
+            "delay_working_days": finding.delay_working_days,
+            "points": finding.points,
+            "revision": revision,
+            "digest": digest,
+            "entry_id": entry_id,
+            "revised_at": now,
+            "settled_at": now if finding.settled else None,
+            "document": finding.model_dump(mode="json"),
+        }
+        if known is None:
+            connection.execute(
+                insert(FINDING).values(
+                    id=finding.id,
+                    kind=finding.kind,
+                    subject=finding.subject,
+                    provider=finding.provider,
+                    consumer=finding.consumer,
+                    authority=finding.authority,
+                    opened_at=now,
+                    **values,
+                )
+            )
+        else:
+            connection.execute(update(FINDING).where(FINDING.c.id == finding.id).values(values))
+        return revision
+
+
+def _record_of(row: RowMapping) -> FindingRecord:
+    return FindingRecord(
+        finding=Finding.model_validate(row["document"]),
+        revision=row["revision"],
+        entry_id=row["entry_id"],
+        opened_at=row["opened_at"],
+        revised_at=row["revised_at"],
+    )

@@ -1,0 +1,57 @@
+"""The tables of governance in the control database."""
+
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table
+
+from datong.kernel import METADATA, JsonColumn, UtcDateTime
+
+FINDING = Table(
+    "governance_finding",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("provider", String(18), nullable=False),
+    Column("consumer", String(18)),
+    Column("authority", String(18)),
+    Column("delay_working_days", Integer, nullable=False),
+    Column("points", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("entry_id", String(36), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("revised_at", UtcDateTime, nullable=False),
+    Column("settled_at", UtcDateTime),
+    Column("document", JsonColumn, nullable=False),
+    Index("ix_governance_finding_opened", "opened_at", "id"),
+    Index("ix_governance_finding_provider", "provider", "opened_at"),
+)
+
+CASE = Table(
+    "governance_case",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("finding_id", String(36), ForeignKey("governance_finding.id"), nullable=False, unique=True),
+    Column("stage", String(20), nullable=False),
+    Column("provider", String(18), nullable=False),
+    Column("consumer", String(18)),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("stage_due_at", UtcDateTime),
+    Column("closed_at", UtcDateTime),
+    Column("version", Integer, nullable=False),
+    Column("outcome", String(4000)),
+    Index("ix_governance_case_stage", "stage", "opened_at"),
+)
+
+CASE_ACT = Table(
+    "governance_case_act",
+    METADATA,
+    Column("case_id", String(36), ForeignKey("governance_case.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("action", String(20), nullable=False),
+    Column("stage_before", String(20)),
+    Column("stage_after", String(20), nullable=False),
+    Column("actor", JsonColumn, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("statement", String(4000), nullable=False),
+    Column("entry_id", String(36), nullable=False),
+)

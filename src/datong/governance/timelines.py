@@ -1,0 +1,288 @@
+"""Duties out of timelines: the rules by which entries about one thing become spans, deadlines and ends. Pure.
+
+Each function takes the entries about one request, agreement, resource version or task, in any order, and returns the
+duties that they show. What is read is the vocabulary of the entries' facts (docs: `ledger`), nothing else: whoever
+holds the exported log can do it again.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from datong.governance.duties import Duty, DutyKind, Span
+from datong.governance.parties import Party
+from datong.kernel import CHINA, DepartmentCode, ResourceId, Text, WorkingCalendar
+from datong.ledger import EntryKind, RecordedEntry
+
+TRANSFER_WORKING_DAYS = 1
+"""A requested run is to be delivered and acknowledged by the end of the next working day."""
+
+TitleOf = Callable[[ResourceId], Text]
+
+_DECIDED = frozenset({"granted", "refused", "withdrawn"})
+_SUBMITTED = "submitted"
+_UNDER_REVIEW = frozenset({"submitted", "registered"})
+_BULK_MODES = frozenset({"bulk", "file"})
+_OVER = frozenset({"terminated", "expired"})
+
+_TO_REPLY = Text(zh="申请送达提供部门，待答复", en="the request reached the provider and awaits a reply")
+_TO_CONSENT = Text(
+    zh="提供部门申请延期，待主管部门同意", en="the provider asked for an extension; the authority must consent"
+)
+_REPLY_AGAIN = Text(zh="延期事项已定，待提供部门答复", en="the extension is decided; the provider must reply")
+_TO_CONFIRM = Text(zh="协议待确认", en="the agreement awaits confirmation")
+_TO_SIGN = Text(zh="协议待签署", en="the agreement awaits signature")
+_TO_PROVIDE = Text(zh="协议已生效，待提供数据", en="the agreement is in force; the data is to be provided")
+_TO_REVIEW = Text(zh="目录已提交，待主管部门审核", en="the entry was submitted and awaits review")
+_TO_DELIVER = Text(zh="已请求传输，待提供方送达", en="a run was requested; the provider must deliver")
+_TO_RECEIVE = Text(zh="数据已送达，待需求方确认接收", en="the data was delivered; the consumer must acknowledge")
+_PAUSED = Text(zh="传输被暂停", en="the transfer was paused")
+_SENT = Text(zh="数据由提供方签名送出", en="the data was signed and sent by the provider")
+
+
+def in_order(entries: Iterable[RecordedEntry]) -> list[RecordedEntry]:
+    """Return entries by time, then by id, each once."""
+    return sorted({entry.entry_id: entry for entry in entries}.values(), key=lambda entry: (entry.at, entry.entry_id))
+
+
+def reply_duty(entries: Iterable[RecordedEntry], *, title_of: TitleOf) -> Duty | None:
+    """Return the duty to reply to one request (Art. 21); None when it was withdrawn.
+
+    The provider holds the ball, the authority while an extension awaits its consent. The deadline is that of the
+    newest entry.
+    """
+    ordered = in_order(entries)
+    if not ordered or ordered[-1].facts["state"] == "withdrawn":
+        return None
+    spans: list[Span] = []
+    done_at = None
+    for entry in ordered:
+        step, state = entry.facts["step"], entry.facts["state"]
+        if state in _DECIDED:
+            done_at = done_at or entry.at
+        elif step == "submit":
+            spans.append(_span(Party.PROVIDER, entry, _TO_REPLY))
+        elif step == "extend":
+            spans.append(_span(Party.AUTHORITY, entry, _TO_CONSENT))
+        else:
+            spans.append(_span(Party.PROVIDER, entry, _REPLY_AGAIN))
+    return _duty(
+        DutyKind.REPLY,
+        ordered,
+        subject=ordered[0].facts["request_id"],
+        title_of=title_of,
+        spans=spans or [_span(Party.PROVIDER, ordered[0], _TO_REPLY)],
+        due_at=_instant(ordered[-1].facts["due_at"]),
+        done_at=done_at,
+    )
+
+
+def provision_duty(
+    entries: Iterable[RecordedEntry],
+    deliveries: Iterable[RecordedEntry],
+    *,
+    title_of: TitleOf,
+    authorities: frozenset[DepartmentCode],
+) -> Duty | None:
+    """Return the duty to provide what one agreement promises (Art. 22); None when it ended before it came into force.
+
+    It is done when the agreement is in force and, if it promises copies, the first complete run has been committed
+    (`deliveries`: the batches under it). Until both have signed, whoever's confirmation or signature is missing holds
+    the ball, the provider first. The platform signs with the hub's key for a party among `authorities`.
+    """
+    ordered = in_order(entries)
+    if not ordered:
+        return None
+    provider = ordered[0].facts["provider"]
+    spans: list[Span] = []
+    signed: set[DepartmentCode] = set()
+    active_at: datetime | None = None
+    for entry in ordered:
+        facts = entry.facts
+        if facts["step"] == "sign":
+            signed |= {entry.actor.department} if entry.actor.department else authorities
+        if facts["state"] == "active" and active_at is None:
+            active_at = entry.at
+            spans.append(_span(Party.PROVIDER, entry, _TO_PROVIDE))
+        elif active_at is None and facts["state"] in _OVER:
+            return None
+        elif active_at is None:
+            waiting, done = (_TO_CONFIRM, facts["confirmed_by"]) if facts["state"] == "draft" else (_TO_SIGN, signed)
+            spans.append(_span(Party.CONSUMER if provider in done else Party.PROVIDER, entry, waiting))
+    complete = [batch for batch in in_order(deliveries) if batch.facts.get("last")]
+    modes = set(ordered[0].facts.get("modes", _BULK_MODES))
+    done_at = active_at
+    if active_at is not None and modes & _BULK_MODES:
+        done_at = next((batch.at for batch in complete), None)
+    return _duty(
+        DutyKind.PROVISION,
+        [*ordered, *complete[:1]],
+        subject=ordered[0].facts["agreement_id"],
+        title_of=title_of,
+        spans=spans,
+        due_at=_instant(ordered[0].facts["provide_due_at"]),
+        done_at=done_at,
+    )
+
+
+def review_duties(
+    entries: Iterable[RecordedEntry], *, title_of: TitleOf, authority: DepartmentCode | None
+) -> list[Duty]:
+    """Return the duties to review and publish one resource (Art. 17): one for each time it was submitted.
+
+    The duty ends when the entry is published, returned or rejected; approval alone does not end it.
+    """
+    duties: list[Duty] = []
+    opened: RecordedEntry | None = None
+    for entry in in_order(entries):
+        state = entry.facts["to_state"]
+        if opened is None and state == _SUBMITTED and entry.facts.get("due_at"):
+            opened = entry
+            duties.append(_review(entry, None, title_of, authority))
+        elif opened is not None and state not in _UNDER_REVIEW:
+            duties[-1] = _review(opened, entry, title_of, authority)
+            opened = None
+    return duties
+
+
+def transfer_duties(entries: Iterable[RecordedEntry], *, calendar: WorkingCalendar, title_of: TitleOf) -> list[Duty]:
+    """Return the duties of one task: to deliver each requested run, and to send rows that can be taken.
+
+    The provider holds the ball until the run's last batch is committed, then the consumer until its receipt; whoever
+    paused the task holds it meanwhile.
+    """
+    duties: list[Duty] = []
+    runs: dict[int, list[RecordedEntry]] = {}
+    batches: dict[str, RecordedEntry] = {}
+    current = 0
+    for entry in in_order(entries):
+        if entry.kind is EntryKind.BATCH:
+            batches[entry.facts["batch_id"]] = entry
+            runs.setdefault(entry.facts["run"], []).append(entry)
+        elif entry.kind is EntryKind.RECEIPT:
+            batch = batches.get(entry.facts["batch_id"])
+            if batch is not None:
+                runs.setdefault(batch.facts["run"], []).append(entry)
+                duties += _quality(batch, entry, title_of)
+        elif entry.facts.get("action") == "run":
+            current = entry.facts["run_requested"]
+            runs.setdefault(current, []).insert(0, entry)
+        elif current and entry.facts.get("action") in {"pause", "resume", "end"}:
+            runs[current].append(entry)
+    for run, acts in sorted(runs.items()):
+        duty = _run_duty(run, in_order(acts), calendar, title_of)
+        if duty is not None:
+            duties.append(duty)
+    return duties
+
+
+def _run_duty(run: int, acts: Sequence[RecordedEntry], calendar: WorkingCalendar, title_of: TitleOf) -> Duty | None:
+    start = acts[0]
+    if start.kind is not EntryKind.TASK:
+        return None
+    spans = [_span(Party.PROVIDER, start, _TO_DELIVER)]
+    last_batch: str | None = None
+    done_at: datetime | None = None
+    for act in acts[1:]:
+        if act.kind is EntryKind.BATCH and act.facts.get("last"):
+            last_batch = act.facts["batch_id"]
+            spans.append(_span(Party.CONSUMER, act, _TO_RECEIVE))
+        elif act.kind is EntryKind.RECEIPT and act.facts["batch_id"] == last_batch:
+            done_at = act.at
+        elif act.kind is EntryKind.TASK and act.facts["action"] == "pause":
+            spans.append(_span(_party_of(act), act, _PAUSED))
+        elif act.kind is EntryKind.TASK and act.facts["action"] == "resume":
+            spans.append(_span(Party.CONSUMER if last_batch else Party.PROVIDER, act, _TO_DELIVER))
+        elif act.kind is EntryKind.TASK and act.facts["action"] == "end":
+            return None
+    return _duty(
+        DutyKind.TRANSFER,
+        acts,
+        subject=f"{start.subject}/{run}",
+        title_of=title_of,
+        spans=spans,
+        due_at=calendar.deadline(start.at, TRANSFER_WORKING_DAYS),
+        done_at=done_at,
+    )
+
+
+def _quality(batch: RecordedEntry, receipt: RecordedEntry, title_of: TitleOf) -> list[Duty]:
+    rejected, applied = receipt.facts["rows_rejected"], receipt.facts["rows_applied"]
+    if not rejected:
+        return []
+    return [
+        _duty(
+            DutyKind.QUALITY,
+            [batch, receipt],
+            parties=receipt,
+            subject=batch.facts["batch_id"],
+            title_of=title_of,
+            spans=[_span(Party.PROVIDER, batch, _SENT)],
+            due_at=receipt.at,
+            done_at=receipt.at,
+        ).model_copy(update={"faults": rejected, "amount": rejected + applied})
+    ]
+
+
+def _review(
+    opened: RecordedEntry, closed: RecordedEntry | None, title_of: TitleOf, authority: DepartmentCode | None
+) -> Duty:
+    department = DepartmentCode(opened.facts["department"])
+    resource_id = ResourceId(opened.subject)
+    acts = [opened] if closed is None else [opened, closed]
+    return Duty(
+        kind=DutyKind.REVIEW,
+        subject=f"{resource_id}/{opened.facts['version']}/{opened.entry_id}",
+        title=title_of(resource_id),
+        provider=department,
+        authority=authority,
+        resource_id=resource_id,
+        due_at=_instant(opened.facts["due_at"]),
+        done_at=None if closed is None else closed.at,
+        spans=(_span(Party.AUTHORITY, opened, _TO_REVIEW),),
+        evidence=tuple(act.entry_id for act in acts),
+    )
+
+
+def _duty(
+    kind: DutyKind,
+    acts: Sequence[RecordedEntry],
+    *,
+    parties: RecordedEntry | None = None,
+    subject: str,
+    title_of: TitleOf,
+    spans: Sequence[Span],
+    due_at: datetime,
+    done_at: datetime | None,
+) -> Duty:
+    facts = (parties or acts[0]).facts
+    resource_id = ResourceId(facts["resource_id"])
+    return Duty(
+        kind=kind,
+        subject=subject,
+        title=title_of(resource_id),
+        provider=DepartmentCode(facts["provider"]),
+        consumer=DepartmentCode(facts["consumer"]),
+        resource_id=resource_id,
+        due_at=due_at,
+        done_at=done_at,
+        spans=tuple(spans),
+        evidence=tuple(act.entry_id for act in acts),
+    )
+
+
+def _span(party: Party, entry: RecordedEntry, why: Text) -> Span:
+    return Span(party=party, since=entry.at, entry_id=entry.entry_id, why=why)
+
+
+def _party_of(entry: RecordedEntry) -> Party:
+    """Return on whose side the actor of an entry about a task stands."""
+    if entry.actor.department == entry.facts["provider"]:
+        return Party.PROVIDER
+    if entry.actor.department == entry.facts["consumer"]:
+        return Party.CONSUMER
+    return Party.PLATFORM if entry.actor.department is None else Party.AUTHORITY
+
+
+def _instant(text: Any) -> datetime:
+    return datetime.fromisoformat(str(text)).astimezone(CHINA)
