@@ -1,8 +1,10 @@
 """Moves data from department to department, exactly once, with signed evidence (DESIGN §4)."""
 
 from datong.exchange.digest import DigestSum, content_digest
-from datong.exchange.payload import digest_payload, read_payload, write_payload
+from datong.exchange.hub import Exchange
+from datong.exchange.payload import cursor_at_end, digest_file, digest_payload, read_payload, write_payload
 from datong.exchange.protocols import Connector, DepartmentKeys, OpenTerms, Target, TransferTerms
+from datong.exchange.signatures import signed_end_digest, signed_manifest, signed_receipt
 from datong.exchange.types import arrow_schema, arrow_type, decimal_parameters, schema_fingerprint
 from datong.exchange.values import (
     GENESIS_DIGEST,
@@ -59,6 +61,7 @@ __all__ = [
     "DepartmentKeys",
     "DigestSum",
     "EndDigest",
+    "Exchange",
     "ForeignKey",
     "Manifest",
     "NodeWork",
@@ -87,9 +90,14 @@ __all__ = [
     "arrow_schema",
     "arrow_type",
     "content_digest",
+    "cursor_at_end",
     "decimal_parameters",
+    "digest_file",
     "digest_payload",
     "read_payload",
     "schema_fingerprint",
+    "signed_end_digest",
+    "signed_manifest",
+    "signed_receipt",
     "write_payload",
 ]

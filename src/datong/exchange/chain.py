@@ -4,7 +4,16 @@ Every way in which a batch may fail has an error code of its own, so that the ev
 """
 
 from datong.exchange.types import schema_fingerprint
-from datong.exchange.values import Confirmed, ContentDigest, Manifest, SignedManifest, Task, TaskState
+from datong.exchange.values import (
+    Confirmed,
+    ContentDigest,
+    Manifest,
+    ProduceWork,
+    SignedManifest,
+    Task,
+    TaskState,
+    TransferMode,
+)
 from datong.kernel import Conflict, Corrupt, DepartmentCode, Refused, Text
 
 
@@ -169,15 +178,17 @@ def confirmed_after(manifest: Manifest) -> Confirmed:
     )
 
 
-def start_of_run(confirmed: Confirmed, task: Task, run: int) -> Confirmed:
-    """Return the confirmed end as the producer of `run` must see it.
+def work_of(task: Task, confirmed: Confirmed) -> ProduceWork:
+    """Return the run that the producer shall move now, and where it begins.
 
-    A new run of a snapshot starts from nothing; an increment goes on from where the last run ended.
+    A run that is under way goes on. A new run of a snapshot starts from nothing; an increment goes on from where the
+    last run ended.
     """
-    if confirmed.run == run and not confirmed.run_ended:
-        return confirmed
-    cursor = confirmed.cursor if task.cursor_column is not None and task.mode.value == "increment" else None
-    return confirmed.model_copy(update={"run": run, "part": 0, "run_ended": False, "cursor": cursor})
+    if not confirmed.run_ended:
+        return ProduceWork(task=task, run=confirmed.run, confirmed=confirmed)
+    cursor = confirmed.cursor if task.mode is TransferMode.INCREMENT else None
+    start = confirmed.model_copy(update={"part": 0, "cursor": cursor})
+    return ProduceWork(task=task, run=task.run_requested, confirmed=start)
 
 
 def _check_run(confirmed: Confirmed, manifest: Manifest) -> None:

@@ -24,7 +24,7 @@ class PayloadFacts(Value):
     content: ContentDigest
 
 
-def cursor_text(scalar: pa.Scalar) -> str:
+def cursor_text(scalar: "pa.Scalar[pa.DataType]") -> str:
     """Return the canonical text of a cursor value: ISO 8601 for times, hexadecimal for blobs, digits for numbers."""
     if pa.types.is_timestamp(scalar.type):
         text = str(scalar.cast(pa.timestamp("us")).cast(pa.string()).as_py())

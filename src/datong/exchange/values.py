@@ -32,7 +32,7 @@ def utc_text(moment: datetime) -> str:
 
 
 class Column(Value):
-    """A column of a source table or a batch; `type` is a name of `datong.exchange.types`, for example `decimal(18,2)`."""
+    """A column of a source table or a batch; `type` is a name of `datong.exchange.types`, such as `decimal(18,2)`."""
 
     name: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
     type: str

@@ -1,0 +1,64 @@
+"""Opening a source or a target by its URL."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from datong.adapters.files import FileFolder
+from datong.adapters.mariadb import MariadbDatabase
+from datong.adapters.postgresql import PostgresqlDatabase
+from datong.adapters.sqlite import SqliteDatabase
+from datong.exchange import Connector, Target
+from datong.kernel import Invalid, Text
+
+SCHEMES = ("sqlite:///path", "postgresql://user:password@host/database", "mysql://user:password@host/database")
+
+
+def open_connector(url: str) -> Connector:
+    """Return the connector for `url` (`sqlite:///…`, `postgresql://…`, `mysql://…`, `files:///folder`).
+
+    Raises:
+        Invalid: `adapters.url_unknown`.
+    """
+    parts = urlsplit(url)
+    match parts.scheme:
+        case "sqlite":
+            return SqliteDatabase(_path(parts.path))
+        case "postgresql" | "postgres":
+            return PostgresqlDatabase(url)
+        case "mysql" | "mariadb":
+            return MariadbDatabase(url)
+        case "files":
+            return FileFolder(_path(parts.path))
+    raise _unknown(parts.scheme)
+
+
+def open_target(url: str) -> Target:
+    """Return the target for `url`; a folder of files cannot be one.
+
+    Raises:
+        Invalid: `adapters.url_unknown`.
+    """
+    parts = urlsplit(url)
+    match parts.scheme:
+        case "sqlite":
+            return SqliteDatabase(_path(parts.path), writable=True)
+        case "postgresql" | "postgres":
+            return PostgresqlDatabase(url)
+        case "mysql" | "mariadb":
+            return MariadbDatabase(url)
+    raise _unknown(parts.scheme)
+
+
+def _path(path: str) -> Path:
+    """Return the absolute path of a URL, written with three slashes or, as SQLAlchemy does, with four."""
+    return Path(unquote(path.removeprefix("/") if path.startswith("//") else path))
+
+
+def _unknown(scheme: str) -> Invalid:
+    # The URL itself is not repeated: it may hold a password.
+    return Invalid(
+        "adapters.url_unknown",
+        what=Text(zh=f"不支持 {scheme}:// 类型的数据源。", en=f"A {scheme}:// source is not supported here."),
+        remedy=Text(zh=f"请使用：{'、'.join(SCHEMES)}。", en=f"Use one of: {', '.join(SCHEMES)}."),
+        field="/url",
+    )

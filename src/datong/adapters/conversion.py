@@ -1,0 +1,224 @@
+"""Turning a database's rows into record batches of the exchange's types: without loss, or refused with the reason."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Context, Decimal, InvalidOperation
+from itertools import islice
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datong.exchange import Column, ReadQuery, arrow_schema, arrow_type, decimal_parameters
+from datong.kernel import Invalid, NotFound, Text
+
+_EXACT = Context(prec=100)
+"""Decimal arithmetic rounds to 28 digits unless told otherwise."""
+
+Convert = Callable[[object], object]
+
+
+def not_lossless(table: str, column: str, reason: Text) -> Invalid:
+    """Return the error of a column whose values cannot travel unchanged."""
+    return Invalid(
+        "adapters.value_not_lossless",
+        what=Text(
+            zh=f"表 {table} 的列 {column} 含有无法无损交换的值：{reason.zh}",
+            en=f"Column {column} of table {table} holds a value that cannot travel unchanged: {reason.en}",
+        ),
+        remedy=Text(
+            zh="请修正该值，或在数据源中改用能表示它的列类型。",
+            en="Correct the value, or give the column a type in the source that can hold it.",
+        ),
+        context={"table": table, "column": column},
+    )
+
+
+def no_table(table: str) -> NotFound:
+    """Return the error of a table that the source does not have."""
+    return NotFound(
+        "adapters.table_not_found",
+        what=Text(zh=f"数据源中没有表 {table}。", en=f"The source has no table {table}."),
+        remedy=Text(zh="请核对表名。", en="Check the table's name."),
+        context={"table": table},
+    )
+
+
+def null_in_order(table: str, columns: Sequence[str]) -> Invalid:
+    """Return the error of a table whose cursor or key columns hold NULL: such rows would silently be missed."""
+    names = "、".join(columns)
+    return Invalid(
+        "adapters.null_in_order",
+        what=Text(
+            zh=f"表 {table} 的游标列或主键列（{names}）含有空值，这些行会被漏掉。",
+            en=f"The cursor or key columns ({names}) of table {table} hold NULL; such rows would be missed.",
+        ),
+        remedy=Text(zh="请补齐这些值，或选择其他列。", en="Fill the values in, or choose other columns."),
+        context={"table": table, "columns": list(columns)},
+    )
+
+
+def chosen_columns(table: str, columns: Sequence[Column], names: Sequence[str]) -> tuple[Column, ...]:
+    """Return the columns called `names`, in that order.
+
+    Raises:
+        NotFound: `adapters.column_not_found`.
+    """
+    by_name = {column.name: column for column in columns}
+    missing = [name for name in names if name not in by_name]
+    if missing:
+        raise NotFound(
+            "adapters.column_not_found",
+            what=Text(
+                zh=f"表 {table} 没有列 {'、'.join(missing)}。", en=f"Table {table} has no column {', '.join(missing)}."
+            ),
+            remedy=Text(zh="请核对列名或更新资源版本。", en="Check the names, or revise the resource."),
+            context={"table": table, "columns": missing},
+        )
+    return tuple(by_name[name] for name in names)
+
+
+def order_columns(columns: Sequence[Column], query: ReadQuery) -> tuple[Column, ...]:
+    """Return the ordering columns of `query`."""
+    return chosen_columns(query.table, columns, query.order)
+
+
+def reader_of_rows(
+    table: str,
+    rows: Iterable[Sequence[object]],
+    columns: tuple[Column, ...],
+    batch_rows: int,
+    convert: dict[str, Convert] | None = None,
+) -> pa.RecordBatchReader:
+    """Return a reader over Python rows, in batches of `batch_rows`; `convert` maps a column's name to its conversion.
+
+    Raises (while reading):
+        Invalid: `adapters.value_not_lossless`.
+    """
+    schema = arrow_schema(columns)
+    converters = convert or {}
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        iterator = iter(rows)
+        while chunk := list(islice(iterator, batch_rows)):
+            arrays = []
+            for number, column in enumerate(columns):
+                values = [row[number] for row in chunk]
+                arrays.append(array_of(table, column, values, converters.get(column.name)))
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def array_of(
+    table: str, column: Column, values: list[object], convert: Convert | None
+) -> "pa.Array[pa.Scalar[pa.DataType]]":
+    """Return `values` as an array of the column's type.
+
+    Raises:
+        Invalid: `adapters.value_not_lossless`.
+    """
+    try:
+        if convert is not None:
+            values = [None if value is None else convert(value) for value in values]
+        return pa.array(values, arrow_type(column.type))
+    except (pa.ArrowException, TypeError, ValueError, KeyError, OverflowError, InvalidOperation) as error:
+        # The error's own text may quote the value; the reason names the type only.
+        reason = Text(zh=f"不是 {column.type} 类型能表示的值。", en=f"it does not fit the type {column.type}.")
+        raise not_lossless(table, column.name, reason) from error
+
+
+def decimal_of(name: str) -> Convert:
+    """Return the exact conversion to the decimal type called `name`; a value with more digits is an error."""
+    parameters = decimal_parameters(name)
+    if parameters is None:
+        raise ValueError(f"{name} is not a decimal type")
+    quantum = Decimal(1).scaleb(-parameters[1])
+
+    def convert(value: object) -> Decimal:
+        exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(str(value))
+        scaled = exact.quantize(quantum, context=_EXACT)
+        if scaled != exact:
+            raise ValueError("more decimal places than the column declares")
+        return scaled
+
+    return convert
+
+
+def rebatched(reader: Iterable[pa.RecordBatch], schema: pa.Schema, batch_rows: int) -> pa.RecordBatchReader:
+    """Return the rows of `reader` in batches of exactly `batch_rows` rows, the last one smaller."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        waiting: list[pa.RecordBatch] = []
+        rows = 0
+        for batch in reader:
+            piece = batch
+            while rows + piece.num_rows >= batch_rows:
+                need = batch_rows - rows
+                yield _joined([*waiting, piece.slice(0, need)], schema)
+                piece = piece.slice(need)
+                waiting, rows = [], 0
+            if piece.num_rows:
+                waiting.append(piece)
+                rows += piece.num_rows
+        if waiting:
+            yield _joined(waiting, schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _joined(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+    table = pa.Table.from_batches(batches, schema=schema).combine_chunks()
+    return table.to_batches(max_chunksize=max(1, table.num_rows))[0]
+
+
+def texts_of(batch: pa.RecordBatch, row: int) -> dict[str, str | None]:
+    """Return one row for a dead letter: each value's text, blobs in hexadecimal."""
+    result: dict[str, str | None] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        value = column[row].as_py()
+        result[name] = None if value is None else value.hex() if isinstance(value, bytes) else str(value)
+    return result
+
+
+def last_of_each_key(table: pa.Table, key_columns: Sequence[str], number: str) -> pa.Table:
+    """Return the rows with the highest `number` of each key."""
+    newest = table.group_by(list(key_columns)).aggregate([(number, "max")]).column(f"{number}_max")
+    return table.filter(pc.is_in(table.column(number), value_set=newest.combine_chunks()))
+
+
+_DAYS = (-719_162, 2_932_896)
+_MICROSECONDS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+"""The first and last moments of the years 1 and 9999, counted from 1970-01-01."""
+
+
+def far_times(batch: pa.RecordBatch) -> dict[int, str]:
+    """Return the rows with a date or time outside the years 1 to 9999, which most databases and ISO 8601 cannot say."""
+    result: dict[int, str] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_date(column.type):
+            low, high = _DAYS
+            counts = column.cast(pa.int32()).cast(pa.int64())
+        elif pa.types.is_timestamp(column.type):
+            low, high = _MICROSECONDS
+            counts = column.cast(pa.int64())
+        else:
+            continue
+        outside = pc.or_(pc.less(counts, pa.scalar(low)), pc.greater(counts, pa.scalar(high)))
+        for row in rows_where(outside):
+            result[row] = f"列 {name} 的日期超出 1–9999 年 / column {name}: a date outside the years 1 to 9999"
+    return result
+
+
+def rows_where(condition: "pa.Array[pa.Scalar[pa.DataType]] | pa.BooleanArray") -> list[int]:
+    """Return the numbers of the rows for which `condition` is true (NULL is not)."""
+    return [number for number, holds in enumerate(condition) if holds.as_py()]
+
+
+def float_rows(batch: pa.RecordBatch, *, infinite: bool) -> dict[int, str]:
+    """Return the rows with a floating-point NaN, or an infinity if `infinite`, for databases that know none."""
+    result: dict[int, str] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_floating(column.type):
+            bad = pc.invert(pc.is_finite(column)) if infinite else pc.is_nan(column)
+            for row in rows_where(bad):
+                result[row] = f"列 {name} 不是有限数 / column {name}: not a finite number"
+    return result

@@ -1,0 +1,487 @@
+"""MariaDB and MySQL as a source and as a target, over the text protocol.
+
+Every value is fetched as the text that the server prints (no driver conversion), from a generated select list, and
+parsed by the column's declared type: so BIGINT UNSIGNED, BIT and decimals keep every digit. Zero dates
+(`0000-00-00`), which no other database knows, are refused, or travel as text when the source's URL says
+`?zero_dates=text`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pyarrow as pa
+import pymysql
+from pymysql.connections import Connection
+from pymysql.converters import encoders
+from pymysql.cursors import SSCursor
+
+from datong.adapters.conversion import (
+    Convert,
+    chosen_columns,
+    decimal_of,
+    far_times,
+    float_rows,
+    no_table,
+    null_in_order,
+    order_columns,
+    reader_of_rows,
+)
+from datong.adapters.sql_target import (
+    CURSORS,
+    DEAD_LETTERS,
+    INCOMING,
+    NUMBER,
+    STAGE_PREFIX,
+    SqlTransaction,
+    apply_batch,
+    is_internal,
+    last_applied,
+    rejected_rows,
+)
+from datong.exchange import (
+    Applied,
+    AppliedCursor,
+    Column,
+    ContentDigest,
+    ForeignKey,
+    Manifest,
+    ReadQuery,
+    TableSchema,
+    TransferMode,
+    content_digest,
+    decimal_parameters,
+)
+from datong.kernel import TaskId, Text, Unavailable
+
+DIGEST_ROWS = 50_000
+LOAD_ROWS = 1_000
+CONNECT_SECONDS = 10
+KEY_CHARS_MAX = 700
+"""InnoDB indexes at most 3072 bytes, four bytes a character: shared by a key's columns."""
+
+_TARGET_TYPES = {
+    "boolean": "TINYINT(1)",
+    "int64": "BIGINT",
+    "uint64": "BIGINT UNSIGNED",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "string": "LONGTEXT",
+    "binary": "LONGBLOB",
+    "date": "DATE",
+    "time": "TIME(6)",
+    "timestamp": "DATETIME(6)",
+    "timestamp_utc": "DATETIME(6)",
+}
+_ROW_FAULTS = {1048, 1062, 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1452, 1690, 3819, 4025}
+"""Server errors of a row's own values: NULL, duplicate, out of range, truncated, wrong, too long, constraint."""
+_LOST = {1040, 1053, 1205, 1213, 2002, 2003, 2006, 2013, 2055}
+_INSPECT = """
+SELECT c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.COLUMN_TYPE, c.IS_NULLABLE, c.COLUMN_COMMENT, t.TABLE_COMMENT,
+       t.TABLE_ROWS, k.ORDINAL_POSITION, c.NUMERIC_PRECISION, c.NUMERIC_SCALE
+FROM information_schema.COLUMNS c
+JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME
+LEFT JOIN information_schema.KEY_COLUMN_USAGE k ON k.TABLE_SCHEMA = c.TABLE_SCHEMA AND k.TABLE_NAME = c.TABLE_NAME
+     AND k.COLUMN_NAME = c.COLUMN_NAME AND k.CONSTRAINT_NAME = 'PRIMARY'
+WHERE c.TABLE_SCHEMA = DATABASE() ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION
+"""
+_REFERENCES = """
+SELECT TABLE_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_NAME, COLUMN_NAME, REFERENCED_COLUMN_NAME
+FROM information_schema.KEY_COLUMN_USAGE
+WHERE TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_NAME IS NOT NULL ORDER BY CONSTRAINT_NAME, ORDINAL_POSITION
+"""
+_DATES = {"date": "date", "datetime": "timestamp", "timestamp": "timestamp_utc"}
+_BLOBS = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
+
+
+def quoted(name: str) -> str:
+    """Return `name` as an SQL identifier."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def column_type(kind: str, full: str, precision: int | None, scale: int | None, *, zero_dates_as_text: bool) -> str:
+    """Return the exchange's type of a column of type `kind`, written out as `full`.
+
+    Types without a counterpart (ENUM, SET, JSON, YEAR, TIME, geometry …) travel as text.
+    """
+    if kind in {"tinyint", "smallint", "mediumint", "int"}:
+        return "int64"
+    if kind == "bigint":
+        return "uint64" if "unsigned" in full else "int64"
+    if kind == "bit":
+        return "uint64"
+    if kind == "decimal" and precision is not None and precision <= 38:
+        return f"decimal({precision},{scale or 0})"
+    if kind in {"float", "double"}:
+        return "float32" if kind == "float" else "float64"
+    if kind in _DATES:
+        return "string" if zero_dates_as_text else _DATES[kind]
+    if kind in _BLOBS or kind in {"geometry", "point", "linestring", "polygon"}:
+        return "binary"
+    return "string"
+
+
+def select_expression(column: Column) -> str:
+    """Return the expression whose printed text is parsed as the column's type."""
+    name = quoted(column.name)
+    if column.source_type.startswith("bit"):
+        return f"CAST({name} AS UNSIGNED)"
+    if column.type == "binary":
+        return f"HEX({name})"
+    if column.type == "float32":
+        # The server prints a FLOAT with six digits only; as a DOUBLE it prints all of them.
+        return f"CAST({name} AS DOUBLE)"
+    if column.type == "string":
+        return f"CAST({name} AS CHAR CHARACTER SET utf8mb4)"
+    return name
+
+
+class MariadbDatabase:
+    """One MariaDB or MySQL database, as Connector and as Target."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        options = parse_qs(parts.query)
+        self._host = parts.hostname or "127.0.0.1"
+        self._port = parts.port or 3306
+        self._user = unquote(parts.username or "")
+        self._password = unquote(parts.password or "")
+        self._database = unquote(parts.path.lstrip("/"))
+        self._zero_dates_as_text = options.get("zero_dates", [""])[0] == "text"
+
+    @property
+    def name(self) -> str:
+        """Host and database, without credentials."""
+        return f"mysql:{self._host}:{self._port}/{self._database}"
+
+    def close(self) -> None:
+        """Nothing stays open between calls."""
+
+    # As a source
+
+    def inspect(self) -> list[TableSchema]:
+        """Return every table and view of the database."""
+        with self._open() as transaction:
+            rows = transaction.execute(_INSPECT)
+            references = transaction.execute(_REFERENCES)
+        tables: dict[str, list[tuple[object, ...]]] = {}
+        for row in rows:
+            if not is_internal(str(row[0])):
+                tables.setdefault(str(row[0]), []).append(row)
+        return [self._schema(table, rows, references) for table, rows in tables.items()]
+
+    def read(self, query: ReadQuery) -> pa.RecordBatchReader:
+        """Return the rows after the query's cursor, in its order; one statement, so one state of the database."""
+        known = self._columns(query.table)
+        columns = chosen_columns(query.table, known, query.columns)
+        order = order_columns(known, query)
+        statement = f"SELECT {', '.join(select_expression(column) for column in columns)} FROM {quoted(query.table)}"
+        values: list[object] = []
+        if order:
+            self._refuse_nulls(query)
+            if query.after is not None:
+                condition, values = _after(order, query.after.values)
+                statement += f" WHERE {condition}"
+            statement += f" ORDER BY {', '.join(quoted(name) for name in query.order)}"
+        rows = self._rows(statement, values)
+        return reader_of_rows(query.table, rows, columns, query.batch_rows, _converters(columns))
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of `table`."""
+        with self._open() as transaction:
+            return int(str(transaction.execute(f"SELECT count(*) FROM {quoted(table)}")[0][0]))
+
+    def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
+        """Return the content digest of `table` on `columns`."""
+        actual = {column.name: column.source_type for column in self._columns(table)}
+        typed = tuple(column.model_copy(update={"source_type": actual.get(column.name, "")}) for column in columns)
+        names = ", ".join(select_expression(column) for column in typed)
+        rows = self._rows(f"SELECT {names} FROM {quoted(table)}", [])
+        return content_digest(reader_of_rows(table, rows, typed, DIGEST_ROWS, _converters(typed)), typed)
+
+    # As a target
+
+    def prepare(
+        self, table: str, columns: tuple[Column, ...], key_columns: tuple[str, ...], mode: TransferMode
+    ) -> None:
+        """Create what is missing; here and not in `apply`, because MariaDB commits at every definition."""
+        unique = key_columns if mode is TransferMode.INCREMENT else ()
+        text = "VARCHAR(100) CHARACTER SET ascii NOT NULL"
+        with self._open() as transaction:
+            transaction.execute(_definition(table, columns, unique))
+            if mode is TransferMode.SNAPSHOT:
+                transaction.execute(_definition(STAGE_PREFIX + table, columns, ()))
+            transaction.execute(
+                f"CREATE TABLE IF NOT EXISTS {CURSORS} (task_id {text} PRIMARY KEY, sequence BIGINT NOT NULL, "
+                f"batch_id {text}, manifest_digest {text}, rows_applied BIGINT NOT NULL, "
+                f"rows_rejected BIGINT NOT NULL, run BIGINT NOT NULL, applied_at {text}) ENGINE=InnoDB"
+            )
+            transaction.execute(
+                f"CREATE TABLE IF NOT EXISTS {DEAD_LETTERS} (task_id {text}, run BIGINT NOT NULL, "
+                f"sequence BIGINT NOT NULL, batch_id {text}, row_in_batch BIGINT NOT NULL, reason TEXT NOT NULL, "
+                f"content LONGTEXT NOT NULL, rejected_at {text}, PRIMARY KEY (batch_id, row_in_batch)) "
+                "ENGINE=InnoDB CHARACTER SET utf8mb4"
+            )
+
+    def last_applied(self, task_id: TaskId) -> AppliedCursor | None:
+        """Return the task's newest applied batch."""
+        with self._open() as transaction:
+            return last_applied(transaction, task_id)
+
+    def rejected(self, task_id: TaskId) -> int:
+        """Return how many dead letters the task has."""
+        with self._open() as transaction:
+            return rejected_rows(transaction, task_id)
+
+    def apply(
+        self,
+        manifest: Manifest,
+        reader: pa.RecordBatchReader,
+        *,
+        table: str,
+        key_columns: tuple[str, ...],
+        applied_at: datetime,
+    ) -> Applied:
+        """Apply one batch and move the cursor in one transaction."""
+        with self._open() as transaction:
+            # Locks the task's row, or the gap where it will be, so that two consumers cannot apply at once.
+            transaction.execute(f"SELECT task_id FROM {CURSORS} WHERE task_id = ? FOR UPDATE", (manifest.task_id,))
+            result = apply_batch(
+                transaction, manifest, reader, table=table, key_columns=key_columns, applied_at=applied_at
+            )
+            transaction.commit()
+        return result
+
+    # Inside
+
+    def _connect(self) -> Connection:
+        connection = Connection(
+            host=self._host,
+            port=self._port,
+            user=self._user,
+            password=self._password,
+            database=self._database,
+            charset="utf8mb4",
+            autocommit=False,
+            connect_timeout=CONNECT_SECONDS,
+            conv=dict(encoders),
+            cursorclass=SSCursor,
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES'")
+        return connection
+
+    @contextmanager
+    def _open(self) -> Iterator["_MariadbTransaction"]:
+        try:
+            connection = self._connect()
+            try:
+                yield _MariadbTransaction(connection)
+            finally:
+                connection.close()
+        except (pymysql.OperationalError, pymysql.InterfaceError, OSError) as error:
+            if isinstance(error, pymysql.OperationalError) and error.args and error.args[0] not in _LOST:
+                raise
+            raise Unavailable(
+                "adapters.source_unavailable",
+                what=Text(zh=f"数据源 {self.name} 无法访问。", en=f"The source {self.name} does not answer."),
+                remedy=Text(zh="请检查数据库及网络。", en="Check the database and the network."),
+            ) from error
+
+    def _rows(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
+        with self._open() as transaction:
+            yield from transaction.stream(statement, values)
+
+    def _columns(self, table: str) -> tuple[Column, ...]:
+        found = next((schema for schema in self.inspect() if schema.table == table), None)
+        if found is None:
+            raise no_table(table)
+        return found.columns
+
+    def _schema(self, table: str, rows: list[tuple[object, ...]], references: list[tuple[object, ...]]) -> TableSchema:
+        grouped: dict[str, list[tuple[str, str, str]]] = {}
+        for own_table, constraint, other, own, theirs in references:
+            if own_table == table:
+                grouped.setdefault(str(constraint), []).append((str(other), str(own), str(theirs)))
+        keys = sorted((int(str(row[8])), str(row[1])) for row in rows if row[8] is not None)
+        return TableSchema(
+            table=table,
+            columns=tuple(
+                Column(
+                    name=str(row[1]),
+                    type=column_type(
+                        str(row[2]),
+                        str(row[3]),
+                        None if row[9] is None else int(str(row[9])),
+                        None if row[10] is None else int(str(row[10])),
+                        zero_dates_as_text=self._zero_dates_as_text,
+                    ),
+                    nullable=row[4] == "YES",
+                    source_type=str(row[3]),
+                    comment=str(row[5]),
+                )
+                for row in rows
+            ),
+            key_columns=tuple(name for _, name in keys),
+            foreign_keys=tuple(
+                ForeignKey(
+                    columns=tuple(own for _, own, _ in parts),
+                    other_table=parts[0][0],
+                    other_columns=tuple(theirs for _, _, theirs in parts),
+                )
+                for parts in grouped.values()
+            ),
+            comment=str(rows[0][6]),
+            rows=None if rows[0][7] is None else int(str(rows[0][7])),
+        )
+
+    def _refuse_nulls(self, query: ReadQuery) -> None:
+        condition = " OR ".join(f"{quoted(name)} IS NULL" for name in query.order)
+        with self._open() as transaction:
+            found = transaction.execute(f"SELECT 1 FROM {quoted(query.table)} WHERE {condition} LIMIT 1")
+        if found:
+            raise null_in_order(query.table, query.order)
+
+
+class _MariadbTransaction(SqlTransaction):
+    """The transaction of one connection (autocommit is off: it begins with the first statement)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def quote(self, name: str) -> str:
+        return quoted(name)
+
+    def commit(self) -> None:
+        self._connection.commit()
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(_placed(statement, values), tuple(values) or None)
+            return list(cursor.fetchall())
+
+    def stream(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(_placed(statement, values), tuple(values) or None)
+            while rows := cursor.fetchmany(LOAD_ROWS):
+                yield from rows
+
+    def faults(self, batch: pa.RecordBatch) -> dict[int, str]:
+        return far_times(batch) | float_rows(batch, infinite=True)
+
+    def load(self, table: pa.Table, columns: tuple[Column, ...]) -> None:
+        definition = ", ".join(f"{quoted(column.name)} {_declared(column)}" for column in columns)
+        self.execute(
+            f"CREATE TEMPORARY TABLE {INCOMING} ({definition}, {NUMBER} BIGINT PRIMARY KEY) "
+            "ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+        )
+        arrays = [_storable(table.column(column.name), column) for column in columns]
+        arrays.append(list(table.column(NUMBER).to_pylist()))
+        places = ", ".join(["%s"] * len(arrays))
+        rows = list(zip(*arrays, strict=True))
+        with self._connection.cursor() as cursor:
+            for start in range(0, len(rows), LOAD_ROWS):
+                cursor.executemany(f"INSERT INTO {INCOMING} VALUES ({places})", rows[start : start + LOAD_ROWS])
+
+    def insert(
+        self, target: str, columns: tuple[Column, ...], keys: tuple[str, ...], first: int, end: int
+    ) -> str | None:
+        names = ", ".join(quoted(column.name) for column in columns)
+        statement = (
+            f"INSERT INTO {quoted(target)} ({names}) SELECT {names} FROM {INCOMING} "
+            f"WHERE {NUMBER} >= {first} AND {NUMBER} < {end} ORDER BY {NUMBER}"
+        )
+        if keys:
+            others = [column.name for column in columns if column.name not in keys] or [keys[0]]
+            changes = ", ".join(f"{quoted(name)} = VALUES({quoted(name)})" for name in others)
+            statement += f" ON DUPLICATE KEY UPDATE {changes}"
+        self.execute("SAVEPOINT datong_range")
+        try:
+            self.execute(statement)
+        except pymysql.MySQLError as error:
+            if not error.args or error.args[0] not in _ROW_FAULTS:
+                raise
+            self.execute("ROLLBACK TO SAVEPOINT datong_range")
+            return str(error.args[-1])
+        self.execute("RELEASE SAVEPOINT datong_range")
+        return None
+
+
+def _placed(statement: str, values: Sequence[object]) -> str:
+    """Return a statement with `?` places as the driver wants it."""
+    return statement.replace("%", "%%").replace("?", "%s") if values else statement
+
+
+def _declared(column: Column) -> str:
+    parameters = decimal_parameters(column.type)
+    return f"DECIMAL({parameters[0]},{parameters[1]})" if parameters is not None else _TARGET_TYPES[column.type]
+
+
+def _definition(table: str, columns: tuple[Column, ...], unique: tuple[str, ...]) -> str:
+    """Return the definition of a target table, in a collation that tells every two texts apart."""
+    parts = []
+    for column in columns:
+        kind = _declared(column)
+        if column.name in unique and column.type in {"string", "binary"}:
+            size = KEY_CHARS_MAX // len(unique)
+            kind = f"VARCHAR({size})" if column.type == "string" else f"VARBINARY({size})"
+        parts.append(f"{quoted(column.name)} {kind} NULL")
+    if unique:
+        parts.append(f"UNIQUE KEY ({', '.join(quoted(name) for name in unique)})")
+    return (
+        f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({', '.join(parts)}) "
+        "ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+    )
+
+
+def _after(order: tuple[Column, ...], texts: tuple[str, ...]) -> tuple[str, list[object]]:
+    """Return the condition and the values that select the rows after a cursor."""
+    values: list[object] = []
+    for column, text in zip(order, texts, strict=True):
+        if column.type in {"int64", "uint64"}:
+            values.append(int(text))
+        elif column.type in {"float32", "float64"}:
+            values.append(float(text))
+        elif column.type == "binary":
+            values.append(bytes.fromhex(text))
+        elif decimal_parameters(column.type) is not None:
+            values.append(Decimal(text))
+        else:
+            values.append(text.removesuffix("Z") if column.type == "timestamp_utc" else text)
+    names = ", ".join(quoted(column.name) for column in order)
+    return f"({names}) > ({', '.join('?' * len(order))})", values
+
+
+def _storable(values: "pa.ChunkedArray[pa.Scalar[pa.DataType]]", column: Column) -> list[object]:
+    """Return an array as values that the driver writes without loss."""
+    if column.type == "timestamp_utc":
+        values = values.cast(pa.timestamp("us"))
+    if column.type in {"time", "timestamp", "timestamp_utc"}:
+        return [None if value is None else str(value) for value in values.cast(pa.string()).to_pylist()]
+    return [value.as_py() for value in values]
+
+
+_CONVERTERS: dict[str, Convert] = {
+    "boolean": lambda value: {"0": False, "1": True}[str(value)],
+    "int64": lambda value: int(str(value)),
+    "uint64": lambda value: int(str(value)),
+    "float32": lambda value: float(str(value)),
+    "float64": lambda value: float(str(value)),
+    "binary": lambda value: bytes.fromhex(str(value)),
+    "date": lambda value: date.fromisoformat(str(value)),
+    "time": lambda value: time.fromisoformat(str(value)),
+    "timestamp": lambda value: datetime.fromisoformat(str(value)),
+    "timestamp_utc": lambda value: datetime.fromisoformat(str(value)).replace(tzinfo=UTC),
+}
+
+
+def _converters(columns: tuple[Column, ...]) -> dict[str, Convert]:
+    result = {}
+    for column in columns:
+        if decimal_parameters(column.type) is not None:
+            result[column.name] = decimal_of(column.type)
+        elif column.type in _CONVERTERS:
+            result[column.name] = _CONVERTERS[column.type]
+    return result

@@ -1,0 +1,439 @@
+"""PostgreSQL (and databases that speak its protocol) as a source and as a target, over ADBC.
+
+Every select list is generated with explicit casts: ADBC hands `numeric` out as opaque text, so decimals travel as text
+and are parsed exactly; infinite dates, which nobody else knows, make the statement fail instead of wrapping round.
+Rows go in through a temporary table of plain types and are cast by PostgreSQL itself.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+import adbc_driver_manager
+import adbc_driver_postgresql.dbapi
+import pyarrow as pa
+import pyarrow.compute as pc
+from adbc_driver_manager.dbapi import Connection
+
+from datong.adapters.conversion import (
+    chosen_columns,
+    far_times,
+    no_table,
+    not_lossless,
+    null_in_order,
+    order_columns,
+    rebatched,
+    rows_where,
+)
+from datong.adapters.sql_target import (
+    CURSORS,
+    DEAD_LETTERS,
+    INCOMING,
+    NUMBER,
+    STAGE_PREFIX,
+    SqlTransaction,
+    apply_batch,
+    is_internal,
+    last_applied,
+    rejected_rows,
+)
+from datong.exchange import (
+    Applied,
+    AppliedCursor,
+    Column,
+    ContentDigest,
+    ForeignKey,
+    Manifest,
+    ReadQuery,
+    TableSchema,
+    TransferMode,
+    arrow_schema,
+    content_digest,
+    decimal_parameters,
+)
+from datong.kernel import TaskId, Text, Unavailable
+
+DIGEST_ROWS = 100_000
+_SIMPLE = {
+    "bool": "boolean",
+    "int2": "int64",
+    "int4": "int64",
+    "int8": "int64",
+    "oid": "int64",
+    "float4": "float32",
+    "float8": "float64",
+    "bytea": "binary",
+    "date": "date",
+    "time": "time",
+    "timestamp": "timestamp",
+    "timestamptz": "timestamp_utc",
+}
+_TARGET_TYPES = {
+    "boolean": "boolean",
+    "int64": "bigint",
+    "uint64": "numeric(20,0)",
+    "float32": "real",
+    "float64": "double precision",
+    "string": "text",
+    "binary": "bytea",
+    "date": "date",
+    "time": "time",
+    "timestamp": "timestamp",
+    "timestamp_utc": "timestamptz",
+}
+_LOADED_AS_TEXT = {"uint64", "time"}
+_INSPECT = """
+SELECT c.relname, a.attname, t.typname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+       coalesce(col_description(c.oid, a.attnum), ''), coalesce(obj_description(c.oid, 'pg_class'), ''),
+       c.reltuples::bigint,
+       coalesce((SELECT array_position(i.indkey::int[], a.attnum::int) FROM pg_index i
+                 WHERE i.indrelid = c.oid AND i.indisprimary), -1)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_type t ON t.oid = a.atttypid
+WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+ORDER BY c.relname, a.attnum
+"""
+_REFERENCES = """
+SELECT c.conrelid::regclass::text, c.conname, c.confrelid::regclass::text, a.attname, b.attname
+FROM pg_constraint c
+CROSS JOIN LATERAL unnest(c.conkey, c.confkey) WITH ORDINALITY AS k(own, other, place)
+JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.own
+JOIN pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = k.other
+WHERE c.contype = 'f' AND c.connamespace = current_schema()::regnamespace
+ORDER BY c.conname, k.place
+"""
+_PLACE = re.compile(r"\?")
+
+
+def quoted(name: str) -> str:
+    """Return `name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return `text` as an SQL literal (standard_conforming_strings is on for every connection here)."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def column_type(kind: str, formatted: str) -> str:
+    """Return the exchange's type of a column of type `kind`, written out as `formatted`.
+
+    Types without a counterpart (JSON, UUID, enumerations, arrays, unbounded numerics …) travel as text.
+    """
+    if kind == "numeric":
+        match = re.fullmatch(r"numeric\((\d+),(\d+)\)", formatted)
+        if match is not None and int(match[1]) <= 38 and int(match[2]) <= int(match[1]):
+            return f"decimal({match[1]},{match[2]})"
+        return "string"
+    return _SIMPLE.get(kind, "string")
+
+
+def select_expression(column: Column) -> str:
+    """Return the expression that reads `column` as its exchange type, or as text that is parsed exactly."""
+    name = quoted(column.name)
+    match column.type:
+        case "date":
+            safe = f"CASE WHEN isfinite({name}) THEN {name} ELSE ({name}::text || ' has no counterpart')::date END"
+        case "timestamp" | "timestamp_utc":
+            kind = "timestamptz" if column.type == "timestamp_utc" else "timestamp"
+            safe = f"CASE WHEN isfinite({name}) THEN {name} ELSE ({name}::text || ' has no counterpart')::{kind} END"
+        case "int64":
+            safe = f"{name}::bigint"
+        case "string" | "uint64":
+            safe = f"{name}::text"
+        case "boolean" | "binary" | "float32" | "float64" | "time":
+            safe = name
+        case _:
+            safe = f"{name}::text"
+    return f"{safe} AS {name}"
+
+
+class PostgresqlDatabase:
+    """One PostgreSQL database, as Connector and as Target; tables are those of the current schema."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @property
+    def name(self) -> str:
+        """Host and database, without credentials."""
+        return "postgresql:" + self._url.rsplit("@", 1)[-1].split("?", 1)[0]
+
+    def close(self) -> None:
+        """Nothing stays open between calls."""
+
+    # As a source
+
+    def inspect(self) -> list[TableSchema]:
+        """Return every table and view of the current schema."""
+        with self._open() as connection:
+            transaction = _PostgresqlTransaction(connection)
+            rows = transaction.execute(_INSPECT)
+            references = transaction.execute(_REFERENCES)
+        tables: dict[str, list[tuple[object, ...]]] = {}
+        for row in rows:
+            if not is_internal(str(row[0])):
+                tables.setdefault(str(row[0]), []).append(row)
+        return [_schema(table, rows, references) for table, rows in tables.items()]
+
+    def read(self, query: ReadQuery) -> pa.RecordBatchReader:
+        """Return the rows after the query's cursor, in its order; one statement, so one state of the database."""
+        known = self._columns(query.table)
+        columns = chosen_columns(query.table, known, query.columns)
+        order = order_columns(known, query)
+        statement = (
+            f"SELECT {', '.join(select_expression(column) for column in columns)} FROM {quoted(query.table)} AS t"
+        )
+        if order:
+            self._refuse_nulls(query)
+            names = ", ".join(f"t.{quoted(name)}" for name in query.order)
+            if query.after is not None:
+                bounds = ", ".join(_typed(column, text) for column, text in zip(order, query.after.values, strict=True))
+                statement += f" WHERE ({names}) > ({bounds})"
+            statement += f" ORDER BY {names}"
+        schema = arrow_schema(columns)
+        return rebatched(self._stream(query.table, statement, columns), schema, query.batch_rows)
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of `table`."""
+        with self._open() as connection:
+            return int(str(_PostgresqlTransaction(connection).execute(f"SELECT count(*) FROM {quoted(table)}")[0][0]))
+
+    def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
+        """Return the content digest of `table` on `columns`."""
+        names = ", ".join(select_expression(column) for column in columns)
+        return content_digest(self._stream(table, f"SELECT {names} FROM {quoted(table)}", columns), columns)
+
+    # As a target
+
+    def prepare(
+        self, table: str, columns: tuple[Column, ...], key_columns: tuple[str, ...], mode: TransferMode
+    ) -> None:
+        """Create what is missing."""
+        unique = key_columns if mode is TransferMode.INCREMENT else ()
+        statements = [_definition(table, columns, unique)]
+        if mode is TransferMode.SNAPSHOT:
+            statements.append(_definition(STAGE_PREFIX + table, columns, ()))
+        statements.append(
+            f"CREATE TABLE IF NOT EXISTS {CURSORS} (task_id text PRIMARY KEY, sequence bigint NOT NULL, "
+            "batch_id text NOT NULL, manifest_digest text NOT NULL, rows_applied bigint NOT NULL, "
+            "rows_rejected bigint NOT NULL, run bigint NOT NULL, applied_at text NOT NULL)"
+        )
+        statements.append(
+            f"CREATE TABLE IF NOT EXISTS {DEAD_LETTERS} (task_id text NOT NULL, run bigint NOT NULL, "
+            "sequence bigint NOT NULL, batch_id text NOT NULL, row_in_batch bigint NOT NULL, reason text NOT NULL, "
+            "content text NOT NULL, rejected_at text NOT NULL, PRIMARY KEY (batch_id, row_in_batch))"
+        )
+        with self._open() as connection:
+            transaction = _PostgresqlTransaction(connection)
+            # Two consumers that prepare at once would both try to create the same catalogue rows.
+            transaction.execute("SELECT pg_advisory_xact_lock(1145132097)")
+            for statement in statements:
+                transaction.execute(statement)
+            connection.commit()
+
+    def last_applied(self, task_id: TaskId) -> AppliedCursor | None:
+        """Return the task's newest applied batch."""
+        with self._open() as connection:
+            return last_applied(_PostgresqlTransaction(connection), task_id)
+
+    def rejected(self, task_id: TaskId) -> int:
+        """Return how many dead letters the task has."""
+        with self._open() as connection:
+            return rejected_rows(_PostgresqlTransaction(connection), task_id)
+
+    def apply(
+        self,
+        manifest: Manifest,
+        reader: pa.RecordBatchReader,
+        *,
+        table: str,
+        key_columns: tuple[str, ...],
+        applied_at: datetime,
+    ) -> Applied:
+        """Apply one batch and move the cursor in one transaction."""
+        with self._open() as connection:
+            transaction = _PostgresqlTransaction(connection)
+            transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (manifest.task_id,))
+            result = apply_batch(
+                transaction, manifest, reader, table=table, key_columns=key_columns, applied_at=applied_at
+            )
+            connection.commit()
+        return result
+
+    # Inside
+
+    @contextmanager
+    def _open(self) -> Iterator[Connection]:
+        try:
+            with adbc_driver_postgresql.dbapi.connect(self._url) as connection:
+                _PostgresqlTransaction(connection).execute("SET standard_conforming_strings = on")
+                _PostgresqlTransaction(connection).execute("SET TimeZone = 'UTC'")
+                yield connection
+        except adbc_driver_manager.OperationalError as error:
+            raise Unavailable(
+                "adapters.source_unavailable",
+                what=Text(zh=f"数据源 {self.name} 无法访问。", en=f"The source {self.name} does not answer."),
+                remedy=Text(zh="请检查数据库及网络。", en="Check the database and the network."),
+            ) from error
+
+    def _columns(self, table: str) -> tuple[Column, ...]:
+        found = next((schema for schema in self.inspect() if schema.table == table), None)
+        if found is None:
+            raise no_table(table)
+        return found.columns
+
+    def _stream(self, table: str, statement: str, columns: tuple[Column, ...]) -> Iterator[pa.RecordBatch]:
+        schema = arrow_schema(columns)
+        try:
+            with self._open() as connection, connection.cursor() as cursor:
+                cursor.execute(statement)
+                for batch in cursor.fetch_record_batch():
+                    yield _typed_batch(table, batch, columns, schema)
+        except (
+            adbc_driver_manager.DataError,
+            adbc_driver_manager.ProgrammingError,
+            pa.ArrowException,
+            OSError,
+        ) as error:
+            if "has no counterpart" not in str(error):
+                raise
+            reason = Text(zh="无穷日期没有对应的值。", en="an infinite date has no counterpart elsewhere.")
+            raise not_lossless(table, "*", reason) from error
+
+    def _refuse_nulls(self, query: ReadQuery) -> None:
+        condition = " OR ".join(f"{quoted(name)} IS NULL" for name in query.order)
+        with self._open() as connection:
+            found = _PostgresqlTransaction(connection).execute(
+                f"SELECT 1 FROM {quoted(query.table)} WHERE {condition} LIMIT 1"
+            )
+        if found:
+            raise null_in_order(query.table, query.order)
+
+
+class _PostgresqlTransaction(SqlTransaction):
+    """The transaction of one ADBC connection (autocommit is off: it begins with the first statement)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def quote(self, name: str) -> str:
+        return quoted(name)
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        numbers = iter(range(1, len(values) + 1))
+        placed = _PLACE.sub(lambda _: f"${next(numbers)}", statement) if values else statement
+        with self._connection.cursor() as cursor:
+            cursor.execute(placed, tuple(values) or None)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def faults(self, batch: pa.RecordBatch) -> dict[int, str]:
+        result = far_times(batch)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if pa.types.is_string(column.type):
+                for row in rows_where(pc.match_substring(column, "\0")):
+                    result[row] = f"列 {name} 含 NUL 字符 / column {name}: a NUL character"
+        return result
+
+    def load(self, table: pa.Table, columns: tuple[Column, ...]) -> None:
+        arrays = [
+            table.column(column.name).cast(pa.string())
+            if column.type in _LOADED_AS_TEXT or decimal_parameters(column.type) is not None
+            else table.column(column.name)
+            for column in columns
+        ]
+        plain = pa.table([*arrays, table.column(NUMBER)], names=[*(column.name for column in columns), NUMBER])
+        with self._connection.cursor() as cursor:
+            cursor.adbc_ingest(INCOMING, plain, mode="create", temporary=True)
+
+    def insert(
+        self, target: str, columns: tuple[Column, ...], keys: tuple[str, ...], first: int, end: int
+    ) -> str | None:
+        names = ", ".join(quoted(column.name) for column in columns)
+        casts = ", ".join(f"{quoted(column.name)}::{_declared(column)}" for column in columns)
+        statement = (
+            f"INSERT INTO {quoted(target)} ({names}) SELECT {casts} FROM {INCOMING} "
+            f"WHERE {NUMBER} >= {first} AND {NUMBER} < {end} ORDER BY {NUMBER}"
+        )
+        if keys:
+            others = [column.name for column in columns if column.name not in keys]
+            changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
+            action = f"UPDATE SET {changes}" if others else "NOTHING"
+            statement += f" ON CONFLICT ({', '.join(quoted(name) for name in keys)}) DO {action}"
+        self.execute("SAVEPOINT datong_range")
+        try:
+            self.execute(statement)
+        except adbc_driver_manager.Error as error:
+            # Class 22 is a data exception, 23 a constraint violation (SQL standard); else it is not the row's fault.
+            if (error.sqlstate or "")[:2] not in {"22", "23"}:
+                raise
+            self.execute("ROLLBACK TO SAVEPOINT datong_range")
+            return str(error).splitlines()[0]
+        self.execute("RELEASE SAVEPOINT datong_range")
+        return None
+
+
+def _schema(table: str, rows: list[tuple[object, ...]], references: list[tuple[object, ...]]) -> TableSchema:
+    columns = tuple(
+        Column(
+            name=str(row[1]),
+            type=column_type(str(row[2]), str(row[3])),
+            nullable=not row[4],
+            source_type=str(row[3]),
+            comment=str(row[5]),
+        )
+        for row in rows
+    )
+    keys = sorted((int(str(row[8])), str(row[1])) for row in rows if int(str(row[8])) >= 0)
+    grouped: dict[str, list[tuple[str, str, str]]] = {}
+    for own_table, constraint, other, own, theirs in references:
+        if str(own_table).strip('"') == table:
+            grouped.setdefault(str(constraint), []).append((str(other).strip('"'), str(own), str(theirs)))
+    estimate = int(str(rows[0][7]))
+    return TableSchema(
+        table=table,
+        columns=columns,
+        key_columns=tuple(name for _, name in keys),
+        foreign_keys=tuple(
+            ForeignKey(
+                columns=tuple(own for _, own, _ in parts),
+                other_table=parts[0][0],
+                other_columns=tuple(theirs for _, _, theirs in parts),
+            )
+            for parts in grouped.values()
+        ),
+        comment=str(rows[0][6]),
+        rows=estimate if estimate >= 0 else None,
+    )
+
+
+def _declared(column: Column) -> str:
+    parameters = decimal_parameters(column.type)
+    return f"numeric({parameters[0]},{parameters[1]})" if parameters is not None else _TARGET_TYPES[column.type]
+
+
+def _definition(table: str, columns: tuple[Column, ...], unique: tuple[str, ...]) -> str:
+    parts = [f"{quoted(column.name)} {_declared(column)}" for column in columns]
+    if unique:
+        parts.append(f"UNIQUE ({', '.join(quoted(name) for name in unique)})")
+    return f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({', '.join(parts)})"
+
+
+def _typed(column: Column, text: str) -> str:
+    """Return a cursor's text as a literal of the column's own type."""
+    if column.type == "binary":
+        return f"decode({literal(text)}, 'hex')"
+    return f"{literal(text)}::{column.source_type}"
+
+
+def _typed_batch(table: str, batch: pa.RecordBatch, columns: tuple[Column, ...], schema: pa.Schema) -> pa.RecordBatch:
+    arrays = []
+    for column, values, field in zip(columns, batch.columns, schema, strict=True):
+        try:
+            arrays.append(values if values.type.equals(field.type) else values.cast(field.type))
+        except pa.ArrowInvalid as error:
+            reason = Text(zh=f"不是 {column.type} 类型能表示的值。", en=f"it does not fit the type {column.type}.")
+            raise not_lossless(table, column.name, reason) from error
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -1,0 +1,411 @@
+"""SQLite as a source and as a target.
+
+SQLite types values, not columns. A column's declared type says what is expected, and a value that does not fit is
+refused. SQLite has no dates and no decimals: what a source keeps as text travels as text; a target made by the platform
+declares such columns `TEXT_…`, stores canonical text, and gives the exact types back when it is read.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import date, datetime, time
+from pathlib import Path
+
+import pyarrow as pa
+
+from datong.adapters.conversion import (
+    Convert,
+    chosen_columns,
+    decimal_of,
+    float_rows,
+    no_table,
+    null_in_order,
+    order_columns,
+    reader_of_rows,
+)
+from datong.adapters.sql_target import (
+    CURSORS,
+    DEAD_LETTERS,
+    INCOMING,
+    NUMBER,
+    STAGE_PREFIX,
+    SqlTransaction,
+    apply_batch,
+    is_internal,
+    last_applied,
+    rejected_rows,
+)
+from datong.exchange import (
+    Applied,
+    AppliedCursor,
+    Column,
+    ContentDigest,
+    ForeignKey,
+    Manifest,
+    ReadQuery,
+    TableSchema,
+    TransferMode,
+    content_digest,
+    decimal_parameters,
+)
+from datong.kernel import TaskId, Text, Unavailable
+
+BUSY_SECONDS = 30.0
+DIGEST_ROWS = 50_000
+_TARGET_TYPES = {
+    "boolean": "BOOLEAN",
+    "int64": "INTEGER",
+    "float32": "REAL",
+    "float64": "REAL",
+    "string": "TEXT",
+    "binary": "BLOB",
+    "uint64": "TEXT_UNSIGNED",
+    "date": "TEXT_DATE",
+    "time": "TEXT_TIME",
+    "timestamp": "TEXT_TIMESTAMP",
+    "timestamp_utc": "TEXT_TIMESTAMP_UTC",
+}
+_FROM_TARGET = {declared: name for name, declared in _TARGET_TYPES.items() if declared.startswith("TEXT_")}
+_DECIMAL = re.compile(r"(?:TEXT_)?(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
+_COMMENT = re.compile(r'^\s*["`\[]?(\w+)["`\]]?\s[^\n]*?--\s*(.+?)\s*$', re.MULTILINE)
+_TITLE = re.compile(r"\A[^\n]*?--\s*(.+?)\s*$", re.MULTILINE)
+
+
+def quoted(name: str) -> str:
+    """Return `name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def column_type(declared: str) -> str:
+    """Return the exchange's type of a column declared as `declared` (rules of SQLite's column affinity)."""
+    kind = declared.upper().strip()
+    if kind in _FROM_TARGET:
+        return _FROM_TARGET[kind]
+    decimal = _DECIMAL.fullmatch(kind)
+    if decimal is not None and int(decimal[1]) <= 38:
+        return f"decimal({decimal[1]},{decimal[2] or 0})"
+    if kind.startswith("BOOL"):
+        return "boolean"
+    if "INT" in kind:
+        return "int64"
+    if "BLOB" in kind:
+        return "binary"
+    if any(part in kind for part in ("REAL", "FLOA", "DOUB")):
+        return "float64"
+    return "string"
+
+
+class SqliteDatabase:
+    """One SQLite file, as Connector and as Target."""
+
+    def __init__(self, path: Path, *, writable: bool = False) -> None:
+        self._path = path
+        self._writable = writable
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return f"sqlite:{self._path.name}"
+
+    def close(self) -> None:
+        """Nothing stays open between calls."""
+
+    # As a source
+
+    def inspect(self) -> list[TableSchema]:
+        """Return every table; comments are those of the table's own definition (`-- …` behind a column)."""
+        with self._open() as connection:
+            rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name")
+            tables = [(name, sql) for name, sql in rows if not is_internal(name) and not name.startswith("sqlite_")]
+            return [self._schema(connection, name, sql or "") for name, sql in tables]
+
+    def read(self, query: ReadQuery) -> pa.RecordBatchReader:
+        """Return the rows after the query's cursor, in its order; one statement, so one state of the database."""
+        with self._open() as connection:
+            known = self._columns(connection, query.table)
+        columns = chosen_columns(query.table, known, query.columns)
+        order = order_columns(known, query)
+        statement = f"SELECT {_names(query.columns)} FROM {quoted(query.table)}"
+        values: list[object] = []
+        if order:
+            if query.after is not None:
+                places = ", ".join("?" * len(order))
+                statement += f" WHERE ({_names(query.order)}) > ({places})"
+                values = [_stored(column, text) for column, text in zip(order, query.after.values, strict=True)]
+            statement += f" ORDER BY {_names(query.order)}"
+            self._refuse_nulls(query)
+        return reader_of_rows(
+            query.table, self._rows(statement, values), columns, query.batch_rows, _converters(columns)
+        )
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of `table`."""
+        with self._open() as connection:
+            return int(connection.execute(f"SELECT count(*) FROM {quoted(table)}").fetchone()[0])
+
+    def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
+        """Return the content digest of `table` on `columns`."""
+        names = _names([column.name for column in columns])
+        rows = self._rows(f"SELECT {names} FROM {quoted(table)}", [])
+        return content_digest(reader_of_rows(table, rows, columns, DIGEST_ROWS, _converters(columns)), columns)
+
+    # As a target
+
+    def prepare(
+        self, table: str, columns: tuple[Column, ...], key_columns: tuple[str, ...], mode: TransferMode
+    ) -> None:
+        """Create what is missing."""
+        unique = key_columns if mode is TransferMode.INCREMENT else ()
+        with self._open() as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_definition(table, columns, unique))
+            if mode is TransferMode.SNAPSHOT:
+                connection.execute(_definition(STAGE_PREFIX + table, columns, ()))
+            connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {CURSORS} (task_id TEXT PRIMARY KEY, sequence INTEGER NOT NULL, "
+                "batch_id TEXT NOT NULL, manifest_digest TEXT NOT NULL, rows_applied INTEGER NOT NULL, "
+                "rows_rejected INTEGER NOT NULL, run INTEGER NOT NULL, applied_at TEXT NOT NULL)"
+            )
+            connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {DEAD_LETTERS} (task_id TEXT NOT NULL, run INTEGER NOT NULL, "
+                "sequence INTEGER NOT NULL, batch_id TEXT NOT NULL, row_in_batch INTEGER NOT NULL, "
+                "reason TEXT NOT NULL, content TEXT NOT NULL, rejected_at TEXT NOT NULL, "
+                "PRIMARY KEY (batch_id, row_in_batch))"
+            )
+            connection.execute("COMMIT")
+
+    def last_applied(self, task_id: TaskId) -> AppliedCursor | None:
+        """Return the task's newest applied batch."""
+        with self._open() as connection:
+            return last_applied(_SqliteTransaction(connection), task_id)
+
+    def rejected(self, task_id: TaskId) -> int:
+        """Return how many dead letters the task has."""
+        with self._open() as connection:
+            return rejected_rows(_SqliteTransaction(connection), task_id)
+
+    def apply(
+        self,
+        manifest: Manifest,
+        reader: pa.RecordBatchReader,
+        *,
+        table: str,
+        key_columns: tuple[str, ...],
+        applied_at: datetime,
+    ) -> Applied:
+        """Apply one batch and move the cursor in one transaction."""
+        with self._open() as connection:
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("BEGIN IMMEDIATE")
+            result = apply_batch(
+                _SqliteTransaction(connection),
+                manifest,
+                reader,
+                table=table,
+                key_columns=key_columns,
+                applied_at=applied_at,
+            )
+            connection.execute("COMMIT")
+        return result
+
+    # Inside
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        mode = "rwc" if self._writable else "ro"
+        try:
+            with closing(
+                sqlite3.connect(
+                    f"file:{self._path.absolute()}?mode={mode}",
+                    uri=True,
+                    timeout=BUSY_SECONDS,
+                    isolation_level=None,
+                    check_same_thread=False,
+                )
+            ) as connection:
+                yield connection
+        except sqlite3.OperationalError as error:
+            raise Unavailable(
+                "adapters.source_unavailable",
+                what=Text(
+                    zh=f"数据源 {self.name} 无法访问：{error}", en=f"The source {self.name} does not answer: {error}."
+                ),
+                remedy=Text(zh="请检查文件及权限。", en="Check the file and its permissions."),
+            ) from error
+
+    def _rows(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
+        with self._open() as connection:
+            yield from connection.execute(statement, values)
+
+    def _columns(self, connection: sqlite3.Connection, table: str) -> tuple[Column, ...]:
+        rows = connection.execute(f"PRAGMA table_info({quoted(table)})").fetchall()
+        if not rows:
+            raise no_table(table)
+        return tuple(
+            Column(name=name, type=column_type(declared), nullable=not required and not key, source_type=declared)
+            for _, name, declared, required, _, key in rows
+        )
+
+    def _schema(self, connection: sqlite3.Connection, table: str, sql: str) -> TableSchema:
+        comments = dict(_COMMENT.findall(sql))
+        title = _TITLE.search(sql)
+        keys = sorted((row[5], row[1]) for row in connection.execute(f"PRAGMA table_info({quoted(table)})") if row[5])
+        references: dict[int, list[tuple[str, str, str]]] = {}
+        for row in connection.execute(f"PRAGMA foreign_key_list({quoted(table)})"):
+            references.setdefault(row[0], []).append((row[2], row[3], row[4] or ""))
+        return TableSchema(
+            table=table,
+            columns=tuple(
+                column.model_copy(update={"comment": comments.get(column.name, "")})
+                for column in self._columns(connection, table)
+            ),
+            key_columns=tuple(name for _, name in keys),
+            foreign_keys=tuple(
+                ForeignKey(
+                    columns=tuple(own for _, own, _ in parts),
+                    other_table=parts[0][0],
+                    other_columns=tuple(other for _, _, other in parts),
+                )
+                for parts in references.values()
+            ),
+            comment=title[1] if title is not None else "",
+            rows=int(connection.execute(f"SELECT count(*) FROM {quoted(table)}").fetchone()[0]),
+        )
+
+    def _refuse_nulls(self, query: ReadQuery) -> None:
+        condition = " OR ".join(f"{quoted(name)} IS NULL" for name in query.order)
+        with self._open() as connection:
+            found = connection.execute(f"SELECT 1 FROM {quoted(query.table)} WHERE {condition} LIMIT 1").fetchone()
+        if found is not None:
+            raise null_in_order(query.table, query.order)
+
+
+class _SqliteTransaction(SqlTransaction):
+    """A transaction that the caller began."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def quote(self, name: str) -> str:
+        return quoted(name)
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        return self._connection.execute(statement, values).fetchall()
+
+    def faults(self, batch: pa.RecordBatch) -> dict[int, str]:
+        # SQLite stores a NaN as NULL.
+        return super().faults(batch) | float_rows(batch, infinite=False)
+
+    def load(self, table: pa.Table, columns: tuple[Column, ...]) -> None:
+        definition = ", ".join(f"{quoted(column.name)} {_declared(column)}" for column in columns)
+        self._connection.execute(f"CREATE TEMP TABLE {INCOMING} ({definition}, {NUMBER} INTEGER PRIMARY KEY)")
+        arrays = [_storable(table.column(column.name), column) for column in columns]
+        arrays.append(table.column(NUMBER).to_pylist())
+        places = ", ".join("?" * len(arrays))
+        self._connection.executemany(f"INSERT INTO temp.{INCOMING} VALUES ({places})", zip(*arrays, strict=True))
+
+    def insert(
+        self, target: str, columns: tuple[Column, ...], keys: tuple[str, ...], first: int, end: int
+    ) -> str | None:
+        names = _names([column.name for column in columns])
+        statement = (
+            f"INSERT INTO {quoted(target)} ({names}) SELECT {names} FROM temp.{INCOMING} "
+            f"WHERE {NUMBER} >= ? AND {NUMBER} < ? ORDER BY {NUMBER}"
+        )
+        if keys:
+            others = [column.name for column in columns if column.name not in keys]
+            changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
+            action = f"UPDATE SET {changes}" if others else "NOTHING"
+            statement += f" ON CONFLICT ({_names(keys)}) DO {action}"
+        try:
+            # A failing statement undoes itself; the transaction goes on.
+            self._connection.execute(statement, (first, end))
+        except (sqlite3.IntegrityError, sqlite3.DataError) as error:
+            return str(error)
+        return None
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(quoted(name) for name in names)
+
+
+def _declared(column: Column) -> str:
+    parameters = decimal_parameters(column.type)
+    if parameters is not None:
+        return f"TEXT_DECIMAL({parameters[0]},{parameters[1]})"
+    return _TARGET_TYPES[column.type]
+
+
+def _definition(table: str, columns: tuple[Column, ...], unique: tuple[str, ...]) -> str:
+    parts = [f"{quoted(column.name)} {_declared(column)}" for column in columns]
+    if unique:
+        parts.append(f"UNIQUE ({_names(unique)})")
+    return f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({', '.join(parts)})"
+
+
+def _stored(column: Column, text: str) -> object:
+    """Return a cursor's text as the value that the column stores."""
+    if column.type in {"int64", "boolean"}:
+        return int(text) if column.type == "int64" else int(text == "true")
+    if column.type in {"float32", "float64"}:
+        return float(text)
+    if column.type == "binary":
+        return bytes.fromhex(text)
+    if decimal_parameters(column.type) is not None and not column.source_type.startswith("TEXT_"):
+        return float(text)
+    return text
+
+
+def _storable(values: "pa.ChunkedArray[pa.Scalar[pa.DataType]]", column: Column) -> list[object]:
+    """Return an array as values that SQLite keeps without loss."""
+    if column.type in {"uint64", "date", "time", "timestamp"} or decimal_parameters(column.type) is not None:
+        return [None if value is None else str(value) for value in values.cast(pa.string()).to_pylist()]
+    if column.type == "timestamp_utc":
+        plain = values.cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
+        return [None if value is None else f"{value}Z" for value in plain]
+    return [value.as_py() for value in values]
+
+
+def _boolean(value: object) -> bool:
+    if value in (0, 1):
+        return bool(value)
+    raise ValueError("neither 0 nor 1")
+
+
+def _text(value: object) -> str:
+    """Return a value of a column without a binding type as text; numbers by their shortest exact form."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float):
+        return repr(value)
+    raise TypeError("a blob in a column of text")
+
+
+def _instant(value: object) -> datetime:
+    moment = datetime.fromisoformat(str(value))
+    if moment.tzinfo is None:
+        raise ValueError("an instant needs a zone")
+    return moment
+
+
+_CONVERTERS: dict[str, Convert] = {
+    "boolean": _boolean,
+    "string": _text,
+    "uint64": lambda value: int(str(value)),
+    "date": lambda value: date.fromisoformat(str(value)),
+    "time": lambda value: time.fromisoformat(str(value)),
+    "timestamp": lambda value: datetime.fromisoformat(str(value)),
+    "timestamp_utc": _instant,
+}
+
+
+def _converters(columns: tuple[Column, ...]) -> dict[str, Convert]:
+    result = {}
+    for column in columns:
+        if decimal_parameters(column.type) is not None:
+            result[column.name] = decimal_of(column.type)
+        elif column.type in _CONVERTERS:
+            result[column.name] = _CONVERTERS[column.type]
+    return result

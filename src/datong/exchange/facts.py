@@ -1,0 +1,96 @@
+"""What the ledger says about transfers: digests, counts and names; never a value of anybody's row."""
+
+from datong.exchange.values import Reconciliation, SignedManifest, SignedReceipt, Task, utc_text
+from datong.kernel import JsonValue
+
+
+def task_facts(task: Task, action: str) -> dict[str, JsonValue]:
+    """Return the facts of a step of a task."""
+    return {
+        "action": action,
+        "agreement_id": task.agreement_id,
+        "resource_id": task.resource_id,
+        "resource_version": task.resource_version,
+        "provider": task.provider,
+        "consumer": task.consumer,
+        "mode": task.mode.value,
+        "state": task.state.value,
+        "run_requested": task.run_requested,
+        "run_done": task.run_done,
+        "columns": [pair.column for pair in task.columns] if action == "create" else len(task.columns),
+    }
+
+
+def batch_facts(signed: SignedManifest) -> dict[str, JsonValue]:
+    """Return the facts of a batch. The cursors are left out: a key may be somebody's number."""
+    manifest = signed.manifest
+    return {
+        "batch_id": manifest.batch_id,
+        "agreement_id": manifest.agreement_id,
+        "resource_id": manifest.resource_id,
+        "provider": manifest.department,
+        "sequence": manifest.sequence,
+        "run": manifest.run,
+        "last": manifest.last,
+        "rows": manifest.rows,
+        "manifest_digest": manifest.digest,
+        "previous_digest": manifest.previous_digest,
+        "content_digest": manifest.content_digest,
+        "payload_digest": manifest.payload_digest,
+        "payload_bytes": manifest.payload_bytes,
+        "produced_at": utc_text(manifest.produced_at),
+        "key_id": signed.key_id,
+        "signature": signed.signature,
+    }
+
+
+def receipt_facts(task: Task, signed: SignedReceipt) -> dict[str, JsonValue]:
+    """Return the facts of a receipt."""
+    receipt = signed.receipt
+    table = receipt.table_digest
+    return {
+        "batch_id": receipt.batch_id,
+        "agreement_id": task.agreement_id,
+        "resource_id": task.resource_id,
+        "provider": task.provider,
+        "consumer": receipt.consumer,
+        "sequence": receipt.sequence,
+        "manifest_digest": receipt.manifest_digest,
+        "rows_applied": receipt.rows_applied,
+        "rows_rejected": receipt.rows_rejected,
+        "table_rows": None if table is None else table.rows,
+        "table_digest": None if table is None else table.sum,
+        "applied_at": utc_text(receipt.applied_at),
+        "key_id": signed.key_id,
+        "signature": signed.signature,
+    }
+
+
+def refusal_facts(signed: SignedManifest, code: str) -> dict[str, JsonValue]:
+    """Return the facts of a payload that did not verify."""
+    return {**batch_facts(signed), "refused": code}
+
+
+def reconciliation_facts(task: Task, reconciliation: Reconciliation) -> dict[str, JsonValue]:
+    """Return the facts of a decided reconciliation."""
+    ends: dict[str, JsonValue] = {}
+    for name, signed in (("producer", reconciliation.producer), ("consumer", reconciliation.consumer)):
+        if signed is not None:
+            end = signed.end_digest
+            ends[name] = {
+                "rows": end.digest.rows,
+                "sum": end.digest.sum,
+                "rejected": end.rejected,
+                "at": utc_text(end.at),
+                "key_id": signed.key_id,
+                "signature": signed.signature,
+            }
+    return {
+        "reconciliation_id": reconciliation.id,
+        "agreement_id": task.agreement_id,
+        "resource_id": task.resource_id,
+        "provider": task.provider,
+        "consumer": task.consumer,
+        "state": reconciliation.state.value,
+        "ends": ends,
+    }

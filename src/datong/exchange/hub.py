@@ -1,0 +1,618 @@
+"""The hub's side of the exchange: tasks, uploads, committed batches, receipts.
+
+Whatever changes a task's state changes it together with its ledger entry, in one transaction (STYLE 17). Rules live in
+`chain`; this module reads trusted state, asks them, and writes.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from datong.exchange import chain, store
+from datong.exchange.facts import batch_facts, refusal_facts, task_facts
+from datong.exchange.landing import landed_digest
+from datong.exchange.payload import digest_file, digest_payload
+from datong.exchange.protocols import DepartmentKeys, TransferTerms
+from datong.exchange.receipts import Receipts
+from datong.exchange.reconciliation import Reconciliations
+from datong.exchange.refusals import check_producer, illegal_step, no_batch, not_the_producer
+from datong.exchange.signatures import signed_receipt, verify
+from datong.exchange.tables import UPLOADS
+from datong.exchange.uploads import UploadFiles
+from datong.exchange.values import (
+    BatchRecord,
+    Column,
+    ContentDigest,
+    Delivery,
+    NodeWork,
+    Progress,
+    Receipt,
+    ReceiptRecord,
+    Reconciliation,
+    SignedEndDigest,
+    SignedManifest,
+    SignedReceipt,
+    Task,
+    TaskDraft,
+    TaskState,
+    TransferMode,
+    UploadState,
+)
+from datong.kernel import (
+    PLATFORM_ACTOR,
+    Actor,
+    AgreementId,
+    BatchId,
+    Clock,
+    Conflict,
+    Corrupt,
+    Database,
+    DepartmentCode,
+    Invalid,
+    NodeId,
+    Page,
+    Refused,
+    ResourceId,
+    TaskId,
+    Text,
+    TooLarge,
+    new_id,
+)
+from datong.kernel.limits import BATCH_BYTES_MAX, PAGE_ROWS_MAX
+from datong.ledger import EntryKind, Ledger, Signer
+
+OPEN_UPLOADS_PER_TASK_MAX = 16
+
+_TRANSITIONS: dict[tuple[TaskState, str], TaskState] = {
+    (TaskState.ACTIVE, "pause"): TaskState.PAUSED,
+    (TaskState.PAUSED, "resume"): TaskState.ACTIVE,
+    (TaskState.ACTIVE, "end"): TaskState.ENDED,
+    (TaskState.PAUSED, "end"): TaskState.ENDED,
+}
+
+
+class Exchange:
+    """Transfers between departments, as the hub sees and records them.
+
+    A task without a consumer node delivers to the hub's own library, whose receipts `hub_signer` signs.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        ledger: Ledger,
+        keys: DepartmentKeys,
+        terms: TransferTerms,
+        lake: Path,
+        hub_signer: Signer,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._ledger = ledger
+        self._keys = keys
+        self._terms = terms
+        self._files = UploadFiles(lake)
+        self._hub_signer = hub_signer
+        self._receipts = Receipts(database=database, clock=clock, ledger=ledger, keys=keys, hub_signer=hub_signer)
+        self._reconciliations = Reconciliations(
+            database=database, clock=clock, ledger=ledger, keys=keys, hub_signer=hub_signer
+        )
+
+    # Tasks
+
+    def create_task(self, draft: TaskDraft, *, actor: Actor) -> Task:
+        """Create an active task, with no run requested yet.
+
+        Raises:
+            Invalid: `exchange.task_columns` when keys or cursor are not among the moved columns.
+            Refused: the terms do not cover it.
+        """
+        now = self._clock.now()
+        _check_columns(draft)
+        self._check_terms(draft)
+        task = Task(**draft.model_dump(), id=TaskId(new_id()), state=TaskState.ACTIVE, created_at=now)
+        with self._database.transaction() as connection:
+            store.insert_task(connection, task)
+            self._record_task(connection, task, "create", actor)
+        return task
+
+    def task(self, task_id: TaskId) -> Task:
+        """Return a task.
+
+        Raises:
+            NotFound: `exchange.task_not_found`.
+        """
+        with self._database.snapshot() as connection:
+            return store.task_of(store.task_row(connection, task_id))
+
+    def tasks(
+        self,
+        *,
+        department: DepartmentCode | None = None,
+        agreement_id: AgreementId | None = None,
+        resource_id: ResourceId | None = None,
+        offset: int = 0,
+        limit: int = 50,
+    ) -> Page[Task]:
+        """Return tasks, newest first; `department` is provider or consumer."""
+        with self._database.snapshot() as connection:
+            return store.tasks(
+                connection,
+                department=department,
+                agreement_id=agreement_id,
+                resource_id=resource_id,
+                offset=offset,
+                limit=min(limit, PAGE_ROWS_MAX),
+            )
+
+    def request_run(self, task_id: TaskId, *, actor: Actor) -> Task:
+        """Ask the producer for one more run. While a requested run is not done, that one is returned.
+
+        Raises:
+            NotFound: no such task.
+            Conflict: `exchange.task_not_active`.
+        """
+
+        def change(task: Task) -> dict[str, object] | None:
+            if task.state is not TaskState.ACTIVE:
+                raise illegal_step(task, "run")
+            return None if task.run_requested > task.run_done else {"run_requested": task.run_requested + 1}
+
+        return self._change(task_id, "run", actor, change)
+
+    def pause(self, task_id: TaskId, *, actor: Actor) -> Task:
+        """Stop the task until it is resumed.
+
+        Raises:
+            Conflict: `exchange.task_not_active` when it is not active.
+        """
+        return self._transit(task_id, "pause", actor)
+
+    def resume(self, task_id: TaskId, *, actor: Actor) -> Task:
+        """Let a paused task go on.
+
+        Raises:
+            Conflict: `exchange.task_not_active` when it is not paused.
+        """
+        return self._transit(task_id, "resume", actor)
+
+    def end(self, task_id: TaskId, *, actor: Actor) -> Task:
+        """End the task for good.
+
+        Raises:
+            Conflict: `exchange.task_not_active` when it has ended.
+        """
+        return self._transit(task_id, "end", actor)
+
+    def finish_run(self, task_id: TaskId, run: int, *, actor: Actor) -> Task:
+        """Record that the producer has moved everything of `run`; repeating it changes nothing.
+
+        Raises:
+            Refused: `exchange.run_not_requested`; `exchange.not_the_producer`.
+            Conflict: `exchange.run_not_complete` when batches of the run are missing.
+        """
+
+        def change(task: Task) -> dict[str, object] | None:
+            check_producer(task.producer_node, actor)
+            return None if run <= task.run_done else {"run_done": run}
+
+        with self._database.snapshot() as connection:
+            row = store.task_row(connection, task_id)
+        confirmed, task = store.confirmed_of(row), store.task_of(row)
+        if run > task.run_requested:
+            raise Refused(
+                "exchange.run_not_requested",
+                what=Text(zh=f"第 {run} 次运行未被请求。", en=f"Run {run} was never requested."),
+                remedy=Text(zh="请先请求运行任务。", en="Request a run of the task first."),
+            )
+        if confirmed.run == run and not confirmed.run_ended:
+            raise Conflict(
+                "exchange.run_not_complete",
+                what=Text(
+                    zh=f"第 {run} 次运行的最后一批尚未提交。", en=f"The last batch of run {run} is not committed."
+                ),
+                remedy=Text(zh="请先提交其余批次。", en="Commit the remaining batches first."),
+            )
+        return self._change(task_id, "run_done", actor, change)
+
+    # Uploads and batches
+
+    def open_upload(self, signed: SignedManifest, *, node: NodeId) -> UploadState:
+        """Accept a batch's manifest, or find it again, and say from which byte its payload is awaited.
+
+        Raises:
+            NotFound: no such task. Refused: wrong signer, agreement, resource, columns, state or terms.
+            Corrupt: the signature is wrong. Conflict: replay, gap, fork, schema change, batch id taken.
+            TooLarge: `exchange.payload_too_large`, `exchange.too_many_uploads`.
+        """
+        manifest = signed.manifest
+        known = self._known(signed, node)
+        if known is not None:
+            return known
+        if manifest.payload_bytes > BATCH_BYTES_MAX:
+            raise TooLarge(
+                "exchange.payload_too_large",
+                what=Text(zh=f"批次超过 {BATCH_BYTES_MAX} 字节。", en=f"The batch has over {BATCH_BYTES_MAX} bytes."),
+                remedy=Text(zh="请减小任务的批次行数。", en="Lower the task's rows per batch."),
+            )
+        with self._database.transaction() as connection:
+            row = store.task_row(connection, manifest.task_id, lock=True)
+            task = store.task_of(row)
+            if node != task.producer_node:
+                raise not_the_producer()
+            self._check_batch(task, signed)
+            chain.check_chain(store.confirmed_of(row), manifest)
+            waiting = select(func.count()).select_from(UPLOADS).where(UPLOADS.c.task_id == task.id)
+            if connection.execute(waiting).scalar_one() >= OPEN_UPLOADS_PER_TASK_MAX:
+                connection.execute(delete(UPLOADS).where(UPLOADS.c.task_id == task.id))
+            connection.execute(
+                insert(UPLOADS).values(
+                    batch_id=manifest.batch_id,
+                    task_id=task.id,
+                    node_id=node,
+                    signed=signed.model_dump(mode="json"),
+                    opened_at=self._clock.now(),
+                )
+            )
+        return self._state(signed)
+
+    def upload(self, batch_id: BatchId) -> UploadState:
+        """Return how far a batch has come.
+
+        Raises:
+            NotFound: `exchange.batch_not_found`.
+        """
+        with self._database.snapshot() as connection:
+            record = store.batch(connection, batch_id)
+            if record is not None:
+                return self._committed_state(record.signed)
+            found = store.upload(connection, batch_id)
+        if found is None:
+            raise no_batch(batch_id)
+        return self._state(found[0])
+
+    def put_chunk(self, batch_id: BatchId, offset: int, data: bytes, digest: str, *, node: NodeId) -> UploadState:
+        """Write one chunk of a payload; a chunk that is there already is skipped.
+
+        Raises:
+            NotFound: no such upload. Refused: `exchange.not_the_producer`.
+            Conflict: `exchange.chunk_offset`. Corrupt: `exchange.chunk_digest`. TooLarge: chunk or payload.
+        """
+        with self._database.snapshot() as connection:
+            record = store.batch(connection, batch_id)
+            if record is not None:
+                return self._committed_state(record.signed)
+            found = store.upload(connection, batch_id)
+        if found is None:
+            raise no_batch(batch_id)
+        signed, owner = found
+        if node != owner:
+            raise not_the_producer()
+        if self._files.final(signed.manifest).exists():
+            return self._state(signed)
+        received = self._files.write(signed.manifest, offset, data, digest)
+        return UploadState(batch_id=batch_id, received_bytes=received, committed=False)
+
+    def commit(self, batch_id: BatchId, *, actor: Actor) -> BatchRecord:
+        """Verify a received batch and record it with its ledger entry in one transaction. Idempotent.
+
+        A payload that does not verify is discarded, and the refusal is recorded as evidence.
+
+        Raises:
+            NotFound: no such upload. Refused, Conflict: as in `open_upload`.
+            Corrupt: `exchange.payload_digest`, `exchange.content_digest`, `exchange.payload_unreadable`.
+        """
+        with self._database.snapshot() as connection:
+            known = store.batch(connection, batch_id)
+            if known is not None:
+                return known
+            found = store.upload(connection, batch_id)
+            if found is None:
+                raise no_batch(batch_id)
+            signed, owner = found
+            task = store.task_of(store.task_row(connection, signed.manifest.task_id))
+        check_producer(owner, actor)
+        manifest = signed.manifest
+        self._check_batch(task, signed)
+        self._verify_payload(signed, actor)
+        with self._database.transaction() as connection:
+            row = store.task_row(connection, manifest.task_id, lock=True)
+            known = store.batch(connection, batch_id)
+            if known is not None:
+                return known
+            task = store.task_of(row)
+            chain.check_task(task, manifest)
+            chain.check_chain(store.confirmed_of(row), manifest)
+            self._files.complete(manifest)
+            now = self._clock.now()
+            entry_id = self._ledger.append(
+                connection, kind=EntryKind.BATCH, subject=manifest.task_id, actor=actor, facts=batch_facts(signed)
+            )
+            record = BatchRecord(signed=signed, committed_at=now, entry_id=entry_id)
+            store.insert_batch(connection, record)
+            connection.execute(delete(UPLOADS).where(UPLOADS.c.batch_id == batch_id))
+            fields = row
+            store.set_task(
+                connection,
+                task.id,
+                confirmed=chain.confirmed_after(manifest).model_dump(mode="json"),
+                batches=manifest.sequence,
+                rows=fields["rows"] + manifest.rows,
+                payload_bytes=fields["payload_bytes"] + manifest.payload_bytes,
+                last_committed_at=now,
+            )
+        return record
+
+    def batches(self, task_id: TaskId, *, after_sequence: int = 0, limit: int = 100) -> tuple[BatchRecord, ...]:
+        """Return the task's committed batches after a sequence, in order."""
+        with self._database.snapshot() as connection:
+            return store.batches(connection, task_id, after_sequence=after_sequence, limit=min(limit, PAGE_ROWS_MAX))
+
+    def batch(self, batch_id: BatchId) -> BatchRecord:
+        """Return a committed batch.
+
+        Raises:
+            NotFound: `exchange.batch_not_found`.
+        """
+        with self._database.snapshot() as connection:
+            record = store.batch(connection, batch_id)
+        if record is None:
+            raise no_batch(batch_id)
+        return record
+
+    def payload(self, batch_id: BatchId) -> Path:
+        """Return the file of a committed batch's payload.
+
+        Raises:
+            NotFound: `exchange.batch_not_found`.
+        """
+        return self._files.final(self.batch(batch_id).manifest)
+
+    # Receipts
+
+    def record_receipt(self, signed: SignedReceipt, *, actor: Actor) -> ReceiptRecord:
+        """Verify and record a consumer's receipt with its ledger entry. Idempotent per batch.
+
+        Raises:
+            NotFound: no such batch. Corrupt: `exchange.receipt_mismatch` or a wrong signature.
+            Refused: `exchange.wrong_consumer`. Conflict: `exchange.receipt_order`.
+        """
+        return self._receipts.record(self.batch(signed.receipt.batch_id), signed, actor=actor)
+
+    def receipts(self, task_id: TaskId, *, after_sequence: int = 0, limit: int = 100) -> tuple[ReceiptRecord, ...]:
+        """Return the task's receipts after a sequence, in order."""
+        with self._database.snapshot() as connection:
+            return store.receipts(connection, task_id, after_sequence=after_sequence, limit=min(limit, PAGE_ROWS_MAX))
+
+    # The hub's own library as consumer
+
+    def library_deliveries(self, *, resource_id: ResourceId | None = None) -> tuple[Delivery, ...]:
+        """Return every committed batch whose consumer is the hub's library, by task and sequence."""
+        result: list[Delivery] = []
+        with self._database.snapshot() as connection:
+            for task, receipted in store.library_tasks(connection, resource_id):
+                after = 0
+                while records := store.batches(connection, task.id, after_sequence=after, limit=PAGE_ROWS_MAX):
+                    result.extend(
+                        Delivery(
+                            task=task,
+                            record=record,
+                            path=self._files.final(record.manifest),
+                            receipted=record.manifest.sequence <= receipted,
+                        )
+                        for record in records
+                    )
+                    after = records[-1].manifest.sequence
+        return tuple(result)
+
+    def record_library_receipt(
+        self,
+        batch_id: BatchId,
+        *,
+        rows_applied: int | None = None,
+        rows_rejected: int = 0,
+        table_digest: ContentDigest | None = None,
+    ) -> ReceiptRecord:
+        """Sign with the hub's key, and record, that the library landed a batch (all rows, unless it says otherwise)."""
+        manifest = self.batch(batch_id).manifest
+        task = self.task(manifest.task_id)
+        receipt = Receipt(
+            batch_id=batch_id,
+            task_id=task.id,
+            sequence=manifest.sequence,
+            manifest_digest=manifest.digest,
+            consumer=task.consumer,
+            rows_applied=manifest.rows - rows_rejected if rows_applied is None else rows_applied,
+            rows_rejected=rows_rejected,
+            table_digest=table_digest,
+            applied_at=self._clock.now(),
+        )
+        return self.record_receipt(signed_receipt(receipt, self._hub_signer), actor=PLATFORM_ACTOR)
+
+    # Nodes, progress, reconciliation
+
+    def work_for(self, node_id: NodeId) -> NodeWork:
+        """Return everything that a node has to do now."""
+        with self._database.snapshot() as connection:
+            produce = tuple(
+                chain.work_of(task, confirmed) for task, confirmed in store.produce_work(connection, node_id)
+            )
+            return NodeWork(
+                produce=produce,
+                consume=store.consume_work(connection, node_id),
+                reconcile=self._reconciliations.work_for(connection, node_id),
+            )
+
+    def progress(self, task_id: TaskId) -> Progress:
+        """Return where a task stands, for a live view.
+
+        Raises:
+            NotFound: no such task.
+        """
+        with self._database.snapshot() as connection:
+            row = store.task_row(connection, task_id)
+            manifests = [signed.manifest for signed in store.open_uploads(connection, task_id)]
+        return store.progress_of(
+            row,
+            uploading=sum(self._files.received(manifest) for manifest in manifests),
+            uploading_total=sum(manifest.payload_bytes for manifest in manifests),
+        )
+
+    def request_reconciliation(self, task_id: TaskId, *, actor: Actor) -> Reconciliation:
+        """Ask both ends for count and digest; while one is waited for, that one is returned.
+
+        Raises:
+            NotFound: no such task. Conflict: `exchange.nothing_to_reconcile` before the first batch.
+        """
+        return self._reconciliations.request(task_id, actor=actor, library=self._library_digest)
+
+    def report_end(self, signed: SignedEndDigest, *, actor: Actor) -> Reconciliation:
+        """Record one end's signed count and digest; the second one decides.
+
+        Raises:
+            NotFound: no such reconciliation. Refused: `exchange.wrong_signer`. Corrupt: wrong signature.
+        """
+        return self._reconciliations.report(signed, actor=actor)
+
+    def reconciliation(self, task_id: TaskId) -> Reconciliation | None:
+        """Return the task's newest reconciliation, if there ever was one."""
+        return self._reconciliations.newest(task_id)
+
+    # Inside
+
+    def _library_digest(self, task: Task, columns: tuple[Column, ...]) -> ContentDigest:
+        deliveries = [delivery for delivery in self.library_deliveries() if delivery.task.id == task.id]
+        landed = [(delivery.record.manifest, delivery.path) for delivery in deliveries if delivery.receipted]
+        return landed_digest(landed, columns, task.key_columns)
+
+    def _known(self, signed: SignedManifest, node: NodeId) -> UploadState | None:
+        """Return the state of a batch that was announced before.
+
+        Raises:
+            Conflict: `exchange.batch_id_taken` when the manifest is another one.
+        """
+        batch_id = signed.manifest.batch_id
+        with self._database.snapshot() as connection:
+            record = store.batch(connection, batch_id)
+            found = store.upload(connection, batch_id)
+        known = record.signed if record is not None else found[0] if found is not None else None
+        if known is None:
+            return None
+        if known != signed:
+            raise Conflict(
+                "exchange.batch_id_taken",
+                what=Text(zh=f"批次编号 {batch_id} 已被占用。", en=f"The batch id {batch_id} is taken."),
+                remedy=Text(zh="请使用新的批次编号。", en="Use a new batch id."),
+            )
+        if found is not None and found[1] != node:
+            raise not_the_producer()
+        return self._committed_state(signed) if record is not None else self._state(signed)
+
+    def _state(self, signed: SignedManifest) -> UploadState:
+        received = self._files.received(signed.manifest)
+        return UploadState(batch_id=signed.manifest.batch_id, received_bytes=received, committed=False)
+
+    def _committed_state(self, signed: SignedManifest) -> UploadState:
+        manifest = signed.manifest
+        return UploadState(batch_id=manifest.batch_id, received_bytes=manifest.payload_bytes, committed=True)
+
+    def _check_batch(self, task: Task, signed: SignedManifest) -> None:
+        """Check signer, signature, task and terms of a batch."""
+        key = self._keys.key(signed.key_id)
+        chain.check_signer(task, signed, key.department, revoked=key.revoked_at is not None)
+        verify(signed.key_id, key.public_key, signed.manifest.signing_bytes(), signed.signature)
+        chain.check_task(task, signed.manifest)
+        self._check_terms(task)
+
+    def _check_terms(self, task: TaskDraft) -> None:
+        self._terms.check(
+            agreement_id=task.agreement_id,
+            provider=task.provider,
+            consumer=task.consumer,
+            resource_id=task.resource_id,
+            columns=tuple(pair.column for pair in task.columns),
+            now=self._clock.now(),
+        )
+
+    def _verify_payload(self, signed: SignedManifest, actor: Actor) -> None:
+        """Check the arrived bytes; discard them and record the refusal when they are not what was signed."""
+        manifest = signed.manifest
+        path = self._files.arrived(manifest)
+        try:
+            digest, size = digest_file(path) if path.exists() else ("", 0)
+            chain.check_payload(manifest, payload_digest=digest, payload_bytes=size, content=None)
+            content = digest_payload(path, manifest.columns)
+            chain.check_payload(manifest, payload_digest=digest, payload_bytes=size, content=content)
+        except Corrupt as error:
+            with self._database.transaction() as connection:
+                if store.batch(connection, manifest.batch_id) is not None:
+                    return
+                self._ledger.append(
+                    connection,
+                    kind=EntryKind.REFUSAL,
+                    subject=manifest.task_id,
+                    actor=actor,
+                    facts=refusal_facts(signed, error.code),
+                )
+                connection.execute(delete(UPLOADS).where(UPLOADS.c.batch_id == manifest.batch_id))
+                self._files.discard(manifest)
+            raise
+
+    def _transit(self, task_id: TaskId, action: str, actor: Actor) -> Task:
+        def change(task: Task) -> dict[str, object] | None:
+            state = _TRANSITIONS.get((task.state, action))
+            if state is None:
+                raise illegal_step(task, action)
+            return {"state": state.value}
+
+        return self._change(task_id, action, actor, change)
+
+    def _change(
+        self,
+        task_id: TaskId,
+        action: str,
+        actor: Actor,
+        change: Callable[[Task], dict[str, object] | None],
+    ) -> Task:
+        """Apply what `change` says to a locked task, with evidence; None changes nothing."""
+        with self._database.transaction() as connection:
+            task = store.task_of(store.task_row(connection, task_id, lock=True))
+            values = change(task)
+            if values is None:
+                return task
+            store.set_task(connection, task_id, **values)
+            task = store.task_of(store.task_row(connection, task_id))
+            self._record_task(connection, task, action, actor)
+        return task
+
+    def _record_task(self, connection: Connection, task: Task, action: str, actor: Actor) -> None:
+        self._ledger.append(
+            connection, kind=EntryKind.TASK, subject=task.id, actor=actor, facts=task_facts(task, action)
+        )
+
+
+def _check_columns(draft: TaskDraft) -> None:
+    """Check that keys and cursor are moved, once each, and that an increment has a cursor.
+
+    Raises:
+        Invalid: `exchange.task_columns`.
+    """
+    names = [pair.column for pair in draft.columns]
+    needed = draft.key_columns + (() if draft.cursor_column is None else (draft.cursor_column,))
+    missing = [name for name in needed if name not in names]
+    without_cursor = draft.mode is TransferMode.INCREMENT and draft.cursor_column is None
+    if missing or without_cursor or len(set(names)) != len(names):
+        raise Invalid(
+            "exchange.task_columns",
+            what=Text(
+                zh="任务的列不完整：主键列与游标列必须在交换列之中且不重复，增量方式必须有游标列。",
+                en="The columns do not fit: keys and cursor must be among the moved columns, without repetition, "
+                "and an increment needs a cursor column.",
+            ),
+            remedy=Text(zh="请补充这些列。", en="Add the columns."),
+            field="/columns",
+            context={"missing": missing},
+        )

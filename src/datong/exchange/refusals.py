@@ -1,0 +1,57 @@
+"""The errors that several parts of the exchange raise."""
+
+from datong.exchange.values import Task
+from datong.kernel import Actor, ActorKind, BatchId, Conflict, NodeId, NotFound, Refused, Text
+
+
+def no_batch(batch_id: BatchId) -> NotFound:
+    """No committed batch, and none on its way, has this id."""
+    return NotFound(
+        "exchange.batch_not_found",
+        what=Text(zh=f"没有批次 {batch_id}。", en=f"There is no batch {batch_id}."),
+        remedy=Text(zh="请先提交批次清单。", en="Submit the batch's manifest first."),
+    )
+
+
+def not_the_producer() -> Refused:
+    """The node is not the one that the task names as its producer."""
+    return Refused(
+        "exchange.not_the_producer",
+        what=Text(zh="该前置机不是此任务的提供方。", en="This node is not the producer of the task."),
+        remedy=Text(zh="请由提供方的前置机执行。", en="Let the provider's node do it."),
+    )
+
+
+def wrong_consumer() -> Refused:
+    """The signer is not the consuming department of the task."""
+    return Refused(
+        "exchange.wrong_consumer",
+        what=Text(
+            zh="签名密钥不是此任务消费部门的有效密钥。",
+            en="The signing key is not a valid key of the task's consuming department.",
+        ),
+        remedy=Text(zh="请用消费部门前置机的密钥签名。", en="Sign with the key of the consumer's node."),
+    )
+
+
+def illegal_step(task: Task, action: str) -> Conflict:
+    """The task's state does not allow the action."""
+    return Conflict(
+        "exchange.task_not_active",
+        what=Text(
+            zh=f"任务状态为{task.state.label.zh}，不能执行此操作。",
+            en=f"The task is {task.state.value}; it cannot {action}.",
+        ),
+        remedy=Text(zh="请先改变任务状态。", en="Change the task's state first."),
+        context={"state": task.state.value, "action": action},
+    )
+
+
+def check_producer(node: NodeId, actor: Actor) -> None:
+    """Check that a node that acts is the producing one; people and the platform are checked by policy.
+
+    Raises:
+        Refused: `exchange.not_the_producer`.
+    """
+    if actor.kind is ActorKind.NODE and actor.id != node:
+        raise not_the_producer()

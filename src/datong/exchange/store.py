@@ -1,0 +1,280 @@
+"""Named queries over the exchange's own tables; each takes the connection of the caller's transaction."""
+
+from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+
+from datong.exchange.tables import BATCHES, RECEIPTS, TASKS, UPLOADS
+from datong.exchange.values import (
+    BatchRecord,
+    Confirmed,
+    ConsumeWork,
+    Progress,
+    ReceiptRecord,
+    SignedManifest,
+    SignedReceipt,
+    Task,
+    TaskDraft,
+    TaskState,
+)
+from datong.kernel import (
+    AgreementId,
+    BatchId,
+    DepartmentCode,
+    EntryId,
+    NodeId,
+    NotFound,
+    Page,
+    ResourceId,
+    TaskId,
+    Text,
+    page_of,
+)
+
+
+def insert_task(connection: Connection, task: Task) -> None:
+    """Store a new task, its chain empty."""
+    connection.execute(
+        insert(TASKS).values(
+            id=task.id,
+            agreement_id=task.agreement_id,
+            resource_id=task.resource_id,
+            provider=task.provider,
+            consumer=task.consumer,
+            producer_node=task.producer_node,
+            consumer_node=task.consumer_node,
+            details=task.model_dump(mode="json", include=set(TaskDraft.model_fields)),
+            state=task.state.value,
+            run_requested=task.run_requested,
+            run_done=task.run_done,
+            created_at=task.created_at,
+            confirmed=Confirmed().model_dump(mode="json"),
+            batches=0,
+            rows=0,
+            payload_bytes=0,
+            receipted_sequence=0,
+            rows_applied=0,
+            rows_rejected=0,
+        )
+    )
+
+
+def task_row(connection: Connection, task_id: TaskId, *, lock: bool = False) -> RowMapping:
+    """Return the row of a task, locked until the transaction ends if `lock`.
+
+    Raises:
+        NotFound: `exchange.task_not_found`.
+    """
+    query = select(TASKS).where(TASKS.c.id == task_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    if row is None:
+        raise NotFound(
+            "exchange.task_not_found",
+            what=Text(zh=f"没有交换任务 {task_id}。", en=f"There is no transfer task {task_id}."),
+            remedy=Text(zh="请核对任务编号。", en="Check the task's id."),
+        )
+    return row
+
+
+def task_of(row: RowMapping) -> Task:
+    """Return the task that a row of `exchange_task` holds."""
+    return Task.model_validate(
+        row["details"]
+        | {
+            "id": row["id"],
+            "state": row["state"],
+            "run_requested": row["run_requested"],
+            "run_done": row["run_done"],
+            "created_at": row["created_at"],
+        }
+    )
+
+
+def confirmed_of(row: RowMapping) -> Confirmed:
+    """Return the end of the chain that a row of `exchange_task` holds."""
+    return Confirmed.model_validate(row["confirmed"])
+
+
+def tasks(
+    connection: Connection,
+    *,
+    department: DepartmentCode | None,
+    agreement_id: AgreementId | None,
+    resource_id: ResourceId | None,
+    offset: int,
+    limit: int,
+) -> Page[Task]:
+    """Return tasks, newest first."""
+    query = select(TASKS)
+    if department is not None:
+        query = query.where(or_(TASKS.c.provider == department, TASKS.c.consumer == department))
+    if agreement_id is not None:
+        query = query.where(TASKS.c.agreement_id == agreement_id)
+    if resource_id is not None:
+        query = query.where(TASKS.c.resource_id == resource_id)
+    total = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+    rows = connection.execute(query.order_by(TASKS.c.id.desc()).offset(offset).limit(limit)).mappings().all()
+    return page_of(tuple(task_of(row) for row in rows), total=total, offset=offset)
+
+
+def set_task(connection: Connection, task_id: TaskId, **values: object) -> None:
+    """Change columns of a task's row."""
+    connection.execute(update(TASKS).where(TASKS.c.id == task_id).values(**values))
+
+
+def insert_batch(connection: Connection, record: BatchRecord) -> None:
+    """Store a committed batch."""
+    manifest = record.manifest
+    connection.execute(
+        insert(BATCHES).values(
+            id=manifest.batch_id,
+            task_id=manifest.task_id,
+            sequence=manifest.sequence,
+            rows=manifest.rows,
+            payload_bytes=manifest.payload_bytes,
+            digest=manifest.digest,
+            signed=record.signed.model_dump(mode="json"),
+            committed_at=record.committed_at,
+            entry_id=record.entry_id,
+        )
+    )
+
+
+def batch_of(row: RowMapping) -> BatchRecord:
+    """Return the batch that a row of `exchange_batch` holds."""
+    return BatchRecord(
+        signed=SignedManifest.model_validate(row["signed"]),
+        committed_at=row["committed_at"],
+        entry_id=row["entry_id"],
+    )
+
+
+def batch(connection: Connection, batch_id: BatchId) -> BatchRecord | None:
+    """Return a committed batch, or None."""
+    row = connection.execute(select(BATCHES).where(BATCHES.c.id == batch_id)).mappings().one_or_none()
+    return None if row is None else batch_of(row)
+
+
+def batches(connection: Connection, task_id: TaskId, *, after_sequence: int, limit: int) -> tuple[BatchRecord, ...]:
+    """Return a task's batches after a sequence, in order."""
+    query = (
+        select(BATCHES)
+        .where(BATCHES.c.task_id == task_id, BATCHES.c.sequence > after_sequence)
+        .order_by(BATCHES.c.sequence)
+        .limit(limit)
+    )
+    return tuple(batch_of(row) for row in connection.execute(query).mappings())
+
+
+def newest_batch(connection: Connection, task_id: TaskId) -> BatchRecord | None:
+    """Return the task's last batch, or None."""
+    query = select(BATCHES).where(BATCHES.c.task_id == task_id).order_by(BATCHES.c.sequence.desc()).limit(1)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else batch_of(row)
+
+
+def upload(connection: Connection, batch_id: BatchId) -> tuple[SignedManifest, NodeId] | None:
+    """Return a batch on its way and the node that sends it, or None."""
+    row = connection.execute(select(UPLOADS).where(UPLOADS.c.batch_id == batch_id)).mappings().one_or_none()
+    if row is None:
+        return None
+    return SignedManifest.model_validate(row["signed"]), NodeId(str(row["node_id"]))
+
+
+def open_uploads(connection: Connection, task_id: TaskId) -> tuple[SignedManifest, ...]:
+    """Return the task's batches that are on their way."""
+    rows = connection.execute(select(UPLOADS.c.signed).where(UPLOADS.c.task_id == task_id)).scalars()
+    return tuple(SignedManifest.model_validate(signed) for signed in rows)
+
+
+def receipt(connection: Connection, batch_id: BatchId) -> ReceiptRecord | None:
+    """Return the receipt of a batch, or None."""
+    row = connection.execute(select(RECEIPTS).where(RECEIPTS.c.batch_id == batch_id)).mappings().one_or_none()
+    return None if row is None else receipt_of(row)
+
+
+def receipt_of(row: RowMapping) -> ReceiptRecord:
+    """Return the receipt that a row of `exchange_receipt` holds."""
+    return ReceiptRecord(
+        signed=SignedReceipt.model_validate(row["signed"]),
+        recorded_at=row["recorded_at"],
+        entry_id=EntryId(row["entry_id"]),
+    )
+
+
+def insert_receipt(connection: Connection, record: ReceiptRecord) -> None:
+    """Store a verified receipt."""
+    content = record.signed.receipt
+    connection.execute(
+        insert(RECEIPTS).values(
+            batch_id=content.batch_id,
+            task_id=content.task_id,
+            sequence=content.sequence,
+            signed=record.signed.model_dump(mode="json"),
+            recorded_at=record.recorded_at,
+            entry_id=record.entry_id,
+        )
+    )
+
+
+def receipts(connection: Connection, task_id: TaskId, *, after_sequence: int, limit: int) -> tuple[ReceiptRecord, ...]:
+    """Return a task's receipts after a sequence, in order."""
+    query = (
+        select(RECEIPTS)
+        .where(RECEIPTS.c.task_id == task_id, RECEIPTS.c.sequence > after_sequence)
+        .order_by(RECEIPTS.c.sequence)
+        .limit(limit)
+    )
+    return tuple(receipt_of(row) for row in connection.execute(query).mappings())
+
+
+def produce_work(connection: Connection, node_id: NodeId) -> tuple[tuple[Task, Confirmed], ...]:
+    """Return the node's active tasks whose newest requested run is not done, with the ends of their chains."""
+    query = select(TASKS).where(
+        TASKS.c.producer_node == node_id,
+        TASKS.c.state == TaskState.ACTIVE.value,
+        TASKS.c.run_requested > TASKS.c.run_done,
+    )
+    return tuple((task_of(row), confirmed_of(row)) for row in connection.execute(query.order_by(TASKS.c.id)).mappings())
+
+
+def consume_work(connection: Connection, node_id: NodeId) -> tuple[ConsumeWork, ...]:
+    """Return the node's tasks with batches that have no receipt."""
+    query = select(TASKS).where(
+        TASKS.c.consumer_node == node_id,
+        TASKS.c.state == TaskState.ACTIVE.value,
+        TASKS.c.batches > TASKS.c.receipted_sequence,
+    )
+    return tuple(
+        ConsumeWork(task=task_of(row), receipted=row["receipted_sequence"], newest=row["batches"])
+        for row in connection.execute(query.order_by(TASKS.c.id)).mappings()
+    )
+
+
+def library_tasks(connection: Connection, resource_id: ResourceId | None) -> tuple[tuple[Task, int], ...]:
+    """Return the tasks whose consumer is the hub's library, each with its newest receipted sequence."""
+    query = select(TASKS).where(TASKS.c.consumer_node.is_(None))
+    if resource_id is not None:
+        query = query.where(TASKS.c.resource_id == resource_id)
+    return tuple(
+        (task_of(row), int(row["receipted_sequence"]))
+        for row in connection.execute(query.order_by(TASKS.c.id)).mappings()
+    )
+
+
+def progress_of(row: RowMapping, *, uploading: int, uploading_total: int) -> Progress:
+    """Return a task's progress from its row and what is on its way."""
+    return Progress(
+        task_id=row["id"],
+        state=row["state"],
+        run_requested=row["run_requested"],
+        run_done=row["run_done"],
+        batches=row["batches"],
+        rows=row["rows"],
+        payload_bytes=row["payload_bytes"],
+        uploading_bytes=uploading,
+        uploading_total_bytes=uploading_total,
+        receipted_batches=row["receipted_sequence"],
+        rows_applied=row["rows_applied"],
+        rows_rejected=row["rows_rejected"],
+        last_committed_at=row["last_committed_at"],
+        last_applied_at=row["last_applied_at"],
+    )

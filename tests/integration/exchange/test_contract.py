@@ -1,0 +1,188 @@
+"""One contract suite of the Connector and Target Protocols, over SQLite, PostgreSQL and MariaDB."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from datong.adapters.connections import open_connector, open_target
+from datong.exchange import Column, Connector, ReadQuery, Target, TransferMode, content_digest
+from datong.exchange.payload import cursor_at_end
+from datong.kernel import Conflict, Invalid, NotFound, TaskId
+from tests.integration.exchange.samples import COLUMNS, ROWS, manifest_of, reader_of, record_batch
+from tests.servers import DatabaseServer
+
+NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
+TASK = TaskId("task-1")
+NARROW = (
+    Column(name="id", type="int64"),
+    Column(name="name", type="string"),
+    Column(name="changed", type="timestamp"),
+)
+
+
+class Bench:
+    """A database of one engine, opened both ways."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @property
+    def source(self) -> Connector:
+        return open_connector(self.url)
+
+    @property
+    def target(self) -> Target:
+        return open_target(self.url)
+
+    def load(self, batch: pa.RecordBatch, columns: tuple[Column, ...], table: str = "t") -> None:
+        self.target.prepare(table, columns, (), TransferMode.SNAPSHOT)
+        manifest = manifest_of(batch, columns, task=f"load-{table}")
+        self.target.apply(manifest, reader_of(batch), table=table, key_columns=(), applied_at=NOW)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    if request.param == "sqlite":
+        yield Bench(f"sqlite:///{tmp_path / 'data.sqlite'}")
+        return
+    server: DatabaseServer = request.getfixturevalue(f"{request.param}_server")
+    url = server.create_database()
+    yield Bench(url)
+    server.drop_database(url)
+
+
+def people(numbers: range, changed: str = "2026-01-01T00:00:00") -> pa.RecordBatch:
+    moment = datetime.fromisoformat(changed)
+    return record_batch([{"id": n, "name": f"人{n}", "changed": moment} for n in numbers], NARROW)
+
+
+def increment(batch: pa.RecordBatch, sequence: int, previous: str) -> Callable[[Target], object]:
+    manifest = manifest_of(
+        batch, NARROW, sequence=sequence, run=sequence, mode=TransferMode.INCREMENT, previous=previous
+    )
+    return lambda target: target.apply(manifest, reader_of(batch), table="t", key_columns=("id",), applied_at=NOW)
+
+
+def test_every_type_survives_the_round_trip(bench: Bench) -> None:
+    batch = record_batch(ROWS)
+    bench.load(batch, COLUMNS)
+    expected = content_digest([batch], COLUMNS)
+    assert bench.target.rejected(TaskId("load-t")) == 0
+    assert bench.target.digest("t", COLUMNS) == expected
+    assert bench.source.digest("t", COLUMNS) == expected
+    assert bench.source.count("t") == len(ROWS)
+
+
+def test_reading_pages_by_key_until_nothing_is_left(bench: Bench) -> None:
+    bench.load(people(range(25)), NARROW)
+    after, seen = None, []
+    for _ in range(9):
+        query = ReadQuery(table="t", columns=("id", "name"), key_columns=("id",), after=after, batch_rows=4)
+        first = next(iter(bench.source.read(query)))
+        assert first.num_rows in {4, 1}
+        seen += first.column("id").to_pylist()
+        after = cursor_at_end(first, query.order)
+        if first.num_rows < 4:
+            break
+    assert seen == list(range(25))
+
+
+def test_increment_reads_only_what_changed_since(bench: Bench) -> None:
+    old, new = people(range(5)), people(range(5, 8), "2026-02-01T00:00:00.000001")
+    bench.load(pa.Table.from_batches([old, new]).combine_chunks().to_batches()[0], NARROW)
+    columns = ("changed", "id", "name")
+    query = ReadQuery(table="t", columns=columns, key_columns=("id",), cursor_column="changed", batch_rows=5)
+    batches = list(bench.source.read(query))
+    assert [batch.num_rows for batch in batches] == [5, 3]
+    again = query.model_copy(update={"after": cursor_at_end(batches[0], query.order)})
+    assert next(iter(bench.source.read(again))).column("id").to_pylist() == [5, 6, 7]
+    end = query.model_copy(update={"after": cursor_at_end(batches[1], query.order)})
+    assert list(bench.source.read(end)) == []
+
+
+def test_null_in_the_cursor_is_refused(bench: Bench) -> None:
+    bench.load(record_batch([{"id": 1, "name": "a"}], NARROW), NARROW)
+    query = ReadQuery(table="t", columns=("id", "changed"), key_columns=("id",), cursor_column="changed")
+    with pytest.raises(Invalid) as caught:
+        list(bench.source.read(query))
+    assert caught.value.code == "adapters.null_in_order"
+
+
+def test_unknown_table_and_column_are_named(bench: Bench) -> None:
+    bench.load(people(range(1)), NARROW)
+    with pytest.raises(NotFound, match="table_not_found"):
+        bench.source.read(ReadQuery(table="nowhere", columns=("id",)))
+    with pytest.raises(NotFound, match="column_not_found"):
+        bench.source.read(ReadQuery(table="t", columns=("id", "nothing")))
+
+
+def test_upsert_keeps_one_row_a_key_and_repeats_harmlessly(bench: Bench) -> None:
+    target = bench.target
+    target.prepare("t", NARROW, ("id",), TransferMode.INCREMENT)
+    first = increment(people(range(10)), 1, "0" * 64)
+    first(target)
+    second = increment(people(range(5, 15), "2026-03-01T00:00:00"), 2, "1" * 64)
+    second(target)
+    answer = second(bench.target)
+    assert getattr(answer, "repeated", False)
+    assert bench.source.count("t") == 15
+    expected = [people(range(5)), people(range(5, 15), "2026-03-01T00:00:00")]
+    assert bench.target.digest("t", NARROW) == content_digest(expected, NARROW)
+    applied = bench.target.last_applied(TASK)
+    assert applied is not None
+    assert applied.sequence == 2
+
+
+def test_gap_and_fork_change_nothing(bench: Bench) -> None:
+    target = bench.target
+    target.prepare("t", NARROW, ("id",), TransferMode.INCREMENT)
+    increment(people(range(3)), 1, "0" * 64)(target)
+    with pytest.raises(Conflict, match="batch_gap"):
+        increment(people(range(3, 6)), 3, "1" * 64)(target)
+    with pytest.raises(Conflict, match="batch_fork"):
+        increment(people(range(3, 6)), 1, "2" * 64)(target)
+    assert bench.source.count("t") == 3
+
+
+def test_snapshot_shows_the_old_copy_until_the_new_one_is_whole(bench: Bench) -> None:
+    bench.load(people(range(8)), NARROW)
+    target = bench.target
+    parts = [people(range(100, 103)), people(range(103, 105))]
+    for part, batch in enumerate(parts, start=1):
+        manifest = manifest_of(
+            batch, NARROW, task="load-t", sequence=part + 1, run=2, part=part, last=part == 2, previous="1" * 64
+        )
+        assert bench.source.count("t") == 8
+        target.apply(manifest, reader_of(batch), table="t", key_columns=(), applied_at=NOW)
+    assert bench.target.digest("t", NARROW) == content_digest(parts, NARROW)
+
+
+def test_rows_the_target_cannot_hold_become_dead_letters(bench: Bench) -> None:
+    wide = (Column(name="id", type="int64"), Column(name="name", type="string"))
+    bench.target.prepare("t", wide, ("id",), TransferMode.INCREMENT)
+    rows: list[dict[str, object]] = [{"id": n, "name": f"人{n}"} for n in range(200)]
+    rows[17]["id"] = None
+    rows[123]["id"] = None
+    batch = record_batch(rows, wide)
+    manifest = manifest_of(batch, wide, mode=TransferMode.INCREMENT)
+    answer = bench.target.apply(manifest, reader_of(batch), table="t", key_columns=("id",), applied_at=NOW)
+    assert (answer.rows, answer.rejected) == (198, 2)
+    assert bench.source.count("t") == 198
+    assert bench.target.rejected(TASK) == 2
+
+
+def test_the_platform_s_own_tables_are_not_offered(bench: Bench) -> None:
+    bench.load(people(range(1)), NARROW)
+    assert [schema.table for schema in bench.source.inspect()] == ["t"]
+
+
+def test_empty_batch_moves_the_cursor(bench: Bench) -> None:
+    target = bench.target
+    target.prepare("t", NARROW, ("id",), TransferMode.INCREMENT)
+    increment(people(range(0)), 1, "0" * 64)(target)
+    applied = bench.target.last_applied(TASK)
+    assert applied is not None
+    assert applied.sequence == 1
