@@ -1,0 +1,46 @@
+"""The console and the public portal: server-rendered pages over the same services as the API."""
+
+from fastapi import APIRouter
+
+from datong.web.console import (
+    agreements,
+    cases,
+    catalogue,
+    citizen,
+    dashboard,
+    departments,
+    evidence,
+    governance,
+    library,
+    portal,
+    requests,
+    session,
+    transfers,
+)
+from datong.web.console.problem import problem_page
+
+__all__ = ["console_router", "problem_page"]
+
+PARTS = (
+    session,
+    dashboard,
+    catalogue,
+    requests,
+    agreements,
+    transfers,
+    library,
+    evidence,
+    governance,
+    cases,
+    departments,
+    citizen,
+    portal,
+)
+
+
+def console_router() -> APIRouter:
+    """Return the routes of every page; handlers find the services on the application that serves them."""
+    router = APIRouter(include_in_schema=False)
+    for part in PARTS:
+        router.include_router(part.router)
+    return router

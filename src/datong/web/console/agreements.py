@@ -1,0 +1,153 @@
+"""Agreements: the list, one agreement with its terms and signatures, the contract, and what an officer can do."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from fastapi.responses import Response
+
+from datong.kernel import AgreementId, DepartmentCode, Text
+from datong.kernel.limits import TEXT_CHARS_MAX
+from datong.sharing import Action, Agreement, AgreementState, Target
+from datong.web.api.scope import department_in_scope
+from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+
+router = APIRouter()
+
+
+class Step(StrEnum):
+    """What an officer or the authority can do with an agreement."""
+
+    CONFIRM = "confirm"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    TERMINATE = "terminate"
+
+    @property
+    def label(self) -> Text:
+        """What the step is called on its button."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Step.CONFIRM: Text(zh="确认条款", en="Confirm the terms"),
+    Step.SUSPEND: Text(zh="中止", en="Suspend"),
+    Step.RESUME: Text(zh="恢复", en="Resume"),
+    Step.TERMINATE: Text(zh="终止", en="Terminate"),
+}
+NEEDED: Mapping[Step, Action] = {
+    Step.CONFIRM: Action.AGREEMENT_CONFIRM,
+    Step.SUSPEND: Action.AGREEMENT_SUSPEND,
+    Step.RESUME: Action.AGREEMENT_SUSPEND,
+    Step.TERMINATE: Action.AGREEMENT_TERMINATE,
+}
+POSSIBLE: Mapping[AgreementState, tuple[Step, ...]] = {
+    AgreementState.DRAFT: (Step.CONFIRM, Step.TERMINATE),
+    AgreementState.CONFIRMED: (Step.TERMINATE,),
+    AgreementState.ACTIVE: (Step.SUSPEND, Step.TERMINATE),
+    AgreementState.SUSPENDED: (Step.RESUME, Step.TERMINATE),
+}
+"""Which buttons a state shows; the service decides again."""
+REASONED = frozenset({Step.SUSPEND, Step.TERMINATE})
+
+
+@router.get("/agreements")
+def list_agreements(desk: SignedIn, offset: Offset, state: str = "", department: str = "") -> Response:
+    """List the agreements of the caller's department, or all of them for those who oversee."""
+    wanted = DepartmentCode(department) if department else None
+    chosen = AgreementState(state) if state in set(AgreementState) else None
+    page = desk.services.agreements.find(
+        party=department_in_scope(desk.services, desk.caller, Action.AGREEMENT_READ, wanted),
+        state=chosen,
+        offset=offset,
+        limit=PAGE_ROWS,
+    )
+    return desk.page(
+        "agreements/list.html",
+        page=page,
+        offset=offset,
+        step=PAGE_ROWS,
+        state=state,
+        states=tuple(AgreementState),
+        department=department,
+        everything=desk.may(Action.AGREEMENT_READ),
+    )
+
+
+@router.get("/agreements/{agreement_id}")
+def show_agreement(desk: SignedIn, agreement_id: AgreementId) -> Response:
+    """Show one agreement: parties, items and masks, levels, signatures, transfers, evidence."""
+    agreement = desk.services.agreements.get(agreement_id)
+    target = Target.of_agreement(agreement)
+    desk.require(Action.AGREEMENT_READ, target)
+    return desk.page(
+        "agreements/agreement.html",
+        agreement=agreement,
+        parties=[
+            (party, _role(agreement, party), _confirmed(agreement, party), _signed(agreement, party))
+            for party in agreement.parties
+        ],
+        steps=[(step, step in REASONED) for step in _steps(desk, agreement)],
+        tasks=desk.services.exchange.tasks(agreement_id=agreement_id, limit=PAGE_ROWS).rows,
+        entries=desk.services.ledger.entries(subject=agreement_id, limit=PAGE_ROWS).rows,
+    )
+
+
+@router.get("/agreements/{agreement_id}/contract.yaml")
+def download_contract(desk: SignedIn, agreement_id: AgreementId) -> Response:
+    """Return the agreement as an Open Data Contract Standard document."""
+    agreement = desk.services.agreements.get(agreement_id)
+    desk.require(Action.AGREEMENT_READ, Target.of_agreement(agreement))
+    return Response(
+        desk.services.agreements.contract(agreement_id),
+        media_type="application/yaml",
+        headers={"Content-Disposition": f'attachment; filename="contract-{agreement_id}.yaml"'},
+    )
+
+
+@router.post("/agreements/{agreement_id}/actions")
+def act(
+    desk: SignedIn,
+    agreement_id: AgreementId,
+    action: Annotated[Step, Form()],
+    reason: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
+) -> Response:
+    """Confirm, suspend, resume or terminate."""
+    agreements = desk.services.agreements
+    agreement = agreements.get(agreement_id)
+    desk.require(NEEDED[action], Target.of_agreement(agreement))
+    actor = desk.caller.actor
+    if action is Step.CONFIRM:
+        agreements.confirm(agreement_id, actor.department or agreement.provider, actor)
+        return desk.go(f"/agreements/{agreement_id}", done="confirmed")
+    if action is Step.RESUME:
+        agreements.resume(agreement_id, actor)
+    elif action is Step.SUSPEND:
+        agreements.suspend(agreement_id, actor, reason)
+    else:
+        agreements.terminate(agreement_id, actor, reason)
+    return desk.go(f"/agreements/{agreement_id}", done="agreement")
+
+
+def _steps(desk: Desk, agreement: Agreement) -> list[Step]:
+    target = Target.of_agreement(agreement)
+    steps = [step for step in POSSIBLE.get(agreement.state, ()) if desk.may(NEEDED[step], target)]
+    department = desk.caller.department
+    if department not in agreement.parties or _confirmed(agreement, department):
+        return [step for step in steps if step is not Step.CONFIRM]
+    return steps
+
+
+def _role(agreement: Agreement, party: DepartmentCode) -> Text:
+    if party == agreement.provider:
+        return Text(zh="提供部门", en="Provider")
+    return Text(zh="需求部门", en="Consumer")
+
+
+def _confirmed(agreement: Agreement, party: DepartmentCode | None) -> object | None:
+    return next((done for done in agreement.confirmations if done.department == party), None)
+
+
+def _signed(agreement: Agreement, party: DepartmentCode) -> object | None:
+    return next((done for done in agreement.signatures if done.department == party), None)

@@ -1,0 +1,145 @@
+"""The catalogue: search with facets, a resource's page, and the acts of its life."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query
+from fastapi.responses import Response
+
+from datong.catalogue import FacetValue, Resource, ResourceAction, ResourceState, SearchFilters
+from datong.kernel import DepartmentCode, Page, ResourceId, Value
+from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
+from datong.norms import ResourceFormat, ShareType, UpdateCycle
+from datong.sharing import Action, AgreementState, Target
+from datong.web.api.resources import REVIEW_ACTIONS, ResourceStepRequest, act_on_resource, visible_resource
+from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+
+router = APIRouter()
+
+
+class FacetChoice(Value):
+    """One box of a facet, and whether it is ticked."""
+
+    value: FacetValue
+    chosen: bool
+
+
+@router.get("/catalogue")
+def search(
+    desk: SignedIn,
+    offset: Offset,
+    q: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
+    departments: Annotated[list[str] | None, Query()] = None,
+    share_types: Annotated[list[str] | None, Query()] = None,
+    formats: Annotated[list[str] | None, Query()] = None,
+    update_cycles: Annotated[list[str] | None, Query()] = None,
+    themes: Annotated[list[str] | None, Query()] = None,
+) -> Response:
+    """Search the published catalogue; without a query it lists everything."""
+    desk.require(Action.RESOURCE_READ)
+    filters = SearchFilters(
+        departments=tuple(DepartmentCode(code) for code in departments or ()),
+        share_types=tuple(ShareType(value) for value in share_types or () if value in set(ShareType)),
+        formats=tuple(ResourceFormat(value) for value in formats or () if value in set(ResourceFormat)),
+        update_cycles=tuple(UpdateCycle(value) for value in update_cycles or () if value in set(UpdateCycle)),
+        themes=tuple(themes or ()),
+    )
+    found = desk.services.catalogue.search(q, filters=filters, offset=offset, limit=PAGE_ROWS)
+    chosen = {name: {str(value) for value in values} for name, values in filters}
+    facets = [
+        (
+            facet,
+            tuple(
+                FacetChoice(value=value, chosen=value.value in chosen.get(facet.field, ())) for value in facet.values
+            ),
+        )
+        for facet in found.facets
+    ]
+    return desk.page(
+        "catalogue/search.html",
+        q=q,
+        found=found,
+        facets=facets,
+        offset=offset,
+        step=PAGE_ROWS,
+        filtered=any(chosen.values()),
+    )
+
+
+@router.get("/catalogue/work")
+def work_list(desk: SignedIn, offset: Offset, state: str = "", department: str = "") -> Response:
+    """List resources that are on their way: drafts, reviews, returned and suspended ones."""
+    desk.require(Action.RESOURCE_READ)
+    own = desk.caller.department
+    everything = desk.may(Action.RESOURCE_READ_UNPUBLISHED)
+    scope = (DepartmentCode(department) if department else None) if everything else own
+    chosen = ResourceState(state) if state in set(ResourceState) else None
+    page: Page[Resource] = Page(rows=(), total=0)
+    if everything or own is not None:
+        page = desk.services.catalogue.find(department=scope, state=chosen, offset=offset, limit=PAGE_ROWS)
+    return desk.page(
+        "catalogue/work.html",
+        page=page,
+        offset=offset,
+        step=PAGE_ROWS,
+        state=state,
+        states=tuple(ResourceState),
+        department=department,
+        everything=everything,
+    )
+
+
+@router.get("/catalogue/{resource_id}")
+def show_resource(desk: SignedIn, resource_id: ResourceId) -> Response:
+    """Show a resource: its metadata, items, versions, agreements, and what can be done with it."""
+    desk.require(Action.RESOURCE_READ)
+    resource = visible_resource(desk.services, desk.caller, resource_id)
+    target = Target.of_department(resource.department, name=resource.id)
+    inside = desk.may(Action.RESOURCE_READ_UNPUBLISHED, target)
+    agreements = desk.services.agreements.find(resource_id=resource_id, state=AgreementState.ACTIVE, limit=PAGE_ROWS)
+    return desk.page(
+        "catalogue/resource.html",
+        resource=resource,
+        content=resource.content,
+        element_names=_element_names(desk, resource),
+        versions=desk.services.catalogue.history(resource_id) if inside else (),
+        actions=possible_actions(desk, resource),
+        may_request=resource.published_version is not None
+        and resource.department != desk.caller.department
+        and desk.may(Action.REQUEST_SUBMIT, Target(id="new", consumer=desk.caller.department)),
+        agreements=agreements,
+    )
+
+
+@router.post("/catalogue/{resource_id}/actions")
+def act(
+    desk: SignedIn,
+    resource_id: ResourceId,
+    action: Annotated[ResourceAction, Form()],
+    reason: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
+) -> Response:
+    """Move a resource along its life."""
+    act_on_resource(resource_id, ResourceStepRequest(action=action, reason=reason), desk.caller, desk.services)
+    return desk.go(f"/catalogue/{resource_id}", done="resource")
+
+
+def possible_actions(desk: Desk, resource: Resource) -> Sequence[tuple[ResourceAction, bool]]:
+    """Return the acts that the state admits and the policy grants to the caller, and whether each needs a reason."""
+    target = Target.of_department(resource.department, name=resource.id)
+    return [
+        (transition.action, transition.needs_reason)
+        for transition in desk.services.catalogue.possible(resource)
+        if desk.may(needed_for(transition.action), target)
+    ]
+
+
+def needed_for(action: ResourceAction) -> Action:
+    """Return the permission that an act on a resource needs."""
+    return Action.RESOURCE_REVIEW if action in REVIEW_ACTIONS else Action.RESOURCE_EDIT
+
+
+def _element_names(desk: Desk, resource: Resource) -> dict[str, str]:
+    """Return the names of the data elements that the resource's items are mapped to."""
+    pack = desk.services.pack
+    codes = {item.element for item in resource.content.items if item.element and pack.has_element(item.element)}
+    return {code: desk.speech.say(pack.element(code).name) for code in codes}

@@ -1,0 +1,233 @@
+"""Charts as plain data: ECharts options, and the same numbers as a table for those who cannot see a picture."""
+
+from collections.abc import Mapping, Sequence
+
+from datong.kernel import Value
+
+BLUE, TEAL, AMBER, VIOLET, RED, GREY = "#1d4ed8", "#0f766e", "#b45309", "#6d28d9", "#b91c1c", "#64748b"
+PALETTE = (BLUE, TEAL, AMBER, VIOLET, RED, GREY)
+INK, INK_SOFT, LINE = "#1c2536", "#4b5769", "#d5dbe6"
+NODE_SIZE_MIN, NODE_SIZE_MAX = 16, 40
+EDGE_WIDTH_MIN, EDGE_WIDTH_MAX = 1.2, 7.0
+
+
+class Chart(Value):
+    """One chart: `id` is unique on its page; `label` tells what it shows to those who do not see it."""
+
+    id: str
+    label: str
+    option: dict[str, object]
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    size: str = ""
+
+
+class Edge(Value):
+    """A flow of rows from one department to another."""
+
+    source: str
+    target: str
+    amount: int
+
+
+def network(
+    chart_id: str, label: str, *, nodes: Sequence[str], edges: Sequence[Edge], header: tuple[str, str, str]
+) -> Chart:
+    """Return the exchange network: departments in a circle, flows as arrows as thick as they are busy."""
+    traffic = dict.fromkeys(nodes, 0)
+    for edge in edges:
+        for end in (edge.source, edge.target):
+            traffic[end] = traffic.get(end, 0) + edge.amount
+    most = max(traffic.values(), default=0) or 1
+    widest = max((edge.amount for edge in edges), default=0) or 1
+    option: dict[str, object] = {
+        "tooltip": {},
+        "series": [
+            {
+                "type": "graph",
+                "layout": "circular",
+                "circular": {"rotateLabel": True},
+                "left": 78,
+                "right": 78,
+                "top": 72,
+                "bottom": 72,
+                "label": {"show": True, "position": "right", "color": INK, "fontSize": 12.5},
+                "edgeSymbol": ["none", "arrow"],
+                "edgeSymbolSize": 8,
+                "itemStyle": {"color": BLUE},
+                "lineStyle": {"color": "#6f8cc4", "curveness": 0.22, "opacity": 0.75},
+                "emphasis": {"focus": "adjacency", "lineStyle": {"opacity": 1}},
+                "data": [
+                    {"name": name, "value": amount, "symbolSize": _between(NODE_SIZE_MIN, NODE_SIZE_MAX, amount / most)}
+                    for name, amount in traffic.items()
+                ],
+                "links": [
+                    {
+                        "source": edge.source,
+                        "target": edge.target,
+                        "value": edge.amount,
+                        "lineStyle": {"width": _between(EDGE_WIDTH_MIN, EDGE_WIDTH_MAX, edge.amount / widest)},
+                    }
+                    for edge in edges
+                ],
+            }
+        ],
+    }
+    rows = tuple((edge.source, edge.target, f"{edge.amount:,}") for edge in edges)
+    return Chart(id=chart_id, label=label, option=option, header=header, rows=rows, size="tall")
+
+
+def trend(
+    chart_id: str, label: str, *, times: Sequence[str], series: Mapping[str, Sequence[int]], time_name: str
+) -> Chart:
+    """Return lines over time; the first is filled."""
+    option: dict[str, object] = {
+        "color": list(PALETTE),
+        "tooltip": {"trigger": "axis"},
+        "legend": {"top": 0, "textStyle": {"color": INK}, "type": "scroll"},
+        "grid": {"left": 6, "right": 14, "top": 40, "bottom": 4, "containLabel": True},
+        "xAxis": {"type": "category", "data": list(times), "axisLabel": {"color": INK_SOFT, "hideOverlap": True}},
+        "yAxis": _value_axis(),
+        "series": [
+            {
+                "name": name,
+                "type": "line",
+                "data": list(values),
+                "symbolSize": 6,
+                "smooth": False,
+                **({"areaStyle": {"opacity": 0.1}} if place == 0 else {}),
+            }
+            for place, (name, values) in enumerate(series.items())
+        ],
+    }
+    rows = tuple((when, *(f"{values[place]:,}" for values in series.values())) for place, when in enumerate(times))
+    return Chart(id=chart_id, label=label, option=option, header=(time_name, *series), rows=rows)
+
+
+def bars(
+    chart_id: str, label: str, *, names: Sequence[str], values: Sequence[float], header: tuple[str, str], unit: str = ""
+) -> Chart:
+    """Return horizontal bars in the given order, from the top."""
+    option: dict[str, object] = {
+        "datongUnit": unit,
+        "color": [BLUE],
+        "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}},
+        "grid": {"left": 6, "right": 56, "top": 6, "bottom": 4, "containLabel": True},
+        "xAxis": {**_value_axis(), "axisLabel": {"show": False}, "splitLine": {"show": False}},
+        "yAxis": {
+            "type": "category",
+            "inverse": True,
+            "data": list(names),
+            "axisTick": {"show": False},
+            "axisLine": {"lineStyle": {"color": LINE}},
+            "axisLabel": {"color": INK, "width": 150, "overflow": "break", "interval": 0},
+        },
+        "series": [
+            {
+                "name": header[1],
+                "type": "bar",
+                "data": list(values),
+                "barMaxWidth": 16,
+                "itemStyle": {"borderRadius": [0, 4, 4, 0]},
+                "label": {"show": True, "position": "right", "color": INK, "formatter": "{c}" + unit},
+            }
+        ],
+    }
+    rows = tuple((name, f"{value:,}{unit}") for name, value in zip(names, values, strict=True))
+    return Chart(id=chart_id, label=label, option=option, header=header, rows=rows)
+
+
+def columns(
+    chart_id: str, label: str, *, names: Sequence[str], values: Sequence[int], header: tuple[str, str]
+) -> Chart:
+    """Return upright columns."""
+    option: dict[str, object] = {
+        "color": [BLUE],
+        "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}},
+        "grid": {"left": 6, "right": 10, "top": 24, "bottom": 4, "containLabel": True},
+        "xAxis": {"type": "category", "data": list(names), "axisLabel": {"color": INK_SOFT}},
+        "yAxis": _value_axis(),
+        "series": [
+            {
+                "name": header[1],
+                "type": "bar",
+                "data": list(values),
+                "barMaxWidth": 36,
+                "itemStyle": {"borderRadius": [4, 4, 0, 0]},
+                "label": {"show": True, "position": "top", "color": INK},
+            }
+        ],
+    }
+    rows = tuple((name, f"{value:,}") for name, value in zip(names, values, strict=True))
+    return Chart(id=chart_id, label=label, option=option, header=header, rows=rows)
+
+
+def heat(
+    chart_id: str,
+    label: str,
+    *,
+    across: Sequence[str],
+    down: Sequence[str],
+    cells: Mapping[tuple[int, int], float],
+    corner: str,
+    unit: str = "%",
+) -> Chart:
+    """Return a heat map; `cells` maps (place across, place down) to a value, and leaves out what does not apply."""
+    highest = max(cells.values(), default=0.0) or 1.0
+    option: dict[str, object] = {
+        "datongUnit": unit,
+        "tooltip": {},
+        "grid": {"left": 6, "right": 10, "top": 10, "bottom": 58, "containLabel": True},
+        "xAxis": {
+            "type": "category",
+            "data": list(across),
+            "axisLabel": {"color": INK, "interval": 0, "rotate": 30 if len(across) > 5 else 0},
+            "axisTick": {"show": False},
+        },
+        "yAxis": {
+            "type": "category",
+            "inverse": True,
+            "data": list(down),
+            "axisLabel": {"color": INK, "interval": 0, "width": 130, "overflow": "break"},
+            "axisTick": {"show": False},
+        },
+        "visualMap": {
+            "min": 0,
+            "max": highest,
+            "calculable": False,
+            "orient": "horizontal",
+            "left": "center",
+            "bottom": 0,
+            "itemHeight": 120,
+            "inRange": {"color": ["#eef4ff", "#fbd38d", "#c2410c"]},
+            "textStyle": {"color": INK_SOFT},
+            "text": [f"{highest:g}{unit}", f"0{unit}"],
+        },
+        "series": [
+            {
+                "type": "heatmap",
+                "data": [[x, y, value] for (x, y), value in cells.items()],
+                "label": {"show": True, "fontSize": 11, "color": INK},
+                "itemStyle": {"borderColor": "#fff", "borderWidth": 2},
+            }
+        ],
+    }
+    rows = tuple(
+        (name, *(f"{cells[(x, y)]:g}{unit}" if (x, y) in cells else "—" for x in range(len(across))))
+        for y, name in enumerate(down)
+    )
+    return Chart(id=chart_id, label=label, option=option, header=(corner, *across), rows=rows, size="tall")
+
+
+def _value_axis() -> dict[str, object]:
+    return {
+        "type": "value",
+        "minInterval": 1,
+        "axisLabel": {"color": INK_SOFT},
+        "splitLine": {"lineStyle": {"color": "#e6eaf1"}},
+    }
+
+
+def _between(low: float, high: float, share: float) -> float:
+    """Return the value at `share` (0 to 1) of the way from `low` to `high`, by the square root: areas count."""
+    return round(low + (high - low) * max(share, 0.0) ** 0.5, 1)

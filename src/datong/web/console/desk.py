@@ -1,0 +1,184 @@
+"""The desk: one request to the console with everything a page needs: who asks, in which language, and how to answer."""
+
+from datetime import datetime
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from datong.catalogue import Department
+from datong.kernel import DepartmentCode, Text, Unauthenticated
+from datong.sharing import Action, PolicyEngine, Principal, Target
+from datong.web.authentication import current_principal, optional_principal, services_of
+from datong.web.console import texts, vocabulary
+from datong.web.console.navigation import sections_for
+from datong.web.console.notices import NOTICES
+from datong.web.problems import language_of
+from datong.web.services import Services
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+PAGE_ROWS = 20
+
+
+@cache
+def environment() -> Environment:
+    """Return the template environment; templates see only what a page gives them."""
+    env = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.globals["vocab"] = vocabulary
+    env.filters.update(
+        number=texts.number,
+        percent=texts.percent,
+        size=texts.size,
+        moment=texts.moment,
+        moment_exact=texts.moment_exact,
+        day=texts.day,
+        short=texts.short,
+    )
+    return env
+
+
+class Desk:
+    """One request: its services, its caller (None for a visitor), its language; renders and redirects."""
+
+    def __init__(self, request: Request, services: Services, principal: Principal | None) -> None:
+        self.request = request
+        self.services = services
+        self.principal = principal
+        self.speech = texts.Speech(language_of(request))
+        self.now = services.clock.now()
+        self._departments: dict[DepartmentCode, Department] | None = None
+
+    @property
+    def caller(self) -> Principal:
+        """Who asks.
+
+        Raises:
+            Unauthenticated: a visitor does.
+        """
+        if self.principal is None:
+            raise Unauthenticated(
+                "web.sign_in_needed",
+                what=Text(zh="这个页面需要登录。", en="This page needs you to sign in."),
+                remedy=Text(zh="请登录。", en="Sign in."),
+            )
+        return self.principal
+
+    def may(self, action: Action, target: Target | None = None) -> bool:
+        """Whether the policy lets the caller do `action`; for showing what can be done, not for guarding it."""
+        return self.principal is not None and self._policy.authorise(self.principal, action, target).allowed
+
+    def require(self, action: Action, target: Target | None = None) -> None:
+        """Let the caller pass, or refuse with the policy's reasons.
+
+        Raises:
+            Refused: the policy does not permit it.
+        """
+        self._policy.require(self.caller, action, target)
+
+    @property
+    def _policy(self) -> PolicyEngine:
+        return self.services.policy
+
+    @property
+    def departments(self) -> dict[DepartmentCode, Department]:
+        """Every department by its code, read once for this page."""
+        if self._departments is None:
+            self._departments = {department.code: department for department in self.services.departments.all()}
+        return self._departments
+
+    def department_name(self, code: str | None, *, long: bool = False) -> str:
+        """Return a department's short (or full) name; an unknown code stands for itself."""
+        if not code:
+            return "—"
+        found = self.departments.get(DepartmentCode(code))
+        if found is None:
+            return code
+        return self.speech.say(found.name if long else found.short_name)
+
+    def days_left(self, due_at: datetime | None) -> int | None:
+        """Return the working days left until `due_at`; negative when it has passed."""
+        return None if due_at is None else self.services.calendar.working_days_left(self.now, due_at)
+
+    def is_late(self, due_at: datetime | None) -> bool:
+        """Whether a deadline has passed."""
+        return due_at is not None and self.now >= due_at
+
+    def href(self, **changes: object) -> str:
+        """Return this page's address with some query parameters changed; None or an empty text removes one."""
+        given = [(name, value) for name, value in self.request.query_params.multi_items() if name not in changes]
+        given = [(name, value) for name, value in given if name != "done"]
+        given += [(name, str(value)) for name, value in changes.items() if value not in (None, "")]
+        query = urlencode(given)
+        return self.request.url.path + (f"?{query}" if query else "")
+
+    def page(self, template: str, *, status: int = HTTPStatus.OK, **values: object) -> HTMLResponse:
+        """Render a template of the console."""
+        body = environment().get_template(template).render(self._context() | values)
+        return HTMLResponse(
+            body, status_code=status, headers={"Cache-Control": "no-store", "Vary": "Cookie, HX-Request"}
+        )
+
+    def go(self, address: str, *, done: str = "") -> RedirectResponse:
+        """Send the browser to one of our own pages after an act; `done` names a notice to show there."""
+        mark = "&" if "?" in address else "?"
+        return RedirectResponse(address + (f"{mark}done={done}" if done else ""), status_code=HTTPStatus.SEE_OTHER)
+
+    def _role_names(self) -> str:
+        if self.principal is None:
+            return ""
+        names = (self.speech.say(role) for role in sorted(self.principal.roles))
+        return self.speech.t("、", ", ").join(names)
+
+    def _context(self) -> dict[str, object]:
+        account = self.principal
+        return {
+            "desk": self,
+            "t": self.speech.t,
+            "say": self.speech.say,
+            "named": self.speech.named,
+            "lang": self.speech.language.value,
+            "now": self.now,
+            "dept": self.department_name,
+            "days_left": self.days_left,
+            "is_late": self.is_late,
+            "href": self.href,
+            "path": self.request.url.path,
+            "principal": account,
+            "role_names": self._role_names(),
+            "sections": sections_for(account),
+            "simulated": self.services.clock.simulated,
+            "notice": NOTICES.get(self.request.query_params.get("done", "")),
+        }
+
+
+def offset_of(request: Request) -> int:
+    """Return the `offset` query parameter as a number of rows, 0 when it is none."""
+    given = request.query_params.get("offset", "0")
+    return min(int(given), 10_000_000) if given.isascii() and given.isdecimal() and len(given) < 9 else 0
+
+
+def _signed_in(request: Request) -> Desk:
+    return Desk(request, services_of(request), current_principal(request))
+
+
+def _anyone(request: Request) -> Desk:
+    return Desk(request, services_of(request), optional_principal(request))
+
+
+SignedIn = Annotated[Desk, Depends(_signed_in)]
+"""A handler's parameter: the desk of somebody who signed in; others are sent to the sign-in page."""
+Anyone = Annotated[Desk, Depends(_anyone)]
+"""A handler's parameter: the desk of whoever asks."""
+Offset = Annotated[int, Depends(offset_of)]
+"""A handler's parameter: the first row of the page asked for."""

@@ -1,0 +1,156 @@
+"""The transparency log for people: its head, its witnesses, its entries, and the proof of each."""
+
+import base64
+import json
+from collections.abc import Mapping
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from datong.kernel import Conflict, DatongError, DepartmentCode, EntryId, Text, Value
+from datong.ledger import EntryKind
+from datong.sharing import Action, Target
+from datong.web.api.scope import department_in_scope
+from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+from datong.web.console.vocabulary import FACTS
+
+router = APIRouter()
+
+
+class LogHead(Value):
+    """The newest signed checkpoint, in its parts and as the note that verifiers read."""
+
+    origin: str
+    size: int
+    root: str
+    signatures: tuple[str, ...]
+    note: str
+
+
+def read_head(note: bytes) -> LogHead:
+    """Return the parts of a checkpoint (C2SP tlog-checkpoint): origin, size, root, blank line, signatures."""
+    text = note.decode()
+    body, _, signed = text.partition("\n\n")
+    origin, size, root = body.split("\n")[:3]
+    names = tuple(line.split(" ")[1] for line in signed.splitlines() if line.startswith("— "))
+    return LogHead(origin=origin, size=int(size), root=base64.b64decode(root).hex(), signatures=names, note=text)
+
+
+def readable_department(desk: Desk) -> DepartmentCode | None:
+    """Return the department to which the caller's view of the log is narrowed; None: all of it."""
+    return department_in_scope(desk.services, desk.caller, Action.LEDGER_READ)
+
+
+@router.get("/evidence")
+def list_entries(desk: SignedIn, offset: Offset, kind: str = "", subject: str = "") -> Response:
+    """List the entries that the caller may read, newest first."""
+    chosen = EntryKind(kind) if kind in set(EntryKind) else None
+    ledger = desk.services.ledger
+    page = ledger.entries(
+        kind=chosen,
+        subject=subject.strip() or None,
+        department=readable_department(desk),
+        offset=offset,
+        limit=PAGE_ROWS,
+    )
+    try:
+        head = read_head(ledger.checkpoint())
+    except DatongError:
+        head = None
+    return desk.page(
+        "evidence/list.html",
+        page=page,
+        head=head,
+        witnesses=ledger.witnesses(),
+        offset=offset,
+        step=PAGE_ROWS,
+        kind=kind,
+        subject=subject,
+        base_url=desk.services.settings.base_url,
+        may_export=desk.may(Action.LEDGER_EXPORT),
+    )
+
+
+@router.get("/evidence/{entry_id}")
+def show_entry(desk: SignedIn, entry_id: EntryId) -> Response:
+    """Show one entry with its proof of inclusion."""
+    entry = desk.services.ledger.entry(entry_id)
+    desk.require(Action.LEDGER_READ, Target(id=entry.entry_id, department=entry.actor.department))
+    proof: Mapping[str, object] | None = None
+    waiting: Text | None = None
+    try:
+        proof = desk.services.ledger.proof_bundle(entry_id)
+    except Conflict as error:
+        waiting = error.what
+    return desk.page(
+        "evidence/entry.html",
+        entry=entry,
+        facts=fact_rows(desk, entry.facts),
+        proof=proof,
+        waiting=waiting,
+        proof_hashes=() if proof is None else proof_hashes(proof),
+    )
+
+
+def proof_hashes(bundle: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the sibling hashes of a proof bundle, from the leaf to the root, as hexadecimal digits."""
+    hashes = bundle.get("proof")
+    if not isinstance(hashes, list):
+        return ()
+    return tuple(base64.b64decode(str(hash_)).hex() for hash_ in hashes)
+
+
+@router.get("/evidence/{entry_id}/proof")
+def download_proof(desk: SignedIn, entry_id: EntryId) -> Response:
+    """Return the proof bundle as a file for `datong ledger verify`."""
+    entry = desk.services.ledger.entry(entry_id)
+    desk.require(Action.LEDGER_READ, Target(id=entry.entry_id, department=entry.actor.department))
+    return json_file(desk.services.ledger.proof_bundle(entry_id), f"datong-proof-{entry_id}.json")
+
+
+def json_file(document: Mapping[str, object], name: str) -> Response:
+    """Return a JSON document that the browser saves as `name`."""
+    return Response(
+        json.dumps(document, ensure_ascii=False, indent=2),
+        media_type="application/json",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+class FactRow(Value):
+    """One fact of an entry: its name, its value as text, and where the value leads to, if anywhere."""
+
+    name: str
+    value: str
+    address: str = ""
+
+
+PLACES: Mapping[str, str] = {
+    "agreement": "/agreements/",
+    "agreement_id": "/agreements/",
+    "request": "/requests/",
+    "request_id": "/requests/",
+    "resource": "/catalogue/",
+    "resource_id": "/catalogue/",
+    "task": "/transfers/",
+    "task_id": "/transfers/",
+    "finding": "/governance/findings/",
+}
+DEPARTMENT_FACTS = frozenset({"department", "provider", "consumer", "authority"})
+
+
+def fact_rows(desk: Desk, facts: Mapping[str, object]) -> tuple[FactRow, ...]:
+    """Return the facts of an entry as rows, departments by name, ids as links."""
+    return tuple(_fact_row(desk, key, value) for key, value in facts.items() if value not in (None, "", [], {}))
+
+
+def _fact_row(desk: Desk, key: str, value: object) -> FactRow:
+    name = desk.speech.named(FACTS, key)
+    if key in DEPARTMENT_FACTS and isinstance(value, str):
+        return FactRow(name=name, value=f"{desk.department_name(value, long=True)} ({value})")
+    if isinstance(value, Mapping) and set(value) == {"zh", "en"}:
+        return FactRow(name=name, value=desk.speech.say(Text(zh=str(value["zh"]), en=str(value["en"]))))
+    if isinstance(value, str):
+        address = PLACES[key] + value if key in PLACES else ""
+        return FactRow(name=name, value=value, address=address)
+    return FactRow(name=name, value=json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,210 @@
+"""The unified resource store: libraries, a build's report with charts, one entity with the source of every cell."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from datong.kernel import DatongError, EntityId, Text, Value
+from datong.kernel.limits import NAME_CHARS_MAX
+from datong.library import Build, BuildState, Cell, Dataset, EntityView, LinkReport
+from datong.sharing import Action
+from datong.web.console.charts import Chart, bars, columns, heat
+from datong.web.console.desk import Desk, SignedIn
+from datong.web.console.vocabulary import LINK_RULES
+
+router = APIRouter()
+
+FOUND_MAX = 30
+BUILDS_SHOWN = 8
+RULES_SHOWN_MAX = 12
+ELEMENTS_SHOWN_MAX = 12
+UNFINISHED = frozenset({BuildState.REQUESTED, BuildState.RUNNING})
+
+
+class LibraryLine(Value):
+    """A library in the list."""
+
+    name: str
+    title: Text
+    dataset: Dataset | None
+    build: Build | None
+
+
+@router.get("/library")
+def list_libraries(desk: SignedIn) -> Response:
+    """Show every library and the datasets that are published."""
+    desk.require(Action.LIBRARY_READ)
+    library = desk.services.library
+    datasets = library.datasets()
+    lines = [
+        LibraryLine(
+            name=definition.name,
+            title=definition.title,
+            dataset=next((dataset for dataset in datasets if dataset.name == definition.name), None),
+            build=next(iter(library.builds(definition.name, offset=0, limit=1).rows), None),
+        )
+        for definition in library.definitions()
+    ]
+    return desk.page(
+        "library/list.html",
+        lines=lines,
+        datasets=datasets,
+        running=any(line.build is not None and line.build.state in UNFINISHED for line in lines),
+    )
+
+
+@router.get("/library/{name}")
+def show_library(desk: SignedIn, name: str, q: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "") -> Response:
+    """Show one library: builds, the newest report, and the search for an entity."""
+    desk.require(Action.LIBRARY_READ)
+    library = desk.services.library
+    builds = library.builds(name, offset=0, limit=BUILDS_SHOWN).rows
+    report: LinkReport | None = None
+    if any(build.state is BuildState.PUBLISHED for build in builds):
+        report = library.report(name)
+    may_read = desk.may(Action.LIBRARY_READ_ENTITY)
+    return desk.page(
+        "library/library.html",
+        name=name,
+        title=next((found.title for found in library.definitions() if found.name == name), Text(zh=name, en=name)),
+        builds=builds,
+        running=any(build.state in UNFINISHED for build in builds),
+        report=report,
+        charts=() if report is None else report_charts(desk, report),
+        may_build=desk.may(Action.LIBRARY_BUILD),
+        may_read=may_read,
+        q=q,
+        hits=library.find_entities(name, q.strip(), FOUND_MAX) if may_read and q.strip() else (),
+        element_name=lambda code: element_name(desk, code),
+    )
+
+
+@router.post("/library/{name}/builds")
+def build_library(desk: SignedIn, name: str) -> Response:
+    """Ask for a build over what has landed."""
+    desk.require(Action.LIBRARY_BUILD)
+    desk.services.library.request_build(name, actor=desk.caller.actor)
+    return desk.go(f"/library/{name}", done="build")
+
+
+@router.get("/library/{name}/entities/{entity_id}")
+def show_entity(desk: SignedIn, name: str, entity_id: EntityId) -> Response:
+    """Show one entity: the golden cells with their sources, the conflicts, the records of each department."""
+    desk.require(Action.LIBRARY_READ_ENTITY)
+    view = desk.services.library.entity(name, entity_id)
+    return desk.page(
+        "library/entity.html",
+        view=view,
+        title=entity_title(desk, view),
+        library_title=desk.speech.named(_titles(desk), name),
+        source_title=lambda resource_id: _source_title(desk, view, resource_id),
+        batch_address=lambda cell: _batch_address(desk, cell),
+        element_name=lambda code: element_name(desk, code),
+    )
+
+
+def element_name(desk: Desk, code: str) -> str:
+    """Return the name of a data element, or of a source's own column (`column:<name>`)."""
+    if code.startswith("column:"):
+        return code.removeprefix("column:")
+    pack = desk.services.pack
+    return desk.speech.say(pack.element(code).name) if pack.has_element(code) else code
+
+
+def entity_title(desk: Desk, view: EntityView) -> str:
+    """Return what the page calls the entity: its name if it has one."""
+    for element in ("person_name", "organisation_name", "division_name"):
+        cell = view.cells.get(element)
+        if cell is not None and cell.value:
+            return cell.value
+    return desk.speech.t("实体 {id}", "Entity {id}", id=view.entity_id)
+
+
+def report_charts(desk: Desk, report: LinkReport) -> tuple[Chart, ...]:
+    """Return a report's pictures: what joined records, how large entities are, where sources disagree or err."""
+    t = desk.speech.t
+    charts: list[Chart] = []
+    rules = sorted(report.pairs_by_rule.items(), key=lambda pair: -pair[1])[:RULES_SHOWN_MAX]
+    if rules:
+        charts.append(
+            bars(
+                "rules",
+                t("关联依据：各规则归并的记录", "Why records were joined: records by rule"),
+                names=[desk.speech.named(LINK_RULES, rule) for rule, _ in rules],
+                values=[pairs for _, pairs in rules],
+                header=(t("规则", "Rule"), t("记录", "Records")),
+            )
+        )
+    if report.clusters_by_size:
+        sizes = sorted(report.clusters_by_size.items())
+        charts.append(
+            columns(
+                "clusters",
+                t("实体大小：每个实体合并了几条记录", "Entity sizes: records joined into one"),
+                names=[str(size) for size, _ in sizes],
+                values=[count for _, count in sizes],
+                header=(t("记录数", "Records"), t("实体数", "Entities")),
+            )
+        )
+    conflicts = sorted(report.conflicts_by_element.items(), key=lambda pair: -pair[1])[:ELEMENTS_SHOWN_MAX]
+    if conflicts:
+        charts.append(
+            bars(
+                "conflicts",
+                t("各部门说法不一的数据元", "Where departments disagree"),
+                names=[element_name(desk, element) for element, _ in conflicts],
+                values=[count for _, count in conflicts],
+                header=(t("数据元", "Data element"), t("实体数", "Entities")),
+            )
+        )
+    quality = _quality(desk, report)
+    return (*charts, quality) if quality is not None else tuple(charts)
+
+
+def _quality(desk: Desk, report: LinkReport) -> Chart | None:
+    """Return the heat map of missing and flawed values: sources down, data elements across, in percent of rows."""
+    sources = [source for source in report.sources if source.rows]
+    worst: dict[str, float] = {}
+    shares: dict[tuple[str, int], float] = {}
+    for place, source in enumerate(sources):
+        for element in {*source.missing, *source.flags}:
+            flawed = source.missing.get(element, 0) + sum(
+                count for flag, count in source.flags.get(element, {}).items() if flag != "missing"
+            )
+            share = round(100 * min(flawed / source.rows, 1), 1)
+            shares[element, place] = share
+            worst[element] = max(worst.get(element, 0), share)
+    elements = [code for code in sorted(worst, key=lambda code: -worst[code]) if worst[code] > 0][:ELEMENTS_SHOWN_MAX]
+    if not elements:
+        return None
+    t, say = desk.speech.t, desk.speech.say
+    return heat(
+        "quality",
+        t("质量热力图：缺失或不合规的值占比", "Quality: share of missing or flawed values"),
+        across=[element_name(desk, code) for code in elements],
+        down=[say(source.title) for source in sources],
+        cells={
+            (elements.index(element), place): share for (element, place), share in shares.items() if element in elements
+        },
+        corner=t("来源", "Source"),
+    )
+
+
+def _titles(desk: Desk) -> dict[str, Text]:
+    return {definition.name: definition.title for definition in desk.services.library.definitions()}
+
+
+def _source_title(desk: Desk, view: EntityView, resource_id: str) -> str:
+    """Return the title of a member's source."""
+    return next(
+        (desk.speech.say(member.title) for member in view.members if member.resource_id == resource_id), resource_id
+    )
+
+
+def _batch_address(desk: Desk, cell: Cell) -> str:
+    """Return where the batch that brought a cell is on record; empty when the hub no longer knows it."""
+    try:
+        return f"/evidence/{desk.services.exchange.batch(cell.batch_id).entry_id}"
+    except DatongError:
+        return ""

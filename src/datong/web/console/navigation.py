@@ -1,0 +1,79 @@
+"""The rail: which sections the console has, and who sees which."""
+
+from datong.kernel import Text, Value
+from datong.sharing import Principal, Role
+
+STAFF = frozenset({Role.OPERATOR, Role.AUTHORITY, Role.DATA_OFFICER, Role.BUSINESS, Role.AUDITOR, Role.DEVELOPER})
+
+
+class Link(Value):
+    """One line of the rail; `prefixes` are the paths on which it is the present one."""
+
+    path: str
+    name: Text
+    prefixes: tuple[str, ...]
+    roles: frozenset[Role] = STAFF
+
+    def is_at(self, path: str) -> bool:
+        """Whether a page at `path` belongs to this line."""
+        return any(path == prefix or path.startswith(prefix + "/") for prefix in self.prefixes)
+
+
+class Section(Value):
+    """A group of lines under one heading."""
+
+    name: Text
+    links: tuple[Link, ...]
+
+
+def _link(path: str, zh: str, en: str, *more: str, roles: frozenset[Role] = STAFF) -> Link:
+    return Link(path=path, name=Text(zh=zh, en=en), prefixes=(path, *more), roles=roles)
+
+
+SECTIONS = (
+    Section(
+        name=Text(zh="工作", en="Work"),
+        links=(
+            _link("/", "工作台", "Workbench"),
+            _link("/catalogue", "共享目录", "Catalogue"),
+            _link("/requests", "需求与授权", "Requests"),
+            _link("/agreements", "共享协议", "Agreements"),
+        ),
+    ),
+    Section(
+        name=Text(zh="数据", en="Data"),
+        links=(
+            _link("/transfers", "交换任务", "Transfers"),
+            _link("/library", "统一资源库", "Library"),
+            _link("/departments", "部门与节点", "Departments and nodes"),
+        ),
+    ),
+    Section(
+        name=Text(zh="监督", en="Oversight"),
+        links=(
+            _link("/governance", "共享绩效", "Performance"),
+            _link("/cases", "协调事项", "Cases"),
+            _link("/evidence", "存证日志", "Evidence"),
+        ),
+    ),
+    Section(
+        name=Text(zh="公众", en="Public"),
+        links=(
+            _link("/me", "谁用了我的数据", "Who used my data", roles=frozenset({Role.CITIZEN})),
+            _link("/open", "开放目录", "Open catalogue", roles=STAFF | {Role.CITIZEN}),
+        ),
+    ),
+)
+
+
+def sections_for(principal: Principal | None) -> tuple[Section, ...]:
+    """Return the sections that `principal` sees, without empty ones; a visitor sees none."""
+    if principal is None:
+        return ()
+    visible = (
+        section.model_copy(
+            update={"links": tuple(link for link in section.links if not link.roles.isdisjoint(principal.roles))}
+        )
+        for section in SECTIONS
+    )
+    return tuple(section for section in visible if section.links)

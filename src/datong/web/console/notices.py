@@ -1,0 +1,26 @@
+"""What the console says after an act succeeded; the act redirects to a page with the notice's name."""
+
+from collections.abc import Mapping
+
+from datong.kernel import Text
+
+NOTICES: Mapping[str, Text] = {
+    "resource": Text(zh="目录操作已完成并存证。", en="The catalogue act is done and on record."),
+    "requested": Text(
+        zh="申请已提交。无条件共享的数据项当即同意，其余等待提供部门答复。",
+        en="Submitted. Unconditional items are granted at once; the others wait for the provider's reply.",
+    ),
+    "decided": Text(zh="答复已记录并存证。", en="The reply is recorded and on record."),
+    "confirmed": Text(
+        zh="协议已确认，部门节点将用本部门密钥签署。",
+        en="Confirmed; your department's node will sign it with the department's key.",
+    ),
+    "agreement": Text(zh="协议状态已变更并存证。", en="The agreement's state was changed and put on record."),
+    "task": Text(zh="交换任务已更新。", en="The transfer task was updated."),
+    "task_run": Text(zh="已通知节点开始传输。", en="The nodes were told to run the transfer."),
+    "reconciled": Text(zh="已要求两端重新计数、计算摘要。", en="Both ends were asked for counts and digests."),
+    "build": Text(zh="已开始构建，进度会自动刷新。", en="The build has started; progress refreshes by itself."),
+    "case": Text(zh="处理意见已记录并存证。", en="The act is recorded and on record."),
+    "monitor": Text(zh="监测已运行。", en="The monitor has run."),
+    "enrolled": Text(zh="注册令牌已签发。", en="The enrolment token was issued."),
+}

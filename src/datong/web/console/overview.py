@@ -1,0 +1,255 @@
+"""What the workbench shows, gathered from the services: numbers, duties, flows, activity."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+
+from datong.catalogue import ResourceState
+from datong.kernel import CHINA, DatongError, DepartmentCode, Text, Value
+from datong.ledger import EntryKind, RecordedEntry
+from datong.sharing import Action, AgreementState, RequestState, Target
+from datong.web.console.charts import Chart, Edge, network, trend
+from datong.web.console.desk import Desk
+from datong.web.console.evidence import readable_department
+
+DUTIES_SHOWN_MAX = 12
+RECENT_SHOWN = 8
+TREND_DAYS = 14
+TASKS_DRAWN_MAX = 200
+SERIES = (
+    (EntryKind.BATCH, Text(zh="传输批次", en="Batches")),
+    (EntryKind.ACCESS, Text(zh="网关调用", en="Gateway calls")),
+    (EntryKind.REFUSAL, Text(zh="拒绝调用", en="Refused calls")),
+    (EntryKind.CATALOGUE_STEP, Text(zh="目录操作", en="Catalogue acts")),
+)
+
+
+class Number(Value):
+    """One number at the top of the workbench."""
+
+    name: Text
+    value: int
+    unit: Text
+    note: Text
+    address: str
+    bad: bool = False
+
+
+class Duty(Value):
+    """Something the caller's side has to do; the most urgent come first."""
+
+    title: Text
+    what: Text
+    address: str
+    due_at: datetime | None
+
+
+def numbers(desk: Desk) -> tuple[Number, ...]:
+    """Return the numbers at the top: catalogue, agreements, rows moved, and what is late."""
+    hub = desk.services
+    counts = hub.catalogue.counts()
+    published = counts.by_state.get(ResourceState.PUBLISHED, 0)
+    active = hub.agreements.find(state=AgreementState.ACTIVE, limit=1).total
+    signing = hub.agreements.find(state=AgreementState.CONFIRMED, limit=1).total
+    flows = _flows(desk)
+    waiting = hub.requests.find(state=RequestState.SUBMITTED, limit=1)
+    late = hub.requests.find(overdue=True, limit=1).total
+    return (
+        Number(
+            name=Text(zh="在册共享目录", en="Published resources"),
+            value=published,
+            unit=Text(zh="项", en=""),
+            note=Text(
+                zh=f"信息项 {counts.items:,} 个，开放 {counts.open} 项",
+                en=f"{counts.items:,} items; {counts.open} open",
+            ),
+            address="/catalogue",
+        ),
+        Number(
+            name=Text(zh="生效协议", en="Agreements in force"),
+            value=active,
+            unit=Text(zh="份", en=""),
+            note=Text(zh=f"待签署 {signing} 份", en=f"{signing} to be signed"),
+            address="/agreements",
+        ),
+        Number(
+            name=Text(zh="已交换数据", en="Rows exchanged"),
+            value=sum(flows.values()),
+            unit=Text(zh="行", en=""),
+            note=Text(zh=f"部门间流向 {len(flows)} 条", en=f"{len(flows)} flows between departments"),
+            address="/transfers",
+        ),
+        Number(
+            name=Text(zh="逾期未答复", en="Overdue replies"),
+            value=late,
+            unit=Text(zh="件", en=""),
+            note=Text(zh=f"待答复申请 {waiting.total} 件", en=f"{waiting.total} requests await a reply"),
+            address="/requests?show=overdue",
+            bad=late > 0,
+        ),
+    )
+
+
+def duties(desk: Desk) -> tuple[Duty, ...]:
+    """Return what the caller may and must do now, by deadline."""
+    found = [*_reviews(desk), *_replies(desk), *_confirmations(desk), *_drafts(desk), *_cases(desk)]
+    late_last = datetime.max.replace(tzinfo=CHINA)
+    found.sort(key=lambda duty: duty.due_at or late_last)
+    return tuple(found[:DUTIES_SHOWN_MAX])
+
+
+def exchange_network(desk: Desk) -> Chart | None:
+    """Return the departments in a circle with the rows that went between them; None before the first transfer."""
+    flows = _flows(desk)
+    if not flows:
+        return None
+    names = [desk.speech.say(department.short_name) for department in desk.departments.values()]
+    edges = [
+        Edge(source=desk.department_name(source), target=desk.department_name(target), amount=rows)
+        for (source, target), rows in flows.items()
+    ]
+    t = desk.speech.t
+    return network(
+        "network",
+        t("部门间数据交换网络", "Exchange network of departments"),
+        nodes=names,
+        edges=edges,
+        header=(t("提供部门", "Provider"), t("需求部门", "Consumer"), t("行数", "Rows")),
+    )
+
+
+def activity(desk: Desk) -> Chart:
+    """Return what happened per day, by kind."""
+    today = desk.now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [today - timedelta(days=back) for back in reversed(range(TREND_DAYS))]
+    entries = desk.services.ledger.entries_between(
+        kinds=tuple(kind for kind, _ in SERIES), since=days[0], until=today + timedelta(days=1)
+    )
+    counted = Counter((entry.kind, entry.at.astimezone(CHINA).date()) for entry in entries)
+    say, t = desk.speech.say, desk.speech.t
+    return trend(
+        "activity",
+        t("近 14 天平台活动", "Activity of the last 14 days"),
+        times=[day.strftime("%m-%d") for day in days],
+        series={say(name): [counted[kind, day.date()] for day in days] for kind, name in SERIES},
+        time_name=t("日期", "Date"),
+    )
+
+
+def recent_entries(desk: Desk) -> tuple[RecordedEntry, ...]:
+    """Return the newest entries of the log that the caller may read."""
+    if not desk.may(Action.LEDGER_READ) and desk.caller.department is None:
+        return ()
+    return desk.services.ledger.entries(department=readable_department(desk), limit=RECENT_SHOWN).rows
+
+
+def _flows(desk: Desk) -> dict[tuple[DepartmentCode, DepartmentCode], int]:
+    """Return the rows that went from department to department, over every task."""
+    flows: Counter[tuple[DepartmentCode, DepartmentCode]] = Counter()
+    for task in desk.services.exchange.tasks(limit=TASKS_DRAWN_MAX).rows:
+        rows = desk.services.exchange.progress(task.id).rows
+        if rows:
+            flows[task.provider, task.consumer] += rows
+    return dict(flows)
+
+
+def _reviews(desk: Desk) -> list[Duty]:
+    """Return the resources that wait for the caller's review or publication."""
+    if not desk.may(Action.RESOURCE_REVIEW):
+        return []
+    return [
+        Duty(
+            title=resource.content.title,
+            what=what,
+            address=f"/catalogue/{resource.id}",
+            due_at=resource.due_at,
+        )
+        for state, what in (
+            (ResourceState.SUBMITTED, Text(zh="待审核目录", en="Review the catalogue entry")),
+            (ResourceState.REGISTERED, Text(zh="待发布目录", en="Publish the catalogue entry")),
+        )
+        for resource in desk.services.catalogue.find(state=state, limit=DUTIES_SHOWN_MAX).rows
+    ]
+
+
+def _drafts(desk: Desk) -> list[Duty]:
+    department = desk.caller.department
+    if department is None or not desk.may(Action.RESOURCE_EDIT, Target.of_department(department)):
+        return []
+    return [
+        Duty(title=resource.content.title, what=what, address=f"/catalogue/{resource.id}", due_at=resource.due_at)
+        for state, what in (
+            (ResourceState.RETURNED, Text(zh="目录被退回，待修改", en="Returned: amend the catalogue entry")),
+            (ResourceState.DRAFT, Text(zh="待完善并提交的目录草稿", en="Complete and submit the draft")),
+        )
+        for resource in desk.services.catalogue.find(department=department, state=state, limit=DUTIES_SHOWN_MAX).rows
+    ]
+
+
+def _replies(desk: Desk) -> list[Duty]:
+    """Return the requests that the caller's department has to answer; the authority sees every one."""
+    department = desk.caller.department
+    waiting = desk.services.requests.find(
+        provider=None if desk.may(Action.REQUEST_READ) else department, state=RequestState.SUBMITTED, limit=50
+    )
+    return [
+        Duty(
+            title=request.resource_title,
+            what=Text(
+                zh=f"待答复：{_name(desk, request.consumer).zh}的申请",
+                en=f"Reply to the request of {_name(desk, request.consumer).en}",
+            ),
+            address=f"/requests/{request.id}",
+            due_at=request.due_at,
+        )
+        for request in waiting.rows
+        if desk.may(Action.REQUEST_DECIDE, Target.of_request(request))
+        or (desk.may(Action.REQUEST_READ) and request.is_overdue(desk.now))
+    ]
+
+
+def _confirmations(desk: Desk) -> list[Duty]:
+    department = desk.caller.department
+    if department is None:
+        return []
+    drawn_up = desk.services.agreements.find(party=department, state=AgreementState.DRAFT, limit=50)
+    return [
+        Duty(
+            title=agreement.resource_title,
+            what=Text(zh="待确认共享协议", en="Confirm the sharing agreement"),
+            address=f"/agreements/{agreement.id}",
+            due_at=agreement.provide_due_at,
+        )
+        for agreement in drawn_up.rows
+        if desk.may(Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement))
+        and all(confirmation.department != department for confirmation in agreement.confirmations)
+    ]
+
+
+def _cases(desk: Desk) -> list[Duty]:
+    everything = desk.may(Action.CASE_READ)
+    department = desk.caller.department
+    if not everything and department is None:
+        return []
+    cases = desk.services.cases.find(department=None if everything else department, limit=50)
+    found = []
+    for case in cases.rows:
+        if case.closed_at is not None:
+            continue
+        try:
+            title = desk.services.monitor.finding(case.finding_id).finding.title
+        except DatongError:
+            title = Text(zh="协调事项", en="Coordination case")
+        found.append(
+            Duty(
+                title=title,
+                what=Text(zh="协调事项待处理", en="Coordination case in progress"),
+                address=f"/cases/{case.id}",
+                due_at=case.stage_due_at,
+            )
+        )
+    return found
+
+
+def _name(desk: Desk, code: DepartmentCode) -> Text:
+    department = desk.departments.get(code)
+    return department.short_name if department is not None else Text(zh=code, en=code)

@@ -1,0 +1,78 @@
+"""Signing in and out, and the language of the pages."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from datong.kernel import DatongError, Language
+from datong.kernel.limits import NAME_CHARS_MAX
+from datong.sharing import Role
+from datong.web.api.sessions import set_session_cookie
+from datong.web.authentication import SESSION_COOKIE, Hub, require_same_origin
+from datong.web.console.desk import Anyone
+from datong.web.problems import LANGUAGE_COOKIE, problem_of
+
+router = APIRouter()
+
+LANGUAGE_SECONDS = 365 * 24 * 3600
+
+
+@router.get("/sign-in")
+def sign_in_page(desk: Anyone, next_page: str = "") -> Response:
+    """Show the sign-in form."""
+    target = desk.request.query_params.get("next", next_page)
+    return desk.page("sign_in.html", found=None, username="", next_page=own_path(target, ""))
+
+
+@router.post("/sign-in")
+def sign_in(
+    desk: Anyone,
+    hub: Hub,
+    username: Annotated[str, Form(max_length=NAME_CHARS_MAX)] = "",
+    password: Annotated[str, Form(max_length=NAME_CHARS_MAX)] = "",
+    next_page: Annotated[str, Form(alias="next")] = "",
+) -> Response:
+    """Open a session and go on to the page that was asked for; a citizen's first page is their own."""
+    require_same_origin(desk.request)
+    try:
+        session = hub.identity.authenticate(username, password)
+    except DatongError as error:
+        found = problem_of(error)
+        return desk.page(
+            "sign_in.html", status=found.status, found=found, username=username, next_page=own_path(next_page, "")
+        )
+    home = "/me" if session.account.roles == {Role.CITIZEN} else "/"
+    response = desk.go(own_path(next_page, home))
+    settings = hub.settings
+    set_session_cookie(response, session.token, hours=settings.session_hours, secure=settings.secure_cookies)
+    return response
+
+
+@router.post("/sign-out")
+def sign_out(request: Request, hub: Hub) -> Response:
+    """End the session of the cookie."""
+    require_same_origin(request)
+    token = request.cookies.get(SESSION_COOKIE)
+    if token:
+        hub.identity.end_session(token)
+    response = RedirectResponse("/sign-in", status_code=303)
+    response.delete_cookie(SESSION_COOKIE, path="/")
+    return response
+
+
+@router.post("/language")
+def choose_language(
+    request: Request, language: Annotated[Language, Form()], back: Annotated[str, Form()] = "/"
+) -> Response:
+    """Keep the chosen language in a cookie and go back to the page."""
+    require_same_origin(request)
+    response = RedirectResponse(own_path(back, "/"), status_code=303)
+    response.set_cookie(LANGUAGE_COOKIE, language.value, max_age=LANGUAGE_SECONDS, path="/", samesite="lax")
+    return response
+
+
+def own_path(address: str, otherwise: str) -> str:
+    """Return `address` if it is a path on this host, else `otherwise`: a form must not send people elsewhere."""
+    safe = address.startswith("/") and not address.startswith("//") and "\\" not in address and address.isprintable()
+    return address if safe else otherwise

@@ -1,0 +1,97 @@
+"""Transfers: the tasks with their progress, one task with its chain of batches, receipts and reconciliation."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from fastapi.responses import Response
+
+from datong.exchange import BatchRecord, Progress, ReceiptRecord, Task, TaskState
+from datong.kernel import TaskId, Text, Value
+from datong.sharing import Action
+from datong.web.api.scope import department_in_scope
+from datong.web.api.tasks import TaskAction, TaskActRequest, act_on_task, readable_task, task_target
+from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+
+router = APIRouter()
+
+BATCHES_SHOWN = 100
+LABELS = {
+    TaskAction.RUN: Text(zh="运行一次", en="Run once"),
+    TaskAction.PAUSE: Text(zh="暂停", en="Pause"),
+    TaskAction.RESUME: Text(zh="继续", en="Resume"),
+    TaskAction.RECONCILE: Text(zh="对账", en="Reconcile"),
+}
+
+
+class TaskLine(Value):
+    """A task in the list: whose data goes where, and how far it is."""
+
+    task: Task
+    title: Text
+    progress: Progress
+
+
+class ChainLink(Value):
+    """A batch in a task's chain with the receipt for it, if there is one."""
+
+    batch: BatchRecord
+    receipt: ReceiptRecord | None
+
+
+@router.get("/transfers")
+def list_tasks(desk: SignedIn, offset: Offset) -> Response:
+    """List the tasks that the caller may read, with live progress."""
+    exchange = desk.services.exchange
+    page = exchange.tasks(
+        department=department_in_scope(desk.services, desk.caller, Action.TASK_READ), offset=offset, limit=PAGE_ROWS
+    )
+    lines = [TaskLine(task=task, title=_title(desk, task), progress=exchange.progress(task.id)) for task in page.rows]
+    return desk.page("transfers/list.html", page=page, lines=lines, offset=offset, step=PAGE_ROWS)
+
+
+@router.get("/transfers/{task_id}")
+def show_task(desk: SignedIn, task_id: TaskId) -> Response:
+    """Show one task."""
+    task = readable_task(desk.services, desk.caller, task_id)
+    exchange = desk.services.exchange
+    progress = exchange.progress(task_id)
+    first = max(0, progress.batches - BATCHES_SHOWN)
+    receipts = {
+        record.signed.receipt.sequence: record
+        for record in exchange.receipts(task_id, after_sequence=first, limit=BATCHES_SHOWN)
+    }
+    chain = [
+        ChainLink(batch=batch, receipt=receipts.get(batch.manifest.sequence))
+        for batch in reversed(exchange.batches(task_id, after_sequence=first, limit=BATCHES_SHOWN))
+    ]
+    return desk.page(
+        "transfers/task.html",
+        task=task,
+        title=_title(desk, task),
+        progress=progress,
+        chain=chain,
+        reconciliation=exchange.reconciliation(task_id),
+        actions=[(action, LABELS[action]) for action in _actions(desk, task)],
+        running=progress.run_done < progress.run_requested or progress.receipted_batches < progress.batches,
+    )
+
+
+@router.post("/transfers/{task_id}/actions")
+def act(desk: SignedIn, task_id: TaskId, action: Annotated[TaskAction, Form()]) -> Response:
+    """Run, pause, resume or reconcile."""
+    act_on_task(task_id, TaskActRequest(action=action), desk.caller, desk.services)
+    done = {TaskAction.RUN: "task_run", TaskAction.RECONCILE: "reconciled"}.get(action, "task")
+    return desk.go(f"/transfers/{task_id}", done=done)
+
+
+def _actions(desk: Desk, task: Task) -> tuple[TaskAction, ...]:
+    if not desk.may(Action.TASK_CONTROL, task_target(task, task_id=task.id)):
+        return ()
+    return {
+        TaskState.ACTIVE: (TaskAction.RUN, TaskAction.RECONCILE, TaskAction.PAUSE),
+        TaskState.PAUSED: (TaskAction.RESUME,),
+    }.get(task.state, ())
+
+
+def _title(desk: Desk, task: Task) -> Text:
+    return desk.services.catalogue.get(task.resource_id).content.title

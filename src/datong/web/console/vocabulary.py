@@ -1,0 +1,133 @@
+"""Names for what other packages know by a code only: kinds of evidence, actors, linkage rules, facts of an entry."""
+
+from collections.abc import Mapping
+
+from datong.kernel import Text
+from datong.norms import IndicatorGroup, QualityFlag
+
+ENTRY_KINDS: Mapping[str, Text] = {
+    "catalogue.step": Text(zh="目录操作", en="Catalogue act"),
+    "catalogue.key": Text(zh="部门密钥", en="Department key"),
+    "sharing.request": Text(zh="共享申请", en="Request"),
+    "sharing.decision": Text(zh="申请答复", en="Reply"),
+    "sharing.agreement": Text(zh="共享协议", en="Agreement"),
+    "exchange.task": Text(zh="交换任务", en="Transfer task"),
+    "exchange.batch": Text(zh="传输批次", en="Batch"),
+    "exchange.receipt": Text(zh="接收回执", en="Receipt"),
+    "exchange.reconciliation": Text(zh="对账", en="Reconciliation"),
+    "library.dataset": Text(zh="资源库发布", en="Dataset"),
+    "sharing.access": Text(zh="数据调用", en="Access"),
+    "sharing.refusal": Text(zh="拒绝调用", en="Refusal"),
+    "governance.finding": Text(zh="责任认定", en="Finding"),
+    "governance.case": Text(zh="协调事项", en="Case"),
+    "governance.indicator": Text(zh="绩效指标", en="Indicator"),
+}
+ACTORS: Mapping[str, Text] = {
+    "person": Text(zh="人员", en="person"),
+    "node": Text(zh="节点", en="node"),
+    "application": Text(zh="应用", en="application"),
+    "citizen": Text(zh="自然人", en="citizen"),
+    "platform": Text(zh="平台", en="platform"),
+}
+SURVIVORSHIP: Mapping[str, Text] = {
+    "only": Text(zh="唯一来源", en="only source"),
+    "agreed": Text(zh="各源一致", en="sources agree"),
+    "authority": Text(zh="数源部门优先", en="source department first"),
+    "recency": Text(zh="最新优先", en="newest first"),
+    "quality": Text(zh="质量优先", en="best quality first"),
+    "source": Text(zh="来源原值", en="as received"),
+}
+QUALITY_FLAGS: Mapping[str, Text] = {flag.value: flag.label for flag in QualityFlag}
+LINK_RULES: Mapping[str, Text] = {
+    "anchor": Text(zh="有效证号的参照记录", en="reference record with a valid identifier"),
+    "identifier": Text(zh="有效证号相同", en="same valid identifier"),
+    "similarity": Text(zh="多字段相似", en="alike in several fields"),
+    "single": Text(zh="单独成实体", en="an entity of its own"),
+    "ambiguous": Text(zh="证据不足，待人工核对", en="not certain enough, to be reviewed"),
+    "code": Text(zh="代码唯一确定", en="by its unique code"),
+}
+INDICATOR_GROUPS: Mapping[str, Text] = {
+    IndicatorGroup.READINESS: Text(zh="就绪度", en="Readiness"),
+    IndicatorGroup.STANDARDISATION: Text(zh="标准化", en="Standardisation"),
+    IndicatorGroup.TIMELINESS: Text(zh="及时性", en="Timeliness"),
+    IndicatorGroup.STAFF: Text(zh="人员", en="Staff"),
+    IndicatorGroup.QUALITY: Text(zh="质量", en="Quality"),
+    IndicatorGroup.EFFECT: Text(zh="成效", en="Effect"),
+    IndicatorGroup.SECURITY: Text(zh="安全", en="Security"),
+}
+BUILD_STATES: Mapping[str, Text] = {
+    "requested": Text(zh="待构建", en="requested"),
+    "running": Text(zh="构建中", en="running"),
+    "published": Text(zh="已发布", en="published"),
+    "failed": Text(zh="失败", en="failed"),
+}
+BUILD_STEPS: Mapping[str, Text] = {
+    "conform": Text(zh="标准化", en="conform"),
+    "link": Text(zh="关联", en="link"),
+    "fuse": Text(zh="融合", en="fuse"),
+    "publish": Text(zh="发布", en="publish"),
+}
+AGREEMENT_STEPS: Mapping[str, Text] = {
+    "draw_up": Text(zh="拟定", en="Drawn up"),
+    "confirm": Text(zh="确认", en="Confirmed"),
+    "sign": Text(zh="签署", en="Signed"),
+    "suspend": Text(zh="中止", en="Suspended"),
+    "resume": Text(zh="恢复", en="Resumed"),
+    "terminate": Text(zh="终止", en="Terminated"),
+    "expire": Text(zh="到期", en="Expired"),
+}
+EXTENSIONS: Mapping[str, Text] = {
+    "none": Text(zh="未延期", en="no extension"),
+    "asked": Text(zh="已申请延期，待主管部门同意", en="extension asked for; the authority has to consent"),
+    "consented": Text(zh="主管部门同意延期", en="extension consented"),
+    "denied": Text(zh="主管部门不同意延期", en="extension denied"),
+}
+USES: Mapping[str, Text] = {
+    "query": Text(zh="查询", en="query"),
+    "verify": Text(zh="核验", en="verification"),
+}
+FACTS: Mapping[str, Text] = {
+    "action": Text(zh="操作", en="Action"),
+    "agreement": Text(zh="协议", en="Agreement"),
+    "agreement_id": Text(zh="协议", en="Agreement"),
+    "application": Text(zh="应用", en="Application"),
+    "article": Text(zh="条款", en="Article"),
+    "authority": Text(zh="主管部门", en="Authority"),
+    "batch": Text(zh="批次", en="Batch"),
+    "batch_id": Text(zh="批次", en="Batch"),
+    "consumer": Text(zh="需求部门", en="Consumer"),
+    "content_digest": Text(zh="内容摘要", en="Content digest"),
+    "decision": Text(zh="答复", en="Decision"),
+    "department": Text(zh="部门", en="Department"),
+    "due_at": Text(zh="期限", en="Due"),
+    "evidence": Text(zh="证据", en="Evidence"),
+    "finding": Text(zh="责任认定", en="Finding"),
+    "from": Text(zh="原状态", en="From"),
+    "items": Text(zh="信息项", en="Items"),
+    "kind": Text(zh="类别", en="Kind"),
+    "manifest_digest": Text(zh="清单摘要", en="Manifest digest"),
+    "mode": Text(zh="方式", en="Mode"),
+    "node": Text(zh="节点", en="Node"),
+    "payload_digest": Text(zh="载荷摘要", en="Payload digest"),
+    "provider": Text(zh="提供部门", en="Provider"),
+    "purpose": Text(zh="用途", en="Purpose"),
+    "reason": Text(zh="理由", en="Reason"),
+    "request": Text(zh="申请", en="Request"),
+    "request_id": Text(zh="申请", en="Request"),
+    "resource": Text(zh="信息资源", en="Resource"),
+    "resource_id": Text(zh="信息资源", en="Resource"),
+    "rows": Text(zh="行数", en="Rows"),
+    "rows_applied": Text(zh="已应用行数", en="Rows applied"),
+    "rows_rejected": Text(zh="拒收行数", en="Rows rejected"),
+    "run": Text(zh="运行序号", en="Run"),
+    "sequence": Text(zh="批次序号", en="Sequence"),
+    "share_type": Text(zh="共享类型", en="Share type"),
+    "state": Text(zh="状态", en="State"),
+    "task": Text(zh="交换任务", en="Task"),
+    "task_id": Text(zh="交换任务", en="Task"),
+    "terms_digest": Text(zh="条款摘要", en="Terms digest"),
+    "title": Text(zh="标题", en="Title"),
+    "to": Text(zh="新状态", en="To"),
+    "version": Text(zh="版本", en="Version"),
+}
+"""Names of facts that entries often hold; other facts are shown under their own keys, as the log has them."""

@@ -1,0 +1,33 @@
+"""Who sees which section, and which line is the present one."""
+
+from datong.kernel import Actor, ActorKind
+from datong.sharing import Principal, Role
+from datong.web.console.navigation import SECTIONS, Link, sections_for
+
+
+def person(*roles: Role) -> Principal:
+    return Principal(actor=Actor(kind=ActorKind.PERSON, id="p"), roles=frozenset(roles))
+
+
+def paths(principal: Principal | None) -> set[str]:
+    return {link.path for section in sections_for(principal) for link in section.links}
+
+
+def test_a_visitor_sees_nothing_and_a_citizen_only_the_public_part() -> None:
+    assert paths(None) == set()
+    assert paths(person(Role.CITIZEN)) == {"/me", "/open"}
+
+
+def test_staff_see_everything_but_the_citizens_page() -> None:
+    every = {link.path for section in SECTIONS for link in section.links}
+    for role in Role:
+        if role is not Role.CITIZEN:
+            assert paths(person(role)) == every - {"/me"}
+
+
+def test_one_line_at_most_is_the_present_one() -> None:
+    links: list[Link] = [link for section in SECTIONS for link in section.links]
+    for path in ("/", "/catalogue/x", "/governance/findings/f", "/transfers", "/me", "/requests/new"):
+        present = [link.path for link in links if link.is_at(path)]
+        assert len(present) == 1, (path, present)
+    assert [link.path for link in links if link.is_at("/sign-in")] == []
