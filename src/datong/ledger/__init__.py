@@ -1,1 +1,42 @@
-"""To be filled."""
+"""Evidence: entries appended with the acts they witness, a Merkle log over them, checkpoints, witnesses, proofs."""
+
+from datong.ledger.bundles import BundleReport, Disclosure, WitnessReport, read_bundle, verify_bundle
+from datong.ledger.cosigning import WitnessState
+from datong.ledger.entries import EntryContent, EntryKind, RecordedEntry, commitment, departments_concerned
+from datong.ledger.log import Ledger
+from datong.ledger.notes import Checkpoint, Note, VerifierKey, open_checkpoint
+from datong.ledger.signing import Ed25519Signer, Signer, key_id_of, verify_signature
+from datong.ledger.tiles import MemoryTileStore, TileStore, no_file, rewritten
+from datong.ledger.verification import LogReport, WitnessedSize, verify_log
+from datong.ledger.witness import Witness
+
+__all__ = [
+    "BundleReport",
+    "Checkpoint",
+    "Disclosure",
+    "Ed25519Signer",
+    "EntryContent",
+    "EntryKind",
+    "Ledger",
+    "LogReport",
+    "MemoryTileStore",
+    "Note",
+    "RecordedEntry",
+    "Signer",
+    "TileStore",
+    "VerifierKey",
+    "Witness",
+    "WitnessReport",
+    "WitnessState",
+    "WitnessedSize",
+    "commitment",
+    "departments_concerned",
+    "key_id_of",
+    "no_file",
+    "open_checkpoint",
+    "read_bundle",
+    "rewritten",
+    "verify_bundle",
+    "verify_log",
+    "verify_signature",
+]

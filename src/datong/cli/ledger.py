@@ -1,0 +1,208 @@
+"""The command group `datong ledger`: fetch the log's evidence, and verify it without the hub."""
+
+import base64
+import binascii
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from datong.cli.shell import say
+from datong.kernel import Conflict, Corrupt, Invalid, Refused, Text, Unavailable
+from datong.ledger import BundleReport, LogReport, read_bundle, verify_bundle, verify_log
+
+app = typer.Typer(help="存证 · evidence", no_args_is_help=True)
+
+FETCH_TIMEOUT_SECONDS = 60.0
+CHECKPOINT_FILE = "checkpoint"
+
+
+@app.callback()
+def ledger() -> None:
+    """存证日志：导出、离线验证 · the transparency log: export it, verify it offline."""
+
+
+@app.command()
+def verify(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            exists=True,
+            help="导出的目录、其 .tar，或证明包 .json · an exported folder, a .tar of it, or a proof bundle (.json)",
+        ),
+    ],
+    key: Annotated[
+        str | None,
+        typer.Option(help="可信的日志公钥（base64 或十六进制） · the log's public key that you trust (base64 or hex)"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")] = False,
+) -> None:
+    """离线验证日志或证明包；有误时说明位置并以 1 退出 · Verify a log or a proof offline; say where it is wrong."""
+    log_key = None if key is None else _key(key)
+    report: LogReport | BundleReport
+    if path.is_dir():
+        report = verify_log(path, log_key=log_key)
+    elif path.suffix == ".json":
+        report = verify_bundle(read_bundle(path.read_bytes()), log_key=log_key)
+    else:
+        with _unpacked(path) as folder:
+            report = verify_log(folder, log_key=log_key)
+    if as_json:
+        typer.echo(report.model_dump_json(indent=1))
+        return
+    if isinstance(report, LogReport):
+        _tell_log(report)
+    else:
+        _tell_bundle(report)
+    _tell_key(report)
+
+
+@app.command()
+def export(
+    hub: Annotated[str, typer.Option(help="枢纽地址 · the hub's address, e.g. http://127.0.0.1:8420")],
+    output: Annotated[Path, typer.Option(help="新目录 · a new folder")],
+    token: Annotated[
+        str | None, typer.Option(envvar="DATONG_TOKEN", help="会话或访问令牌 · session or access token")
+    ] = None,
+) -> None:
+    """从枢纽下载整份日志，供离线验证 · Download the whole log from a hub, to be verified offline."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise Conflict(
+            "cli.folder_not_empty",
+            what=Text(zh=f"{output} 已存在且不是空目录。", en=f"{output} exists and is not an empty folder."),
+            remedy=Text(zh="请指定一个新目录。", en="Name a new folder."),
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = Path(scratch) / "log.tar"
+        _download(f"{hub.rstrip('/')}/api/v1/ledger/export", archive, token)
+        with _unpacked(archive) as folder:
+            output.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(folder, output, dirs_exist_ok=True)
+    say(Text(zh=f"日志已导出到 {output}。", en=f"The log was exported to {output}."))
+
+
+def _download(address: str, target: Path, token: str | None) -> None:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    with (
+        httpx.stream("GET", address, headers=headers, timeout=FETCH_TIMEOUT_SECONDS, follow_redirects=True) as answer,
+        target.open("wb") as file,
+    ):
+        if answer.status_code in {401, 403}:
+            raise Refused(
+                "cli.export_refused",
+                what=Text(
+                    zh=f"枢纽不允许导出日志（{answer.status_code}）。",
+                    en=f"The hub does not allow this export ({answer.status_code}).",
+                ),
+                remedy=Text(
+                    zh="请用 --token 给出审计员的会话令牌。", en="Give an auditor's session token with --token."
+                ),
+            )
+        if answer.status_code != httpx.codes.OK:
+            raise Unavailable(
+                "cli.export_failed",
+                what=Text(
+                    zh=f"枢纽没有给出日志（{answer.status_code}）。",
+                    en=f"The hub did not hand out its log ({answer.status_code}).",
+                ),
+                remedy=Text(zh="请核对地址，稍后重试。", en="Check the address and try again."),
+            )
+        for piece in answer.iter_bytes():
+            file.write(piece)
+
+
+@contextmanager
+def _unpacked(archive: Path) -> Iterator[Path]:
+    """Unpack an archive to a temporary folder and yield the folder of the log in it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        try:
+            with tarfile.open(archive) as tar:
+                tar.extractall(folder, filter="data")
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise Corrupt(
+                "cli.archive_unreadable",
+                what=Text(zh=f"{archive} 不是可读的 tar 归档。", en=f"{archive} is not a readable tar archive."),
+                remedy=Text(zh="请重新导出。", en="Export it again."),
+                context={"file": str(archive)},
+            ) from error
+        inner = sorted(folder.glob(f"*/{CHECKPOINT_FILE}"))
+        yield inner[0].parent if inner and not (folder / CHECKPOINT_FILE).exists() else folder
+
+
+def _key(text: str) -> bytes:
+    for decode in (bytes.fromhex, _base64):
+        try:
+            data = decode(text.strip())
+        except ValueError:
+            continue
+        if len(data) == 32:
+            return data
+    raise Invalid(
+        "cli.key_malformed",
+        what=Text(
+            zh="--key 不是 32 字节 Ed25519 公钥的 base64 或十六进制。",
+            en="--key is not a 32-byte Ed25519 public key in base64 or hexadecimal.",
+        ),
+        remedy=Text(zh="请从可信渠道取得日志公钥。", en="Get the log's key from somewhere you trust."),
+        field="--key",
+    )
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64") from error
+
+
+def _tell_log(report: LogReport) -> None:
+    say(
+        Text(
+            zh=f"✓ 日志 {report.origin} 完整：{report.size} 个条目，根 {report.root}。",
+            en=f"✓ The log {report.origin} is whole: {report.size} entries, root {report.root}.",
+        )
+    )
+    for kind, count in report.entries.items():
+        typer.echo(f"  {kind}: {count}")
+    for witness in report.witnesses:
+        at = witness.signed_at.isoformat()
+        say(
+            Text(
+                zh=f"  见证：{witness.name}，大小 {witness.size}，{at}",
+                en=f"  witnessed by {witness.name} at size {witness.size}, {at}",
+            )
+        )
+
+
+def _tell_bundle(report: BundleReport) -> None:
+    entry = report.entry
+    say(
+        Text(
+            zh=f"✓ 证明成立：第 {report.index} 号条目在日志 {report.origin}（大小 {report.size}）之中。",
+            en=f"✓ Proved: entry {report.index} is in the log {report.origin} of size {report.size}.",
+        )
+    )
+    typer.echo(f"  {entry.kind} · {entry.subject} · {entry.at.isoformat()}")
+    for name, fact in entry.facts.items():
+        typer.echo(f"  {name}: {report.disclosed.get(name, fact)}")
+    for witness in report.witnesses:
+        at = witness.signed_at.isoformat()
+        say(Text(zh=f"  见证：{witness.name}，{at}", en=f"  witnessed by {witness.name}, {at}"))
+
+
+def _tell_key(report: LogReport | BundleReport) -> None:
+    if not report.key_given:
+        say(
+            Text(
+                zh=f"  注意：公钥 {report.log_key} 取自文件本身；请与公布的公钥核对，或用 --key 给出。",
+                en=f"  Note: the key {report.log_key} came with the file itself; compare it with the published one, or"
+                " give it with --key.",
+            )
+        )

@@ -1,0 +1,94 @@
+"""An exported log: a folder of plain files that holds all that `verify_log` needs.
+
+`checkpoint` (signed note), `tile/…` (C2SP tlog-tiles), `cosigned/<size>` (earlier checkpoints with the cosignatures
+they got), `keys.json` (the log's and the witnesses' public keys, canonical JSON).
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from datong.kernel import Conflict, Text, Value, canonical_json
+from datong.ledger.faults import corrupt
+from datong.ledger.notes import Checkpoint, Note, SignatureType, VerifierKey, log_key_of, witness_key_of
+from datong.ledger.tiles import read_tile, tiles_of
+
+CHECKPOINT_FILE = "checkpoint"
+KEYS_FILE = "keys.json"
+COSIGNED_FOLDER = "cosigned"
+TILE_FOLDER = "tile"
+
+
+class Keys(Value):
+    """The content of `keys.json`: keys in the `name+hash+key` form of C2SP, so that each carries its own check."""
+
+    log: VerifierKey
+    witnesses: tuple[VerifierKey, ...]
+
+    def encode(self) -> bytes:
+        """Return the file's bytes."""
+        return canonical_json({"v": 1, "log": self.log.text(), "witnesses": [key.text() for key in self.witnesses]})
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Read the file.
+
+        Raises:
+            Corrupt: it is not in its canonical form, or a key in it is wrong.
+        """
+        try:
+            document = json.loads(data)
+            texts = [document["log"], *document["witnesses"]]
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise _malformed_keys() from error
+        if not all(isinstance(text, str) for text in texts):
+            raise _malformed_keys()
+        log, *witnesses = [VerifierKey.parse(text) for text in texts]
+        keys = cls(log=log, witnesses=tuple(witnesses))
+        types = {key.type for key in witnesses} - {SignatureType.COSIGNATURE}
+        if keys.encode() != data or types or log.type is not SignatureType.ED25519:
+            raise _malformed_keys()
+        return keys
+
+
+def _malformed_keys() -> Exception:
+    return corrupt(
+        "keys_malformed",
+        zh="它不是日志与见证方公钥的规范 JSON。",
+        en="It is not the canonical JSON of the log's and the witnesses' keys.",
+    )
+
+
+def write_export(
+    directory: Path,
+    *,
+    note: Note,
+    earlier: Sequence[Note],
+    log_key: bytes,
+    witnesses: Mapping[str, bytes],
+    read: Callable[[str], bytes],
+) -> None:
+    """Write the files of the log that `note` covers to `directory`, which must be new or empty; checkpoint last."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise Conflict(
+            "ledger.export_folder_not_empty",
+            what=Text(zh=f"导出目录 {directory} 不是空的。", en=f"The folder {directory} is not empty."),
+            remedy=Text(zh="请指定一个新目录。", en="Name a new folder."),
+        )
+    checkpoint = Checkpoint.parse(note.text)
+    for tile in tiles_of(checkpoint.size):
+        path = directory / str(tile)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(read_tile(tile, read))
+    for cosigned in earlier:
+        path = directory / COSIGNED_FOLDER / str(Checkpoint.parse(cosigned.text).size)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(cosigned.encode())
+    keys = Keys(
+        log=log_key_of(checkpoint.origin, log_key),
+        witnesses=tuple(witness_key_of(name, key) for name, key in sorted(witnesses.items())),
+    )
+    (directory / KEYS_FILE).write_bytes(keys.encode())
+    (directory / CHECKPOINT_FILE).write_bytes(note.encode())

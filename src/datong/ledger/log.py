@@ -1,0 +1,279 @@
+"""The ledger of a hub: append evidence, publish the log, prove entries."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from datong.kernel import (
+    Actor,
+    Clock,
+    Conflict,
+    Database,
+    DepartmentCode,
+    EntryId,
+    JsonValue,
+    Misconfigured,
+    NotFound,
+    Page,
+    Text,
+    new_id,
+    page_of,
+)
+from datong.kernel.limits import PAGE_ROWS_MAX
+from datong.ledger.bundles import make_bundle
+from datong.ledger.cosigning import Witnesses, WitnessState
+from datong.ledger.entries import EntryKind, RecordedEntry, departments_concerned, leaf_bytes, parse_leaf
+from datong.ledger.export import write_export
+from datong.ledger.merkle import inclusion_proof, leaf_hash_of
+from datong.ledger.notes import Checkpoint, Note, is_key_name
+from datong.ledger.sequencer import Sequencer, published_size
+from datong.ledger.signing import Signer
+from datong.ledger.tables import CHECKPOINTS, ENTRIES, ENTRY_DEPARTMENTS
+from datong.ledger.tiles import TilePath, TileReader, TileStore, no_file, read_tile
+
+_NO_DISCLOSURES: Mapping[str, JsonValue] = {}
+
+
+class Ledger:
+    """The transparency log over the control database and a store of tiles.
+
+    `append` is durable with the caller's transaction; `integrate` puts what is committed into the log soon after. Only
+    entries below the published checkpoint's size have an index and can be proved.
+    """
+
+    def __init__(self, *, database: Database, clock: Clock, signer: Signer, origin: str, tiles: TileStore) -> None:
+        if not is_key_name(origin):
+            raise Misconfigured(
+                "ledger.origin_unusable",
+                what=Text(
+                    zh=f"日志来源“{origin}”不可用：不能为空，也不能含空格或加号。",
+                    en=f"“{origin}” cannot be a log's origin: it must not be empty, nor hold a space or a plus.",
+                ),
+                remedy=Text(zh="请修改 DATONG_LOG_ORIGIN。", en="Correct DATONG_LOG_ORIGIN."),
+                field="DATONG_LOG_ORIGIN",
+            )
+        self._database = database
+        self._clock = clock
+        self._tiles = tiles
+        self.origin = origin
+        self.public_key = signer.public_key
+        self._sequencer = Sequencer(database=database, clock=clock, signer=signer, origin=origin, tiles=tiles)
+        self._witnesses = Witnesses(database=database, clock=clock, origin=origin, log_key=signer.public_key)
+
+    def append(
+        self,
+        connection: Connection,
+        *,
+        kind: EntryKind,
+        subject: str,
+        actor: Actor,
+        facts: Mapping[str, JsonValue],
+    ) -> EntryId:
+        """Record evidence in the caller's transaction; it is lost only together with what it is evidence of.
+
+        `subject` names the thing acted upon. Neither it, nor the actor's id, nor the facts may hold a personal value:
+        use `commitment`. `docs/ledger.md` lists the facts of each kind.
+
+        Raises:
+            Invalid: a text cannot be written as UTF-8.
+            TooLarge: the entry is over 65,535 bytes.
+        """
+        at = self._clock.now()
+        leaf = leaf_bytes(kind=kind, at=at, subject=subject, actor=actor, facts=facts)
+        entry_id = EntryId(new_id())
+        serial = connection.execute(
+            ENTRIES.insert().values(
+                id=entry_id,
+                kind=kind.value,
+                subject=subject,
+                at=at,
+                leaf=leaf,
+                leaf_hash=leaf_hash_of(leaf).hex(),
+            )
+        ).inserted_primary_key
+        departments = departments_concerned(actor, facts)
+        if serial is not None and departments:
+            connection.execute(
+                ENTRY_DEPARTMENTS.insert(),
+                [{"department": department, "serial": serial[0]} for department in sorted(departments)],
+            )
+        return entry_id
+
+    def integrate(self) -> bool:
+        """Put committed entries into the log and publish a checkpoint; return whether there may be more to do at once.
+
+        Safe to call from several processes, and after a kill at any point.
+        """
+        return self._sequencer.step()
+
+    def size(self) -> int:
+        """Return how many entries the published checkpoint covers."""
+        with self._database.snapshot() as connection:
+            return published_size(connection)
+
+    def checkpoint(self) -> bytes:
+        """Return the newest checkpoint, a signed note, with the cosignatures received for it so far.
+
+        Raises:
+            NotFound: nothing was ever integrated.
+        """
+        with self._database.snapshot() as connection:
+            return self._witnesses.cosigned(connection, self._newest(connection)).encode()
+
+    def tile(self, path: str) -> bytes:
+        """Return a tile or an entry bundle of the published log, for example `tile/0/000.p/12`.
+
+        Raises:
+            NotFound: the log has no such tile.
+        """
+        tile = TilePath.parse(path)
+        if tile.last_index >= self.size():
+            raise no_file(path)
+        return read_tile(tile, self._tiles.read)
+
+    def entry(self, entry_id: EntryId) -> RecordedEntry:
+        """Return one entry.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        with self._database.snapshot() as connection:
+            return _recorded(self._row(connection, entry_id), published_size(connection))
+
+    def entries(
+        self,
+        *,
+        kind: EntryKind | None = None,
+        subject: str | None = None,
+        department: DepartmentCode | None = None,
+        offset: int = 0,
+        limit: int = 50,
+    ) -> Page[RecordedEntry]:
+        """Return entries, newest first; `department` keeps those that name it, as actor or as a party."""
+        query = select(ENTRIES)
+        if kind is not None:
+            query = query.where(ENTRIES.c.kind == kind.value)
+        if subject is not None:
+            query = query.where(ENTRIES.c.subject == subject)
+        if department is not None:
+            query = query.join(ENTRY_DEPARTMENTS, ENTRY_DEPARTMENTS.c.serial == ENTRIES.c.serial)
+            query = query.where(ENTRY_DEPARTMENTS.c.department == department)
+        offset = max(offset, 0)
+        with self._database.snapshot() as connection:
+            published = published_size(connection)
+            total = connection.scalar(select(func.count()).select_from(query.subquery())) or 0
+            newest = query.order_by(ENTRIES.c.serial.desc()).offset(offset).limit(min(max(limit, 1), PAGE_ROWS_MAX))
+            rows = tuple(_recorded(row, published) for row in connection.execute(newest))
+        return page_of(rows, total=total, offset=offset)
+
+    def entries_between(self, *, kinds: Collection[EntryKind], since: datetime, until: datetime) -> list[RecordedEntry]:
+        """Return the entries of some kinds from `since` (inclusive) to `until` (exclusive), oldest first."""
+        query: Select[tuple[object, ...]] = (
+            select(ENTRIES)
+            .where(ENTRIES.c.kind.in_([kind.value for kind in kinds]), ENTRIES.c.at >= since, ENTRIES.c.at < until)
+            .order_by(ENTRIES.c.serial)
+        )
+        with self._database.snapshot() as connection:
+            published = published_size(connection)
+            return [_recorded(row, published) for row in connection.execute(query)]
+
+    def cosign(self, *, witness_name: str, witness_key: bytes, note: bytes) -> None:
+        """Store a witness's cosignature: `note` is what its `Witness.update` returned.
+
+        Raises:
+            Corrupt: it is not a checkpoint of this log, cosigned with this key.
+            Conflict: the log does not know that checkpoint any more; the witness should take the newest.
+        """
+        self._witnesses.store(witness_name=witness_name, witness_key=witness_key, note=Note.parse(note))
+
+    def witnesses(self) -> list[WitnessState]:
+        """Return what each witness has cosigned last, by name."""
+        return self._witnesses.states()
+
+    def proof_bundle(
+        self, entry_id: EntryId, *, disclosures: Mapping[str, JsonValue] = _NO_DISCLOSURES
+    ) -> dict[str, object]:
+        """Return the file that proves an entry offline (`verify_bundle`), under the most witnessed checkpoint.
+
+        `disclosures` opens commitments: by the name of the fact, `{"salt": hexadecimal, "value": text}`.
+
+        Raises:
+            NotFound: there is no such entry.
+            Conflict: no checkpoint covers it yet.
+        """
+        with self._database.snapshot() as connection:
+            row = self._row(connection, entry_id)
+            published = published_size(connection)
+            if row.position is None or row.position >= published:
+                raise Conflict(
+                    "ledger.entry_pending",
+                    what=Text(zh="该条目尚未进入已发布的检查点。", en="No published checkpoint covers this entry yet."),
+                    remedy=Text(zh="请几秒后重试。", en="Try again in a few seconds."),
+                )
+            witnessed = self._witnesses.most_witnessed(connection, above=row.position)
+            note = self._witnesses.cosigned(connection, witnessed or self._newest(connection))
+            keys = self._witnesses.keys(connection, note)
+        size = Checkpoint.parse(note.text).size
+        return make_bundle(
+            leaf=row.leaf,
+            index=row.position,
+            proof=inclusion_proof(row.position, size, TileReader(published, self._tiles.read).subtree),
+            note=note,
+            log_key=self.public_key,
+            witnesses=keys,
+            disclosures=disclosures,
+        )
+
+    def export(self, directory: Path) -> None:
+        """Write the published log to a new or empty folder, as plain files that `verify_log` checks.
+
+        Raises:
+            NotFound: nothing was ever integrated.
+            Conflict: the folder is not empty.
+        """
+        with self._database.snapshot() as connection:
+            note = self._witnesses.cosigned(connection, self._newest(connection))
+            earlier = self._witnesses.cosigned_earlier(connection)
+            keys = self._witnesses.keys(connection, note, *earlier)
+        write_export(
+            directory, note=note, earlier=earlier, log_key=self.public_key, witnesses=keys, read=self._tiles.read
+        )
+
+    def _newest(self, connection: Connection) -> Note:
+        text = connection.scalar(select(CHECKPOINTS.c.note).order_by(CHECKPOINTS.c.size.desc()).limit(1))
+        if text is None:
+            raise NotFound(
+                "ledger.no_checkpoint",
+                what=Text(zh="日志还没有发布过检查点。", en="The log has not published a checkpoint yet."),
+                remedy=Text(
+                    zh="请确认枢纽的后台工作正在运行，稍后重试。",
+                    en="See that the hub's background work is running, and try again shortly.",
+                ),
+            )
+        return Note.parse(text.encode())
+
+    def _row(self, connection: Connection, entry_id: EntryId) -> Row[tuple[object, ...]]:
+        row = connection.execute(select(ENTRIES).where(ENTRIES.c.id == entry_id)).one_or_none()
+        if row is None:
+            raise NotFound(
+                "ledger.entry_unknown",
+                what=Text(zh=f"没有编号为 {entry_id[:64]} 的存证条目。", en=f"There is no entry {entry_id[:64]}."),
+                remedy=Text(zh="请核对编号。", en="Check the id."),
+            )
+        return row
+
+
+def _recorded(row: Row[tuple[object, ...]], published: int) -> RecordedEntry:
+    content = parse_leaf(row.leaf)
+    return RecordedEntry(
+        entry_id=row.id,
+        index=row.position if row.position is not None and row.position < published else None,
+        leaf_hash=row.leaf_hash,
+        kind=content.kind,
+        at=content.at,
+        subject=content.subject,
+        actor=content.actor,
+        facts=content.facts,
+    )

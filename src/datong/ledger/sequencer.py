@@ -1,0 +1,163 @@
+"""The sequencer: gives committed entries their place in the log and publishes checkpoints.
+
+`Sequencer.step` numbers what it does. A process may be killed between any two, and several processes may do them at
+once: numbers are given under a lock and never change, tiles are written as often as anyone likes with the same bytes,
+and a checkpoint is stored only if it is newer than the one that is there. Whatever is missing, the next step does.
+"""
+
+from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from datong.kernel import Clock, Database
+from datong.ledger.notes import Checkpoint, sign_checkpoint
+from datong.ledger.signing import Signer
+from datong.ledger.tables import CHECKPOINTS, COSIGNATURES, ENTRIES, STATE
+from datong.ledger.tiles import (
+    TILE_WIDTH,
+    TileBuilder,
+    TilePath,
+    TileReader,
+    TileStore,
+    encode_entries,
+)
+
+ENTRIES_PER_STEP_MAX = 4096
+CHECKPOINTS_KEPT = 1000
+"""So many of the newest checkpoints can still be cosigned; older ones stay only if a witness needs them."""
+
+_STATE_ID = 1
+
+
+class Sequencer:
+    """Turns committed entries into a published log, step by step."""
+
+    def __init__(self, *, database: Database, clock: Clock, signer: Signer, origin: str, tiles: TileStore) -> None:
+        self._database = database
+        self._clock = clock
+        self._signer = signer
+        self._origin = origin
+        self._tiles = tiles
+
+    def step(self) -> bool:
+        """Number, tile and publish up to `ENTRIES_PER_STEP_MAX` entries; return whether there may be more."""
+        # An idle log costs one read and no lock.
+        if not self._has_work():
+            return False
+        # 1. Number what is committed and unnumbered.
+        numbered, published, full = self._number()
+        if published == numbered:
+            return False
+        # 2. Write the tiles of the tree of that size.
+        root = self._write_tiles(published or 0, numbered)
+        # 3. Sign and store the checkpoint.
+        self._publish(Checkpoint(origin=self._origin, size=numbered, root=root))
+        # 4. Remove partial tiles that full ones have replaced. What a kill leaves behind here is only clutter.
+        for tile in _filled(published or 0, numbered):
+            self._tiles.discard(tile.partials)
+        return full
+
+    def _has_work(self) -> bool:
+        with self._database.snapshot() as connection:
+            state = connection.execute(select(STATE.c.numbered_size, STATE.c.published_size)).one_or_none()
+            if state is None or state.numbered_size != state.published_size:
+                return True
+            pending = select(ENTRIES.c.serial).where(ENTRIES.c.position.is_(None)).limit(1)
+            return connection.execute(pending).first() is not None
+
+    def _number(self) -> tuple[int, int | None, bool]:
+        """Return how many entries are numbered, how many published (None: no checkpoint yet), and if more may wait."""
+        with self._database.transaction() as connection:
+            numbered, published = self._locked_state(connection)
+            # Serials order what one transaction wrote; a smaller serial may still commit later (PostgreSQL), so what
+            # counts is only that an entry is visible and has no number yet.
+            serials = connection.scalars(
+                select(ENTRIES.c.serial)
+                .where(ENTRIES.c.position.is_(None))
+                .order_by(ENTRIES.c.serial)
+                .limit(ENTRIES_PER_STEP_MAX)
+            ).all()
+            if serials:
+                connection.execute(
+                    update(ENTRIES)
+                    .where(ENTRIES.c.serial == bindparam("of_serial"))
+                    .values(position=bindparam("at_position")),
+                    [{"of_serial": serial, "at_position": numbered + offset} for offset, serial in enumerate(serials)],
+                )
+                numbered += len(serials)
+                connection.execute(update(STATE).values(numbered_size=numbered))
+        return numbered, published, len(serials) == ENTRIES_PER_STEP_MAX
+
+    def _locked_state(self, connection: Connection) -> tuple[int, int | None]:
+        dialect = sqlite if self._database.is_sqlite else postgresql
+        connection.execute(
+            dialect.insert(STATE)
+            .values(id=_STATE_ID, numbered_size=0, published_size=None)
+            .on_conflict_do_nothing(index_elements=[STATE.c.id])
+        )
+        state = connection.execute(select(STATE.c.numbered_size, STATE.c.published_size).with_for_update()).one()
+        return state.numbered_size, state.published_size
+
+    def _write_tiles(self, published: int, numbered: int) -> bytes:
+        """Write every tile that the tree of `numbered` has and that of `published` has not; return the new root."""
+        builder = TileBuilder(published, TileReader(published, self._tiles.read).edge())
+        begin = published // TILE_WIDTH * TILE_WIDTH
+        while begin < numbered:
+            end = min(begin + TILE_WIDTH, numbered)
+            rows = self._numbered_rows(begin, end)
+            bundle = TilePath(level=None, number=begin // TILE_WIDTH, width=end - begin)
+            self._tiles.write(str(bundle), encode_entries([leaf for leaf, _ in rows]))
+            for _, leaf_hash in rows[max(published - begin, 0) :]:
+                for tile, content in builder.add(bytes.fromhex(leaf_hash)):
+                    self._tiles.write(str(tile), content)
+            begin = end
+        for tile, content in builder.partials():
+            self._tiles.write(str(tile), content)
+        return builder.root()
+
+    def _numbered_rows(self, begin: int, end: int) -> list[tuple[bytes, str]]:
+        with self._database.snapshot() as connection:
+            rows = connection.execute(
+                select(ENTRIES.c.leaf, ENTRIES.c.leaf_hash)
+                .where(ENTRIES.c.position >= begin, ENTRIES.c.position < end)
+                .order_by(ENTRIES.c.position)
+            )
+            return [(row.leaf, row.leaf_hash) for row in rows]
+
+    def _publish(self, checkpoint: Checkpoint) -> None:
+        note = sign_checkpoint(checkpoint, self._signer).encode().decode()
+        with self._database.transaction() as connection:
+            _, published = self._locked_state(connection)
+            if published is not None and published >= checkpoint.size:
+                return
+            connection.execute(
+                CHECKPOINTS.insert().values(size=checkpoint.size, note=note, published_at=self._clock.now())
+            )
+            connection.execute(update(STATE).values(published_size=checkpoint.size))
+            oldest_kept = connection.scalar(
+                select(CHECKPOINTS.c.size).order_by(CHECKPOINTS.c.size.desc()).offset(CHECKPOINTS_KEPT).limit(1)
+            )
+            if oldest_kept is not None:
+                connection.execute(
+                    delete(CHECKPOINTS).where(
+                        CHECKPOINTS.c.size <= oldest_kept, CHECKPOINTS.c.size.not_in(select(COSIGNATURES.c.size))
+                    )
+                )
+
+
+def published_size(connection: Connection) -> int:
+    """Return how many entries the newest checkpoint covers."""
+    return connection.scalar(select(func.max(STATE.c.published_size))) or 0
+
+
+def _filled(published: int, numbered: int) -> list[TilePath]:
+    """Return the tiles that were partial in the log of `published` entries and are full in that of `numbered`."""
+    filled: list[TilePath] = []
+    level, before, after = 0, published, numbered
+    while before:
+        number = before // TILE_WIDTH
+        if before % TILE_WIDTH and after // TILE_WIDTH > number:
+            filled.append(TilePath(level=level, number=number))
+            if level == 0:
+                filled.append(TilePath(level=None, number=number))
+        level, before, after = level + 1, before // TILE_WIDTH, after // TILE_WIDTH
+    return filled
