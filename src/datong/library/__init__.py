@@ -1,6 +1,8 @@
 """Unified resource library: cleanse, link, fuse and publish what the departments landed (统一资源库)."""
 
+from datong.library.definition import Definition, load_definition, shipped_definitions
 from datong.library.evaluation import LinkScore, evaluate_links
+from datong.library.service import Library
 from datong.library.values import (
     Build,
     BuildState,
@@ -31,6 +33,7 @@ __all__ = [
     "CellConflict",
     "Dataset",
     "DatasetColumn",
+    "Definition",
     "EntityHit",
     "EntityView",
     "FixedLanding",
@@ -39,10 +42,13 @@ __all__ = [
     "LandedSource",
     "Landing",
     "LandingMode",
+    "Library",
     "LinkReason",
     "LinkReport",
     "LinkScore",
     "MemberRecord",
     "SourceQuality",
     "evaluate_links",
+    "load_definition",
+    "shipped_definitions",
 ]

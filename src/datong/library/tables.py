@@ -16,7 +16,7 @@ BUILDS = Table(
     Column("finished_at", UtcDateTime),
     Column("input_digest", String(64), nullable=False),
     Column("inputs", JsonColumn, nullable=False),
-    Column("base_version", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
     Column("version", Integer),
     Column("digest", String(64)),
     Column("records", Integer),

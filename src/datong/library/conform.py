@@ -1,0 +1,193 @@
+"""Landing → conformed: the current row of every key, each value standardised by the norms, raw and flag kept.
+
+A conformed source is a Parquet file with one row per key: `row_key`, `batch_id`, `sequence`, `first_sequence`,
+`observed_at` and, per field *f*, the columns *f* (clean), *f*`|raw` and *f*`|flag`. A field is named by its data
+element; columns without an element, or with one that an earlier column has, are named `column:<name>`.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from datong.kernel import Corrupt, Invalid, NotFound, Text, Value
+from datong.library.definition import Definition, SourceRole
+from datong.library.engine import sql_name, sql_text
+from datong.library.values import LandedBatch, LandedSource, LandingMode
+from datong.norms import NormPack, clean_sql, flag_sql
+
+KEY_SEPARATOR = "\x1f"
+OBSERVED_ELEMENT = "updated_at"
+
+
+class ConformedSource(Value):
+    """A source inside a build: `number` orders the sources the same way in every installation."""
+
+    number: int
+    source: LandedSource
+    role: SourceRole
+    fields: Mapping[str, str]
+    """Field → source column."""
+
+    @property
+    def file(self) -> str:
+        """The name of its Parquet file in the step's folder."""
+        return f"source_{self.number:03d}.parquet"
+
+    def has(self, element: str) -> bool:
+        """Return whether the source holds `element`."""
+        return element in self.fields
+
+
+def take_part(definition: Definition, sources: tuple[LandedSource, ...], pack: NormPack) -> tuple[ConformedSource, ...]:
+    """Return the sources that play a role in the library, in an order that depends on their content only."""
+    ranks = {role.key: rank for rank, role in enumerate(definition.roles)}
+    playing = [(role, source) for source in sources if source.batches and (role := definition.role_of(source))]
+    playing.sort(key=lambda pair: (ranks[pair[0].key], pair[1].department, pair[1].title.zh, pair[1].resource_id))
+    return tuple(
+        ConformedSource(number=number, source=source, role=role, fields=_fields(source, pack))
+        for number, (role, source) in enumerate(playing)
+    )
+
+
+def _fields(source: LandedSource, pack: NormPack) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for column, element in source.columns.items():
+        known = element is not None and element not in fields and pack.has_element(element)
+        fields[element if known and element else f"column:{column}"] = column
+    return fields
+
+
+def current_batches(source: LandedSource) -> tuple[LandedBatch, ...]:
+    """Return the batches that make the current state: those since the start of the latest complete copy, in order."""
+    batches = sorted(source.batches, key=lambda batch: batch.sequence)
+    latest = max((batch.snapshot for batch in batches if batch.mode is LandingMode.SNAPSHOT), default=None)
+    if latest is None:
+        return tuple(batches)
+    start = min(batch.sequence for batch in batches if batch.mode is LandingMode.SNAPSHOT and batch.snapshot == latest)
+    return tuple(batch for batch in batches if batch.sequence >= start)
+
+
+def conform_source(
+    connection: duckdb.DuckDBPyConnection, conformed: ConformedSource, pack: NormPack, folder: Path
+) -> dict[str, int]:
+    """Write the conformed file of one source; return how many rows are current, superseded and without a key.
+
+    Raises:
+        Invalid: the source names no key.
+        Corrupt: a batch is no Arrow stream, or has not the source's columns.
+    """
+    source = conformed.source
+    if not source.key_columns:
+        raise Invalid(
+            "library.source_without_key",
+            what=Text(
+                zh=f"资源“{source.title.zh}”没有声明主键。", en=f"The resource “{source.title.en}” declares no key."
+            ),
+            remedy=Text(zh="请在目录的绑定中指定主键列。", en="Name its key columns in the catalogue's binding."),
+            context={"resource": source.resource_id},
+        )
+    landed, incoming = f"landed_{conformed.number}", f"incoming_{conformed.number}"
+    created = False
+    for batch in current_batches(source):
+        reader = _batch_reader(batch, source)
+        produced = batch.produced_at.isoformat() if batch.produced_at else ""
+        connection.register(incoming, reader)
+        raws = ", ".join(f"CAST({sql_name(column)} AS VARCHAR) AS {sql_name(column)}" for column in source.columns)
+        head = f"INSERT INTO {landed}" if created else f"CREATE TABLE {landed} AS"
+        connection.execute(
+            f"{head} SELECT {raws}, {sql_text(batch.batch_id)} AS __batch, {batch.sequence} AS __sequence, "
+            f"{sql_text(produced)} AS __produced, __position FROM {incoming}"
+        )
+        connection.unregister(incoming)
+        created = True
+    counts = _count(connection, source, landed)
+    connection.execute(
+        f"COPY ({_conform_sql(conformed, pack, landed)}) TO {sql_text(str(folder / conformed.file))} (FORMAT parquet)"
+    )
+    connection.execute(f"DROP TABLE {landed}")
+    return counts
+
+
+def _batch_reader(batch: LandedBatch, source: LandedSource) -> pa.RecordBatchReader:
+    """Return the rows of `batch` as a stream with their position added, so that their order is data."""
+    wanted = list(source.columns)
+    try:
+        stream = pa.ipc.open_stream(pa.memory_map(str(batch.path)))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _corrupt(batch, source) from error
+    missing = [column for column in wanted if stream.schema.get_field_index(column) < 0]
+    if missing:
+        raise _corrupt(batch, source, missing)
+    schema = pa.schema([*(stream.schema.field(column) for column in wanted), pa.field("__position", pa.int64())])
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        start = 0
+        for part in stream:
+            columns = [part.column(column) for column in wanted]
+            yield pa.record_batch([*columns, pa.array(range(start, start + part.num_rows), pa.int64())], schema=schema)
+            start += part.num_rows
+
+    return pa.RecordBatchReader.from_batches(schema, rows())
+
+
+def _corrupt(batch: LandedBatch, source: LandedSource, missing: list[str] | None = None) -> Corrupt:
+    why = (
+        Text(zh=f"缺少列 {missing}", en=f"lacks the columns {missing}")
+        if missing
+        else Text(zh="无法读取", en="cannot be read")
+    )
+    return Corrupt(
+        "library.batch_unreadable",
+        what=Text(
+            zh=f"“{source.title.zh}”的批次 {batch.batch_id} {why.zh}。",
+            en=f"Batch {batch.batch_id} of “{source.title.en}” {why.en}.",
+        ),
+        remedy=Text(zh="请核对该批次并重新传输。", en="Check the batch and transfer it again."),
+        context={"batch": batch.batch_id, "resource": source.resource_id},
+    )
+
+
+def _key_sql(source: LandedSource) -> str:
+    return " || chr(31) || ".join(sql_name(column) for column in source.key_columns)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, source: LandedSource, landed: str) -> dict[str, int]:
+    key = _key_sql(source)
+    row = connection.execute(f"SELECT count(*), count({key}), count(DISTINCT {key}) FROM {landed}").fetchone()
+    if row is None:
+        raise AssertionError("an aggregate has one row")
+    received, keyed, current = (int(count) for count in row)
+    return {"rows": current, "superseded": keyed - current, "without_key": received - keyed}
+
+
+def _conform_sql(conformed: ConformedSource, pack: NormPack, landed: str) -> str:
+    """Return the query from `landed` to conformed rows, in the order of their keys."""
+    raws, cleans = [], []
+    for field, column in conformed.fields.items():
+        raw = sql_name(f"{field}|raw")
+        raws.append(f"{sql_name(column)} AS {raw}")
+        try:
+            element = pack.element(field)
+        except NotFound:
+            cleans.append(f"nullif(trim({raw}), '') AS {sql_name(field)}, NULL::VARCHAR AS {sql_name(field + '|flag')}")
+            continue
+        cleans.append(
+            f"{clean_sql(element, raw)} AS {sql_name(field)}, {flag_sql(element, raw)} AS {sql_name(field + '|flag')}"
+        )
+    observed = sql_name(OBSERVED_ELEMENT) if conformed.has(OBSERVED_ELEMENT) else "NULL"
+    return f"""
+        WITH keyed AS (
+            SELECT *, {_key_sql(conformed.source)} AS row_key FROM {landed}
+        ), ranked AS (
+            SELECT *, min(__sequence) OVER (PARTITION BY row_key) AS first_sequence,
+                   row_number() OVER (PARTITION BY row_key ORDER BY __sequence DESC, __position DESC) AS recency
+            FROM keyed WHERE row_key IS NOT NULL
+        ), raws AS (
+            SELECT row_key, __batch AS batch_id, __sequence AS sequence, first_sequence, __produced, {", ".join(raws)}
+            FROM ranked WHERE recency = 1
+        ), cleaned AS (SELECT *, {", ".join(cleans)} FROM raws)
+        SELECT * EXCLUDE (__produced), coalesce({observed}, nullif(__produced, '')) AS observed_at
+        FROM cleaned ORDER BY row_key
+    """

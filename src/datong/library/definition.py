@@ -1,0 +1,166 @@
+"""Library definitions: what a base library is made of, as data.
+
+A definition names no department and no table. A source takes part if it holds the data elements that one of the
+definition's *roles* requires; authority, linkage and publication are stated in terms of roles and elements. So the same
+file serves every city.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from datong.kernel import Misconfigured, Text, Value
+from datong.library.values import LandedSource
+
+DEFINITIONS = Path(__file__).parent / "definitions"
+
+
+class LibraryKind(StrEnum):
+    """How records become entities."""
+
+    LINKED = "linked"
+    """By linkage of many sources (people, firms)."""
+    REFERENCE = "reference"
+    """By a code that is unique in itself (divisions)."""
+
+
+class SourceRole(Value):
+    """What a source is for the library, recognised by the data elements it holds; the first role that fits is taken."""
+
+    key: str
+    title: Text
+    requires: frozenset[str]
+    any_of: frozenset[str] = frozenset()
+
+    def fits(self, source: LandedSource) -> bool:
+        """Return whether `source` can play this role."""
+        held = source.elements
+        return self.requires <= held and (not self.any_of or bool(self.any_of & held))
+
+
+class Level(Value):
+    """One degree of agreement, from the most to the least alike, with its trained weights.
+
+    `kind` is one of: `exact` (all `columns` equal), `edits` (Damerau–Levenshtein distance of the one column at most
+    `most`), `characters` (of the columns, one per character, at most `most` differ), `prefix` (first `most` characters
+    equal), `else`. `m` and `u` are the shares of true matches and of strangers at this level. Columns are ASCII only:
+    engines measure other text differently.
+    """
+
+    kind: Literal["exact", "edits", "characters", "prefix", "else"]
+    columns: tuple[str, ...] = ()
+    most: int = Field(0, ge=0, le=32)
+    frequency: str | None = None
+    m: float = Field(gt=0, lt=1)
+    u: float = Field(gt=0, lt=1)
+
+
+class Comparison(Value):
+    """How two records are compared in one respect; `needs` are columns without which nothing is said.
+
+    `differ_min` bounds the trained `m` of the last level from below: people do change telephone and home, however tidy
+    the data that the model was trained on.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    differ_min: float = Field(0.002, gt=0, lt=1)
+    levels: tuple[Level, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _ends_in_else(self) -> "Comparison":
+        if [level.kind == "else" for level in self.levels] != [False] * (len(self.levels) - 1) + [True]:
+            raise ValueError("the last level, and only the last, is `else`")
+        return self
+
+
+class Linkage(Value):
+    """The committed linkage model: blocking, comparisons with weights, and the rules of clustering.
+
+    `accept_bits` is the match weight from which two records may join; `margin_bits` by how much the best partner must
+    beat the next partner of another entity; `members_max` caps an entity's records.
+    """
+
+    match_share: float = Field(gt=0, lt=1)
+    accept_bits: float
+    margin_bits: float = Field(ge=0)
+    members_max: int = Field(gt=1)
+    blocking: tuple[tuple[str, ...], ...] = Field(min_length=1)
+    comparisons: tuple[Comparison, ...] = Field(min_length=1)
+
+
+class ElementRule(Value):
+    """How the library chooses an element's value where sources disagree."""
+
+    code: str
+    authority: tuple[str, ...] = ()
+    prefer: Literal["authority", "recency"] = "authority"
+
+
+class Definition(Value):
+    """One base library."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    version: int
+    title: Text
+    entity: Text
+    kind: LibraryKind
+    open: bool = False
+    roles: tuple[SourceRole, ...] = Field(min_length=1)
+    elements: tuple[ElementRule, ...] = Field(min_length=1)
+    key_elements: tuple[str, ...] = Field(min_length=1)
+    summary_elements: tuple[str, ...] = Field(min_length=1)
+    linkage: Linkage | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Definition":
+        if (self.kind is LibraryKind.LINKED) != (self.linkage is not None):
+            raise ValueError("a linked library, and only such a one, has a linkage model")
+        roles = {role.key for role in self.roles}
+        for rule in self.elements:
+            unknown = set(rule.authority) - roles
+            if unknown:
+                raise ValueError(f"{rule.code}: unknown roles {sorted(unknown)}")
+        codes = {rule.code for rule in self.elements}
+        missing = (set(self.key_elements) | set(self.summary_elements)) - codes
+        if missing:
+            raise ValueError(f"keys that are no elements: {sorted(missing)}")
+        return self
+
+    def role_of(self, source: LandedSource) -> SourceRole | None:
+        """Return the first role that `source` fits, or None if the library has no use for it."""
+        return next((role for role in self.roles if role.fits(source)), None)
+
+    def authority(self, element: str) -> Mapping[str, int]:
+        """Return the rank of every role for `element`: 0 is the source department of the datum."""
+        named = next((rule.authority for rule in self.elements if rule.code == element), ())
+        order = [*named, *(role.key for role in self.roles if role.key not in named)]
+        return {role: rank for rank, role in enumerate(order)}
+
+
+def load_definition(path: Path) -> Definition:
+    """Read a definition.
+
+    Raises:
+        Misconfigured: the file is no definition.
+    """
+    try:
+        return Definition.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise Misconfigured(
+            "library.definition_invalid",
+            what=Text(zh=f"资源库定义 {path.name} 不可用：{error}", en=f"Library definition {path.name}: {error}"),
+            remedy=Text(zh="请按 docs/library.md 修改定义文件。", en="Correct the file by docs/library.md."),
+            context={"path": str(path)},
+        ) from error
+
+
+@cache
+def shipped_definitions() -> tuple[Definition, ...]:
+    """Return the definitions that come with the platform, by name."""
+    return tuple(load_definition(path) for path in sorted(DEFINITIONS.glob("*.yaml")))

@@ -1,0 +1,113 @@
+"""Linked → golden: for every entity and element one chosen cell, and the other things that sources say.
+
+The step leaves `cells.parquet`: per entity and element the candidates, one per distinct value, `position` 1 being the
+golden one. Order of preference: a value without flaw; then authority or recency, as the element's rule says; then the
+other of the two; then source and key, so that there is always exactly one answer.
+"""
+
+from pathlib import Path
+
+import duckdb
+
+from datong.library.conform import ConformedSource
+from datong.library.definition import Definition
+from datong.library.engine import sql_name, sql_text
+
+CELLS = "cells.parquet"
+GOLDEN_DIGEST = "digest.txt"
+IDENTIFIER_ELEMENT = "citizen_id"
+
+
+def fuse(
+    connection: duckdb.DuckDBPyConnection,
+    definition: Definition,
+    sources: tuple[ConformedSource, ...],
+    conformed: Path,
+    links: Path,
+    folder: Path,
+) -> None:
+    """Write the step's files into `folder`."""
+    parts = [
+        _cells_sql(definition, source, rule.code, rule.prefer, conformed)
+        for rule in definition.elements
+        for source in sources
+        if source.has(rule.code)
+    ]
+    connection.execute(
+        f"CREATE OR REPLACE TABLE said AS SELECT links.entity_id, cells.* FROM ({' UNION ALL '.join(parts)}) cells "
+        f"JOIN read_parquet({sql_text(str(links))}) links USING (source, row_key) WHERE cells.value IS NOT NULL"
+    )
+    _doubt_identifiers(connection, links)
+    connection.execute("""
+        CREATE OR REPLACE TABLE candidates AS
+        WITH ranked AS (
+            SELECT *, count(*) OVER same_value AS supporters,
+                   row_number() OVER (PARTITION BY entity_id, element, value ORDER BY
+                       (flag IS NOT NULL), first_choice, observed_at DESC NULLS LAST, rank, source, row_key) AS standing
+            FROM said WINDOW same_value AS (PARTITION BY entity_id, element, value)
+        )
+        SELECT * EXCLUDE (standing), row_number() OVER preference AS position,
+            count(*) OVER whole AS distinct_values, count(*) FILTER (flag IS NULL) OVER whole AS sound_values,
+            count(*) FILTER (flag IS NULL) OVER (PARTITION BY entity_id, element, first_choice) AS equal_authorities
+        FROM ranked WHERE standing = 1
+        WINDOW whole AS (PARTITION BY entity_id, element),
+            preference AS (PARTITION BY entity_id, element ORDER BY
+                (flag IS NOT NULL), first_choice, observed_at DESC NULLS LAST, rank, source, row_key)
+    """)
+    connection.execute(f"""
+        COPY (
+            SELECT entity_id, element, position, value, CASE WHEN raw IS DISTINCT FROM value THEN raw END AS raw, flag,
+                source, row_key, batch_id, observed_at,
+                CASE WHEN position > 1 THEN 'conflict'
+                     WHEN distinct_values = 1 AND supporters = 1 THEN 'only'
+                     WHEN distinct_values = 1 THEN 'agreed'
+                     WHEN sound_values <= 1 THEN 'quality'
+                     WHEN prefer = 'recency' OR equal_authorities > 1 THEN 'recency'
+                     ELSE 'authority' END AS rule
+            FROM candidates WHERE position = 1 OR flag IS NULL ORDER BY entity_id, element, position
+        ) TO {sql_text(str(folder / CELLS))} (FORMAT parquet)""")
+    connection.execute("DROP TABLE said")
+    connection.execute("DROP TABLE candidates")
+    digest = golden_digest(connection, folder / CELLS, sources)
+    (folder / GOLDEN_DIGEST).write_text(digest)
+
+
+def golden_digest(connection: duckdb.DuckDBPyConnection, cells: Path, sources: tuple[ConformedSource, ...]) -> str:
+    """Return the digest of the golden cells: entity, element, value, whose and which record, and the rule.
+
+    It holds no batch, no installation's id and no time of the build: the same landing gives the same digest anywhere.
+    """
+    names = ", ".join(
+        f"({source.number}, {sql_text(source.source.department + '/' + source.source.title.zh)})" for source in sources
+    )
+    fields = ("entity_id", "element", "value", "named.name", "row_key", "rule", "coalesce(flag, '')")
+    line = " || ".join(f"length({field}) || ':' || {field}" for field in fields)
+    found = connection.execute(f"""
+        SELECT sha256(coalesce(string_agg(sha256({line}), '' ORDER BY entity_id, element), ''))
+        FROM read_parquet({sql_text(str(cells))}) cells JOIN (VALUES {names}) named(number, name)
+        ON named.number = cells.source WHERE position = 1
+    """).fetchone()
+    if found is None:
+        raise AssertionError("an aggregate has one row")
+    return str(found[0])
+
+
+def _cells_sql(definition: Definition, source: ConformedSource, element: str, prefer: str, conformed: Path) -> str:
+    rank = definition.authority(element)[source.role.key]
+    field = sql_name(element)
+    return f"""
+        SELECT {source.number} AS source, row_key, batch_id, observed_at, {sql_text(element)} AS element,
+            {field} AS value, {sql_name(element + "|raw")} AS raw, {sql_name(element + "|flag")} AS flag,
+            {rank} AS rank, {rank if prefer == "authority" else 0} AS first_choice, {sql_text(prefer)} AS prefer
+        FROM read_parquet({sql_text(str(conformed / source.file))})"""
+
+
+def _doubt_identifiers(connection: duckdb.DuckDBPyConnection, links: Path) -> None:
+    """Flag identifiers that differ from the one their entity is trusted to have, whatever their authority."""
+    connection.execute(f"""
+        UPDATE said SET flag = 'incoherent'
+        FROM read_parquet({sql_text(str(links))}) links
+        WHERE said.element = {sql_text(IDENTIFIER_ELEMENT)} AND said.flag IS NULL
+          AND links.source = said.source AND links.row_key = said.row_key
+          AND (links.distrusted OR links.trusted IS DISTINCT FROM said.value)
+    """)

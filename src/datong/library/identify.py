@@ -1,0 +1,72 @@
+"""The guarded deterministic stage: records with the same valid citizen id are one person, if they also look like one.
+
+An id that is valid but mistyped would otherwise merge strangers. The records of one id are compared with one coherent
+reference (the name that most of them give); a record that fits neither by name nor by birth loses its claim on the id
+and takes its chance in the probabilistic stage, where the id counts neither for nor against it.
+"""
+
+import duckdb
+
+BIRTH_EDITS_MAX = 2
+
+_POSITIONS = (1, 2, 3, 4)
+
+
+def identify(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create `linkable` from `records`: `trusted` is the id whose claim holds; `distrusted` marks a rejected claim.
+
+    Further columns are those that the linkage model compares and blocks on, all ASCII.
+    """
+    same_places = " + ".join(
+        f"(CASE WHEN records.character_{place} = chosen.character_{place} THEN 1 ELSE 0 END)" for place in _POSITIONS
+    )
+    length = "length(records.name)"
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE judged AS
+        WITH tally AS (
+            SELECT identifier, name, pinyin, character_1, character_2, character_3, character_4,
+                   count(*) AS votes, min(rank) AS best_rank
+            FROM records WHERE identifier IS NOT NULL AND name IS NOT NULL GROUP BY ALL
+        ), chosen AS (
+            SELECT * FROM tally
+            QUALIFY row_number() OVER (PARTITION BY identifier ORDER BY votes DESC, best_rank, name) = 1
+        ), compared AS (
+            SELECT records.record,
+                records.name = chosen.name OR records.pinyin = chosen.pinyin AS same_name,
+                {same_places} >= greatest(1, {length} - 1) AS near_name,
+                records.own_birth IS NULL AS birth_unknown,
+                damerau_levenshtein(records.own_birth, substr(records.identifier, 7, 8)) <= {BIRTH_EDITS_MAX}
+                    AS birth_fits,
+                records.checked, records.name IS NULL OR chosen.name IS NULL AS name_unknown
+            FROM records LEFT JOIN chosen USING (identifier) WHERE records.identifier IS NOT NULL
+        )
+        SELECT record, coalesce(CASE
+            WHEN name_unknown THEN birth_fits
+            WHEN same_name THEN checked OR birth_unknown OR birth_fits
+            WHEN near_name THEN birth_fits OR (birth_unknown AND checked)
+            ELSE false END, false) AS coherent
+        FROM compared
+    """)
+    connection.execute("""
+        CREATE OR REPLACE TABLE linkable AS
+        WITH claims AS (
+            SELECT records.*, CASE WHEN coherent THEN identifier END AS trusted,
+                   identifier IS NOT NULL AND NOT coherent AS distrusted
+            FROM records LEFT JOIN judged USING (record)
+        ), texts AS (
+            SELECT *, CASE WHEN NOT distrusted THEN identifier_text END AS shown FROM claims
+        )
+        SELECT record AS unique_id, source, row_key, first_sequence, rank, trusted,
+            coalesce(distrusted, false) AS distrusted, trusted IS NULL AS is_open, hex(name) AS name_code, pinyin,
+            character_1, character_2, character_3, character_4,
+            CASE WHEN trusted IS NOT NULL THEN substr(trusted, 7, 8) ELSE own_birth END AS birth,
+            CASE WHEN trusted IS NOT NULL
+                 THEN CASE WHEN CAST(substr(trusted, 17, 1) AS INTEGER) % 2 = 1 THEN '1' ELSE '2' END
+                 ELSE own_sex END AS sex,
+            shown AS identifier_text,
+            CASE WHEN length(shown) = 18 THEN substr(shown, 1, 10) END AS identifier_head,
+            CASE WHEN length(shown) = 18 THEN substr(shown, 13, 6) END AS identifier_tail,
+            phone, address, household
+        FROM texts ORDER BY unique_id
+    """)
+    connection.execute("DROP TABLE judged")

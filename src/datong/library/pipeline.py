@@ -1,0 +1,285 @@
+"""One build of one library, step by step, over files only: no control database, no clock, no ledger.
+
+Each step leaves a folder below the build's own; a step whose folder exists is not run again. So a build that was killed
+anywhere continues where it was, and ends with the same bytes' worth of cells.
+"""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datong.kernel import BuildId, EntityId, Value
+from datong.library.conform import ConformedSource, conform_source, take_part
+from datong.library.definition import Definition, LibraryKind
+from datong.library.engine import Engine, sql_text, step_folder
+from datong.library.fuse import CELLS, GOLDEN_DIGEST, fuse
+from datong.library.link import COUNTS, LINKS, SUCCESSIONS, link_divisions, link_people, source_key
+from datong.library.publish import (
+    PublishedTable,
+    conformed_table_sql,
+    dataset_columns,
+    golden_table_sql,
+    lineage_table_sql,
+    read_json,
+    source_keys,
+    table_digest,
+    write_delta,
+    write_golden_lookup,
+    write_source_lookup,
+)
+from datong.library.quality import link_report, source_quality
+from datong.library.values import BuildStep, DatasetColumn, LandedSource, LinkReport, SourceQuality
+from datong.norms import NormPack
+
+QUALITY = "quality.json"
+REPORT = "report.json"
+TABLES = "tables.json"
+SOURCES = "sources.json"
+GOLDEN_LOOKUP = "golden.sqlite"
+
+
+class Previous(Value):
+    """The published build whose entity ids are inherited, and its version (0 and None before the first)."""
+
+    version: int = 0
+    folder: Path | None = None
+
+
+class Pipeline:
+    """The steps of one build; `folder` is the build's own, `delta` holds the library's Delta tables."""
+
+    def __init__(
+        self,
+        *,
+        build_id: BuildId,
+        definition: Definition,
+        sources: tuple[LandedSource, ...],
+        pack: NormPack,
+        engine: Engine,
+        folder: Path,
+        delta: Path,
+        previous: Previous,
+    ) -> None:
+        self.build_id = build_id
+        self.definition = definition
+        self.pack = pack
+        self.engine = engine
+        self.folder = folder
+        self.delta = delta
+        self.previous = previous
+        self.sources = take_part(definition, sources, pack)
+
+    def steps(self) -> Iterator[BuildStep]:
+        """Run the steps that have not been run; yield each before it starts."""
+        for step, run in (
+            (BuildStep.CONFORM, self._conform),
+            (BuildStep.LINK, self._link),
+            (BuildStep.FUSE, self._fuse),
+            (BuildStep.PUBLISH, self._publish),
+        ):
+            yield step
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with step_folder(self.folder / step.value) as scratch:
+                if scratch is not None:
+                    run(scratch)
+
+    def tables(self) -> tuple[PublishedTable, ...]:
+        """Return what the finished build publishes."""
+        return tuple(PublishedTable.model_validate(row) for row in read_json(self._file(BuildStep.PUBLISH, TABLES)))
+
+    def report(self) -> LinkReport:
+        """Return the finished build's report."""
+        return read_report(self.folder)
+
+    def golden_digest(self) -> str:
+        """Return the digest of the golden cells."""
+        return self._file(BuildStep.FUSE, GOLDEN_DIGEST).read_text()
+
+    def _file(self, step: BuildStep, name: str) -> Path:
+        return self.folder / step.value / name
+
+    def _conform(self, scratch: Path) -> None:
+        def run(connection: duckdb.DuckDBPyConnection, source: ConformedSource) -> tuple[SourceQuality, int]:
+            counts = conform_source(connection, source, self.pack, scratch)
+            return source_quality(connection, source, counts, scratch), counts["without_key"]
+
+        # A source of less than DuckDB's row group keeps one core busy only, so sources run side by side.
+        with self.engine.connect(self.folder / "spill") as connection, ThreadPoolExecutor(self.engine.threads) as pool:
+            done = list(pool.map(run, [connection.cursor() for _ in self.sources], self.sources))
+        quality = [found.model_dump(mode="json") for found, _ in done]
+        without_key = sum(count for _, count in done)
+        _write_json(scratch / QUALITY, {"without_key": without_key, "sources": quality})
+
+    def _link(self, scratch: Path) -> None:
+        conformed = self.folder / BuildStep.CONFORM.value
+        sources = [
+            {"key": source_key(known), "resource_id": known.source.resource_id, "department": known.source.department}
+            for known in self.sources
+        ]
+        _write_json(scratch / SOURCES, {"base_version": self.previous.version, "sources": sources})
+        with self.engine.connect(self.folder / "spill") as connection:
+            if self.definition.kind is LibraryKind.REFERENCE:
+                link_divisions(connection, self.sources, conformed, scratch)
+                return
+            previous, successions = self._inherited(connection)
+            link_people(connection, self.definition, self.sources, conformed, previous, successions, scratch)
+
+    def _inherited(
+        self, connection: duckdb.DuckDBPyConnection
+    ) -> tuple[dict[str, EntityId], list[tuple[str, str, str]]]:
+        """Return the previous version's entity id per record, and all former successions."""
+        if self.previous.folder is None:
+            return {}, []
+        folder = self.previous.folder / BuildStep.LINK.value
+        keys: list[str] = [source["key"] for source in read_json(folder / SOURCES)["sources"]]
+        rows = connection.execute(
+            f"SELECT source, row_key, entity_id FROM read_parquet({sql_text(str(folder / LINKS))})"
+        ).fetchall()
+        former = connection.execute(f"FROM read_parquet({sql_text(str(folder / SUCCESSIONS))})").fetchall()
+        return {f"{keys[source]}\x1f{row_key}": EntityId(entity) for source, row_key, entity in rows}, former
+
+    def base_version(self) -> int:
+        """Return the version whose entity ids the finished link step inherited."""
+        return int(read_json(self._file(BuildStep.LINK, SOURCES))["base_version"])
+
+    def _fuse(self, scratch: Path) -> None:
+        links = self._file(BuildStep.LINK, LINKS)
+        quality = read_json(self._file(BuildStep.CONFORM, QUALITY))
+        counts = read_json(self._file(BuildStep.LINK, COUNTS))
+        if quality["without_key"]:
+            counts["quarantined"]["without_key"] = quality["without_key"]
+        with self.engine.connect(self.folder / "spill") as connection:
+            fuse(connection, self.definition, self.sources, self.folder / BuildStep.CONFORM.value, links, scratch)
+            report = link_report(
+                connection,
+                library=self.definition.name,
+                version=self.base_version() + 1,
+                counts=counts,
+                sources=tuple(SourceQuality.model_validate(row) for row in quality["sources"]),
+                links=links,
+                cells=scratch / CELLS,
+            )
+        _write_json(scratch / REPORT, report.model_dump(mode="json"))
+
+    def _publish(self, scratch: Path) -> None:
+        sources = self.sources if self.definition.kind is LibraryKind.LINKED else ()
+        with self.engine.connect(self.folder / "spill") as connection, ThreadPoolExecutor(self.engine.threads) as pool:
+            golden = pool.submit(self._publish_golden, connection.cursor(), scratch)
+            others = [pool.submit(self._publish_source, connection.cursor(), source, scratch) for source in sources]
+            tables = [future.result() for future in (golden, *others)]
+        _write_json(scratch / TABLES, [table.model_dump(mode="json") for table in tables])
+
+    def _meta(self) -> dict[str, Any]:
+        return {
+            "library": self.definition.name,
+            "build": self.build_id,
+            "sources": [
+                {
+                    "resource_id": source.source.resource_id,
+                    "department": source.source.department,
+                    "title": source.source.title.model_dump(),
+                    "file": source_lookup(source),
+                }
+                for source in self.sources
+            ],
+        }
+
+    def _publish_golden(self, connection: duckdb.DuckDBPyConnection, scratch: Path) -> PublishedTable:
+        definition = self.definition
+        cells, links = self._file(BuildStep.FUSE, CELLS), self._file(BuildStep.LINK, LINKS)
+        delta_version = write_delta(
+            connection, golden_table_sql(definition, self.pack, cells), self.delta / definition.name, self.build_id
+        )
+        write_delta(
+            connection, lineage_table_sql(self.sources, cells), self.delta / f"{definition.name}_lineage", self.build_id
+        )
+        rows = write_golden_lookup(
+            connection,
+            definition,
+            self._meta(),
+            cells,
+            links,
+            self._file(BuildStep.LINK, SUCCESSIONS),
+            scratch / GOLDEN_LOOKUP,
+        )
+        elements = [self.pack.element(rule.code) for rule in definition.elements if self.pack.has_element(rule.code)]
+        return PublishedTable(
+            name=definition.name,
+            resource_number=None,
+            title=definition.title,
+            columns=tuple(
+                DatasetColumn(name=element.code, element=element.code, title=element.name) for element in elements
+            ),
+            key_elements=("entity_id", *definition.key_elements),
+            rows=rows,
+            digest=self.golden_digest(),
+            delta_version=delta_version,
+            lookup_file=GOLDEN_LOOKUP,
+        )
+
+    def _publish_source(
+        self, connection: duckdb.DuckDBPyConnection, source: ConformedSource, scratch: Path
+    ) -> PublishedTable:
+        conformed, links = self.folder / BuildStep.CONFORM.value, self._file(BuildStep.LINK, LINKS)
+        name = f"resource:{source.source.resource_id}"
+        delta_version = write_delta(
+            connection,
+            conformed_table_sql(source, self.pack, conformed, links),
+            self.delta / f"resource_{source.source.resource_id}",
+            self.build_id,
+        )
+        keys = source_keys(source)
+        rows = write_source_lookup(
+            connection,
+            source,
+            keys,
+            self._meta() | {"number": source.number},
+            conformed,
+            links,
+            scratch / source_lookup(source),
+        )
+        return PublishedTable(
+            name=name,
+            resource_number=source.number,
+            title=source.source.title,
+            columns=dataset_columns(source, self.pack),
+            key_elements=("entity_id", *keys),
+            rows=rows,
+            digest=table_digest(connection, source, conformed, links),
+            delta_version=delta_version,
+            lookup_file=source_lookup(source),
+        )
+
+
+def source_lookup(source: ConformedSource) -> str:
+    """Return the name of a source's lookup file."""
+    return f"source_{source.number:03d}.sqlite"
+
+
+def read_report(folder: Path) -> LinkReport:
+    """Return the report of the finished build in `folder`."""
+    return LinkReport.model_validate(read_json(folder / BuildStep.FUSE.value / REPORT))
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, sort_keys=True), encoding="utf-8")
+
+
+def read_links(folder: Path) -> pa.Table:
+    """Return the links of the finished build in `folder`, sources by name (see `Published.links`)."""
+    sources = read_json(folder / BuildStep.LINK.value / SOURCES)["sources"]
+    links = pq.read_table(folder / BuildStep.LINK.value / LINKS)
+    numbers = links.column("source").to_pylist()
+    return pa.table(
+        {
+            "resource_id": pa.array([sources[number]["resource_id"] for number in numbers], pa.string()),
+            "department": pa.array([sources[number]["department"] for number in numbers], pa.string()),
+            **{name: links.column(name) for name in ("row_key", "entity_id", "rule", "weight", "joined_to")},
+        }
+    )

@@ -1,0 +1,331 @@
+"""Golden and conformed → published: Delta Lake tables, and one immutable SQLite lookup file per dataset and version.
+
+Nothing here is visible until the control database's current version moves: a Delta table gets a new version that nobody
+was told about, a lookup file a new name.
+"""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+
+from datong.kernel import Text, Value, canonical_json
+from datong.library.conform import ConformedSource
+from datong.library.definition import Definition
+from datong.library.engine import sql_name, sql_text
+from datong.library.values import DatasetColumn
+from datong.norms import DataType, NormPack
+
+FETCH_ROWS = 10_000
+BUILD_MARK = "datong.build"
+_SCHEMA = """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE row (id INTEGER PRIMARY KEY, entity_id TEXT, row_key TEXT, payload TEXT NOT NULL);
+    CREATE TABLE key (element TEXT NOT NULL, value TEXT NOT NULL, row INTEGER NOT NULL,
+                      PRIMARY KEY (element, value, row)) WITHOUT ROWID;
+    CREATE TABLE member (entity_id TEXT NOT NULL, source INTEGER NOT NULL, row_key TEXT NOT NULL, rule TEXT NOT NULL,
+                         weight REAL, joined_to TEXT, PRIMARY KEY (entity_id, source, row_key)) WITHOUT ROWID;
+    CREATE TABLE succession (former TEXT NOT NULL, present TEXT NOT NULL, change TEXT NOT NULL,
+                             PRIMARY KEY (former, present)) WITHOUT ROWID;
+"""
+
+
+class PublishedTable(Value):
+    """What a build is about to publish under one name."""
+
+    name: str
+    resource_number: int | None
+    title: Text
+    columns: tuple[DatasetColumn, ...]
+    key_elements: tuple[str, ...]
+    rows: int
+    digest: str
+    delta_version: int
+    lookup_file: str
+
+
+def golden_table_sql(definition: Definition, pack: NormPack, cells: Path) -> str:
+    """Return the query for the golden records as a wide, typed table."""
+    columns = ", ".join(
+        f"{typed_sql(pack, rule.code, f'max(value) FILTER (element = {sql_text(rule.code)})')} AS {sql_name(rule.code)}"
+        for rule in definition.elements
+        if pack.has_element(rule.code)
+    )
+    return (
+        f"SELECT entity_id, {columns} FROM read_parquet({sql_text(str(cells))}) WHERE position = 1 "
+        "GROUP BY entity_id ORDER BY entity_id"
+    )
+
+
+def lineage_table_sql(sources: tuple[ConformedSource, ...], cells: Path) -> str:
+    """Return the query for the lineage of every golden cell and of what other sources say."""
+    return f"""
+        SELECT entity_id, element, position, value, raw, flag, rule, department, resource_id, row_key, batch_id,
+            observed_at
+        FROM read_parquet({sql_text(str(cells))}) JOIN ({_sources_sql(sources)}) USING (source)
+        ORDER BY entity_id, element, position"""
+
+
+def conformed_table_sql(source: ConformedSource, pack: NormPack, conformed: Path, links: Path) -> str:
+    """Return the query for a source's current records with clean, typed values, flags, and their entity."""
+    columns = ", ".join(
+        f"{typed_sql(pack, field, sql_name(field))} AS {sql_name(column_name(column))}"
+        for field, column in source.fields.items()
+    )
+    flags = ", ".join(
+        f"{sql_name(column_name(column))} := {sql_name(f'{field}|flag')}" for field, column in source.fields.items()
+    )
+    return f"""
+        SELECT {columns}, entity_id AS _entity_id, row_key AS _row_key, batch_id AS _batch_id,
+            observed_at AS _observed_at, CAST(to_json(struct_pack({flags})) AS VARCHAR) AS _flags
+        FROM read_parquet({sql_text(str(conformed / source.file))}) {_links_join(source, links)} ORDER BY row_key"""
+
+
+def _links_join(source: ConformedSource, links: Path) -> str:
+    return (
+        f"LEFT JOIN (SELECT row_key, entity_id FROM read_parquet({sql_text(str(links))}) "
+        f"WHERE source = {source.number}) USING (row_key)"
+    )
+
+
+def _sources_sql(sources: tuple[ConformedSource, ...]) -> str:
+    values = ", ".join(
+        f"({source.number}, {sql_text(source.source.department)}, {sql_text(source.source.resource_id)})"
+        for source in sources
+    )
+    return f"SELECT * FROM (VALUES {values}) AS known(source, department, resource_id)"
+
+
+def typed_sql(pack: NormPack, field: str, expression: str) -> str:
+    """Return `expression`, a canonical text, as the column type of its data element; text for what has none."""
+    if not pack.has_element(field):
+        return expression
+    element = pack.element(field)
+    types = {
+        DataType.DATE: "DATE",
+        DataType.DATETIME: "TIMESTAMP",
+        DataType.INTEGER: "BIGINT",
+        DataType.NUMERIC: f"DECIMAL(24, {element.decimals})",
+        DataType.CURRENCY: f"DECIMAL(24, {element.decimals})",
+        DataType.DOUBLE: "DOUBLE",
+        DataType.FLOAT: "DOUBLE",
+    }
+    if element.codes or element.data_type not in types:
+        return expression
+    cast = f"TRY_CAST({expression} AS {types[element.data_type]})"
+    return f"({cast} AT TIME ZONE 'Asia/Shanghai')" if element.data_type is DataType.DATETIME else cast
+
+
+def write_delta(connection: duckdb.DuckDBPyConnection, query: str, path: Path, build_id: str) -> int:
+    """Write the query's rows as the next version of the Delta table at `path`; return the version.
+
+    A build that was killed after its commit finds it by the mark it left, and writes nothing again.
+    """
+    if DeltaTable.is_deltatable(str(path)):
+        table = DeltaTable(str(path))
+        for number, commit in enumerate(table.history()):
+            if commit.get(BUILD_MARK) == build_id:
+                return table.version() - number
+    path.mkdir(parents=True, exist_ok=True)
+    rows: pa.RecordBatchReader = connection.execute(query).to_arrow_reader(FETCH_ROWS * 10)
+    write_deltalake(
+        str(path),
+        rows,
+        mode="overwrite",
+        schema_mode="overwrite",
+        commit_properties=CommitProperties(custom_metadata={BUILD_MARK: build_id}),
+    )
+    return int(DeltaTable(str(path)).version())
+
+
+def table_digest(connection: duckdb.DuckDBPyConnection, source: ConformedSource, conformed: Path, links: Path) -> str:
+    """Return the digest of a conformed source: its keys, clean values and entities, without batches."""
+    parts = " || ".join(
+        f"coalesce(length({name}) || ':' || {name}, '-')"
+        for name in ("row_key", "entity_id", *(sql_name(field) for field in source.fields))
+    )
+    found = connection.execute(f"""
+        SELECT sha256(coalesce(string_agg(sha256({parts}), '' ORDER BY row_key), ''))
+        FROM read_parquet({sql_text(str(conformed / source.file))}) {_links_join(source, links)}""").fetchone()
+    if found is None:
+        raise AssertionError("an aggregate has one row")
+    return str(found[0])
+
+
+class LookupWriter:
+    """Writes one lookup file; the file is complete when the block ends without an error."""
+
+    def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode=OFF")
+        self._connection.execute("PRAGMA synchronous=OFF")
+        self._connection.executescript(_SCHEMA)
+        self._connection.execute("BEGIN")
+        self._connection.executemany(
+            "INSERT INTO meta VALUES (?, ?)", [(key, canonical_json(value).decode()) for key, value in meta.items()]
+        )
+
+    def __enter__(self) -> "LookupWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            self._connection.execute("COMMIT")
+            self._connection.execute("PRAGMA optimize")
+        self._connection.close()
+
+    def fill(self, table: str, rows: Iterator[list[tuple[Any, ...]]]) -> int:
+        """Append rows to `table` in the order given; return how many."""
+        count = 0
+        for part in rows:
+            places = ", ".join("?" * len(part[0]))
+            self._connection.executemany(f"INSERT INTO {table} VALUES ({places})", part)
+            count += len(part)
+        return count
+
+
+def fetch(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the query's rows in parts that fit in memory."""
+    cursor = connection.execute(query)
+    while part := cursor.fetchmany(FETCH_ROWS):
+        yield part
+
+
+def write_golden_lookup(
+    connection: duckdb.DuckDBPyConnection,
+    definition: Definition,
+    meta: Mapping[str, Any],
+    cells: Path,
+    links: Path,
+    successions: Path,
+    path: Path,
+) -> int:
+    """Write the lookup file of the golden records; return their number."""
+    fields = (
+        "element",
+        "position::VARCHAR",
+        "value",
+        "raw",
+        "flag",
+        "source::VARCHAR",
+        "row_key",
+        "batch_id",
+        "observed_at",
+        "rule",
+    )
+    keys = ", ".join(sql_text(element) for element in definition.key_elements)
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE golden_rows AS
+        SELECT row_number() OVER (ORDER BY entity_id) AS id, entity_id,
+            '[' || string_agg(CAST(to_json([{", ".join(fields)}]) AS VARCHAR), ',' ORDER BY element, position) || ']'
+                AS payload
+        FROM read_parquet({sql_text(str(cells))}) GROUP BY entity_id""")
+    with LookupWriter(path, meta) as writer:
+        count = writer.fill(
+            "row", fetch(connection, "SELECT id, entity_id, NULL, payload FROM golden_rows ORDER BY id")
+        )
+        writer.fill(
+            "key",
+            fetch(
+                connection,
+                f"""
+            SELECT element, value, id FROM read_parquet({sql_text(str(cells))}) JOIN golden_rows USING (entity_id)
+            WHERE position = 1 AND element IN ({keys})
+            UNION ALL SELECT 'entity_id', entity_id, id FROM golden_rows ORDER BY ALL""",
+            ),
+        )
+        writer.fill(
+            "member",
+            fetch(
+                connection,
+                f"""
+            SELECT entity_id, source, row_key, rule, weight, joined_to FROM read_parquet({sql_text(str(links))})
+            ORDER BY entity_id, source, row_key""",
+            ),
+        )
+        writer.fill("succession", fetch(connection, f"FROM read_parquet({sql_text(str(successions))}) ORDER BY ALL"))
+    connection.execute("DROP TABLE golden_rows")
+    return count
+
+
+def write_source_lookup(
+    connection: duckdb.DuckDBPyConnection,
+    source: ConformedSource,
+    keys: tuple[str, ...],
+    meta: Mapping[str, Any],
+    conformed: Path,
+    links: Path,
+    path: Path,
+) -> int:
+    """Write the lookup file of one source's current records; return their number."""
+    rows = f"source_rows_{source.number}"
+    cells = ", ".join(
+        f"[{sql_text(field)}, {clean}, CASE WHEN {raw} IS DISTINCT FROM {clean} THEN {raw} END, {flag}]"
+        for field in source.fields
+        for clean, raw, flag in [(sql_name(field), sql_name(f"{field}|raw"), sql_name(f"{field}|flag"))]
+    )
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE {rows} AS
+        SELECT row_number() OVER (ORDER BY row_key) AS id, * FROM read_parquet({sql_text(str(conformed / source.file))})
+        {_links_join(source, links)}""")
+    key_parts = " UNION ALL ".join(
+        f"SELECT {sql_text(key)} AS element, {sql_name(key)} AS value, id FROM {rows} WHERE {sql_name(key)} IS NOT NULL"
+        for key in (*keys, "entity_id", "row_key")
+    )
+    with LookupWriter(path, meta) as writer:
+        count = writer.fill(
+            "row",
+            fetch(
+                connection,
+                f"""
+            SELECT id, entity_id, row_key, CAST(to_json([[batch_id, observed_at], {cells}]) AS VARCHAR)
+            FROM {rows} ORDER BY id""",
+            ),
+        )
+        writer.fill("key", fetch(connection, f"{key_parts} ORDER BY ALL"))
+    connection.execute(f"DROP TABLE {rows}")
+    return count
+
+
+def source_keys(source: ConformedSource) -> tuple[str, ...]:
+    """Return the fields by which a source's records are looked up: its key, and identifiers of people and things."""
+    sought = (
+        "citizen_id",
+        "person_name",
+        "household_id",
+        "phone",
+        "real_estate_unit",
+        "student_id",
+        "record_id",
+        "uscc",
+    )
+    own = [field for field, column in source.fields.items() if column in source.source.key_columns]
+    return tuple(dict.fromkeys([*own, *(element for element in sought if source.has(element))]))
+
+
+def column_name(column: str) -> str:
+    """Return the published name of a source's column: Delta Lake admits no spaces, separators or equals signs."""
+    return re.sub(r"[ ,;{}()\n\t=]", "_", column)
+
+
+def dataset_columns(source: ConformedSource, pack: NormPack) -> tuple[DatasetColumn, ...]:
+    """Return the published columns of a source."""
+    return tuple(
+        DatasetColumn(
+            name=column_name(column),
+            element=field if pack.has_element(field) else None,
+            title=pack.element(field).name if pack.has_element(field) else Text(zh=column, en=column),
+        )
+        for field, column in source.fields.items()
+    )
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON document at `path`."""
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,156 @@
+"""What the library has published: datasets, point lookups, entities, reports. Reading only."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, select
+
+from datong.kernel import BuildId, Database, EntityId, NotFound, ResourceId, Text
+from datong.library.definition import Definition
+from datong.library.lookup import open_lookup
+from datong.library.tables import CURRENT, DATASETS
+from datong.library.values import Dataset, EntityHit, EntityView, GoldenRow, LinkReport
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+HITS_MAX = 200
+
+
+class Published:
+    """The published side of the libraries under `folder`."""
+
+    def __init__(self, *, database: Database, folder: Path, definitions: tuple[Definition, ...]) -> None:
+        self._database = database
+        self._folder = folder
+        self._definitions = {known.name: known for known in definitions}
+
+    def definitions(self) -> tuple[Definition, ...]:
+        """Return the libraries that this installation can build."""
+        return tuple(self._definitions.values())
+
+    def definition(self, library: str) -> Definition:
+        """Return the definition of `library`, or raise NotFound."""
+        if library not in self._definitions:
+            raise NotFound(
+                "library.unknown",
+                what=Text(zh=f"没有名为 {library} 的资源库。", en=f"There is no library called {library}."),
+                remedy=Text(zh="请从资源库列表中选择。", en="Choose one from the list of libraries."),
+                context={"library": library},
+            )
+        return self._definitions[library]
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Return the current version of every published dataset, by name."""
+        query = (
+            select(DATASETS)
+            .join(CURRENT, (CURRENT.c.library == DATASETS.c.library) & (CURRENT.c.version == DATASETS.c.version))
+            .order_by(DATASETS.c.name)
+        )
+        with self._database.snapshot() as connection:
+            return tuple(self._described(row) for row in connection.execute(query))
+
+    def dataset(self, name: str) -> Dataset:
+        """Return the current version of the dataset `name`, or raise NotFound."""
+        query = (
+            select(DATASETS)
+            .join(CURRENT, (CURRENT.c.library == DATASETS.c.library) & (CURRENT.c.version == DATASETS.c.version))
+            .where(DATASETS.c.name == name)
+        )
+        with self._database.snapshot() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise NotFound(
+                "library.dataset_unknown",
+                what=Text(zh=f"数据集 {name} 尚未发布。", en=f"The dataset {name} has not been published."),
+                remedy=Text(zh="请先完成资源库构建。", en="Build the library first."),
+                context={"dataset": name},
+            )
+        return self._described(row)
+
+    def resource_dataset(self, resource_id: ResourceId) -> Dataset:
+        """Return the current dataset of a source's records, or raise NotFound."""
+        return self.dataset(f"resource:{resource_id}")
+
+    def dataset_versions(self, name: str) -> tuple[Dataset, ...]:
+        """Return every version of the dataset `name`, newest first."""
+        query = select(DATASETS).where(DATASETS.c.name == name).order_by(DATASETS.c.version.desc())
+        with self._database.snapshot() as connection:
+            return tuple(self._described(row) for row in connection.execute(query))
+
+    def _described(self, row: Row[Any]) -> Dataset:
+        details = dict(row.details)
+        for path in ("delta_path", "lineage_path", "lookup_path"):
+            details[path] = self._folder / details[path] if details[path] else None
+        return Dataset(
+            name=row.name,
+            library=row.library,
+            version=row.version,
+            build_id=BuildId(row.build_id),
+            published_at=row.published_at,
+            **details,
+        )
+
+    def lookup(self, dataset: str, key_element: str, key_value: str) -> tuple[GoldenRow, ...]:
+        """Return the rows of the current version whose `key_element` has the value `key_value`.
+
+        `key_element` is one of the dataset's `key_elements` (`entity_id` is among them), or `row_key` for a record.
+
+        Raises:
+            NotFound: no such dataset, or it is not looked up by that element.
+        """
+        found = self.dataset(dataset)
+        if key_element not in (*found.key_elements, "row_key"):
+            raise NotFound(
+                "library.key_unknown",
+                what=Text(
+                    zh=f"数据集 {dataset} 不支持按 {key_element} 查询。",
+                    en=f"The dataset {dataset} is not looked up by {key_element}.",
+                ),
+                remedy=Text(
+                    zh=f"可用的查询项：{'、'.join(found.key_elements)}。",
+                    en=f"Use one of: {', '.join(found.key_elements)}.",
+                ),
+                context={"dataset": dataset, "keys": list(found.key_elements)},
+            )
+        with open_lookup(found.lookup_path) as file:
+            return file.rows(key_element, key_value)
+
+    def entity(self, library: str, entity_id: EntityId) -> EntityView:
+        """Return all about one entity in the current version; former ids resolve to the present one.
+
+        Raises:
+            NotFound: the library has no such entity, or no version yet.
+        """
+        self.definition(library)
+        found = self.dataset(library)
+        with open_lookup(found.lookup_path) as file:
+            return file.view(entity_id, found.version)
+
+    def find_entities(self, library: str, query: str, *, limit: int = 20) -> tuple[EntityHit, ...]:
+        """Return entities by identifier, id or the beginning of the name, at most `limit`; none for an empty query."""
+        definition = self.definition(library)
+        if not query.strip():
+            return ()
+        with open_lookup(self.dataset(library).lookup_path) as file:
+            return file.find(query, definition.summary_elements, min(limit, HITS_MAX))
+
+    def links(self, library: str) -> "pa.Table":
+        """Return which record stands for which entity, and why.
+
+        Columns: resource_id, department, row_key, entity_id, rule, weight, joined_to.
+        """
+        folder = self._build_folder(library)
+        table: pa.Table = import_module("datong.library.pipeline").read_links(folder)
+        return table
+
+    def report(self, library: str) -> LinkReport:
+        """Return what the current version's build did: links, clusters, conflicts, and the quality of every source."""
+        report: LinkReport = import_module("datong.library.pipeline").read_report(self._build_folder(library))
+        return report
+
+    def _build_folder(self, library: str) -> Path:
+        self.definition(library)
+        found = self.dataset(library)
+        return self._folder / library / "builds" / found.build_id

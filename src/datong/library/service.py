@@ -1,0 +1,438 @@
+"""The library as the other systems see it: builds on one side, published datasets and entities on the other."""
+
+import fcntl
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from datong.kernel import (
+    Actor,
+    BuildId,
+    Clock,
+    Conflict,
+    Database,
+    DatongError,
+    EntryId,
+    JsonValue,
+    NotFound,
+    Page,
+    Text,
+    Unavailable,
+    canonical_json,
+    new_id,
+    page_of,
+    sha256_hex,
+)
+from datong.ledger import EntryKind, Ledger
+from datong.library.definition import Definition, shipped_definitions
+from datong.library.published import Published
+from datong.library.tables import BUILDS, CURRENT, DATASETS
+from datong.library.values import (
+    Build,
+    BuildState,
+    BuildStep,
+    LandedSource,
+    Landing,
+    LinkReport,
+)
+from datong.norms import NormPack
+
+if TYPE_CHECKING:
+    from datong.library.pipeline import Pipeline
+    from datong.library.publish import PublishedTable
+
+BUILD_ATTEMPTS_MAX = 5
+BUILDS_KEPT = 2
+"""Published builds whose files stay: the current one, and the one before for readers that are still in it."""
+ERROR_CHARS_MAX = 2000
+
+
+class Library(Published):
+    """Builds base libraries from what has landed, and serves the current version of each.
+
+    `lake` is the folder of all bulk data. A build may be run by any process that sees it; a lock file per library keeps
+    two from running at once, and dies with its process.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        ledger: Ledger,
+        pack: NormPack,
+        lake: Path,
+        landing: Landing,
+        threads: int = 2,
+        memory: str = "1500MB",
+        definitions: tuple[Definition, ...] | None = None,
+    ) -> None:
+        super().__init__(database=database, folder=lake / "library", definitions=definitions or shipped_definitions())
+        self._clock = clock
+        self._ledger = ledger
+        self._pack = pack
+        self._landing = landing
+        self._threads = threads
+        self._memory = memory
+
+    def request_build(self, library: str, *, actor: Actor) -> Build:
+        """Record that `library` is to be built from everything that has landed by now.
+
+        A request for the same landing that still waits or runs is answered with that build.
+
+        Raises:
+            Conflict: nothing that the library can use has landed.
+        """
+        definition = self.definition(library)
+        sources = tuple(
+            source for source in self._landing.sources() if source.batches and definition.role_of(source) is not None
+        )
+        if not sources:
+            raise Conflict(
+                "library.nothing_landed",
+                what=Text(
+                    zh=f"“{definition.title.zh}”所需的数据尚未到达。",
+                    en=f"Nothing that “{definition.title.en}” can use has landed.",
+                ),
+                remedy=Text(zh="请先完成相关资源的数据传输。", en="Transfer the resources it needs first."),
+                context={"library": library},
+            )
+        inputs = [source.model_dump(mode="json") for source in sorted(sources, key=lambda source: source.resource_id)]
+        digest = sha256_hex(canonical_json({"definition": _definition_digest(definition), "inputs": _facts(sources)}))
+        with self._database.transaction() as connection:
+            waiting = connection.execute(
+                select(BUILDS).where(
+                    BUILDS.c.library == library,
+                    BUILDS.c.input_digest == digest,
+                    BUILDS.c.state.in_([BuildState.REQUESTED, BuildState.RUNNING]),
+                )
+            ).first()
+            if waiting is not None:
+                return _build(waiting)
+            build_id = BuildId(new_id())
+            connection.execute(
+                insert(BUILDS).values(
+                    id=build_id,
+                    library=library,
+                    state=BuildState.REQUESTED,
+                    requested_by=actor.model_dump(mode="json"),
+                    requested_at=self._clock.now(),
+                    input_digest=digest,
+                    inputs=inputs,
+                    attempts=0,
+                    step_seconds={},
+                )
+            )
+            return _build(connection.execute(select(BUILDS).where(BUILDS.c.id == build_id)).one())
+
+    def pending_builds(self) -> tuple[BuildId, ...]:
+        """Return the builds that wait or were interrupted, oldest first."""
+        with self._database.snapshot() as connection:
+            rows = connection.execute(
+                select(BUILDS.c.id)
+                .where(BUILDS.c.state.in_([BuildState.REQUESTED, BuildState.RUNNING]))
+                .order_by(BUILDS.c.requested_at, BUILDS.c.id)
+            )
+            return tuple(BuildId(row.id) for row in rows)
+
+    def run_build(self, build_id: BuildId) -> Build:
+        """Run a build to its end, continuing after the steps that are done; a finished build is returned as it is.
+
+        Raises:
+            Unavailable: another process runs a build of the same library.
+            DatongError: the build failed for good, and says why in `Build.error`.
+        """
+        build = self.build(build_id)
+        if build.state in (BuildState.PUBLISHED, BuildState.FAILED):
+            return build
+        home = self._folder / build.library
+        with _locked(home, build.library):
+            build = self._begin(build_id)
+            if build.state in (BuildState.PUBLISHED, BuildState.FAILED):
+                return build
+            try:
+                pipeline = self._pipeline(build)
+                self._run_steps(build_id, pipeline)
+                self._publish(build, pipeline)
+            except DatongError as error:
+                if not error.transient:
+                    self._fail(build_id, f"{error.code}: {error.what.zh} {error.what.en}")
+                raise
+            self._dispose(build.library)
+        return self.build(build_id)
+
+    def _begin(self, build_id: BuildId) -> Build:
+        """Count one more attempt; a build that keeps dying is given up."""
+        with self._database.transaction() as connection:
+            row = connection.execute(select(BUILDS).where(BUILDS.c.id == build_id)).one()
+            if row.state in (BuildState.PUBLISHED, BuildState.FAILED):
+                return _build(row)
+            given_up = row.attempts >= BUILD_ATTEMPTS_MAX
+            values: dict[str, Any] = {"state": BuildState.RUNNING, "attempts": row.attempts + 1}
+            if given_up:
+                values = {
+                    "state": BuildState.FAILED,
+                    "error": f"library.build_given_up: {BUILD_ATTEMPTS_MAX} 次尝试均中断 interrupted that many times",
+                    "finished_at": self._clock.now(),
+                }
+            connection.execute(update(BUILDS).where(BUILDS.c.id == build_id).values(**values))
+            return _build(connection.execute(select(BUILDS).where(BUILDS.c.id == build_id)).one())
+
+    def _pipeline(self, build: Build) -> "Pipeline":
+        # DuckDB, Splink and Delta Lake take a second to import: only a process that builds pays for it.
+        module = import_module("datong.library.pipeline")
+        with self._database.snapshot() as connection:
+            inputs = connection.execute(select(BUILDS.c.inputs).where(BUILDS.c.id == build.id)).scalar_one()
+            current = connection.execute(select(CURRENT).where(CURRENT.c.library == build.library)).first()
+        home = self._folder / build.library
+        previous = (current.version, home / "builds" / current.build_id) if current else (0, None)
+        pipeline: Pipeline = module.Pipeline(
+            build_id=build.id,
+            definition=self.definition(build.library),
+            sources=tuple(LandedSource.model_validate(source) for source in inputs),
+            pack=self._pack,
+            engine=module.Engine(threads=self._threads, memory=self._memory),
+            folder=home / "builds" / build.id,
+            delta=home / "delta",
+            previous=module.Previous(version=previous[0], folder=previous[1]),
+        )
+        return pipeline
+
+    def _run_steps(self, build_id: BuildId, pipeline: "Pipeline") -> None:
+        seconds = dict(self.build(build_id).step_seconds)
+        started = time.monotonic()
+        running: BuildStep | None = None
+        for step in (*pipeline.steps(), None):
+            if running is not None:
+                seconds[running.value] = round(time.monotonic() - started, 3)
+            running, started = step, time.monotonic()
+            with self._database.transaction() as connection:
+                values: dict[str, Any] = {"step_seconds": seconds} | ({"step": step} if step else {})
+                connection.execute(update(BUILDS).where(BUILDS.c.id == build_id).values(**values))
+
+    def _publish(self, build: Build, pipeline: "Pipeline") -> None:
+        """Make the finished build the current version, with its evidence, in one transaction."""
+        report, tables, digest = pipeline.report(), pipeline.tables(), pipeline.golden_digest()
+        version = pipeline.base_version() + 1
+        now = self._clock.now()
+        with self._database.transaction() as connection:
+            self._refuse_stale(connection, build.library, version)
+            entry_id = self._ledger.append(
+                connection,
+                kind=EntryKind.DATASET,
+                subject=f"{build.library}/{version}",
+                actor=build.requested_by,
+                facts=_evidence(build, self.definition(build.library), pipeline, tables, digest, report),
+            )
+            for table in tables:
+                dataset = self._dataset(build, pipeline, table, version, entry_id)
+                connection.execute(
+                    insert(DATASETS).values(
+                        name=table.name,
+                        version=version,
+                        library=build.library,
+                        build_id=build.id,
+                        published_at=now,
+                        details=dataset,
+                    )
+                )
+            _switch(connection, build.library, version, build.id)
+            connection.execute(
+                update(BUILDS)
+                .where(BUILDS.c.id == build.id)
+                .values(
+                    state=BuildState.PUBLISHED,
+                    finished_at=now,
+                    version=version,
+                    digest=digest,
+                    records=report.records,
+                    entities=report.entities,
+                )
+            )
+
+    def _refuse_stale(self, connection: Connection, library: str, version: int) -> None:
+        current = connection.execute(select(CURRENT.c.version).where(CURRENT.c.library == library)).scalar()
+        if (current or 0) + 1 != version:
+            raise Conflict(
+                "library.build_superseded",
+                what=Text(
+                    zh="构建期间已发布了更新的版本，本次构建作废。",
+                    en="A newer version was published meanwhile; this build is void.",
+                ),
+                remedy=Text(zh="请重新发起构建。", en="Request a build again."),
+                context={"library": library},
+            )
+
+    def _dataset(
+        self, build: Build, pipeline: "Pipeline", table: "PublishedTable", version: int, entry_id: EntryId
+    ) -> dict[str, Any]:
+        """Return the details of a dataset as the control database keeps them; paths start at the lake's library."""
+        golden = table.resource_number is None
+        source = None if table.resource_number is None else pipeline.sources[table.resource_number].source
+        delta = f"{build.library}/delta/{table.name.replace(':', '_')}"
+        return {
+            "resource_id": source.resource_id if source else None,
+            "department": source.department if source else None,
+            "title": table.title.model_dump(),
+            "open": golden and self.definition(build.library).open,
+            "rows": table.rows,
+            "digest": table.digest,
+            "columns": [column.model_dump(mode="json") for column in table.columns],
+            "key_elements": list(table.key_elements),
+            "delta_path": delta,
+            "delta_version": table.delta_version,
+            "lineage_path": f"{delta}_lineage" if golden else None,
+            "lookup_path": f"{build.library}/builds/{build.id}/{BuildStep.PUBLISH.value}/{table.lookup_file}",
+            "entry_id": entry_id,
+        }
+
+    def _fail(self, build_id: BuildId, error: str) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(BUILDS)
+                .where(BUILDS.c.id == build_id)
+                .values(state=BuildState.FAILED, error=error[:ERROR_CHARS_MAX], finished_at=self._clock.now())
+            )
+
+    def _dispose(self, library: str) -> None:
+        """Remove the working files of builds that nobody reads any more; Delta Lake keeps their tables."""
+        with self._database.snapshot() as connection:
+            rows = connection.execute(
+                select(BUILDS.c.id)
+                .where(BUILDS.c.library == library, BUILDS.c.state == BuildState.PUBLISHED)
+                .order_by(BUILDS.c.version.desc())
+                .limit(BUILDS_KEPT)
+            )
+            keep = {row.id for row in rows} | set(self.pending_builds())
+        for folder in (self._folder / library / "builds").iterdir():
+            if folder.name not in keep:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def build(self, build_id: BuildId) -> Build:
+        """Return a build, or raise NotFound."""
+        with self._database.snapshot() as connection:
+            row = connection.execute(select(BUILDS).where(BUILDS.c.id == build_id)).first()
+        if row is None:
+            raise NotFound(
+                "library.build_unknown",
+                what=Text(zh=f"没有构建 {build_id}。", en=f"There is no build {build_id}."),
+                remedy=Text(zh="请从构建列表中选择。", en="Choose one from the list of builds."),
+            )
+        return _build(row)
+
+    def builds(self, library: str, *, offset: int = 0, limit: int = 20) -> Page[Build]:
+        """Return the builds of `library`, newest first."""
+        self.definition(library)
+        mine = BUILDS.c.library == library
+        with self._database.snapshot() as connection:
+            total = connection.execute(select(func.count()).select_from(BUILDS).where(mine)).scalar_one()
+            rows = connection.execute(
+                select(BUILDS)
+                .where(mine)
+                .order_by(BUILDS.c.requested_at.desc(), BUILDS.c.id.desc())
+                .offset(offset)
+                .limit(limit)
+            ).all()
+        return page_of(tuple(_build(row) for row in rows), total=total, offset=offset)
+
+
+def _switch(connection: Connection, library: str, version: int, build_id: BuildId) -> None:
+    moved = connection.execute(
+        update(CURRENT).where(CURRENT.c.library == library).values(version=version, build_id=build_id)
+    )
+    if moved.rowcount == 0:
+        connection.execute(insert(CURRENT).values(library=library, version=version, build_id=build_id))
+
+
+def _definition_digest(definition: Definition) -> str:
+    return sha256_hex(definition.model_dump_json().encode())
+
+
+def _facts(sources: tuple[LandedSource, ...]) -> list[JsonValue]:
+    """Return what identifies the inputs: never a path, never a value."""
+    return [
+        {
+            "resource": source.resource_id,
+            "department": source.department,
+            "version": source.resource_version,
+            "columns": dict(source.columns),
+            "keys": list(source.key_columns),
+            "batches": [[batch.batch_id, batch.sequence, batch.mode.value, batch.snapshot] for batch in source.batches],
+        }
+        for source in sorted(sources, key=lambda source: source.resource_id)
+    ]
+
+
+def _evidence(
+    build: Build,
+    definition: Definition,
+    pipeline: "Pipeline",
+    tables: "tuple[PublishedTable, ...]",
+    digest: str,
+    report: LinkReport,
+) -> dict[str, JsonValue]:
+    """Return the facts of a publication: counts, digests and the versions of its inputs."""
+    return {
+        "build": build.id,
+        "definition": {"version": definition.version, "digest": _definition_digest(definition)},
+        "norms": pipeline.pack.version,
+        "input_digest": build.input_digest,
+        "golden_digest": digest,
+        "records": report.records,
+        "entities": report.entities,
+        "tables": [{"name": table.name, "rows": table.rows, "digest": table.digest} for table in tables],
+        "inputs": [
+            {
+                "resource": known.source.resource_id,
+                "department": known.source.department,
+                "version": known.source.resource_version,
+                "batches": len(known.source.batches),
+                "last_batch": max(known.source.batches, key=lambda batch: batch.sequence).batch_id,
+            }
+            for known in pipeline.sources
+        ],
+    }
+
+
+def _build(row: Row[Any]) -> Build:
+    return Build(
+        id=BuildId(row.id),
+        library=row.library,
+        state=BuildState(row.state),
+        step=BuildStep(row.step) if row.step else None,
+        requested_by=Actor.model_validate(row.requested_by),
+        requested_at=row.requested_at,
+        finished_at=row.finished_at,
+        input_digest=row.input_digest,
+        source_count=len(row.inputs),
+        batch_count=sum(len(source["batches"]) for source in row.inputs),
+        version=row.version,
+        digest=row.digest,
+        records=row.records,
+        entities=row.entities,
+        step_seconds=row.step_seconds,
+        error=row.error,
+    )
+
+
+@contextmanager
+def _locked(home: Path, library: str) -> Iterator[None]:
+    """Hold the library's build lock; the system releases it when the process ends, however it ends."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "build.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Unavailable(
+                "library.build_running",
+                what=Text(zh="该资源库正在构建。", en="Another build of this library is running."),
+                remedy=Text(zh="请等待其完成。", en="Wait until it has ended."),
+                context={"library": library},
+            ) from error
+        yield
