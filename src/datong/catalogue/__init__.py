@@ -1,5 +1,20 @@
 """Who holds what, under which norm, on which terms."""
 
+from datong.catalogue.catalogue import Catalogue
+from datong.catalogue.completeness import content_problems
+from datong.catalogue.departments import Departments
+from datong.catalogue.lifecycle import TRANSITIONS, Standing, Transition, advance, possible_actions
+from datong.catalogue.mapping import Mapping, map_column
+from datong.catalogue.profile import (
+    ColumnProfile,
+    SourceColumn,
+    SourceReference,
+    SourceTable,
+    TableProfile,
+    profile_table,
+)
+from datong.catalogue.proposal import propose_resource
+from datong.catalogue.search_tables import search_ddl, search_drop_ddl
 from datong.catalogue.values import (
     Binding,
     CatalogueCounts,
@@ -24,14 +39,19 @@ from datong.catalogue.values import (
 )
 
 __all__ = [
+    "TRANSITIONS",
     "Binding",
+    "Catalogue",
     "CatalogueCounts",
+    "ColumnProfile",
     "Department",
     "DepartmentKey",
+    "Departments",
     "Facet",
     "FacetValue",
     "Fragment",
     "Item",
+    "Mapping",
     "Party",
     "Resource",
     "ResourceAction",
@@ -43,5 +63,19 @@ __all__ = [
     "SearchFilters",
     "SearchHit",
     "SearchPage",
+    "SourceColumn",
+    "SourceReference",
+    "SourceTable",
+    "Standing",
+    "TableProfile",
+    "Transition",
     "UnmetDemand",
+    "advance",
+    "content_problems",
+    "map_column",
+    "possible_actions",
+    "profile_table",
+    "propose_resource",
+    "search_ddl",
+    "search_drop_ddl",
 ]

@@ -74,10 +74,11 @@ class ResourceAction(StrEnum):
 
 
 class Party(StrEnum):
-    """Who may take an action: the providing department, or the authority."""
+    """Who may take an action: the providing department, the authority, or either of them."""
 
     PROVIDER = "provider"
     AUTHORITY = "authority"
+    EITHER = "either"
 
     @property
     def label(self) -> Text:
@@ -110,6 +111,7 @@ _ACTIONS = {
 _PARTIES = {
     Party.PROVIDER: Text(zh="提供部门", en="the providing department"),
     Party.AUTHORITY: Text(zh="主管部门", en="the authority"),
+    Party.EITHER: Text(zh="提供部门或主管部门", en="the providing department or the authority"),
 }
 
 

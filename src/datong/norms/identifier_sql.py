@@ -1,8 +1,8 @@
 """The rules of `identifiers` as DuckDB SQL, for whole columns.
 
-Each function takes an SQL expression of type VARCHAR and returns a boolean expression that is never NULL: an absent value
-is not valid. Characters are compared one by one and only after an ASCII pattern has matched, because DuckDB's own string
-distances and classes work on bytes.
+Each function takes an SQL expression of type VARCHAR and returns a boolean expression that is never NULL: an absent
+value is not valid. Characters are compared one by one and only after an ASCII pattern has matched, because DuckDB's own
+string distances and classes work on bytes.
 """
 
 from datong.norms.identifiers import (

@@ -1,0 +1,468 @@
+"""The catalogue service: drafts, edits, acts, versions, lists. The rules are in `lifecycle` and `completeness`."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, func, select, update
+
+from datong.catalogue.completeness import content_problems
+from datong.catalogue.departments import Departments
+from datong.catalogue.faults import (
+    classification_fixed,
+    content_incomplete,
+    not_editable,
+    resource_not_found,
+    version_conflict,
+    wrong_party,
+)
+from datong.catalogue.lifecycle import EDITABLE_STATES, Transition, advance, possible_actions, transition_of
+from datong.catalogue.records import (
+    binding_key,
+    content_digest,
+    hide,
+    locked,
+    next_code,
+    published_from,
+    select_published,
+    select_working,
+    show,
+    standing_of,
+    version_from,
+    working_from,
+)
+from datong.catalogue.search import search_resources, unmet_demand
+from datong.catalogue.tables import listing, resource, step, version
+from datong.catalogue.values import (
+    CatalogueCounts,
+    Party,
+    Resource,
+    ResourceAction,
+    ResourceContent,
+    ResourceState,
+    ResourceStep,
+    ResourceVersion,
+    SearchFilters,
+    SearchPage,
+    UnmetDemand,
+)
+from datong.kernel import (
+    Actor,
+    ActorKind,
+    Clock,
+    Database,
+    DepartmentCode,
+    Page,
+    ResourceId,
+    WorkingCalendar,
+    new_id,
+    page_of,
+)
+from datong.kernel.limits import PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
+from datong.ledger import EntryKind, Ledger
+from datong.norms import NormPack
+
+STEP_DRAFT = "draft"
+STEP_EDIT = "edit"
+NO_FILTERS = SearchFilters()
+
+
+class Catalogue:
+    """Who holds what, on which terms. Every change and its evidence commit together."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        calendar: WorkingCalendar,
+        ledger: Ledger,
+        departments: Departments,
+        pack: NormPack,
+    ) -> None:
+        self._database, self._clock, self._calendar = database, clock, calendar
+        self._ledger, self._departments, self._pack = ledger, departments, pack
+
+    def draft(self, department: DepartmentCode, content: ResourceContent, actor: Actor) -> Resource:
+        """Draft a resource, or bring the draft of the same department and table up to date.
+
+        A scan never overwrites what a person has edited, nor anything under review or published: then the resource is
+        returned as it stands.
+
+        Raises:
+            NotFound: no such department.
+            Refused: the actor belongs to another department.
+        """
+        self._departments.get(department)
+        self._require_party(Party.EITHER, department, actor)
+        resource_id = ResourceId(new_id())
+        key = binding_key(content.binding, resource_id)
+        with self._database.transaction() as connection:
+            _lock_drafting(connection, department, key)
+            known = connection.execute(
+                select(resource.c.id).where(resource.c.department == department, resource.c.binding_key == key)
+            ).scalar()
+            if known is not None:
+                return self._redraft(connection, locked(connection, ResourceId(known)), content, actor)
+            now = self._clock.now()
+            connection.execute(
+                resource.insert().values(
+                    id=resource_id,
+                    department=department,
+                    binding_key=key,
+                    state=ResourceState.DRAFT.value,
+                    version=1,
+                    visible=False,
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+            _insert_version(connection, resource_id, 1, content, now)
+            made = locked(connection, resource_id)
+            self._record(connection, made, STEP_DRAFT, None, actor, "")
+        return made
+
+    def edit(self, resource_id: ResourceId, content: ResourceContent, actor: Actor, expected_version: int) -> Resource:
+        """Replace the content of a draft or returned resource.
+
+        Raises:
+            Conflict: it is under review or published, the version is not `expected_version`, or the classification of
+                a resource that has its code would change.
+            Refused: the actor belongs to another department.
+        """
+        with self._database.transaction() as connection:
+            found = locked(connection, resource_id)
+            self._require_party(Party.EITHER, found.department, actor)
+            if found.version != expected_version:
+                raise version_conflict(expected_version, found.version)
+            if found.state not in EDITABLE_STATES:
+                raise not_editable(found.state.label)
+            return self._rewrite(connection, found, content, actor, STEP_EDIT)
+
+    def act(self, resource_id: ResourceId, action: ResourceAction, actor: Actor, reason: str = "") -> Resource:
+        """Move a resource along its life and return its working version.
+
+        Raises:
+            Conflict: the action is not possible in the present state.
+            Invalid: a reason is missing, or a submission is incomplete (the complete list is in the context).
+            Refused: the actor is not the party of this step.
+        """
+        with self._database.transaction() as connection:
+            before = locked(connection, resource_id)
+            row = transition_of(standing_of(before), action)
+            self._require_party(row.party, before.department, actor)
+            now = self._clock.now()
+            newest = connection.execute(
+                select(func.max(version.c.version)).where(version.c.resource_id == resource_id)
+            ).scalar_one()
+            after = advance(
+                standing_of(before),
+                action,
+                reason=reason,
+                now=now,
+                calendar=self._calendar,
+                review_working_days=self._pack.time_limit("catalogue_review"),
+                newest_version=newest,
+            )
+            if action is ResourceAction.SUBMIT:
+                problems = content_problems(before.content, self._pack)
+                if problems:
+                    raise content_incomplete(problems)
+            code = before.code
+            if action is ResourceAction.APPROVE and code is None:
+                code = next_code(connection, before.content.classification, self._pack.code_serial_digits)
+            values: dict[str, object] = {
+                "code": code,
+                "state": after.state.value,
+                "version": after.version,
+                "published_version": after.published_version,
+                "visible": after.visible,
+                "updated_at": now,
+                "due_at": after.due_at,
+            }
+            if after.state is ResourceState.RETIRED:
+                # The table may be catalogued anew, so the retired resource gives up its claim to it.
+                values["binding_key"] = resource_id
+            connection.execute(update(resource).where(resource.c.id == resource_id).values(**values))
+            _turn_versions(connection, before, row, after.version, now)
+            moved = locked(connection, resource_id)
+            if action in (ResourceAction.PUBLISH, ResourceAction.RESUME):
+                show(connection, moved)
+            elif not after.visible:
+                hide(connection, resource_id)
+            self._record(connection, moved, action.value, before.state, actor, reason)
+        return moved
+
+    def get(self, resource_id: ResourceId) -> Resource:
+        """Return the working version, or raise NotFound."""
+        with self._database.snapshot() as connection:
+            row = connection.execute(select_working().where(resource.c.id == resource_id)).mappings().first()
+        if row is None:
+            raise resource_not_found(resource_id)
+        return working_from(dict(row))
+
+    def published(self, resource_id: ResourceId, *, open_only: bool = False) -> Resource:
+        """Return the version that everybody sees.
+
+        Raises:
+            NotFound: it was never published, is suspended or retired; or `open_only` and it is not open.
+        """
+        statement = select_published().where(resource.c.id == resource_id)
+        if open_only:
+            statement = statement.where(listing.c.open.is_(True))
+        with self._database.snapshot() as connection:
+            row = connection.execute(statement).mappings().first()
+        if row is None:
+            raise resource_not_found(resource_id)
+        return published_from(dict(row), open_only=open_only)
+
+    def find(
+        self,
+        *,
+        department: DepartmentCode | None = None,
+        state: ResourceState | None = None,
+        open_only: bool = False,
+        offset: int = 0,
+        limit: int = PAGE_ROWS_DEFAULT,
+    ) -> Page[Resource]:
+        """Return resources, last changed first.
+
+        With `state` PUBLISHED or `open_only` these are the visible resources in their published version; otherwise the
+        working versions.
+        """
+        limit = min(limit, PAGE_ROWS_MAX)
+        visible = open_only or state is ResourceState.PUBLISHED
+        statement = select_published() if visible else select_working()
+        if department is not None:
+            statement = statement.where(resource.c.department == department)
+        if open_only:
+            statement = statement.where(listing.c.open.is_(True))
+        if state is not None and not visible:
+            statement = statement.where(resource.c.state == state.value)
+        order = listing.c.published_at if visible else resource.c.updated_at
+        with self._database.snapshot() as connection:
+            total = connection.execute(select(func.count()).select_from(statement.subquery())).scalar_one()
+            rows = connection.execute(
+                statement.order_by(order.desc(), resource.c.id).offset(offset).limit(limit)
+            ).mappings()
+            found = tuple(
+                published_from(dict(row), open_only=open_only) if visible else working_from(dict(row)) for row in rows
+            )
+        return page_of(found, total=total, offset=offset)
+
+    def history(self, resource_id: ResourceId) -> tuple[ResourceVersion, ...]:
+        """Return every version, newest first, or raise NotFound."""
+        with self._database.snapshot() as connection:
+            rows = connection.execute(
+                select(version).where(version.c.resource_id == resource_id).order_by(version.c.version.desc())
+            ).mappings()
+            found = tuple(version_from(dict(row)) for row in rows)
+        if not found:
+            raise resource_not_found(resource_id)
+        return found
+
+    def version(self, resource_id: ResourceId, number: int) -> ResourceVersion:
+        """Return one version, for example the one an agreement names, or raise NotFound."""
+        found = next((entry for entry in self.history(resource_id) if entry.version == number), None)
+        if found is None:
+            raise resource_not_found(f"{resource_id}/{number}")
+        return found
+
+    def steps(self, resource_id: ResourceId) -> tuple[ResourceStep, ...]:
+        """Return every act in the resource's life with its ledger entry, oldest first."""
+        columns = [column for column in step.c if column.name not in ("id", "resource_id")]
+        with self._database.snapshot() as connection:
+            rows = connection.execute(
+                select(*columns).where(step.c.resource_id == resource_id).order_by(step.c.at, step.c.id)
+            ).mappings()
+            return tuple(ResourceStep.model_validate(dict(row)) for row in rows)
+
+    def possible(self, found: Resource) -> tuple[Transition, ...]:
+        """Return what can be done now to a working version, with the party who may."""
+        return possible_actions(standing_of(found))
+
+    def search(
+        self,
+        query: str,
+        *,
+        filters: SearchFilters = NO_FILTERS,
+        open_only: bool = False,
+        offset: int = 0,
+        limit: int = PAGE_ROWS_DEFAULT,
+        department: DepartmentCode | None = None,
+    ) -> SearchPage:
+        """Search the visible catalogue in Chinese, English or pinyin.
+
+        `department` is the searcher's: a query of its that finds nothing is recorded as unmet demand.
+        """
+        return search_resources(
+            self._database,
+            self._pack,
+            query,
+            filters=filters,
+            open_only=open_only,
+            offset=offset,
+            limit=min(limit, PAGE_ROWS_MAX),
+            asked_by=department,
+            now=self._clock.now(),
+        )
+
+    def unmet_demand(self, *, limit: int = PAGE_ROWS_DEFAULT) -> tuple[UnmetDemand, ...]:
+        """Return the queries that found nothing, those of the most departments first."""
+        return unmet_demand(self._database, limit=min(limit, PAGE_ROWS_MAX))
+
+    def counts(self) -> CatalogueCounts:
+        """Return how many resources there are, by state and department."""
+        with self._database.snapshot() as connection:
+            states = connection.execute(select(resource.c.state, func.count()).group_by(resource.c.state)).all()
+            departments = connection.execute(
+                select(listing.c.department, func.count()).group_by(listing.c.department)
+            ).all()
+            items = connection.execute(select(func.coalesce(func.sum(listing.c.items), 0))).scalar_one()
+            is_open = connection.execute(
+                select(func.count()).select_from(listing).where(listing.c.open.is_(True))
+            ).scalar_one()
+        by_department = {DepartmentCode(code): count for code, count in departments}
+        return CatalogueCounts(
+            by_state={ResourceState(state): count for state, count in states},
+            visible=sum(by_department.values()),
+            open=is_open,
+            items=items,
+            by_department=by_department,
+        )
+
+    def _redraft(self, connection: Connection, found: Resource, content: ResourceContent, actor: Actor) -> Resource:
+        if found.state not in EDITABLE_STATES or content == found.content:
+            return found
+        if actor.kind is ActorKind.NODE and _edited_by_hand(connection, found):
+            return found
+        return self._rewrite(connection, found, content, actor, STEP_DRAFT)
+
+    def _rewrite(
+        self, connection: Connection, found: Resource, content: ResourceContent, actor: Actor, step_name: str
+    ) -> Resource:
+        if found.code is not None and content.classification != found.content.classification:
+            raise classification_fixed()
+        now = self._clock.now()
+        key = binding_key(content.binding, found.id)
+        connection.execute(update(resource).where(resource.c.id == found.id).values(updated_at=now, binding_key=key))
+        connection.execute(
+            update(version)
+            .where(version.c.resource_id == found.id, version.c.version == found.version)
+            .values(content=content.model_dump(mode="json"), updated_at=now)
+        )
+        rewritten = locked(connection, found.id)
+        self._record(connection, rewritten, step_name, found.state, actor, "")
+        return rewritten
+
+    def _require_party(self, party: Party, department: DepartmentCode, actor: Actor) -> None:
+        is_provider = actor.department == department
+        if is_provider and party is not Party.AUTHORITY:
+            return
+        may_be_authority = party is not Party.PROVIDER and actor.department is not None
+        if may_be_authority and actor.department and self._departments.get(actor.department).is_authority:
+            return
+        raise wrong_party(party.label)
+
+    def _record(
+        self,
+        connection: Connection,
+        found: Resource,
+        action: str,
+        from_state: ResourceState | None,
+        actor: Actor,
+        reason: str,
+    ) -> None:
+        """Write one step and its ledger entry; the reason stays here, the log holds facts only."""
+        content = found.content
+        entry_id = self._ledger.append(
+            connection,
+            kind=EntryKind.CATALOGUE_STEP,
+            subject=found.id,
+            actor=actor,
+            facts={
+                "action": action,
+                "department": found.department,
+                "from_state": from_state.value if from_state else None,
+                "to_state": found.state.value,
+                "version": found.version,
+                "published_version": found.published_version,
+                "code": found.code,
+                "due_at": found.due_at.isoformat() if found.due_at else None,
+                "bound": content.binding is not None,
+                "share_type": content.share_type.value,
+                "open": content.open,
+                "update_cycle": content.update_cycle.value,
+                "legal_basis_cited": bool(content.legal_basis.strip()),
+                "items": len(content.items),
+                "mapped_items": sum(item.element is not None for item in content.items),
+                "content_digest": content_digest(content),
+            },
+        )
+        connection.execute(
+            step.insert().values(
+                id=new_id(),
+                resource_id=found.id,
+                version=found.version,
+                action=action,
+                from_state=from_state.value if from_state else None,
+                to_state=found.state.value,
+                actor_id=actor.id,
+                actor_name=actor.name,
+                actor_department=actor.department,
+                reason=reason,
+                at=self._clock.now(),
+                due_at=found.due_at,
+                entry_id=entry_id,
+            )
+        )
+
+
+def _lock_drafting(connection: Connection, department: DepartmentCode, key: str) -> None:
+    """Let two scans of one table draft it one after the other (SQLite already writes one at a time)."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{department}/{key}", 0))))
+
+
+def _edited_by_hand(connection: Connection, found: Resource) -> bool:
+    statement = select(step.c.id).where(
+        step.c.resource_id == found.id, step.c.version == found.version, step.c.action == STEP_EDIT
+    )
+    return connection.execute(statement.limit(1)).first() is not None
+
+
+def _insert_version(
+    connection: Connection, resource_id: ResourceId, number: int, content: ResourceContent, now: datetime
+) -> None:
+    connection.execute(
+        version.insert().values(
+            resource_id=resource_id,
+            version=number,
+            state=ResourceState.DRAFT.value,
+            content=content.model_dump(mode="json"),
+            created_at=now,
+            updated_at=now,
+        )
+    )
+
+
+def _turn_versions(connection: Connection, before: Resource, row: Transition, working: int, now: datetime) -> None:
+    """Keep `catalogue_version` in step: a version is only ever added or marked, never removed."""
+
+    def mark(number: int | None, **values: object) -> None:
+        connection.execute(
+            update(version)
+            .where(and_(version.c.resource_id == before.id, version.c.version == number))
+            .values(**values)
+        )
+
+    if row.new_version:
+        _insert_version(connection, before.id, working, before.content, now)
+    elif row.action is ResourceAction.DISCARD:
+        mark(before.version, superseded_at=now)
+    elif row.action is ResourceAction.PUBLISH:
+        if before.published_version is not None and before.published_version != working:
+            mark(before.published_version, superseded_at=now)
+        mark(working, state=row.target.value, published_at=now, updated_at=now)
+    elif row.target is ResourceState.RETIRED:
+        mark(working, state=row.target.value, superseded_at=now)
+    else:
+        mark(working, state=row.target.value)

@@ -1,0 +1,112 @@
+"""Errors of the catalogue, worded once."""
+
+from collections.abc import Sequence
+
+from datong.kernel import Conflict, Invalid, NotFound, Refused, Text
+
+
+def resource_not_found(resource_id: str) -> NotFound:
+    """No such resource, or none that is visible."""
+    return NotFound(
+        "catalogue.resource_not_found",
+        what=Text(zh="没有这个信息资源，或它尚未发布。", en="There is no such resource, or it is not published."),
+        remedy=Text(zh="请核对编号，或在目录中搜索。", en="Check the number, or search the catalogue."),
+        context={"resource_id": resource_id},
+    )
+
+
+def department_not_found(code: str) -> NotFound:
+    """No such department."""
+    return NotFound(
+        "catalogue.department_not_found",
+        what=Text(zh=f"没有代码为 {code} 的部门。", en=f"There is no department with code {code}."),
+        remedy=Text(
+            zh="请核对统一社会信用代码，或先登记该部门。", en="Check the code, or register the department first."
+        ),
+        context={"department": code},
+    )
+
+
+def key_not_found(key_id: str) -> NotFound:
+    """No such signing key."""
+    return NotFound(
+        "catalogue.key_not_found",
+        what=Text(zh=f"没有登记过密钥 {key_id}。", en=f"No key {key_id} is registered."),
+        remedy=Text(zh="请先登记该部门前置机的密钥。", en="Register the key of the department's node first."),
+        context={"key_id": key_id},
+    )
+
+
+def department_code_invalid(code: str) -> Invalid:
+    """The code is no unified social credit code."""
+    return Invalid(
+        "catalogue.department_code_invalid",
+        what=Text(
+            zh=f"{code} 不是有效的统一社会信用代码（GB 32100）。",
+            en=f"{code} is not a valid unified social credit code (GB 32100).",
+        ),
+        remedy=Text(zh="请按部门的登记证书填写 18 位代码。", en="Enter the 18 characters of the certificate."),
+        field="/code",
+    )
+
+
+def version_conflict(expected: int, actual: int) -> Conflict:
+    """Somebody else has changed the resource since it was read."""
+    return Conflict(
+        "catalogue.version_conflict",
+        what=Text(
+            zh=f"资源已是第 {actual} 版，而修改基于第 {expected} 版。",
+            en=f"The resource is at version {actual}, the edit was made from version {expected}.",
+        ),
+        remedy=Text(zh="请重新打开后再修改。", en="Open it again and repeat the edit."),
+        field="/expected_version",
+        context={"expected_version": expected, "version": actual},
+    )
+
+
+def not_editable(state: Text) -> Conflict:
+    """Content can change in a draft or a returned resource only."""
+    return Conflict(
+        "catalogue.not_editable",
+        what=Text(
+            zh=f"资源处于“{state.zh}”状态，不能修改内容。",
+            en=f'The resource is "{state.en}": its content cannot be edited.',
+        ),
+        remedy=Text(zh="已发布的资源请先“修订”，产生新版本后再改。", en="Revise a published resource first."),
+    )
+
+
+def classification_fixed() -> Conflict:
+    """The resource code carries the classification, so it stays."""
+    return Conflict(
+        "catalogue.classification_fixed",
+        what=Text(
+            zh="信息资源代码已经编定，不能再改分类。",
+            en="The resource code has been given; the classification cannot change.",
+        ),
+        remedy=Text(zh="请注销本资源后按新分类另行编目。", en="Retire this resource and catalogue it anew."),
+        field="/content/classification",
+    )
+
+
+def wrong_party(who: Text) -> Refused:
+    """Somebody who is not the party of the transition tried it."""
+    return Refused(
+        "catalogue.wrong_party",
+        what=Text(zh=f"只有{who.zh}可以这样做。", en=f"Only {who.en} may do this."),
+        remedy=Text(zh="请由有权的部门办理。", en="Let the competent department act."),
+    )
+
+
+def content_incomplete(problems: Sequence[tuple[str, Text]]) -> Invalid:
+    """The complete list of what a submission lacks."""
+    return Invalid(
+        "catalogue.content_incomplete",
+        what=Text(
+            zh=f"目录内容有 {len(problems)} 处需要补正：" + "；".join(text.zh for _, text in problems[:5]) + "。",
+            en=f"{len(problems)} things must be completed: " + "; ".join(text.en for _, text in problems[:5]) + ".",
+        ),
+        remedy=Text(zh="请一次补齐后再提交。", en="Complete them all, then submit again."),
+        field=problems[0][0],
+        context={"problems": [{"field": field, "zh": text.zh, "en": text.en} for field, text in problems]},
+    )

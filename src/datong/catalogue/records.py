@@ -1,0 +1,173 @@
+"""Rows of the catalogue's tables as values, and the statements that read them."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from datong.catalogue.faults import resource_not_found
+from datong.catalogue.lifecycle import Standing
+from datong.catalogue.search_tables import put_terms, remove_terms, search_id
+from datong.catalogue.tables import code_counter, department, listing, resource, version
+from datong.catalogue.values import (
+    Binding,
+    Resource,
+    ResourceContent,
+    ResourceState,
+    ResourceVersion,
+)
+from datong.kernel import DepartmentCode, ResourceId, sha256_hex
+
+LISTING_TITLE_CHARS = 400
+_RESOURCE_COLUMNS = (
+    resource.c.id,
+    resource.c.code,
+    resource.c.department,
+    resource.c.state,
+    resource.c.version,
+    resource.c.published_version,
+    resource.c.created_at,
+    resource.c.updated_at,
+    resource.c.due_at,
+)
+
+
+def select_working() -> Select[Any]:
+    """Resources with their working version."""
+    return select(*_RESOURCE_COLUMNS, version.c.content, version.c.published_at).join(
+        version, and_(version.c.resource_id == resource.c.id, version.c.version == resource.c.version)
+    )
+
+
+def select_published() -> Select[Any]:
+    """Visible resources with their published version."""
+    return (
+        select(
+            *_RESOURCE_COLUMNS,
+            version.c.content,
+            version.c.published_at,
+            version.c.updated_at.label("version_updated_at"),
+        )
+        .join(version, and_(version.c.resource_id == resource.c.id, version.c.version == resource.c.published_version))
+        .join(listing, listing.c.resource_id == resource.c.id)
+    )
+
+
+def working_from(row: Mapping[str, Any]) -> Resource:
+    """The working version in a row of `select_working`."""
+    return Resource(
+        id=ResourceId(row["id"]),
+        code=row["code"],
+        department=DepartmentCode(row["department"]),
+        state=ResourceState(row["state"]),
+        version=row["version"],
+        published_version=row["published_version"],
+        content=ResourceContent.model_validate(row["content"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        published_at=row["published_at"],
+        due_at=row["due_at"],
+    )
+
+
+def published_from(row: Mapping[str, Any], *, open_only: bool = False) -> Resource:
+    """The published version in a row of `select_published`; for the public with its open items only, and no source."""
+    content = ResourceContent.model_validate(row["content"])
+    if open_only:
+        content = content.model_copy(
+            update={"items": tuple(item for item in content.items if item.open), "binding": None}
+        )
+    return Resource(
+        id=ResourceId(row["id"]),
+        code=row["code"],
+        department=DepartmentCode(row["department"]),
+        state=ResourceState.PUBLISHED,
+        version=row["published_version"],
+        published_version=row["published_version"],
+        content=content,
+        created_at=row["created_at"],
+        updated_at=row["version_updated_at"],
+        published_at=row["published_at"],
+    )
+
+
+def version_from(row: Mapping[str, Any]) -> ResourceVersion:
+    """A row of `catalogue_version`."""
+    return ResourceVersion.model_validate({key: value for key, value in row.items() if key != "resource_id"})
+
+
+def locked(connection: Connection, resource_id: ResourceId) -> Resource:
+    """Return the working version and hold the resource until the transaction ends, or raise NotFound."""
+    statement = select_working().where(resource.c.id == resource_id).with_for_update(of=resource)
+    row = connection.execute(statement).mappings().first()
+    if row is None:
+        raise resource_not_found(resource_id)
+    return working_from(dict(row))
+
+
+def standing_of(found: Resource) -> Standing:
+    """Where a working version stands in its life."""
+    return Standing(
+        state=found.state, version=found.version, published_version=found.published_version, due_at=found.due_at
+    )
+
+
+def binding_key(binding: Binding | None, resource_id: str) -> str:
+    """Return what makes a draft the draft of one table; a resource without a source is one of its own."""
+    if binding is None:
+        return resource_id
+    parts = "\x1f".join((binding.node_id, binding.source, binding.table))
+    return sha256_hex(parts.encode())
+
+
+def content_digest(content: ResourceContent) -> str:
+    """Return the SHA-256 of a content's JSON."""
+    return hashlib.sha256(content.model_dump_json().encode()).hexdigest()
+
+
+def next_code(connection: Connection, classification: str, serial_digits: int) -> str:
+    """Return the next 信息资源代码 under `classification`.
+
+    The counter's row is locked until the transaction ends and rolls back with it: no number is skipped or given twice.
+    """
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = (
+        insert(code_counter)
+        .values(classification=classification, last=1)
+        .on_conflict_do_update(index_elements=["classification"], set_={"last": code_counter.c.last + 1})
+        .returning(code_counter.c.last)
+    )
+    serial = connection.execute(statement).scalar_one()
+    return f"{classification}/{serial:0{serial_digits}d}"
+
+
+def show(connection: Connection, found: Resource) -> None:
+    """Put the published version of `found` before everybody: list and search tables."""
+    row_id = search_id(found.id)
+    hide(connection, found.id)
+    content = found.content
+    connection.execute(
+        listing.insert().values(
+            resource_id=found.id,
+            search_id=row_id,
+            department=found.department,
+            title=content.title.zh[:LISTING_TITLE_CHARS],
+            share_type=content.share_type.value,
+            format=content.format.value,
+            update_cycle=content.update_cycle.value,
+            theme=content.theme,
+            open=content.open,
+            items=len(content.items),
+            published_at=found.published_at,
+        )
+    )
+    name = connection.execute(select(department.c.name_zh).where(department.c.code == found.department)).scalar()
+    put_terms(connection, row_id, content, name or "")
+
+
+def hide(connection: Connection, resource_id: ResourceId) -> None:
+    """Take a resource out of the list and the search."""
+    connection.execute(listing.delete().where(listing.c.resource_id == resource_id))
+    remove_terms(connection, search_id(resource_id))

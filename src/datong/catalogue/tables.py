@@ -1,0 +1,124 @@
+"""Tables of the catalogue. The search tables are made beside them, by `search_tables`."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from datong.kernel import METADATA, JsonColumn, UtcDateTime
+
+department = Table(
+    "catalogue_department",
+    METADATA,
+    Column("code", String(18), primary_key=True),
+    Column("name_zh", String(200), nullable=False),
+    Column("name_en", String(200), nullable=False),
+    Column("short_name_zh", String(200), nullable=False),
+    Column("short_name_en", String(200), nullable=False),
+    Column("is_authority", Boolean, nullable=False),
+    Column("registered_at", UtcDateTime, nullable=False),
+)
+
+department_key = Table(
+    "catalogue_department_key",
+    METADATA,
+    Column("key_id", String(16), primary_key=True),
+    Column("department", String(18), ForeignKey("catalogue_department.code"), nullable=False, index=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("node_id", String(64), index=True),
+    Column("registered_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+)
+
+resource = Table(
+    "catalogue_resource",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("code", String(100), unique=True),
+    Column("department", String(18), ForeignKey("catalogue_department.code"), nullable=False),
+    Column("binding_key", String(64), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("published_version", Integer),
+    Column("visible", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime),
+    UniqueConstraint("department", "binding_key"),
+    Index("ix_catalogue_resource_department_state", "department", "state"),
+    Index("ix_catalogue_resource_state_updated", "state", "updated_at"),
+)
+
+version = Table(
+    "catalogue_version",
+    METADATA,
+    Column("resource_id", String(64), ForeignKey("catalogue_resource.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("content", JsonColumn, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("published_at", UtcDateTime),
+    Column("superseded_at", UtcDateTime),
+)
+
+step = Table(
+    "catalogue_step",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("resource_id", String(64), ForeignKey("catalogue_resource.id"), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("from_state", String(20)),
+    Column("to_state", String(20), nullable=False),
+    Column("actor_id", String(64), nullable=False),
+    Column("actor_name", String(200), nullable=False),
+    Column("actor_department", String(18)),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime),
+    Column("entry_id", String(64), nullable=False),
+)
+
+code_counter = Table(
+    "catalogue_code_counter",
+    METADATA,
+    Column("classification", String(64), primary_key=True),
+    Column("last", Integer, nullable=False),
+)
+
+listing = Table(
+    "catalogue_listing",
+    METADATA,
+    Column("resource_id", String(64), ForeignKey("catalogue_resource.id"), primary_key=True),
+    Column("search_id", BigInteger, nullable=False, unique=True),
+    Column("department", String(18), nullable=False, index=True),
+    Column("title", String(400), nullable=False, index=True),
+    Column("share_type", String(1), nullable=False),
+    Column("format", String(1), nullable=False),
+    Column("update_cycle", String(20), nullable=False),
+    Column("theme", String(64), nullable=False),
+    Column("open", Boolean, nullable=False, index=True),
+    Column("items", Integer, nullable=False),
+    Column("published_at", UtcDateTime, nullable=False, index=True),
+)
+"""One row for each resource that everybody sees, in its published version: what lists and facets count."""
+
+unmet_demand = Table(
+    "catalogue_unmet_demand",
+    METADATA,
+    Column("query", String(200), primary_key=True),
+    Column("department", String(18), primary_key=True),
+    Column("times", Integer, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False, index=True),
+)
