@@ -1,9 +1,23 @@
 """Who may use what, why, until when; one way out."""
 
 from datong.sharing.actions import Action, DataAccess, Decision, Target
+from datong.sharing.agreement_rules import AgreementAction
+from datong.sharing.agreements import Agreements, decode_signature
+from datong.sharing.contract import contract_yaml
+from datong.sharing.credentials import BoundedArgon2, PasswordHasher
+from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
+from datong.sharing.identity import Identity
+from datong.sharing.machines import Application, ApplicationSecret, Node
 from datong.sharing.masks import MaskKind, apply_mask, mask_for
+from datong.sharing.matching import Match
+from datong.sharing.people import Account, Session
 from datong.sharing.policy import PolicyEngine
+from datong.sharing.ports import DepartmentBook, MemoryDepartments, MemoryResources, PublishedResources
 from datong.sharing.principals import Principal, Role
+from datong.sharing.records import FixedRecords, Record, RecordSource
+from datong.sharing.request_rules import RequestAction, RequestParty
+from datong.sharing.requests import Requests
+from datong.sharing.subjects import subject_index_key
 from datong.sharing.terms import (
     Agreement,
     AgreementItem,
@@ -13,33 +27,68 @@ from datong.sharing.terms import (
     LiabilityWeights,
     PartySignature,
     Purpose,
+    PurposeDraft,
     Request,
     RequestLine,
     RequestState,
     ServiceLevels,
 )
+from datong.sharing.tokens import ASSERTION_TYPE, AccessToken
+from datong.sharing.usage import Usage, Use
 
 __all__ = [
+    "ASSERTION_TYPE",
+    "AccessToken",
+    "Account",
     "Action",
     "Agreement",
+    "AgreementAction",
     "AgreementItem",
     "AgreementState",
+    "Agreements",
+    "Application",
+    "ApplicationSecret",
+    "BoundedArgon2",
     "Confirmation",
     "DataAccess",
     "Decision",
+    "DepartmentBook",
     "ExtensionState",
+    "FixedRecords",
+    "Gateway",
+    "GatewayAnswer",
+    "Identity",
     "LiabilityWeights",
     "MaskKind",
+    "Match",
+    "MemoryDepartments",
+    "MemoryResources",
+    "Node",
     "PartySignature",
+    "PasswordHasher",
     "PolicyEngine",
     "Principal",
+    "PublishedResources",
     "Purpose",
+    "PurposeDraft",
+    "Record",
+    "RecordSource",
     "Request",
+    "RequestAction",
     "RequestLine",
+    "RequestParty",
     "RequestState",
+    "Requests",
     "Role",
     "ServiceLevels",
+    "Session",
     "Target",
+    "Usage",
+    "Use",
+    "VerifyAnswer",
     "apply_mask",
+    "contract_yaml",
+    "decode_signature",
     "mask_for",
+    "subject_index_key",
 ]

@@ -21,7 +21,7 @@ from datong.kernel import (
     sha256_hex,
 )
 from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
-from datong.norms import ShareMode, ShareType
+from datong.norms import ShareMode, ShareType, UpdateCycle
 from datong.sharing.masks import MaskKind
 
 SIGNING_PREFIX = b"datong sharing agreement v1\n"
@@ -84,6 +84,30 @@ class RequestLine(Value):
     items: tuple[str, ...]
 
 
+class PurposeDraft(Value):
+    """A purpose as somebody filled it in so far; the completeness check says what is missing."""
+
+    legal_basis: str = ""
+    scene: str = ""
+    scope: str = ""
+    modes: tuple[ShareMode, ...] = ()
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    service_item: str = ""
+
+
+class AgreementItem(Value):
+    """One item that may be used, and how it is masked when it is shown."""
+
+    column: str
+    name: Text
+    element: str | None
+    data_type: str
+    grade: str
+    key: bool
+    mask: MaskKind
+
+
 class Request(Value):
     """A request for the items of one resource that have one share type."""
 
@@ -94,8 +118,9 @@ class Request(Value):
     resource_id: ResourceId
     resource_version: int
     resource_title: Text
-    items: tuple[str, ...]
+    items: tuple[AgreementItem, ...]
     share_type: ShareType
+    update_cycle: UpdateCycle
     purpose: Purpose
     state: RequestState
     submitted_by: str
@@ -107,6 +132,11 @@ class Request(Value):
     decided_at: datetime | None = None
     agreement_id: AgreementId | None = None
     revision: int = 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the requested items."""
+        return tuple(item.column for item in self.items)
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether the reply is still missing after its deadline."""
@@ -137,18 +167,6 @@ _AGREEMENT_LABELS = {
     AgreementState.TERMINATED: Text(zh="终止", en="terminated"),
     AgreementState.EXPIRED: Text(zh="到期", en="expired"),
 }
-
-
-class AgreementItem(Value):
-    """One item that may be used, and how it is masked when it is shown."""
-
-    column: str
-    name: Text
-    element: str | None
-    data_type: str
-    grade: str
-    key: bool
-    mask: MaskKind
 
 
 class ServiceLevels(Value):

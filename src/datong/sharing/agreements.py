@@ -1,0 +1,441 @@
+"""Agreements: drawn up on a grant, confirmed by both officers, signed by both departments' keys, then in force."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
+
+from datong.catalogue import DepartmentKey
+from datong.kernel import (
+    PLATFORM_ACTOR,
+    Actor,
+    ActorKind,
+    AgreementId,
+    Clock,
+    Conflict,
+    Database,
+    DepartmentCode,
+    NotFound,
+    Page,
+    PersonId,
+    Refused,
+    RequestId,
+    ResourceId,
+    Text,
+    WorkingCalendar,
+    new_id,
+    page_of,
+)
+from datong.kernel.limits import PAGE_ROWS_MAX
+from datong.ledger import EntryKind, Ledger, Signer, verify_signature
+from datong.norms import NormPack, ShareMode
+from datong.sharing import agreement_rules, tables
+from datong.sharing.actions import Action, DataAccess
+from datong.sharing.agreement_rules import ENDED, ActingDepartment
+from datong.sharing.contract import contract_yaml
+from datong.sharing.credentials import invalid_field
+from datong.sharing.evidence import agreement_facts
+from datong.sharing.policy import PolicyEngine, refusal
+from datong.sharing.ports import DepartmentBook
+from datong.sharing.principals import Principal
+from datong.sharing.request_rules import reply_limits
+from datong.sharing.terms import Agreement, AgreementState, Confirmation, PartySignature, Request
+
+CANDIDATES_MAX = 200
+"""Agreements of one consumer about one resource that a call looks at."""
+_MUTABLE = {"state", "state_reason", "suspended_by", "revision"}
+
+
+class Agreements:
+    """The agreements of all departments; satisfies `exchange.TransferTerms`.
+
+    `signer` is the hub's key: it signs for the authority, whose own library is a consumer like any other.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        calendar: WorkingCalendar,
+        ledger: Ledger,
+        pack: NormPack,
+        departments: DepartmentBook,
+        policy: PolicyEngine,
+        signer: Signer,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._calendar = calendar
+        self._ledger = ledger
+        self._departments = departments
+        self._policy = policy
+        self._signer = signer
+        self._limits = reply_limits(pack)
+
+    def draw_up(self, connection: Connection, request: Request, *, actor: Actor, now: datetime) -> Agreement:
+        """Store the agreement of a request that is being granted, in the transaction of the grant."""
+        agreement = agreement_rules.draw_up(
+            request,
+            agreement_id=AgreementId(new_id()),
+            now=now,
+            calendar=self._calendar,
+            limits=self._limits,
+        )
+        connection.execute(insert(tables.agreement).values(_row(agreement)))
+        self._record(connection, agreement, "draw_up", actor)
+        return agreement
+
+    def get(self, agreement_id: AgreementId) -> Agreement:
+        """Return an agreement.
+
+        Raises:
+            NotFound: there is none with that id.
+        """
+        with self._database.snapshot() as connection:
+            return _load(connection, agreement_id)
+
+    def of_request(self, request_id: RequestId) -> Agreement | None:
+        """Return the agreement that a request led to, if it was granted."""
+        with self._database.snapshot() as connection:
+            found = _select(connection, [tables.agreement.c.request_id == request_id], limit=1)
+        return found[0] if found else None
+
+    def find(
+        self,
+        *,
+        department: DepartmentCode | None = None,
+        provider: DepartmentCode | None = None,
+        consumer: DepartmentCode | None = None,
+        resource_id: ResourceId | None = None,
+        state: AgreementState | None = None,
+        offset: int = 0,
+        limit: int = 20,
+    ) -> Page[Agreement]:
+        """Return agreements, newest first; `department` means provider or consumer."""
+        table = tables.agreement
+        wanted = (
+            (table.c.provider, provider),
+            (table.c.consumer, consumer),
+            (table.c.resource_id, resource_id),
+            (table.c.state, state.value if state else None),
+        )
+        where: list[ColumnElement[bool]] = [column == value for column, value in wanted if value is not None]
+        if department is not None:
+            where.append(or_(table.c.provider == department, table.c.consumer == department))
+        with self._database.snapshot() as connection:
+            total = connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
+            rows = _select(connection, where, offset=offset, limit=min(limit, PAGE_ROWS_MAX))
+        return page_of(rows, total=total, offset=offset)
+
+    def candidates(self, consumer: DepartmentCode, resource_id: ResourceId) -> tuple[Agreement, ...]:
+        """Return every agreement of `consumer` about a resource, in whatever state, those in force first."""
+        where = [tables.agreement.c.consumer == consumer, tables.agreement.c.resource_id == resource_id]
+        with self._database.snapshot() as connection:
+            found = _select(connection, where, limit=CANDIDATES_MAX)
+        return tuple(sorted(found, key=lambda agreement: agreement.state is not AgreementState.ACTIVE))
+
+    def confirm(self, agreement_id: AgreementId, department: DepartmentCode, actor: Actor) -> Agreement:
+        """Record that an officer of `department` confirms the terms; the hub then signs for the authority.
+
+        Raises:
+            NotFound, Refused, Conflict: see `agreement_rules.confirm`.
+        """
+        officer, now = PersonId(actor.id), self._clock.now()
+        by = ActingDepartment(code=department)
+        confirmed = self._change(
+            agreement_id, "confirm", actor, lambda agreement: agreement_rules.confirm(agreement, by, officer, now)
+        )
+        return self._sign_for_authority(confirmed)
+
+    def to_sign(self, department: DepartmentCode) -> tuple[Agreement, ...]:
+        """Return the agreements that await the signature of `department`, oldest first."""
+        where = [
+            tables.agreement.c.state == AgreementState.CONFIRMED.value,
+            or_(tables.agreement.c.provider == department, tables.agreement.c.consumer == department),
+        ]
+        with self._database.snapshot() as connection:
+            found = _select(connection, where, limit=PAGE_ROWS_MAX)
+        return tuple(
+            agreement
+            for agreement in reversed(found)
+            if all(done.department != department for done in agreement.signatures)
+        )
+
+    def sign(self, agreement_id: AgreementId, *, key_id: str, signature: bytes, actor: Actor) -> Agreement:
+        """Add a department's signature over `Agreement.signing_bytes()`; with both, the agreement is in force.
+
+        Raises:
+            NotFound: there is no such agreement or key.
+            Refused: the key is revoked, or belongs to no party, or not to the caller's department.
+            Corrupt: the signature does not verify.
+            Conflict: the agreement does not await signatures.
+        """
+        key = self._departments.key(key_id)
+        _require_usable(key, actor)
+        verify_signature(key.public_key, self.get(agreement_id).signing_bytes(), signature)
+        now = self._clock.now()
+        signed = PartySignature(
+            department=key.department, key_id=key_id, signature=base64.b64encode(signature).decode(), at=now
+        )
+        return self._change(agreement_id, "sign", actor, lambda agreement: agreement_rules.sign(agreement, signed, now))
+
+    def suspend(self, agreement_id: AgreementId, actor: Actor, reason: str) -> Agreement:
+        """Suspend an agreement with reasons; data access stops at once.
+
+        Raises:
+            NotFound, Refused, Conflict, Invalid: see `agreement_rules.suspend`.
+        """
+        by, now = self._acting(actor), self._clock.now()
+        return self._change(
+            agreement_id, "suspend", actor, lambda agreement: agreement_rules.suspend(agreement, by, reason, now)
+        )
+
+    def resume(self, agreement_id: AgreementId, actor: Actor) -> Agreement:
+        """Put a suspended agreement in force again.
+
+        Raises:
+            NotFound, Refused, Conflict: see `agreement_rules.resume`.
+        """
+        by, now = self._acting(actor), self._clock.now()
+        return self._change(agreement_id, "resume", actor, lambda agreement: agreement_rules.resume(agreement, by, now))
+
+    def terminate(self, agreement_id: AgreementId, actor: Actor, reason: str) -> Agreement:
+        """End an agreement for good, with reasons.
+
+        Raises:
+            NotFound, Refused, Conflict, Invalid: see `agreement_rules.terminate`.
+        """
+        by = self._acting(actor)
+        return self._change(
+            agreement_id, "terminate", actor, lambda agreement: agreement_rules.terminate(agreement, by, reason)
+        )
+
+    def expire_due(self) -> int:
+        """Mark every agreement whose term is over as expired; return how many. Access ends with the term regardless."""
+        now = self._clock.now()
+        table = tables.agreement
+        where = [table.c.valid_until <= now, table.c.state.not_in([state.value for state in ENDED])]
+        with self._database.snapshot() as connection:
+            due = _select(connection, where, limit=PAGE_ROWS_MAX)
+        for agreement in due:
+            self._change(agreement.id, "expire", PLATFORM_ACTOR, lambda found: agreement_rules.expire(found, now))
+        return len(due)
+
+    def check(
+        self,
+        *,
+        agreement_id: AgreementId,
+        provider: DepartmentCode,
+        consumer: DepartmentCode,
+        resource_id: ResourceId,
+        columns: tuple[str, ...],
+        now: datetime,
+    ) -> None:
+        """Let a bulk transfer of `columns` pass, or refuse it (`exchange.TransferTerms`).
+
+        Raises:
+            NotFound: there is no such agreement.
+            Refused: `sharing.transfer_refused`, with every reason of the policy.
+        """
+        agreement = self.get(agreement_id)
+        access = DataAccess(
+            resource_id=resource_id,
+            provider=provider,
+            items=frozenset(columns),
+            mode=ShareMode.BULK,
+            purpose=agreement.purpose.service_item,
+        )
+        principal = Principal(actor=Actor(kind=ActorKind.NODE, id=consumer, department=consumer))
+        decision = self._policy.authorise_data(principal, Action.DATA_TRANSFER, access, agreement, now)
+        if not decision.allowed:
+            raise refusal("sharing.transfer_refused", decision, agreement_id=agreement_id)
+
+    def contract(self, agreement_id: AgreementId) -> str:
+        """Return the agreement as a data contract (Open Data Contract Standard 3.1.0, YAML).
+
+        Raises:
+            NotFound: there is no such agreement.
+        """
+        agreement = self.get(agreement_id)
+        return contract_yaml(
+            agreement,
+            provider=self._departments.get(agreement.provider),
+            consumer=self._departments.get(agreement.consumer),
+        )
+
+    contract_yaml = contract
+
+    def _acting(self, actor: Actor) -> ActingDepartment:
+        if actor.department is None:
+            raise Refused(
+                "sharing.no_department",
+                what=Text(zh="该账号不代表任何部门。", en="This account acts for no department."),
+                remedy=Text(zh="请由部门的数据管理员办理。", en="Let a department's data officer do it."),
+            )
+        department = self._departments.get(actor.department)
+        return ActingDepartment(code=department.code, is_authority=department.is_authority)
+
+    def _sign_for_authority(self, agreement: Agreement) -> Agreement:
+        """Sign with the hub's key for a party that is the authority, once both officers have confirmed."""
+        for party in dict.fromkeys(agreement.parties):
+            signed = any(done.department == party for done in agreement.signatures)
+            if agreement.state is not AgreementState.CONFIRMED or signed:
+                continue
+            if not self._departments.get(party).is_authority:
+                continue
+            if all(key.key_id != self._signer.key_id for key in self._departments.keys(party)):
+                self._departments.register_key(party, self._signer.public_key, None, PLATFORM_ACTOR)
+            agreement = self.sign(
+                agreement.id,
+                key_id=self._signer.key_id,
+                signature=self._signer.sign(agreement.signing_bytes()),
+                actor=PLATFORM_ACTOR,
+            )
+        return agreement
+
+    def _change(
+        self, agreement_id: AgreementId, step: str, actor: Actor, rule: Callable[[Agreement], Agreement]
+    ) -> Agreement:
+        """Apply a rule to an agreement and store the outcome with its evidence, unless it changes nothing."""
+        with self._database.transaction() as connection:
+            before = _load(connection, agreement_id)
+            after = rule(before)
+            if after == before:
+                return before
+            changed = connection.execute(
+                update(tables.agreement)
+                .where(tables.agreement.c.id == before.id, tables.agreement.c.revision == before.revision)
+                .values({key: value for key, value in _row(after).items() if key in _MUTABLE})
+            ).rowcount
+            if changed != 1:
+                raise Conflict(
+                    "sharing.agreement_changed",
+                    what=Text(zh="该协议刚刚被他人办理。", en="Somebody else has just acted on this agreement."),
+                    remedy=Text(zh="请刷新后查看最新状态。", en="Reload to see the present state."),
+                )
+            for confirmed in after.confirmations[len(before.confirmations) :]:
+                connection.execute(
+                    insert(tables.confirmation).values(
+                        agreement_id=after.id,
+                        department=confirmed.department,
+                        confirmed_by=confirmed.by,
+                        at=confirmed.at,
+                    )
+                )
+            for signed in after.signatures[len(before.signatures) :]:
+                connection.execute(insert(tables.signature).values(agreement_id=after.id, **signed.model_dump()))
+            self._record(connection, after, step, actor)
+        return after
+
+    def _record(self, connection: Connection, agreement: Agreement, step: str, actor: Actor) -> None:
+        self._ledger.append(
+            connection,
+            kind=EntryKind.AGREEMENT,
+            subject=agreement.id,
+            actor=actor,
+            facts=agreement_facts(agreement, step),
+        )
+
+
+def decode_signature(text: str) -> bytes:
+    """Return the bytes of a base64 signature.
+
+    Raises:
+        Invalid: it is not base64.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise invalid_field(
+            "signature", Text(zh="签名须为 base64 编码。", en="The signature must be base64.")
+        ) from error
+
+
+def _require_usable(key: DepartmentKey, actor: Actor) -> None:
+    if key.revoked_at is not None or (actor.kind is not ActorKind.PLATFORM and actor.department != key.department):
+        raise Refused(
+            "sharing.key_not_usable",
+            what=Text(
+                zh="该密钥已撤销，或不属于调用者所在部门。",
+                en="The key is revoked, or does not belong to the caller's department.",
+            ),
+            remedy=Text(zh="请用本部门已登记的密钥签署。", en="Sign with a registered key of the department."),
+            context={"key_id": key.key_id},
+        )
+
+
+def _load(connection: Connection, agreement_id: AgreementId) -> Agreement:
+    found = _select(connection, [tables.agreement.c.id == agreement_id], limit=1)
+    if not found:
+        raise NotFound(
+            "sharing.agreement_unknown",
+            what=Text(zh=f"没有这个协议：{agreement_id}。", en=f"There is no such agreement: {agreement_id}."),
+            remedy=Text(zh="请核对编号。", en="Check the id."),
+        )
+    return found[0]
+
+
+def _select(
+    connection: Connection, where: list[ColumnElement[bool]], *, limit: int, offset: int = 0
+) -> tuple[Agreement, ...]:
+    """Return agreements, newest first, with their confirmations and signatures in the order in which they came."""
+    table = tables.agreement
+    query = select(table).where(*where).order_by(table.c.drawn_up_at.desc(), table.c.id.desc())
+    rows = connection.execute(query.offset(offset).limit(limit)).mappings().all()
+    ids = [row["id"] for row in rows]
+    confirmations: dict[str, list[Confirmation]] = {}
+    signatures: dict[str, list[PartySignature]] = {}
+    done = tables.confirmation
+    for row in connection.execute(select(done).where(done.c.agreement_id.in_(ids)).order_by(done.c.at)).mappings():
+        confirmations.setdefault(row["agreement_id"], []).append(
+            Confirmation(department=row["department"], by=row["confirmed_by"], at=row["at"])
+        )
+    given = tables.signature
+    for row in connection.execute(select(given).where(given.c.agreement_id.in_(ids)).order_by(given.c.at)).mappings():
+        signatures.setdefault(row["agreement_id"], []).append(
+            PartySignature(department=row["department"], key_id=row["key_id"], signature=row["signature"], at=row["at"])
+        )
+    return tuple(
+        Agreement.model_validate(
+            {
+                **{key: row[key] for key in row if key != "content"},
+                **row["content"],
+                "confirmations": confirmations.get(row["id"], []),
+                "signatures": signatures.get(row["id"], []),
+            }
+        )
+        for row in rows
+    )
+
+
+def _row(agreement: Agreement) -> dict[str, object]:
+    return {
+        "id": agreement.id,
+        "request_id": agreement.request_id,
+        "provider": agreement.provider,
+        "consumer": agreement.consumer,
+        "resource_id": agreement.resource_id,
+        "state": agreement.state.value,
+        "state_reason": agreement.state_reason,
+        "suspended_by": agreement.suspended_by,
+        "valid_until": agreement.valid_until,
+        "provide_due_at": agreement.provide_due_at,
+        "drawn_up_at": agreement.drawn_up_at,
+        "revision": agreement.revision,
+        "content": agreement.model_dump(
+            mode="json",
+            include={
+                "version",
+                "resource_version",
+                "resource_title",
+                "items",
+                "purpose",
+                "levels",
+                "liability",
+                "valid_from",
+            },
+        ),
+    }

@@ -1,0 +1,343 @@
+"""Machines: applications of departments with secrets, and departments' nodes with keys."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from datong.kernel import (
+    Actor,
+    ActorKind,
+    Clock,
+    Database,
+    DepartmentCode,
+    NodeId,
+    NotFound,
+    Text,
+    Unauthenticated,
+    Value,
+    new_id,
+    sha256_hex,
+)
+from datong.kernel.limits import PAGE_ROWS_MAX
+from datong.sharing import tables
+from datong.sharing.credentials import invalid_field, new_token, require_name, token_hash
+from datong.sharing.ports import DepartmentBook
+from datong.sharing.principals import Principal
+from datong.sharing.tokens import AccessToken, AccessTokens, unrecognised
+
+ENROLMENT_DAYS = 7
+STATUS_CHARS_MAX = 2000
+ED25519_KEY_BYTES = 32
+
+
+class Application(Value):
+    """A program of a department that calls the gateway."""
+
+    client_id: str
+    name: str
+    department: DepartmentCode
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+class ApplicationSecret(Value):
+    """A fresh application with its secret, which is shown once."""
+
+    application: Application
+    client_secret: str
+
+
+class Node(Value):
+    """A department's node."""
+
+    id: NodeId
+    name: str
+    department: DepartmentCode
+    key_id: str
+    enrolled_at: datetime
+    last_seen_at: datetime | None
+    last_status: str
+
+
+class Machines:
+    """Applications, nodes, and the tokens they work with."""
+
+    def __init__(self, *, database: Database, clock: Clock, departments: DepartmentBook, tokens: AccessTokens) -> None:
+        self._database = database
+        self._clock = clock
+        self._departments = departments
+        self._tokens = tokens
+
+    def create_application(self, *, name: str, department: DepartmentCode, actor: Actor) -> ApplicationSecret:
+        """Register a program of `department`; its secret is returned once.
+
+        Raises:
+            Invalid: the name is empty or too long.
+            NotFound: the department is not registered.
+        """
+        require_name(name, "name")
+        self._departments.get(department)
+        secret = new_token()
+        now = self._clock.now()
+        application = Application(client_id=new_id(), name=name.strip(), department=department, created_at=now)
+        with self._database.transaction() as connection:
+            connection.execute(
+                insert(tables.application).values(
+                    id=application.client_id,
+                    name=application.name,
+                    department=department,
+                    secret_hash=token_hash(secret),
+                    created_by=actor.id,
+                    created_at=now,
+                )
+            )
+        return ApplicationSecret(application=application, client_secret=secret)
+
+    def applications(self, department: DepartmentCode | None = None) -> tuple[Application, ...]:
+        """Return the applications of one department or of all, newest first."""
+        query = select(tables.application).order_by(tables.application.c.created_at.desc()).limit(PAGE_ROWS_MAX)
+        if department is not None:
+            query = query.where(tables.application.c.department == department)
+        with self._database.snapshot() as connection:
+            return tuple(_application(row) for row in connection.execute(query).mappings())
+
+    def revoke_application(self, client_id: str) -> None:
+        """Make an application's secret and tokens worthless at once.
+
+        Raises:
+            NotFound: there is no such application, or it is revoked.
+        """
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                update(tables.application)
+                .where(tables.application.c.id == client_id, tables.application.c.revoked_at.is_(None))
+                .values(revoked_at=self._clock.now())
+            ).rowcount
+        if changed != 1:
+            raise _not_found("application", Text(zh="应用", en="application"), client_id)
+
+    def token_for_application(self, client_id: str, client_secret: str) -> AccessToken:
+        """Exchange a client id and secret for an access token (RFC 6749 §4.4).
+
+        Raises:
+            Unauthenticated: id or secret is wrong, or the application is revoked.
+        """
+        application, secret_hash = self._application_row(client_id)
+        if application is None or secret_hash != token_hash(client_secret):
+            raise unrecognised("client")
+        return self._tokens.issue(_application_actor(application), self._clock.now())
+
+    def create_enrolment(self, *, department: DepartmentCode, actor: Actor) -> str:
+        """Return a token with which one node of `department` can register its key, once, within a week.
+
+        Raises:
+            NotFound: the department is not registered.
+        """
+        self._departments.get(department)
+        token = new_token()
+        now = self._clock.now()
+        with self._database.transaction() as connection:
+            connection.execute(
+                insert(tables.enrolment).values(
+                    token_hash=token_hash(token),
+                    department=department,
+                    created_by=actor.id,
+                    created_at=now,
+                    expires_at=now + timedelta(days=ENROLMENT_DAYS),
+                )
+            )
+        return token
+
+    def redeem_enrolment(self, *, token: str, public_key: bytes, name: str) -> Node:
+        """Register a node and its key; the same token with the same key gives the same node again.
+
+        Raises:
+            Unauthenticated: the token is unknown, expired, or was used with another key.
+            Invalid: the key is not 32 bytes of Ed25519, or the name is empty.
+        """
+        require_name(name, "name")
+        _require_key(public_key)
+        now = self._clock.now()
+        with self._database.transaction() as connection:
+            table = tables.enrolment
+            connection.execute(
+                update(table)
+                .where(table.c.token_hash == token_hash(token), table.c.node_id.is_(None), table.c.expires_at > now)
+                .values(node_id=new_id(), public_key=public_key)
+            )
+            row = connection.execute(select(table).where(table.c.token_hash == token_hash(token))).mappings().first()
+            if row is None or row["node_id"] is None or bytes(row["public_key"]) != public_key:
+                raise _enrolment_refused()
+            known = connection.execute(select(tables.node).where(tables.node.c.id == row["node_id"])).mappings().first()
+            if known is None:
+                connection.execute(
+                    insert(tables.node).values(
+                        id=row["node_id"],
+                        name=name.strip(),
+                        department=row["department"],
+                        key_id=sha256_hex(public_key)[:16],
+                        enrolled_at=now,
+                        last_status="",
+                    )
+                )
+        node_id, department = NodeId(row["node_id"]), DepartmentCode(row["department"])
+        # The key is registered in the catalogue's own transaction; a crash in between is healed by redeeming again.
+        if all(key.public_key != public_key for key in self._departments.keys(department)):
+            actor = Actor(kind=ActorKind.NODE, id=node_id, department=department, name=name.strip())
+            self._departments.register_key(department, public_key, node_id, actor)
+        return self.node(node_id)
+
+    def node(self, node_id: NodeId) -> Node:
+        """Return a node.
+
+        Raises:
+            NotFound: there is none with that id.
+        """
+        with self._database.snapshot() as connection:
+            row = connection.execute(select(tables.node).where(tables.node.c.id == node_id)).mappings().first()
+        if row is None:
+            raise _not_found("node", Text(zh="节点", en="node"), node_id)
+        return _node(row)
+
+    def nodes(self, department: DepartmentCode | None = None) -> tuple[Node, ...]:
+        """Return the nodes of one department or of all, in the order in which they enrolled."""
+        query = select(tables.node).order_by(tables.node.c.enrolled_at, tables.node.c.id)
+        if department is not None:
+            query = query.where(tables.node.c.department == department)
+        with self._database.snapshot() as connection:
+            return tuple(_node(row) for row in connection.execute(query).mappings())
+
+    def heartbeat(self, node_id: NodeId, status: str = "") -> None:
+        """Record that a node is alive, and what it says of itself."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(tables.node)
+                .where(tables.node.c.id == node_id)
+                .values(last_seen_at=self._clock.now(), last_status=status[:STATUS_CHARS_MAX])
+            )
+
+    def token_for_assertion(self, assertion: str) -> AccessToken:
+        """Exchange a node's `private_key_jwt` assertion for an access token (RFC 7523 §2.2).
+
+        Raises:
+            Unauthenticated: the assertion does not verify, or was used before.
+        """
+        now = self._clock.now()
+        verified = self._tokens.verify_assertion(assertion, self._node_key, now)
+        with self._database.transaction() as connection:
+            connection.execute(delete(tables.assertion).where(tables.assertion.c.expires_at < now - timedelta(hours=1)))
+            try:
+                connection.execute(
+                    insert(tables.assertion).values(
+                        jti_hash=sha256_hex(f"{verified.node_id}\n{verified.jti}".encode()),
+                        expires_at=datetime.fromtimestamp(verified.expires_at_seconds, tz=UTC),
+                    )
+                )
+            except IntegrityError as error:
+                raise unrecognised("jti") from error
+        node = self.node(NodeId(verified.node_id))
+        return self._tokens.issue(_node_actor(node), now)
+
+    def verify_token(self, token: str) -> Principal:
+        """Return the machine that holds an access token.
+
+        Raises:
+            Unauthenticated: the token does not verify, or its application or node's key was revoked since.
+        """
+        actor = self._tokens.verify(token, self._clock.now())
+        if actor.kind is ActorKind.APPLICATION:
+            application, _ = self._application_row(actor.id)
+            if application is None:
+                raise unrecognised("revoked")
+        elif self._node_key(self._key_id_of(actor.id)) is None:
+            raise unrecognised("revoked")
+        return Principal(actor=actor)
+
+    def _application_row(self, client_id: str) -> tuple[Application | None, str]:
+        with self._database.snapshot() as connection:
+            row = (
+                connection.execute(
+                    select(tables.application).where(
+                        tables.application.c.id == client_id, tables.application.c.revoked_at.is_(None)
+                    )
+                )
+                .mappings()
+                .first()
+            )
+        return (None, "") if row is None else (_application(row), row["secret_hash"])
+
+    def _key_id_of(self, node_id: str) -> str:
+        with self._database.snapshot() as connection:
+            key_id = connection.execute(select(tables.node.c.key_id).where(tables.node.c.id == node_id)).scalar()
+        return key_id or ""
+
+    def _node_key(self, key_id: str) -> tuple[str, bytes] | None:
+        try:
+            key = self._departments.key(key_id)
+        except NotFound:
+            return None
+        if key.revoked_at is not None or key.node_id is None:
+            return None
+        return key.node_id, key.public_key
+
+
+def _application(row: tables.Row) -> Application:
+    return Application(
+        client_id=row["id"],
+        name=row["name"],
+        department=row["department"],
+        created_at=row["created_at"],
+        revoked_at=row["revoked_at"],
+    )
+
+
+def _node(row: tables.Row) -> Node:
+    return Node(
+        id=row["id"],
+        name=row["name"],
+        department=row["department"],
+        key_id=row["key_id"],
+        enrolled_at=row["enrolled_at"],
+        last_seen_at=row["last_seen_at"],
+        last_status=row["last_status"],
+    )
+
+
+def _application_actor(application: Application) -> Actor:
+    return Actor(
+        kind=ActorKind.APPLICATION,
+        id=application.client_id,
+        department=application.department,
+        name=application.name,
+    )
+
+
+def _node_actor(node: Node) -> Actor:
+    return Actor(kind=ActorKind.NODE, id=node.id, department=node.department, name=node.name)
+
+
+def _require_key(public_key: bytes) -> None:
+    if len(public_key) != ED25519_KEY_BYTES:
+        raise invalid_field(
+            "public_key", Text(zh="公钥须为 32 字节的 Ed25519 公钥。", en="The key must be 32 bytes of Ed25519.")
+        )
+
+
+def _enrolment_refused() -> Unauthenticated:
+    return Unauthenticated(
+        "sharing.enrolment_refused",
+        what=Text(
+            zh="接入令牌无效、已过期，或已被另一把密钥使用。",
+            en="The enrolment token is unknown, expired, or was used with another key.",
+        ),
+        remedy=Text(zh="请向本部门数据管理员索取新的接入令牌。", en="Ask your data officer for a new one."),
+    )
+
+
+def _not_found(kind: str, noun: Text, key: str) -> NotFound:
+    return NotFound(
+        f"sharing.{kind}_unknown",
+        what=Text(zh=f"没有这个{noun.zh}：{key}。", en=f"There is no such {noun.en}: {key}."),
+        remedy=Text(zh="请核对编号。", en="Check the id."),
+    )

@@ -1,0 +1,310 @@
+"""People: accounts with passwords, and sessions.
+
+An unknown name and a wrong password get the same answer after the same work: nobody can ask which accounts exist.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from datong.kernel import (
+    Actor,
+    ActorKind,
+    Clock,
+    Conflict,
+    Database,
+    DepartmentCode,
+    Page,
+    PersonId,
+    Refused,
+    Text,
+    Unauthenticated,
+    Value,
+    new_id,
+    page_of,
+    sha256_hex,
+)
+from datong.kernel.limits import PAGE_ROWS_MAX
+from datong.norms import to_18, validate_citizen_id
+from datong.sharing import tables
+from datong.sharing.credentials import (
+    FAILURES_FORGOTTEN_AFTER,
+    PASSWORD_CHARS_MAX,
+    PASSWORD_CHARS_MIN,
+    PasswordHasher,
+    blocked_until,
+    invalid_field,
+    new_token,
+    require_name,
+    token_hash,
+)
+from datong.sharing.ports import DepartmentBook
+from datong.sharing.principals import Principal, Role
+
+
+class Account(Value):
+    """A person's account. `has_subject` tells that it is bound to a citizen ID, which itself is not shown."""
+
+    id: PersonId
+    username: str
+    name: str
+    department: DepartmentCode | None
+    roles: frozenset[Role]
+    has_subject: bool
+    disabled: bool
+    created_at: datetime
+
+
+class Session(Value):
+    """A fresh session; the token is shown once and stored as a hash."""
+
+    token: str
+    account: Account
+    expires_at: datetime
+
+
+class People:
+    """Accounts and sessions of people."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        departments: DepartmentBook,
+        hasher: PasswordHasher,
+        session_life: timedelta,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._departments = departments
+        self._hasher = hasher
+        self._session_life = session_life
+        self._decoy: str | None = None
+
+    def create_account(
+        self,
+        *,
+        username: str,
+        password: str,
+        name: str,
+        roles: frozenset[Role],
+        actor: Actor,
+        department: DepartmentCode | None = None,
+        citizen_id: str | None = None,
+    ) -> Account:
+        """Open an account.
+
+        Raises:
+            Invalid: a name, the password, the roles or the citizen ID will not do.
+            NotFound: the department is not registered.
+            Conflict: the username is taken.
+        """
+        subject = self._check_account(username, password, name, roles, department, citizen_id)
+        row = {
+            "id": new_id(),
+            "username": username.strip().lower(),
+            "name": name.strip(),
+            "department": department,
+            "roles": sorted(role.value for role in roles),
+            "password_hash": self._hasher.hash(password),
+            "citizen_id": subject,
+            "disabled": False,
+            "created_at": self._clock.now(),
+        }
+        try:
+            with self._database.transaction() as connection:
+                connection.execute(insert(tables.account).values(row))
+        except IntegrityError as error:
+            raise Conflict(
+                "sharing.username_taken",
+                what=Text(zh=f"用户名 {username} 已被使用。", en=f"The username {username} is taken."),
+                remedy=Text(zh="请换一个用户名。", en="Choose another one."),
+                field="/username",
+                context={"by": actor.id},
+            ) from error
+        return _account(row)
+
+    def accounts(self, *, department: DepartmentCode | None = None, offset: int = 0, limit: int = 50) -> Page[Account]:
+        """Return accounts by username, of one department or of all."""
+        where = [] if department is None else [tables.account.c.department == department]
+        with self._database.snapshot() as connection:
+            total = connection.execute(select(func.count()).select_from(tables.account).where(*where)).scalar_one()
+            rows = connection.execute(
+                select(tables.account)
+                .where(*where)
+                .order_by(tables.account.c.username)
+                .offset(offset)
+                .limit(min(limit, PAGE_ROWS_MAX))
+            ).mappings()
+            return page_of(tuple(_account(row) for row in rows), total=total, offset=offset)
+
+    def authenticate(self, username: str, password: str) -> Session:
+        """Check a password and open a session.
+
+        Raises:
+            Unauthenticated: name or password is wrong, or the account is disabled.
+            Refused: `sharing.login_blocked`: too many wrong passwords in a row for this name.
+            Unavailable: too many passwords are being checked now.
+        """
+        name = username.strip().lower()
+        with self._database.snapshot() as connection:
+            self._refuse_if_blocked(connection, name)
+            row = connection.execute(select(tables.account).where(tables.account.c.username == name)).mappings().first()
+        usable = row is not None and not row["disabled"]
+        hashed = row["password_hash"] if row is not None else self._decoy_hash()
+        matches = len(password) <= PASSWORD_CHARS_MAX and self._hasher.verify(password, hashed)
+        if row is None or not usable or not matches:
+            self._count_failure(name)
+            raise Unauthenticated(
+                "sharing.login_wrong",
+                what=Text(zh="用户名或密码不正确。", en="The username or the password is wrong."),
+                remedy=Text(zh="请核对后重试。", en="Check both and try again."),
+            )
+        token = new_token()
+        now = self._clock.now()
+        with self._database.transaction() as connection:
+            connection.execute(
+                delete(tables.login_failure).where(tables.login_failure.c.username_hash == sha256_hex(name.encode()))
+            )
+            connection.execute(delete(tables.session).where(tables.session.c.expires_at <= now))
+            connection.execute(
+                insert(tables.session).values(
+                    token_hash=token_hash(token),
+                    account_id=row["id"],
+                    created_at=now,
+                    expires_at=now + self._session_life,
+                )
+            )
+        return Session(token=token, account=_account(row), expires_at=now + self._session_life)
+
+    def session(self, token: str) -> Principal:
+        """Return who holds a session.
+
+        Raises:
+            Unauthenticated: there is no such session, it has expired, or the account is disabled.
+        """
+        with self._database.snapshot() as connection:
+            row = (
+                connection.execute(
+                    select(tables.account)
+                    .join(tables.session, tables.session.c.account_id == tables.account.c.id)
+                    .where(
+                        tables.session.c.token_hash == token_hash(token),
+                        tables.session.c.expires_at > self._clock.now(),
+                        tables.account.c.disabled.is_(False),
+                    )
+                )
+                .mappings()
+                .first()
+            )
+        if row is None:
+            raise Unauthenticated(
+                "sharing.session_unknown",
+                what=Text(zh="登录已失效。", en="The session is over."),
+                remedy=Text(zh="请重新登录。", en="Sign in again."),
+            )
+        roles = frozenset(Role(role) for role in row["roles"])
+        kind = ActorKind.CITIZEN if roles == {Role.CITIZEN} else ActorKind.PERSON
+        actor = Actor(kind=kind, id=row["id"], department=row["department"], name=row["name"])
+        return Principal(actor=actor, roles=roles, subject_id=row["citizen_id"])
+
+    def end_session(self, token: str) -> None:
+        """End a session; an unknown one is already over."""
+        with self._database.transaction() as connection:
+            connection.execute(delete(tables.session).where(tables.session.c.token_hash == token_hash(token)))
+
+    def _check_account(
+        self,
+        username: str,
+        password: str,
+        name: str,
+        roles: frozenset[Role],
+        department: DepartmentCode | None,
+        citizen_id: str | None,
+    ) -> str | None:
+        require_name(username, "username")
+        require_name(name, "name")
+        if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
+            raise invalid_field(
+                "password",
+                Text(
+                    zh=f"密码须为 {PASSWORD_CHARS_MIN} 到 {PASSWORD_CHARS_MAX} 个字符。",
+                    en=f"A password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters.",
+                ),
+            )
+        staff = roles - {Role.CITIZEN}
+        if not roles:
+            raise invalid_field("roles", Text(zh="账号至少需要一个角色。", en="An account needs at least one role."))
+        if staff and staff != {Role.OPERATOR} and department is None:
+            raise invalid_field(
+                "department", Text(zh="工作人员账号须属于一个部门。", en="Staff belong to a department.")
+            )
+        if department is not None:
+            self._departments.get(department)
+        if Role.CITIZEN not in roles:
+            return None
+        check = validate_citizen_id(citizen_id or "")
+        if citizen_id is None or not check.valid:
+            raise invalid_field("citizen_id", Text(zh="居民身份证号不正确。", en="The citizen ID is not valid."))
+        return to_18(citizen_id)
+
+    def _decoy_hash(self) -> str:
+        """Return a hash that matches nothing, so that an unknown name costs the work of a known one."""
+        if self._decoy is None:
+            self._decoy = self._hasher.hash(new_token())
+        return self._decoy
+
+    def _refuse_if_blocked(self, connection: Connection, username: str) -> None:
+        table = tables.login_failure
+        row = connection.execute(select(table).where(table.c.username_hash == sha256_hex(username.encode()))).first()
+        until = None if row is None else blocked_until(row.failures, row.last_failure_at)
+        now = self._clock.now()
+        if until is not None and now < until:
+            seconds = int((until - now).total_seconds()) + 1
+            raise Refused(
+                "sharing.login_blocked",
+                what=Text(
+                    zh=f"密码连续输错多次，请 {seconds} 秒后再试。",
+                    en=f"Too many wrong passwords in a row: try again in {seconds} seconds.",
+                ),
+                remedy=Text(zh="如忘记密码，请联系平台运维员。", en="If you forgot it, ask an operator."),
+                context={"retry_after_seconds": seconds},
+            )
+
+    def _count_failure(self, username: str) -> None:
+        table = tables.login_failure
+        now = self._clock.now()
+        key = sha256_hex(username.encode())
+        with self._database.transaction() as connection:
+            connection.execute(delete(table).where(table.c.last_failure_at < now - FAILURES_FORGOTTEN_AFTER))
+            changed = connection.execute(
+                update(table)
+                .where(table.c.username_hash == key)
+                .values(failures=table.c.failures + 1, last_failure_at=now)
+            ).rowcount
+            if changed:
+                return
+            try:
+                with connection.begin_nested():
+                    connection.execute(insert(table).values(username_hash=key, failures=1, last_failure_at=now))
+            except IntegrityError:
+                connection.execute(
+                    update(table)
+                    .where(table.c.username_hash == key)
+                    .values(failures=table.c.failures + 1, last_failure_at=now)
+                )
+
+
+def _account(row: tables.Row) -> Account:
+    return Account(
+        id=row["id"],
+        username=row["username"],
+        name=row["name"],
+        department=row["department"],
+        roles=frozenset(Role(role) for role in row["roles"]),
+        has_subject=row["citizen_id"] is not None,
+        disabled=row["disabled"],
+        created_at=row["created_at"],
+    )

@@ -1,0 +1,40 @@
+"""Where the gateway reads from: current records by key, whatever keeps them."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from datong.kernel import ResourceId, Value
+
+
+class Record(Value):
+    """One current record of a resource; values are text, by item column or by data element."""
+
+    values: Mapping[str, str | None]
+
+
+class RecordSource(Protocol):
+    """Looks up current records of a published resource."""
+
+    def lookup(self, resource_id: ResourceId, key_element: str, key_value: str) -> tuple[Record, ...]:
+        """Return the records whose data element (or column) `key_element` has the value `key_value`.
+
+        Raises:
+            NotFound: nothing of that resource has been published for reading yet.
+            Unavailable: it cannot be read now.
+        """
+        ...
+
+
+class FixedRecords:
+    """Records held in memory, for tests and for trying things out."""
+
+    def __init__(self, records: Mapping[ResourceId, tuple[Mapping[str, str | None], ...]]) -> None:
+        self._records = records
+
+    def lookup(self, resource_id: ResourceId, key_element: str, key_value: str) -> tuple[Record, ...]:
+        """Return the matching records; a resource without any has none."""
+        return tuple(
+            Record(values=values)
+            for values in self._records.get(resource_id, ())
+            if values.get(key_element) == key_value
+        )

@@ -1,0 +1,62 @@
+"""Whose record was used: how citizens are found again without their IDs standing in an index or in the log."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+
+from datong.kernel import Value
+from datong.ledger import Signer, commitment
+from datong.norms import to_18
+
+CITIZEN_ELEMENT = "citizen_id"
+SALT_BYTES = 32
+_INDEX_LABEL = b"datong sharing subject index v1"
+
+
+class SubjectMark(Value):
+    """What is kept of one citizen in one access: the keyed index, and the salt that opens the log's commitment."""
+
+    index: str
+    salt: bytes
+    commitment: str
+
+
+def subject_index_key(signer: Signer) -> bytes:
+    """Return the key of the subject index, derived from the hub's own key.
+
+    Ed25519 signatures are deterministic (RFC 8032) and this one is never published, so it serves as a secret.
+    """
+    return hashlib.sha256(signer.sign(_INDEX_LABEL)).digest()
+
+
+def canonical_subject(citizen_id: str) -> str:
+    """Return a citizen ID in its 18-character form; a malformed one as it stands, trimmed and in capitals."""
+    text = citizen_id.strip().upper()
+    try:
+        return to_18(text) if len(text) == 15 and text.isascii() and text.isdigit() else text
+    except ValueError:
+        return text
+
+
+def subject_index(index_key: bytes, citizen_id: str) -> str:
+    """Return the keyed index (HMAC-SHA256, hexadecimal) of a citizen ID."""
+    return hmac.new(index_key, canonical_subject(citizen_id).encode(), hashlib.sha256).hexdigest()
+
+
+def keyed_index(index_key: bytes, element: str, value: str) -> str:
+    """Return the keyed index of any identifier, separated from others by its element."""
+    if element == CITIZEN_ELEMENT:
+        return subject_index(index_key, value)
+    return hmac.new(index_key, f"{element}\n{value.strip()}".encode(), hashlib.sha256).hexdigest()
+
+
+def marks(index_key: bytes, citizen_ids: Iterable[str]) -> tuple[SubjectMark, ...]:
+    """Return one mark per citizen, in the order of their random commitments, so that the order tells nothing."""
+    found = []
+    for citizen_id in {canonical_subject(value) for value in citizen_ids if value.strip()}:
+        salt = secrets.token_bytes(SALT_BYTES)
+        found.append(
+            SubjectMark(index=subject_index(index_key, citizen_id), salt=salt, commitment=commitment(salt, citizen_id))
+        )
+    return tuple(sorted(found, key=lambda mark: mark.commitment))

@@ -1,0 +1,193 @@
+"""Tables of the sharing system: secrets as hashes only, personal values only where a citizen's own rights need them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    RowMapping,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from datong.kernel import METADATA, JsonColumn, UtcDateTime
+
+ID = String(64)
+DEPARTMENT = String(18)
+Row = RowMapping | Mapping[str, Any]
+"""A row by column name, as read or as about to be written."""
+
+account = Table(
+    "sharing_account",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("username", String(200), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("department", DEPARTMENT, index=True),
+    Column("roles", JsonColumn, nullable=False),
+    Column("password_hash", String(500), nullable=False),
+    Column("citizen_id", String(18)),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+login_failure = Table(
+    "sharing_login_failure",
+    METADATA,
+    Column("username_hash", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_failure_at", UtcDateTime, nullable=False, index=True),
+)
+
+session = Table(
+    "sharing_session",
+    METADATA,
+    Column("token_hash", String(64), primary_key=True),
+    Column("account_id", ID, ForeignKey("sharing_account.id"), nullable=False, index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+application = Table(
+    "sharing_application",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("department", DEPARTMENT, nullable=False, index=True),
+    Column("secret_hash", String(64), nullable=False),
+    Column("created_by", ID, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+)
+
+enrolment = Table(
+    "sharing_enrolment",
+    METADATA,
+    Column("token_hash", String(64), primary_key=True),
+    Column("department", DEPARTMENT, nullable=False),
+    Column("created_by", ID, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("node_id", ID),
+    Column("public_key", LargeBinary(32)),
+)
+
+node = Table(
+    "sharing_node",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("department", DEPARTMENT, nullable=False, index=True),
+    Column("key_id", String(16), nullable=False),
+    Column("enrolled_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime),
+    Column("last_status", String(2000), nullable=False),
+)
+
+assertion = Table(
+    "sharing_assertion",
+    METADATA,
+    Column("jti_hash", String(64), primary_key=True),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+request = Table(
+    "sharing_request",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("bundle_id", ID, nullable=False, index=True),
+    Column("consumer", DEPARTMENT, nullable=False, index=True),
+    Column("provider", DEPARTMENT, nullable=False, index=True),
+    Column("resource_id", ID, nullable=False, index=True),
+    Column("state", String(20), nullable=False),
+    Column("submitted_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("extension", String(20), nullable=False),
+    Column("extension_reason", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_at", UtcDateTime),
+    Column("agreement_id", ID),
+    Column("revision", Integer, nullable=False),
+    Column("content", JsonColumn, nullable=False),
+)
+Index("ix_sharing_request_state_due", request.c.state, request.c.due_at)
+
+agreement = Table(
+    "sharing_agreement",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("request_id", ID, ForeignKey("sharing_request.id"), nullable=False),
+    Column("provider", DEPARTMENT, nullable=False, index=True),
+    Column("consumer", DEPARTMENT, nullable=False),
+    Column("resource_id", ID, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("state_reason", Text, nullable=False),
+    Column("suspended_by", DEPARTMENT),
+    Column("valid_until", UtcDateTime, nullable=False),
+    Column("provide_due_at", UtcDateTime, nullable=False),
+    Column("drawn_up_at", UtcDateTime, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("content", JsonColumn, nullable=False),
+    UniqueConstraint("request_id"),
+)
+Index("ix_sharing_agreement_use", agreement.c.consumer, agreement.c.resource_id)
+Index("ix_sharing_agreement_state_until", agreement.c.state, agreement.c.valid_until)
+
+confirmation = Table(
+    "sharing_confirmation",
+    METADATA,
+    Column("agreement_id", ID, ForeignKey("sharing_agreement.id"), primary_key=True),
+    Column("department", DEPARTMENT, primary_key=True),
+    Column("confirmed_by", ID, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+signature = Table(
+    "sharing_signature",
+    METADATA,
+    Column("agreement_id", ID, ForeignKey("sharing_agreement.id"), primary_key=True),
+    Column("department", DEPARTMENT, primary_key=True),
+    Column("key_id", String(16), nullable=False),
+    Column("signature", String(100), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+access = Table(
+    "sharing_access",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("allowed", Boolean, nullable=False),
+    Column("at", UtcDateTime, nullable=False, index=True),
+    Column("consumer", DEPARTMENT, index=True),
+    Column("provider", DEPARTMENT, nullable=False, index=True),
+    Column("resource_id", ID, nullable=False, index=True),
+    Column("entry_id", ID, nullable=False),
+    Column("content", JsonColumn, nullable=False),
+)
+
+access_subject = Table(
+    "sharing_access_subject",
+    METADATA,
+    Column("subject_index", String(64), primary_key=True),
+    Column("access_id", ID, ForeignKey("sharing_access.id"), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("salt", LargeBinary(32), nullable=False),
+)
+
+guess = Table(
+    "sharing_guess",
+    METADATA,
+    Column("consumer", DEPARTMENT, primary_key=True),
+    Column("resource_id", ID, primary_key=True),
+    Column("subject_index", String(64), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("wrong", Integer, nullable=False),
+)

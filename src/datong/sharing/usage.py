@@ -1,0 +1,116 @@
+"""What citizens see: who used their record, for what, on which basis, with a proof that needs no trust in the hub."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from datong.kernel import (
+    AccessId,
+    AgreementId,
+    Database,
+    DepartmentCode,
+    EntryId,
+    NotFound,
+    ResourceId,
+    Text,
+    Value,
+)
+from datong.kernel.limits import PAGE_ROWS_MAX
+from datong.ledger import Ledger
+from datong.sharing import tables
+from datong.sharing.evidence import subject_fact
+from datong.sharing.subjects import canonical_subject, subject_index
+
+
+class Use(Value):
+    """One use of a citizen's record."""
+
+    access_id: AccessId
+    entry_id: EntryId
+    at: datetime
+    kind: str
+    consumer: DepartmentCode
+    provider: DepartmentCode
+    resource_id: ResourceId
+    resource_title: Text
+    items: tuple[Text, ...]
+    service_item: str
+    scene: str
+    legal_basis: str
+    case_number: str
+    agreement_ids: tuple[AgreementId, ...]
+
+    @property
+    def department(self) -> DepartmentCode:
+        """The department that used the record."""
+        return self.consumer
+
+
+class Usage:
+    """The uses of citizens' records; `index_key` is the same as the gateway's."""
+
+    def __init__(self, *, database: Database, ledger: Ledger, index_key: bytes) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._index_key = index_key
+
+    def uses_of(self, citizen_id: str, *, limit: int = PAGE_ROWS_MAX) -> list[Use]:
+        """Return the uses of a citizen's record, newest first; refused attempts are not uses."""
+        access, subject = tables.access, tables.access_subject
+        query = (
+            select(access)
+            .join(subject, subject.c.access_id == access.c.id)
+            .where(subject.c.subject_index == subject_index(self._index_key, citizen_id), access.c.allowed.is_(True))
+            .order_by(access.c.at.desc(), access.c.id.desc())
+            .limit(min(limit, PAGE_ROWS_MAX))
+        )
+        with self._database.snapshot() as connection:
+            return [_use(row) for row in connection.execute(query).mappings()]
+
+    def proof(self, access_id: AccessId, *, citizen_id: str) -> dict[str, Any]:
+        """Return the proof bundle of one use, with the salt that opens the commitment to this citizen and no other.
+
+        Raises:
+            NotFound: the access does not concern this citizen.
+            Conflict: no checkpoint covers the entry yet.
+        """
+        access, subject = tables.access, tables.access_subject
+        query = (
+            select(access.c.entry_id, subject.c.position, subject.c.salt)
+            .join(subject, subject.c.access_id == access.c.id)
+            .where(
+                access.c.id == access_id,
+                subject.c.subject_index == subject_index(self._index_key, citizen_id),
+            )
+        )
+        with self._database.snapshot() as connection:
+            found = connection.execute(query).first()
+        if found is None:
+            raise NotFound(
+                "sharing.use_unknown",
+                what=Text(zh="没有这条使用记录。", en="There is no such use of your record."),
+                remedy=Text(zh="请在“我的数据”中选择记录。", en="Choose one on the page of your data."),
+            )
+        opening = {"salt": bytes(found.salt).hex(), "value": canonical_subject(citizen_id)}
+        return self._ledger.proof_bundle(EntryId(found.entry_id), disclosures={subject_fact(found.position): opening})
+
+
+def _use(row: tables.Row) -> Use:
+    content = row["content"]
+    return Use(
+        access_id=row["id"],
+        entry_id=row["entry_id"],
+        at=row["at"],
+        kind=row["kind"],
+        consumer=row["consumer"],
+        provider=row["provider"],
+        resource_id=row["resource_id"],
+        resource_title=Text.model_validate(content["resource_title"]),
+        items=tuple(Text.model_validate(item) for item in content["items"]),
+        service_item=content["service_item"],
+        scene=content["scene"],
+        legal_basis=content["legal_basis"],
+        case_number=content["case_number"],
+        agreement_ids=tuple(content["agreement_ids"]),
+    )
