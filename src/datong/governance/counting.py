@@ -14,7 +14,12 @@ _DUTY_MEASURES: Mapping[DutyKind, tuple[Measure, Measure]] = {
     DutyKind.REVIEW: (Measure.REVIEW_DUE, Measure.REVIEW_IN_TIME),
     DutyKind.TRANSFER: (Measure.TRANSFER_DUE, Measure.TRANSFER_IN_TIME),
 }
-_LIVE_STATES = frozenset({"published"})
+_PUBLISHED = "published"
+_HIDDEN = frozenset({"suspended", "retired"})
+_GONE = frozenset({"retired", "rejected"})
+_WITHHELD = "3"
+_RESTRICTED = frozenset({"2", "3"})
+"""Codes of 共享类型: conditional, and not shared."""
 
 
 def observations_of_duties(duties: Iterable[Duty], *, until: datetime) -> Iterator[Observation]:
@@ -64,13 +69,24 @@ def observations_of_entry(entry: RecordedEntry) -> Iterator[Observation]:
 
 
 def _catalogue_step(entry: RecordedEntry) -> Iterator[Observation]:
+    """Yield the stock that a resource is from this step on: what is published, bound, mapped, restricted, withheld."""
     facts = entry.facts
+    state, share_type = facts["to_state"], facts.get("share_type")
+    live = int(state == _PUBLISHED)
+    counts = {Measure.RESOURCE_DRAFTED: int(state not in _GONE)}
+    if live or state in _HIDDEN:
+        counts |= {
+            Measure.RESOURCE_PUBLISHED: live,
+            Measure.RESOURCE_BOUND: live * int(bool(facts.get("bound"))),
+            Measure.ITEM_DECLARED: live * int(facts.get("items", 0)),
+            Measure.ITEM_MAPPED: live * int(facts.get("mapped_items", 0)),
+            Measure.RESOURCE_RESTRICTED: live * int(share_type in _RESTRICTED),
+            Measure.RESOURCE_WITHHELD_BASELESS: live
+            * int(share_type == _WITHHELD and not facts.get("legal_basis_cited")),
+        }
     department = DepartmentCode(facts["department"])
-    resource = entry.subject
-    yield _seen(Measure.RESOURCE_DRAFTED, department, entry.at, entry.entry_id, key=resource)
-    if facts["to_state"] not in _LIVE_STATES:
-        return
-    yield _seen(Measure.RESOURCE_PUBLISHED, department, entry.at, entry.entry_id, key=resource)
+    for measure, count in counts.items():
+        yield _seen(measure, department, entry.at, entry.entry_id, count=count, key=entry.subject)
 
 
 def _call(entry: RecordedEntry, provider: DepartmentCode) -> Iterator[Observation]:

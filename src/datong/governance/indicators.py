@@ -104,8 +104,12 @@ def assess(
 
 
 def distinct(observations: Iterable[Observation]) -> list[Observation]:
-    """Return the observations in order of time, with only the first of those that count the same thing."""
-    ordered = sorted(observations, key=lambda seen: (seen.at, seen.entry_id, seen.measure, seen.department))
+    """Return the observations, newest first, with only the newest of those that count the same thing."""
+    ordered = sorted(
+        observations,
+        key=lambda seen: (seen.at, seen.entry_id, seen.measure, seen.department, seen.count),
+        reverse=True,
+    )
     kept: list[Observation] = []
     things: set[tuple[Measure, DepartmentCode, str]] = set()
     for seen in ordered:

@@ -17,7 +17,6 @@ class Measure(StrEnum):
     RESOURCE_BOUND = "resource.bound"
     ITEM_DECLARED = "item.declared"
     ITEM_MAPPED = "item.mapped"
-    RESOURCE_WITHHELD = "resource.withheld"
     RESOURCE_RESTRICTED = "resource.restricted"
     RESOURCE_WITHHELD_BASELESS = "resource.withheld.baseless"
     REVIEW_DUE = "review.due"
@@ -44,7 +43,7 @@ class Observation(Value):
     """`count` of `measure` for `department`, by the act `entry_id`.
 
     `key` makes a measure count things instead of acts: of observations with one measure, department and key only the
-    first counts (a resource published twice is one published resource).
+    newest counts (a resource published twice is one published resource, and none once it is retired).
     """
 
     measure: Measure
