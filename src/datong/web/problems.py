@@ -80,6 +80,26 @@ class Problem(Value):
         return TITLES.get(self.status, TITLES[400])
 
 
+class ProblemDocument(Value):
+    """The JSON object of every error, as it is sent."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    remedy: str
+    field: str | None
+    context: dict[str, object]
+    errors: tuple[dict[str, str], ...]
+    detail_zh: str
+    detail_en: str
+    remedy_zh: str
+    remedy_en: str
+    request_id: str
+
+
 PageRenderer = Callable[[Request, Problem], Response]
 """Renders a problem as a page for browsers; the console provides it."""
 
@@ -114,8 +134,8 @@ def language_of(request: Request) -> Language:
         tag = part.split(";")[0].strip().lower()[:2]
         if tag in set(Language):
             return Language(tag)
-    default = getattr(request.app.state, "language", Language.ZH)
-    return Language(default)
+    application = request.scope.get("app")
+    return Language(application.state.language) if application is not None else Language.ZH
 
 
 def wants_page(request: Request) -> bool:
@@ -123,25 +143,25 @@ def wants_page(request: Request) -> bool:
     return not request.url.path.startswith(MACHINE_PREFIXES) and "text/html" in request.headers.get("accept", "")
 
 
-def problem_body(problem: Problem, language: Language, *, instance: str, request_id: str) -> dict[str, object]:
-    """Return the JSON object of RFC 9457 for `problem`; fields without a value are null, never absent."""
-    return {
-        "type": f"urn:datong:problem:{problem.code}",
-        "title": problem.title.render(language),
-        "status": problem.status,
-        "detail": problem.what.render(language),
-        "instance": instance,
-        "code": problem.code,
-        "remedy": problem.remedy.render(language),
-        "field": problem.field,
-        "context": {name: _public(value) for name, value in problem.context.items()},
-        "errors": list(problem.errors),
-        "detail_zh": problem.what.zh,
-        "detail_en": problem.what.en,
-        "remedy_zh": problem.remedy.zh,
-        "remedy_en": problem.remedy.en,
-        "request_id": request_id,
-    }
+def problem_document(problem: Problem, language: Language, *, instance: str, request_id: str) -> ProblemDocument:
+    """Return `problem` as it is sent; fields without a value are null, never absent."""
+    return ProblemDocument(
+        type=f"urn:datong:problem:{problem.code}",
+        title=problem.title.render(language),
+        status=problem.status,
+        detail=problem.what.render(language),
+        instance=instance,
+        code=problem.code,
+        remedy=problem.remedy.render(language),
+        field=problem.field,
+        context={name: _public(value) for name, value in problem.context.items()},
+        errors=problem.errors,
+        detail_zh=problem.what.zh,
+        detail_en=problem.what.en,
+        remedy_zh=problem.remedy.zh,
+        remedy_en=problem.remedy.en,
+        request_id=request_id,
+    )
 
 
 def problem_response(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
@@ -154,13 +174,15 @@ def problem_response(request: Request, problem: Problem, headers: Mapping[str, s
         extra["WWW-Authenticate"] = "Bearer"
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         extra.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
-    body = problem_body(
+    document = problem_document(
         problem,
         language,
         instance=request.url.path,
         request_id=str(request.scope.get("state", {}).get("request_id", "")),
     )
-    return JSONResponse(body, status_code=problem.status, headers=extra, media_type=MEDIA_TYPE)
+    return JSONResponse(
+        document.model_dump(mode="json"), status_code=problem.status, headers=extra, media_type=MEDIA_TYPE
+    )
 
 
 def install_problem_handlers(app: FastAPI, *, page: PageRenderer | None = None) -> None:

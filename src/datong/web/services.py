@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Every service of one hub process."""
+    """Every service of one hub process; `hub_key` is the public key with which it signs its log and its receipts."""
 
     settings: Settings
+    hub_key: bytes
     clock: Clock
     calendar: WorkingCalendar
     database: Database

@@ -1,0 +1,41 @@
+"""The REST interface `/api/v1`: one module per resource; handlers parse, call one service, and render."""
+
+from fastapi import APIRouter
+
+from datong.web.api import (
+    agreements,
+    batches,
+    dashboard,
+    departments,
+    governance,
+    ledger,
+    libraries,
+    nodes,
+    oauth,
+    requests,
+    resources,
+    sessions,
+    tasks,
+    uses,
+)
+
+api_router = APIRouter(prefix="/api/v1")
+for _module in (
+    sessions,
+    oauth,
+    departments,
+    nodes,
+    resources,
+    requests,
+    agreements,
+    tasks,
+    batches,
+    libraries,
+    uses,
+    ledger,
+    governance,
+    dashboard,
+):
+    api_router.include_router(_module.router)
+
+__all__ = ["api_router"]

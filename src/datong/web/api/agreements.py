@@ -1,0 +1,140 @@
+"""Agreements: read, confirm, sign, suspend and terminate; the contract as an ODCS document."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from datong.kernel import Actor, AgreementId, DepartmentCode, Page, Value
+from datong.kernel.limits import TEXT_CHARS_MAX
+from datong.sharing import Action, Agreement, AgreementState, Principal, Target
+from datong.web.api.base64_bytes import Base64Bytes
+from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, concerning, department_in_scope, own_department
+from datong.web.authentication import Caller, Hub
+from datong.web.services import Services
+
+router = APIRouter(prefix="/agreements", tags=["agreements"])
+
+YAML = "application/yaml"
+
+
+NEEDED = {
+    "suspend": Action.AGREEMENT_SUSPEND,
+    "resume": Action.AGREEMENT_SUSPEND,
+    "terminate": Action.AGREEMENT_TERMINATE,
+}
+"""The permission that each act needs."""
+
+
+class AgreementSigning(Value):
+    """What the parties' keys sign; `signing_bytes` is base64."""
+
+    agreement_id: AgreementId
+    signing_bytes: Base64Bytes
+    terms_digest: str
+
+
+class NewSignature(Value):
+    """A signature (base64) by the department's key `key_id` over the signing bytes."""
+
+    key_id: str = Field(min_length=16, max_length=16)
+    signature: Base64Bytes
+
+
+class AgreementActRequest(Value):
+    """An act on an agreement; each needs its reason."""
+
+    action: Literal["suspend", "resume", "terminate"]
+    reason: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
+
+
+@router.get("")
+def list_agreements(
+    caller: Caller,
+    hub: Hub,
+    state: AgreementState | None = None,
+    department: DepartmentCode | None = None,
+    offset: Offset = 0,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[Agreement]:
+    """Return agreements, newest first: all of them, or those of the caller's department."""
+    scope = department_in_scope(hub, caller, Action.AGREEMENT_READ, department)
+    return hub.agreements.find(department=scope, state=state, offset=offset, limit=limit)
+
+
+@router.get("/to-sign")
+def list_agreements_to_sign(caller: Caller, hub: Hub) -> tuple[Agreement, ...]:
+    """Return the agreements that wait for the signature of the caller's department, oldest first."""
+    department = own_department(caller)
+    hub.policy.require(caller, Action.AGREEMENT_READ, concerning(department))
+    return hub.agreements.to_sign(department)
+
+
+@router.get("/{agreement_id}")
+def read_agreement(agreement_id: AgreementId, caller: Caller, hub: Hub) -> Agreement:
+    """Return one agreement."""
+    return readable_agreement(hub, caller, agreement_id)
+
+
+@router.get("/{agreement_id}/signing")
+def read_signing(agreement_id: AgreementId, caller: Caller, hub: Hub) -> AgreementSigning:
+    """Return the bytes that the parties sign."""
+    agreement = readable_agreement(hub, caller, agreement_id)
+    return AgreementSigning(
+        agreement_id=agreement.id,
+        signing_bytes=agreement.signing_bytes(),
+        terms_digest=agreement.terms_digest,
+    )
+
+
+@router.post("/{agreement_id}/confirm")
+def confirm_agreement(agreement_id: AgreementId, caller: Caller, hub: Hub) -> Agreement:
+    """Confirm the agreement in the name of the caller's department; its node then signs."""
+    agreement = hub.agreements.get(agreement_id)
+    hub.policy.require(caller, Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement))
+    return hub.agreements.confirm(agreement_id, own_department(caller), actor=caller.actor)
+
+
+@router.post("/{agreement_id}/signatures", status_code=201)
+def sign_agreement(agreement_id: AgreementId, body: NewSignature, caller: Caller, hub: Hub) -> Agreement:
+    """Add a department's signature; with both, the agreement comes into force."""
+    agreement = hub.agreements.get(agreement_id)
+    hub.policy.require(caller, Action.AGREEMENT_SIGN, Target.of_agreement(agreement))
+    return hub.agreements.sign(agreement_id, key_id=body.key_id, signature=body.signature, actor=caller.actor)
+
+
+@router.post("/{agreement_id}/actions")
+def act_on_agreement(agreement_id: AgreementId, body: AgreementActRequest, caller: Caller, hub: Hub) -> Agreement:
+    """Suspend, resume or terminate an agreement (Art. 27)."""
+    agreement = hub.agreements.get(agreement_id)
+    hub.policy.require(caller, NEEDED[body.action], Target.of_agreement(agreement))
+    return _acts(hub)[body.action](agreement_id, caller.actor, body.reason)
+
+
+@router.get("/{agreement_id}/contract.yaml", response_class=Response)
+def read_contract(agreement_id: AgreementId, caller: Caller, hub: Hub) -> Response:
+    """Return the agreement as an Open Data Contract Standard 3.1.0 document."""
+    readable_agreement(hub, caller, agreement_id)
+    return Response(hub.agreements.contract_yaml(agreement_id), media_type=YAML)
+
+
+def readable_agreement(hub: Services, caller: Principal, agreement_id: AgreementId) -> Agreement:
+    """Return an agreement that `caller` may read.
+
+    Raises:
+        NotFound: there is no such agreement.
+        Refused: it concerns other departments.
+    """
+    agreement = hub.agreements.get(agreement_id)
+    hub.policy.require(caller, Action.AGREEMENT_READ, Target.of_agreement(agreement))
+    return agreement
+
+
+def _acts(hub: Services) -> dict[str, Callable[[AgreementId, Actor, str], Agreement]]:
+    agreements = hub.agreements
+    return {
+        "suspend": agreements.suspend,
+        "resume": lambda agreement_id, actor, _reason: agreements.resume(agreement_id, actor),
+        "terminate": agreements.terminate,
+    }

@@ -1,0 +1,116 @@
+"""Departments, their keys, their people and their applications."""
+
+from datetime import datetime
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from datong.catalogue import Department, DepartmentKey
+from datong.kernel import DepartmentCode, NodeId, Page, Value
+from datong.kernel.limits import NAME_CHARS_MAX
+from datong.sharing import Account, Action, ApplicationSecret, Role, Target
+from datong.web.api.base64_bytes import Base64Bytes
+from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, concerning, department_in_scope
+from datong.web.authentication import Caller, Hub
+
+router = APIRouter(tags=["departments"])
+
+
+class PublicKey(Value):
+    """A department's public key; `public_key` is the 32 raw bytes of Ed25519 in base64."""
+
+    key_id: str
+    node_id: NodeId | None
+    public_key: Base64Bytes
+    registered_at: datetime
+    revoked_at: datetime | None
+
+
+class NewPerson(Value):
+    """An account to be opened."""
+
+    username: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    password: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    name: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    roles: frozenset[Role]
+    department: DepartmentCode | None = None
+    citizen_id: str | None = Field(None, max_length=18)
+
+
+class NewApplication(Value):
+    """An application to be registered."""
+
+    name: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    department: DepartmentCode
+
+
+@router.get("/departments")
+def list_departments(caller: Caller, hub: Hub) -> tuple[Department, ...]:
+    """Return every department."""
+    hub.policy.require(caller, Action.DEPARTMENT_READ)
+    return tuple(hub.departments.all())
+
+
+@router.post("/departments", status_code=201)
+def register_department(body: Department, caller: Caller, hub: Hub) -> Department:
+    """Register a department, or correct its name."""
+    hub.policy.require(caller, Action.DEPARTMENT_CREATE, concerning(body.code))
+    hub.departments.register(body, caller.actor)
+    return hub.departments.get(body.code)
+
+
+@router.get("/departments/{code}/keys")
+def list_department_keys(code: DepartmentCode, caller: Caller, hub: Hub) -> tuple[PublicKey, ...]:
+    """Return the public keys with which the department's nodes sign, revoked ones included."""
+    hub.policy.require(caller, Action.DEPARTMENT_READ)
+    return tuple(public_key_of(key) for key in hub.departments.keys(code))
+
+
+@router.get("/people")
+def list_people(
+    caller: Caller,
+    hub: Hub,
+    department: DepartmentCode | None = None,
+    offset: Offset = 0,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[Account]:
+    """Return accounts: all of them, or those of the caller's department."""
+    scope = department_in_scope(hub, caller, Action.ACCOUNT_READ, department)
+    return hub.identity.accounts(department=scope, offset=offset, limit=limit)
+
+
+@router.post("/people", status_code=201)
+def create_person(body: NewPerson, caller: Caller, hub: Hub) -> Account:
+    """Open an account."""
+    hub.policy.require(
+        caller,
+        Action.ACCOUNT_CREATE,
+        Target(id=body.username, department=body.department, grants=body.roles),
+    )
+    return hub.identity.create_account(
+        username=body.username,
+        password=body.password,
+        name=body.name,
+        roles=body.roles,
+        actor=caller.actor,
+        department=body.department,
+        citizen_id=body.citizen_id,
+    )
+
+
+@router.post("/applications", status_code=201)
+def create_application(body: NewApplication, caller: Caller, hub: Hub) -> ApplicationSecret:
+    """Register an application; its secret is shown once."""
+    hub.policy.require(caller, Action.APPLICATION_CREATE, concerning(body.department))
+    return hub.identity.create_application(name=body.name, department=body.department, actor=caller.actor)
+
+
+def public_key_of(key: DepartmentKey) -> PublicKey:
+    """Return a department's key as the API shows it."""
+    return PublicKey(
+        key_id=key.key_id,
+        node_id=key.node_id,
+        public_key=key.public_key,
+        registered_at=key.registered_at,
+        revoked_at=key.revoked_at,
+    )

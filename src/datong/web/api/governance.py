@@ -1,0 +1,110 @@
+"""Findings, coordination cases and indicators."""
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from datong.governance import Case, CaseAction, CaseStage, DutyKind, FindingRecord, MonitorReport, Performance
+from datong.kernel import CaseId, DepartmentCode, EntryId, FindingId, Page, Value
+from datong.kernel.limits import TEXT_CHARS_MAX
+from datong.sharing import Action, Target
+from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
+from datong.web.authentication import Caller, Hub
+
+router = APIRouter(tags=["governance"])
+
+
+class CaseActRequest(Value):
+    """An act in a case; every act is reasoned."""
+
+    action: CaseAction
+    statement: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
+
+
+@router.post("/monitor/runs", status_code=201)
+def run_monitor(caller: Caller, hub: Hub) -> MonitorReport:
+    """Judge every duty as of now; running it again changes nothing."""
+    hub.policy.require(caller, Action.MONITOR_RUN)
+    return hub.monitor.run()
+
+
+@router.get("/findings")
+def list_findings(
+    caller: Caller,
+    hub: Hub,
+    kind: DutyKind | None = None,
+    department: DepartmentCode | None = None,
+    settled: bool | None = None,
+    offset: Offset = 0,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[FindingRecord]:
+    """Return findings, newest first: all of them, or those that concern the caller's department."""
+    scope = department_in_scope(hub, caller, Action.FINDING_READ, department)
+    return hub.monitor.findings(kind=kind, department=scope, settled=settled, offset=offset, limit=limit)
+
+
+@router.get("/findings/{finding_id}")
+def read_finding(finding_id: FindingId, caller: Caller, hub: Hub) -> FindingRecord:
+    """Return one finding with its shares, spans and evidence."""
+    record = hub.monitor.finding(finding_id)
+    finding = record.finding
+    hub.policy.require(
+        caller,
+        Action.FINDING_READ,
+        Target(id=finding.id, department=finding.authority, provider=finding.provider, consumer=finding.consumer),
+    )
+    return record
+
+
+@router.get("/cases")
+def list_cases(
+    caller: Caller,
+    hub: Hub,
+    stage: CaseStage | None = None,
+    department: DepartmentCode | None = None,
+    offset: Offset = 0,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[Case]:
+    """Return coordination cases, newest first."""
+    scope = department_in_scope(hub, caller, Action.CASE_READ, department)
+    return hub.cases.find(stage=stage, department=scope, offset=offset, limit=limit)
+
+
+@router.get("/cases/{case_id}")
+def read_case(case_id: CaseId, caller: Caller, hub: Hub) -> Case:
+    """Return one case with its acts."""
+    case = hub.cases.get(case_id)
+    hub.policy.require(caller, Action.CASE_READ, _case_target(case))
+    return case
+
+
+@router.post("/cases/{case_id}/actions", status_code=201)
+def act_in_case(case_id: CaseId, body: CaseActRequest, caller: Caller, hub: Hub) -> Case:
+    """Make a statement, settle, escalate or decide."""
+    hub.policy.require(caller, Action.CASE_ACT, _case_target(hub.cases.get(case_id)))
+    return hub.cases.act(case_id, body.action, actor=caller.actor, statement=body.statement)
+
+
+@router.get("/indicators")
+def read_indicators(caller: Caller, hub: Hub, period: str | None = None) -> Performance:
+    """Return the league table of a period (2026-11, 2026-Q4, 2026); without one, of the present month."""
+    hub.policy.require(caller, Action.INDICATOR_READ)
+    return hub.indicators.compute(period)
+
+
+@router.get("/indicators/{key}/evidence")
+def read_indicator_evidence(
+    key: str,
+    department: DepartmentCode,
+    caller: Caller,
+    hub: Hub,
+    period: str | None = None,
+    offset: Offset = 0,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[EntryId]:
+    """Return the ids of the acts behind one number, newest first."""
+    hub.policy.require(caller, Action.INDICATOR_READ)
+    return hub.indicators.evidence(key, department, period=period, offset=offset, limit=limit)
+
+
+def _case_target(case: Case) -> Target:
+    return Target(id=case.id, department=case.provider, provider=case.provider, consumer=case.consumer)

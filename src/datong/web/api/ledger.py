@@ -1,0 +1,121 @@
+"""The evidence: entries, proofs, witnesses and the exported log."""
+
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from datong.kernel import DepartmentCode, EntryId, Page, Value
+from datong.kernel.limits import NAME_CHARS_MAX
+from datong.ledger import EntryKind, RecordedEntry, WitnessState
+from datong.sharing import Action, Principal, Target
+from datong.web.api.base64_bytes import Base64Bytes
+from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
+from datong.web.authentication import Caller, Hub
+from datong.web.services import Services
+
+router = APIRouter(prefix="/ledger", tags=["ledger"])
+
+NOTE_CHARS_MAX = 16_384
+TAR = "application/x-tar"
+READ_BYTES = 1024 * 1024
+"""Bytes of the exported archive sent at once."""
+
+
+class NewCosignature(Value):
+    """What a witness's update returned: the checkpoint with its own cosignature, as text, and by whom."""
+
+    witness_name: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    witness_key: Base64Bytes
+    note: str = Field(max_length=NOTE_CHARS_MAX)
+
+
+@router.get("/entries")
+def list_entries(
+    caller: Caller,
+    hub: Hub,
+    kind: EntryKind | None = None,
+    subject: str | None = None,
+    department: DepartmentCode | None = None,
+    offset: Offset = 0,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[RecordedEntry]:
+    """Return entries, newest first: all of them, or those of the caller's department."""
+    scope = department_in_scope(hub, caller, Action.LEDGER_READ, department)
+    return hub.ledger.entries(kind=kind, subject=subject, department=scope, offset=offset, limit=limit)
+
+
+@router.get("/entries/{entry_id}")
+def read_entry(entry_id: EntryId, caller: Caller, hub: Hub) -> RecordedEntry:
+    """Return one entry."""
+    return readable_entry(hub, caller, entry_id)
+
+
+@router.get("/entries/{entry_id}/proof")
+def read_proof(entry_id: EntryId, caller: Caller, hub: Hub) -> dict[str, object]:
+    """Return a bundle that proves the entry offline (`datong ledger verify`)."""
+    readable_entry(hub, caller, entry_id)
+    return hub.ledger.proof_bundle(entry_id)
+
+
+@router.get("/witnesses")
+def list_witnesses(caller: Caller, hub: Hub) -> tuple[WitnessState, ...]:
+    """Return the witnesses and the newest checkpoint that each has cosigned."""
+    hub.policy.require(caller, Action.DASHBOARD_READ)
+    return tuple(hub.ledger.witnesses())
+
+
+@router.post("/cosignatures", status_code=204)
+def cosign(body: NewCosignature, caller: Caller, hub: Hub) -> None:
+    """Add the calling node's cosignature to the newest checkpoint."""
+    hub.policy.require(caller, Action.LEDGER_COSIGN)
+    hub.ledger.cosign(witness_name=body.witness_name, witness_key=body.witness_key, note=body.note.encode())
+
+
+@router.get("/export", response_class=StreamingResponse)
+def export(caller: Caller, hub: Hub) -> StreamingResponse:
+    """Return the whole log (checkpoint, tiles, keys) as a tar."""
+    hub.policy.require(caller, Action.LEDGER_EXPORT)
+    return StreamingResponse(
+        archive(hub.ledger.export),
+        media_type=TAR,
+        headers={"Content-Disposition": 'attachment; filename="datong-log.tar"'},
+    )
+
+
+def readable_entry(hub: Services, caller: Principal, entry_id: EntryId) -> RecordedEntry:
+    """Return an entry that `caller` may read.
+
+    Raises:
+        NotFound: there is no such entry.
+        Refused: it concerns other departments.
+    """
+    entry = hub.ledger.entry(entry_id)
+    hub.policy.require(caller, Action.LEDGER_READ, entry_target(entry))
+    return entry
+
+
+def entry_target(entry: RecordedEntry) -> Target:
+    """Return an entry as the policy sees it: it concerns the parties that it names, and its actor's department."""
+    facts = entry.facts
+    return Target(
+        id=entry.entry_id,
+        department=facts.get("department") or entry.actor.department,
+        provider=facts.get("provider"),
+        consumer=facts.get("consumer"),
+    )
+
+
+def archive(write: Callable[[Path], None]) -> Iterator[bytes]:
+    """Yield a tar of what `write` puts into a folder; the folder is removed afterwards."""
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as packed:
+        write(Path(folder))
+        with tarfile.open(fileobj=packed, mode="w") as tar:
+            tar.add(folder, arcname="log")
+        packed.seek(0)
+        while data := packed.read(READ_BYTES):
+            yield data

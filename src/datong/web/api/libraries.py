@@ -1,0 +1,141 @@
+"""The unified library: definitions, builds, entities with their lineage, published datasets."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import pyarrow as pa
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from datong.kernel import BuildId, DepartmentCode, EntityId, Page, ResourceId, Text, Value
+from datong.kernel.limits import NAME_CHARS_MAX, PAGE_ROWS_MAX
+from datong.library import Build, Dataset, DatasetColumn, Definition, EntityHit, EntityView, LinkReport
+from datong.sharing import Action
+from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
+from datong.web.authentication import Caller, Hub
+
+router = APIRouter(tags=["library"])
+
+ARROW_STREAM = "application/vnd.apache.arrow.stream"
+LibraryName = Annotated[str, Field(max_length=NAME_CHARS_MAX)]
+
+
+class LibrarySummary(Value):
+    """A base library, its newest build and its published dataset."""
+
+    name: str
+    definition: Definition
+    newest_build: Build | None
+    datasets: tuple[str, ...]
+
+
+class DatasetView(Value):
+    """A published dataset, without the paths of its files."""
+
+    name: str
+    library: str
+    version: int
+    build_id: BuildId
+    resource_id: ResourceId | None
+    department: DepartmentCode | None
+    title: Text
+    open: bool
+    rows: int
+    digest: str
+    published_at: str
+    columns: tuple[DatasetColumn, ...]
+    key_elements: tuple[str, ...]
+
+
+@router.get("/libraries")
+def list_libraries(caller: Caller, hub: Hub) -> tuple[LibrarySummary, ...]:
+    """Return the base libraries."""
+    hub.policy.require(caller, Action.LIBRARY_READ)
+    datasets = hub.library.datasets()
+    return tuple(
+        LibrarySummary(
+            name=definition.name,
+            definition=definition,
+            newest_build=next(iter(hub.library.builds(definition.name, offset=0, limit=1).rows), None),
+            datasets=tuple(dataset.name for dataset in datasets if dataset.library == definition.name),
+        )
+        for definition in hub.library.definitions()
+    )
+
+
+@router.post("/libraries/{name}/builds", status_code=202)
+def request_build(name: LibraryName, caller: Caller, hub: Hub) -> Build:
+    """Ask for a build over everything that has landed; background work runs it."""
+    hub.policy.require(caller, Action.LIBRARY_BUILD)
+    return hub.library.request_build(name, actor=caller.actor)
+
+
+@router.get("/libraries/{name}/builds")
+def list_builds(
+    name: LibraryName, caller: Caller, hub: Hub, offset: Offset = 0, limit: Limit = LIMIT_DEFAULT
+) -> Page[Build]:
+    """Return a library's builds, newest first."""
+    hub.policy.require(caller, Action.LIBRARY_READ)
+    return hub.library.builds(name, offset=offset, limit=limit)
+
+
+@router.get("/builds/{build_id}")
+def read_build(build_id: BuildId, caller: Caller, hub: Hub) -> Build:
+    """Return one build."""
+    hub.policy.require(caller, Action.LIBRARY_READ)
+    return hub.library.build(build_id)
+
+
+@router.get("/libraries/{name}/report")
+def read_report(name: LibraryName, caller: Caller, hub: Hub) -> LinkReport:
+    """Return what the newest build did: rules, clusters, quality of each source."""
+    hub.policy.require(caller, Action.LIBRARY_READ)
+    return hub.library.report(name)
+
+
+@router.get("/libraries/{name}/entities")
+def find_entities(
+    name: LibraryName,
+    caller: Caller,
+    hub: Hub,
+    query: Annotated[str, Query(min_length=1, max_length=NAME_CHARS_MAX)],
+    limit: Annotated[int, Query(ge=1, le=PAGE_ROWS_MAX)] = LIMIT_DEFAULT,
+) -> tuple[EntityHit, ...]:
+    """Find entities by name or identifier."""
+    hub.policy.require(caller, Action.LIBRARY_READ_ENTITY)
+    return hub.library.find_entities(name, query, limit=limit)
+
+
+@router.get("/libraries/{name}/entities/{entity_id}")
+def read_entity(name: LibraryName, entity_id: EntityId, caller: Caller, hub: Hub) -> EntityView:
+    """Return everything the library knows of one entity, cell by cell, with where it comes from."""
+    hub.policy.require(caller, Action.LIBRARY_READ_ENTITY)
+    return hub.library.entity(name, entity_id)
+
+
+@router.get("/libraries/{name}/links", response_class=Response)
+def export_links(name: LibraryName, caller: Caller, hub: Hub) -> Response:
+    """Return which record belongs to which entity, as an Arrow IPC stream, for the library's stewards."""
+    hub.policy.require(caller, Action.LIBRARY_READ_ENTITY)
+    return Response(arrow_stream(hub.library.links(name)), media_type=ARROW_STREAM)
+
+
+@router.get("/datasets")
+def list_datasets(caller: Caller, hub: Hub) -> tuple[DatasetView, ...]:
+    """Return the newest version of every published dataset."""
+    hub.policy.require(caller, Action.LIBRARY_READ)
+    return tuple(dataset_view(dataset) for dataset in hub.library.datasets())
+
+
+def dataset_view(dataset: Dataset) -> DatasetView:
+    """Return what the API shows of a dataset."""
+    facts: Mapping[str, object] = dataset.model_dump(mode="json", include=set(DatasetView.model_fields))
+    return DatasetView.model_validate(facts)
+
+
+def arrow_stream(table: pa.Table) -> bytes:
+    """Return `table` as an Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()

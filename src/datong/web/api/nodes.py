@@ -1,0 +1,127 @@
+"""Departments' nodes: enrol, take work, report that they live."""
+
+import asyncio
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from datong.exchange import NodeWork
+from datong.kernel import DepartmentCode, NodeId, Value
+from datong.kernel.limits import NAME_CHARS_MAX, POLL_WAIT_SECONDS_MAX
+from datong.sharing import Action, Node, Principal, Target
+from datong.web.api.base64_bytes import Base64Bytes
+from datong.web.api.scope import concerning
+from datong.web.authentication import Caller, Hub
+from datong.web.services import Services
+
+router = APIRouter(tags=["nodes"])
+
+POLL_INTERVAL_SECONDS = 0.25
+STATUS_CHARS_MAX = 2000
+
+
+class NewEnrolment(Value):
+    """The department that may enrol one node."""
+
+    department: DepartmentCode
+
+
+class EnrolmentToken(Value):
+    """A token that enrols one node, once; it is shown once."""
+
+    token: str
+
+
+class NewNode(Value):
+    """A node with its own public key: 32 raw bytes of Ed25519, base64."""
+
+    enrolment_token: str = Field(max_length=NAME_CHARS_MAX)
+    name: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    public_key: Base64Bytes
+
+
+class EnrolledNode(Value):
+    """What a node needs to know of its hub: `log_key` signs checkpoints, `hub_public_key` the hub's own acts."""
+
+    node_id: NodeId
+    department: DepartmentCode
+    log_origin: str
+    log_key: Base64Bytes
+    hub_public_key: Base64Bytes
+
+
+class Heartbeat(Value):
+    """What a node says of itself."""
+
+    status: str = Field("", max_length=STATUS_CHARS_MAX)
+
+
+@router.post("/enrolments", status_code=201)
+def create_enrolment(body: NewEnrolment, caller: Caller, hub: Hub) -> EnrolmentToken:
+    """Make a token with which one node of the department can enrol."""
+    hub.policy.require(caller, Action.ENROLMENT_CREATE, concerning(body.department))
+    return EnrolmentToken(token=hub.identity.create_enrolment(department=body.department, actor=caller.actor))
+
+
+@router.post("/nodes", status_code=201)
+def enrol_node(body: NewNode, hub: Hub) -> EnrolledNode:
+    """Enrol a node; the enrolment token is the permission. The same token with the same key gives the same answer."""
+    node = hub.identity.redeem_enrolment(token=body.enrolment_token, public_key=body.public_key, name=body.name)
+    return EnrolledNode(
+        node_id=node.id,
+        department=node.department,
+        log_origin=hub.settings.log_origin,
+        log_key=hub.hub_key,
+        hub_public_key=hub.hub_key,
+    )
+
+
+@router.get("/nodes")
+def list_nodes(caller: Caller, hub: Hub, department: DepartmentCode | None = None) -> tuple[Node, ...]:
+    """Return the enrolled nodes and when they were last seen."""
+    hub.policy.require(caller, Action.DEPARTMENT_READ)
+    return hub.identity.nodes(department)
+
+
+@router.get("/nodes/me/work")
+async def take_work(
+    request: Request,
+    caller: Caller,
+    hub: Hub,
+    wait: Annotated[float, Query(ge=0, le=POLL_WAIT_SECONDS_MAX, description="Seconds to wait for work.")] = 0,
+) -> NodeWork:
+    """Return the node's work as soon as there is some, or nothing after `wait` seconds.
+
+    Agreements that wait for the department's signature end the wait too: `GET agreements?to_sign=true` names them.
+    No thread waits: between two looks the request sleeps in the event loop.
+    """
+    deadline = time.monotonic() + wait
+    while True:
+        work, awaited = await run_in_threadpool(look, hub, caller)
+        left = deadline - time.monotonic()
+        if awaited or left <= 0 or await request.is_disconnected():
+            return work
+        await asyncio.sleep(min(POLL_INTERVAL_SECONDS, left))
+
+
+@router.post("/nodes/me/heartbeat", status_code=204)
+def beat(body: Heartbeat, caller: Caller, hub: Hub) -> None:
+    """Record that the node is alive."""
+    hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
+    hub.identity.heartbeat(NodeId(caller.actor.id), body.status)
+
+
+def own_node(caller: Principal) -> Target:
+    """Return the calling node as a target."""
+    return Target(id=caller.actor.id, department=caller.department, node=NodeId(caller.actor.id))
+
+
+def look(hub: Services, caller: Principal) -> tuple[NodeWork, bool]:
+    """Return what the calling node has to do now, and whether anything at all waits for it."""
+    hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
+    work = hub.exchange.work_for(NodeId(caller.actor.id))
+    department = caller.department
+    return work, not work.is_empty or (department is not None and bool(hub.agreements.to_sign(department)))

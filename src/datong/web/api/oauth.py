@@ -1,0 +1,70 @@
+"""OAuth 2.0 client credentials (RFC 6749 §4.4): applications by secret, nodes by a signed assertion (RFC 7523)."""
+
+import base64
+import binascii
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from pydantic import BaseModel, Field
+
+from datong.kernel import Invalid, Text, Unauthenticated
+from datong.sharing import AccessToken
+from datong.web.authentication import Hub
+
+router = APIRouter(prefix="/oauth", tags=["oauth"])
+
+ASSERTION_CHARS_MAX = 8192
+CREDENTIAL_CHARS_MAX = 512
+
+
+class TokenRequest(BaseModel):
+    """The form of a token request; fields it does not know are ignored (RFC 6749 §3.2)."""
+
+    grant_type: str
+    client_id: str | None = Field(None, max_length=CREDENTIAL_CHARS_MAX)
+    client_secret: str | None = Field(None, max_length=CREDENTIAL_CHARS_MAX)
+    client_assertion_type: str | None = None
+    client_assertion: str | None = Field(None, max_length=ASSERTION_CHARS_MAX)
+
+
+@router.post("/token")
+def issue_token(form: Annotated[TokenRequest, Form()], request: Request, hub: Hub) -> AccessToken:
+    """Exchange credentials for an access token."""
+    if form.grant_type != "client_credentials":
+        raise Invalid(
+            "web.grant_type_unsupported",
+            what=Text(zh="只支持 client_credentials。", en="Only client_credentials is supported."),
+            remedy=Text(zh="请把 grant_type 设为 client_credentials。", en="Set grant_type to client_credentials."),
+            field="/grant_type",
+            context={"error": "unsupported_grant_type"},
+        )
+    if form.client_assertion is not None:
+        return hub.identity.token_for_assertion(form.client_assertion)
+    return hub.identity.token_for_application(*client_credentials(form, request.headers.get("authorization", "")))
+
+
+def client_credentials(form: TokenRequest, authorization: str) -> tuple[str, str]:
+    """Return id and secret from the form (client_secret_post) or the header (client_secret_basic).
+
+    Raises:
+        Unauthenticated: neither holds both.
+    """
+    if form.client_id and form.client_secret:
+        return form.client_id, form.client_secret
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            client_id, colon, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            colon = ""
+        if colon:
+            return client_id, secret
+    raise Unauthenticated(
+        "web.client_credentials_missing",
+        what=Text(zh="请求没有携带客户端凭据。", en="The request carries no client credentials."),
+        remedy=Text(
+            zh="请提供 client_id 和 client_secret，或 client_assertion。",
+            en="Send client_id and client_secret, or a client_assertion.",
+        ),
+        context={"error": "invalid_client"},
+    )

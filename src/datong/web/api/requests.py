@@ -1,0 +1,87 @@
+"""Requests for data: submit a bundle, reply, extend, withdraw."""
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from datong.kernel import DepartmentCode, Page, RequestId, Value
+from datong.kernel.limits import TEXT_CHARS_MAX
+from datong.sharing import Action, PurposeDraft, Request, RequestAction, RequestLine, RequestState, Target
+from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope, own_department
+from datong.web.authentication import Caller, Hub
+
+router = APIRouter(prefix="/requests", tags=["requests"])
+
+LINES_MAX = 200
+
+
+class Demand(Value):
+    """What is asked for, and what for; one request grows out of each resource and share type."""
+
+    lines: tuple[RequestLine, ...] = Field(max_length=LINES_MAX)
+    purpose: PurposeDraft
+
+
+class Submitted(Value):
+    """The requests that a demand became."""
+
+    requests: tuple[Request, ...]
+
+
+class RequestActRequest(Value):
+    """An act on a request; a refusal and an extension need their reason."""
+
+    action: RequestAction
+    reason: str = Field("", max_length=TEXT_CHARS_MAX)
+
+
+NEEDED = {
+    RequestAction.APPROVE: Action.REQUEST_DECIDE,
+    RequestAction.REFUSE: Action.REQUEST_DECIDE,
+    RequestAction.EXTEND: Action.REQUEST_DECIDE,
+    RequestAction.CONSENT_EXTENSION: Action.REQUEST_CONSENT_EXTENSION,
+    RequestAction.DENY_EXTENSION: Action.REQUEST_CONSENT_EXTENSION,
+    RequestAction.WITHDRAW: Action.REQUEST_WITHDRAW,
+}
+"""The permission that each act needs."""
+
+
+@router.post("", status_code=201)
+def submit_requests(body: Demand, caller: Caller, hub: Hub) -> Submitted:
+    """Submit a demand; what is missing is listed completely and at once (Art. 21)."""
+    hub.policy.require(caller, Action.REQUEST_SUBMIT, Target(id="new", consumer=caller.department))
+    return Submitted(
+        requests=hub.requests.submit(
+            consumer=own_department(caller), lines=body.lines, purpose=body.purpose, actor=caller.actor
+        )
+    )
+
+
+@router.get("")
+def list_requests(
+    caller: Caller,
+    hub: Hub,
+    state: RequestState | None = None,
+    overdue: bool = False,
+    department: DepartmentCode | None = None,
+    offset: Offset = 0,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[Request]:
+    """Return requests, newest first: all of them, or those that concern the caller's department."""
+    scope = department_in_scope(hub, caller, Action.REQUEST_READ, department)
+    return hub.requests.find(department=scope, state=state, overdue=overdue, offset=offset, limit=limit)
+
+
+@router.get("/{request_id}")
+def read_request(request_id: RequestId, caller: Caller, hub: Hub) -> Request:
+    """Return one request."""
+    request = hub.requests.get(request_id)
+    hub.policy.require(caller, Action.REQUEST_READ, Target.of_request(request))
+    return request
+
+
+@router.post("/{request_id}/actions")
+def act_on_request(request_id: RequestId, body: RequestActRequest, caller: Caller, hub: Hub) -> Request:
+    """Approve, refuse, ask for an extension, decide about one, or withdraw."""
+    request = hub.requests.get(request_id)
+    hub.policy.require(caller, NEEDED[body.action], Target.of_request(request))
+    return hub.requests.act(request_id, body.action, caller.actor, body.reason)

@@ -1,0 +1,146 @@
+"""The catalogue: resources, their versions and their way through review, and the search."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from datong.catalogue import (
+    Resource,
+    ResourceAction,
+    ResourceContent,
+    ResourceState,
+    ResourceVersion,
+    SearchFilters,
+    SearchPage,
+)
+from datong.kernel import DepartmentCode, Page, ResourceId, Value
+from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
+from datong.norms import ResourceFormat, ShareType, UpdateCycle
+from datong.sharing import Action, Principal, Target
+from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
+from datong.web.authentication import Caller, Hub
+from datong.web.services import Services
+
+router = APIRouter(tags=["catalogue"])
+
+REVIEW_ACTIONS = frozenset(ResourceAction) - {ResourceAction.SUBMIT, ResourceAction.REVISE, ResourceAction.DISCARD}
+"""What the authority does with a resource; the rest is the providing department's."""
+
+
+class NewResource(Value):
+    """A draft; `department` is the caller's own unless an operator says otherwise."""
+
+    content: ResourceContent
+    department: DepartmentCode | None = None
+
+
+class ResourceEdit(Value):
+    """New content for a draft, and the version it was made from."""
+
+    content: ResourceContent
+    expected_version: int
+
+
+class ResourceStepRequest(Value):
+    """An action of the resource's life, with the reason where one is needed."""
+
+    action: ResourceAction
+    reason: str = Field("", max_length=TEXT_CHARS_MAX)
+
+
+@router.post("/resources", status_code=201)
+def draft_resource(body: NewResource, caller: Caller, hub: Hub) -> Resource:
+    """Draft a resource; the draft of the same table is updated instead of doubled."""
+    department = body.department or caller.department or DepartmentCode("")
+    hub.policy.require(caller, Action.RESOURCE_DRAFT, Target.of_department(department))
+    return hub.catalogue.draft(department, body.content, caller.actor)
+
+
+@router.get("/resources")
+def list_resources(
+    caller: Caller,
+    hub: Hub,
+    department: DepartmentCode | None = None,
+    state: ResourceState | None = None,
+    offset: Offset = 0,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[Resource]:
+    """Return resources: every state of those the caller may review, the published ones of others."""
+    hub.policy.require(caller, Action.RESOURCE_READ)
+    scope = department or DepartmentCode("")
+    if not hub.policy.authorise(caller, Action.RESOURCE_READ_UNPUBLISHED, Target.of_department(scope)).allowed:
+        state = ResourceState.PUBLISHED
+    return hub.catalogue.find(department=department, state=state, offset=offset, limit=limit)
+
+
+@router.get("/resources/{resource_id}")
+def read_resource(resource_id: ResourceId, caller: Caller, hub: Hub) -> Resource:
+    """Return the working version to its own side and the authority, the published one to everybody else."""
+    hub.policy.require(caller, Action.RESOURCE_READ)
+    return visible_resource(hub, caller, resource_id)
+
+
+@router.put("/resources/{resource_id}")
+def edit_resource(resource_id: ResourceId, body: ResourceEdit, caller: Caller, hub: Hub) -> Resource:
+    """Replace the content of a draft."""
+    resource = hub.catalogue.get(resource_id)
+    hub.policy.require(caller, Action.RESOURCE_EDIT, Target.of_department(resource.department, name=resource.id))
+    return hub.catalogue.edit(resource_id, body.content, caller.actor, body.expected_version)
+
+
+@router.post("/resources/{resource_id}/actions")
+def act_on_resource(resource_id: ResourceId, body: ResourceStepRequest, caller: Caller, hub: Hub) -> Resource:
+    """Move a resource along its life: submit, approve, return, reject, publish, suspend, resume, retire, revise."""
+    resource = hub.catalogue.get(resource_id)
+    needed = Action.RESOURCE_REVIEW if body.action in REVIEW_ACTIONS else Action.RESOURCE_EDIT
+    hub.policy.require(caller, needed, Target.of_department(resource.department, name=resource.id))
+    return hub.catalogue.act(resource_id, body.action, caller.actor, body.reason)
+
+
+@router.get("/resources/{resource_id}/versions")
+def list_resource_versions(resource_id: ResourceId, caller: Caller, hub: Hub) -> tuple[ResourceVersion, ...]:
+    """Return every version, newest first."""
+    resource = hub.catalogue.get(resource_id)
+    hub.policy.require(
+        caller, Action.RESOURCE_READ_UNPUBLISHED, Target.of_department(resource.department, name=resource.id)
+    )
+    return hub.catalogue.history(resource_id)
+
+
+@router.get("/search")
+def search(
+    caller: Caller,
+    hub: Hub,
+    q: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
+    department: Annotated[list[DepartmentCode] | None, Query()] = None,
+    share_type: Annotated[list[ShareType] | None, Query()] = None,
+    resource_format: Annotated[list[ResourceFormat] | None, Query(alias="format")] = None,
+    update_cycle: Annotated[list[UpdateCycle] | None, Query()] = None,
+    theme: Annotated[list[str] | None, Query()] = None,
+    offset: Offset = 0,
+    limit: Limit = LIMIT_DEFAULT,
+) -> SearchPage:
+    """Search the published catalogue, in Chinese or by pinyin, with highlights and facets."""
+    hub.policy.require(caller, Action.RESOURCE_READ)
+    filters = SearchFilters(
+        departments=tuple(department or ()),
+        share_types=tuple(share_type or ()),
+        formats=tuple(resource_format or ()),
+        update_cycles=tuple(update_cycle or ()),
+        themes=tuple(theme or ()),
+    )
+    return hub.catalogue.search(q, filters=filters, offset=offset, limit=limit, department=caller.department)
+
+
+def visible_resource(hub: Services, caller: Principal, resource_id: ResourceId) -> Resource:
+    """Return the version of a resource that `caller` may see.
+
+    Raises:
+        NotFound: there is none.
+    """
+    resource = hub.catalogue.get(resource_id)
+    target = Target.of_department(resource.department, name=resource.id)
+    if hub.policy.authorise(caller, Action.RESOURCE_READ_UNPUBLISHED, target).allowed:
+        return resource
+    return hub.catalogue.published(resource_id)

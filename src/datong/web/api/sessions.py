@@ -1,0 +1,76 @@
+"""People's sessions: sign in, who am I, sign out."""
+
+from datetime import datetime
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+
+from datong.kernel import Actor, Language, Value
+from datong.kernel.limits import NAME_CHARS_MAX
+from datong.sharing import Account, Role
+from datong.web.authentication import SESSION_COOKIE, Caller, Hub, require_same_origin, session_token
+
+router = APIRouter(tags=["session"])
+
+SECONDS_PER_HOUR = 3600
+
+
+class SignIn(Value):
+    """A person's name and password."""
+
+    username: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    password: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+
+
+class SignedIn(Value):
+    """The session's token, also set as a cookie, and whose it is."""
+
+    token: str
+    expires_at: datetime
+    person: Account
+
+
+@router.post("/session", status_code=201)
+def sign_in(body: SignIn, request: Request, response: Response, hub: Hub) -> SignedIn:
+    """Open a session."""
+    if request.headers.get("origin") is not None:
+        require_same_origin(request)
+    session = hub.identity.authenticate(body.username, body.password)
+    set_session_cookie(response, session.token, hours=hub.settings.session_hours, secure=hub.settings.secure_cookies)
+    return SignedIn(token=session.token, expires_at=session.expires_at, person=session.account)
+
+
+class Me(Value):
+    """Who the platform takes the caller for."""
+
+    actor: Actor
+    roles: frozenset[Role]
+    language: Language | None
+
+
+@router.get("/session")
+def who_am_i(caller: Caller) -> Me:
+    """Return who the platform takes the caller for."""
+    return Me(actor=caller.actor, roles=caller.roles, language=caller.language)
+
+
+@router.delete("/session", status_code=204)
+def sign_out(request: Request, response: Response, hub: Hub) -> None:
+    """End the session that the request carries."""
+    token = session_token(request)
+    if token is not None:
+        hub.identity.end_session(token)
+    response.delete_cookie(SESSION_COOKIE, path="/")
+
+
+def set_session_cookie(response: Response, token: str, *, hours: int, secure: bool) -> None:
+    """Set the session's cookie: unreadable for scripts, and not sent from other sites' forms."""
+    response.set_cookie(
+        SESSION_COOKIE,
+        token,
+        max_age=hours * SECONDS_PER_HOUR,
+        path="/",
+        secure=secure,
+        httponly=True,
+        samesite="lax",
+    )

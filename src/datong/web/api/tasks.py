@@ -1,0 +1,164 @@
+"""Transfer tasks: create, run, pause, reconcile, follow."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from datong.exchange import (
+    BatchRecord,
+    Progress,
+    ReceiptRecord,
+    ReconcileEnd,
+    Reconciliation,
+    SignedEndDigest,
+    Task,
+    TaskDraft,
+)
+from datong.kernel import Actor, AgreementId, DepartmentCode, Page, TaskId, Value
+from datong.kernel.limits import PAGE_ROWS_MAX
+from datong.sharing import Action, Principal, Target
+from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
+from datong.web.authentication import Caller, Hub
+from datong.web.services import Services
+
+router = APIRouter(prefix="/tasks", tags=["exchange"])
+
+
+class TaskAction(StrEnum):
+    """What can be done to a task."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    RESUME = "resume"
+    END = "end"
+    RECONCILE = "reconcile"
+
+
+class TaskActRequest(Value):
+    """An act on a task."""
+
+    action: TaskAction
+
+
+class TaskView(Value):
+    """A task and how far it is."""
+
+    task: Task
+    progress: Progress
+
+
+def task_target(task: TaskDraft, *, task_id: str = "new") -> Target:
+    """Return a task as the policy sees it."""
+    return Target(id=task_id, department=task.provider, provider=task.provider, consumer=task.consumer)
+
+
+@router.post("", status_code=201)
+def create_task(body: TaskDraft, caller: Caller, hub: Hub) -> Task:
+    """Create a transfer task under an agreement in force."""
+    hub.policy.require(caller, Action.TASK_CREATE, task_target(body))
+    return hub.exchange.create_task(body, actor=caller.actor)
+
+
+@router.get("")
+def list_tasks(
+    caller: Caller,
+    hub: Hub,
+    department: DepartmentCode | None = None,
+    agreement_id: AgreementId | None = None,
+    offset: Offset = 0,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[Task]:
+    """Return tasks: all of them, or those of the caller's department."""
+    scope = department_in_scope(hub, caller, Action.TASK_READ, department)
+    return hub.exchange.tasks(department=scope, agreement_id=agreement_id, offset=offset, limit=limit)
+
+
+@router.get("/{task_id}")
+def read_task(task_id: TaskId, caller: Caller, hub: Hub) -> TaskView:
+    """Return a task and how far it is."""
+    task = readable_task(hub, caller, task_id)
+    return TaskView(task=task, progress=hub.exchange.progress(task_id))
+
+
+@router.post("/{task_id}/actions")
+def act_on_task(task_id: TaskId, body: TaskActRequest, caller: Caller, hub: Hub) -> Task:
+    """Run, pause, resume or reconcile a task."""
+    task = hub.exchange.task(task_id)
+    hub.policy.require(caller, Action.TASK_CONTROL, task_target(task, task_id=task_id))
+    _acts(hub)[body.action](task_id, caller.actor)
+    return hub.exchange.task(task_id)
+
+
+@router.post("/{task_id}/runs/{run}/done")
+def finish_run(task_id: TaskId, run: Annotated[int, Path(ge=1)], caller: Caller, hub: Hub) -> Task:
+    """Record that the producer's node has delivered a whole run."""
+    task = hub.exchange.task(task_id)
+    hub.policy.require(caller, Action.TASK_PRODUCE, task_target(task, task_id=task_id))
+    return hub.exchange.finish_run(task_id, run, actor=caller.actor)
+
+
+@router.get("/{task_id}/batches")
+def list_batches(
+    task_id: TaskId,
+    caller: Caller,
+    hub: Hub,
+    after: Annotated[int, Query(ge=0, description="Sequence number after which to begin.")] = 0,
+    limit: Limit = PAGE_ROWS_MAX,
+) -> tuple[BatchRecord, ...]:
+    """Return the committed batches after a sequence number, in order."""
+    readable_task(hub, caller, task_id)
+    return hub.exchange.batches(task_id, after_sequence=after, limit=limit)
+
+
+@router.get("/{task_id}/receipts")
+def list_receipts(
+    task_id: TaskId,
+    caller: Caller,
+    hub: Hub,
+    after: Annotated[int, Query(ge=0, description="Sequence number after which to begin.")] = 0,
+    limit: Limit = PAGE_ROWS_MAX,
+) -> tuple[ReceiptRecord, ...]:
+    """Return the consumer's receipts after a sequence number, in order."""
+    readable_task(hub, caller, task_id)
+    return hub.exchange.receipts(task_id, after_sequence=after, limit=limit)
+
+
+@router.post("/{task_id}/digests", status_code=201)
+def report_digest(task_id: TaskId, body: SignedEndDigest, caller: Caller, hub: Hub) -> Reconciliation:
+    """Report one end's count and digest for a reconciliation."""
+    task = hub.exchange.task(task_id)
+    needed = Action.TASK_PRODUCE if body.end_digest.end is ReconcileEnd.PRODUCER else Action.TASK_CONSUME
+    hub.policy.require(caller, needed, task_target(task, task_id=task_id))
+    return hub.exchange.report_end(body, actor=caller.actor)
+
+
+@router.get("/{task_id}/reconciliation")
+def read_reconciliation(task_id: TaskId, caller: Caller, hub: Hub) -> Reconciliation | None:
+    """Return the newest reconciliation, or null."""
+    readable_task(hub, caller, task_id)
+    return hub.exchange.reconciliation(task_id)
+
+
+def readable_task(hub: Services, caller: Principal, task_id: TaskId) -> Task:
+    """Return a task that `caller` may read.
+
+    Raises:
+        NotFound: there is no such task.
+        Refused: it concerns other departments.
+    """
+    task = hub.exchange.task(task_id)
+    hub.policy.require(caller, Action.TASK_READ, task_target(task, task_id=task_id))
+    return task
+
+
+def _acts(hub: Services) -> dict[TaskAction, Callable[[TaskId, Actor], object]]:
+    exchange = hub.exchange
+    return {
+        TaskAction.RUN: lambda task_id, actor: exchange.request_run(task_id, actor=actor),
+        TaskAction.PAUSE: lambda task_id, actor: exchange.pause(task_id, actor=actor),
+        TaskAction.RESUME: lambda task_id, actor: exchange.resume(task_id, actor=actor),
+        TaskAction.END: lambda task_id, actor: exchange.end(task_id, actor=actor),
+        TaskAction.RECONCILE: lambda task_id, actor: exchange.request_reconciliation(task_id, actor=actor),
+    }

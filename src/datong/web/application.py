@@ -1,0 +1,90 @@
+"""The HTTP application of a hub: the machine routes, the console, and what holds for all of them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio.to_thread
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from datong import __version__
+from datong.kernel import Settings
+from datong.web import gateway, health, log
+from datong.web.api import api_router
+from datong.web.console import console_router, problem_page
+from datong.web.edge import Edge
+from datong.web.metrics import HttpMetrics, metrics_router
+from datong.web.problems import MEDIA_TYPE, ProblemDocument, install_problem_handlers
+from datong.web.services import Services
+
+STATIC = Path(__file__).parent / "static"
+DESCRIPTION = (
+    "打通 Datong: everything that the console can do. People authenticate with a session, machines with OAuth 2.0 "
+    "client credentials. Errors are RFC 9457 problem details with a stable `code` and a `remedy`, in both languages."
+)
+
+
+class HubApplication(FastAPI):
+    """FastAPI with the edge around everything, the handler of unexpected errors included."""
+
+    edge_metrics: HttpMetrics
+    secure: bool
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the whole application, wrapped by the edge."""
+        return Edge(super().build_middleware_stack(), metrics=self.edge_metrics, secure=self.secure)
+
+
+def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
+    """Return the application over `services`; `settings` default to those of the services. Opens nothing."""
+    chosen = settings or services.settings
+    metrics = HttpMetrics()
+    app = HubApplication(
+        title="打通 Datong",
+        description=DESCRIPTION,
+        version=__version__,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        generate_unique_id_function=_operation_id,
+        responses=_PROBLEM_RESPONSES,
+    )
+    app.edge_metrics = metrics
+    app.secure = chosen.secure_cookies
+    app.state.services = services
+    app.state.language = chosen.language
+    app.state.worker_threads = chosen.worker_threads
+    metrics.gauge("datong_simulated_time", "1 while the hub runs on simulated time.", lambda: services.clock.simulated)
+    install_problem_handlers(app, page=problem_page)
+    app.include_router(health.router)
+    app.include_router(metrics_router(metrics))
+    app.include_router(log.router)
+    app.include_router(api_router)
+    app.include_router(gateway.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.include_router(console_router(), include_in_schema=False)
+    return app
+
+
+_PROBLEM_RESPONSES: dict[int | str, dict[str, object]] = {
+    "default": {
+        "description": "RFC 9457 problem details.",
+        "content": {MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}},
+    }
+}
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Set the number of threads that run the handlers; the limiter belongs to the event loop."""
+    anyio.to_thread.current_default_thread_limiter().total_tokens = app.state.worker_threads
+    yield
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Name an operation after its handler, which is unique and stable."""
+    return f"{route.tags[0] if route.tags else 'hub'}.{route.name}".replace(" ", "_")

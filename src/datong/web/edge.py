@@ -1,0 +1,123 @@
+"""The edge of the HTTP application: what holds for every request before and after any route, errors included.
+
+Each request gets an id, a bounded body and a place among a bounded number of requests in flight; each answer gets the
+security headers. Written as plain ASGI, around everything else, so that a 500 passes through it like any other
+answer.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from datong.kernel import Text, new_id
+from datong.kernel.limits import REQUEST_BODY_BYTES_MAX, UPLOAD_CHUNK_BYTES_MAX
+from datong.web.metrics import HttpMetrics
+from datong.web.problems import Problem, problem_response
+
+REQUESTS_IN_FLIGHT_MAX = 1000
+CHUNK_PATH = re.compile(r"/api/v1/batches/[^/]+/chunks/\d+")
+HSTS_SECONDS = 31_536_000
+SECURITY_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; script-src 'self'; "
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+OVERLOADED = Problem(
+    status=503,
+    code="web.overloaded",
+    what=Text(zh="同时处理的请求已达上限。", en="The number of requests in flight is at its limit."),
+    remedy=Text(zh="请按 Retry-After 稍后重试。", en="Try again after the time in Retry-After."),
+)
+TOO_LARGE = Problem(
+    status=413,
+    code="web.body_too_large",
+    what=Text(zh="请求体超过上限。", en="The body of the request is over its limit."),
+    remedy=Text(zh="请分批发送。", en="Send it in parts."),
+)
+
+
+class Edge:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, *, metrics: HttpMetrics, secure: bool) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._headers = dict(SECURITY_HEADERS)
+        if secure:
+            self._headers["Strict-Transport-Security"] = f"max-age={HSTS_SECONDS}"
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; anything but HTTP passes unchanged."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = new_id()
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._complete(MutableHeaders(raw=message["headers"]), scope["path"], request_id)
+                message = {**message, "headers": message["headers"]}
+            await send(message)
+
+        self._in_flight += 1
+        try:
+            await self._serve(scope, receive, send_with_headers)
+        finally:
+            self._in_flight -= 1
+            self._metrics.observe(scope, status, time.perf_counter() - started)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        limit = body_bytes_max(scope["path"])
+        declared = Headers(scope=scope).get("content-length", "0")
+        if self._in_flight > REQUESTS_IN_FLIGHT_MAX:
+            await problem_response(Request(scope), OVERLOADED)(scope, receive, send)
+        elif declared.isdigit() and int(declared) > limit:
+            await problem_response(Request(scope), TOO_LARGE)(scope, receive, send)
+        else:
+            await self._app(scope, bounded(receive, limit), send)
+
+    def _complete(self, headers: MutableHeaders, path: str, request_id: str) -> None:
+        for name, value in self._headers.items():
+            headers.setdefault(name, value)
+        headers["X-Request-ID"] = request_id
+        if not path.startswith("/static/"):
+            headers.setdefault("Cache-Control", "no-store")
+
+
+def body_bytes_max(path: str) -> int:
+    """Return how long the body of a request to `path` may be."""
+    return UPLOAD_CHUNK_BYTES_MAX if CHUNK_PATH.fullmatch(path) else REQUEST_BODY_BYTES_MAX
+
+
+def bounded(receive: Receive, limit: int) -> Receive:
+    """Return `receive` with a limit on the bytes of the body, for bodies that do not declare their length."""
+    total = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal total
+        message = await receive()
+        if message["type"] == "http.request":
+            total += len(message.get("body", b""))
+            if total > limit:
+                raise HTTPException(413)
+        return message
+
+    return receive_bounded

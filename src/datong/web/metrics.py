@@ -1,0 +1,53 @@
+"""Prometheus metrics of one hub process, in a registry of its own."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import Scope
+
+UNMATCHED = "(none)"
+DURATION_BUCKETS_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class HttpMetrics:
+    """Counts requests and times them by route, never by path: paths hold ids."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "datong_http_requests",
+            "Requests answered, by method, route and status.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "datong_http_request_seconds",
+            "Seconds from the request to the end of its answer, by route.",
+            ("route",),
+            buckets=DURATION_BUCKETS_SECONDS,
+            registry=self.registry,
+        )
+
+    def observe(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count one answered request."""
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        self._requests.labels(scope["method"], route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Publish a number that is read when somebody asks for the metrics."""
+        Gauge(name, help_text, registry=self.registry).set_function(read)
+
+
+def metrics_router(metrics: HttpMetrics) -> APIRouter:
+    """Return the route `/metrics` (text for Prometheus)."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/metrics")
+    def read_metrics() -> Response:
+        """Return every metric in Prometheus' text format."""
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router
