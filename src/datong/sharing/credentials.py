@@ -59,10 +59,19 @@ class PasswordHasher(Protocol):
 class BoundedArgon2:
     """Argon2id with at most `at_once_max` hashes at a time, because each takes 64 MiB.
 
-    `memory_kibibytes` and `rounds` may be lowered where no attacker reads the database, for example in tests.
+    Others wait for `wait_seconds` and are then turned away. `memory_kibibytes` and `rounds` may be lowered where no
+    attacker reads the database, for example in tests.
     """
 
-    def __init__(self, *, at_once_max: int, memory_kibibytes: int = 65536, rounds: int = 3) -> None:
+    def __init__(
+        self,
+        *,
+        at_once_max: int,
+        memory_kibibytes: int = 65536,
+        rounds: int = 3,
+        wait_seconds: float = LOGIN_WAIT_SECONDS,
+    ) -> None:
+        self._wait_seconds = wait_seconds
         self._hasher = PasswordHash((Argon2Hasher(time_cost=rounds, memory_cost=memory_kibibytes),))
         self._slots = threading.BoundedSemaphore(at_once_max)
 
@@ -91,7 +100,7 @@ class BoundedArgon2:
             self._slots.release()
 
     def _enter(self) -> None:
-        if not self._slots.acquire(timeout=LOGIN_WAIT_SECONDS):
+        if not self._slots.acquire(timeout=self._wait_seconds):
             raise Unavailable(
                 "sharing.logins_busy",
                 what=Text(zh="同时登录的人太多。", en="Too many people are signing in at once."),

@@ -1,4 +1,4 @@
-"""Machine credentials: access tokens of the hub (EdDSA JWT) and the signed assertions of nodes (RFC 7523).
+"""Machine credentials: access tokens of the hub (Ed25519 JWT) and the signed assertions of nodes (RFC 7523).
 
 The hub signs through the `Signer` protocol, so that its key may live in a file or in a module; `joserfc` checks.
 """
@@ -12,20 +12,30 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
+from joserfc.jws import JWSRegistry
 
 from datong.kernel import Actor, ActorKind, DepartmentCode, Text, Unauthenticated, Value
 from datong.kernel.ids import new_id
 from datong.ledger import Signer
 
-ALGORITHM = "EdDSA"
-ALGORITHMS = ("EdDSA", "Ed25519")
-"""RFC 8037 and RFC 9864 name the same signature."""
+ALGORITHM = "Ed25519"
+ALGORITHMS = frozenset({ALGORITHM, "EdDSA"})
+"""The name of RFC 9864, and the older one of RFC 8037 that most libraries still write."""
 ASSERTION_SECONDS_MAX = 300
 CLOCK_SKEW_SECONDS = 60
 TOKEN_CHARS_MAX = 8192
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ENDPOINT_PATH = "/api/v1/oauth/token"
 BEARER = "Bearer"
+
+
+class _Ed25519Only(JWSRegistry):
+    """Knows one signature under its two names; `joserfc` itself warns about the older one at every call."""
+
+    algorithms = dict.fromkeys(ALGORITHMS, JWSRegistry.algorithms[ALGORITHM])
+
+
+_REGISTRY = _Ed25519Only(algorithms=ALGORITHMS)
 
 
 class AccessToken(Value):
@@ -162,7 +172,7 @@ def _decode(token: str, key_for: Callable[[str], OKPKey]) -> tuple[Mapping[str, 
         key_id = header.get("kid")
         if header.get("alg") not in ALGORITHMS or not isinstance(key_id, str):
             raise unrecognised("header")
-        decoded = jwt.decode(token, key_for(key_id), algorithms=list(ALGORITHMS))
+        decoded = jwt.decode(token, key_for(key_id), registry=_REGISTRY)
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise unrecognised("signature") from error
     if not isinstance(decoded.claims, dict):
