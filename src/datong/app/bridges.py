@@ -1,0 +1,108 @@
+"""Small adapters that satisfy one package's Protocol with another package's service."""
+
+from datong.catalogue import Catalogue, Departments
+from datong.exchange import Delivery, Exchange, TransferMode
+from datong.kernel import PLATFORM_ACTOR, NotFound, ResourceId
+from datong.ledger import Signer
+from datong.library import LandedBatch, LandedSource, LandingMode, Library
+from datong.sharing import Record
+
+
+class ExchangeLanding:
+    """The library's landing zone is what the exchange has committed for it; what columns mean is in the catalogue."""
+
+    def __init__(self, *, exchange: Exchange, catalogue: Catalogue) -> None:
+        self._exchange = exchange
+        self._catalogue = catalogue
+
+    def sources(self) -> tuple[LandedSource, ...]:
+        """Return every resource with batches for the library, by resource id."""
+        by_resource: dict[ResourceId, list[Delivery]] = {}
+        for delivery in self._exchange.library_deliveries():
+            if delivery.receipted:
+                by_resource.setdefault(delivery.task.resource_id, []).append(delivery)
+        return tuple(self._source(resource_id, by_resource[resource_id]) for resource_id in sorted(by_resource))
+
+    def _source(self, resource_id: ResourceId, deliveries: list[Delivery]) -> LandedSource:
+        resource = self._catalogue.published(resource_id)
+        elements = {item.column: item.element for item in resource.content.items}
+        task = deliveries[-1].task
+        return LandedSource(
+            resource_id=resource_id,
+            department=resource.department,
+            title=resource.content.title,
+            columns={column.column: elements.get(column.column) for column in task.columns},
+            key_columns=task.key_columns,
+            batches=tuple(_landed(delivery) for delivery in deliveries),
+            resource_version=resource.version,
+        )
+
+
+class LibraryRecords:
+    """The gateway reads a resource from the newest dataset that the library has published for it."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def lookup(self, resource_id: ResourceId, key_element: str, key_value: str) -> tuple[Record, ...]:
+        """Return the records whose element (or column) `key_element` has the value `key_value`.
+
+        Raises:
+            NotFound: the library has published nothing of that resource yet.
+        """
+        rows = self._library.lookup(f"resource:{resource_id}", key_element, key_value)
+        return tuple(
+            Record(values={name.removeprefix("column:"): cell.value for name, cell in row.cells.items()})
+            for row in rows
+        )
+
+
+class AuthorityKey:
+    """Registers the hub's public key as the authority's, so that what the hub signs for it can be verified."""
+
+    def __init__(self, *, departments: Departments, signer: Signer) -> None:
+        self._departments = departments
+        self._signer = signer
+
+    def register(self) -> bool:
+        """Register the key where it is missing; return False, since there is never more to do at once."""
+        for department in self._departments.all():
+            if department.is_authority and not self._known():
+                self._departments.register_key(department.code, self._signer.public_key, None, PLATFORM_ACTOR)
+        return False
+
+    def _known(self) -> bool:
+        try:
+            self._departments.key(self._signer.key_id)
+        except NotFound:
+            return False
+        return True
+
+
+class LibraryReceipts:
+    """Signs a receipt for every batch that has landed for the library: its file is there, whole and verified."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def acknowledge(self) -> bool:
+        """Sign what is missing, in the order of each task's chain; return whether anything was signed."""
+        signed = False
+        for delivery in self._exchange.library_deliveries():
+            if not delivery.receipted:
+                self._exchange.record_library_receipt(delivery.record.manifest.batch_id)
+                signed = True
+        return signed
+
+
+def _landed(delivery: Delivery) -> LandedBatch:
+    manifest = delivery.record.manifest
+    whole = manifest.mode is TransferMode.SNAPSHOT
+    return LandedBatch(
+        batch_id=manifest.batch_id,
+        sequence=manifest.sequence,
+        path=delivery.path,
+        mode=LandingMode.SNAPSHOT if whole else LandingMode.INCREMENT,
+        snapshot=manifest.run if whole else 0,
+        produced_at=manifest.produced_at,
+    )

@@ -1,0 +1,217 @@
+"""The composition root: settings in, services out. The only place where a hub's parts are put together."""
+
+import hashlib
+from datetime import date
+from pathlib import Path
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter
+
+from datong.adapters.directory_store import DirectoryStore
+from datong.adapters.file_keys import load_or_create_signer
+from datong.app.bridges import AuthorityKey, ExchangeLanding, LibraryReceipts, LibraryRecords
+from datong.app.schema import migrate
+from datong.app.worker import Sweep
+from datong.catalogue import Catalogue, Departments
+from datong.exchange import Exchange
+from datong.governance import Cases, Indicators, LedgerEvidence, Monitor
+from datong.kernel import (
+    Clock,
+    Database,
+    DepartmentCode,
+    Misconfigured,
+    OffsetClock,
+    Settings,
+    SystemClock,
+    Text,
+    WorkingCalendar,
+)
+from datong.ledger import Ed25519Signer, Ledger
+from datong.library import Library
+from datong.norms import load_pack
+from datong.sharing import Agreements, Gateway, Identity, PolicyEngine, Requests, Usage
+from datong.web import Services
+
+AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
+RECEIPT_INTERVAL_SECONDS = 0.3
+_OVERRIDES = TypeAdapter(dict[date, bool], config=ConfigDict(strict=True))
+
+
+class Hub:
+    """An open hub: its services, and the sweeps that its background work consists of."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = open_clock(settings)
+        settings.home.mkdir(parents=True, exist_ok=True)
+        self.signer: Ed25519Signer = load_or_create_signer(settings.home / "keys" / "hub.key")
+        self.database = Database(settings.effective_database_url)
+        migrate(self.database)
+        self.services = compose(settings, clock=self.clock, signer=self.signer, database=self.database)
+
+    def sweeps(self) -> list[Sweep]:
+        """Return the periodic work of a hub; library builds come on top, as durable jobs."""
+        services, settings = self.services, self.settings
+        receipts = LibraryReceipts(services.exchange)
+        authority_key = AuthorityKey(departments=services.departments, signer=self.signer)
+
+        def watch_duties() -> bool:
+            services.monitor.run()
+            return False
+
+        return [
+            Sweep(name="log", interval_seconds=settings.sequence_interval_seconds, run=services.ledger.integrate),
+            Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
+            Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
+            Sweep(name="authority-key", interval_seconds=AUTHORITY_KEY_INTERVAL_SECONDS, run=authority_key.register),
+        ]
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self.database.close()
+
+
+def open_clock(settings: Settings) -> Clock:
+    """Return the machine's clock, or the simulated one of the settings."""
+    return OffsetClock(settings.clock_offset_file) if settings.clock_offset_file else SystemClock()
+
+
+def open_calendar(holidays_file: Path | None) -> WorkingCalendar:
+    """Return the statutory calendar with the overrides of a YAML file (`2027-01-01: false`).
+
+    Raises:
+        Misconfigured: the file is missing or holds something else.
+    """
+    if holidays_file is None:
+        return WorkingCalendar()
+    try:
+        return WorkingCalendar(_OVERRIDES.validate_python(yaml.safe_load(holidays_file.read_text()) or {}))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise Misconfigured(
+            "app.holidays_file_invalid",
+            what=Text(
+                zh=f"节假日文件 {holidays_file} 不可用。", en=f"The holidays file {holidays_file} is not usable."
+            ),
+            remedy=Text(
+                zh="请每行写“日期: true 或 false”，如 2027-01-01: false。",
+                en="Write one date and true or false per line, such as 2027-01-01: false.",
+            ),
+            field="DATONG_HOLIDAYS_FILE",
+        ) from error
+
+
+def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database: Database) -> Services:
+    """Return the services of a hub over an open, migrated control database."""
+    calendar = open_calendar(settings.holidays_file)
+    pack = load_pack(settings.norms_pack)
+    tiles = DirectoryStore(settings.home / "log")
+    ledger = Ledger(database=database, clock=clock, signer=signer, origin=settings.log_origin, tiles=tiles)
+    departments = Departments(database=database, clock=clock, ledger=ledger)
+    catalogue = Catalogue(
+        database=database, clock=clock, calendar=calendar, ledger=ledger, departments=departments, pack=pack
+    )
+    policy = PolicyEngine()
+    identity = Identity(
+        database=database,
+        clock=clock,
+        departments=departments,
+        signer=signer,
+        issuer=settings.base_url,
+        session_hours=settings.session_hours,
+        token_seconds=settings.token_seconds,
+        logins_at_once_max=settings.logins_at_once_max,
+    )
+    agreements = Agreements(
+        database=database,
+        clock=clock,
+        calendar=calendar,
+        ledger=ledger,
+        pack=pack,
+        departments=departments,
+        policy=policy,
+        signer=signer,
+    )
+    requests = Requests(
+        database=database,
+        clock=clock,
+        calendar=calendar,
+        ledger=ledger,
+        pack=pack,
+        catalogue=catalogue,
+        departments=departments,
+        agreements=agreements,
+    )
+    exchange = Exchange(
+        database=database,
+        clock=clock,
+        ledger=ledger,
+        keys=departments,
+        terms=agreements,
+        lake=settings.lake,
+        hub_signer=signer,
+    )
+    library = Library(
+        database=database,
+        clock=clock,
+        ledger=ledger,
+        pack=pack,
+        lake=settings.lake,
+        landing=ExchangeLanding(exchange=exchange, catalogue=catalogue),
+    )
+    index_key = _derived_key(signer, b"subject-index")
+    gateway = Gateway(
+        database=database,
+        clock=clock,
+        ledger=ledger,
+        catalogue=catalogue,
+        agreements=agreements,
+        policy=policy,
+        records=LibraryRecords(library),
+        index_key=index_key,
+    )
+
+    def authorities() -> frozenset[DepartmentCode]:
+        return frozenset(department.code for department in departments.all() if department.is_authority)
+
+    cases = Cases(database=database, clock=clock, calendar=calendar, ledger=ledger, authorities=authorities)
+    evidence = LedgerEvidence(
+        ledger=ledger,
+        calendar=calendar,
+        authorities=authorities,
+        title_of=lambda resource_id: catalogue.get(resource_id).content.title,
+    )
+    monitor = Monitor(database=database, clock=clock, calendar=calendar, ledger=ledger, evidence=evidence, cases=cases)
+    indicators = Indicators(
+        clock=clock,
+        pack=pack,
+        evidence=evidence,
+        monitor=monitor,
+        departments=lambda: {department.code: department.name for department in departments.all()},
+    )
+    return Services(
+        settings=settings,
+        hub_key=signer.public_key,
+        clock=clock,
+        calendar=calendar,
+        database=database,
+        pack=pack,
+        ledger=ledger,
+        departments=departments,
+        catalogue=catalogue,
+        exchange=exchange,
+        library=library,
+        identity=identity,
+        policy=policy,
+        requests=requests,
+        agreements=agreements,
+        gateway=gateway,
+        usage=Usage(database=database, ledger=ledger, index_key=index_key),
+        monitor=monitor,
+        cases=cases,
+        indicators=indicators,
+    )
+
+
+def _derived_key(signer: Ed25519Signer, purpose: bytes) -> bytes:
+    """Return a secret for one purpose, derived from the hub's private key."""
+    return hashlib.blake2b(purpose, key=signer.private_bytes, digest_size=32).digest()

@@ -1,0 +1,111 @@
+"""The command group `datong hub`: prepare, serve, do background work, open accounts."""
+
+import logging
+import os
+import secrets
+import signal
+from types import FrameType
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from datong.app.background import Background
+from datong.app.composition import Hub
+from datong.kernel import PLATFORM_ACTOR, DepartmentCode, Invalid, Settings, Text
+from datong.sharing import Role
+from datong.web import create_app
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+KEEP_ALIVE_SECONDS = 30
+PASSWORD_BYTES = 9
+
+hub = typer.Typer(help="枢纽 · the hub", no_args_is_help=True)
+
+
+def read_settings() -> Settings:
+    """Return the settings of this process's environment."""
+    return Settings.from_environment(os.environ)
+
+
+@hub.command()
+def init() -> None:
+    """建立数据目录、密钥和控制数据库 · Create the data folder, the key and the control database."""
+    opened = Hub(read_settings())
+    opened.services.ledger.integrate()
+    typer.echo(f"home      {opened.settings.home.absolute()}")
+    typer.echo(f"database  {opened.settings.effective_database_url.split('@')[-1]}")
+    typer.echo(f"log key   {opened.signer.public_key.hex()}")
+    opened.close()
+
+
+@hub.command()
+def serve() -> None:
+    """运行枢纽 · Serve the console, the interfaces and (by default) background work."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    opened = Hub(read_settings())
+    background = Background(opened) if opened.settings.work_inside_serve else None
+    if background is not None:
+        background.start()
+    try:
+        uvicorn.run(
+            create_app(opened.services, opened.settings),
+            host=opened.settings.host,
+            port=opened.settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
+    finally:
+        if background is not None:
+            background.stop()
+        opened.close()
+
+
+@hub.command()
+def work() -> None:
+    """只做后台工作 · Do background work only; any number of these may run beside `serve`."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    opened = Hub(read_settings())
+    background = Background(opened)
+    background.start()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        background.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    background.wait()
+    opened.close()
+
+
+@hub.command("create-account")
+def create_account(
+    username: Annotated[str, typer.Argument(help="登录名 · name to sign in with")],
+    role: Annotated[list[str], typer.Option(help="角色，可重复 · role, may be repeated")],
+    name: Annotated[str, typer.Option(help="姓名 · the person's name")] = "",
+    department: Annotated[str, typer.Option(help="部门代码 · code of the department")] = "",
+    password: Annotated[str, typer.Option(help="口令；空则生成 · password; empty: generated and printed")] = "",
+) -> None:
+    """开立账号，例如第一个运维账号 · Open an account, for example the first operator's."""
+    unknown = sorted(set(role) - set(Role))
+    if unknown:
+        raise Invalid(
+            "app.role_unknown",
+            what=Text(zh=f"没有角色 {'、'.join(unknown)}。", en=f"There is no role {', '.join(unknown)}."),
+            remedy=Text(zh=f"可用：{'、'.join(Role)}。", en=f"There are: {', '.join(Role)}."),
+            field="--role",
+        )
+    chosen = password or secrets.token_urlsafe(PASSWORD_BYTES)
+    opened = Hub(read_settings())
+    account = opened.services.identity.create_account(
+        username=username,
+        password=chosen,
+        name=name or username,
+        department=DepartmentCode(department) if department else None,
+        roles=frozenset(Role(value) for value in role),
+        actor=PLATFORM_ACTOR,
+    )
+    opened.close()
+    typer.echo(f"{account.username}" if password else f"{account.username} {chosen}")
