@@ -65,7 +65,7 @@ def test_a_wrong_signature_or_key_is_refused(world: World) -> None:
         world.agreements.sign(agreement.id, key_id="f" * 16, signature=good, actor=node(POLICE).actor)
     with pytest.raises(Refused):
         world.sign(agreement, SOCIAL)
-    world.departments.revoke(key_id)
+    world.revoke(key_id)
     with pytest.raises(Refused):
         world.agreements.sign(agreement.id, key_id=key_id, signature=good, actor=node(POLICE).actor)
 

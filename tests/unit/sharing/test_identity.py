@@ -318,7 +318,7 @@ def test_a_node_gets_a_token_for_a_fresh_assertion_signed_by_its_key(world: Worl
         world.identity.token_for_assertion(signed(stranger, {**claims, "jti": "stranger-1"}))
     with pytest.raises(Unauthenticated):
         world.identity.token_for_assertion(signed(stranger, {**claims, "jti": "stranger-2"}, kid=key.key_id))
-    world.departments.revoke(key.key_id)
+    world.revoke(key.key_id)
     with pytest.raises(Unauthenticated):
         world.identity.token_for_assertion(signed(key, {**claims, "jti": "revoked-1"}))
     with pytest.raises(Unauthenticated):

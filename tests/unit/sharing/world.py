@@ -1,6 +1,6 @@
 """Everything a sharing test needs, put together once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from datong.kernel import AgreementId, Database, DepartmentCode, FixedClock, NodeId, ResourceId, WorkingCalendar
 from datong.ledger import Ed25519Signer, Ledger, MemoryTileStore
@@ -10,7 +10,7 @@ from datong.sharing.credentials import BoundedArgon2
 from datong.sharing.gateway import Gateway
 from datong.sharing.identity import Identity
 from datong.sharing.policy import PolicyEngine
-from datong.sharing.ports import MemoryDepartments, MemoryResources
+from datong.sharing.ports import DepartmentBook, MemoryDepartments, MemoryResources
 from datong.sharing.records import Record
 from datong.sharing.requests import Requests
 from datong.sharing.subjects import subject_index_key
@@ -41,7 +41,11 @@ class Records:
 class World:
     """The services of a hub, and the keys of its departments' nodes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self,
+        database: Database,
+        register: Callable[["World"], DepartmentBook] = lambda _: MemoryDepartments(DEPARTMENTS),
+    ) -> None:
         self.database = database
         self.clock = FixedClock(NOW)
         self.calendar = WorkingCalendar()
@@ -49,7 +53,7 @@ class World:
         self.ledger = Ledger(
             database=database, clock=self.clock, signer=self.signer, origin="test.datong/log", tiles=MemoryTileStore()
         )
-        self.departments = MemoryDepartments(DEPARTMENTS)
+        self.departments = register(self)
         self.resources = MemoryResources([resource()])
         self.keys = {department.code: Ed25519Signer.generate() for department in DEPARTMENTS}
         self.identity = Identity(
@@ -112,6 +116,11 @@ class World:
         signer = self.keys[code]
         self.departments.register_key(code, signer.public_key, NodeId(f"node-{code}"), node(code).actor)
         return signer.key_id
+
+    def revoke(self, key_id: str) -> None:
+        """Revoke a key held in memory."""
+        assert isinstance(self.departments, MemoryDepartments)
+        self.departments.revoke(key_id)
 
     def sign(self, agreement: Agreement, code: DepartmentCode) -> Agreement:
         """Sign as the department's node does."""
