@@ -1,22 +1,20 @@
 """Fixtures that every package's tests share: real servers, and a control database on each engine."""
 
+import shutil
 from collections.abc import Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
-from datong.kernel import METADATA, Database
+from datong.app.schema import migrate
+from datong.kernel import Database
 from tests.servers import MariadbServer, PostgresqlServer, start_mariadb, start_postgresql
-
-PACKAGES_WITH_TABLES = ("ledger", "norms", "catalogue", "exchange", "library", "sharing", "governance", "adapters")
 
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[PostgresqlServer]:
-    """A PostgreSQL 15 server for the whole session."""
+    """A PostgreSQL server for the whole session."""
     server = start_postgresql()
     try:
         yield server
@@ -34,22 +32,46 @@ def mariadb_server() -> Iterator[MariadbServer]:
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the newest schema, to be copied."""
+    file = tmp_path_factory.mktemp("control") / "control.sqlite"
+    database = Database(f"sqlite:///{file}")
+    migrate(database)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgresql_server: PostgresqlServer) -> str:
+    """The URL of a PostgreSQL database with the newest schema, to be copied."""
+    url = postgresql_server.create_database()
+    database = Database(sqlalchemy_url(url))
+    migrate(database)
+    database.close()
+    return url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def control_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A fresh control database with every package's tables, on each engine in turn."""
-    for package in PACKAGES_WITH_TABLES:
-        if find_spec(f"datong.{package}.tables") is not None:
-            import_module(f"datong.{package}.tables")
+    """A fresh control database with the newest schema, on each engine in turn."""
     if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
-        METADATA.create_all(database.engine)
+        file = tmp_path / "control.sqlite"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), file)
+        database = Database(f"sqlite:///{file}")
         yield database
         database.close()
         return
     server: PostgresqlServer = request.getfixturevalue("postgresql_server")
-    url = server.create_database()
-    database = Database(make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False))
-    METADATA.create_all(database.engine)
+    url = server.create_database(template=request.getfixturevalue("migrated_postgresql"))
+    database = Database(sqlalchemy_url(url))
     yield database
     database.close()
     server.drop_database(url)
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Return the URL by which SQLAlchemy reaches the PostgreSQL database at `url`."""
+    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)

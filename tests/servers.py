@@ -1,4 +1,4 @@
-"""Real database servers for tests: PostgreSQL 15 and MariaDB, each with its own data, port and socket.
+"""Real database servers for tests: PostgreSQL and MariaDB, each with its own data, port and socket.
 
 Both refuse to run as root, so as root they run as the user their Debian package made. Durability is off: a test server
 never outlives its data. A server is stopped by its own process id.
@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 import pymysql
 
-POSTGRESQL_BIN = Path("/usr/lib/postgresql/15/bin")
+POSTGRESQL_BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
 START_SECONDS = 60.0
 
 
@@ -97,17 +97,18 @@ class DatabaseServer:
 
 
 class PostgresqlServer(DatabaseServer):
-    """PostgreSQL 15 with logical decoding switched on."""
+    """PostgreSQL with logical decoding switched on."""
 
     def execute(self, statement: str) -> None:
         """Run one statement in the maintenance database, outside a transaction."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode())
 
-    def create_database(self) -> str:
-        """Create an empty UTF-8 database and return its URL."""
+    def create_database(self, *, template: str | None = None) -> str:
+        """Create a UTF-8 database, empty or a copy of the one at the URL `template`, and return its URL."""
         name = self.new_name()
-        self.execute(f'CREATE DATABASE "{name}"')
+        copied = f' TEMPLATE "{template.rsplit("/", 1)[1]}"' if template else ""
+        self.execute(f'CREATE DATABASE "{name}"{copied}')
         return self.url(name)
 
     def drop_database(self, url: str) -> None:

@@ -1,0 +1,109 @@
+"""A build killed in any step: the last version stays served, the build resumes, and the result is the same."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from datong.app.schema import migrate
+from datong.kernel import PLATFORM_ACTOR, BuildId, Database
+from datong.ledger import EntryKind, Ledger
+from datong.library import Build, BuildState, BuildStep, FixedLanding, LandedSource, Library
+from tests.fault.library_worker import open_library
+from tests.library_sources import landed_city, with_increment
+
+PEOPLE = 200
+WAIT_SECONDS = 60.0
+NEWCOMER = (
+    "RY999999999", "司徒云", "110101199003070011", "1", "01", "19900307", "4406049999999", "02", "10",
+    "广东省示例市禅城区祖庙街道汾江路12号3栋2单元101室", "440604", "20251201", "13812345678", "2026-01-05 09:00:00",
+)  # fmt: skip
+ROOT = Path(__file__).parents[2]
+
+
+class World:
+    """A hub's folder with one published version, and landed data for the next."""
+
+    def __init__(self, folder: Path, first: tuple[LandedSource, ...], second: tuple[LandedSource, ...]) -> None:
+        folder.mkdir(parents=True)
+        self.folder = folder
+        self.landing = FixedLanding(first)
+        self.library: Library
+        self.ledger: Ledger
+        self.database: Database
+        self.library, self.ledger, self.database = open_library(folder, self.landing)
+        migrate(self.database)
+        self.library.run_build(self.request().id)
+        self.landing.landed = second
+
+    def request(self) -> Build:
+        return self.library.request_build("population", actor=PLATFORM_ACTOR)
+
+    def start(self, build_id: BuildId) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.fault.library_worker", str(self.folder), build_id]
+        return subprocess.Popen(command, cwd=ROOT)
+
+    def build_folder(self, build_id: BuildId) -> Path:
+        return self.folder / "lake" / "library" / "population" / "builds" / build_id
+
+
+@pytest.fixture(scope="module")
+def landings(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[LandedSource, ...], tuple[LandedSource, ...]]:
+    """What landed before the first version, and before the second."""
+    folder = tmp_path_factory.mktemp("landing")
+    first, _ = landed_city(folder, people=PEOPLE, seed=3)
+    residents = next(source for source in first if source.resource_id == "residents")
+    second = with_increment(residents, folder, [NEWCOMER])
+    return first, tuple(second if source is residents else source for source in first)
+
+
+@pytest.fixture
+def world(tmp_path: Path, landings: tuple[tuple[LandedSource, ...], tuple[LandedSource, ...]]) -> Iterator[World]:
+    made = World(tmp_path / "hub", *landings)
+    yield made
+    made.database.close()
+
+
+def _kill_when(process: subprocess.Popen[bytes], sign: Path) -> None:
+    """Kill the process as soon as `sign` exists."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not sign.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("step", list(BuildStep))
+def test_killed_within_a_step(world: World, step: BuildStep) -> None:
+    served = world.library.dataset("population")
+    build = world.request()
+    folder = world.build_folder(build.id)
+    _kill_when(world.start(build.id), folder / f".{step.value}.part")
+    assert world.library.build(build.id).state is BuildState.RUNNING
+    assert world.library.dataset("population") == served
+    assert world.library.lookup("population", "person_name", "陈志强")
+    _ends_well(world, build)
+
+
+@pytest.mark.parametrize("step", list(BuildStep))
+def test_killed_after_a_step(world: World, step: BuildStep) -> None:
+    build = world.request()
+    _kill_when(world.start(build.id), world.build_folder(build.id) / step.value)
+    _ends_well(world, build)
+
+
+def _ends_well(world: World, build: Build) -> None:
+    """Resume the build, and compare it with one that nobody disturbed."""
+    assert world.library.pending_builds() in ((build.id,), ())
+    done = world.library.run_build(build.id)
+    assert done.state is BuildState.PUBLISHED
+    assert done.version == 2
+    assert len(world.ledger.entries(kind=EntryKind.DATASET).rows) == 2
+    landed = world.landing.landed
+    calm = World(world.folder.parent / "calm", landed, landed)
+    undisturbed = calm.library.build(calm.library.builds("population").rows[0].id)
+    calm.database.close()
+    assert done.digest == undisturbed.digest

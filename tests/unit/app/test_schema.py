@@ -1,0 +1,48 @@
+"""The tables as declared and the migrations say the same, on both engines."""
+
+import threading
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+
+from datong.app.schema import migrate
+from datong.kernel import METADATA, Database
+
+
+def test_migrations_lead_to_the_declared_tables(control_database: Database) -> None:
+    with control_database.transaction() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, METADATA)
+    search = {"catalogue_search_all", "catalogue_search_open"}
+    unexpected = [
+        difference
+        for difference in differences
+        if not (difference[0] == "remove_table" and difference[1].name.startswith(tuple(search)))
+        and not (difference[0] == "remove_index" and difference[1].table.name in search)
+    ]
+    assert unexpected == []
+    with control_database.snapshot() as connection:
+        assert search <= set(inspect(connection).get_table_names())
+
+
+def test_migrating_again_changes_nothing(control_database: Database) -> None:
+    with control_database.snapshot() as connection:
+        before = sorted(inspect(connection).get_table_names())
+    migrate(control_database)
+    with control_database.snapshot() as connection:
+        assert sorted(inspect(connection).get_table_names()) == before
+
+
+def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
+    databases = [Database(f"sqlite:///{tmp_path / 'control.sqlite'}") for _ in range(3)]
+    threads = [threading.Thread(target=migrate, args=(database,)) for database in databases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with databases[0].snapshot() as connection:
+        assert "ledger_entry" in inspect(connection).get_table_names()
+    for database in databases:
+        database.close()
