@@ -129,6 +129,8 @@ def _read_leaf(leaf: bytes) -> EntryContent:
     if actor.keys() != _ACTOR_FIELDS:
         raise ValueError("not an actor")
     at = datetime.strptime(document["at"], _TIME_FORMAT).replace(tzinfo=UTC)
+    if at.strftime(_TIME_FORMAT) != document["at"]:
+        raise ValueError("not the canonical form of a time")
     return EntryContent(
         kind=document["kind"],
         at=at,
@@ -155,4 +157,4 @@ def commitment(salt: bytes, value: str) -> str:
     """
     if not SALT_BYTES_MIN <= len(salt) <= 0xFFFF:
         raise ValueError(f"a salt has {SALT_BYTES_MIN} to 65535 bytes")
-    return hashlib.sha256(len(salt).to_bytes(2, "big") + salt + value.encode()).hexdigest()
+    return hashlib.sha256(len(salt).to_bytes(2, "big") + salt + value.encode(errors="surrogatepass")).hexdigest()
