@@ -1,5 +1,6 @@
 """A build killed in any step: the last version stays served, the build resumes, and the result is the same."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -24,23 +25,26 @@ NEWCOMER = (
 ROOT = Path(__file__).parents[2]
 
 
+Landings = tuple[tuple[LandedSource, ...], tuple[LandedSource, ...]]
+
+
 class World:
     """A hub's folder with one published version, and landed data for the next."""
 
-    def __init__(self, folder: Path, first: tuple[LandedSource, ...], second: tuple[LandedSource, ...]) -> None:
-        folder.mkdir(parents=True)
+    def __init__(self, folder: Path, landed: tuple[LandedSource, ...]) -> None:
         self.folder = folder
-        self.landing = FixedLanding(first)
+        self.landing = FixedLanding(landed)
         self.library: Library
         self.ledger: Ledger
         self.database: Database
         self.library, self.ledger, self.database = open_library(folder, self.landing)
-        migrate(self.database)
-        self.library.run_build(self.request().id)
-        self.landing.landed = second
+        METADATA.create_all(self.database.engine)
 
     def request(self) -> Build:
         return self.library.request_build("population", actor=PLATFORM_ACTOR)
+
+    def build(self) -> Build:
+        return self.library.run_build(self.request().id)
 
     def start(self, build_id: BuildId) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "tests.fault.library_worker", str(self.folder), build_id]
@@ -51,7 +55,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def landings(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[LandedSource, ...], tuple[LandedSource, ...]]:
+def landings(tmp_path_factory: pytest.TempPathFactory) -> Landings:
     """What landed before the first version, and before the second."""
     folder = tmp_path_factory.mktemp("landing")
     first, _ = landed_city(folder, people=PEOPLE, seed=3)
@@ -60,9 +64,29 @@ def landings(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[LandedSour
     return first, tuple(second if source is residents else source for source in first)
 
 
+@pytest.fixture(scope="module")
+def first_version(tmp_path_factory: pytest.TempPathFactory, landings: Landings) -> Path:
+    """The folder of a hub that has published the first landing."""
+    folder = tmp_path_factory.mktemp("first")
+    world = World(folder, landings[0])
+    world.build()
+    world.database.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed_digest(tmp_path_factory: pytest.TempPathFactory, landings: Landings) -> str | None:
+    """The digest of a build from scratch of all that landed, which nobody disturbed."""
+    calm = World(tmp_path_factory.mktemp("calm"), landings[1])
+    done = calm.build()
+    calm.database.close()
+    return done.digest
+
+
 @pytest.fixture
-def world(tmp_path: Path, landings: tuple[tuple[LandedSource, ...], tuple[LandedSource, ...]]) -> Iterator[World]:
-    made = World(tmp_path / "hub", *landings)
+def world(tmp_path: Path, landings: Landings, first_version: Path) -> Iterator[World]:
+    """A hub that serves the first version; the second landing waits to be built."""
+    made = World(Path(shutil.copytree(first_version, tmp_path / "hub")), landings[1])
     yield made
     made.database.close()
 
@@ -77,7 +101,7 @@ def _kill_when(process: subprocess.Popen[bytes], sign: Path) -> None:
 
 
 @pytest.mark.parametrize("step", list(BuildStep))
-def test_killed_within_a_step(world: World, step: BuildStep) -> None:
+def test_killed_within_a_step(world: World, step: BuildStep, undisturbed_digest: str | None) -> None:
     served = world.library.dataset("population")
     build = world.request()
     folder = world.build_folder(build.id)
@@ -85,25 +109,21 @@ def test_killed_within_a_step(world: World, step: BuildStep) -> None:
     assert world.library.build(build.id).state is BuildState.RUNNING
     assert world.library.dataset("population") == served
     assert world.library.lookup("population", "person_name", "陈志强")
-    _ends_well(world, build)
+    _ends_well(world, build, undisturbed_digest)
 
 
 @pytest.mark.parametrize("step", list(BuildStep))
-def test_killed_after_a_step(world: World, step: BuildStep) -> None:
+def test_killed_after_a_step(world: World, step: BuildStep, undisturbed_digest: str | None) -> None:
     build = world.request()
     _kill_when(world.start(build.id), world.build_folder(build.id) / step.value)
-    _ends_well(world, build)
+    _ends_well(world, build, undisturbed_digest)
 
 
-def _ends_well(world: World, build: Build) -> None:
-    """Resume the build, and compare it with one that nobody disturbed."""
+def _ends_well(world: World, build: Build, undisturbed_digest: str | None) -> None:
+    """Resume the build, and compare it with one that nobody disturbed and that knew no first version."""
     assert world.library.pending_builds() in ((build.id,), ())
     done = world.library.run_build(build.id)
     assert done.state is BuildState.PUBLISHED
     assert done.version == 2
     assert len(world.ledger.entries(kind=EntryKind.DATASET).rows) == 2
-    landed = world.landing.landed
-    calm = World(world.folder.parent / "calm", landed, landed)
-    undisturbed = calm.library.build(calm.library.builds("population").rows[0].id)
-    calm.database.close()
-    assert done.digest == undisturbed.digest
+    assert done.digest == undisturbed_digest

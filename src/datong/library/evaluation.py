@@ -6,8 +6,13 @@ in the number of records.
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
 
 from datong.kernel import Value
+
+Record = TypeVar("Record", bound=Hashable)
+Entity = TypeVar("Entity", bound=Hashable)
+Person = TypeVar("Person", bound=Hashable)
 
 
 class LinkScore(Value):
@@ -23,12 +28,12 @@ class LinkScore(Value):
     false_merges: int
 
 
-def evaluate_links(links: Mapping[Hashable, Hashable], truth: Mapping[Hashable, Hashable]) -> LinkScore:
+def evaluate_links(links: Mapping[Record, Entity], truth: Mapping[Record, Person]) -> LinkScore:
     """Return how well `links` (record → entity) agrees with `truth` (record → true person).
 
     Only records that the truth knows are judged; a record of the truth without a link counts as an entity of its own.
     """
-    entity_of = {record: links.get(record, ("unlinked", record)) for record in truth}
+    entity_of: dict[Record, Hashable] = {record: links.get(record, ("unlinked", record)) for record in truth}
     true_pairs = _pairs(Counter(truth.values()).values())
     linked_pairs = _pairs(Counter(entity_of.values()).values())
     joint = Counter((entity_of[record], person) for record, person in truth.items())

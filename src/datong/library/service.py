@@ -382,6 +382,7 @@ def _evidence(
         "build": build.id,
         "definition": {"version": definition.version, "digest": _definition_digest(definition)},
         "norms": pipeline.pack.version,
+        "departments": sorted({known.source.department for known in pipeline.sources}),
         "input_digest": build.input_digest,
         "golden_digest": digest,
         "records": report.records,

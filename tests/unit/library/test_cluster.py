@@ -1,0 +1,77 @@
+"""Clustering: different identifiers never meet, chains break, and the order of the pairs does not matter."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datong.library.cluster import Clustering, Pair, cluster
+
+
+def run(
+    pairs: list[Pair], identifiers: dict[int, str] | None = None, nodes: int = 6, members_max: int = 10
+) -> Clustering:
+    return cluster(
+        sizes=dict.fromkeys(range(nodes), 1),
+        identifiers=identifiers or {},
+        pairs=pairs,
+        accept_bits=8,
+        margin_bits=3,
+        members_max=members_max,
+    )
+
+
+def pair(a: int, b: int, weight: float) -> Pair:
+    return Pair(a, b, weight, a, b)
+
+
+def test_a_good_pair_joins_and_says_why() -> None:
+    found = run([pair(0, 1, 12.0), pair(2, 3, 7.9)])
+    assert found.cluster_of[0] == found.cluster_of[1] == 0
+    assert found.cluster_of[2] != found.cluster_of[3]
+    assert found.joined[1].weight == 12.0
+    assert found.joined[1].partner == 0
+
+
+def test_two_identifiers_never_share_an_entity_even_through_a_third_record() -> None:
+    found = run([pair(0, 1, 20.0), pair(1, 2, 12.0)], {0: "A", 2: "B"})
+    assert found.cluster_of[1] == found.cluster_of[0]
+    assert found.cluster_of[2] != found.cluster_of[0]
+
+
+def test_an_undecided_record_joins_nobody() -> None:
+    found = run([pair(0, 1, 12.0), pair(1, 2, 11.0)], {0: "A", 2: "B"})
+    assert found.ambiguous == {1}
+    assert len({found.cluster_of[node] for node in (0, 1, 2)}) == 3
+
+
+def test_a_pair_that_is_nobodys_best_does_not_chain_two_groups() -> None:
+    found = run([pair(0, 1, 20.0), pair(2, 3, 20.0), pair(1, 2, 9.0)])
+    assert found.cluster_of[1] != found.cluster_of[2]
+
+
+def test_the_cap_stops_growth() -> None:
+    found = run([pair(0, node, 20.0) for node in range(1, 6)], members_max=3)
+    assert max(list(found.cluster_of.values()).count(root) for root in set(found.cluster_of.values())) == 3
+    assert found.vetoed_pairs == 3
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(5, 30)), max_size=40),
+    st.dictionaries(st.integers(0, 9), st.sampled_from("ABC")),
+)
+def test_order_does_not_matter_and_identifiers_never_mix(
+    raw: list[tuple[int, int, int]], identifiers: dict[int, str]
+) -> None:
+    best: dict[tuple[int, int], int] = {}
+    for a, b, weight in raw:
+        if a != b:
+            key = (min(a, b), max(a, b))
+            best[key] = max(weight, best.get(key, 0))
+    pairs = [pair(a, b, float(weight)) for (a, b), weight in best.items()]
+    first = run(pairs, identifiers, nodes=10)
+    second = run(pairs[::-1], identifiers, nodes=10)
+    assert first == second
+    for root in set(first.cluster_of.values()):
+        assert (
+            len({identifiers[node] for node, own in first.cluster_of.items() if own == root and node in identifiers})
+            <= 1
+        )
