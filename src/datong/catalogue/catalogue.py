@@ -316,7 +316,7 @@ class Catalogue:
             departments = connection.execute(
                 select(listing.c.department, func.count()).group_by(listing.c.department)
             ).all()
-            items = connection.execute(select(func.coalesce(func.sum(listing.c.items), 0))).scalar_one()
+            items = connection.execute(select(func.coalesce(func.sum(listing.c.item_count), 0))).scalar_one()
             is_open = connection.execute(
                 select(func.count()).select_from(listing).where(listing.c.open.is_(True))
             ).scalar_one()

@@ -97,8 +97,10 @@ def profile_table(
     taken = pa.Table.from_batches(looked_at)
     connection = duckdb.connect()
     try:
-        connection.register("source", taken)
-        present = [column for column in table.columns if column.name in taken.column_names]
+        # Source names may differ only in case, or hold anything: inside DuckDB columns go by their position.
+        connection.register("source", taken.rename_columns([f"c{index}" for index in range(taken.num_columns)]))
+        places = {name: f"c{index}" for index, name in enumerate(taken.column_names)}
+        present = [(column, places[column.name]) for column in table.columns if column.name in places]
         measured = _measure(connection, present, taken.num_rows, pack)
     finally:
         connection.close()
@@ -148,13 +150,12 @@ def _measures(pack: NormPack) -> dict[str, str]:
 
 
 def _measure(
-    connection: duckdb.DuckDBPyConnection, columns: list[SourceColumn], rows: int, pack: NormPack
+    connection: duckdb.DuckDBPyConnection, columns: list[tuple[SourceColumn, str]], rows: int, pack: NormPack
 ) -> list[ColumnProfile]:
     measures = _measures(pack)
     found = []
-    for column in columns:
-        value = f'"{column.name.replace(chr(34), chr(34) * 2)}"'
-        folded = f"SELECT nullif({fold_sql(value)}, '') AS value FROM source"
+    for column, place in columns:
+        folded = f"SELECT nullif({fold_sql(place)}, '') AS value FROM source"
         row = connection.execute(f"SELECT {', '.join(measures.values())} FROM ({folded})").fetchone()
         counts = dict(zip(measures, row or [0] * len(measures), strict=True))
         found.append(_column(column, rows, counts))

@@ -159,7 +159,7 @@ def show(connection: Connection, found: Resource) -> None:
             update_cycle=content.update_cycle.value,
             theme=content.theme,
             open=content.open,
-            items=len(content.items),
+            item_count=len(content.items),
             published_at=found.published_at,
         )
     )

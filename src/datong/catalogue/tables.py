@@ -108,7 +108,7 @@ listing = Table(
     Column("update_cycle", String(20), nullable=False),
     Column("theme", String(64), nullable=False),
     Column("open", Boolean, nullable=False, index=True),
-    Column("items", Integer, nullable=False),
+    Column("item_count", Integer, nullable=False),
     Column("published_at", UtcDateTime, nullable=False, index=True),
 )
 """One row for each resource that everybody sees, in its published version: what lists and facets count."""
