@@ -18,7 +18,9 @@ from datong.sharing.actions import Action, DataAccess, Decision, Target
 from datong.sharing.principals import Principal
 from datong.sharing.terms import Agreement
 
-POLICY_FILES = ("management.cedar", "data.cedar")
+MANAGEMENT_FILE = "management.cedar"
+DATA_FILE = "data.cedar"
+POLICY_FILES = (MANAGEMENT_FILE, DATA_FILE)
 SCHEMA_FILE = "schema.cedarschema"
 NOTHING_PERMITS = "policy.nothing_permits"
 POLICY_ERROR = "policy.error"
@@ -47,7 +49,9 @@ class PolicyEngine:
         schema_text = schema if schema is not None else read_policy_file(SCHEMA_FILE)
         try:
             self._schema = cedarpy.Schema.from_str(schema_text)
-            self._policies = cedarpy.PolicySet.from_str(text)
+            # One set per file: a decision evaluates every policy of its set, so the hot path carries no others.
+            self._management = cedarpy.PolicySet.from_str(policies or read_policy_file(MANAGEMENT_FILE))
+            self._data = cedarpy.PolicySet.from_str(policies or read_policy_file(DATA_FILE))
             check = cedarpy.validate_policies(text, self._schema)
             self._why = _explanations(text)
         except ValueError as error:
@@ -62,7 +66,7 @@ class PolicyEngine:
 
     def authorise(self, principal: Principal, action: Action, target: Target | None = None) -> Decision:
         """Decide about an act of management. For access to data use `authorise_data`."""
-        return self._decide(principal, action, target or Target(), {})
+        return self._decide(self._management, principal, action, target or Target(), {})
 
     def require(self, principal: Principal, action: Action, target: Target | None = None) -> None:
         """Let an act of management pass, or refuse it with its reasons.
@@ -98,9 +102,16 @@ class PolicyEngine:
                 "valid_from": int(agreement.valid_from.timestamp()),
                 "valid_until": int(agreement.valid_until.timestamp()),
             }
-        return self._decide(principal, action, target, context)
+        return self._decide(self._data, principal, action, target, context)
 
-    def _decide(self, principal: Principal, action: Action, target: Target, context: Mapping[str, object]) -> Decision:
+    def _decide(
+        self,
+        policies: cedarpy.PolicySet,
+        principal: Principal,
+        action: Action,
+        target: Target,
+        context: Mapping[str, object],
+    ) -> Decision:
         party = {"type": "Datong::Party", "id": principal.actor.id or "-"}
         thing = {"type": "Datong::Thing", "id": target.id or "-"}
         entities = [
@@ -114,7 +125,7 @@ class PolicyEngine:
             "context": dict(context),
         }
         try:
-            result = cedarpy.is_authorized(request, self._policies, json.dumps(entities), self._schema)
+            result = cedarpy.is_authorized(request, policies, json.dumps(entities), self._schema)
         except ValueError:
             return _error_decision()
         if result.diagnostics.errors or result.decision is cedarpy.Decision.NoDecision:

@@ -1,7 +1,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from datong.kernel import Actor, ActorKind, DepartmentCode, Misconfigured, NodeId, Refused, ResourceId
@@ -216,6 +216,11 @@ def test_what_fits_the_agreement_is_allowed(terms: Agreement, data: st.DataObjec
         node=st.sampled_from([None, NodeId("p")]),
         grants=st.frozensets(st.sampled_from(Role)),
     ),
+)
+@example(
+    caller=Principal(actor=Actor(kind=ActorKind.PERSON, id="p", department=POLICE)),
+    action=Action.AGREEMENT_READ,
+    target=Target(provider=POLICE),
 )
 def test_every_act_is_decided_without_error(caller: Principal, action: Action, target: Target) -> None:
     decision = ENGINE.authorise(caller, action, target)
