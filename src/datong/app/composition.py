@@ -1,6 +1,5 @@
 """The composition root: settings in, services out. The only place where a hub's parts are put together."""
 
-import hashlib
 from datetime import date
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from datong.kernel import (
 from datong.ledger import Ed25519Signer, Ledger
 from datong.library import Library
 from datong.norms import load_pack
-from datong.sharing import Agreements, Gateway, Identity, PolicyEngine, Requests, Usage
+from datong.sharing import Agreements, Gateway, Identity, PolicyEngine, Requests, Usage, subject_index_key
 from datong.web import Services
 
 AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
@@ -59,9 +58,14 @@ class Hub:
             services.monitor.run()
             return False
 
+        def end_expired_terms() -> bool:
+            services.agreements.expire_due()
+            return False
+
         return [
             Sweep(name="log", interval_seconds=settings.sequence_interval_seconds, run=services.ledger.integrate),
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
+            Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=end_expired_terms),
             Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
             Sweep(name="authority-key", interval_seconds=AUTHORITY_KEY_INTERVAL_SECONDS, run=authority_key.register),
         ]
@@ -158,7 +162,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         lake=settings.lake,
         landing=ExchangeLanding(exchange=exchange, catalogue=catalogue),
     )
-    index_key = _derived_key(signer, b"subject-index")
+    index_key = subject_index_key(signer)
     gateway = Gateway(
         database=database,
         clock=clock,
@@ -210,8 +214,3 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         cases=cases,
         indicators=indicators,
     )
-
-
-def _derived_key(signer: Ed25519Signer, purpose: bytes) -> bytes:
-    """Return a secret for one purpose, derived from the hub's private key."""
-    return hashlib.blake2b(purpose, key=signer.private_bytes, digest_size=32).digest()
