@@ -55,7 +55,7 @@ def observations_of_entry(entry: RecordedEntry) -> Iterator[Observation]:
         if facts["state"] == "granted":
             yield _seen(Measure.REQUEST_SATISFIED, provider, entry.at, entry.entry_id, key=facts["request_id"])
     elif entry.kind is EntryKind.BATCH:
-        yield _seen(Measure.RESOURCE_USED, provider, entry.at, entry.entry_id, key=facts["resource_id"])
+        yield _seen(Measure.RESOURCE_USED, provider, entry.at, entry.entry_id, key=facts["resource"])
     elif entry.kind is EntryKind.RECEIPT:
         applied, rejected = facts["rows_applied"], facts["rows_rejected"]
         yield _seen(Measure.ROWS_SENT, provider, entry.at, entry.entry_id, count=applied + rejected)

@@ -101,4 +101,4 @@ def _subject(entry: RecordedEntry) -> str:
 
 
 def _agreement(entry: RecordedEntry) -> str:
-    return str(entry.facts["agreement_id"])
+    return str(entry.facts["agreement"])

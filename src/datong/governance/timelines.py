@@ -157,10 +157,10 @@ def transfer_duties(entries: Iterable[RecordedEntry], *, calendar: WorkingCalend
     current = 0
     for entry in in_order(entries):
         if entry.kind is EntryKind.BATCH:
-            batches[entry.facts["batch_id"]] = entry
+            batches[entry.facts["batch"]] = entry
             runs.setdefault(entry.facts["run"], []).append(entry)
         elif entry.kind is EntryKind.RECEIPT:
-            batch = batches.get(entry.facts["batch_id"])
+            batch = batches.get(entry.facts["batch"])
             if batch is not None:
                 runs.setdefault(batch.facts["run"], []).append(entry)
                 duties += _quality(batch, entry, title_of)
@@ -185,9 +185,9 @@ def _run_duty(run: int, acts: Sequence[RecordedEntry], calendar: WorkingCalendar
     done_at: datetime | None = None
     for act in acts[1:]:
         if act.kind is EntryKind.BATCH and act.facts.get("last"):
-            last_batch = act.facts["batch_id"]
+            last_batch = act.facts["batch"]
             spans.append(_span(Party.CONSUMER, act, _TO_RECEIVE))
-        elif act.kind is EntryKind.RECEIPT and act.facts["batch_id"] == last_batch:
+        elif act.kind is EntryKind.RECEIPT and act.facts["batch"] == last_batch:
             done_at = act.at
         elif act.kind is EntryKind.TASK and act.facts["action"] == "pause":
             spans.append(_span(_party_of(act), act, _PAUSED))
@@ -214,8 +214,7 @@ def _quality(batch: RecordedEntry, receipt: RecordedEntry, title_of: TitleOf) ->
         _duty(
             DutyKind.QUALITY,
             [batch, receipt],
-            parties=receipt,
-            subject=batch.facts["batch_id"],
+            subject=batch.facts["batch"],
             title_of=title_of,
             spans=[_span(Party.PROVIDER, batch, _SENT)],
             due_at=receipt.at,
@@ -248,15 +247,14 @@ def _duty(
     kind: DutyKind,
     acts: Sequence[RecordedEntry],
     *,
-    parties: RecordedEntry | None = None,
     subject: str,
     title_of: TitleOf,
     spans: Sequence[Span],
     due_at: datetime,
     done_at: datetime | None,
 ) -> Duty:
-    facts = (parties or acts[0]).facts
-    resource_id = ResourceId(facts["resource_id"])
+    facts = acts[0].facts
+    resource_id = ResourceId(facts["resource_id"] if "resource_id" in facts else facts["resource"])
     return Duty(
         kind=kind,
         subject=subject,

@@ -52,7 +52,7 @@ def test_requests_transfers_and_reconciliations() -> None:
     sums = counted(
         entry(EntryKind.DECISION, "r", MONDAY, {"request_id": "r", "state": "granted", "provider": POLICE}),
         entry(EntryKind.DECISION, "s", MONDAY + DAY, {"request_id": "s", "state": "refused", "provider": POLICE}),
-        entry(EntryKind.BATCH, "t", MONDAY, {"provider": POLICE, "resource_id": "resource-1"}),
+        entry(EntryKind.BATCH, "t", MONDAY, {"provider": POLICE, "resource": "resource-1"}),
         entry(EntryKind.RECEIPT, "t", MONDAY, {"provider": POLICE, "rows_applied": 90, "rows_rejected": 10}),
         entry(EntryKind.RECONCILIATION, "t", MONDAY, {"provider": POLICE, "state": "equal"}),
         entry(EntryKind.RECONCILIATION, "t", MONDAY + DAY, {"provider": POLICE, "state": "different"}),

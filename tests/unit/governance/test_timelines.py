@@ -67,22 +67,23 @@ def task_step(action: str, at: datetime, *, run: int, by: DepartmentCode | None 
         "run_requested": run,
         "provider": POLICE,
         "consumer": EDUCATION,
-        "resource_id": "resource-1",
-        "agreement_id": "agreement-1",
+        "resource": "resource-1",
+        "agreement": "agreement-1",
     }
     return entry(EntryKind.TASK, "task-1", at, facts, department=by)
 
 
 def batch(at: datetime, *, run: int, number: int, last: bool) -> RecordedEntry:
-    """Return a committed batch; a batch names no consumer."""
+    """Return a committed batch."""
     facts: dict[str, object] = {
-        "batch_id": f"batch-{number}",
+        "batch": f"batch-{number}",
         "run": run,
         "last": last,
         "rows": 100,
         "provider": POLICE,
-        "resource_id": "resource-1",
-        "agreement_id": "agreement-1",
+        "consumer": EDUCATION,
+        "resource": "resource-1",
+        "agreement": "agreement-1",
     }
     return entry(EntryKind.BATCH, "task-1", at, facts, department=POLICE)
 
@@ -90,12 +91,12 @@ def batch(at: datetime, *, run: int, number: int, last: bool) -> RecordedEntry:
 def receipt(at: datetime, *, number: int, rejected: int = 0) -> RecordedEntry:
     """Return a receipt."""
     facts: dict[str, object] = {
-        "batch_id": f"batch-{number}",
+        "batch": f"batch-{number}",
         "rows_applied": 100 - rejected,
         "rows_rejected": rejected,
         "provider": POLICE,
         "consumer": EDUCATION,
-        "resource_id": "resource-1",
+        "resource": "resource-1",
     }
     return entry(EntryKind.RECEIPT, "task-1", at, facts, department=EDUCATION)
 

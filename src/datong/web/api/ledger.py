@@ -3,7 +3,9 @@
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
@@ -81,7 +83,7 @@ def export(caller: Caller, hub: Hub) -> StreamingResponse:
     """Return the whole log (checkpoint, tiles, keys) as a tar."""
     hub.policy.require(caller, Action.LEDGER_EXPORT)
     return StreamingResponse(
-        archive(hub.ledger.export),
+        in_parts(archive(hub.ledger.export)),
         media_type=TAR,
         headers={"Content-Disposition": 'attachment; filename="datong-log.tar"'},
     )
@@ -110,12 +112,20 @@ def entry_target(entry: RecordedEntry) -> Target:
     )
 
 
-def archive(write: Callable[[Path], None]) -> Iterator[bytes]:
-    """Yield a tar of what `write` puts into a folder; the folder is removed afterwards."""
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as packed:
-        write(Path(folder))
-        with tarfile.open(fileobj=packed, mode="w") as tar:
+def archive(write: Callable[[Path], None]) -> IO[bytes]:
+    """Return an open tar of what `write` puts into a folder; what fails, fails before the answer begins."""
+    with ExitStack() as opened:
+        packed = opened.enter_context(tempfile.TemporaryFile())
+        with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=packed, mode="w") as tar:
+            write(Path(folder))
             tar.add(folder, arcname="log")
         packed.seek(0)
-        while data := packed.read(READ_BYTES):
+        opened.pop_all()
+        return packed
+
+
+def in_parts(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the content of `file` and close it."""
+    with file:
+        while data := file.read(READ_BYTES):
             yield data

@@ -1,0 +1,98 @@
+"""A real hub behind a real uvicorn server on a free port, over each control database."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from datong.app.composition import compose
+from datong.catalogue import Department
+from datong.kernel import PLATFORM_ACTOR, Database, DepartmentCode, Settings, SystemClock, Text
+from datong.ledger import Ed25519Signer
+from datong.sharing import Role
+from datong.web.application import create_app
+from datong.web.services import Services
+
+BUREAU = DepartmentCode("114406000000000193")
+POLICE = DepartmentCode("12440600456000017N")
+EDUCATION = DepartmentCode("524406005000000158")
+PASSWORD = "correct horse battery"
+START_SECONDS_MAX = 20
+
+
+class RunningHub:
+    """A hub that answers at `url`, and the clients of the people who use it."""
+
+    def __init__(self, services: Services, url: str) -> None:
+        self.services = services
+        self.url = url
+        self.opened = ExitStack()
+
+    def client(self, **headers: str) -> httpx.Client:
+        """Return a client without credentials."""
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        self.opened.callback(client.close)
+        return client
+
+    def person(self, username: str) -> httpx.Client:
+        """Open an account and return a client that has signed in with it, by bearer token."""
+        department, role = PEOPLE[username]
+        self.services.identity.create_account(
+            username=username,
+            password=PASSWORD,
+            name=username,
+            roles=frozenset({role}),
+            actor=PLATFORM_ACTOR,
+            department=department,
+        )
+        with self.client() as visitor:
+            answer = visitor.post("/api/v1/session", json={"username": username, "password": PASSWORD})
+            assert answer.status_code == 201, answer.text
+        return self.client(Authorization=f"Bearer {answer.json()['token']}")
+
+
+PEOPLE = {
+    "operator": (None, Role.OPERATOR),
+    "authority": (BUREAU, Role.AUTHORITY),
+    "police": (POLICE, Role.DATA_OFFICER),
+    "education": (EDUCATION, Role.DATA_OFFICER),
+    "auditor": (BUREAU, Role.AUDITOR),
+}
+
+
+@pytest.fixture
+def hub(control_database: Database, tmp_path: Path) -> Iterator[RunningHub]:
+    """A hub with three departments and nobody yet, on each control database."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        settings = Settings(home=tmp_path / "hub", port=port)
+        settings.home.mkdir()
+        services = compose(settings, clock=SystemClock(), signer=Ed25519Signer.generate(), database=control_database)
+        _populate(services)
+        server = uvicorn.Server(uvicorn.Config(create_app(services), log_level="warning", lifespan="on"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert server.started
+        running = RunningHub(services, f"http://127.0.0.1:{port}")
+        with running.opened:
+            yield running
+        server.should_exit = True
+        thread.join()
+
+
+def _populate(services: Services) -> None:
+    for code, name in ((BUREAU, "政数局"), (POLICE, "公安局"), (EDUCATION, "教育局")):
+        text = Text(zh=name, en=name)
+        services.departments.register(
+            Department(code=code, name=text, short_name=text, is_authority=code == BUREAU), PLATFORM_ACTOR
+        )
