@@ -38,7 +38,7 @@ class World:
         self.ledger: Ledger
         self.database: Database
         self.library, self.ledger, self.database = open_library(folder, self.landing)
-        METADATA.create_all(self.database.engine)
+        migrate(self.database)
 
     def request(self) -> Build:
         return self.library.request_build("population", actor=PLATFORM_ACTOR)

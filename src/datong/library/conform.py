@@ -5,6 +5,7 @@ A conformed source is a Parquet file with one row per key: `row_key`, `batch_id`
 element; columns without an element, or with one that an earlier column has, are named `column:<name>`.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -113,6 +114,7 @@ def conform_source(
 def _batch_reader(batch: LandedBatch, source: LandedSource) -> pa.RecordBatchReader:
     """Return the rows of `batch` as a stream with their position added, so that their order is data."""
     wanted = list(source.columns)
+    _check_payload(batch, source)
     try:
         stream = pa.ipc.open_stream(pa.memory_map(str(batch.path)))
     except (pa.ArrowInvalid, OSError) as error:
@@ -130,6 +132,27 @@ def _batch_reader(batch: LandedBatch, source: LandedSource) -> pa.RecordBatchRea
             start += part.num_rows
 
     return pa.RecordBatchReader.from_batches(schema, rows())
+
+
+def _check_payload(batch: LandedBatch, source: LandedSource) -> None:
+    """Raise Corrupt if the batch's file is not the one that the exchange recorded."""
+    if not batch.payload_digest:
+        return
+    try:
+        with batch.path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _corrupt(batch, source) from error
+    if found != batch.payload_digest:
+        raise Corrupt(
+            "library.batch_changed",
+            what=Text(
+                zh=f"“{source.title.zh}”的批次 {batch.batch_id} 与交换系统记录的摘要不符，文件已被改动。",
+                en=f"Batch {batch.batch_id} of “{source.title.en}” changed after the exchange recorded it.",
+            ),
+            remedy=Text(zh="请查明改动原因并重新传输该批次。", en="Find out who changed it, and transfer it again."),
+            context={"batch": batch.batch_id, "resource": source.resource_id},
+        )
 
 
 def _corrupt(batch: LandedBatch, source: LandedSource, missing: list[str] | None = None) -> Corrupt:

@@ -363,7 +363,10 @@ def _facts(sources: tuple[LandedSource, ...]) -> list[JsonValue]:
             "version": source.resource_version,
             "columns": dict(source.columns),
             "keys": list(source.key_columns),
-            "batches": [[batch.batch_id, batch.sequence, batch.mode.value, batch.snapshot] for batch in source.batches],
+            "batches": [
+                [batch.batch_id, batch.sequence, batch.mode.value, batch.snapshot, batch.payload_digest]
+                for batch in source.batches
+            ],
         }
         for source in sorted(sources, key=lambda source: source.resource_id)
     ]

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 from splink import DuckDBAPI, Linker, block_on
 
-from datong.kernel import Misconfigured, Text
+from datong.kernel import Invalid, Misconfigured, Text
 from datong.library.conform import conform_source, take_part
 from datong.library.definition import Definition, Level, Linkage
 from datong.library.engine import Engine
@@ -43,6 +43,9 @@ def train(
 ) -> Linkage:
     """Return the definition's linkage model with weights estimated from `sources`, which need no labels.
 
+    Raises:
+        Invalid: the sample shows no disagreement among true matches.
+
     `pairs_max` random pairs are drawn for `u`; a million is enough to try, ten million to commit. `folder` is scratch.
     """
     linkage = definition.linkage
@@ -59,7 +62,17 @@ def train(
             conform_source(connection, source, pack, folder)
         create_records(connection, definition, taking, folder)
         identify(connection)
-        return _estimate(connection, linkage, pairs_max=pairs_max, seed=seed)
+        try:
+            return _estimate(connection, linkage, pairs_max=pairs_max, seed=seed)
+        except ValueError as error:
+            raise Invalid(
+                "library.training_sample_poor",
+                what=Text(
+                    zh="样本太小或太单一，无法估计链接权重。",
+                    en="The sample is too small or too uniform to estimate weights from.",
+                ),
+                remedy=Text(zh="请使用更多来源或更多记录。", en="Use more sources or more records."),
+            ) from error
 
 
 def _estimate(connection: duckdb.DuckDBPyConnection, linkage: Linkage, *, pairs_max: int, seed: int) -> Linkage:

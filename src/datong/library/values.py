@@ -37,7 +37,8 @@ class LandedBatch(Value):
     """One immutable batch in the landing zone: an Arrow IPC stream (zstd) at `path`.
 
     `snapshot` numbers the complete copy that a snapshot batch belongs to: batches of one number are one copy, and a
-    higher number replaces every row that landed before.
+    higher number replaces every row that landed before. `payload_digest` is the SHA-256 of the file as the exchange
+    recorded it; a build refuses a file with another (empty: not known, not checked).
     """
 
     batch_id: BatchId
@@ -46,6 +47,7 @@ class LandedBatch(Value):
     mode: LandingMode = LandingMode.INCREMENT
     snapshot: int = 0
     produced_at: datetime | None = None
+    payload_digest: str = ""
 
 
 class LandedSource(Value):

@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from datong.kernel import BuildId, Corrupt, Invalid
+from datong.kernel import BuildId, Corrupt, Invalid, sha256_hex
 from datong.library import LandedSource, evaluate_links, shipped_definitions
 from datong.library.engine import Engine
 from datong.library.pipeline import Pipeline, Previous, read_links
@@ -180,6 +180,16 @@ def test_a_batch_that_is_no_arrow_stream_is_refused(tmp_path: Path) -> None:
     source.batches[0].path.write_bytes(b"nothing")
     with pytest.raises(Corrupt, match=r"library\.batch_unreadable"):
         build(tmp_path / "b", (source,))
+
+
+def test_a_batch_that_changed_since_it_landed_is_refused(tmp_path: Path) -> None:
+    source = register(tmp_path)
+    batch = source.batches[0]
+    good = batch.model_copy(update={"payload_digest": sha256_hex(batch.path.read_bytes())})
+    build(tmp_path / "b1", (source.model_copy(update={"batches": (good,)}),))
+    batch.path.write_bytes(batch.path.read_bytes() + b"\0")
+    with pytest.raises(Corrupt, match=r"library\.batch_changed"):
+        build(tmp_path / "b2", (source.model_copy(update={"batches": (good,)}),))
 
 
 def test_a_batch_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
