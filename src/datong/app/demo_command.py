@@ -8,7 +8,10 @@ import typer
 from datong.demo import DemoOptions, play
 from datong.kernel import Language
 
+app = typer.Typer()
 
+
+@app.callback(invoke_without_command=True)
 def demo(
     people: Annotated[int, typer.Option(min=100, max=2_000_000, help="城市人口 · people of the city")] = 20_000,
     once: Annotated[bool, typer.Option("--once", help="演完即停，以退出码报告 · stop after the story")] = False,

@@ -20,7 +20,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 KEEP_ALIVE_SECONDS = 30
 PASSWORD_BYTES = 9
 
-hub = typer.Typer(help="枢纽 · the hub", no_args_is_help=True)
+app = typer.Typer(help="枢纽 · the hub", no_args_is_help=True)
 
 
 def read_settings() -> Settings:
@@ -28,7 +28,7 @@ def read_settings() -> Settings:
     return Settings.from_environment(os.environ)
 
 
-@hub.command()
+@app.command()
 def init() -> None:
     """建立数据目录、密钥和控制数据库 · Create the data folder, the key and the control database."""
     opened = Hub(read_settings())
@@ -39,7 +39,7 @@ def init() -> None:
     opened.close()
 
 
-@hub.command()
+@app.command()
 def serve() -> None:
     """运行枢纽 · Serve the console, the interfaces and (by default) background work."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
@@ -63,7 +63,7 @@ def serve() -> None:
         opened.close()
 
 
-@hub.command()
+@app.command()
 def work() -> None:
     """只做后台工作 · Do background work only; any number of these may run beside `serve`."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
@@ -80,7 +80,7 @@ def work() -> None:
     opened.close()
 
 
-@hub.command("create-account")
+@app.command("create-account")
 def create_account(
     username: Annotated[str, typer.Argument(help="登录名 · name to sign in with")],
     role: Annotated[list[str], typer.Option(help="角色，可重复 · role, may be repeated")],

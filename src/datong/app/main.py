@@ -1,26 +1,43 @@
-"""The command line `datong`: the sub-commands of `datong.cli`, and the two groups that need composition."""
+"""The command line `datong`.
+
+Each group lives in a module of its own, and only the group that is asked for is imported: a node's short commands must
+not wait for the web server's imports.
+"""
+
+import sys
+from importlib import import_module
 
 import typer
 
-from datong.app.demo_command import demo
-from datong.app.hub_commands import hub
-from datong.cli import ledger, norms, run
+from datong.cli.shell import run
 
-app = typer.Typer(
-    name="datong",
-    help="打通 Datong：部门之间共享既有数据的平台 · the platform on which departments share what they already know",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(hub, name="hub")
-app.add_typer(norms.app, name="norms")
-app.add_typer(ledger.app, name="ledger")
-app.command(name="demo")(demo)
+GROUPS = {
+    "hub": "datong.app.hub_commands",
+    "node": "datong.app.node_commands",
+    "norms": "datong.cli.norms",
+    "ledger": "datong.cli.ledger",
+    "demo": "datong.app.demo_command",
+}
+"""Command groups and the modules that hold them, each as `app`."""
+
+
+def command_line(asked: str | None) -> typer.Typer:
+    """Return the command line with the group `asked` for, or with all of them when it names none."""
+    app = typer.Typer(
+        name="datong",
+        help="打通 Datong：部门之间共享既有数据的平台 · the platform on which departments share what they already know",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for name in [asked] if asked in GROUPS else GROUPS:
+        app.add_typer(import_module(GROUPS[name]).app, name=name)
+    return app
 
 
 def main() -> None:
     """Run the command line."""
-    run(app)
+    run(command_line(sys.argv[1] if len(sys.argv) > 1 else None))
 
 
 if __name__ == "__main__":

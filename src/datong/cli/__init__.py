@@ -1,6 +1,4 @@
-"""The command line's sub-commands: thin shells over files and over the hub's HTTP interface."""
+"""The command line's sub-commands: thin shells over files and over the hub's HTTP interface.
 
-from datong.cli import ledger, norms
-from datong.cli.shell import run
-
-__all__ = ["ledger", "norms", "run"]
+Each group is a module of its own and is imported by name, so that a short command does not wait for the others' imports.
+"""

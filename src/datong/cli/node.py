@@ -1,0 +1,144 @@
+"""`datong node …`: enrol a node, give it sources, scan them, run it."""
+
+import json
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Protocol
+
+import typer
+
+from datong.catalogue import Resource
+from datong.cli.shell import language, say
+from datong.kernel import Clock, DepartmentCode, NodeId, OffsetClock, SystemClock, Text
+
+HOME_HELP = "节点目录 / the node's folder"
+HomeOption = Annotated[Path, typer.Option("--home", envvar="DATONG_NODE_HOME", help=HOME_HELP)]
+ClockOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--clock-offset-file",
+        envvar="DATONG_CLOCK_OFFSET_FILE",
+        help="模拟时间：偏移秒数文件 / simulated time: a file with seconds to add",
+    ),
+]
+DEFAULT_HOME = Path("var/node")
+
+
+class EnrolledIdentity(Protocol):
+    """Who a node is, once enrolled."""
+
+    @property
+    def node_id(self) -> NodeId:
+        """The node's id."""
+        ...
+
+    @property
+    def department(self) -> DepartmentCode:
+        """The node's department."""
+        ...
+
+
+class NodeCommands(Protocol):
+    """What the commands need of a node; `datong.node.NodeProgram` is one."""
+
+    def enrol(self, *, hub_url: str, token: str, name: str) -> EnrolledIdentity:
+        """Enrol with the hub."""
+        ...
+
+    def add_source(self, *, name: str, url: str, writable: bool) -> int:
+        """Remember a source; return how many tables it offers."""
+        ...
+
+    def scan(self, source: str | None, found: Callable[[Resource], None]) -> tuple[Resource, ...]:
+        """Draft catalogue entries."""
+        ...
+
+    def run(self, *, stop: Callable[[], bool], tell: Callable[[Text], None]) -> None:
+        """Work until `stop` is true."""
+        ...
+
+    def status(self) -> dict[str, object]:
+        """Return who the node is and what waits in it."""
+        ...
+
+
+OpenNode = Callable[[Path, Clock], NodeCommands]
+"""Puts a node together from its folder and a clock; the composition root gives it."""
+
+
+def node_commands(open_node: OpenNode) -> typer.Typer:
+    """Return the command group `node`."""
+    app = typer.Typer(help="部门前置机 / a department's node", no_args_is_help=True)
+
+    @app.command("enrol")
+    def enrol(
+        hub: Annotated[str, typer.Option("--hub", help="平台地址 / address of the hub")],
+        token: Annotated[str, typer.Option("--token", help="注册令牌 / enrolment token")],
+        name: Annotated[str, typer.Option("--name", help="节点名称 / the node's name")],
+        home: HomeOption = DEFAULT_HOME,
+        clock_offset_file: ClockOption = None,
+    ) -> None:
+        """注册到平台 / Enrol with a hub."""
+        identity = _open(open_node, home, clock_offset_file).enrol(hub_url=hub, token=token, name=name)
+        say(Text(zh=f"已注册，节点编号 {identity.node_id}。", en=f"Enrolled as node {identity.node_id}."))
+
+    @app.command("add-source")
+    def add_source(
+        name: Annotated[str, typer.Argument(help="数据源名称 / name of the source")],
+        url: Annotated[str, typer.Argument(help="sqlite:///… postgresql://… mysql://… files:///…")],
+        writable: Annotated[bool, typer.Option("--writable", help="可接收数据 / may receive data")] = False,
+        home: HomeOption = DEFAULT_HOME,
+        clock_offset_file: ClockOption = None,
+    ) -> None:
+        """添加数据源（地址只留在本机） / Add a source; its URL stays on this machine."""
+        tables = _open(open_node, home, clock_offset_file).add_source(name=name, url=url, writable=writable)
+        say(Text(zh=f"已添加数据源 {name}（{tables} 张表）。", en=f"Added the source {name} ({tables} tables)."))
+
+    @app.command("scan")
+    def scan(
+        source: Annotated[str | None, typer.Option("--source", help="仅此数据源 / this source only")] = None,
+        home: HomeOption = DEFAULT_HOME,
+        clock_offset_file: ClockOption = None,
+    ) -> None:
+        """扫描数据源并起草目录 / Scan sources and draft catalogue entries."""
+
+        def found(resource: Resource) -> None:
+            title = resource.content.title.render(language())
+            items = len(resource.content.items)
+            say(Text(zh=f"已起草“{title}”，{items} 个信息项。", en=f"Drafted “{title}” with {items} items."))
+
+        drafts = _open(open_node, home, clock_offset_file).scan(source, found)
+        say(Text(zh=f"共起草 {len(drafts)} 个信息资源。", en=f"Drafted {len(drafts)} resources."))
+
+    @app.command("run")
+    def run(home: HomeOption = DEFAULT_HOME, clock_offset_file: ClockOption = None) -> None:
+        """运行节点，直到收到停止信号 / Run the node until it is told to stop."""
+        stopping = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopping.set())
+        node = _open(open_node, home, clock_offset_file)
+        say(Text(zh="节点已启动。", en="The node is running."))
+        node.run(stop=stopping.is_set, tell=say)
+
+    @app.command("status")
+    def status(
+        as_json: Annotated[bool, typer.Option("--json", help="JSON")] = False,
+        home: HomeOption = DEFAULT_HOME,
+        clock_offset_file: ClockOption = None,
+    ) -> None:
+        """显示节点状态 / Show the node's state."""
+        state = _open(open_node, home, clock_offset_file).status()
+        if as_json:
+            typer.echo(json.dumps(state, ensure_ascii=False, indent=2))
+            return
+        for name, value in state.items():
+            typer.echo(f"{name}: {json.dumps(value, ensure_ascii=False)}")
+
+    return app
+
+
+def _open(open_node: OpenNode, home: Path, clock_offset_file: Path | None) -> NodeCommands:
+    clock: Clock = SystemClock() if clock_offset_file is None else OffsetClock(clock_offset_file)
+    return open_node(home, clock)

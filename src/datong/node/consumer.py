@@ -1,0 +1,156 @@
+"""The receiving side: fetch, verify, apply rows and cursor in one transaction, sign a receipt."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from datong.exchange import (
+    AppliedCursor,
+    BatchRecord,
+    ConsumeWork,
+    Manifest,
+    Receipt,
+    Target,
+    Task,
+    digest_file,
+    digest_payload,
+    read_payload,
+    signed_receipt,
+)
+from datong.kernel import Clock, Conflict, Corrupt, Text
+from datong.ledger import Signer
+from datong.node.hub_client import HubClient
+from datong.node.steps import Passed, Step, unobserved
+
+
+class Consumer:
+    """Applies the batches of tasks to the department's own database."""
+
+    def __init__(
+        self,
+        *,
+        client: HubClient,
+        folder: Path,
+        signer: Signer,
+        clock: Clock,
+        open_target: Callable[[str], Target],
+        passed: Passed = unobserved,
+    ) -> None:
+        self._client = client
+        self._folder = folder
+        self._signer = signer
+        self._clock = clock
+        self._open_target = open_target
+        self._passed = passed
+
+    def consume(self, work: ConsumeWork) -> None:
+        """Apply every batch that has no receipt yet, in order; a batch is applied only after the one before is
+        acknowledged, so that a lost receipt can always be written again from the target's cursor.
+
+        Raises:
+            Unavailable: hub or target do not answer; calling again goes on where this stopped.
+            Corrupt: a payload is not what its manifest says. Conflict: the target does not fit the chain.
+        """
+        task = work.task
+        target = self._open_target(task.target_source)
+        try:
+            after = work.receipted
+            while records := self._client.batches(task.id, after):
+                for record in records:
+                    self._consume_one(task, record, target)
+                    after = record.manifest.sequence
+        finally:
+            target.close()
+
+    def _consume_one(self, task: Task, record: BatchRecord, target: Target) -> None:
+        manifest = record.manifest
+        table = task.target_table or task.table
+        target.prepare(table, manifest.columns, task.key_columns, task.mode)
+        applied = target.last_applied(task.id)
+        if applied is None or applied.sequence < manifest.sequence:
+            check_follows(manifest, applied)
+            applied = self._apply(task, manifest, target, table)
+        elif applied.sequence > manifest.sequence or applied.manifest_digest != manifest.digest:
+            raise _fork(manifest)
+        digest = target.digest(table, manifest.columns) if manifest.last else None
+        receipt = Receipt(
+            batch_id=manifest.batch_id,
+            task_id=task.id,
+            sequence=manifest.sequence,
+            manifest_digest=manifest.digest,
+            consumer=task.consumer,
+            rows_applied=applied.rows_applied,
+            rows_rejected=applied.rows_rejected,
+            table_digest=digest,
+            applied_at=applied.applied_at,
+        )
+        self._client.send_receipt(signed_receipt(receipt, self._signer))
+        self._passed(Step.RECEIPT_SENT)
+
+    def _apply(self, task: Task, manifest: Manifest, target: Target, table: str) -> AppliedCursor:
+        path = self._folder / f"{manifest.batch_id}.arrow"
+        self._client.download(manifest.batch_id, path, manifest.payload_bytes)
+        self._passed(Step.PAYLOAD_FETCHED)
+        try:
+            check_fetched(manifest, path)
+            now = self._clock.now()
+            with read_payload(path, manifest.columns) as reader:
+                result = target.apply(manifest, reader, table=table, key_columns=task.key_columns, applied_at=now)
+        finally:
+            path.unlink(missing_ok=True)
+        self._passed(Step.BATCH_APPLIED)
+        return AppliedCursor(
+            sequence=manifest.sequence,
+            batch_id=manifest.batch_id,
+            manifest_digest=manifest.digest,
+            rows_applied=result.rows,
+            rows_rejected=result.rejected,
+            applied_at=now,
+        )
+
+
+def check_follows(manifest: Manifest, applied: AppliedCursor | None) -> None:
+    """Check that a batch is the next link after what the target holds.
+
+    Raises:
+        Conflict: `node.chain_broken`.
+    """
+    follows = (
+        manifest.sequence == 1
+        if applied is None
+        else (manifest.sequence == applied.sequence + 1 and manifest.previous_digest == applied.manifest_digest)
+    )
+    if not follows:
+        raise _fork(manifest)
+
+
+def check_fetched(manifest: Manifest, path: Path) -> None:
+    """Check a fetched payload against its signed manifest.
+
+    Raises:
+        Corrupt: `node.payload_digest`.
+    """
+    digest, size = digest_file(path)
+    whole = (digest, size) == (manifest.payload_digest, manifest.payload_bytes)
+    content = digest_payload(path, manifest.columns) if whole else None
+    if content is None or (content.rows, content.sum) != (manifest.rows, manifest.content_digest):
+        raise Corrupt(
+            "node.payload_digest",
+            what=Text(
+                zh="取得的批次数据与提供方签名的清单不符。",
+                en="The fetched payload is not what the provider's signed manifest says.",
+            ),
+            remedy=Text(
+                zh="节点会重新下载；若仍不符请核查证据。", en="It is fetched again; else look at the evidence."
+            ),
+        )
+
+
+def _fork(manifest: Manifest) -> Conflict:
+    return Conflict(
+        "node.chain_broken",
+        what=Text(
+            zh=f"第 {manifest.sequence} 批与目标库已应用的批次不衔接。",
+            en=f"Batch {manifest.sequence} does not follow what the target holds.",
+        ),
+        remedy=Text(zh="请对账并核查证据。", en="Reconcile, and look at the evidence."),
+    )

@@ -1,0 +1,337 @@
+"""The hub as a node sees it: outbound HTTP only, tokens by signed assertion, bounded retries on unavailability only."""
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+from pydantic import TypeAdapter
+
+from datong.catalogue import Department, Resource, ResourceContent
+from datong.exchange import (
+    BatchRecord,
+    NodeWork,
+    SignedEndDigest,
+    SignedManifest,
+    SignedReceipt,
+    UploadState,
+)
+from datong.kernel import (
+    BatchId,
+    Clock,
+    Conflict,
+    Corrupt,
+    DatongError,
+    Invalid,
+    NotFound,
+    Refused,
+    TaskId,
+    Text,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    canonical_json,
+    new_id,
+    sha256_hex,
+)
+from datong.kernel.limits import RETRY_ATTEMPTS_MAX, RETRY_DELAY_SECONDS_MAX
+from datong.ledger import Signer
+from datong.sharing import Agreement
+
+OAUTH_PATH = "/api/v1/oauth/token"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_SECONDS = 120
+TOKEN_MARGIN_SECONDS = 30
+TIMEOUT_SECONDS = 60.0
+RETRY_DELAY_SECONDS = 0.2
+CHUNK_BYTES = 4 * 1024 * 1024
+_CLASSES: dict[int, type[DatongError]] = {
+    400: Invalid,
+    401: Unauthenticated,
+    403: Refused,
+    404: NotFound,
+    409: Conflict,
+    413: TooLarge,
+    422: Invalid,
+}
+_CORRUPT_CODES = ("exchange.payload", "exchange.content_digest", "exchange.chunk_digest", "exchange.bad_signature")
+Answer = TypeVar("Answer")
+
+
+class HubClient:
+    """Calls the hub in the name of one node. Every method may raise what the hub answered, or `Unavailable`."""
+
+    def __init__(
+        self,
+        *,
+        hub_url: str,
+        node_id: str,
+        signer: Signer,
+        clock: Clock,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._hub_url = hub_url.rstrip("/")
+        self._node_id = node_id
+        self._signer = signer
+        self._clock = clock
+        self._sleep = sleep
+        self._token = ""
+        self._token_until = 0.0
+        self._http = httpx.Client(base_url=self._hub_url, timeout=TIMEOUT_SECONDS, transport=transport, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # Work
+
+    def work(self, wait_seconds: float) -> NodeWork:
+        """Return the node's work, waiting up to `wait_seconds` for some."""
+        response = self._call("GET", "/api/v1/nodes/me/work", params={"wait": str(wait_seconds)})
+        return NodeWork.model_validate_json(response.content)
+
+    def heartbeat(self, status: str) -> None:
+        """Tell the hub that this node lives, and how."""
+        self._call("POST", "/api/v1/nodes/me/heartbeat", body={"status": status})
+
+    def finish_run(self, task_id: TaskId, run: int) -> None:
+        """Tell the hub that a run is complete."""
+        self._call("POST", f"/api/v1/tasks/{task_id}/runs/{run}/done", body={})
+
+    # Producing
+
+    def open_upload(self, signed: SignedManifest) -> UploadState:
+        """Announce a batch."""
+        response = self._call("POST", "/api/v1/batches", body=signed.model_dump(mode="json"))
+        return UploadState.model_validate_json(response.content)
+
+    def put_chunk(self, batch_id: BatchId, offset: int, data: bytes) -> UploadState:
+        """Upload one chunk."""
+        response = self._call(
+            "PUT",
+            f"/api/v1/batches/{batch_id}/chunks/{offset}",
+            content=data,
+            headers={"Datong-Chunk-Digest": sha256_hex(data), "Content-Type": "application/octet-stream"},
+        )
+        return UploadState.model_validate_json(response.content)
+
+    def commit(self, batch_id: BatchId) -> BatchRecord:
+        """Ask the hub to verify and record a batch."""
+        response = self._call("POST", f"/api/v1/batches/{batch_id}/commit", body={})
+        return BatchRecord.model_validate_json(response.content)
+
+    # Consuming
+
+    def batches(self, task_id: TaskId, after: int) -> tuple[BatchRecord, ...]:
+        """Return a task's committed batches after a sequence."""
+        response = self._call("GET", f"/api/v1/tasks/{task_id}/batches", params={"after": str(after)})
+        return TypeAdapter(tuple[BatchRecord, ...]).validate_json(response.content)
+
+    def download(self, batch_id: BatchId, path: Path, expected_bytes: int) -> None:
+        """Fetch a payload into `path`, going on where an earlier attempt stopped."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        present = path.stat().st_size if path.exists() else 0
+        while present < expected_bytes:
+            end = min(present + CHUNK_BYTES, expected_bytes) - 1
+            response = self._call(
+                "GET", f"/api/v1/batches/{batch_id}/payload", headers={"Range": f"bytes={present}-{end}"}
+            )
+            whole = response.status_code != httpx.codes.PARTIAL_CONTENT
+            with path.open("wb" if whole else "ab") as file:
+                file.write(response.content)
+            present = path.stat().st_size
+            if whole:
+                return
+
+    def send_receipt(self, signed: SignedReceipt) -> None:
+        """Hand in a receipt."""
+        batch_id = signed.receipt.batch_id
+        self._call("POST", f"/api/v1/batches/{batch_id}/receipts", body=signed.model_dump(mode="json"))
+
+    def send_end_digest(self, signed: SignedEndDigest) -> None:
+        """Report one end of a reconciliation."""
+        task_id = signed.end_digest.task_id
+        self._call("POST", f"/api/v1/tasks/{task_id}/digests", body=signed.model_dump(mode="json"))
+
+    # Agreements, catalogue, log
+
+    def agreements_to_sign(self) -> tuple[Agreement, ...]:
+        """Return the agreements that wait for the department's signature."""
+        response = self._call("GET", "/api/v1/agreements/to-sign")
+        return TypeAdapter(tuple[Agreement, ...]).validate_json(response.content)
+
+    def sign_agreement(self, agreement_id: str, signature: bytes) -> None:
+        """Hand in the department's signature of an agreement."""
+        body = {"key_id": self._signer.key_id, "signature": base64.b64encode(signature).decode()}
+        self._call("POST", f"/api/v1/agreements/{agreement_id}/signatures", body=body)
+
+    def departments(self) -> tuple[Department, ...]:
+        """Return every department of the platform."""
+        response = self._call("GET", "/api/v1/departments")
+        found = json.loads(response.content)
+        rows = found["rows"] if isinstance(found, dict) else found
+        fields = set(Department.model_fields)
+        return tuple(Department.model_validate({k: v for k, v in row.items() if k in fields}) for row in rows)
+
+    def draft_resource(self, content: ResourceContent) -> Resource:
+        """Draft a catalogue entry, or update the draft of the same table."""
+        response = self._call("POST", "/api/v1/resources", body={"content": content.model_dump(mode="json")})
+        return Resource.model_validate_json(response.content)
+
+    def log_file(self, name: str) -> bytes:
+        """Return a file of the transparency log."""
+        return self._call("GET", f"/log/{name}").content
+
+    def cosign(self, witness_name: str, note: bytes) -> None:
+        """Hand in a witness's cosignature."""
+        body = {
+            "witness_name": witness_name,
+            "witness_key": base64.b64encode(self._signer.public_key).decode(),
+            "note": note.decode(),
+        }
+        self._call("POST", "/api/v1/ledger/cosignatures", body=body)
+
+    # Inside
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, object] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Send one request; try again, a bounded number of times, while the hub is unavailable."""
+        payload = content if body is None else json.dumps(body, ensure_ascii=False).encode()
+        sent = {"Content-Type": "application/json"} if body is not None else {}
+        for attempt in range(RETRY_ATTEMPTS_MAX):
+            try:
+                return self._once(method, path, payload, {**sent, **(headers or {})}, params)
+            except Unauthenticated:
+                if attempt:
+                    raise
+                self._token = ""
+            except Unavailable:
+                if attempt == RETRY_ATTEMPTS_MAX - 1:
+                    raise
+                self._sleep(delay_seconds(attempt))
+        raise _unavailable(self._hub_url)
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None,
+    ) -> httpx.Response:
+        authorised = {**headers, "Authorization": f"Bearer {self._access_token()}"}
+        try:
+            response = self._http.request(method, path, content=content, headers=authorised, params=params)
+        except httpx.TransportError as error:
+            raise _unavailable(self._hub_url) from error
+        if response.is_success:
+            return response
+        raise error_of(response)
+
+    def _access_token(self) -> str:
+        if self._token and time.monotonic() < self._token_until:
+            return self._token
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": self.assertion(),
+        }
+        try:
+            response = self._http.post(OAUTH_PATH, data=form)
+        except httpx.TransportError as error:
+            raise _unavailable(self._hub_url) from error
+        if not response.is_success:
+            raise error_of(response)
+        answer = response.json()
+        self._token = str(answer["access_token"])
+        self._token_until = time.monotonic() + float(answer["expires_in"]) - TOKEN_MARGIN_SECONDS
+        return self._token
+
+    def assertion(self) -> str:
+        """Return a `private_key_jwt` (RFC 7523) signed by the node's key, through the Signer protocol."""
+        now = int(self._clock.now().timestamp())
+        header = {"alg": "EdDSA", "kid": self._signer.key_id, "typ": "JWT"}
+        claims = {
+            "iss": self._node_id,
+            "sub": self._node_id,
+            "aud": self._hub_url + OAUTH_PATH,
+            "iat": now,
+            "exp": now + ASSERTION_SECONDS,
+            "jti": new_id(),
+        }
+        signed = f"{_base64url(canonical_json(header))}.{_base64url(canonical_json(claims))}"
+        return f"{signed}.{_base64url(self._signer.sign(signed.encode()))}"
+
+
+def enrol(hub_url: str, token: str, name: str, public_key: bytes) -> dict[str, str]:
+    """Redeem an enrolment token and return the hub's answer.
+
+    Raises:
+        Unavailable: the hub does not answer. Refused, Invalid, NotFound …: what the hub says.
+    """
+    body = {"enrolment_token": token, "name": name, "public_key": base64.b64encode(public_key).decode()}
+    try:
+        response = httpx.post(
+            f"{hub_url.rstrip('/')}/api/v1/nodes", json=body, timeout=TIMEOUT_SECONDS, trust_env=False
+        )
+    except httpx.TransportError as error:
+        raise _unavailable(hub_url) from error
+    if not response.is_success:
+        raise error_of(response)
+    return TypeAdapter(dict[str, str]).validate_json(response.content)
+
+
+def delay_seconds(attempt: int) -> float:
+    """Return how long to wait after failed attempt number `attempt`: doubling, bounded, up to a quarter less by chance.
+
+    Chance spreads out the nodes that all lost the hub at the same moment.
+    """
+    longest = min(RETRY_DELAY_SECONDS_MAX, RETRY_DELAY_SECONDS * 2**attempt)
+    return longest * (1 - 0.25 * secrets.randbelow(1000) / 1000)
+
+
+def error_of(response: httpx.Response) -> DatongError:
+    """Return the hub's answer (RFC 9457) as the error that it was at the hub."""
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    code = str(problem.get("code", "node.hub_error"))
+    detail = str(problem.get("detail", f"HTTP {response.status_code}"))
+    what = Text(zh=str(problem.get("detail_zh", detail)), en=str(problem.get("detail_en", detail)))
+    remedy = str(problem.get("remedy", ""))
+    advice = Text(zh=str(problem.get("remedy_zh", remedy)), en=str(problem.get("remedy_en", remedy)))
+    context = problem.get("context")
+    kind = _CLASSES.get(response.status_code, Unavailable if response.status_code >= 500 else Refused)
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        kind = Unavailable
+    if code.startswith(_CORRUPT_CODES) and kind is not TooLarge:
+        kind = Corrupt
+    return kind(code, what=what, remedy=advice, context=context if isinstance(context, dict) else None)
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unavailable(hub_url: str) -> Unavailable:
+    return Unavailable(
+        "node.hub_unavailable",
+        what=Text(zh=f"平台 {hub_url} 没有应答。", en=f"The hub {hub_url} does not answer."),
+        remedy=Text(zh="节点会自动重试；请检查网络。", en="The node tries again by itself; check the network."),
+    )

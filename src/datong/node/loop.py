@@ -1,0 +1,164 @@
+"""The node's life: ask the hub for work, do it, sign, witness, and begin again. One failing task stops no other."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
+
+from datong.exchange import (
+    Connector,
+    EndDigest,
+    NodeWork,
+    ReconcileEnd,
+    ReconcileWork,
+    Target,
+    signed_end_digest,
+)
+from datong.kernel import Clock, DatongError, DepartmentCode, Text, Unavailable
+from datong.ledger import Signer, Witness
+from datong.node.agreements import sign_confirmed
+from datong.node.consumer import Consumer
+from datong.node.hub_client import HubClient, delay_seconds
+from datong.node.producer import Producer
+
+POLL_WAIT_SECONDS = 20.0
+WITNESS_INTERVAL_SECONDS = 2.0
+TASKS_AT_ONCE_MAX = 4
+FAILURE_PAUSE_SECONDS = 2.0
+DELAY_ATTEMPT_MAX = 8
+
+Tell = Callable[[Text], None]
+"""Told in a sentence what the node does or what went wrong."""
+
+
+class Reconciler:
+    """Counts and digests this node's end of a task and signs what it found."""
+
+    def __init__(
+        self,
+        *,
+        client: HubClient,
+        signer: Signer,
+        clock: Clock,
+        department: DepartmentCode,
+        open_source: Callable[[str], Connector],
+        open_target: Callable[[str], Target],
+    ) -> None:
+        self._client = client
+        self._signer = signer
+        self._clock = clock
+        self._department = department
+        self._open_source = open_source
+        self._open_target = open_target
+
+    def report(self, work: ReconcileWork) -> None:
+        """Report this node's end of one reconciliation."""
+        task = work.task
+        rejected = 0
+        if work.end is ReconcileEnd.PRODUCER:
+            source = self._open_source(task.source)
+            digest = source.digest(task.table, work.columns)
+            source.close()
+        else:
+            target = self._open_target(task.target_source)
+            digest = target.digest(task.target_table or task.table, work.columns)
+            rejected = target.rejected(task.id)
+            target.close()
+        end = EndDigest(
+            reconciliation_id=work.reconciliation_id,
+            task_id=task.id,
+            end=work.end,
+            department=self._department,
+            digest=digest,
+            rejected=rejected,
+            at=self._clock.now(),
+        )
+        self._client.send_end_digest(signed_end_digest(end, self._signer))
+
+
+class NodeLoop:
+    """Runs a node until `stop` says so."""
+
+    def __init__(
+        self,
+        *,
+        client: HubClient,
+        signer: Signer,
+        department: DepartmentCode,
+        node_id: str,
+        producer: Producer,
+        consumer: Consumer,
+        reconciler: Reconciler,
+        witness: Witness,
+        tell: Tell,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._signer = signer
+        self._department = department
+        self._node_id = node_id
+        self._producer = producer
+        self._consumer = consumer
+        self._reconciler = reconciler
+        self._witness = witness
+        self._tell = tell
+        self._sleep = sleep
+
+    def run(self, stop: Callable[[], bool], *, wait_seconds: float = POLL_WAIT_SECONDS) -> None:
+        """Work until `stop` is true; it is asked after every round."""
+        unanswered = 0
+        waited = 0.0
+        while not stop():
+            try:
+                self.round(waited)
+                unanswered = 0
+                waited = min(wait_seconds, WITNESS_INTERVAL_SECONDS)
+            except Unavailable as error:
+                self._tell(error.what)
+                self._sleep(delay_seconds(min(unanswered, DELAY_ATTEMPT_MAX)))
+                unanswered += 1
+
+    def round(self, wait_seconds: float) -> None:
+        """Do everything that waits for this node now; wait for some up to `wait_seconds`.
+
+        Raises:
+            Unavailable: the hub does not answer.
+        """
+        work = self._client.work(wait_seconds)
+        failed = self._attend("agreements", self._sign)
+        failed += self._transfers(work)
+        failed += self._attend("witness", self._witnessed)
+        self._client.heartbeat("; ".join(failed)[:1000] or "ok")
+        if failed:
+            self._sleep(FAILURE_PAUSE_SECONDS)
+
+    def _transfers(self, work: NodeWork) -> list[str]:
+        """Do the work of several tasks side by side; return the failures."""
+        jobs: list[tuple[str, Callable[[], None]]] = []
+        jobs += [(one.task.id, partial(self._producer.produce, one)) for one in work.produce]
+        jobs += [(one.task.id, partial(self._consumer.consume, one)) for one in work.consume]
+        jobs += [(one.task.id, partial(self._reconciler.report, one)) for one in work.reconcile]
+        if not jobs:
+            return []
+        with ThreadPoolExecutor(max_workers=TASKS_AT_ONCE_MAX, thread_name_prefix="transfer") as pool:
+            futures = [pool.submit(self._attend, name, job) for name, job in jobs]
+            wait(futures)
+        return [line for future in futures for line in future.result()]
+
+    def _attend(self, name: str, job: Callable[[], None]) -> list[str]:
+        """Do one job; tell and return its failure, which leaves the other jobs alone."""
+        try:
+            job()
+        except DatongError as error:
+            self._tell(error.what)
+            return [f"{name}: {error.code}"]
+        return []
+
+    def _sign(self) -> None:
+        for agreement_id in sign_confirmed(self._client, self._signer, self._department):
+            self._tell(Text(zh=f"已签署协议 {agreement_id}。", en=f"Signed the agreement {agreement_id}."))
+
+    def _witnessed(self) -> None:
+        note = self._witness.update(self._client.log_file)
+        if note is not None:
+            self._client.cosign(self._node_id, note)

@@ -1,0 +1,206 @@
+"""Everything that the command line asks of a node, put together from a node's folder."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from datong.catalogue import Department, Resource
+from datong.exchange import Connector, Target
+from datong.kernel import Clock, NotFound, Text
+from datong.ledger import Signer, Witness
+from datong.node.consumer import Consumer
+from datong.node.home import NodeHome, NodeIdentity, SourceEntry
+from datong.node.hub_client import HubClient, enrol
+from datong.node.loop import NodeLoop, Reconciler, Tell
+from datong.node.producer import Producer
+from datong.node.scan import scan_source
+from datong.node.spool import Spool
+from datong.node.steps import Passed, unobserved
+from datong.norms import NormPack
+
+FETCHED = "fetched"
+
+
+class NodeProgram:
+    """One node, as its operator uses it. Adapters are given by whoever composes it."""
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        clock: Clock,
+        load_signer: Callable[[Path], Signer],
+        open_connector: Callable[[str], Connector],
+        open_target: Callable[[str], Target],
+        load_pack: Callable[[], NormPack],
+        passed: Passed = unobserved,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._home = NodeHome(directory)
+        self._clock = clock
+        self._load_signer = load_signer
+        self._open_connector = open_connector
+        self._open_target = open_target
+        self._load_pack = load_pack
+        self._passed = passed
+        self._sleep = sleep
+
+    def enrol(self, *, hub_url: str, token: str, name: str) -> NodeIdentity:
+        """Make the node's key, enrol it with the hub and remember who the node is. Repeating it is harmless."""
+        signer = self._load_signer(self._home.key_path)
+        answer = enrol(hub_url, token, name, signer.public_key)
+        identity = NodeIdentity.model_validate(
+            {"hub_url": hub_url.rstrip("/"), "name": name}
+            | {field: answer[field] for field in ("node_id", "department", "log_origin", "log_key", "hub_public_key")}
+        )
+        self._home.save_identity(identity)
+        return identity
+
+    def add_source(self, *, name: str, url: str, writable: bool) -> int:
+        """Remember a source, after opening it; return how many tables it offers.
+
+        Raises:
+            Invalid: the URL is of no known kind. Unavailable: the source does not answer.
+        """
+        if writable:
+            self._open_target(url).close()
+        connector = self._open_connector(url)
+        try:
+            tables = 0 if writable and url.startswith("sqlite") else len(connector.inspect())
+        finally:
+            connector.close()
+        self._home.add_source(SourceEntry(name=name, url=url, writable=writable))
+        return tables
+
+    def scan(self, source: str | None, found: Callable[[Resource], None]) -> tuple[Resource, ...]:
+        """Draft a catalogue entry for every table of one source, or of every source that is not only a target."""
+        identity = self._home.identity()
+        client = self.client()
+        try:
+            department = _department(client, identity)
+            entries = [self._home.source(source)] if source else list(self._home.config().sources)
+            result: list[Resource] = []
+            for entry in entries:
+                if entry.writable and source is None:
+                    continue
+                connector = self._open_connector(entry.url)
+                result += scan_source(
+                    entry.name,
+                    connector,
+                    client=client,
+                    pack=self._load_pack(),
+                    department=department,
+                    node_id=identity.node_id,
+                    found=found,
+                )
+                connector.close()
+            return tuple(result)
+        finally:
+            client.close()
+
+    def run(self, *, stop: Callable[[], bool], tell: Tell) -> None:
+        """Work until `stop` is true."""
+        client = self.client()
+        try:
+            self.loop(client, tell).run(stop)
+        finally:
+            client.close()
+
+    def status(self) -> dict[str, object]:
+        """Return who the node is and what lies in its spool; no credential is among it."""
+        config = self._home.config()
+        spool = list(self._home.spool.glob("*.arrow")) if self._home.spool.is_dir() else []
+        return {
+            "enrolled": config.identity is not None,
+            "node_id": config.identity.node_id if config.identity else None,
+            "department": config.identity.department if config.identity else None,
+            "hub_url": config.identity.hub_url if config.identity else None,
+            "sources": [
+                {"name": entry.name, "kind": entry.url.split(":", 1)[0], "writable": entry.writable}
+                for entry in config.sources
+            ],
+            "spooled_batches": len(spool),
+            "spooled_bytes": sum(path.stat().st_size for path in spool),
+        }
+
+    def client(self) -> HubClient:
+        """Return a client of the hub in this node's name."""
+        identity = self._home.identity()
+        return HubClient(
+            hub_url=identity.hub_url,
+            node_id=identity.node_id,
+            signer=self._load_signer(self._home.key_path),
+            clock=self._clock,
+            sleep=self._sleep,
+        )
+
+    def loop(self, client: HubClient, tell: Tell) -> NodeLoop:
+        """Return the node's loop over `client`."""
+        identity = self._home.identity()
+        signer = self._load_signer(self._home.key_path)
+        spool = Spool(folder=self._home.spool, state_path=self._home.state_path)
+        spool.sweep()
+        producer = Producer(
+            client=client,
+            spool=spool,
+            signer=signer,
+            clock=self._clock,
+            open_source=self.open_source,
+            sleep=self._sleep,
+            passed=self._passed,
+        )
+        consumer = Consumer(
+            client=client,
+            folder=self._home.directory / FETCHED,
+            signer=signer,
+            clock=self._clock,
+            open_target=self.open_writable,
+            passed=self._passed,
+        )
+        reconciler = Reconciler(
+            client=client,
+            signer=signer,
+            clock=self._clock,
+            department=identity.department,
+            open_source=self.open_source,
+            open_target=self.open_writable,
+        )
+        witness = Witness(
+            name=identity.node_id,
+            signer=signer,
+            state_path=self._home.witness_path,
+            clock=self._clock,
+            origin=identity.log_origin,
+            log_key=identity.log_key_bytes,
+        )
+        return NodeLoop(
+            client=client,
+            signer=signer,
+            department=identity.department,
+            node_id=identity.node_id,
+            producer=producer,
+            consumer=consumer,
+            reconciler=reconciler,
+            witness=witness,
+            tell=tell,
+            sleep=self._sleep,
+        )
+
+    def open_source(self, name: str) -> Connector:
+        """Open the source called `name`."""
+        return self._open_connector(self._home.source(name).url)
+
+    def open_writable(self, name: str) -> Target:
+        """Open the writable source called `name`, or the only one."""
+        return self._open_target(self._home.writable_source(name).url)
+
+
+def _department(client: HubClient, identity: NodeIdentity) -> Department:
+    found = next((one for one in client.departments() if one.code == identity.department), None)
+    if found is None:
+        raise NotFound(
+            "node.department_unknown",
+            what=Text(zh="平台上没有本节点的部门。", en="The hub does not know this node's department."),
+            remedy=Text(zh="请联系平台运维。", en="Call the operator of the hub."),
+        )
+    return found

@@ -1,0 +1,27 @@
+"""The points between two durable steps of a node's work, so that a test can stop the process at each of them."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """A point that the node has just passed."""
+
+    PAYLOAD_WRITTEN = "payload written"
+    BATCH_SPOOLED = "batch spooled"
+    UPLOAD_OPENED = "upload opened"
+    CHUNK_SENT = "chunk sent"
+    BATCH_COMMITTED = "batch committed"
+    BATCH_UNSPOOLED = "batch unspooled"
+    RUN_FINISHED = "run finished"
+    PAYLOAD_FETCHED = "payload fetched"
+    BATCH_APPLIED = "batch applied"
+    RECEIPT_SENT = "receipt sent"
+
+
+Passed = Callable[[Step], None]
+"""Called at every step with its name."""
+
+
+def unobserved(step: Step) -> None:
+    """Watch nothing: what a node does outside tests."""
