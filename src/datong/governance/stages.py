@@ -7,6 +7,7 @@ the stages, so they are configurable, in working days.
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 from datong.kernel import (
     Actor,
@@ -20,6 +21,7 @@ from datong.kernel import (
     Text,
     Value,
 )
+from datong.norms import NormPack
 
 
 class CaseStage(StrEnum):
@@ -86,9 +88,18 @@ TRANSITIONS: Mapping[tuple[CaseStage, CaseAction], tuple[CaseStage, frozenset[Ca
 class StageLimits(Value):
     """Working days for each stage; None: no deadline, and no automatic escalation."""
 
-    negotiate: int | None = 5
+    negotiate: int | None = 10
     authority: int | None = 10
-    government: int | None = 15
+    government: int | None = 20
+
+    @classmethod
+    def of_pack(cls, pack: NormPack) -> Self:
+        """Return the limits that a norm pack sets."""
+        return cls(
+            negotiate=pack.time_limit("dispute_negotiation"),
+            authority=pack.time_limit("dispute_authority"),
+            government=pack.time_limit("dispute_government"),
+        )
 
     def of(self, stage: CaseStage) -> int | None:
         """Return the working days that `stage` may last."""

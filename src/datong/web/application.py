@@ -59,6 +59,7 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     app.state.language = chosen.language
     app.state.worker_threads = chosen.worker_threads
     metrics.gauge("datong_simulated_time", "1 while the hub runs on simulated time.", lambda: services.clock.simulated)
+    metrics.gauge("datong_log_entries", "Entries that the published checkpoint covers.", services.ledger.size)
     install_problem_handlers(app, page=problem_page)
     app.include_router(health.router)
     app.include_router(metrics_router(metrics))

@@ -7,6 +7,7 @@ import pytest
 from datong.governance import ACTION_NAMES, STAGE_NAMES, Case, CaseAction, CaseSide, CaseStage, StageLimits
 from datong.governance.stages import TRANSITIONS, next_stage, side_of
 from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, CaseId, Conflict, DepartmentCode, FindingId, Refused
+from datong.norms import load_pack
 from tests.unit.governance.samples import BUREAU, EDUCATION, MONDAY, POLICE
 
 AUTHORITIES = frozenset({BUREAU})
@@ -70,5 +71,6 @@ def test_everything_has_a_name_and_a_limit() -> None:
     """People read stages and acts; a closed case has no deadline."""
     assert set(STAGE_NAMES) == set(CaseStage)
     assert set(ACTION_NAMES) == set(CaseAction)
+    assert StageLimits.of_pack(load_pack(None)) == StageLimits()
     limits = StageLimits(negotiate=3, authority=None)
-    assert [limits.of(stage) for stage in CaseStage] == [3, None, 15, None]
+    assert [limits.of(stage) for stage in CaseStage] == [3, None, 20, None]
