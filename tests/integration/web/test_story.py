@@ -268,6 +268,7 @@ def test_a_cookie_changes_things_only_from_the_platform_s_own_pages(hub: Running
             assert (crossed.status_code, crossed.json()["code"]) == (403, "web.cross_origin")
         assert browser.post(path, json=body, headers={"Origin": hub.url}).status_code == 201
         assert browser.post(path, json=body, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 201
+        assert browser.delete("/api/v1/session", headers={"Origin": "https://evil.example"}).status_code == 403
         assert browser.delete("/api/v1/session", headers={"Origin": hub.url}).status_code == 204
         browser.cookies.set(SESSION_COOKIE, opened.json()["token"])
         assert browser.get("/api/v1/session").status_code == 401

@@ -8,7 +8,7 @@ from pydantic import Field
 from datong.kernel import Actor, Language, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Account, Role
-from datong.web.authentication import SESSION_COOKIE, Caller, Hub, require_same_origin, session_token
+from datong.web.authentication import SESSION_COOKIE, Caller, Hub, bearer_token, require_same_origin, session_token
 
 router = APIRouter(tags=["session"])
 
@@ -57,6 +57,8 @@ def who_am_i(caller: Caller) -> Me:
 @router.delete("/session", status_code=204)
 def sign_out(request: Request, response: Response, hub: Hub) -> None:
     """End the session that the request carries."""
+    if bearer_token(request) is None:
+        require_same_origin(request)
     token = session_token(request)
     if token is not None:
         hub.identity.end_session(token)
