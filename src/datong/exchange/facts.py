@@ -1,6 +1,6 @@
 """What the ledger says about transfers: digests, counts and names; never a value of anybody's row."""
 
-from datong.exchange.values import Reconciliation, SignedManifest, SignedReceipt, Task, utc_text
+from datong.exchange.values import Reconciliation, ReconciliationState, SignedManifest, SignedReceipt, Task, utc_text
 from datong.kernel import JsonValue
 
 
@@ -8,8 +8,9 @@ def task_facts(task: Task, action: str) -> dict[str, JsonValue]:
     """Return the facts of a step of a task."""
     return {
         "action": action,
-        "agreement_id": task.agreement_id,
-        "resource_id": task.resource_id,
+        "task": task.id,
+        "agreement": task.agreement_id,
+        "resource": task.resource_id,
         "resource_version": task.resource_version,
         "provider": task.provider,
         "consumer": task.consumer,
@@ -21,14 +22,16 @@ def task_facts(task: Task, action: str) -> dict[str, JsonValue]:
     }
 
 
-def batch_facts(signed: SignedManifest) -> dict[str, JsonValue]:
+def batch_facts(task: Task, signed: SignedManifest) -> dict[str, JsonValue]:
     """Return the facts of a batch. The cursors are left out: a key may be somebody's number."""
     manifest = signed.manifest
     return {
-        "batch_id": manifest.batch_id,
-        "agreement_id": manifest.agreement_id,
-        "resource_id": manifest.resource_id,
-        "provider": manifest.department,
+        "batch": manifest.batch_id,
+        "agreement": manifest.agreement_id,
+        "resource": manifest.resource_id,
+        "task": task.id,
+        "provider": task.provider,
+        "consumer": task.consumer,
         "sequence": manifest.sequence,
         "run": manifest.run,
         "last": manifest.last,
@@ -49,9 +52,10 @@ def receipt_facts(task: Task, signed: SignedReceipt) -> dict[str, JsonValue]:
     receipt = signed.receipt
     table = receipt.table_digest
     return {
-        "batch_id": receipt.batch_id,
-        "agreement_id": task.agreement_id,
-        "resource_id": task.resource_id,
+        "task": task.id,
+        "batch": receipt.batch_id,
+        "agreement": task.agreement_id,
+        "resource": task.resource_id,
         "provider": task.provider,
         "consumer": receipt.consumer,
         "sequence": receipt.sequence,
@@ -66,9 +70,9 @@ def receipt_facts(task: Task, signed: SignedReceipt) -> dict[str, JsonValue]:
     }
 
 
-def refusal_facts(signed: SignedManifest, code: str) -> dict[str, JsonValue]:
+def refusal_facts(task: Task, signed: SignedManifest, code: str) -> dict[str, JsonValue]:
     """Return the facts of a payload that did not verify."""
-    return {**batch_facts(signed), "refused": code}
+    return {**batch_facts(task, signed), "refused": code}
 
 
 def reconciliation_facts(task: Task, reconciliation: Reconciliation) -> dict[str, JsonValue]:
@@ -86,9 +90,11 @@ def reconciliation_facts(task: Task, reconciliation: Reconciliation) -> dict[str
                 "signature": signed.signature,
             }
     return {
-        "reconciliation_id": reconciliation.id,
-        "agreement_id": task.agreement_id,
-        "resource_id": task.resource_id,
+        "reconciliation": reconciliation.id,
+        "task": task.id,
+        "equal": reconciliation.state is ReconciliationState.EQUAL,
+        "agreement": task.agreement_id,
+        "resource": task.resource_id,
         "provider": task.provider,
         "consumer": task.consumer,
         "state": reconciliation.state.value,

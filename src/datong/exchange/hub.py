@@ -25,6 +25,7 @@ from datong.exchange.values import (
     Column,
     ContentDigest,
     Delivery,
+    Manifest,
     NodeWork,
     Progress,
     Receipt,
@@ -317,7 +318,7 @@ class Exchange:
         check_producer(owner, actor)
         manifest = signed.manifest
         self._check_batch(task, signed)
-        self._verify_payload(signed, actor)
+        self._verify_payload(task, signed, actor)
         with self._database.transaction() as connection:
             row = store.task_row(connection, manifest.task_id, lock=True)
             known = store.batch(connection, batch_id)
@@ -329,7 +330,7 @@ class Exchange:
             self._files.complete(manifest)
             now = self._clock.now()
             entry_id = self._ledger.append(
-                connection, kind=EntryKind.BATCH, subject=manifest.task_id, actor=actor, facts=batch_facts(signed)
+                connection, kind=EntryKind.BATCH, subject=manifest.task_id, actor=actor, facts=batch_facts(task, signed)
             )
             record = BatchRecord(signed=signed, committed_at=now, entry_id=entry_id)
             store.insert_batch(connection, record)
@@ -362,6 +363,21 @@ class Exchange:
         if record is None:
             raise no_batch(batch_id)
         return record
+
+    def manifest(self, batch_id: BatchId) -> Manifest:
+        """Return the manifest of an announced or committed batch.
+
+        Raises:
+            NotFound: `exchange.batch_not_found`.
+        """
+        with self._database.snapshot() as connection:
+            record = store.batch(connection, batch_id)
+            found = store.upload(connection, batch_id)
+        if record is not None:
+            return record.manifest
+        if found is None:
+            raise no_batch(batch_id)
+        return found[0].manifest
 
     def payload(self, batch_id: BatchId) -> Path:
         """Return the file of a committed batch's payload.
@@ -537,7 +553,7 @@ class Exchange:
             now=self._clock.now(),
         )
 
-    def _verify_payload(self, signed: SignedManifest, actor: Actor) -> None:
+    def _verify_payload(self, task: Task, signed: SignedManifest, actor: Actor) -> None:
         """Check the arrived bytes; discard them and record the refusal when they are not what was signed."""
         manifest = signed.manifest
         path = self._files.arrived(manifest)
@@ -555,7 +571,7 @@ class Exchange:
                     kind=EntryKind.REFUSAL,
                     subject=manifest.task_id,
                     actor=actor,
-                    facts=refusal_facts(signed, error.code),
+                    facts=refusal_facts(task, signed, error.code),
                 )
                 connection.execute(delete(UPLOADS).where(UPLOADS.c.batch_id == manifest.batch_id))
                 self._files.discard(manifest)
