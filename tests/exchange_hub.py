@@ -1,0 +1,220 @@
+"""A small hub for tests of nodes: the exchange's routes of the REST contract over the real service, nothing else."""
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from datong.adapters.directory_store import DirectoryStore
+from datong.adapters.file_keys import load_or_create_signer
+from datong.catalogue import DepartmentKey
+from datong.exchange import Exchange, OpenTerms, SignedEndDigest, SignedManifest, SignedReceipt
+from datong.kernel import (
+    METADATA,
+    Actor,
+    ActorKind,
+    BatchId,
+    Conflict,
+    Corrupt,
+    Database,
+    DatongError,
+    DepartmentCode,
+    NodeId,
+    NotFound,
+    Refused,
+    SystemClock,
+    TaskId,
+    Text,
+    Value,
+)
+from datong.ledger import Ledger
+
+STATUSES = {NotFound: 404, Refused: 403, Conflict: 409, Corrupt: 422}
+
+
+class FileKeys:
+    """Departments' keys, kept as files named by key id: for tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def register(self, key_id: str, public_key: bytes, department: str, node_id: str | None) -> None:
+        """Remember a key."""
+        facts = {"public_key": public_key.hex(), "department": department, "node_id": node_id}
+        (self._folder / key_id).write_text(json.dumps(facts))
+
+    def key(self, key_id: str) -> DepartmentKey:
+        """Return a key."""
+        try:
+            facts = json.loads((self._folder / key_id).read_text())
+        except FileNotFoundError as error:
+            text = Text(zh="没有该密钥", en="no such key")
+            raise NotFound("tests.key_not_found", what=text, remedy=text) from error
+        return DepartmentKey(
+            key_id=key_id,
+            department=facts["department"],
+            public_key=bytes.fromhex(facts["public_key"]),
+            node_id=facts["node_id"],
+            registered_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+
+    def of_node(self, node_id: str) -> bytes:
+        """Return the public key of a node."""
+        known = (json.loads(file.read_text()) for file in self._folder.iterdir())
+        return bytes.fromhex(next(facts["public_key"] for facts in known if facts["node_id"] == node_id))
+
+
+class TestHub:
+    """The exchange service with its ledger, over one folder."""
+
+    __test__ = False
+
+    def __init__(self, folder: Path, database: Database | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        clock = SystemClock()
+        if database is None:
+            database = Database(f"sqlite:///{folder / 'control.sqlite'}")
+            METADATA.create_all(database.engine)
+        self.signer = load_or_create_signer(folder / "hub.pem")
+        self.keys = FileKeys(folder / "keys")
+        self.database = database
+        self.ledger = Ledger(
+            database=database,
+            clock=clock,
+            signer=self.signer,
+            origin="test.local/log",
+            tiles=DirectoryStore(folder / "log"),
+        )
+        self.exchange = Exchange(
+            database=database,
+            clock=clock,
+            ledger=self.ledger,
+            keys=self.keys,
+            terms=OpenTerms(),
+            lake=folder / "lake",
+            hub_signer=self.signer,
+        )
+
+
+def actor_of(request: Request) -> Actor:
+    """Return the node that calls; the token is its node id."""
+    node = request.headers["Authorization"].removeprefix("Bearer ")
+    return Actor(kind=ActorKind.NODE, id=node, department=DepartmentCode(node.removeprefix("node-")))
+
+
+def app_of(hub: TestHub) -> Starlette:
+    """Return the routes."""
+
+    async def token(request: Request) -> Response:
+        form = await request.form()
+        claims = str(form["client_assertion"]).split(".")[1]
+        node = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"]
+        return JSONResponse({"access_token": node, "token_type": "Bearer", "expires_in": 600})
+
+    def route(path: str, method: str, act: Callable[[Request, bytes], Value | Response | list[Value] | None]) -> Route:
+        async def endpoint(request: Request) -> Response:
+            body = await request.body()
+            try:
+                return answer(await run_in_threadpool(act, request, body))
+            except DatongError as error:
+                status = next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 422)
+                problem = {"code": error.code, "detail": error.what.en, "context": error.context}
+                return JSONResponse(problem, status_code=status)
+
+        return Route(path, endpoint, methods=[method])
+
+    def answer(result: Value | Response | list[Value] | None) -> Response:
+        if isinstance(result, Response):
+            return result
+        if isinstance(result, list):
+            return JSONResponse([one.model_dump(mode="json") for one in result])
+        return JSONResponse(None if result is None else result.model_dump(mode="json"))
+
+    def work(request: Request, _: bytes) -> Value:
+        hub.ledger.integrate()
+        return hub.exchange.work_for(NodeId(actor_of(request).id))
+
+    def chunk(request: Request, body: bytes) -> Value:
+        return hub.exchange.put_chunk(
+            BatchId(request.path_params["batch"]),
+            request.path_params["offset"],
+            body,
+            request.headers["Datong-Chunk-Digest"],
+            node=NodeId(actor_of(request).id),
+        )
+
+    def batches(request: Request, _: bytes) -> list[Value]:
+        task, after = TaskId(request.path_params["task"]), int(request.query_params["after"])
+        return list(hub.exchange.batches(task, after_sequence=after))
+
+    def log(request: Request, _: bytes) -> Response:
+        name = request.path_params["name"]
+        return Response(hub.ledger.checkpoint() if name == "checkpoint" else hub.ledger.tile(name))
+
+    def cosign(request: Request, body: bytes) -> None:
+        node = actor_of(request).id
+        hub.ledger.cosign(
+            witness_name=node, witness_key=hub.keys.of_node(node), note=json.loads(body)["note"].encode()
+        )
+
+    def heartbeat(_request: Request, _body: bytes) -> None:
+        return None
+
+    def to_sign(_request: Request, _body: bytes) -> list[Value]:
+        return []
+
+    def announce(request: Request, body: bytes) -> Value:
+        node = NodeId(actor_of(request).id)
+        return hub.exchange.open_upload(SignedManifest.model_validate_json(body), node=node)
+
+    def commit(request: Request, _: bytes) -> Value:
+        return hub.exchange.commit(BatchId(request.path_params["batch"]), actor=actor_of(request))
+
+    def payload(request: Request, _: bytes) -> Response:
+        return FileResponse(hub.exchange.payload(BatchId(request.path_params["batch"])))
+
+    def receipt(request: Request, body: bytes) -> Value:
+        signed = SignedReceipt.model_validate_json(body)
+        return hub.exchange.record_receipt(signed, actor=actor_of(request))
+
+    def digest(request: Request, body: bytes) -> Value:
+        signed = SignedEndDigest.model_validate_json(body)
+        return hub.exchange.report_end(signed, actor=actor_of(request))
+
+    def done(request: Request, _: bytes) -> Value:
+        task, run = TaskId(request.path_params["task"]), request.path_params["run"]
+        return hub.exchange.finish_run(task, run, actor=actor_of(request))
+
+    api = "/api/v1"
+    return Starlette(
+        routes=[
+            Route(f"{api}/oauth/token", token, methods=["POST"]),
+            route(f"{api}/nodes/me/work", "GET", work),
+            route(f"{api}/nodes/me/heartbeat", "POST", heartbeat),
+            route(f"{api}/agreements/to-sign", "GET", to_sign),
+            route(f"{api}/ledger/cosignatures", "POST", cosign),
+            route("/log/{name:path}", "GET", log),
+            route(f"{api}/batches", "POST", announce),
+            route(f"{api}/batches/{{batch}}/chunks/{{offset:int}}", "PUT", chunk),
+            route(f"{api}/batches/{{batch}}/commit", "POST", commit),
+            route(f"{api}/batches/{{batch}}/payload", "GET", payload),
+            route(f"{api}/batches/{{batch}}/receipts", "POST", receipt),
+            route(f"{api}/tasks/{{task}}/batches", "GET", batches),
+            route(f"{api}/tasks/{{task}}/digests", "POST", digest),
+            route(f"{api}/tasks/{{task}}/runs/{{run:int}}/done", "POST", done),
+        ]
+    )
+
+
+def serve(folder: Path, port: int) -> None:
+    """Serve the hub of `folder` until killed."""
+    uvicorn.run(app_of(TestHub(folder)), host="127.0.0.1", port=port, log_level="warning")

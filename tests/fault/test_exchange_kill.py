@@ -1,0 +1,217 @@
+"""Exactly once under kill -9: the node dies at each step of a transfer, the hub dies midway, all starts again."""
+
+import base64
+import multiprocessing
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from datong.adapters.connections import open_connector, open_target
+from datong.adapters.file_keys import load_or_create_signer
+from datong.exchange import ColumnMap, ReconciliationState, Task, TaskDraft, TransferMode
+from datong.kernel import PLATFORM_ACTOR, AgreementId, DepartmentCode, NodeId, ResourceId
+from datong.node import NodeHome, NodeIdentity, SourceEntry, Step
+from tests.exchange_hub import TestHub, serve
+from tests.exchange_node import work_off
+from tests.servers import free_port
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.exchange_node", "tests.exchange_hub"])
+"""Processes fork from a clean one that has imported everything: starting one costs no imports."""
+
+ROWS = 1000
+BATCH_ROWS = 150
+PARTIES = ("police", "education")
+
+
+class World:
+    """A hub process and two node folders."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.hub = TestHub(folder / "hub")
+        self.process: ForkServerProcess | None = None
+        for party in PARTIES:
+            home = NodeHome(folder / party)
+            signer = load_or_create_signer(home.key_path)
+            self.hub.keys.register(signer.key_id, signer.public_key, party, f"node-{party}")
+            home.save_identity(
+                NodeIdentity(
+                    hub_url=f"http://127.0.0.1:{self.port}",
+                    node_id=NodeId(f"node-{party}"),
+                    name=party,
+                    department=DepartmentCode(party),
+                    log_origin="test.local/log",
+                    log_key=self.log_key(),
+                    hub_public_key=self.log_key(),
+                )
+            )
+            home.add_source(
+                SourceEntry(name="main", url=f"sqlite:///{self.database(party)}", writable=party == "education")
+            )
+
+    def log_key(self) -> str:
+        return base64.b64encode(self.hub.signer.public_key).decode()
+
+    def database(self, party: str) -> Path:
+        return self.folder / party / "data.sqlite"
+
+    def start_hub(self) -> None:
+        self.process = PROCESSES.Process(target=serve, args=(self.folder / "hub", self.port))
+        self.process.start()
+        for _ in range(300):
+            try:
+                httpx.get(f"http://127.0.0.1:{self.port}/", trust_env=False)
+            except httpx.TransportError:
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError("the hub did not start")
+
+    def stop_hub(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.join()
+            self.process.close()
+            self.process = None
+
+    def node(self, party: str, *fault: Step | int) -> int | None:
+        """Run a node until it is idle, or until it kills itself, and return its exit code."""
+        process = PROCESSES.Process(target=work_off, args=(self.folder / party, *fault))
+        process.start()
+        process.join(120)
+        code = process.exitcode
+        process.kill()
+        process.join()
+        process.close()
+        return code
+
+    def fill(self, first: int, end: int, changed: str) -> None:
+        with closing(sqlite3.connect(self.database("police"))) as connection, connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS people "
+                "(id INTEGER PRIMARY KEY, name TEXT, income DECIMAL(12,2), changed TEXT)"
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?)",
+                [(n, f"人{n}", f"{n}.25", f"{changed} {n % 24:02d}:00:00") for n in range(first, end)],
+            )
+
+    def task(self, mode: TransferMode) -> Task:
+        names = ("id", "name", "income", "changed")
+        draft = TaskDraft(
+            agreement_id=AgreementId("agreement"),
+            resource_id=ResourceId("resource"),
+            resource_version=1,
+            provider=DepartmentCode("police"),
+            consumer=DepartmentCode("education"),
+            producer_node=NodeId("node-police"),
+            consumer_node=NodeId("node-education"),
+            source="main",
+            table="people",
+            columns=tuple(ColumnMap(column=name, item=name) for name in names),
+            key_columns=("id",),
+            cursor_column="changed",
+            target_table="received",
+            mode=mode,
+            batch_rows=BATCH_ROWS,
+        )
+        task = self.hub.exchange.create_task(draft, actor=PLATFORM_ACTOR)
+        return self.hub.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
+
+    def check_equal(self, task: Task, rows: int) -> None:
+        batches = self.hub.exchange.batches(task.id)
+        assert [record.manifest.sequence for record in batches] == list(range(1, len(batches) + 1))
+        columns = batches[0].manifest.columns
+        source = open_connector(f"sqlite:///{self.database('police')}").digest("people", columns)
+        target = open_target(f"sqlite:///{self.database('education')}").digest("received", columns)
+        assert source == target
+        assert target.rows == rows
+        progress = self.hub.exchange.progress(task.id)
+        assert progress.receipted_batches == len(batches)
+        assert progress.rows == progress.rows_applied
+        assert not list((self.folder / "police" / "spool").iterdir())
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    world.start_hub()
+    yield world
+    world.stop_hub()
+
+
+PRODUCING = [step for step in Step if step not in {Step.PAYLOAD_FETCHED, Step.BATCH_APPLIED, Step.RECEIPT_SENT}]
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_a_node_killed_at_any_step_loses_and_doubles_nothing(world: World, step: Step) -> None:
+    world.fill(0, ROWS, "2026-01-01")
+    task = world.task(TransferMode.INCREMENT)
+    party = "police" if step in PRODUCING else "education"
+    if party == "education":
+        assert world.node("police") == 0
+    number = 1 if step is Step.RUN_FINISHED else 3
+    assert world.node(party, step, number) == -signal.SIGKILL
+    assert world.node("police") == 0
+    assert world.node("education") == 0
+    world.check_equal(task, ROWS)
+
+
+def test_increment_after_kills_moves_only_the_changes(world: World) -> None:
+    world.fill(0, ROWS, "2026-01-01")
+    task = world.task(TransferMode.INCREMENT)
+    assert world.node("police", Step.CHUNK_SENT, 2) == -signal.SIGKILL
+    assert world.node("police") == 0
+    assert world.node("education", Step.BATCH_APPLIED, 2) == -signal.SIGKILL
+    assert world.node("education") == 0
+    before = world.hub.exchange.progress(task.id)
+    world.fill(ROWS - 10, ROWS + 30, "2026-02-01")
+    world.hub.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
+    assert world.node("police", Step.BATCH_COMMITTED, 1) == -signal.SIGKILL
+    assert world.node("police") == 0
+    assert world.node("education") == 0
+    assert world.hub.exchange.progress(task.id).rows - before.rows == 40
+    world.check_equal(task, ROWS + 30)
+
+
+def test_snapshot_replaces_what_was_deleted_at_the_source(world: World) -> None:
+    world.fill(0, ROWS, "2026-01-01")
+    task = world.task(TransferMode.SNAPSHOT)
+    assert world.node("police", Step.BATCH_SPOOLED, 4) == -signal.SIGKILL
+    assert world.node("police") == 0
+    assert world.node("education") == 0
+    with closing(sqlite3.connect(world.database("police"))) as connection, connection:
+        connection.execute("DELETE FROM people WHERE id < 500")
+    world.hub.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
+    assert world.node("police") == 0
+    assert world.node("education", Step.BATCH_APPLIED, 2) == -signal.SIGKILL
+    assert world.node("education") == 0
+    world.check_equal(task, 500)
+
+
+def test_a_killed_hub_goes_on_where_it_was(world: World) -> None:
+    world.fill(0, ROWS, "2026-01-01")
+    task = world.task(TransferMode.INCREMENT)
+    assert world.node("police", Step.UPLOAD_OPENED, 3) == -signal.SIGKILL
+    world.stop_hub()
+    world.start_hub()
+    assert world.node("police") == 0
+    world.stop_hub()
+    world.start_hub()
+    assert world.node("education") == 0
+    world.check_equal(task, ROWS)
+    world.hub.exchange.request_reconciliation(task.id, actor=PLATFORM_ACTOR)
+    assert world.node("police") == 0
+    assert world.node("education") == 0
+    reconciliation = world.hub.exchange.reconciliation(task.id)
+    assert reconciliation is not None
+    assert reconciliation.state is ReconciliationState.EQUAL
