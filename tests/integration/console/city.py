@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from datong.adapters.connections import open_connector
+from datong.adapters.file_keys import load_or_create_signer
 from datong.app.composition import compose
 from datong.app.schema import migrate
 from datong.catalogue import Binding, Department, Item, Resource, ResourceAction, ResourceContent
@@ -48,6 +49,7 @@ from datong.kernel import (
     PLATFORM_ACTOR,
     Actor,
     ActorKind,
+    AgreementId,
     BatchId,
     Clock,
     Database,
@@ -73,12 +75,11 @@ from datong.sharing import (
     RequestState,
     Role,
 )
-from datong.sharing.credentials import BoundedArgon2
 from datong.web.services import Services
 
-PEOPLE = 400
+PEOPLE = 200
 PASSWORD = "console-tests-2026"
-BATCH_ROWS = 150
+BATCH_ROWS = 80
 SCHOOL_SCENE = "义务教育入学资格审核"
 SCHOOL_ITEM = "义务教育入学审核"
 ALL_MODES = (ShareMode.INTERFACE, ShareMode.BULK)
@@ -114,7 +115,7 @@ class ConsoleCity:
         self.clock: Clock = OffsetClock(self.clock_file)
         self.database = Database(self.settings.effective_database_url)
         migrate(self.database)
-        self.signer = Ed25519Signer.generate()
+        self.signer = load_or_create_signer(home / "keys" / "hub.key")
         self.hub: Services = compose(self.settings, clock=self.clock, signer=self.signer, database=self.database)
         self.people: dict[str, Principal] = {}
         self.nodes: dict[str, Node] = {}
@@ -158,8 +159,6 @@ class ConsoleCity:
             )
             hub.departments.register(department, PLATFORM_ACTOR)
         hub.departments.register_key(BUREAU.code, self.signer.public_key, None, PLATFORM_ACTOR)
-        hashed = BoundedArgon2(at_once_max=1, memory_kibibytes=64, rounds=1).hash(PASSWORD)
-        assert hashed
         for account in (OPERATOR, AUTHORITY, *OFFICERS, CLERK, AUDITOR):
             self._open(account, None)
         for member in EVERYBODY:
@@ -258,7 +257,12 @@ class ConsoleCity:
         }
         school = PurposeDraft.model_validate({**base, "scene": SCHOOL_SCENE, "service_item": SCHOOL_ITEM})
         library = PurposeDraft.model_validate(
-            {**base, "legal_basis": "《政务数据共享条例》第三十条", "scene": "建设人口基础库", "service_item": "人口库建设"}
+            {
+                **base,
+                "legal_basis": "《政务数据共享条例》第三十条",
+                "scene": "建设人口基础库",
+                "service_item": "人口库建设",
+            }
         )
         wanted = (Source.RESIDENTS, Source.MARRIAGES, Source.INSURED, Source.PROPERTY)
         self.requests += self._submit(EDUCATION, wanted, school)
@@ -297,7 +301,7 @@ class ConsoleCity:
             for party in agreement.parties:
                 self._sign(agreement.id, party)
 
-    def _sign(self, agreement_id: str, party: DepartmentCode) -> None:
+    def _sign(self, agreement_id: AgreementId, party: DepartmentCode) -> None:
         agreement = self.hub.agreements.get(agreement_id)
         if party == BUREAU.code or agreement.state is not AgreementState.CONFIRMED:
             return
@@ -321,7 +325,7 @@ class ConsoleCity:
         resource = self.resources[source]
         binding = resource.content.binding
         assert binding is not None
-        columns = [item for item in agreement.items]
+        columns = agreement.items
         officer = self.officer(self._member(agreement.consumer)).actor
         task = self.hub.exchange.create_task(
             TaskDraft(
@@ -337,7 +341,7 @@ class ConsoleCity:
                 columns=tuple(ColumnMap(column=item.column, item=item.name.zh) for item in columns),
                 key_columns=binding.key_columns,
                 target_table="" if to_library else f"from_{owner.key}",
-                batch_rows=BATCH_ROWS,
+                batch_rows=50_000 if source is Source.DIVISIONS else BATCH_ROWS,
             ),
             actor=officer,
         )
@@ -428,9 +432,7 @@ class ConsoleCity:
             table_digest=None,
             applied_at=self.clock.now(),
         )
-        signed = SignedReceipt(
-            receipt=receipt, key_id=node.signer.key_id, signature=node.sign(receipt.signing_bytes())
-        )
+        signed = SignedReceipt(receipt=receipt, key_id=node.signer.key_id, signature=node.sign(receipt.signing_bytes()))
         self.hub.exchange.record_receipt(signed, actor=node.actor)
 
     def _build_libraries(self) -> None:

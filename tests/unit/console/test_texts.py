@@ -9,7 +9,7 @@ import pytest
 from jinja2 import nodes
 
 from datong.kernel import Language, Text
-from datong.web.console import vocabulary
+from datong.web.console import facts, vocabulary
 from datong.web.console.desk import TEMPLATES, environment
 from datong.web.console.navigation import SECTIONS
 from datong.web.console.notices import NOTICES
@@ -89,7 +89,7 @@ def tables() -> list[tuple[str, Text]]:
     found = [(f"notice {key}", text) for key, text in NOTICES.items()]
     for section in SECTIONS:
         found += [(section.name.en, section.name), *((link.path, link.name) for link in section.links)]
-    for name, table in vars(vocabulary).items():
+    for name, table in [*vars(vocabulary).items(), ("FACTS", facts.FACTS), ("WORDS", facts.WORDS)]:
         if name.isupper():
             found += [(f"{name} {key}", text) for key, text in table.items()]
     return found

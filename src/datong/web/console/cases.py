@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import Response
 
-from datong.governance import ACTION_NAMES, STAGE_NAMES, Case, CaseAction, CaseStage, Finding
-from datong.kernel import CaseId, Value
+from datong.governance import ACTION_NAMES, STAGE_NAMES, Case, CaseAct, CaseAction, CaseStage, Finding
+from datong.kernel import ActorKind, CaseId, Text, Value
 from datong.kernel.limits import TEXT_CHARS_MAX
 from datong.sharing import Action, Target
 from datong.web.api.governance import CaseActRequest, act_in_case, read_case
@@ -16,6 +16,10 @@ from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 router = APIRouter()
 
 STAGES = (CaseStage.NEGOTIATE, CaseStage.AUTHORITY, CaseStage.GOVERNMENT, CaseStage.CLOSED)
+
+AUTOMATIC_ESCALATION = Text(
+    zh="阶段期限已过，平台自动提请上一级。", en="The stage's deadline has passed; the platform escalates."
+)
 
 
 class CaseLine(Value):
@@ -48,15 +52,24 @@ def list_cases(desk: SignedIn, offset: Offset, stage: str = "") -> Response:
 def show_case(desk: SignedIn, case_id: CaseId) -> Response:
     """Show one case."""
     case = read_case(case_id, desk.caller, desk.services)
+    finding = desk.services.monitor.finding(case.finding_id).finding
     return desk.page(
         "cases/case.html",
         case=case,
-        finding=desk.services.monitor.finding(case.finding_id).finding,
+        finding=finding,
         stages=[(stage, STAGE_NAMES[stage], _standing(case, stage)) for stage in STAGES],
         actions=[(action, ACTION_NAMES[action]) for action in _actions(desk, case)],
         action_names=ACTION_NAMES,
         stage_names=STAGE_NAMES,
+        statement=lambda act: statement(desk, act, finding),
     )
+
+
+def statement(desk: Desk, act: CaseAct, finding: Finding) -> str:
+    """Return what was said in an act; the platform's own words are known in both languages."""
+    if act.actor.kind is ActorKind.PLATFORM:
+        return desk.speech.say(finding.summary if act.action is CaseAction.OPEN else AUTOMATIC_ESCALATION)
+    return act.statement
 
 
 @router.post("/cases/{case_id}/actions")

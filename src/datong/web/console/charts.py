@@ -1,5 +1,6 @@
 """Charts as plain data: ECharts options, and the same numbers as a table for those who cannot see a picture."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from datong.kernel import Value
@@ -199,7 +200,7 @@ def heat(
             "left": "center",
             "bottom": 0,
             "itemHeight": 120,
-            "inRange": {"color": ["#eef4ff", "#fbd38d", "#c2410c"]},
+            "inRange": {"color": ["#eef4ff", "#fde3bd", "#f2a65a"]},
             "textStyle": {"color": INK_SOFT},
             "text": [f"{highest:g}{unit}", f"0{unit}"],
         },
@@ -230,4 +231,4 @@ def _value_axis() -> dict[str, object]:
 
 def _between(low: float, high: float, share: float) -> float:
     """Return the value at `share` (0 to 1) of the way from `low` to `high`, by the square root: areas count."""
-    return round(low + (high - low) * max(share, 0.0) ** 0.5, 1)
+    return round(low + (high - low) * math.sqrt(max(share, 0.0)), 1)

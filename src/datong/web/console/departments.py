@@ -45,7 +45,7 @@ def _page(desk: Desk, token: str, enrolling: DepartmentCode | None) -> Response:
     desk.require(Action.DEPARTMENT_READ)
     hub = desk.services
     counts = hub.catalogue.counts().by_department
-    witnesses: dict[str, WitnessState] = {state.witness: state for state in hub.ledger.witnesses()}
+    witnesses: dict[str, WitnessState] = {state.name: state for state in hub.ledger.witnesses()}
     lines = [
         DepartmentLine(
             department=department,

@@ -43,6 +43,8 @@ def environment() -> Environment:
         moment=texts.moment,
         moment_exact=texts.moment_exact,
         day=texts.day,
+        deadline=texts.deadline,
+        last_day=texts.last_day,
         short=texts.short,
     )
     return env

@@ -12,7 +12,7 @@ from datong.ledger import EntryKind
 from datong.sharing import Action, Target
 from datong.web.api.scope import department_in_scope
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
-from datong.web.console.vocabulary import FACTS
+from datong.web.console.facts import fact_rows
 
 router = APIRouter()
 
@@ -115,42 +115,3 @@ def json_file(document: Mapping[str, object], name: str) -> Response:
         media_type="application/json",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
-
-
-class FactRow(Value):
-    """One fact of an entry: its name, its value as text, and where the value leads to, if anywhere."""
-
-    name: str
-    value: str
-    address: str = ""
-
-
-PLACES: Mapping[str, str] = {
-    "agreement": "/agreements/",
-    "agreement_id": "/agreements/",
-    "request": "/requests/",
-    "request_id": "/requests/",
-    "resource": "/catalogue/",
-    "resource_id": "/catalogue/",
-    "task": "/transfers/",
-    "task_id": "/transfers/",
-    "finding": "/governance/findings/",
-}
-DEPARTMENT_FACTS = frozenset({"department", "provider", "consumer", "authority"})
-
-
-def fact_rows(desk: Desk, facts: Mapping[str, object]) -> tuple[FactRow, ...]:
-    """Return the facts of an entry as rows, departments by name, ids as links."""
-    return tuple(_fact_row(desk, key, value) for key, value in facts.items() if value not in (None, "", [], {}))
-
-
-def _fact_row(desk: Desk, key: str, value: object) -> FactRow:
-    name = desk.speech.named(FACTS, key)
-    if key in DEPARTMENT_FACTS and isinstance(value, str):
-        return FactRow(name=name, value=f"{desk.department_name(value, long=True)} ({value})")
-    if isinstance(value, Mapping) and set(value) == {"zh", "en"}:
-        return FactRow(name=name, value=desk.speech.say(Text(zh=str(value["zh"]), en=str(value["en"]))))
-    if isinstance(value, str):
-        address = PLACES[key] + value if key in PLACES else ""
-        return FactRow(name=name, value=value, address=address)
-    return FactRow(name=name, value=json.dumps(value, ensure_ascii=False))

@@ -152,11 +152,11 @@ def _trend(desk: Desk, performance: Performance) -> Chart:
         months.append(f"{start:%Y-%m}")
         start = start.replace(day=1) - timedelta(days=1)
     months.reverse()
-    series: dict[str, list[int]] = {desk.speech.say(line.name): [] for line in performance.departments}
+    series: dict[str, list[int]] = {desk.department_name(line.department): [] for line in performance.departments}
     for month in months:
         scores = {line.department: line.score for line in desk.services.indicators.compute(month).departments}
         for line in performance.departments:
-            series[desk.speech.say(line.name)].append(round(scores.get(line.department) or 0))
+            series[desk.department_name(line.department)].append(round(scores.get(line.department) or 0))
     t = desk.speech.t
     return trend(
         "scores", t("综合得分趋势", "Scores over time"), times=months, series=series, time_name=t("月份", "Month")
@@ -183,7 +183,7 @@ def _map(desk: Desk, performance: Performance) -> Chart | None:
         "gaps",
         t("差距热力图：距满分的分数（越深差距越大）", "Gaps: points missing to full marks (darker is worse)"),
         across=[say(definition.name) for _, definition in measured],
-        down=[say(line.name) for line in performance.departments],
+        down=[desk.department_name(line.department) for line in performance.departments],
         cells=cells,
         corner=t("部门", "Department"),
         unit="",

@@ -75,7 +75,8 @@ def show_library(desk: SignedIn, name: str, q: Annotated[str, Query(max_length=N
         may_build=desk.may(Action.LIBRARY_BUILD),
         may_read=may_read,
         q=q,
-        hits=library.find_entities(name, q.strip(), FOUND_MAX) if may_read and q.strip() else (),
+        in_words=lambda element, value: in_words(desk, element, value),
+        hits=library.find_entities(name, q.strip(), limit=FOUND_MAX) if may_read and q.strip() else (),
         element_name=lambda code: element_name(desk, code),
     )
 
@@ -96,6 +97,8 @@ def show_entity(desk: SignedIn, name: str, entity_id: EntityId) -> Response:
     return desk.page(
         "library/entity.html",
         view=view,
+        cells=ordered_cells(desk, view),
+        in_words=lambda element, value: in_words(desk, element, value),
         title=entity_title(desk, view),
         library_title=desk.speech.named(_titles(desk), name),
         source_title=lambda resource_id: _source_title(desk, view, resource_id),
@@ -110,6 +113,20 @@ def element_name(desk: Desk, code: str) -> str:
         return code.removeprefix("column:")
     pack = desk.services.pack
     return desk.speech.say(pack.element(code).name) if pack.has_element(code) else code
+
+
+def ordered_cells(desk: Desk, view: EntityView) -> list[tuple[str, Cell]]:
+    """Return the golden cells, those that say who it is first."""
+    definition = next((found for found in desk.services.library.definitions() if found.name == view.library), None)
+    first = {element: place for place, element in enumerate(definition.summary_elements if definition else ())}
+    return sorted(view.cells.items(), key=lambda pair: (first.get(pair[0], len(first)), pair[0]))
+
+
+def in_words(desk: Desk, element: str, value: str | None) -> str:
+    """Return what a coded value means; empty when it is no code."""
+    pack = desk.services.pack
+    name = pack.element(element).code_name(value) if value is not None and pack.has_element(element) else None
+    return "" if name is None else desk.speech.say(name)
 
 
 def entity_title(desk: Desk, view: EntityView) -> str:

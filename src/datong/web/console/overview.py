@@ -211,7 +211,7 @@ def _confirmations(desk: Desk) -> list[Duty]:
     department = desk.caller.department
     if department is None:
         return []
-    drawn_up = desk.services.agreements.find(party=department, state=AgreementState.DRAFT, limit=50)
+    drawn_up = desk.services.agreements.find(department=department, state=AgreementState.DRAFT, limit=50)
     return [
         Duty(
             title=agreement.resource_title,

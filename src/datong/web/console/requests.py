@@ -80,7 +80,7 @@ def list_requests(desk: SignedIn, offset: Offset, show: str = "all", state: str 
     page: Page[Request] = Page(rows=(), total=0)
     if oversees or own is not None:
         page = requests.find(
-            party=own if show == "all" and not oversees else None,
+            department=own if show == "all" and not oversees else None,
             consumer=own if show == "sent" else None,
             provider=own if show == "received" or (show == "overdue" and not oversees) else None,
             overdue=show == "overdue",

@@ -6,7 +6,7 @@ differ.
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from datong.kernel import CHINA, Language, Text
@@ -86,6 +86,21 @@ def day(at: datetime | date | None) -> str:
     if at is None:
         return "—"
     return at.astimezone(CHINA).strftime("%Y-%m-%d") if isinstance(at, datetime) else at.isoformat()
+
+
+def deadline(at: datetime | None) -> str:
+    """Return a deadline in China: one at midnight as 24:00 of the day before, which is the last day that counts."""
+    if at is None:
+        return "—"
+    here = at.astimezone(CHINA)
+    if (here.hour, here.minute) == (0, 0):
+        return (here - timedelta(days=1)).strftime("%Y-%m-%d 24:00")
+    return here.strftime("%Y-%m-%d %H:%M")
+
+
+def last_day(at: datetime | None) -> str:
+    """Return the last day before the end of a term, in China."""
+    return "—" if at is None else (at.astimezone(CHINA) - timedelta(microseconds=1)).strftime("%Y-%m-%d")
 
 
 def short(value: str | None, length: int = 12) -> str:

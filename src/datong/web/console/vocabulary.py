@@ -1,4 +1,4 @@
-"""Names for what other packages know by a code only: kinds of evidence, actors, linkage rules, facts of an entry."""
+"""Names for what other packages know by a code only: kinds of evidence, actors, builds, uses."""
 
 from collections.abc import Mapping
 
@@ -86,48 +86,3 @@ USES: Mapping[str, Text] = {
     "query": Text(zh="查询", en="query"),
     "verify": Text(zh="核验", en="verification"),
 }
-FACTS: Mapping[str, Text] = {
-    "action": Text(zh="操作", en="Action"),
-    "agreement": Text(zh="协议", en="Agreement"),
-    "agreement_id": Text(zh="协议", en="Agreement"),
-    "application": Text(zh="应用", en="Application"),
-    "article": Text(zh="条款", en="Article"),
-    "authority": Text(zh="主管部门", en="Authority"),
-    "batch": Text(zh="批次", en="Batch"),
-    "batch_id": Text(zh="批次", en="Batch"),
-    "consumer": Text(zh="需求部门", en="Consumer"),
-    "content_digest": Text(zh="内容摘要", en="Content digest"),
-    "decision": Text(zh="答复", en="Decision"),
-    "department": Text(zh="部门", en="Department"),
-    "due_at": Text(zh="期限", en="Due"),
-    "evidence": Text(zh="证据", en="Evidence"),
-    "finding": Text(zh="责任认定", en="Finding"),
-    "from": Text(zh="原状态", en="From"),
-    "items": Text(zh="信息项", en="Items"),
-    "kind": Text(zh="类别", en="Kind"),
-    "manifest_digest": Text(zh="清单摘要", en="Manifest digest"),
-    "mode": Text(zh="方式", en="Mode"),
-    "node": Text(zh="节点", en="Node"),
-    "payload_digest": Text(zh="载荷摘要", en="Payload digest"),
-    "provider": Text(zh="提供部门", en="Provider"),
-    "purpose": Text(zh="用途", en="Purpose"),
-    "reason": Text(zh="理由", en="Reason"),
-    "request": Text(zh="申请", en="Request"),
-    "request_id": Text(zh="申请", en="Request"),
-    "resource": Text(zh="信息资源", en="Resource"),
-    "resource_id": Text(zh="信息资源", en="Resource"),
-    "rows": Text(zh="行数", en="Rows"),
-    "rows_applied": Text(zh="已应用行数", en="Rows applied"),
-    "rows_rejected": Text(zh="拒收行数", en="Rows rejected"),
-    "run": Text(zh="运行序号", en="Run"),
-    "sequence": Text(zh="批次序号", en="Sequence"),
-    "share_type": Text(zh="共享类型", en="Share type"),
-    "state": Text(zh="状态", en="State"),
-    "task": Text(zh="交换任务", en="Task"),
-    "task_id": Text(zh="交换任务", en="Task"),
-    "terms_digest": Text(zh="条款摘要", en="Terms digest"),
-    "title": Text(zh="标题", en="Title"),
-    "to": Text(zh="新状态", en="To"),
-    "version": Text(zh="版本", en="Version"),
-}
-"""Names of facts that entries often hold; other facts are shown under their own keys, as the log has them."""

@@ -1,0 +1,300 @@
+"""The facts of an entry for people: named, departments and codes in words, times in China time, ids as links."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from datong.kernel import Text, Value
+from datong.norms import ShareType
+from datong.web.console.desk import Desk
+from datong.web.console.texts import moment_exact
+
+PLACES: Mapping[str, str] = {
+    "agreement": "/agreements/",
+    "agreement_id": "/agreements/",
+    "case": "/cases/",
+    "finding": "/governance/findings/",
+    "request_id": "/requests/",
+    "resource": "/catalogue/",
+    "resource_id": "/catalogue/",
+    "task": "/transfers/",
+}
+"""Where the value of a fact leads to."""
+CODED = frozenset(
+    {
+        "action",
+        "extension",
+        "from_state",
+        "kind",
+        "mode",
+        "modes",
+        "outcome",
+        "stage_after",
+        "stage_before",
+        "state",
+        "step",
+        "to_state",
+        "update_cycle",
+    }
+)
+"""Facts whose values are words of a vocabulary."""
+DEPARTMENTS = frozenset({"authority", "confirmed_by", "consumer", "department", "departments", "provider"})
+TIMES = frozenset(
+    {"applied_at", "done_at", "due_at", "produced_at", "provide_due_at", "submitted_at", "valid_from", "valid_until"}
+)
+YES, NO = Text(zh="是", en="yes"), Text(zh="否", en="no")
+SUBJECT = Text(zh="当事人承诺值", en="Commitment to the person")
+
+
+class FactRow(Value):
+    """One fact: its name, its value in words, where it leads to, and whether it is a digest or an id."""
+
+    name: str
+    value: str
+    address: str = ""
+    exact: bool = False
+
+
+def fact_rows(desk: Desk, facts: Mapping[str, object]) -> tuple[FactRow, ...]:
+    """Return the facts of an entry that say something, in the order of the log."""
+    return tuple(_fact_row(desk, key, value) for key, value in facts.items() if value not in (None, "", [], {}))
+
+
+def _fact_row(desk: Desk, key: str, value: object) -> FactRow:
+    say = desk.speech.say
+    name = say(SUBJECT) if key.startswith("subject_") else desk.speech.named(FACTS, key)
+    if isinstance(value, bool):
+        return FactRow(name=name, value=say(YES if value else NO))
+    if isinstance(value, Mapping):
+        if set(value) == {"zh", "en"}:
+            return FactRow(name=name, value=say(Text(zh=str(value["zh"]), en=str(value["en"]))))
+        if all(isinstance(member, str | int) for member in value.values()):
+            pairs = [f"{desk.speech.named(WORDS, word)} {member}" for word, member in value.items()]
+            return FactRow(name=name, value=desk.speech.t("，", ", ").join(pairs))
+    if isinstance(value, str):
+        address = PLACES[key] + value if key in PLACES else ""
+        return FactRow(name=name, value=_in_words(desk, key, value), address=address, exact=_is_exact(key, value))
+    if isinstance(value, Sequence) and all(isinstance(member, str) for member in value):
+        words = [_in_words(desk, key, str(member)) for member in value]
+        return FactRow(name=name, value=desk.speech.t("、", ", ").join(words), exact=_is_exact(key, words[0]))
+    if isinstance(value, int):
+        return FactRow(name=name, value=f"{value:,}")
+    return FactRow(name=name, value=json.dumps(value, ensure_ascii=False), exact=True)
+
+
+def _in_words(desk: Desk, key: str, value: str) -> str:
+    if key in DEPARTMENTS:
+        return desk.department_name(value)
+    if key in CODED:
+        return desk.speech.named(WORDS, value)
+    if key == "share_type" and value in set(ShareType):
+        return desk.speech.say(ShareType(value))
+    if key in TIMES:
+        return moment_exact(datetime.fromisoformat(value))
+    return value
+
+
+def _is_exact(key: str, value: str) -> bool:
+    """Whether a value is an id, a digest, a key or a signature, which is set in a fixed-width face."""
+    return key not in CODED | DEPARTMENTS | TIMES and len(value) > 15 and value.isascii() and " " not in value
+
+
+FACTS: Mapping[str, Text] = {
+    "access_id": Text(zh="调用编号", en="Access id"),
+    "action": Text(zh="操作", en="Act"),
+    "agreement": Text(zh="协议", en="Agreement"),
+    "agreement_id": Text(zh="协议", en="Agreement"),
+    "agreement_ids": Text(zh="协议", en="Agreements"),
+    "allowed": Text(zh="是否允许", en="Allowed"),
+    "amount": Text(zh="总数", en="Out of"),
+    "answer_commitment": Text(zh="答复承诺值", en="Commitment to the answer"),
+    "applied_at": Text(zh="应用时间", en="Applied at"),
+    "article": Text(zh="条款", en="Article"),
+    "authority": Text(zh="主管部门", en="Authority"),
+    "batch": Text(zh="批次", en="Batch"),
+    "bound": Text(zh="已挂接", en="Bound"),
+    "build": Text(zh="构建", en="Build"),
+    "bundle_id": Text(zh="申请批号", en="Bundle"),
+    "case": Text(zh="协调事项", en="Case"),
+    "case_commitment": Text(zh="办件承诺值", en="Commitment to the case number"),
+    "code": Text(zh="信息资源代码", en="Resource code"),
+    "columns": Text(zh="列", en="Columns"),
+    "confirmed_by": Text(zh="已确认部门", en="Confirmed by"),
+    "consumer": Text(zh="需求部门", en="Consumer"),
+    "content_digest": Text(zh="内容摘要", en="Content digest"),
+    "definition": Text(zh="资源库定义", en="Library definition"),
+    "delay_working_days": Text(zh="延误（工作日）", en="Delay (working days)"),
+    "department": Text(zh="部门", en="Department"),
+    "departments": Text(zh="涉及部门", en="Departments"),
+    "done_at": Text(zh="完成时间", en="Done at"),
+    "due_at": Text(zh="期限", en="Due at"),
+    "ends": Text(zh="两端", en="Ends"),
+    "entities": Text(zh="实体数", en="Entities"),
+    "equal": Text(zh="是否一致", en="Equal"),
+    "evidence": Text(zh="证据", en="Evidence"),
+    "extension": Text(zh="延期", en="Extension"),
+    "faults": Text(zh="差错数", en="Faults"),
+    "finding": Text(zh="责任认定", en="Finding"),
+    "from_state": Text(zh="原状态", en="From state"),
+    "golden_digest": Text(zh="主记录摘要", en="Digest of the golden records"),
+    "input_digest": Text(zh="输入摘要", en="Digest of the input"),
+    "inputs": Text(zh="输入", en="Inputs"),
+    "is_authority": Text(zh="是否主管部门", en="Is the authority"),
+    "items": Text(zh="信息项", en="Items"),
+    "items_count": Text(zh="信息项数", en="Number of items"),
+    "items_sha256": Text(zh="信息项摘要", en="Digest of the items"),
+    "key_id": Text(zh="密钥编号", en="Key id"),
+    "kind": Text(zh="类别", en="Kind"),
+    "last": Text(zh="是否最后一批", en="Last batch of the run"),
+    "legal_basis_cited": Text(zh="是否列明依据", en="Legal basis cited"),
+    "manifest_digest": Text(zh="清单摘要", en="Digest of the manifest"),
+    "mapped_items": Text(zh="已对标信息项", en="Mapped items"),
+    "mode": Text(zh="方式", en="Mode"),
+    "modes": Text(zh="共享方式", en="Share modes"),
+    "name_en": Text(zh="英文名称", en="Name (English)"),
+    "name_zh": Text(zh="中文名称", en="Name (Chinese)"),
+    "node_id": Text(zh="节点", en="Node"),
+    "norms": Text(zh="规范版本", en="Norms version"),
+    "open": Text(zh="是否开放", en="Open"),
+    "outcome": Text(zh="结果", en="Outcome"),
+    "payload_bytes": Text(zh="载荷字节数", en="Payload bytes"),
+    "payload_digest": Text(zh="载荷摘要", en="Digest of the payload"),
+    "points": Text(zh="扣分（百分之一分）", en="Points (hundredths)"),
+    "policies": Text(zh="适用策略", en="Policies applied"),
+    "previous_digest": Text(zh="前一批摘要", en="Digest of the previous batch"),
+    "produced_at": Text(zh="生成时间", en="Produced at"),
+    "provide_due_at": Text(zh="提供期限", en="Provide by"),
+    "provider": Text(zh="提供部门", en="Provider"),
+    "public_key": Text(zh="公钥", en="Public key"),
+    "published_version": Text(zh="已发布版本", en="Published version"),
+    "reason_sha256": Text(zh="理由摘要", en="Digest of the reason"),
+    "reconciliation": Text(zh="对账编号", en="Reconciliation"),
+    "records": Text(zh="记录数", en="Records"),
+    "request_id": Text(zh="申请", en="Request"),
+    "resource": Text(zh="信息资源", en="Resource"),
+    "resource_id": Text(zh="信息资源", en="Resource"),
+    "resource_version": Text(zh="资源版本", en="Resource version"),
+    "revision": Text(zh="修订", en="Revision"),
+    "rows": Text(zh="行数", en="Rows"),
+    "rows_applied": Text(zh="已应用行数", en="Rows applied"),
+    "rows_rejected": Text(zh="拒收行数", en="Rows rejected"),
+    "rules": Text(zh="规则版本", en="Rules version"),
+    "run": Text(zh="运行序号", en="Run"),
+    "run_done": Text(zh="已完成运行", en="Runs done"),
+    "run_requested": Text(zh="已请求运行", en="Runs requested"),
+    "sequence": Text(zh="批次序号", en="Sequence"),
+    "service_item": Text(zh="服务事项", en="Service item"),
+    "share_type": Text(zh="共享类型", en="Share type"),
+    "shares": Text(zh="责任划分（万分比）", en="Shares (basis points)"),
+    "short_name_en": Text(zh="英文简称", en="Short name (English)"),
+    "short_name_zh": Text(zh="中文简称", en="Short name (Chinese)"),
+    "signature": Text(zh="签名", en="Signature"),
+    "signed_by": Text(zh="签署密钥", en="Signed with keys"),
+    "stage_after": Text(zh="新阶段", en="Stage after"),
+    "stage_before": Text(zh="原阶段", en="Stage before"),
+    "state": Text(zh="状态", en="State"),
+    "statement_digest": Text(zh="意见摘要", en="Digest of the statement"),
+    "step": Text(zh="步骤", en="Step"),
+    "subject": Text(zh="对象", en="Subject"),
+    "subjects": Text(zh="涉及人数", en="People concerned"),
+    "submitted_at": Text(zh="提交时间", en="Submitted at"),
+    "table_digest": Text(zh="目标表摘要", en="Digest of the target table"),
+    "table_rows": Text(zh="目标表行数", en="Rows of the target table"),
+    "tables": Text(zh="数据表", en="Tables"),
+    "task": Text(zh="交换任务", en="Transfer task"),
+    "terms_sha256": Text(zh="条款摘要", en="Digest of the terms"),
+    "title": Text(zh="标题", en="Title"),
+    "to_state": Text(zh="新状态", en="To state"),
+    "update_cycle": Text(zh="更新周期", en="Update cycle"),
+    "valid_from": Text(zh="生效时间", en="Valid from"),
+    "valid_until": Text(zh="有效期至", en="Valid until"),
+    "version": Text(zh="版本", en="Version"),
+}
+"""What the facts are called; one that is not here is shown under its own key, as the log has it."""
+
+WORDS: Mapping[str, Text] = {
+    "active": Text(zh="生效", en="active"),
+    "approve": Text(zh="同意", en="approve"),
+    "approved": Text(zh="审核通过", en="approved"),
+    "authority": Text(zh="主管部门", en="authority"),
+    "bulk": Text(zh="批量交换", en="bulk exchange"),
+    "cancel": Text(zh="撤销", en="cancel"),
+    "closed": Text(zh="已办结", en="closed"),
+    "confirm": Text(zh="确认", en="confirm"),
+    "confirmed": Text(zh="待签署", en="to be signed"),
+    "consent_extension": Text(zh="同意延期", en="consent to the extension"),
+    "create": Text(zh="建立", en="create"),
+    "daily": Text(zh="每日", en="daily"),
+    "decide": Text(zh="作出决定", en="decide"),
+    "deny_extension": Text(zh="不同意延期", en="deny the extension"),
+    "discard": Text(zh="放弃修订", en="discard the revision"),
+    "draft": Text(zh="草稿", en="draft"),
+    "draw_up": Text(zh="拟定", en="draw up"),
+    "edit": Text(zh="修改", en="edit"),
+    "end": Text(zh="结束", en="end"),
+    "ended": Text(zh="已结束", en="ended"),
+    "escalate": Text(zh="提请上一级", en="escalate"),
+    "expire": Text(zh="到期", en="expire"),
+    "expired": Text(zh="已到期", en="expired"),
+    "extend": Text(zh="申请延期", en="ask for an extension"),
+    "file": Text(zh="文件下载", en="file download"),
+    "government": Text(zh="本级政府决定", en="decision of the government"),
+    "grant_unconditional": Text(zh="当即同意", en="grant at once"),
+    "granted": Text(zh="已同意", en="granted"),
+    "half_yearly": Text(zh="每半年", en="half-yearly"),
+    "increment": Text(zh="增量", en="increment"),
+    "interface": Text(zh="服务接口", en="service interface"),
+    "irregular": Text(zh="不定期", en="irregular"),
+    "monthly": Text(zh="每月", en="monthly"),
+    "negotiate": Text(zh="双方协商", en="negotiation"),
+    "network": Text(zh="网络", en="network"),
+    "none": Text(zh="无", en="none"),
+    "open": Text(zh="立案", en="open"),
+    "pause": Text(zh="暂停", en="pause"),
+    "paused": Text(zh="已暂停", en="paused"),
+    "platform": Text(zh="平台", en="platform"),
+    "provider": Text(zh="提供部门", en="provider"),
+    "provision": Text(zh="逾期提供", en="overdue provision"),
+    "publish": Text(zh="发布", en="publish"),
+    "published": Text(zh="已发布", en="published"),
+    "quality": Text(zh="数据被拒收", en="rejected rows"),
+    "quarterly": Text(zh="每季度", en="quarterly"),
+    "query": Text(zh="查询", en="query"),
+    "real_time": Text(zh="实时", en="real time"),
+    "reconcile": Text(zh="对账", en="reconcile"),
+    "refuse": Text(zh="拒绝", en="refuse"),
+    "refused": Text(zh="已拒绝", en="refused"),
+    "register_department": Text(zh="登记部门", en="register the department"),
+    "register_key": Text(zh="登记密钥", en="register a key"),
+    "registered": Text(zh="已注册", en="registered"),
+    "reject": Text(zh="拒绝", en="reject"),
+    "rejected": Text(zh="已拒绝", en="rejected"),
+    "reply": Text(zh="逾期答复", en="overdue reply"),
+    "resume": Text(zh="恢复", en="resume"),
+    "retire": Text(zh="注销", en="retire"),
+    "retired": Text(zh="已注销", en="retired"),
+    "return": Text(zh="退回修改", en="return"),
+    "returned": Text(zh="退回修改", en="returned"),
+    "review": Text(zh="逾期审核", en="overdue review"),
+    "revise": Text(zh="修订", en="revise"),
+    "revoke_key": Text(zh="撤销密钥", en="revoke a key"),
+    "run": Text(zh="运行", en="run"),
+    "run_done": Text(zh="运行完成", en="run done"),
+    "settle": Text(zh="达成一致", en="settle"),
+    "sign": Text(zh="签署", en="sign"),
+    "snapshot": Text(zh="全量", en="snapshot"),
+    "state": Text(zh="陈述", en="make a statement"),
+    "submit": Text(zh="提交", en="submit"),
+    "submitted": Text(zh="已提交", en="submitted"),
+    "suspend": Text(zh="中止", en="suspend"),
+    "suspended": Text(zh="已中止", en="suspended"),
+    "terminate": Text(zh="终止", en="terminate"),
+    "terminated": Text(zh="已终止", en="terminated"),
+    "transfer": Text(zh="传输延误", en="late transfer"),
+    "verify": Text(zh="核验", en="verify"),
+    "weekly": Text(zh="每周", en="weekly"),
+    "withdraw": Text(zh="撤回", en="withdraw"),
+    "withdrawn": Text(zh="已撤回", en="withdrawn"),
+    "yearly": Text(zh="每年", en="yearly"),
+}
+"""What coded values are called."""

@@ -1,0 +1,96 @@
+"""Chromium for the console's tests: no network but the hub, and nothing missed that a page complains about."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-pings",
+]
+OVERFLOWING = """() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  return [...document.querySelectorAll('body *')]
+    .filter((box) => box.getBoundingClientRect().right > width + 1 && !box.closest('.table, pre, svg'))
+    .slice(0, 5).map((box) => box.tagName + '.' + box.className + ' ' + box.textContent.trim().slice(0, 40));
+}"""
+UNLABELLED = """() => [...document.querySelectorAll('input:not([type=hidden]), select, textarea')]
+  .filter((box) => !(box.labels && box.labels.length) && !box.getAttribute('aria-label'))
+  .map((box) => box.outerHTML.slice(0, 90))"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Yield Debian's Chromium, headless."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """One person's browser window; keeps every complaint and every request that leaves the hub."""
+
+    def __init__(self, browser: Browser, base_url: str, *, language: str = "zh", width: int = 1280) -> None:
+        self.base_url = base_url
+        self.context: BrowserContext = browser.new_context(
+            viewport={"width": width, "height": 900}, locale="zh-CN" if language == "zh" else "en-GB"
+        )
+        self.context.add_cookies([{"name": "datong_language", "value": language, "url": base_url}])
+        self.complaints: list[str] = []
+        self.strays: list[str] = []
+        self.context.route("**/*", self._watch)
+        self.page: Page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.complaints.append(f"{self.page.url}: {error}"))
+        self.page.on(
+            "console",
+            lambda message: (
+                self.complaints.append(f"{self.page.url}: {message.text}") if message.type == "error" else None
+            ),
+        )
+
+    def _watch(self, route: Route) -> None:
+        if urlsplit(route.request.url).netloc == urlsplit(self.base_url).netloc:
+            route.continue_()
+        else:
+            self.strays.append(route.request.url)
+            route.abort()
+
+    def open(self, path: str) -> int:
+        """Open a page of the hub and wait until its charts are drawn; return its status."""
+        response = self.page.goto(self.base_url + path, wait_until="load")
+        if self.page.locator("[data-chart]").count():
+            self.page.wait_for_selector("[data-chart] svg")
+        return response.status if response else 0
+
+    def sign_in(self, username: str, password: str) -> None:
+        """Sign in through the form."""
+        self.open("/sign-in")
+        self.page.fill("#username", username)
+        self.page.fill("#password", password)
+        self.page.click("form[action='/sign-in'] button[type=submit]")
+        self.page.wait_for_url(lambda address: "/sign-in" not in address)
+
+    def overflowing(self) -> list[str]:
+        """Return what sticks out of the window."""
+        found: list[str] = self.page.evaluate(OVERFLOWING)
+        return found
+
+    def unlabelled(self) -> list[str]:
+        """Return form fields without a name."""
+        found: list[str] = self.page.evaluate(UNLABELLED)
+        return found
+
+    def close(self) -> None:
+        """Close the window."""
+        self.context.close()
