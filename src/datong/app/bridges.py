@@ -105,4 +105,5 @@ def _landed(delivery: Delivery) -> LandedBatch:
         mode=LandingMode.SNAPSHOT if whole else LandingMode.INCREMENT,
         snapshot=manifest.run if whole else 0,
         produced_at=manifest.produced_at,
+        payload_digest=manifest.payload_digest,
     )

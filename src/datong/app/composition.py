@@ -13,7 +13,7 @@ from datong.app.schema import migrate
 from datong.app.worker import Sweep
 from datong.catalogue import Catalogue, Departments
 from datong.exchange import Exchange
-from datong.governance import Cases, Indicators, LedgerEvidence, Monitor
+from datong.governance import Cases, Indicators, LedgerEvidence, Monitor, StageLimits
 from datong.kernel import (
     Clock,
     Database,
@@ -177,7 +177,14 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
     def authorities() -> frozenset[DepartmentCode]:
         return frozenset(department.code for department in departments.all() if department.is_authority)
 
-    cases = Cases(database=database, clock=clock, calendar=calendar, ledger=ledger, authorities=authorities)
+    cases = Cases(
+        database=database,
+        clock=clock,
+        calendar=calendar,
+        ledger=ledger,
+        authorities=authorities,
+        limits=StageLimits.of_pack(pack),
+    )
     evidence = LedgerEvidence(
         ledger=ledger,
         calendar=calendar,

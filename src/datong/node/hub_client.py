@@ -187,14 +187,9 @@ class HubClient:
         """Return a file of the transparency log."""
         return self._call("GET", f"/log/{name}").content
 
-    def cosign(self, witness_name: str, note: bytes) -> None:
-        """Hand in a witness's cosignature."""
-        body = {
-            "witness_name": witness_name,
-            "witness_key": base64.b64encode(self._signer.public_key).decode(),
-            "note": note.decode(),
-        }
-        self._call("POST", "/api/v1/ledger/cosignatures", body=body)
+    def cosign(self, note: bytes) -> None:
+        """Hand in this node's cosignature of a checkpoint."""
+        self._call("POST", "/api/v1/ledger/cosignatures", body={"note": note.decode()})
 
     # Inside
 

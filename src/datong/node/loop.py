@@ -161,4 +161,4 @@ class NodeLoop:
     def _witnessed(self) -> None:
         note = self._witness.update(self._client.log_file)
         if note is not None:
-            self._client.cosign(self._node_id, note)
+            self._client.cosign(note)

@@ -11,11 +11,9 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from datong.kernel import DepartmentCode, EntryId, Page, Value
-from datong.kernel.limits import NAME_CHARS_MAX
+from datong.kernel import DepartmentCode, EntryId, NodeId, Page, Value
 from datong.ledger import EntryKind, RecordedEntry, WitnessState
 from datong.sharing import Action, Principal, Target
-from datong.web.api.base64_bytes import Base64Bytes
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
 from datong.web.authentication import Caller, Hub
 from datong.web.services import Services
@@ -29,10 +27,8 @@ READ_BYTES = 1024 * 1024
 
 
 class NewCosignature(Value):
-    """What a witness's update returned: the checkpoint with its own cosignature, as text, and by whom."""
+    """What a witness's update returned: the checkpoint with its own cosignature, as text."""
 
-    witness_name: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
-    witness_key: Base64Bytes
     note: str = Field(max_length=NOTE_CHARS_MAX)
 
 
@@ -73,9 +69,11 @@ def list_witnesses(caller: Caller, hub: Hub) -> tuple[WitnessState, ...]:
 
 @router.post("/cosignatures", status_code=204)
 def cosign(body: NewCosignature, caller: Caller, hub: Hub) -> None:
-    """Add the calling node's cosignature to the newest checkpoint."""
+    """Add the calling node's cosignature to a checkpoint: a node is the witness of its own id, with its own key."""
     hub.policy.require(caller, Action.LEDGER_COSIGN)
-    hub.ledger.cosign(witness_name=body.witness_name, witness_key=body.witness_key, note=body.note.encode())
+    node = hub.identity.node(NodeId(caller.actor.id))
+    key = hub.departments.key(node.key_id)
+    hub.ledger.cosign(witness_name=node.id, witness_key=key.public_key, note=body.note.encode())
 
 
 @router.get("/export", response_class=StreamingResponse)
