@@ -1,4 +1,4 @@
-"""A small hub for tests of nodes: the exchange's routes of the REST contract over the real service, nothing else."""
+"""A small hub for tests of nodes: the exchange routes of the REST contract over the real service, and nothing else."""
 
 import base64
 import json
