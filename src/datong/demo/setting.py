@@ -24,7 +24,8 @@ def build_world(options: DemoOptions, narrator: Narrator, home: Path) -> World:
     clock = StoryClock(home / "clock-offset")
     clock.set(0)
     url = f"http://127.0.0.1:{port}"
-    supervisor = Supervisor(home, environment={"DATONG_CLOCK_OFFSET_FILE": str(clock.path)})
+    environment = {"DATONG_CLOCK_OFFSET_FILE": str(clock.path), "DATONG_LANGUAGE": options.language.value}
+    supervisor = Supervisor(home, environment=environment)
     narrator.say(
         f"生成 {options.people} 人的示例市和五个部门的数据库……",
         f"Making Shili City with {options.people} people and five departments' databases …",
@@ -48,9 +49,9 @@ def set_scene(world: World) -> None:
     hub_settings = {
         "DATONG_HOME": str(world.home / "hub"),
         "DATONG_PORT": str(world.port),
-        "DATONG_LANGUAGE": world.options.language.value,
     }
-    world.supervisor.command("hub", "init", extra=hub_settings)
+    told = world.supervisor.command("hub", "init", extra=hub_settings)
+    world.log_key = told.rpartition("log key")[2].split()[0]
     _open_first_account(world, hub_settings)
     world.supervisor.add("hub", ("hub", "serve"), hub_settings)
     world.supervisor.wait_healthy("hub", f"{world.hub.url}/readyz")

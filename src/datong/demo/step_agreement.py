@@ -1,6 +1,5 @@
 """Steps 3 and 4: education and the bureau ask for data, providers reply or do not, agreements are signed."""
 
-import os
 from datetime import datetime, timedelta
 
 from datong.demo.cast import (
@@ -243,17 +242,13 @@ def _confirm(world: World, side: Member, agreement_id: str) -> None:
 
 
 def _exchange_the_key(world: World) -> None:
-    """Replace the police node's key by one that nobody registered, and start it again."""
+    """Take away the police node's key: at its next start it makes a new one, which nobody registered."""
     world.narrator.warn(
         Text(zh="破坏：公安局节点换上未登记的密钥。", en="Sabotage: the police node gets a key that nobody registered.")
     )
     node = world.supervisor.processes[POLICE.key]
     node.kill()
-    for path in world.node_home(POLICE).glob("*key*"):
-        if path.is_file():
-            mode = path.stat().st_mode
-            path.write_bytes(os.urandom(path.stat().st_size))
-            path.chmod(mode)
+    (world.node_home(POLICE) / "key.pem").unlink()
     node.start()
 
 

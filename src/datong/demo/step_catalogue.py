@@ -34,7 +34,7 @@ def scan(world: World) -> list[Check]:
     if world.sabotaged(1):
         _spoil_a_database(world)
     with ThreadPoolExecutor(SCANS_AT_ONCE) as pool:
-        list(pool.map(lambda member: _scan(world, member), DEPARTMENTS))
+        failures = list(filter(None, pool.map(lambda member: _scan(world, member), DEPARTMENTS)))
     for member in DEPARTMENTS:
         drafts = everything(world.officer(member), "/api/v1/resources", department=member.code)
         for source, owner in OWNER_OF.items():
@@ -45,19 +45,23 @@ def scan(world: World) -> list[Check]:
         narrator.say(
             f"{member.name.zh}：起草 {len(drafts)} 条目录。", f"{member.name.en}: {len(drafts)} entries drafted."
         )
-    return _scan_checks(world)
+    return _scan_checks(world, failures)
 
 
-def _scan(world: World, member: Member) -> None:
-    """Scan with the node's own command; it is repeatable, and repeated when the hub was just being restarted."""
-    for attempt in range(1, SCAN_ATTEMPTS_MAX + 1):
+def _scan(world: World, member: Member) -> str:
+    """Scan with the node's own command, which is repeatable: again, with a bound, if the hub was just being restarted.
+
+    Return why it failed in the end, or nothing.
+    """
+    failure = ""
+    for _ in range(1 if world.sabotaged(1) else SCAN_ATTEMPTS_MAX):
         try:
             world.supervisor.command("node", "scan", "--home", str(world.node_home(member)))
-        except CommandFailed:
-            if attempt == SCAN_ATTEMPTS_MAX or world.sabotaged(1):
-                return
+        except CommandFailed as failed:
+            failure = f"{member.key}: {failed.output.strip()[-300:]}"
         else:
-            return
+            return ""
+    return failure
 
 
 def _spoil_a_database(world: World) -> None:
@@ -78,7 +82,7 @@ def _of_table(drafts: list[Json], table: str) -> Json | None:
     return None
 
 
-def _scan_checks(world: World) -> list[Check]:
+def _scan_checks(world: World, failures: list[str]) -> list[Check]:
     tables = list(Source)
     found = [source for source in tables if source in world.resources]
     right = total = recognised = identifiers = graded = 0
@@ -98,7 +102,7 @@ def _scan_checks(world: World) -> list[Check]:
         Check(
             label=Text(zh="七张业务表都有目录草稿", en="All seven tables have a draft"),
             holds=len(found) == len(tables),
-            detail=f"{len(found)}/{len(tables)}",
+            detail="  ".join((f"{len(found)}/{len(tables)}", *failures)),
         ),
         Check(
             label=Text(

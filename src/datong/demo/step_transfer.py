@@ -41,6 +41,7 @@ def transfer(world: World) -> list[Check]:
     _run_all(world, 1)
     killed = _kill_on_the_way(world)
     first = _wait(world, 1, Text(zh="首次传输", en="First transfer"))
+    first_rows = _rows_committed(world)
     world.departments.apply(changes := world.departments.increment())
     rows = sum(len(records.rows) for records in changes.values())
     narrator.say(
@@ -51,6 +52,8 @@ def transfer(world: World) -> list[Check]:
     if first:
         _run_all(world, 2)
         second = _wait(world, 2, Text(zh="增量传输", en="Increment"))
+    added = _rows_committed(world) - first_rows
+    world.facts.update(rows_in_first_transfer=first_rows, rows_in_increment=added)
     return [
         Check(
             label=Text(
@@ -61,11 +64,9 @@ def transfer(world: World) -> list[Check]:
         Check(
             label=Text(zh="首次传输全部完成", en="The first transfer is complete"),
             holds=first,
-            detail=_counts(world, 1),
+            detail=f"{first_rows} rows",
         ),
-        Check(
-            label=Text(zh="增量传输全部完成", en="The increment is complete"), holds=second, detail=_counts(world, 2)
-        ),
+        Check(label=Text(zh="增量传输全部完成", en="The increment is complete"), holds=second, detail=f"+{added} rows"),
         *(_agreement_of_ends(world) if first and second else ()),
     ]
 
@@ -164,10 +165,8 @@ def _finished(progress: Json, run: int) -> bool:
     return bool(progress["run_done"] >= run and progress["receipted_batches"] == progress["batches"])
 
 
-def _counts(world: World, run: int) -> str:
-    rows = sum(_progress(world, key)["rows"] for key in world.tasks)
-    world.facts[f"rows_after_run_{run}"] = rows
-    return f"{rows} rows"
+def _rows_committed(world: World) -> int:
+    return sum(int(_progress(world, key)["rows"]) for key in world.tasks)
 
 
 def _agreement_of_ends(world: World) -> list[Check]:

@@ -143,8 +143,8 @@ def watch(world: World) -> list[Check]:
     uses = citizen.get("/api/v1/me/uses")
     for use in uses[:3]:
         world.narrator.say(
-            f"　{use['at'][:16]}　{use['purpose']}　{use['kind']}",
-            f"　{use['at'][:16]}  {use['purpose']}  {use['kind']}",
+            f"　{use['at'][:16]}　{use['service_item']}　{use['kind']}",
+            f"　{use['at'][:16]}  {use['service_item']}  {use['kind']}",
         )
     evidence = world.home / "evidence"
     evidence.mkdir(exist_ok=True)
@@ -203,7 +203,7 @@ def _export(world: World, folder: Path) -> Path:
 
 def _verified_by_command(world: World, label: Text, path: str) -> Check:
     try:
-        output = world.supervisor.command("ledger", "verify", path)
+        output = world.supervisor.command("ledger", "verify", path, "--key", world.log_key)
     except CommandFailed as failure:
         return Check(label=label, holds=False, detail=failure.output.strip()[-300:])
     return Check(label=label, holds=True, detail=output.strip().splitlines()[0][:100] if output.strip() else "")
