@@ -1,0 +1,99 @@
+"""Content digests: independent of order and packing, sensitive to every value, count and column border."""
+
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datong.exchange import Column, arrow_schema, arrow_type, content_digest, decimal_parameters, schema_fingerprint
+from datong.kernel import Invalid
+
+PAIR = (Column(name="a", type="string"), Column(name="b", type="string"))
+ROWS = st.lists(st.tuples(st.none() | st.text(max_size=4), st.none() | st.text(max_size=4)), max_size=8)
+
+
+def digest_of(rows: list[tuple[str | None, str | None]], pieces: int = 1) -> str:
+    batches = [
+        pa.RecordBatch.from_pylist([{"a": a, "b": b} for a, b in rows[start::pieces]], schema=arrow_schema(PAIR))
+        for start in range(pieces)
+    ]
+    result = content_digest(batches, PAIR)
+    assert result.rows == len(rows)
+    return result.sum
+
+
+@settings(max_examples=40, deadline=None)
+@given(ROWS)
+def test_order_and_packing_do_not_matter(rows: list[tuple[str | None, str | None]]) -> None:
+    shuffled = sorted(rows, key=repr)
+    assert digest_of(rows) == digest_of(shuffled) == digest_of(shuffled, pieces=3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ROWS, ROWS)
+def test_different_rows_have_different_digests(
+    first: list[tuple[str | None, str | None]], second: list[tuple[str | None, str | None]]
+) -> None:
+    same = sorted(first, key=repr) == sorted(second, key=repr)
+    assert ((len(first), digest_of(first)) == (len(second), digest_of(second))) == same
+
+
+def test_null_empty_and_borders_differ() -> None:
+    variants = [("", None), (None, ""), ("", ""), ("n;", None), ("1:a", ""), ("", "1:a"), ("a", "b"), ("ab", "")]
+    assert len({digest_of([variant]) for variant in variants}) == len(variants)
+
+
+def test_a_repeated_row_counts_twice() -> None:
+    assert digest_of([("a", "b")]) != digest_of([("a", "b"), ("a", "b")])
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("boolean", [True, False]),
+        ("int64", [-(2**63), 2**63 - 1]),
+        ("uint64", [0, 2**64 - 1]),
+        ("float64", [0.1, 0.1 + 2**-55 * 4]),
+        ("decimal(38,18)", [Decimal("1.000000000000000001"), Decimal("1.000000000000000002")]),
+        ("binary", [b"\x00", b"\x00\x00"]),
+        ("date", [date(1, 1, 1), date(9999, 12, 31)]),
+        ("time", [time(0), time(0, 0, 0, 1)]),
+        ("timestamp_utc", [datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC)]),
+    ],
+)
+def test_every_type_tells_neighbours_apart(kind: str, values: list[object]) -> None:
+    columns = (Column(name="v", type=kind),)
+    digests = {
+        content_digest([pa.RecordBatch.from_pylist([{"v": value}], schema=arrow_schema(columns))], columns).sum
+        for value in [*values, None]
+    }
+    assert len(digests) == 3
+
+
+def test_minus_zero_is_zero() -> None:
+    columns = (Column(name="v", type="float64"),)
+    first, second = (
+        content_digest([pa.RecordBatch.from_pylist([{"v": value}], schema=arrow_schema(columns))], columns)
+        for value in (0.0, -0.0)
+    )
+    assert first == second
+
+
+@pytest.mark.parametrize("name", ["decimal(39,0)", "decimal(2,3)", "int128", "", "decimal(0,0)"])
+def test_unknown_types_are_refused(name: str) -> None:
+    with pytest.raises(Invalid, match="exchange.type_unknown"):
+        arrow_type(name)
+
+
+def test_decimal_parameters() -> None:
+    assert decimal_parameters("decimal(18,2)") == (18, 2)
+    assert decimal_parameters("int64") is None
+
+
+def test_fingerprint_ignores_comments_but_not_types() -> None:
+    commented = tuple(column.model_copy(update={"comment": "姓名", "source_type": "TEXT"}) for column in PAIR)
+    assert schema_fingerprint(commented) == schema_fingerprint(PAIR)
+    assert schema_fingerprint(PAIR[::-1]) != schema_fingerprint(PAIR)
