@@ -48,11 +48,11 @@ def network(
                 "type": "graph",
                 "layout": "circular",
                 "circular": {"rotateLabel": True},
-                "left": 78,
-                "right": 78,
-                "top": 72,
-                "bottom": 72,
-                "label": {"show": True, "position": "right", "color": INK, "fontSize": 12.5},
+                "left": 106,
+                "right": 106,
+                "top": 100,
+                "bottom": 100,
+                "label": {"show": True, "position": "right", "color": INK, "fontSize": 12},
                 "edgeSymbol": ["none", "arrow"],
                 "edgeSymbolSize": 8,
                 "itemStyle": {"color": BLUE},
@@ -79,9 +79,9 @@ def network(
 
 
 def trend(
-    chart_id: str, label: str, *, times: Sequence[str], series: Mapping[str, Sequence[int]], time_name: str
+    chart_id: str, label: str, *, times: Sequence[str], series: Mapping[str, Sequence[int | None]], time_name: str
 ) -> Chart:
-    """Return lines over time; the first is filled."""
+    """Return lines over time; the first is filled, and None is a gap."""
     option: dict[str, object] = {
         "color": list(PALETTE),
         "tooltip": {"trigger": "axis"},
@@ -101,7 +101,7 @@ def trend(
             for place, (name, values) in enumerate(series.items())
         ],
     }
-    rows = tuple((when, *(f"{values[place]:,}" for values in series.values())) for place, when in enumerate(times))
+    rows = tuple((when, *(_shown(values[place]) for values in series.values())) for place, when in enumerate(times))
     return Chart(id=chart_id, label=label, option=option, header=(time_name, *series), rows=rows)
 
 
@@ -227,6 +227,10 @@ def _value_axis() -> dict[str, object]:
         "axisLabel": {"color": INK_SOFT},
         "splitLine": {"lineStyle": {"color": "#e6eaf1"}},
     }
+
+
+def _shown(value: int | None) -> str:
+    return "—" if value is None else f"{value:,}"
 
 
 def _between(low: float, high: float, share: float) -> float:

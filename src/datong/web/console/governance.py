@@ -145,22 +145,28 @@ def _averages(performance: Performance) -> dict[str, float]:
 
 
 def _trend(desk: Desk, performance: Performance) -> Chart:
-    """Return the departments' scores over the last months, this one last; a month without evidence counts as none."""
+    """Return the departments' scores over the last months, this one last; a month without evidence is a gap."""
     months = []
     start = performance.period.until.astimezone(CHINA) - timedelta(days=1)
     for _ in range(TREND_MONTHS):
         months.append(f"{start:%Y-%m}")
         start = start.replace(day=1) - timedelta(days=1)
     months.reverse()
-    series: dict[str, list[int]] = {desk.department_name(line.department): [] for line in performance.departments}
+    series: dict[str, list[int | None]] = {
+        desk.department_name(line.department): [] for line in performance.departments
+    }
     for month in months:
         scores = {line.department: line.score for line in desk.services.indicators.compute(month).departments}
         for line in performance.departments:
-            series[desk.department_name(line.department)].append(round(scores.get(line.department) or 0))
+            series[desk.department_name(line.department)].append(_whole(scores.get(line.department)))
     t = desk.speech.t
     return trend(
         "scores", t("综合得分趋势", "Scores over time"), times=months, series=series, time_name=t("月份", "Month")
     )
+
+
+def _whole(score: float | None) -> int | None:
+    return None if score is None else round(score)
 
 
 def _map(desk: Desk, performance: Performance) -> Chart | None:

@@ -82,7 +82,7 @@ def numbers(desk: Desk) -> tuple[Number, ...]:
             name=Text(zh="逾期未答复", en="Overdue replies"),
             value=late,
             unit=Text(zh="件", en=""),
-            note=Text(zh=f"待答复申请 {waiting.total} 件", en=f"{waiting.total} requests await a reply"),
+            note=Text(zh=f"待答复申请 {waiting.total} 件", en=f"{waiting.total} awaiting a reply"),
             address="/requests?show=overdue",
             bad=late > 0,
         ),
