@@ -362,17 +362,15 @@ class _PostgresqlTransaction(SqlTransaction):
             changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
             action = f"UPDATE SET {changes}" if others else "NOTHING"
             statement += f" ON CONFLICT ({', '.join(quoted(name) for name in keys)}) DO {action}"
-        self.execute("SAVEPOINT datong_range")
-        try:
-            self.execute(statement)
-        except adbc_driver_manager.Error as error:
-            # Class 22 is a data exception, 23 a constraint violation (SQL standard); else it is not the row's fault.
-            if (error.sqlstate or "")[:2] not in {"22", "23"}:
-                raise
-            self.execute("ROLLBACK TO SAVEPOINT datong_range")
-            return str(error).splitlines()[0]
-        self.execute("RELEASE SAVEPOINT datong_range")
-        return None
+        # The driver gives up a transaction at its first error, so the server itself catches the row's fault: class 22
+        # is a data exception, 23 a constraint violation (SQL standard); any other error ends the transaction.
+        self.execute(
+            f"DO $datong$ BEGIN {statement}; PERFORM set_config('datong.fault', '', true); "
+            "EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN "
+            "PERFORM set_config('datong.fault', SQLSTATE || ' ' || SQLERRM, true); END $datong$"
+        )
+        reason = self.execute("SELECT current_setting('datong.fault')")[0][0]
+        return str(reason) if reason else None
 
 
 def _schema(table: str, rows: list[tuple[object, ...]], references: list[tuple[object, ...]]) -> TableSchema:
