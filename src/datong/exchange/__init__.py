@@ -1,11 +1,9 @@
 """Moves data from department to department, exactly once, with signed evidence (DESIGN §4)."""
 
-from datong.exchange.digest import DigestSum, content_digest
-from datong.exchange.hub import Exchange
-from datong.exchange.payload import cursor_at_end, digest_file, digest_payload, read_payload, write_payload
+from typing import TYPE_CHECKING
+
 from datong.exchange.protocols import Connector, DepartmentKeys, OpenTerms, Target, TransferTerms
 from datong.exchange.signatures import signed_end_digest, signed_manifest, signed_receipt
-from datong.exchange.types import arrow_schema, arrow_type, decimal_parameters, schema_fingerprint
 from datong.exchange.values import (
     GENESIS_DIGEST,
     Applied,
@@ -43,6 +41,23 @@ from datong.exchange.values import (
     TransferMode,
     UploadState,
 )
+from datong.kernel import on_demand
+
+if TYPE_CHECKING:
+    from datong.exchange.digest import DigestSum, content_digest
+    from datong.exchange.hub import Exchange
+    from datong.exchange.payload import cursor_at_end, digest_file, digest_payload, read_payload, write_payload
+    from datong.exchange.types import arrow_schema, arrow_type, decimal_parameters, schema_fingerprint
+else:
+    __getattr__ = on_demand(
+        __name__,
+        {
+            "digest": ["DigestSum", "content_digest"],
+            "hub": ["Exchange"],
+            "payload": ["cursor_at_end", "digest_file", "digest_payload", "read_payload", "write_payload"],
+            "types": ["arrow_schema", "arrow_type", "decimal_parameters", "schema_fingerprint"],
+        },
+    )
 
 __all__ = [
     "GENESIS_DIGEST",
