@@ -294,7 +294,7 @@ def delay_seconds(attempt: int) -> float:
 
     Chance spreads out the nodes that all lost the hub at the same moment.
     """
-    longest = min(RETRY_DELAY_SECONDS_MAX, RETRY_DELAY_SECONDS * 2**attempt)
+    longest = min(RETRY_DELAY_SECONDS_MAX, RETRY_DELAY_SECONDS * 2.0**attempt)
     return longest * (1 - 0.25 * secrets.randbelow(1000) / 1000)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from datong.catalogue import Department, Resource
@@ -15,10 +16,16 @@ from datong.node.loop import NodeLoop, Reconciler, Tell
 from datong.node.producer import Producer
 from datong.node.scan import scan_source
 from datong.node.spool import Spool
-from datong.node.steps import Passed, unobserved
+from datong.node.steps import Passed, Step, unobserved
 from datong.norms import NormPack
 
 FETCHED = "fetched"
+Sleep = Callable[[float], None]
+STOP_CHECK_SECONDS = 0.2
+
+
+class Stopped(Exception):
+    """The node was told to stop, and is at a point where it may end."""
 
 
 class NodeProgram:
@@ -99,10 +106,28 @@ class NodeProgram:
             client.close()
 
     def run(self, *, stop: Callable[[], bool], tell: Tell) -> None:
-        """Work until `stop` is true."""
-        client = self.client()
+        """Work until `stop` is true; that is asked after every durable step and while the node waits to try again.
+
+        So a node ends within moments in the middle of a long run, or while the hub does not answer: it goes on from
+        what is durable after its next start, as after a kill.
+        """
+
+        def sleep(seconds: float) -> None:
+            while seconds > 0 and not stop():
+                self._sleep(min(seconds, STOP_CHECK_SECONDS))
+                seconds -= STOP_CHECK_SECONDS
+            if stop():
+                raise Stopped
+
+        def passed(step: Step) -> None:
+            self._passed(step)
+            if stop():
+                raise Stopped
+
+        client = self._client(sleep)
         try:
-            self.loop(client, tell).run(stop)
+            with suppress(Stopped):
+                self._loop(client, tell, sleep=sleep, passed=passed).run(stop)
         finally:
             client.close()
 
@@ -125,17 +150,31 @@ class NodeProgram:
 
     def client(self) -> HubClient:
         """Return a client of the hub in this node's name."""
+        return self._client(self._sleep)
+
+    def loop(self, client: HubClient, tell: Tell) -> NodeLoop:
+        """Return the node's loop over `client`."""
+        return self._loop(client, tell, sleep=self._sleep, passed=self._passed)
+
+    def open_source(self, name: str) -> Connector:
+        """Open the source called `name`."""
+        return self._open_connector(self._home.source(name).url)
+
+    def open_writable(self, name: str) -> Target:
+        """Open the writable source called `name`, or the only one."""
+        return self._open_target(self._home.writable_source(name).url)
+
+    def _client(self, sleep: Sleep) -> HubClient:
         identity = self._home.identity()
         return HubClient(
             hub_url=identity.hub_url,
             node_id=identity.node_id,
             signer=self._load_signer(self._home.key_path),
             clock=self._clock,
-            sleep=self._sleep,
+            sleep=sleep,
         )
 
-    def loop(self, client: HubClient, tell: Tell) -> NodeLoop:
-        """Return the node's loop over `client`."""
+    def _loop(self, client: HubClient, tell: Tell, *, sleep: Sleep, passed: Passed) -> NodeLoop:
         identity = self._home.identity()
         signer = self._load_signer(self._home.key_path)
         spool = Spool(folder=self._home.spool, state_path=self._home.state_path)
@@ -146,8 +185,8 @@ class NodeProgram:
             signer=signer,
             clock=self._clock,
             open_source=self.open_source,
-            sleep=self._sleep,
-            passed=self._passed,
+            sleep=sleep,
+            passed=passed,
         )
         consumer = Consumer(
             client=client,
@@ -155,7 +194,7 @@ class NodeProgram:
             signer=signer,
             clock=self._clock,
             open_target=self.open_writable,
-            passed=self._passed,
+            passed=passed,
         )
         reconciler = Reconciler(
             client=client,
@@ -183,16 +222,8 @@ class NodeProgram:
             reconciler=reconciler,
             witness=witness,
             tell=tell,
-            sleep=self._sleep,
+            sleep=sleep,
         )
-
-    def open_source(self, name: str) -> Connector:
-        """Open the source called `name`."""
-        return self._open_connector(self._home.source(name).url)
-
-    def open_writable(self, name: str) -> Target:
-        """Open the writable source called `name`, or the only one."""
-        return self._open_target(self._home.writable_source(name).url)
 
 
 def _department(client: HubClient, identity: NodeIdentity) -> Department:
