@@ -162,9 +162,7 @@ def app_of(hub: TestHub) -> Starlette:
 
     def cosign(request: Request, body: bytes) -> None:
         node = actor_of(request).id
-        hub.ledger.cosign(
-            witness_name=node, witness_key=hub.keys.of_node(node), note=json.loads(body)["note"].encode()
-        )
+        hub.ledger.cosign(witness_name=node, witness_key=hub.keys.of_node(node), note=json.loads(body)["note"].encode())
 
     def heartbeat(_request: Request, _body: bytes) -> None:
         return None
