@@ -6,6 +6,8 @@ PYTHON := $(VENV)/bin/python
 PEOPLE ?= 20000
 LANGUAGE ?= zh
 NAME ?= ledger
+# Compiled modules are kept, whatever the surroundings say: a demo starts some thirty short processes.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test check bench fault docs clean
 
@@ -23,7 +25,7 @@ demo: setup ## Play the paper's story in 示例市 and leave the console running
 
 test: setup ## Set up and run every test, with real PostgreSQL, MariaDB and Chromium
 	@tools/setup-servers
-	@$(PYTHON) -m pytest tests
+	@$(PYTHON) -m pytest tests -n 2
 
 check: setup ## Lint, format, types, import layers
 	@$(VENV)/bin/ruff format --check src tests benchmarks

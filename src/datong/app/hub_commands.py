@@ -47,6 +47,9 @@ def serve() -> None:
     background = Background(opened) if opened.settings.work_inside_serve else None
     if background is not None:
         background.start()
+    # Uvicorn raises the signal that ended it once more when it has closed its connections; it must then end the
+    # background work too, and not the process at once.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         uvicorn.run(
             create_app(opened.services, opened.settings),

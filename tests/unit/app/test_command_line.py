@@ -1,0 +1,62 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from datong.app.main import GROUPS
+
+DATONG = [sys.executable, "-m", "datong.app.main"]
+
+
+def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a process of its own, which is how its imports are seen."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
+    return subprocess.run(
+        [*DATONG, *arguments], env=inherited | environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_help_lists_every_group() -> None:
+    answer = call("--help")
+    assert answer.returncode == 0
+    for name in GROUPS:
+        assert f" {name} " in answer.stdout
+
+
+@pytest.mark.parametrize("group", ["node", "norms", "ledger"])
+def test_a_short_command_imports_neither_the_web_nor_the_hub(group: str) -> None:
+    script = (
+        "import sys; from datong.app.main import command_line; command_line(sys.argv[1]);"
+        "print([name for name in ('fastapi', 'uvicorn', 'splink', 'dbos', 'cedarpy') if name in sys.modules])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script, group], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert answer.stdout.strip() == "[]"
+
+
+def test_an_error_is_told_in_the_persons_language_with_its_remedy(tmp_path: Path) -> None:
+    told = {
+        language: call("node", "scan", "--home", str(tmp_path), DATONG_LANGUAGE=language) for language in ("zh", "en")
+    }
+    assert told["zh"].returncode == told["en"].returncode == 1
+    assert told["zh"].stderr != told["en"].stderr
+    assert "Traceback" not in told["zh"].stderr + told["en"].stderr
+
+
+def test_a_wrong_setting_stops_the_hub_and_is_named(tmp_path: Path) -> None:
+    answer = call("hub", "init", DATONG_HOME=str(tmp_path), DATONG_PROT="1")
+    assert answer.returncode == 1
+    assert "DATONG_PROT" in answer.stderr
+
+
+def test_a_norm_pack_is_checked(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("version: city-1\n")
+    bad.write_text("elements:\n  person_name:\n    grade: L9\n")
+    assert call("norms", "check", str(good)).returncode == 0
+    answer = call("norms", "check", str(bad), "--json")
+    assert answer.returncode == 1
+    assert "elements.person_name.grade" in answer.stdout
