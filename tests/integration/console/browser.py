@@ -21,7 +21,7 @@ OVERFLOWING = """() => {
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width) return [];
   return [...document.querySelectorAll('body *')]
-    .filter((box) => box.getBoundingClientRect().right > width + 1 && !box.closest('.table, pre, svg'))
+    .filter((box) => box.getBoundingClientRect().right > width + 1 && !box.closest('.table, pre, .chart'))
     .slice(0, 5).map((box) => box.tagName + '.' + box.className + ' ' + box.textContent.trim().slice(0, 40));
 }"""
 UNLABELLED = """() => [...document.querySelectorAll('input:not([type=hidden]), select, textarea')]

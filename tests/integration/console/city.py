@@ -107,13 +107,13 @@ class Node:
 class ConsoleCity:
     """The hub's services, its people by user name, and what grew in it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, database: Database | None = None) -> None:
         self.home = home
         self.clock_file = home / "clock"
         self.settings = Settings(home=home, clock_offset_file=self.clock_file, log_origin="console.test/log")
         home.mkdir(parents=True, exist_ok=True)
         self.clock: Clock = OffsetClock(self.clock_file)
-        self.database = Database(self.settings.effective_database_url)
+        self.database = database or Database(self.settings.effective_database_url)
         migrate(self.database)
         self.signer = load_or_create_signer(home / "keys" / "hub.key")
         self.hub: Services = compose(self.settings, clock=self.clock, signer=self.signer, database=self.database)

@@ -9,7 +9,8 @@ from fastapi.responses import Response
 
 from datong.kernel import Conflict, DatongError, DepartmentCode, EntryId, Text, Value
 from datong.ledger import EntryKind
-from datong.sharing import Action, Target
+from datong.sharing import Action
+from datong.web.api.ledger import read_proof, readable_entry
 from datong.web.api.scope import department_in_scope
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.console.facts import fact_rows
@@ -62,20 +63,26 @@ def list_entries(desk: SignedIn, offset: Offset, kind: str = "", subject: str = 
         page=page,
         head=head,
         witnesses=ledger.witnesses(),
+        witness_names=_witness_names(desk),
         offset=offset,
         step=PAGE_ROWS,
         kind=kind,
         subject=subject,
-        base_url=desk.services.settings.base_url,
         may_export=desk.may(Action.LEDGER_EXPORT),
     )
+
+
+def _witness_names(desk: Desk) -> dict[str, str]:
+    """Return what to call each witness; a witness signs under the id of its node."""
+    return {
+        node.id: f"{desk.department_name(node.department)} · {node.name}" for node in desk.services.identity.nodes()
+    }
 
 
 @router.get("/evidence/{entry_id}")
 def show_entry(desk: SignedIn, entry_id: EntryId) -> Response:
     """Show one entry with its proof of inclusion."""
-    entry = desk.services.ledger.entry(entry_id)
-    desk.require(Action.LEDGER_READ, Target(id=entry.entry_id, department=entry.actor.department))
+    entry = readable_entry(desk.services, desk.caller, entry_id)
     proof: Mapping[str, object] | None = None
     waiting: Text | None = None
     try:
@@ -103,9 +110,7 @@ def proof_hashes(bundle: Mapping[str, object]) -> tuple[str, ...]:
 @router.get("/evidence/{entry_id}/proof")
 def download_proof(desk: SignedIn, entry_id: EntryId) -> Response:
     """Return the proof bundle as a file for `datong ledger verify`."""
-    entry = desk.services.ledger.entry(entry_id)
-    desk.require(Action.LEDGER_READ, Target(id=entry.entry_id, department=entry.actor.department))
-    return json_file(desk.services.ledger.proof_bundle(entry_id), f"datong-proof-{entry_id}.json")
+    return json_file(read_proof(entry_id, desk.caller, desk.services), f"datong-proof-{entry_id}.json")
 
 
 def json_file(document: Mapping[str, object], name: str) -> Response:

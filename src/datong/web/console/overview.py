@@ -13,7 +13,7 @@ from datong.web.console.evidence import readable_department
 
 DUTIES_SHOWN_MAX = 12
 RECENT_SHOWN = 8
-TREND_DAYS = 14
+TREND_DAYS = 30
 TASKS_DRAWN_MAX = 200
 SERIES = (
     (EntryKind.BATCH, Text(zh="传输批次", en="Batches")),
@@ -128,7 +128,7 @@ def activity(desk: Desk) -> Chart:
     say, t = desk.speech.say, desk.speech.t
     return trend(
         "activity",
-        t("近 14 天平台活动", "Activity of the last 14 days"),
+        t("近 30 天平台活动", "Activity of the last 30 days"),
         times=[day.strftime("%m-%d") for day in days],
         series={say(name): [counted[kind, day.date()] for day in days] for kind, name in SERIES},
         time_name=t("日期", "Date"),

@@ -1,0 +1,141 @@
+"""People's days at the console: find, ask, reply, confirm, act in a case, look who used one's data."""
+
+import json
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+from datong.demo.cast import EDUCATION
+from datong.demo.records import Source
+from datong.governance import CaseAction
+from datong.ledger import verify_bundle
+from datong.sharing import RequestState
+from tests.integration.console.browser import Visitor
+from tests.integration.console.city import PASSWORD
+from tests.integration.console.conftest import ServedCity
+
+
+def test_a_wrong_password_is_told_and_the_name_kept(console: ServedCity, browser: Browser) -> None:
+    visitor = Visitor(browser, console.url, language="en")
+    visitor.open("/sign-in")
+    visitor.page.fill("#username", "authority")
+    visitor.page.fill("#password", "not the password")
+    visitor.page.click("form[action='/sign-in'] button")
+    assert "wrong" in visitor.page.locator("[role=alert]").inner_text()
+    assert visitor.page.input_value("#username") == "authority"
+    visitor.close()
+
+
+def test_the_language_is_switched_in_place_and_kept(console: ServedCity, browser: Browser) -> None:
+    visitor = Visitor(browser, console.url)
+    visitor.sign_in("authority", PASSWORD)
+    visitor.open("/catalogue?q=%E6%88%B7%E7%B1%8D")
+    visitor.page.click("form[action='/language'] button")
+    visitor.page.wait_for_selector("html[lang=en]")
+    assert "q=" in visitor.page.url
+    assert visitor.page.locator("h1").inner_text() == "Shared catalogue"
+    visitor.open("/")
+    assert visitor.page.locator("html").get_attribute("lang") == "en"
+    visitor.close()
+
+
+def test_the_search_finds_while_typing(console: ServedCity, browser: Browser) -> None:
+    visitor = Visitor(browser, console.url)
+    visitor.sign_in("education.clerk", PASSWORD)
+    visitor.open("/catalogue")
+    visitor.page.keyboard.press("/")
+    visitor.page.keyboard.type("不动产")
+    visitor.page.wait_for_selector("#results mark")
+    assert "不动产登记信息" in visitor.page.locator("#results h3").first.inner_text()
+    visitor.page.wait_for_url("**/catalogue?q=**")
+    assert visitor.complaints == []
+    visitor.close()
+
+
+def test_a_clerk_asks_and_is_told_everything_that_is_missing_at_once(console: ServedCity, browser: Browser) -> None:
+    resource = console.city.resources[Source.LOW_INCOME]
+    visitor = Visitor(browser, console.url, language="en")
+    visitor.sign_in("education.clerk", PASSWORD)
+    visitor.open(f"/catalogue/{resource.id}")
+    visitor.page.click("main a.button.primary")
+    visitor.page.check("input[name=items] >> nth=1")
+    visitor.page.fill("#scene", "学生资助资格审核")
+    visitor.page.click("form[method=post] button[type=submit].primary")
+    problems = visitor.page.locator("[role=alert] li")
+    assert problems.count() >= 3
+    assert visitor.page.input_value("#scene") == "学生资助资格审核"
+    assert visitor.page.is_checked("input[name=items] >> nth=1")
+    visitor.page.fill("#legal_basis", "《学生资助管理办法》第六条")
+    visitor.page.fill("#scope", "资助中心")
+    visitor.page.fill("#service_item", "学生资助")
+    visitor.page.click("form[method=post] button[type=submit].primary")
+    visitor.page.wait_for_url("**/requests/*done=requested")
+    assert visitor.page.locator(".notice.good").count() == 1
+    sent = console.city.hub.requests.find(consumer=EDUCATION.code, resource_id=resource.id)
+    assert sent.total >= 1
+    assert sent.rows[0].state is RequestState.SUBMITTED
+    visitor.close()
+
+
+def test_an_officer_replies_and_the_agreement_is_confirmed(console: ServedCity, browser: Browser) -> None:
+    officer = Visitor(browser, console.url)
+    officer.sign_in("estate.officer", PASSWORD)
+    officer.page.click("#duties a >> nth=0")
+    officer.page.click("form[action$='/actions'] button.primary")
+    officer.page.wait_for_url("**done=decided")
+    officer.page.click("main a[href^='/agreements/']")
+    officer.page.click("form[action$='/actions'] button.primary")
+    officer.page.wait_for_url("**done=confirmed")
+    assert officer.page.locator(".badge.good").count() >= 1
+    address = officer.page.url.split("?")[0]
+    with officer.page.expect_download() as contract:
+        officer.page.click("a[href$='contract.yaml']")
+    assert "apiVersion" in Path(contract.value.path()).read_text()
+    officer.open(address.removeprefix(console.url))
+    assert officer.complaints == []
+    officer.close()
+
+
+def test_a_party_states_its_view_in_a_case(console: ServedCity, browser: Browser) -> None:
+    case = console.city.hub.cases.find(limit=1).rows[0]
+    visitor = Visitor(browser, console.url)
+    visitor.sign_in("estate.officer", PASSWORD)
+    visitor.open(f"/cases/{case.id}")
+    visitor.page.fill("#statement", "系统升级耽误了答复，现已办理。")
+    visitor.page.click("button[value=state]")
+    visitor.page.wait_for_url("**done=case")
+    acts = console.city.hub.cases.get(case.id).acts
+    assert acts[-1].action is CaseAction.STATE
+    assert "系统升级" in visitor.page.locator(".timeline").inner_text()
+    visitor.close()
+
+
+def test_a_citizen_takes_home_a_proof_that_verifies(console: ServedCity, browser: Browser) -> None:
+    console.city.settle()
+    visitor = Visitor(browser, console.url)
+    visitor.sign_in("citizen", PASSWORD)
+    assert visitor.page.url == console.url + "/me"
+    with visitor.page.expect_download() as download:
+        visitor.page.click("a[href$='/proof'] >> nth=0")
+    bundle = json.loads(Path(download.value.path()).read_text())
+    assert verify_bundle(bundle, log_key=None).index >= 0
+    visitor.close()
+
+
+def test_an_officer_enrols_a_node(console: ServedCity, browser: Browser) -> None:
+    visitor = Visitor(browser, console.url, language="en")
+    visitor.sign_in("authority", PASSWORD)
+    visitor.open("/departments")
+    visitor.page.click("form[action$='/enrolments'] button >> nth=1")
+    assert "datong node enrol" in visitor.page.locator(".notice").inner_text()
+    visitor.close()
+
+
+def test_signing_out_ends_the_session(console: ServedCity, browser: Browser) -> None:
+    visitor = Visitor(browser, console.url)
+    visitor.sign_in("auditor", PASSWORD)
+    visitor.page.click("form[action='/sign-out'] button")
+    visitor.page.wait_for_url("**/sign-in")
+    visitor.open("/evidence")
+    assert "/sign-in" in visitor.page.url
+    visitor.close()

@@ -1,0 +1,159 @@
+"""Every page, in both languages and at both widths: it answers, nothing sticks out, nothing is left untranslated."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser
+
+from datong.demo.cast import EDUCATION
+from datong.demo.records import Source
+from tests.integration.console.browser import Visitor
+from tests.integration.console.city import PASSWORD
+from tests.integration.console.conftest import ServedCity
+
+WIDTHS = (1280, 360)
+LEFT_IN_CHINESE = """() => {
+  const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    const chrome = node.parentElement.closest('h2, h3, thead, dt, button, label, legend, summary');
+    if (chrome && /[\\u3400-\\u9fff]/.test(node.data)) found.push(node.data.trim());
+  }
+  return found;
+}"""
+
+
+def paths(console: ServedCity) -> dict[str, list[str]]:
+    """Return the pages to look at, by the account that looks."""
+    city, hub = console.city, console.city.hub
+    resource = city.resources[Source.PROPERTY].id
+    opened = city.resources[Source.DIVISIONS].id
+    finding = hub.monitor.findings(limit=1).rows[0].finding.id
+    case = hub.cases.find(limit=1).rows[0].id
+    entity = hub.library.find_entities("population", "陈", limit=1)[0].entity_id
+    agreement = city.tasks[0].agreement_id
+    entry = hub.ledger.entries(limit=1).rows[0].entry_id
+    return {
+        "": ["/sign-in", "/open", f"/open/{opened}"],
+        "authority": [
+            "/",
+            "/catalogue",
+            "/catalogue?q=%E6%88%B7%E7%B1%8D",
+            "/catalogue?q=%E4%B8%8D%E5%AD%98%E5%9C%A8%E7%9A%84",
+            "/catalogue/work",
+            f"/catalogue/{resource}",
+            "/requests",
+            "/requests?show=overdue",
+            f"/requests/{city.requests[0].id}",
+            "/agreements",
+            f"/agreements/{agreement}",
+            "/transfers",
+            f"/transfers/{city.tasks[0].id}",
+            "/library",
+            "/library/population?q=%E9%99%88",
+            "/library/geography",
+            f"/library/population/entities/{entity}",
+            "/evidence",
+            "/evidence?kind=exchange.batch",
+            f"/evidence/{entry}",
+            "/governance",
+            "/governance?kind=year",
+            f"/governance/indicators/catalogue_rate?department={EDUCATION.code}",
+            "/governance/findings",
+            f"/governance/findings/{finding}",
+            "/cases",
+            f"/cases/{case}",
+            "/departments",
+        ],
+        "education.clerk": ["/", f"/requests/new?resource={resource}", "/requests?show=sent", "/evidence"],
+        "estate.officer": ["/", "/requests?show=received", "/catalogue/work", "/governance/findings"],
+        "operator": ["/", "/departments", "/transfers"],
+        "auditor": ["/", "/evidence", "/cases"],
+        "citizen": ["/me"],
+    }
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_page_stands(console: ServedCity, browser: Browser, language: str) -> None:
+    for username, addresses in paths(console).items():
+        visitor = Visitor(browser, console.url, language=language)
+        if username:
+            visitor.sign_in(username, PASSWORD)
+        for address in addresses:
+            assert visitor.open(address) == 200, f"{username} {address}"
+            assert visitor.page.locator("html").get_attribute("lang") == ("zh-CN" if language == "zh" else "en")
+            assert visitor.unlabelled() == [], address
+            assert visitor.page.locator("h1").count() == 1, address
+            if language == "en":
+                assert untranslated(visitor) == [], address
+            for width in WIDTHS:
+                visitor.page.set_viewport_size({"width": width, "height": 900})
+                assert visitor.overflowing() == [], f"{address} at {width}"
+            visitor.page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+        assert visitor.complaints == []
+        assert visitor.strays == []
+        visitor.close()
+
+
+def untranslated(visitor: Visitor) -> list[str]:
+    """Return Chinese in headings, labels and buttons that is text of the console, and not data (a name, a query)."""
+    data = ["中文", *re.findall(r"[㐀-鿿]+", visitor.page.locator("h1").inner_text())]
+    data += [box.input_value() for box in visitor.page.locator("input[name=q]").all() if box.input_value()]
+    found = []
+    for text in visitor.page.evaluate(LEFT_IN_CHINESE):
+        rest = text
+        for known in data:
+            rest = rest.replace(known, "")
+        if re.search(r"[㐀-鿿]", rest):
+            found.append(text)
+    return found
+
+
+def test_charts_have_tables_with_the_same_rows(console: ServedCity, browser: Browser) -> None:
+    visitor = Visitor(browser, console.url)
+    visitor.sign_in("authority", PASSWORD)
+    for address, count in (("/", 2), ("/library/population", 4), ("/governance", 2)):
+        visitor.open(address)
+        charts = visitor.page.locator("figure")
+        assert charts.count() == count, address
+        for chart in charts.all():
+            assert chart.locator("[role=img]").get_attribute("aria-label")
+            chart.locator("summary").click()
+            assert chart.locator("tbody tr").count() > 0
+    visitor.close()
+
+
+def test_unknown_things_are_pages_with_a_code(console: ServedCity, browser: Browser) -> None:
+    visitor = Visitor(browser, console.url, language="en")
+    visitor.sign_in("authority", PASSWORD)
+    for address in (
+        "/catalogue/nothing",
+        "/requests/nothing",
+        "/agreements/nothing",
+        "/no-such-page",
+        "/cases/nothing",
+    ):
+        assert visitor.open(address) == 404, address
+        assert re.search(r"\w+\.\w+_", visitor.page.locator("main code").first.inner_text()), address
+    visitor.close()
+
+
+def test_what_the_policy_refuses_is_a_page_with_the_reason(console: ServedCity, browser: Browser) -> None:
+    visitor = Visitor(browser, console.url, language="en")
+    visitor.sign_in("citizen", PASSWORD)
+    for address in ("/", "/evidence", "/library"):
+        assert visitor.open(address) == 403, address
+        assert "sharing.not_permitted" in visitor.page.locator("main").inner_text()
+    visitor.close()
+
+
+def test_visitors_are_sent_to_sign_in_and_come_back(console: ServedCity, browser: Browser) -> None:
+    visitor = Visitor(browser, console.url)
+    visitor.open("/agreements?state=active")
+    assert visitor.page.url.startswith(console.url + "/sign-in?next=")
+    visitor.page.fill("#username", "authority")
+    visitor.page.fill("#password", PASSWORD)
+    visitor.page.press("#password", "Enter")
+    visitor.page.wait_for_url(console.url + "/agreements?state=active")
+    visitor.close()
