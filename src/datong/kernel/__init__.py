@@ -1,9 +1,9 @@
 """Ids, clock, working-day calendar, errors, limits, settings values: no behaviour of any domain."""
 
-from datong.kernel.calendar import WorkingCalendar
+from typing import TYPE_CHECKING
+
 from datong.kernel.canonical import JsonValue, canonical_json, sha256_hex
 from datong.kernel.clock import CHINA, Clock, FixedClock, OffsetClock, SystemClock
-from datong.kernel.database import METADATA, Database, JsonColumn, UtcDateTime
 from datong.kernel.errors import (
     Conflict,
     Corrupt,
@@ -16,6 +16,7 @@ from datong.kernel.errors import (
     Unauthenticated,
     Unavailable,
 )
+from datong.kernel.facade import on_demand
 from datong.kernel.ids import (
     PLATFORM_ACTOR,
     AccessId,
@@ -40,6 +41,18 @@ from datong.kernel.paging import Page, page_of
 from datong.kernel.settings import Settings
 from datong.kernel.texts import Language, Text
 from datong.kernel.values import Value
+
+if TYPE_CHECKING:
+    from datong.kernel.calendar import WorkingCalendar
+    from datong.kernel.database import METADATA, Database, JsonColumn, UtcDateTime
+else:
+    __getattr__ = on_demand(
+        __name__,
+        {
+            "calendar": ["WorkingCalendar"],
+            "database": ["METADATA", "Database", "JsonColumn", "UtcDateTime"],
+        },
+    )
 
 __all__ = [
     "CHINA",
@@ -87,6 +100,7 @@ __all__ = [
     "WorkingCalendar",
     "canonical_json",
     "new_id",
+    "on_demand",
     "page_of",
     "sha256_hex",
 ]

@@ -1,14 +1,29 @@
 """Evidence: entries appended with the acts they witness, a Merkle log over them, checkpoints, witnesses, proofs."""
 
-from datong.ledger.bundles import BundleReport, Disclosure, WitnessReport, read_bundle, verify_bundle
-from datong.ledger.cosigning import WitnessState
+from typing import TYPE_CHECKING
+
+from datong.kernel import on_demand
 from datong.ledger.entries import EntryContent, EntryKind, RecordedEntry, commitment, departments_concerned
-from datong.ledger.log import Ledger
 from datong.ledger.notes import Checkpoint, Note, VerifierKey, open_checkpoint
 from datong.ledger.signing import Ed25519Signer, Signer, key_id_of, verify_signature
 from datong.ledger.tiles import MemoryTileStore, TileStore, no_file, rewritten
-from datong.ledger.verification import LogReport, WitnessedSize, verify_log
 from datong.ledger.witness import Witness
+
+if TYPE_CHECKING:
+    from datong.ledger.bundles import BundleReport, Disclosure, WitnessReport, read_bundle, verify_bundle
+    from datong.ledger.cosigning import WitnessState
+    from datong.ledger.log import Ledger
+    from datong.ledger.verification import LogReport, WitnessedSize, verify_log
+else:
+    __getattr__ = on_demand(
+        __name__,
+        {
+            "bundles": ["BundleReport", "Disclosure", "WitnessReport", "read_bundle", "verify_bundle"],
+            "cosigning": ["WitnessState"],
+            "log": ["Ledger"],
+            "verification": ["LogReport", "WitnessedSize", "verify_log"],
+        },
+    )
 
 __all__ = [
     "BundleReport",

@@ -34,6 +34,9 @@ from datong.ledger.tables import CHECKPOINTS, ENTRIES, ENTRY_DEPARTMENTS
 from datong.ledger.tiles import TilePath, TileReader, TileStore, no_file, read_tile
 
 _NO_DISCLOSURES: Mapping[str, JsonValue] = {}
+_INSERT_ENTRY = ENTRIES.insert()
+_INSERT_DEPARTMENTS = ENTRY_DEPARTMENTS.insert()
+"""Made once: building a statement costs more than running it."""
 
 
 class Ledger:
@@ -84,19 +87,20 @@ class Ledger:
         leaf = leaf_bytes(kind=kind, at=at, subject=subject, actor=actor, facts=facts)
         entry_id = EntryId(new_id())
         serial = connection.execute(
-            ENTRIES.insert().values(
-                id=entry_id,
-                kind=kind.value,
-                subject=subject,
-                at=at,
-                leaf=leaf,
-                leaf_hash=leaf_hash_of(leaf).hex(),
-            )
+            _INSERT_ENTRY,
+            {
+                "id": entry_id,
+                "kind": kind.value,
+                "subject": subject,
+                "at": at,
+                "leaf": leaf,
+                "leaf_hash": leaf_hash_of(leaf).hex(),
+            },
         ).inserted_primary_key
         departments = departments_concerned(actor, facts)
         if serial is not None and departments:
             connection.execute(
-                ENTRY_DEPARTMENTS.insert(),
+                _INSERT_DEPARTMENTS,
                 [{"department": department, "serial": serial[0]} for department in sorted(departments)],
             )
         return entry_id

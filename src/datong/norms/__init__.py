@@ -1,18 +1,8 @@
 """What a field, code, class, grade, deadline means; validates everything else."""
 
-from datong.norms.identifier_sql import (
-    certificate_id_valid_sql,
-    citizen_id_valid_sql,
-    citizen_to_18_sql,
-    division_code_valid_sql,
-    identifier_valid_sql,
-    let_sql,
-    mobile_valid_sql,
-    organisation_code_valid_sql,
-    real_estate_unit_valid_sql,
-    text_literal,
-    uscc_valid_sql,
-)
+from typing import TYPE_CHECKING
+
+from datong.kernel import on_demand
 from datong.norms.identifiers import (
     IdCheck,
     IdentifierKind,
@@ -33,7 +23,6 @@ from datong.norms.identifiers import (
     validate_real_estate_unit,
     validate_uscc,
 )
-from datong.norms.loader import PackProblem, check_pack, load_pack, parse_pack
 from datong.norms.masking import mask_value
 from datong.norms.pack import (
     Classification,
@@ -48,7 +37,6 @@ from datong.norms.pack import (
     Theme,
     TimeLimit,
 )
-from datong.norms.standardise import clean_sql, flag_sql, fold_sql, known_sql
 from datong.norms.terms import (
     DataType,
     Grade,
@@ -59,6 +47,44 @@ from datong.norms.terms import (
     ShareType,
     UpdateCycle,
 )
+
+if TYPE_CHECKING:
+    from datong.norms.identifier_sql import (
+        certificate_id_valid_sql,
+        citizen_id_valid_sql,
+        citizen_to_18_sql,
+        division_code_valid_sql,
+        identifier_valid_sql,
+        let_sql,
+        mobile_valid_sql,
+        organisation_code_valid_sql,
+        real_estate_unit_valid_sql,
+        text_literal,
+        uscc_valid_sql,
+    )
+    from datong.norms.loader import PackProblem, check_pack, load_pack, parse_pack
+    from datong.norms.standardise import clean_sql, flag_sql, fold_sql, known_sql
+else:
+    __getattr__ = on_demand(
+        __name__,
+        {
+            "identifier_sql": [
+                "certificate_id_valid_sql",
+                "citizen_id_valid_sql",
+                "citizen_to_18_sql",
+                "division_code_valid_sql",
+                "identifier_valid_sql",
+                "let_sql",
+                "mobile_valid_sql",
+                "organisation_code_valid_sql",
+                "real_estate_unit_valid_sql",
+                "text_literal",
+                "uscc_valid_sql",
+            ],
+            "loader": ["PackProblem", "check_pack", "load_pack", "parse_pack"],
+            "standardise": ["clean_sql", "flag_sql", "fold_sql", "known_sql"],
+        },
+    )
 
 __all__ = [
     "Classification",

@@ -1,23 +1,16 @@
 """Who may use what, why, until when; one way out."""
 
+from typing import TYPE_CHECKING
+
+from datong.kernel import on_demand
 from datong.sharing.actions import Action, DataAccess, Decision, Target
 from datong.sharing.agreement_rules import AgreementAction
-from datong.sharing.agreements import Agreements, decode_signature
-from datong.sharing.contract import contract_yaml
-from datong.sharing.credentials import BoundedArgon2, PasswordHasher
-from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
-from datong.sharing.identity import Identity
-from datong.sharing.machines import Application, ApplicationSecret, Node
 from datong.sharing.masks import MaskKind, apply_mask, mask_for
 from datong.sharing.matching import Match
-from datong.sharing.people import Account, Session
-from datong.sharing.policy import PolicyEngine
 from datong.sharing.ports import DepartmentBook, MemoryDepartments, MemoryResources, PublishedResources
 from datong.sharing.principals import Principal, Role
 from datong.sharing.records import FixedRecords, Record, RecordSource
 from datong.sharing.request_rules import RequestAction, RequestParty
-from datong.sharing.requests import Requests
-from datong.sharing.subjects import subject_index_key
 from datong.sharing.terms import (
     Agreement,
     AgreementItem,
@@ -33,8 +26,38 @@ from datong.sharing.terms import (
     RequestState,
     ServiceLevels,
 )
-from datong.sharing.tokens import ASSERTION_TYPE, AccessToken
-from datong.sharing.usage import Usage, Use
+
+if TYPE_CHECKING:
+    from datong.sharing.agreements import Agreements, decode_signature
+    from datong.sharing.contract import contract_yaml
+    from datong.sharing.credentials import BoundedArgon2, PasswordHasher
+    from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
+    from datong.sharing.identity import Identity
+    from datong.sharing.machines import Application, ApplicationSecret, Node
+    from datong.sharing.people import Account, Session
+    from datong.sharing.policy import PolicyEngine
+    from datong.sharing.requests import Requests
+    from datong.sharing.subjects import subject_index_key
+    from datong.sharing.tokens import ASSERTION_TYPE, AccessToken
+    from datong.sharing.usage import Usage, Use
+else:
+    __getattr__ = on_demand(
+        __name__,
+        {
+            "agreements": ["Agreements", "decode_signature"],
+            "contract": ["contract_yaml"],
+            "credentials": ["BoundedArgon2", "PasswordHasher"],
+            "gateway": ["Gateway", "GatewayAnswer", "VerifyAnswer"],
+            "identity": ["Identity"],
+            "machines": ["Application", "ApplicationSecret", "Node"],
+            "people": ["Account", "Session"],
+            "policy": ["PolicyEngine"],
+            "requests": ["Requests"],
+            "subjects": ["subject_index_key"],
+            "tokens": ["ASSERTION_TYPE", "AccessToken"],
+            "usage": ["Usage", "Use"],
+        },
+    )
 
 __all__ = [
     "ASSERTION_TYPE",
