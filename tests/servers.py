@@ -1,7 +1,7 @@
 """Real database servers for tests: PostgreSQL and MariaDB, each with its own data, port and socket.
 
-Both refuse to run as root, so as root they run as the user their Debian package made. Durability is off: a test server
-never outlives its data. A server is stopped by its own process id.
+Both refuse to run as root, so as root they run as the user their Debian package made. Durability is off unless a
+benchmark asks for it: a test server never outlives its data. A server is stopped by its own process id.
 """
 
 import os
@@ -141,8 +141,8 @@ class MariadbServer(DatabaseServer):
         self.execute(f"DROP DATABASE IF EXISTS `{url.rsplit('/', 1)[1]}`")
 
 
-def start_postgresql() -> PostgresqlServer:
-    """Start a PostgreSQL server of our own and return it once it answers.
+def start_postgresql(*, durable: bool = False) -> PostgresqlServer:
+    """Start a PostgreSQL server of our own and return it once it answers; `durable`: commits reach the disk.
 
     Raises:
         RuntimeError: it did not answer in time; the message holds its log.
@@ -157,6 +157,7 @@ def start_postgresql() -> PostgresqlServer:
     command += ["--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync"]
     subprocess.run(_as_user("postgres", command), check=True, stdout=subprocess.DEVNULL, cwd="/")
     port = free_port()
+    durability = "on" if durable else "off"
     options = {
         "port": port,
         "listen_addresses": "127.0.0.1",
@@ -164,9 +165,9 @@ def start_postgresql() -> PostgresqlServer:
         "wal_level": "logical",
         "max_wal_senders": 8,
         "max_replication_slots": 8,
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
+        "fsync": durability,
+        "synchronous_commit": durability,
+        "full_page_writes": durability,
         "shared_buffers": "64MB",
         "max_connections": 120,
     }
