@@ -9,6 +9,8 @@ BLUE, TEAL, AMBER, VIOLET, RED, GREY = "#1d4ed8", "#0f766e", "#b45309", "#6d28d9
 PALETTE = (BLUE, TEAL, AMBER, VIOLET, RED, GREY)
 INK, INK_SOFT, LINE = "#1c2536", "#4b5769", "#d5dbe6"
 NODE_SIZE_MIN, NODE_SIZE_MAX = 16, 40
+LABEL_PX_WIDE, LABEL_PX_NARROW = 12.0, 6.6
+MARKED_POINTS_MAX = 14
 EDGE_WIDTH_MIN, EDGE_WIDTH_MAX = 1.2, 7.0
 
 
@@ -40,6 +42,7 @@ def network(
         for end in (edge.source, edge.target):
             traffic[end] = traffic.get(end, 0) + edge.amount
     most = max(traffic.values(), default=0) or 1
+    margin = 30 + max((_label_px(name) for name in traffic), default=0)
     widest = max((edge.amount for edge in edges), default=0) or 1
     option: dict[str, object] = {
         "tooltip": {},
@@ -48,10 +51,10 @@ def network(
                 "type": "graph",
                 "layout": "circular",
                 "circular": {"rotateLabel": True},
-                "left": 106,
-                "right": 106,
-                "top": 100,
-                "bottom": 100,
+                "left": margin,
+                "right": margin,
+                "top": margin,
+                "bottom": margin,
                 "label": {"show": True, "position": "right", "color": INK, "fontSize": 12},
                 "edgeSymbol": ["none", "arrow"],
                 "edgeSymbolSize": 8,
@@ -95,6 +98,7 @@ def trend(
                 "type": "line",
                 "data": list(values),
                 "symbolSize": 6,
+                "showSymbol": len(times) <= MARKED_POINTS_MAX,
                 "smooth": False,
                 **({"areaStyle": {"opacity": 0.1}} if place == 0 else {}),
             }
@@ -227,6 +231,11 @@ def _value_axis() -> dict[str, object]:
         "axisLabel": {"color": INK_SOFT},
         "splitLine": {"lineStyle": {"color": "#e6eaf1"}},
     }
+
+
+def _label_px(name: str) -> int:
+    """Return about how long a label is: Chinese characters are square, others half as wide."""
+    return round(sum(LABEL_PX_WIDE if ord(character) > 0x2E80 else LABEL_PX_NARROW for character in name))
 
 
 def _shown(value: int | None) -> str:
