@@ -1,0 +1,171 @@
+"""docs/operation.md works: its commands, typed in order, on real PostgreSQL and MariaDB servers, with real processes.
+
+The tests go through the guide from top to bottom; each plays it as far as it needs, and looks at what came of it by
+other means than the platform's own.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from pydantic import TypeAdapter
+
+from datong.exchange import ReceiptRecord, SignedReceipt
+from datong.kernel import Corrupt
+from datong.ledger import LogReport, verify_log, verify_signature
+from datong.web.api.departments import PublicKey
+from tests.integration.operation.guide import GUIDE, BlockFailed, Shell, exported, guide_blocks
+from tests.integration.operation.tables import mariadb_rows, postgresql_rows
+from tests.servers import MariadbServer, PostgresqlServer, free_port
+
+CODES = {
+    "BUREAU_CODE": "11440600MB2D090197",
+    "POLICE_CODE": "11440600007029017Q",
+    "CIVIL_CODE": "11440600007029025K",
+}
+RESIDENTS = 5001
+REVERSE = (Path(__file__).parent / "reverse.sh").read_text(encoding="utf-8")
+
+
+class Played:
+    """The guide, played as far as somebody asked."""
+
+    def __init__(self, names: dict[str, str], folder: Path) -> None:
+        self.names = names
+        self.work = Path(names["WORK"])
+        self.blocks = guide_blocks(GUIDE.read_text(encoding="utf-8"))
+        self.asked = exported(self.blocks.pop("names"))
+        self.told: dict[str, str] = {}
+        self.shell = Shell(names, folder)
+
+    def to(self, name: str) -> str:
+        """Play every block up to the one called `name`, and return what that one printed."""
+        for block, text in self.blocks.items():
+            if name in self.told:
+                break
+            if block not in self.told:
+                self.told[block] = self.run(text)
+        return self.told[name]
+
+    def run(self, text: str) -> str:
+        """Run more commands in the guide's own shell."""
+        try:
+            return self.shell.run(text)
+        except BlockFailed as failure:
+            logs = "\n".join(f"{path.name}: {path.read_text()[-1500:]}" for path in sorted(self.work.glob("*.log")))
+            raise AssertionError(f"{failure}\n{logs}\nin:\n{text}") from failure
+
+
+@pytest.fixture(scope="module")
+def guide(
+    postgresql_server: PostgresqlServer, mariadb_server: MariadbServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Played]:
+    folder = tmp_path_factory.mktemp("operation")
+    port = free_port()
+    civil = mariadb_server.create_database()
+    place = urlsplit(civil)
+    client = f"--host={place.hostname} --port={place.port} --user={place.username} --password={place.password}"
+    names = {
+        "WORK": str(folder / "datong"),
+        "HUB_PORT": str(port),
+        "HUB": f"http://127.0.0.1:{port}",
+        "HUB_DATABASE": postgresql_server.create_database(),
+        "RESTORE_DATABASE": postgresql_server.create_database(),
+        "POLICE_DATABASE": postgresql_server.create_database(),
+        "CIVIL_DATABASE": civil,
+        "CIVIL_CLIENT": f"{client} {place.path.lstrip('/')}",
+        **CODES,
+        "DATONG_LANGUAGE": "en",
+    }
+    played = Played(names, folder)
+    yield played
+    played.shell.close()
+
+
+def test_the_test_sets_exactly_the_names_of_the_guide(guide: Played) -> None:
+    assert guide.asked == list(guide.names)
+
+
+def test_every_shell_block_of_the_guide_is_run() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    assert text.count("```sh") == len(guide_blocks(text))
+
+
+def test_both_ends_hold_the_same_rows_after_snapshot_and_increment(guide: Played) -> None:
+    told = guide.to("reconcile")
+    assert json.loads(told.splitlines()[0])["state"] == "equal"
+    sent = postgresql_rows(guide.names["POLICE_DATABASE"], "resident")
+    assert mariadb_rows(guide.names["CIVIL_DATABASE"], "gongan_hukou", keys=sent.keys()) == sent
+    assert len(sent["resident_no"]) == RESIDENTS
+    assert '"rows":5041' in guide.told["increment"]
+
+
+def test_nothing_is_lost_or_twice_when_consumer_and_hub_are_killed_on_the_way(guide: Played) -> None:
+    told = guide.to("kill").splitlines()
+    then = json.loads((guide.work / "at-the-kill.json").read_text())
+    assert then["run_done"] == 0
+    assert json.loads(told[-1])["state"] == "equal"
+    assert json.loads(told[-2])["rows_applied"] == RESIDENTS
+    # A snapshot goes into a table without keys: what was applied twice would stand there twice.
+    sent = postgresql_rows(guide.names["POLICE_DATABASE"], "resident")
+    assert mariadb_rows(guide.names["CIVIL_DATABASE"], "gongan_hukou_copy", keys=sent.keys()) == sent
+
+
+def test_every_batch_has_a_receipt_signed_by_the_consumers_key(guide: Played) -> None:
+    guide.to("kill")
+    keys = TypeAdapter(tuple[PublicKey, ...]).validate_json(guide.run('call civil GET "departments/$CIVIL_CODE/keys"'))
+    signing = {key.key_id: key.public_key for key in keys}
+    for task, batches in (("task", 11), ("copy", 11)):
+        receipts = TypeAdapter(tuple[ReceiptRecord, ...]).validate_json(
+            guide.run(f'call civil GET "tasks/${task}/receipts"')
+        )
+        assert [record.signed.receipt.sequence for record in receipts] == list(range(1, batches + 1))
+        for record in receipts:
+            check_receipt(record.signed, signing)
+        forged = receipts[0].signed
+        forged = forged.model_copy(update={"receipt": forged.receipt.model_copy(update={"rows_applied": 1})})
+        with pytest.raises(Corrupt):
+            check_receipt(forged, signing)
+
+
+def check_receipt(signed: SignedReceipt, keys: dict[str, bytes]) -> None:
+    verify_signature(keys[signed.key_id], signed.receipt.signing_bytes(), signed.signature_bytes())
+
+
+def test_the_other_way_round_from_mariadb_to_postgresql_with_the_consumer_killed(guide: Played) -> None:
+    guide.to("kill")
+    told = guide.run(REVERSE).splitlines()
+    assert json.loads(told[-1])["state"] == "equal"
+    sent = mariadb_rows(guide.names["CIVIL_DATABASE"], "relief")
+    assert len(sent["relief_no"]) == 3000
+    assert postgresql_rows(guide.names["POLICE_DATABASE"], "jiuzhu", keys=sent.keys()) == sent
+
+
+def test_the_log_verifies_offline_and_a_changed_byte_is_named(guide: Played) -> None:
+    told = guide.to("tamper")
+    assert "entry number 0" in told or "tile/entries" in told
+    report = verified(guide, "log")
+    assert {witness.size > 0 for witness in report.witnesses} == {True}
+    assert len(report.witnesses) == 2
+    assert report.entries["exchange.receipt"] == report.entries["exchange.batch"] >= 22
+
+
+def test_a_restored_hub_has_the_same_log_and_goes_on(guide: Played) -> None:
+    told = guide.to("restore")
+    assert json.loads(told.splitlines()[-1])["run_done"] == 3
+    before, after = verified(guide, "log"), verified(guide, "log-restored")
+    assert after.size >= before.size
+    newest = json.loads(guide.run('call auditor GET "ledger/entries?limit=1" | jq ".rows[0]"'))
+    assert newest["at"] > "2026"
+
+
+def test_every_process_ends_when_told(guide: Played) -> None:
+    guide.to("stop")
+    assert guide.run("jobs -pr").strip() == ""
+
+
+def verified(guide: Played, folder: str) -> LogReport:
+    key = (guide.work / "hub-init.txt").read_text().rpartition("log key")[2].split()[0]
+    return verify_log(guide.work / folder, log_key=bytes.fromhex(key))
