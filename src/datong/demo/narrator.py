@@ -12,6 +12,8 @@ from datong.demo.results import Check, StepResult
 from datong.kernel import Language, Text
 
 _SECONDS = Text(zh="秒", en="s")
+ERROR_CHARS_SHOWN_MAX = 400
+"""The end of an error says what happened; the logs have the rest."""
 
 
 class Bar:
@@ -73,15 +75,17 @@ class Narrator:
         self.console.print(f"    {mark} {escape(self.text(check.label))}{detail}")
 
     def table(self, results: Sequence[StepResult]) -> None:
-        """Show the steps with their outcomes."""
+        """Show the steps with their outcomes; what was seen stands with each check above, what failed again here."""
         zh = self.language is Language.ZH
+        failed = not all(result.holds for result in results)
         table = Table(title="示例市：论文的故事" if zh else "Shili City: the paper's story")
         table.add_column("#", justify="right")
         table.add_column("步骤" if zh else "Step")
         table.add_column("结果" if zh else "Outcome", justify="center")
         table.add_column("检查" if zh else "Checks", justify="right")
         table.add_column("用时" if zh else "Time", justify="right")
-        table.add_column("说明" if zh else "Details")
+        if failed:
+            table.add_column("说明" if zh else "What failed", ratio=1)
         for result in results:
             held = sum(check.holds for check in result.checks)
             table.add_row(
@@ -90,15 +94,13 @@ class Narrator:
                 "[green]✓[/]" if result.holds else "[bold red]✗[/]",
                 f"{held}/{len(result.checks)}",
                 f"{result.seconds:.1f} {self.text(_SECONDS)}",
-                escape(self._details(result)),
+                *([escape(self._failure(result))] if failed else []),
             )
         self.console.print()
         self.console.print(table)
 
-    def _details(self, result: StepResult) -> str:
+    def _failure(self, result: StepResult) -> str:
         if result.error:
-            return result.error
+            return result.error[-ERROR_CHARS_SHOWN_MAX:]
         missed = [check for check in result.checks if not check.holds]
-        if missed:
-            return "；".join(f"{self.text(check.label)} {check.detail}".strip() for check in missed)
-        return "　".join(check.detail for check in result.checks if check.detail)[:120]
+        return "；".join(f"{self.text(check.label)} {check.detail}".strip() for check in missed)
