@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,7 +209,7 @@ class Library(Published):
         seconds = dict(self.build(build_id).step_seconds)
         started = time.monotonic()
         running: BuildStep | None = None
-        for step in (*pipeline.steps(), None):
+        for step in chain(pipeline.steps(), (None,)):
             if running is not None:
                 seconds[running.value] = round(time.monotonic() - started, 3)
             running, started = step, time.monotonic()
