@@ -1,0 +1,187 @@
+"""A hub on which one department may use another's resource under an agreement in force, and the hub as a process."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+
+from datong.app.composition import Hub
+from datong.catalogue import Binding, Department, Item, Resource, ResourceAction, ResourceContent
+from datong.kernel import CHINA, PLATFORM_ACTOR, Actor, ActorKind, DepartmentCode, NodeId, Settings, Text
+from datong.ledger import Ed25519Signer
+from datong.norms import Grade, ShareMode, ShareType
+from datong.sharing import Agreement, AgreementState, PurposeDraft, RequestLine
+
+BUREAU = DepartmentCode("114406000000000193")
+PROVIDER = DepartmentCode("12440600456000017N")
+CONSUMER = DepartmentCode("524406005000000158")
+SERVICE_ITEM = "义务教育入学审核"
+MODES = (ShareMode.INTERFACE, ShareMode.BULK)
+START_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 20.0
+
+
+class Node(NamedTuple):
+    """An enrolled node."""
+
+    id: NodeId
+    department: DepartmentCode
+    signer: Ed25519Signer
+
+    @property
+    def actor(self) -> Actor:
+        """The node as the one who acts."""
+        return Actor(kind=ActorKind.NODE, id=self.id, department=self.department, name=self.department)
+
+
+def officer(department: DepartmentCode) -> Actor:
+    """Return a department's data officer."""
+    return Actor(kind=ActorKind.PERSON, id=f"officer-{department}", department=department, name="officer")
+
+
+def register_departments(hub: Hub) -> None:
+    """Register the authority, the provider and the consumer."""
+    for code, zh, en in (
+        (BUREAU, "数据局", "Data bureau"),
+        (PROVIDER, "公安局", "Police"),
+        (CONSUMER, "教育局", "Education"),
+    ):
+        name = Text(zh=zh, en=en)
+        department = Department(code=code, name=name, short_name=name, is_authority=code == BUREAU)
+        hub.services.departments.register(department, PLATFORM_ACTOR)
+
+
+def enrol(hub: Hub, department: DepartmentCode, signer: Ed25519Signer) -> Node:
+    """Enrol a node with its key."""
+    identity = hub.services.identity
+    token = identity.create_enrolment(department=department, actor=PLATFORM_ACTOR)
+    enrolled = identity.redeem_enrolment(token=token, public_key=signer.public_key, name=f"node-{department}")
+    return Node(enrolled.id, department, signer)
+
+
+def publish(hub: Hub, provider: Node, table: str, columns: Sequence[tuple[str, str | None]]) -> Resource:
+    """Publish `table` of the provider, its columns given with their data elements; the first column is the key."""
+    items = tuple(
+        Item(
+            name=Text(zh=column, en=column),
+            column=column,
+            element=element,
+            length=100,
+            grade=Grade.L2,
+            share_type=ShareType.UNCONDITIONAL,
+            share_modes=MODES,
+            key=number == 0,
+            mapping_confidence=100,
+        )
+        for number, (column, element) in enumerate(columns)
+    )
+    content = ResourceContent.model_validate(
+        {
+            "title": Text(zh=table, en=table),
+            "summary": Text(zh=table, en=table),
+            "classification": "101001",
+            "items": items,
+            "share_type": ShareType.UNCONDITIONAL,
+            "share_modes": MODES,
+            "format": "3",
+            "update_cycle": "daily",
+            "theme": "population",
+            "secrecy_review": "已审查",
+            "binding": Binding(node_id=provider.id, source="main", table=table, key_columns=(columns[0][0],)),
+        }
+    )
+    catalogue = hub.services.catalogue
+    draft = catalogue.draft(provider.department, content, officer(provider.department))
+    catalogue.act(draft.id, ResourceAction.SUBMIT, officer(provider.department))
+    catalogue.act(draft.id, ResourceAction.APPROVE, officer(BUREAU))
+    return catalogue.act(draft.id, ResourceAction.PUBLISH, officer(BUREAU))
+
+
+def agree(hub: Hub, resource: Resource, provider: Node, consumer: Node) -> Agreement:
+    """Request every item of the resource for the consumer; confirm and sign for both; return the agreement in force."""
+    now = hub.clock.now().astimezone(CHINA)
+    purpose = PurposeDraft.model_validate(
+        {
+            "legal_basis": "《中华人民共和国义务教育法》第十二条",
+            "scene": "入学资格审核",
+            "scope": "市教育局招生科",
+            "modes": MODES,
+            "valid_from": now - timedelta(minutes=1),
+            "valid_until": now + timedelta(days=365),
+            "service_item": SERVICE_ITEM,
+        }
+    )
+    line = RequestLine(resource_id=resource.id, items=tuple(item.column for item in resource.content.items))
+    (request,) = hub.services.requests.submit(
+        consumer=consumer.department, lines=[line], purpose=purpose, actor=officer(consumer.department)
+    )
+    agreements = hub.services.agreements
+    drawn_up = agreements.of_request(request.id)
+    if drawn_up is None:
+        raise RuntimeError("the request was not granted at once")
+    for node in (provider, consumer):
+        agreements.confirm(drawn_up.id, node.department, officer(node.department))
+    for node in (provider, consumer):
+        signature = node.signer.sign(drawn_up.signing_bytes())
+        agreements.sign(drawn_up.id, key_id=node.signer.key_id, signature=signature, actor=node.actor)
+    agreement = agreements.get(drawn_up.id)
+    if agreement.state is not AgreementState.ACTIVE:
+        raise RuntimeError(f"the agreement is {agreement.state.value}, not in force")
+    return agreement
+
+
+@contextmanager
+def process(arguments: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> Iterator[int]:
+    """Run `python -m arguments` beside the block and yield its process id; end it after."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
+    with log.open("ab") as output:
+        running = subprocess.Popen(
+            (sys.executable, "-m", *arguments),
+            env={**inherited, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield running.pid
+    finally:
+        running.terminate()
+        try:
+            running.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[int]:
+    """Run `datong hub serve` with `settings` beside the block, once it is healthy; yield its process id."""
+    log = settings.home / "serve.log"
+    environment = {f"DATONG_{name.upper()}": str(getattr(settings, name)) for name in settings.model_fields_set}
+    with process(("datong.app.main", "hub", "serve"), log=log, environment=environment) as pid:
+        wait_healthy(f"{settings.base_url}/healthz", log)
+        yield pid
+
+
+def wait_healthy(url: str, log: Path) -> None:
+    """Return when `url` answers 200.
+
+    Raises:
+        RuntimeError: it does not in time; the message holds the end of the log.
+    """
+    until = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < until:
+        try:
+            if httpx.get(url, timeout=2, trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise RuntimeError(f"{url} did not answer: {log.read_text(errors='replace')[-2000:]}")

@@ -1,0 +1,201 @@
+"""The gateway as departments' systems call it, against a bare Starlette handler doing the same lookup.
+
+A real hub process answers query and verify by citizen ID: token, agreement, policy, masking and evidence with every
+call. `requests_per_second` is the mean of query and verify; `p99_ms` the slower one's at 80 % of that rate. The peer
+answers the same requests from the same file, alone, in the same run.
+"""
+
+import argparse
+import json
+import sqlite3
+import statistics
+import subprocess
+import sys
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.library_sources import landed_city
+from tests.servers import free_port, start_postgresql
+
+from benchmarks import agreed, report
+from benchmarks.load import Load, Outcome
+from datong.app.composition import Hub
+from datong.kernel import PLATFORM_ACTOR, Settings
+from datong.ledger import Ed25519Signer
+from datong.library import FixedLanding, LandedSource, Library
+
+ITEMS = ("person_name", "birth_date", "address")
+TOKEN_SECONDS = 3600
+CITIZENS_MAX = 5000
+KINDS = ("query", "verify")
+
+
+class World(NamedTuple):
+    """The resource that is asked for, its records' lookup file, a caller's token, the citizens with their claims."""
+
+    resource: str
+    lookup: Path
+    token: str
+    people: list[tuple[str, dict[str, str]]]
+
+
+def prepare(settings: Settings, folder: Path, people: int) -> World:
+    """Register, publish, agree, build the library of one source, and open an application for the consumer."""
+    hub = Hub(settings)
+    try:
+        agreed.register_departments(hub)
+        provider = agreed.enrol(hub, agreed.PROVIDER, Ed25519Signer.generate())
+        consumer = agreed.enrol(hub, agreed.CONSUMER, Ed25519Signer.generate())
+        landed = landed_city(folder, people=people)[0][0]
+        resource = agreed.publish(hub, provider, "residents", list(landed.columns.items()))
+        agreed.agree(hub, resource, provider, consumer)
+        source = landed.model_copy(update={"resource_id": resource.id, "department": agreed.PROVIDER})
+        lookup = build(hub, source)
+        made = hub.services.identity.create_application(
+            name="benchmark", department=agreed.CONSUMER, actor=PLATFORM_ACTOR
+        )
+        token = hub.services.identity.token_for_application(made.application.client_id, made.client_secret)
+        return World(resource.id, lookup, token.access_token, citizens(lookup, CITIZENS_MAX))
+    finally:
+        hub.close()
+
+
+def build(hub: Hub, source: LandedSource) -> Path:
+    """Build the population library from `source`, and return the lookup file of its records."""
+    library = Library(
+        database=hub.database,
+        clock=hub.clock,
+        ledger=hub.services.ledger,
+        pack=hub.services.pack,
+        lake=hub.settings.lake,
+        landing=FixedLanding((source,)),
+    )
+    library.run_build(library.request_build("population", actor=PLATFORM_ACTOR).id)
+    return library.dataset(f"resource:{source.resource_id}").lookup_path
+
+
+def citizens(lookup: Path, most: int) -> list[tuple[str, dict[str, str]]]:
+    """Return citizens that the lookup file finds by their ID, each with what is on record of them."""
+    query = "SELECT value, payload FROM key JOIN row ON row.id = key.row WHERE element = 'citizen_id' ORDER BY value"
+    found: dict[str, dict[str, str]] = {}
+    with closing(sqlite3.connect(f"file:{lookup}?mode=ro&immutable=1", uri=True)) as connection:
+        for citizen_id, payload in connection.execute(query):
+            _, *cells = json.loads(payload)
+            values = {cell[0]: cell[1] for cell in cells if cell[0] in ITEMS}
+            if len(found) < most and all(values.get(item) for item in ITEMS):
+                found[citizen_id] = values
+    return list(found.items())
+
+
+def bodies_of(world: World, kind: str) -> list[str]:
+    """Return the bodies of calls of one kind, a different citizen each."""
+    bodies = []
+    for number, (citizen_id, claims) in enumerate(world.people):
+        asked: dict[str, object] = {"items": ITEMS} if kind == "query" else {"claims": claims}
+        call = {"key": {"citizen_id": citizen_id}, "purpose": agreed.SERVICE_ITEM, "case_number": f"RX-{number:06}"}
+        bodies.append(json.dumps({**call, **asked}, ensure_ascii=False))
+    return bodies
+
+
+def run(load: Load) -> Outcome:
+    """Run a load in a process of its own.
+
+    Raises:
+        RuntimeError: a call was not answered with 200.
+    """
+    command = (sys.executable, "-m", "benchmarks.load")
+    done = subprocess.run(command, input=json.dumps(load._asdict()), capture_output=True, text=True, check=True)
+    outcome = Outcome(**json.loads(done.stdout))
+    if outcome.failed:
+        raise RuntimeError(f"{outcome.failed} of {outcome.requests} calls of {load.path} failed")
+    return outcome
+
+
+def measure(loads: dict[str, Load], chosen: argparse.Namespace) -> dict[str, float]:
+    """Return the rate of each kind of call, medians of the runs, after a warm-up."""
+    rates = {}
+    for kind, load in loads.items():
+        run(load._replace(seconds=min(load.seconds, 1.0)))
+        outcomes = [run(load) for _ in range(chosen.runs)]
+        rates[kind] = report.median([outcome.requests / outcome.seconds for outcome in outcomes])
+        report.say(f"{kind} at port {load.port}: {rates[kind]} requests/s")
+    return rates
+
+
+def measure_hub(settings: Settings, world: World, chosen: argparse.Namespace) -> dict[str, float]:
+    """Return rates, p99 at 80 % of them, and the peak memory of a hub process."""
+    with agreed.serving(settings) as pid:
+        loads = {
+            kind: Load(
+                port=settings.port,
+                path=f"/gateway/v1/{world.resource}/{kind}",
+                token=world.token,
+                bodies=bodies_of(world, kind),
+                connections=chosen.connections,
+                seconds=chosen.seconds,
+            )
+            for kind in KINDS
+        }
+        rates = measure(loads, chosen)
+        late = {}
+        for kind, load in loads.items():
+            outcomes = [run(load._replace(rate=0.8 * rates[kind])) for _ in range(chosen.runs)]
+            late[kind] = report.median([report.percentile(outcome.latencies_ms, 0.99) for outcome in outcomes])
+        return {
+            "requests_per_second": report.rounded(statistics.mean(rates.values())),
+            **{f"{kind}_per_second": rate for kind, rate in rates.items()},
+            "p99_ms": max(late.values()),
+            **{f"{kind}_p99_ms": p99 for kind, p99 in late.items()},
+            "peak_rss_mb": report.peak_rss_mb(pid),
+        }
+
+
+def measure_bare(world: World, folder: Path, chosen: argparse.Namespace) -> float:
+    """Return the mean rate of the bare handlers."""
+    port, log = free_port(), folder / "bare.log"
+    with agreed.process(("benchmarks.bare", str(world.lookup), str(port)), log=log):
+        agreed.wait_healthy(f"http://127.0.0.1:{port}/healthz", log)
+        loads = {
+            kind: Load(port, f"/{kind}", "-", bodies_of(world, kind), chosen.connections, chosen.seconds)
+            for kind in KINDS
+        }
+        return report.rounded(statistics.mean(measure(loads, chosen).values()))
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = report.options(__doc__)
+    parser.add_argument("--people", type=int, default=20_000, help="people of the generated city")
+    parser.add_argument("--connections", type=int, default=16, help="connections that call at once")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of one run")
+    parser.add_argument("--control", choices=("sqlite", "postgresql"), default="postgresql", help="control database")
+    chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.runs, chosen.people, chosen.seconds = 1, 300, 0.5
+    with report.folder() as folder, ExitStack() as stack:
+        url = ""
+        if chosen.control == "postgresql":
+            server = start_postgresql(durable=True)
+            stack.callback(server.stop)
+            url = report.postgresql_url(server.create_database())
+        settings = Settings(home=folder / "hub", port=free_port(), token_seconds=TOKEN_SECONDS, database_url=url)
+        report.say(f"preparing a city of {chosen.people}")
+        world = prepare(settings, folder, chosen.people)
+        figures = measure_hub(settings, world, chosen)
+        bare = measure_bare(world, folder, chosen)
+    report.finish(
+        "gateway",
+        runs=chosen.runs,
+        sizes={"people": chosen.people, "connections": chosen.connections, "seconds": chosen.seconds},
+        figures={
+            **figures,
+            "bare_per_second": bare,
+            "ratio_to_bare": report.rounded(figures["requests_per_second"] / bare),
+            "control": chosen.control,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
