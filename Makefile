@@ -39,7 +39,7 @@ bench: setup ## Run one benchmark: make bench NAME=ledger
 
 fault: setup ## Run the long fault tests (kills at random moments)
 	@tools/setup-servers
-	@DATONG_FAULT_ROUNDS=200 $(PYTHON) -m pytest tests/fault
+	@DATONG_FAULT_ROUNDS=200 $(PYTHON) -m pytest tests/fault tests/integration/demo
 
 docs: setup ## Rebuild the generated pages (settings, API) and the screenshots in docs/
 	@tools/setup-servers
