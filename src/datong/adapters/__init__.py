@@ -1,1 +1,38 @@
-"""To be filled."""
+"""What satisfies the packages' Protocols: databases and folders as sources and targets, files, keys, jobs.
+
+Each adapter loads the libraries of its own system only when it is asked for.
+"""
+
+from typing import TYPE_CHECKING
+
+from datong.kernel import on_demand
+
+if TYPE_CHECKING:
+    from datong.adapters.connections import open_connector, open_target
+    from datong.adapters.file_keys import load_or_create_signer
+    from datong.adapters.files import FileFolder
+    from datong.adapters.mariadb import MariadbDatabase
+    from datong.adapters.postgresql import PostgresqlDatabase
+    from datong.adapters.sqlite import SqliteDatabase
+else:
+    __getattr__ = on_demand(
+        __name__,
+        {
+            "connections": ["open_connector", "open_target"],
+            "file_keys": ["load_or_create_signer"],
+            "files": ["FileFolder"],
+            "mariadb": ["MariadbDatabase"],
+            "postgresql": ["PostgresqlDatabase"],
+            "sqlite": ["SqliteDatabase"],
+        },
+    )
+
+__all__ = [
+    "FileFolder",
+    "MariadbDatabase",
+    "PostgresqlDatabase",
+    "SqliteDatabase",
+    "load_or_create_signer",
+    "open_connector",
+    "open_target",
+]

@@ -3,10 +3,7 @@
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from datong.adapters.files import FileFolder
-from datong.adapters.mariadb import MariadbDatabase
-from datong.adapters.postgresql import PostgresqlDatabase
-from datong.adapters.sqlite import SqliteDatabase
+from datong import adapters
 from datong.exchange import Connector, Target
 from datong.kernel import Invalid, Text
 
@@ -22,13 +19,13 @@ def open_connector(url: str) -> Connector:
     parts = urlsplit(url)
     match parts.scheme:
         case "sqlite":
-            return SqliteDatabase(_path(parts.path))
+            return adapters.SqliteDatabase(_path(parts.path))
         case "postgresql" | "postgres":
-            return PostgresqlDatabase(url)
+            return adapters.PostgresqlDatabase(url)
         case "mysql" | "mariadb":
-            return MariadbDatabase(url)
+            return adapters.MariadbDatabase(url)
         case "files":
-            return FileFolder(_path(parts.path))
+            return adapters.FileFolder(_path(parts.path))
     raise _unknown(parts.scheme)
 
 
@@ -41,11 +38,11 @@ def open_target(url: str) -> Target:
     parts = urlsplit(url)
     match parts.scheme:
         case "sqlite":
-            return SqliteDatabase(_path(parts.path), writable=True)
+            return adapters.SqliteDatabase(_path(parts.path), writable=True)
         case "postgresql" | "postgres":
-            return PostgresqlDatabase(url)
+            return adapters.PostgresqlDatabase(url)
         case "mysql" | "mariadb":
-            return MariadbDatabase(url)
+            return adapters.MariadbDatabase(url)
     raise _unknown(parts.scheme)
 
 

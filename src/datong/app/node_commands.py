@@ -2,23 +2,20 @@
 
 from pathlib import Path
 
-from datong.adapters.connections import open_connector, open_target
-from datong.adapters.file_keys import load_or_create_signer
-from datong.cli.node import node_commands
+from datong import adapters, node, norms
+from datong.cli.node import NodeCommands, node_commands
 from datong.kernel import Clock
-from datong.node import NodeProgram
-from datong.norms import load_pack
 
 
-def open_node(directory: Path, clock: Clock) -> NodeProgram:
-    """Return the node whose folder is `directory`."""
-    return NodeProgram(
+def open_node(directory: Path, clock: Clock) -> NodeCommands:
+    """Return the node whose folder is `directory`; what it consists of is loaded here, not by `--help`."""
+    return node.NodeProgram(
         directory=directory,
         clock=clock,
-        load_signer=load_or_create_signer,
-        open_connector=open_connector,
-        open_target=open_target,
-        load_pack=load_pack,
+        load_signer=adapters.load_or_create_signer,
+        open_connector=adapters.open_connector,
+        open_target=adapters.open_target,
+        load_pack=norms.load_pack,
     )
 
 
