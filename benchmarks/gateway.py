@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--control", choices=("sqlite", "postgresql"), default="postgresql", help="control database")
     chosen = parser.parse_args()
     if chosen.quick:
-        chosen.runs, chosen.people, chosen.seconds = 1, 300, 0.5
+        chosen.runs, chosen.people, chosen.seconds, chosen.control = 1, 100, 0.3, "sqlite"
     with report.folder() as folder, ExitStack() as stack:
         url = ""
         if chosen.control == "postgresql":

@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--proofs", type=int, default=300, help="proof bundles to time")
     chosen = parser.parse_args()
     if chosen.quick:
-        chosen.runs, chosen.entries, chosen.size, chosen.proofs = 1, 1000, 2000, 30
+        chosen.runs, chosen.entries, chosen.size, chosen.proofs = 1, 300, 700, 10
     with report.folder() as folder:
         report.say("ledger on SQLite")
         embedded = measure_at(folder / "embedded", "", chosen)

@@ -1,0 +1,159 @@
+"""The library's whole pipeline on a generated city, against plain Splink linkage of the same records.
+
+The pipeline conforms, links, fuses and publishes with lineage and evidence. The peer is the script that one would write
+with Splink alone: the raw values, its own comparisons, weights trained on the spot, clusters at a fixed threshold.
+Accuracy is pairwise F1 against the generator's truth, which neither of them sees.
+"""
+
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import splink.comparison_library as compare
+from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+from tests.library_sources import Truth, landed_city
+
+from benchmarks import report
+from datong.app.composition import Hub
+from datong.kernel import PLATFORM_ACTOR, Settings
+from datong.library import Build, FixedLanding, LandedSource, Library, LinkScore, evaluate_links
+
+PERSON = ("person_name", "citizen_id", "birth_date", "sex", "phone", "address")
+RANDOM_PAIRS = 1_000_000
+THRESHOLD = 0.95
+
+
+def build(folder: Path, sources: tuple[LandedSource, ...], truth: Truth) -> tuple[float, Build, LinkScore]:
+    """Build the population library once on a new hub; return the seconds, the build and its accuracy."""
+    hub = Hub(Settings(home=folder))
+    try:
+        library = Library(
+            database=hub.database,
+            clock=hub.clock,
+            ledger=hub.services.ledger,
+            pack=hub.services.pack,
+            lake=hub.settings.lake,
+            landing=FixedLanding(sources),
+        )
+        requested = library.request_build("population", actor=PLATFORM_ACTOR)
+        seconds, built = report.timed(lambda: library.run_build(requested.id))
+        rows = library.links("population").to_pylist()
+        links = {(row["resource_id"], row["row_key"]): row["entity_id"] for row in rows}
+        return seconds, built, evaluate_links(links, truth)
+    finally:
+        hub.close()
+
+
+def read_people(connection: duckdb.DuckDBPyConnection, sources: tuple[LandedSource, ...]) -> None:
+    """Create `people`: every record about a person with its raw values, as plain Splink takes them."""
+    parts = []
+    for number, source in enumerate(sources):
+        columns = {element: column for column, element in source.columns.items() if element}
+        if "person_name" not in columns:
+            continue
+        connection.register(f"source_{number}", _table(source))
+        values = ", ".join(
+            f"{columns[element]}::VARCHAR AS {element}" if element in columns else f"NULL::VARCHAR AS {element}"
+            for element in PERSON
+        )
+        key = source.key_columns[0]
+        parts.append(
+            f"SELECT '{source.resource_id}' AS resource, {key}::VARCHAR AS row_key, "
+            f"'{source.resource_id}' || chr(31) || {key} AS unique_id, {values} FROM source_{number}"
+        )
+    connection.execute(f"CREATE OR REPLACE TABLE people AS {' UNION ALL '.join(parts)}")
+
+
+def _table(source: LandedSource) -> pa.Table:
+    with source.batches[0].path.open("rb") as file:
+        return pa.ipc.open_stream(file).read_all()
+
+
+def link_plainly(sources: tuple[LandedSource, ...]) -> tuple[float, dict[tuple[str, str], str]]:
+    """Link with Splink alone: train, predict, cluster; return the seconds of training, and every record's cluster."""
+    with duckdb.connect() as connection:
+        read_people(connection, sources)
+        settings = SettingsCreator(
+            link_type="dedupe_only",
+            comparisons=[
+                compare.ExactMatch("person_name").configure(term_frequency_adjustments=True),
+                compare.DamerauLevenshteinAtThresholds("citizen_id", [1, 2]),
+                compare.DamerauLevenshteinAtThresholds("birth_date", [1, 2]),
+                compare.ExactMatch("sex"),
+                compare.ExactMatch("phone"),
+                compare.ExactMatch("address"),
+            ],
+            blocking_rules_to_generate_predictions=[
+                block_on("citizen_id"),
+                block_on("person_name", "birth_date"),
+                block_on("phone"),
+            ],
+        )
+        api = DuckDBAPI(connection=connection)
+        linker = Linker(api.register("people"), settings, log_level=None)
+        training, _ = report.timed(lambda: _train(linker))
+        predictions = linker.inference.predict(threshold_match_probability=THRESHOLD)
+        clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(
+            predictions, threshold_match_probability=THRESHOLD
+        )
+        rows = connection.execute(f"SELECT unique_id, cluster_id FROM {clusters.physical_name}").fetchall()
+    found = {}
+    for unique_id, cluster_id in rows:
+        resource, _, row_key = unique_id.partition("\x1f")
+        found[resource, row_key] = str(cluster_id)
+    return training, found
+
+
+def _train(linker: Linker) -> None:
+    linker.training.estimate_u_using_random_sampling(max_pairs=RANDOM_PAIRS, seed=1)
+    for columns in (("citizen_id",), ("person_name", "birth_date")):
+        linker.training.estimate_parameters_using_expectation_maximisation(block_on(*columns))
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = report.options(__doc__)
+    parser.add_argument("--people", type=int, default=20_000, help="people of the generated city")
+    parser.add_argument("--seed", type=int, default=1, help="which city")
+    chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.runs, chosen.people = 1, 200
+    seconds, plain, untrained = [], [], []
+    with report.folder() as folder:
+        report.say(f"generating a city of {chosen.people}")
+        sources, truth = landed_city(folder, people=chosen.people, seed=chosen.seed)
+        for run in range(chosen.runs):
+            taken, built, score = build(folder / f"hub-{run}", sources, truth)
+            seconds.append(taken)
+            report.say(f"pipeline: {taken:.1f} s, F1 {score.f1:.4f}, {dict(built.step_seconds)}")
+        peak = report.peak_rss_mb()
+        for _ in range(chosen.runs):
+            taken, (training, links) = report.timed(lambda: link_plainly(sources))
+            plain.append(taken)
+            untrained.append(taken - training)
+            plain_score = evaluate_links(links, truth)
+            report.say(f"plain Splink: {taken:.1f} s, F1 {plain_score.f1:.4f}")
+    report.finish(
+        "library",
+        runs=chosen.runs,
+        sizes={"people": chosen.people, "records": score.records, "sources": len(sources)},
+        figures={
+            "seconds": report.median(seconds),
+            "f1": round(score.f1, 5),
+            "precision": round(score.precision, 5),
+            "recall": round(score.recall, 5),
+            "false_merges": score.false_merges,
+            "records_per_second": report.rounded(score.records / report.median(seconds)),
+            "plain_splink_seconds": report.median(plain),
+            "plain_splink_seconds_after_training": report.median(untrained),
+            "plain_splink_f1": round(plain_score.f1, 5),
+            "ratio_to_plain_splink": report.rounded(report.median(seconds) / report.median(plain)),
+            "ratio_to_plain_splink_after_training": report.rounded(report.median(seconds) / report.median(untrained)),
+            "peak_rss_mb": peak,
+            "step_seconds": dict(built.step_seconds),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""Every benchmark runs and ends in one JSON line with the keys that others rely on (DESIGN §8); no time is judged."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+KEYS = {
+    "ledger": {"appends_per_second", "proof_ms", "sqlite", "postgresql"},
+    "exchange": {"rows_per_second", "ratio_to_copy", "peak_rss_mb"},
+    "library": {"seconds", "f1", "ratio_to_plain_splink", "peak_rss_mb"},
+    "gateway": {"requests_per_second", "ratio_to_bare", "p99_ms", "peak_rss_mb"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(KEYS))
+def test_a_benchmark_ends_in_one_json_line(name: str) -> None:
+    command = (sys.executable, "-m", f"benchmarks.{name}", "--quick")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    closing = json.loads(line)
+    assert closing["benchmark"] == name
+    assert KEYS[name] | {"machine", "sizes", "runs"} <= closing.keys()
+    assert closing["machine"]["cores"] > 0
