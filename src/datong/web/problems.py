@@ -4,6 +4,7 @@ One table maps the classes of `datong.kernel` errors to HTTP statuses. What a fr
 route, wrong method, malformed body) takes the same shape, and an unexpected exception tells nothing but its request id.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 
@@ -11,6 +12,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from datong.kernel import (
@@ -29,6 +32,7 @@ from datong.kernel import (
     Value,
 )
 
+LOGGER = logging.getLogger("datong.web")
 MEDIA_TYPE = "application/problem+json"
 LANGUAGE_COOKIE = "datong_language"
 RETRY_AFTER_SECONDS = 2
@@ -110,6 +114,14 @@ INTERNAL = Problem(
     what=Text(zh="平台内部出错，未完成这次请求。", en="The platform failed inside and did not complete the request."),
     remedy=Text(zh="请把 request_id 告诉运维人员。", en="Tell the operators the request_id."),
 )
+
+DATABASE_DOWN = Problem(
+    status=503,
+    code="web.database_unavailable",
+    what=Text(zh="控制数据库没有应答，未完成这次请求。", en="The control database did not answer this request."),
+    remedy=Text(zh="请稍后重试；持续出现时请告知运维人员。", en="Try again later; if it lasts, tell the operators."),
+)
+"""What a lost connection, a locked database or an exhausted pool is to a client: nobody's fault, and worth a retry."""
 
 
 def problem_of(error: DatongError) -> Problem:
@@ -205,12 +217,18 @@ def install_problem_handlers(app: FastAPI, *, page: PageRenderer | None = None) 
         details = error.errors() if isinstance(error, RequestValidationError) else []
         return answer(request, _malformed_problem(details))
 
+    def database_down(request: Request, error: Exception) -> Response:
+        LOGGER.warning("the control database did not answer %s: %s", request.url.path, error)
+        return answer(request, DATABASE_DOWN)
+
     def unexpected(request: Request, _error: Exception) -> Response:
         return answer(request, INTERNAL)
 
     app.add_exception_handler(DatongError, domain)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, malformed)
+    for transient in (OperationalError, InterfaceError, PoolTimeout):
+        app.add_exception_handler(transient, database_down)
     app.add_exception_handler(Exception, unexpected)
 
 

@@ -103,6 +103,7 @@ CONTRACT = {
         POST oauth/token
         GET departments
         POST departments
+        POST departments/{code}/keys/{key_id}/revocation
         GET people
         POST people
         POST applications

@@ -3,6 +3,8 @@
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from datong.kernel import DatongError, Language, Refused, Text, Unavailable
@@ -50,6 +52,12 @@ def application() -> FastAPI:
     def broken() -> None:
         raise RuntimeError("the password is 123456")
 
+    @app.get("/api/database/{name}")
+    def database(name: str) -> None:
+        if name == "connection":
+            raise OperationalError("SELECT secret", {}, ConnectionError("server closed the connection"))
+        raise PoolTimeout("QueuePool limit reached")
+
     @app.get("/api/teapot")
     def teapot() -> None:
         raise HTTPException(418)
@@ -93,6 +101,15 @@ def test_a_subclass_takes_the_status_of_its_cause() -> None:
         """A refinement."""
 
     assert problem_of(error_of(Forbidden)).status == 403
+
+
+@pytest.mark.parametrize("name", ["connection", "pool"])
+def test_a_database_that_does_not_answer_is_worth_a_retry(name: str) -> None:
+    """A lost connection or an exhausted pool is 503 with the time to come back, and tells nothing of the statement."""
+    answer = ask(application(), "GET", f"/api/database/{name}")
+    assert (answer.status_code, answer.json()["code"]) == (503, "web.database_unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    assert "secret" not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from datong.catalogue import Department, DepartmentKey
-from datong.kernel import DepartmentCode, NodeId, Page, Value
+from datong.kernel import DepartmentCode, NodeId, NotFound, Page, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Account, Action, ApplicationSecret, Role, Target
 from datong.web.api.base64_bytes import Base64Bytes
@@ -44,6 +44,12 @@ class NewApplication(Value):
     department: DepartmentCode
 
 
+class KeyRevocation(Value):
+    """Why a key is revoked; the reason stands in the public log."""
+
+    reason: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+
+
 @router.get("/departments")
 def list_departments(caller: Caller, hub: Hub) -> tuple[Department, ...]:
     """Return every department."""
@@ -64,6 +70,24 @@ def list_department_keys(code: DepartmentCode, caller: Caller, hub: Hub) -> tupl
     """Return the public keys with which the department's nodes sign, revoked ones included."""
     hub.policy.require(caller, Action.DEPARTMENT_READ)
     return tuple(public_key_of(key) for key in hub.departments.keys(code))
+
+
+@router.post("/departments/{code}/keys/{key_id}/revocation", status_code=201)
+def revoke_department_key(
+    code: DepartmentCode, key_id: str, body: KeyRevocation, caller: Caller, hub: Hub
+) -> PublicKey:
+    """Revoke a node's key from now on, for example because its machine was lost; what it signed stays evidence.
+
+    Whoever may let a node of the department in may also put it out.
+    """
+    hub.policy.require(caller, Action.ENROLMENT_CREATE, concerning(code))
+    if hub.departments.key(key_id).department != code:
+        raise NotFound(
+            "web.key_of_other_department",
+            what=Text(zh=f"该部门没有密钥 {key_id}。", en=f"The department has no key {key_id}."),
+            remedy=Text(zh="请核对密钥编号。", en="Check the key's id."),
+        )
+    return public_key_of(hub.departments.revoke_key(key_id, caller.actor, body.reason))
 
 
 @router.get("/people")
