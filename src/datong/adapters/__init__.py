@@ -9,6 +9,7 @@ from datong.kernel import on_demand
 
 if TYPE_CHECKING:
     from datong.adapters.connections import open_connector, open_target
+    from datong.adapters.durable_jobs import DurableJobs
     from datong.adapters.file_keys import load_or_create_signer
     from datong.adapters.files import FileFolder
     from datong.adapters.mariadb import MariadbDatabase
@@ -19,6 +20,7 @@ else:
         __name__,
         {
             "connections": ["open_connector", "open_target"],
+            "durable_jobs": ["DurableJobs"],
             "file_keys": ["load_or_create_signer"],
             "files": ["FileFolder"],
             "mariadb": ["MariadbDatabase"],
@@ -28,6 +30,7 @@ else:
     )
 
 __all__ = [
+    "DurableJobs",
     "FileFolder",
     "MariadbDatabase",
     "PostgresqlDatabase",

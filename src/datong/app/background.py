@@ -1,6 +1,6 @@
 """Background work of one process: the periodic sweeps, and library builds as durable jobs."""
 
-from datong.adapters.durable_jobs import DurableJobs
+from datong import adapters
 from datong.app.composition import Hub
 from datong.app.worker import Sweep, Worker
 from datong.kernel import BuildId
@@ -14,25 +14,21 @@ class Background:
 
     def __init__(self, hub: Hub) -> None:
         self._library = hub.services.library
-        settings = hub.settings
-        embedded = hub.database.is_sqlite
-        self._jobs = DurableJobs(
-            database_url=f"sqlite:///{(settings.home / 'jobs.sqlite').absolute()}" if embedded else hub.database.url,
-            executor_id="hub",
-            handlers={BUILD_JOB: lambda key: self._build(BuildId(key))},
-        )
+        self._hub = hub
+        self._jobs: adapters.DurableJobs | None = None
+        self._queued: set[BuildId] = set()
         builds = Sweep(name="builds", interval_seconds=BUILD_INTERVAL_SECONDS, run=self._queue_builds)
         self._worker = Worker([*hub.sweeps(), builds])
 
     def start(self) -> None:
-        """Resume unfinished jobs and begin the sweeps."""
-        self._jobs.start()
+        """Begin the sweeps; the first look for builds finds those that an earlier process left unfinished."""
         self._worker.start()
 
     def stop(self) -> None:
         """End the sweeps and the queue; unfinished jobs are resumed by the next start."""
         self._worker.stop()
-        self._jobs.stop()
+        if self._jobs is not None:
+            self._jobs.stop()
 
     def wait(self) -> None:
         """Block until `stop` is called."""
@@ -41,8 +37,24 @@ class Background:
     def _queue_builds(self) -> bool:
         """Queue every build that waits; a build that is queued already stays as it is."""
         for build_id in self._library.pending_builds():
-            self._jobs.submit(BUILD_JOB, build_id)
+            if build_id not in self._queued:
+                self._queue().submit(BUILD_JOB, build_id)
+                self._queued.add(build_id)
         return False
+
+    def _queue(self) -> "adapters.DurableJobs":
+        """Return the queue of jobs, opened at the first build: its library takes long to load, and polls."""
+        if self._jobs is None:
+            settings, database = self._hub.settings, self._hub.database
+            jobs_path = (settings.home / "jobs.sqlite").absolute()
+            jobs = adapters.DurableJobs(
+                database_url=f"sqlite:///{jobs_path}" if database.is_sqlite else database.url,
+                executor_id="hub",
+                handlers={BUILD_JOB: lambda key: self._build(BuildId(key))},
+            )
+            jobs.start()
+            self._jobs = jobs
+        return self._jobs
 
     def _build(self, build_id: BuildId) -> None:
         self._library.run_build(build_id)

@@ -1,10 +1,9 @@
 """The control database's schema: the packages' tables, and the forward-only migrations that lead to them."""
 
+from importlib import import_module
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 import datong.catalogue.tables
 import datong.exchange.tables
@@ -29,17 +28,24 @@ OWNERS = (
 """The modules whose import declares every table on `kernel.METADATA`."""
 
 
-def alembic_config(connection: Connection) -> Config:
-    """Return Alembic's configuration for one open connection."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    return config
-
-
 def migrate(database: Database) -> None:
-    """Bring the control database to the newest schema; do nothing if it is there already."""
+    """Bring the control database to the newest schema; do nothing if it is there already.
+
+    Alembic is loaded only when there is something to do.
+    """
     with database.transaction() as connection:
         if not database.is_sqlite:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
-        command.upgrade(alembic_config(connection), "head")
+        if _revision(connection) != newest_revision():
+            import_module("datong.app.upgrade").upgrade(connection, MIGRATIONS)
+
+
+def newest_revision() -> str:
+    """Return the newest revision, which is the number that the last migration's file name begins with."""
+    return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()

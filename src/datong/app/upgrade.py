@@ -1,0 +1,15 @@
+"""Running the migrations with Alembic; imported only when the control database is behind."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+
+
+def upgrade(connection: Connection, migrations: Path) -> None:
+    """Run every migration in `migrations` that the database does not have, inside the open transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(migrations))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
