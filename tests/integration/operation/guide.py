@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 GUIDE = Path(__file__).parents[3] / "docs" / "operation.md"
-BLOCK_SECONDS_MAX = 90.0
+BLOCK_SECONDS_MAX = 240.0
 MARK = "--end-of-block--"
 _BLOCK = re.compile(r"^```sh (?P<name>[\w-]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -1,5 +1,6 @@
 # The guide's way back: from civil affairs' MariaDB to the police's PostgreSQL, with types that only MariaDB has, and the
 # receiving node killed while batches arrive. Functions and variables are those of the guide.
+forth=($agreement $resource)
 mariadb --default-character-set=utf8mb4 $CIVIL_CLIENT <<'END'
 SET time_zone = '+00:00';
 CREATE TABLE relief (
@@ -53,3 +54,4 @@ call civil GET "tasks/$back_task" | jq -e '.progress.run_done == 0 or .progress.
 start_police
 finished "$back_task" 1
 reconciled "$back_task"
+agreement=${forth[0]} resource=${forth[1]}
