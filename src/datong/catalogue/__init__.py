@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         profile_table,
     )
     from datong.catalogue.proposal import propose_resource
+    from datong.catalogue.readings import toneless_syllables
     from datong.catalogue.search_tables import search_ddl, search_drop_ddl
 else:
     __getattr__ = on_demand(
@@ -60,6 +61,7 @@ else:
                 "profile_table",
             ],
             "proposal": ["propose_resource"],
+            "readings": ["toneless_syllables"],
             "search_tables": ["search_ddl", "search_drop_ddl"],
         },
     )
@@ -104,4 +106,5 @@ __all__ = [
     "propose_resource",
     "search_ddl",
     "search_drop_ddl",
+    "toneless_syllables",
 ]

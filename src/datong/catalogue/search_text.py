@@ -9,8 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from pypinyin import Style, lazy_pinyin
-
+from datong import catalogue
 from datong.catalogue.values import Fragment
 from datong.kernel import Value
 
@@ -66,7 +65,7 @@ def pinyin_tokens(title: str) -> list[str]:
     for run in _RUN.findall(fold(title)[:PINYIN_CHARS_MAX]):
         if not _HAN.match(run):
             continue
-        syllables = lazy_pinyin(run, style=Style.NORMAL, errors="ignore")
+        syllables = catalogue.toneless_syllables(run)
         for start in range(len(syllables) - 1):
             found.append("".join(syllables[start:]))
             found.append("".join(syllable[0] for syllable in syllables[start:] if syllable))

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import httpx
@@ -31,6 +32,16 @@ def free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
+
+
+def bytecode_settings(home: Path, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that let the demo's many processes share compiled modules, kept below `home`.
+
+    Nothing is needed where Python keeps them beside the modules, as it does unless told not to.
+    """
+    if not inherited.get("PYTHONDONTWRITEBYTECODE") or Path(cache_from_source(str(httpx.__file__))).exists():
+        return {}
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(home / "bytecode")}
 
 
 class Process:
@@ -113,7 +124,7 @@ class Supervisor:
         self.home = home
         self._program = tuple(program)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
-        self.environment = {**inherited, "PYTHONUNBUFFERED": "1", **environment}
+        self.environment = {**inherited, "PYTHONUNBUFFERED": "1", **bytecode_settings(home, inherited), **environment}
         self.processes: dict[str, Process] = {}
 
     def add(self, name: str, arguments: Sequence[str], extra: Mapping[str, str] | None = None) -> Process:

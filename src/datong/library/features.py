@@ -10,8 +10,8 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-from pypinyin import Style, lazy_pinyin
 
+from datong import catalogue
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
 from datong.library.engine import sql_name, sql_text
@@ -42,7 +42,7 @@ def reading(name: str) -> str:
 
 @cache
 def _syllable(character: str) -> str:
-    return "".join(lazy_pinyin(character, style=Style.NORMAL, errors="ignore"))
+    return "".join(catalogue.toneless_syllables(character))
 
 
 def register_readings(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
