@@ -1,10 +1,11 @@
 """Sets the scene: databases, hub, accounts, departments, and a node beside each department's databases."""
 
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from datong.demo.cast import AUTHORITY, BUREAU, DEPARTMENTS, EVERYBODY, OPERATOR, Account, Member
+from datong.demo.cast import AUTHORITY, BUREAU, DEPARTMENTS, EVERYBODY, OPERATOR, POLICE, Account, Member
 from datong.demo.city import CityPlan
 from datong.demo.client import Hub, Json, once, patiently
 from datong.demo.databases import Departments
@@ -17,13 +18,12 @@ COMMANDS_AT_ONCE = 2
 
 
 def build_world(options: DemoOptions, narrator: Narrator, home: Path) -> World:
-    """Return the world of a new demo below `home`; nothing runs yet, and the city is not yet written."""
+    """Return the world of a new demo below `home`: the city is made and the hub prepared, but nothing runs yet."""
     prepare_home(home)
     home = home.resolve()
     port = options.port or free_port()
     clock = StoryClock(home / "clock-offset")
     clock.set(0)
-    url = f"http://127.0.0.1:{port}"
     environment = {"DATONG_CLOCK_OFFSET_FILE": str(clock.path), "DATONG_LANGUAGE": options.language.value}
     supervisor = Supervisor(home, environment=environment)
     narrator.say(
@@ -38,35 +38,30 @@ def build_world(options: DemoOptions, narrator: Narrator, home: Path) -> World:
         port=port,
         clock=clock,
         supervisor=supervisor,
-        hub=Hub(url, language=options.language.value),
+        hub=Hub(f"http://127.0.0.1:{port}", language=options.language.value),
         departments=departments,
     )
 
 
 def set_scene(world: World) -> None:
     """Start the hub, open the accounts, enrol the nodes and start them."""
-    world.departments.write()
-    hub_settings = {
-        "DATONG_HOME": str(world.home / "hub"),
-        "DATONG_PORT": str(world.port),
-    }
-    told = world.supervisor.command("hub", "init", extra=hub_settings)
-    world.log_key = told.rpartition("log key")[2].split()[0]
-    _open_first_account(world, hub_settings)
+    hub_settings = {"DATONG_HOME": str(world.home / "hub"), "DATONG_PORT": str(world.port)}
+    with ThreadPoolExecutor(COMMANDS_AT_ONCE) as pool:
+        written = pool.submit(world.departments.write)
+        _open_first_account(world, hub_settings)
+        written.result()
     world.supervisor.add("hub", ("hub", "serve"), hub_settings)
     world.supervisor.wait_healthy("hub", f"{world.hub.url}/readyz")
     world.narrator.say(f"枢纽已启动：{world.hub.url}", f"The hub is up: {world.hub.url}")
     _register(world)
     with ThreadPoolExecutor(COMMANDS_AT_ONCE) as pool:
         list(pool.map(lambda member: _enrol(world, member), DEPARTMENTS))
-    _learn_node_ids(world)
-    for member in DEPARTMENTS:
-        world.supervisor.add(member.key, ("node", "run", "--home", str(world.node_home(member))))
+    _learn_of_nodes(world)
     world.narrator.say("五个部门节点已启动，各是独立进程。", "Five department nodes are up, each a process of its own.")
 
 
 def _open_first_account(world: World, settings: dict[str, str]) -> None:
-    """Open the operator's account with the hub's own command; every other account is opened through the API."""
+    """Prepare the hub and open the operator's account by its own command; all others are opened through the API."""
     world.supervisor.command(
         "hub",
         "create-account",
@@ -82,13 +77,11 @@ def _open_first_account(world: World, settings: dict[str, str]) -> None:
 
 
 def _register(world: World) -> None:
-    operator = world.person(OPERATOR)
     for member in EVERYBODY:
         _register_department(world, member)
-    for account in ACCOUNTS:
-        if account is not OPERATOR:
-            _open_account(world, account)
-    operator.get("/api/v1/departments")
+    others = [account for account in ACCOUNTS if account is not OPERATOR]
+    with ThreadPoolExecutor(COMMANDS_AT_ONCE) as pool:
+        list(pool.map(lambda account: _open_account(world, account), others))
 
 
 def _register_department(world: World, member: Member) -> None:
@@ -126,7 +119,7 @@ def _open_account(world: World, account: Account) -> None:
 
 
 def _enrol(world: World, member: Member) -> None:
-    """Enrol a department's node with a token and name its sources, by the node's own command."""
+    """Enrol a department's node with a token, name its sources, all by the node's own commands, and start it."""
     operator = world.person(OPERATOR)
     token = patiently(lambda: operator.post("/api/v1/enrolments", {"department": member.code}))["token"]
     home = str(world.node_home(member))
@@ -140,9 +133,13 @@ def _enrol(world: World, member: Member) -> None:
         world.supervisor.command(
             "node", "add-source", "--home", home, "received", member.receives.format(data=data), "--writable"
         )
+    world.supervisor.add(member.key, ("node", "run", "--home", home))
 
 
-def _learn_node_ids(world: World) -> None:
+def _learn_of_nodes(world: World) -> None:
+    """Learn the nodes' ids, and the log's key as the auditor would get it: from a department's node."""
     nodes = world.person(AUTHORITY).get("/api/v1/nodes")
+    identity = tomllib.loads((world.node_home(POLICE) / "node.toml").read_text(encoding="utf-8"))["identity"]
+    world.log_key = identity["log_key"]
     for member in DEPARTMENTS:
         world.nodes[member.key] = next(node["id"] for node in nodes if node["department"] == member.code)

@@ -37,7 +37,9 @@ EDUCATION_ASKS: dict[Source, tuple[str, ...]] = {
 """What the admission check needs, by table: household, family, income and employment, property."""
 APPROVED_FOR_EDUCATION = (Source.MARRIAGES, Source.INSURED)
 REPLY_WORKING_DAYS = 10
-SIGNING_SECONDS_MAX = 30.0
+SIGNING_SECONDS_MAX = 120.0
+"""A node that waits for a hub which was killed tries again after at most half a minute."""
+SABOTAGED_SECONDS_MAX = 20.0
 
 
 def request(world: World) -> list[Check]:
@@ -225,7 +227,8 @@ def agree(world: World) -> list[Check]:
             bar.show(active, len(granted))
             return True if active == len(granted) else None
 
-        wait_until(all_active, seconds=SIGNING_SECONDS_MAX, pause=0.3)
+        limit = SABOTAGED_SECONDS_MAX if world.sabotaged(4) else SIGNING_SECONDS_MAX
+        wait_until(all_active, seconds=limit, pause=0.3)
     return _agreement_checks(world, len(granted))
 
 

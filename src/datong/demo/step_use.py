@@ -15,7 +15,7 @@ from datong.demo.world import World
 from datong.kernel import Text
 
 CASE_NUMBER = "RX-2026-000001"
-LEDGER_SECONDS_MAX = 20.0
+LEDGER_SECONDS_MAX = 90.0
 
 
 def admit(world: World) -> list[Check]:

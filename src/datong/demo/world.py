@@ -94,7 +94,7 @@ class World:
     password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     people: dict[str, Person] = field(default_factory=dict)
     log_key: str = ""
-    """The log's public key as the hub's own command told it, for verification."""
+    """The log's public key (base64) as the nodes know it, for verification."""
     nodes: dict[str, str] = field(default_factory=dict)
     """Node ids by the department's key."""
     applications: dict[str, Application] = field(default_factory=dict)
