@@ -5,11 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import make_url
 
 from datong.app.schema import migrate
 from datong.kernel import Database
 from tests.servers import MariadbServer, PostgresqlServer, start_mariadb, start_postgresql
+
+settings.register_profile("datong", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("datong")
+# Tests never assert on time: on a loaded machine an example may take as long as it likes.
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ class Background:
             jobs_path = (settings.home / "jobs.sqlite").absolute()
             jobs = adapters.DurableJobs(
                 database_url=f"sqlite:///{jobs_path}" if database.is_sqlite else database.url,
-                executor_id="hub",
+                executor_id=settings.worker_name,
                 handlers={BUILD_JOB: lambda key: self._build(BuildId(key))},
             )
             jobs.start()

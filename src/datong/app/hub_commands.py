@@ -68,7 +68,7 @@ def serve() -> None:
 
 @app.command()
 def work() -> None:
-    """只做后台工作 · Do background work only; any number of these may run beside `serve`."""
+    """只做后台工作 · Do background work only; each such process needs a DATONG_WORKER_NAME of its own."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     opened = Hub(read_settings())
     background = Background(opened)

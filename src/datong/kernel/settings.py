@@ -37,6 +37,12 @@ class Settings(Value):
     holidays_file: Path | None = Field(
         None, description="YAML of dates that override the statutory working-day calendar (date: true or false)."
     )
+    worker_name: str = Field(
+        "hub",
+        min_length=1,
+        description="Name of this process's background work: what it left unfinished is resumed by a process of that "
+        "name. Processes that work on one database at the same time need different names.",
+    )
     work_inside_serve: bool = Field(True, description="Run background work inside `hub serve`.")
     sequence_interval_seconds: float = Field(0.2, gt=0, description="Seconds between two integrations of the log.")
     monitor_interval_seconds: float = Field(30.0, gt=0, description="Seconds between two runs of the duty monitor.")
