@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from datong.kernel import BuildId, Database, EntityId, NotFound, ResourceId, Text
 from datong.library.definition import Definition
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HITS_MAX = 200
+_DATASET = (
+    select(DATASETS)
+    .join(CURRENT, (CURRENT.c.library == DATASETS.c.library) & (CURRENT.c.version == DATASETS.c.version))
+    .where(DATASETS.c.name == bindparam("of_name"))
+)
+"""Made once: every call of the gateway runs it."""
 
 
 class Published:
@@ -53,13 +59,8 @@ class Published:
 
     def dataset(self, name: str) -> Dataset:
         """Return the current version of the dataset `name`, or raise NotFound."""
-        query = (
-            select(DATASETS)
-            .join(CURRENT, (CURRENT.c.library == DATASETS.c.library) & (CURRENT.c.version == DATASETS.c.version))
-            .where(DATASETS.c.name == name)
-        )
         with self._database.snapshot() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(_DATASET, {"of_name": name}).first()
         if row is None:
             raise NotFound(
                 "library.dataset_unknown",

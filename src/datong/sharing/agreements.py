@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
 from datong.catalogue import DepartmentKey
 from datong.kernel import (
@@ -45,7 +45,18 @@ from datong.sharing.terms import Agreement, AgreementState, Confirmation, PartyS
 
 CANDIDATES_MAX = 200
 """Agreements of one consumer about one resource that a call looks at."""
+READ_MAX = 10_000
+"""Agreements that a process keeps parsed for the gateway's calls."""
 _MUTABLE = {"state", "state_reason", "suspended_by", "revision"}
+_CANDIDATES = (
+    select(tables.agreement.c.id, tables.agreement.c.revision)
+    .where(
+        tables.agreement.c.consumer == bindparam("of_consumer"),
+        tables.agreement.c.resource_id == bindparam("of_resource"),
+    )
+    .order_by(tables.agreement.c.drawn_up_at.desc(), tables.agreement.c.id.desc())
+    .limit(CANDIDATES_MAX)
+)
 
 
 class Agreements:
@@ -73,6 +84,8 @@ class Agreements:
         self._departments = departments
         self._policy = policy
         self._signer = signer
+        # A revision never changes, so an agreement that was parsed stays true; the database says which is present.
+        self._read: dict[tuple[AgreementId, int], Agreement] = {}
         self._limits = reply_limits(pack)
 
     def draw_up(self, connection: Connection, request: Request, *, actor: Actor, now: datetime) -> Agreement:
@@ -132,9 +145,17 @@ class Agreements:
 
     def candidates(self, consumer: DepartmentCode, resource_id: ResourceId) -> tuple[Agreement, ...]:
         """Return every agreement of `consumer` about a resource, in whatever state, those in force first."""
-        where = [tables.agreement.c.consumer == consumer, tables.agreement.c.resource_id == resource_id]
         with self._database.snapshot() as connection:
-            found = _select(connection, where, limit=CANDIDATES_MAX)
+            asked = {"of_consumer": consumer, "of_resource": resource_id}
+            stamps = [(row.id, row.revision) for row in connection.execute(_CANDIDATES, asked)]
+            known = {stamp: agreement for stamp in stamps if (agreement := self._read.get(stamp)) is not None}
+            unread = [stamp[0] for stamp in stamps if stamp not in known]
+            new = _select(connection, [tables.agreement.c.id.in_(unread)], limit=len(unread)) if unread else ()
+        fresh = {(agreement.id, agreement.revision): agreement for agreement in new}
+        if len(self._read) + len(fresh) > READ_MAX:
+            self._read.clear()
+        self._read.update(fresh)
+        found = [{**known, **fresh}[stamp] for stamp in stamps]
         return tuple(sorted(found, key=lambda agreement: agreement.state is not AgreementState.ACTIVE))
 
     def confirm(self, agreement_id: AgreementId, department: DepartmentCode, actor: Actor) -> Agreement:
