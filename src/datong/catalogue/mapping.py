@@ -103,7 +103,7 @@ def _by_values(column: ColumnProfile, element: DataElement) -> tuple[float | Non
         what = Text(zh=f"通过{kind.label.zh}校验", en=f"valid as {kind.label.en.lower()}")
     elif element.code_list is not None:
         ratio = column.code_lists.get(element.code_list, 0.0)
-        what = Text(zh=f"属于代码表 {element.code_list}", en=f"in the code list {element.code_list}")
+        what = Text(zh=f"是“{element.name.zh}”的代码", en=f"codes of “{element.name.en}”")
     elif element.data_type in (DataType.DATE, DataType.DATETIME):
         ratio = min(1.0, column.patterns.get("date", 0.0) + column.patterns.get("time", 0.0))
         what = Text(zh="是日期或时间", en="dates or times")

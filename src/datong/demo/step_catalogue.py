@@ -21,6 +21,7 @@ SEARCHES = (
     ("房产登记", Source.PROPERTY),
     ("行政区划", Source.DIVISIONS),
 )
+GRADE_OF_OPEN_DATA = "L1"
 GRADES_OF_PERSONAL_IDS = {"L3", "L4"}
 
 
@@ -173,6 +174,7 @@ def completed(content: Json, source: Source) -> Json:
                 **item,
                 "name": listed.name.model_dump(),
                 "element": listed.element,
+                "grade": GRADE_OF_OPEN_DATA if listing.open else item["grade"],
                 "share_type": listing.share_type,
                 "share_condition": listing.share_condition,
                 "share_modes": ["bulk", "interface"],

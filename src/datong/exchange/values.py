@@ -135,7 +135,7 @@ _MODES = {
     TransferMode.INCREMENT: Text(zh="增量", en="Increment"),
 }
 _STATES = {
-    TaskState.ACTIVE: Text(zh="运行中", en="Active"),
+    TaskState.ACTIVE: Text(zh="启用", en="Active"),
     TaskState.PAUSED: Text(zh="已暂停", en="Paused"),
     TaskState.ENDED: Text(zh="已结束", en="Ended"),
 }

@@ -1,7 +1,7 @@
 """Charts as plain data: ECharts options, and the same numbers as a table for those who cannot see a picture."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from datong.kernel import Value
 
@@ -11,6 +11,8 @@ INK, INK_SOFT, LINE = "#1c2536", "#4b5769", "#d5dbe6"
 NODE_SIZE_MIN, NODE_SIZE_MAX = 16, 40
 LABEL_PX_WIDE, LABEL_PX_NARROW = 12.0, 6.6
 MARKED_POINTS_MAX = 14
+LEGEND_LINE_PX, LEGEND_MARK_PX, LEGEND_WIDTH_PX = 24, 45, 420
+HEAT_TOP_MIN = 10.0
 EDGE_WIDTH_MIN, EDGE_WIDTH_MAX = 1.2, 7.0
 
 
@@ -42,7 +44,7 @@ def network(
         for end in (edge.source, edge.target):
             traffic[end] = traffic.get(end, 0) + edge.amount
     most = max(traffic.values(), default=0) or 1
-    margin = 30 + max((_label_px(name) for name in traffic), default=0)
+    margin = 14 + max((_label_px(name) for name in traffic), default=0)
     widest = max((edge.amount for edge in edges), default=0) or 1
     option: dict[str, object] = {
         "tooltip": {},
@@ -82,16 +84,31 @@ def network(
 
 
 def trend(
-    chart_id: str, label: str, *, times: Sequence[str], series: Mapping[str, Sequence[int | None]], time_name: str
+    chart_id: str,
+    label: str,
+    *,
+    times: Sequence[str],
+    series: Mapping[str, Sequence[int | None]],
+    time_name: str,
+    filled: bool = True,
 ) -> Chart:
-    """Return lines over time; the first is filled, and None is a gap."""
+    """Return lines over time from zero, the first one filled; None is a gap.
+
+    Without `filled` they are lines to be told apart, and the axis begins near the lowest.
+    """
     option: dict[str, object] = {
         "color": list(PALETTE),
         "tooltip": {"trigger": "axis"},
-        "legend": {"top": 0, "textStyle": {"color": INK}, "type": "scroll"},
-        "grid": {"left": 6, "right": 14, "top": 40, "bottom": 4, "containLabel": True},
+        "legend": {"top": 0, "textStyle": {"color": INK}},
+        "grid": {
+            "left": 6,
+            "right": 14,
+            "top": 16 + LEGEND_LINE_PX * _legend_lines(series),
+            "bottom": 4,
+            "containLabel": True,
+        },
         "xAxis": {"type": "category", "data": list(times), "axisLabel": {"color": INK_SOFT, "hideOverlap": True}},
-        "yAxis": _value_axis(),
+        "yAxis": _value_axis() | ({} if filled else {"scale": True}),
         "series": [
             {
                 "name": name,
@@ -100,7 +117,7 @@ def trend(
                 "symbolSize": 6,
                 "showSymbol": len(times) <= MARKED_POINTS_MAX,
                 "smooth": False,
-                **({"areaStyle": {"opacity": 0.1}} if place == 0 else {}),
+                **({"areaStyle": {"opacity": 0.1}} if filled and place == 0 else {}),
             }
             for place, (name, values) in enumerate(series.items())
         ],
@@ -134,7 +151,7 @@ def bars(
                 "data": list(values),
                 "barMaxWidth": 16,
                 "itemStyle": {"borderRadius": [0, 4, 4, 0]},
-                "label": {"show": True, "position": "right", "color": INK, "formatter": "{c}" + unit},
+                "label": {"show": True, "position": "right", "color": INK},
             }
         ],
     }
@@ -178,20 +195,22 @@ def heat(
     unit: str = "%",
 ) -> Chart:
     """Return a heat map; `cells` maps (place across, place down) to a value, and leaves out what does not apply."""
-    highest = max(cells.values(), default=0.0) or 1.0
+    highest = max(HEAT_TOP_MIN, *cells.values()) if cells else HEAT_TOP_MIN
     option: dict[str, object] = {
         "datongUnit": unit,
         "tooltip": {},
-        "grid": {"left": 6, "right": 10, "top": 10, "bottom": 58, "containLabel": True},
+        "grid": {"left": 6, "right": 10, "top": 10, "bottom": 46, "containLabel": True},
         "xAxis": {
             "type": "category",
             "data": list(across),
             "axisLabel": {"color": INK, "interval": 0, "rotate": 30 if len(across) > 5 else 0},
             "axisTick": {"show": False},
+            "axisLine": {"show": False},
         },
         "yAxis": {
             "type": "category",
             "inverse": True,
+            "axisLine": {"show": False},
             "data": list(down),
             "axisLabel": {"color": INK, "interval": 0, "width": 130, "overflow": "break"},
             "axisTick": {"show": False},
@@ -221,7 +240,14 @@ def heat(
         (name, *(f"{cells[(x, y)]:g}{unit}" if (x, y) in cells else "—" for x in range(len(across))))
         for y, name in enumerate(down)
     )
-    return Chart(id=chart_id, label=label, option=option, header=(corner, *across), rows=rows, size="tall")
+    return Chart(
+        id=chart_id,
+        label=label,
+        option=option,
+        header=(corner, *across),
+        rows=rows,
+        size="tall" if len(down) > 2 else "short",
+    )
 
 
 def _value_axis() -> dict[str, object]:
@@ -236,6 +262,17 @@ def _value_axis() -> dict[str, object]:
 def _label_px(name: str) -> int:
     """Return about how long a label is: Chinese characters are square, others half as wide."""
     return round(sum(LABEL_PX_WIDE if ord(character) > 0x2E80 else LABEL_PX_NARROW for character in name))
+
+
+def _legend_lines(names: Iterable[str]) -> int:
+    """Return on how many lines a chart of half a page's width has room for its legend."""
+    lines, used = 1, 0
+    for name in names:
+        width = LEGEND_MARK_PX + _label_px(name)
+        if used and used + width > LEGEND_WIDTH_PX:
+            lines, used = lines + 1, 0
+        used += width
+    return lines
 
 
 def _shown(value: int | None) -> str:

@@ -12,12 +12,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from datong.catalogue import Department
-from datong.kernel import DepartmentCode, Text, Unauthenticated
+from datong.kernel import DepartmentCode, ResourceId, Text, Unauthenticated
 from datong.sharing import Action, PolicyEngine, Principal, Target
 from datong.web.authentication import current_principal, optional_principal, services_of
 from datong.web.console import texts, vocabulary
 from datong.web.console.navigation import sections_for
 from datong.web.console.notices import NOTICES
+from datong.web.console.subjects import subject_of
 from datong.web.problems import language_of
 from datong.web.services import Services
 
@@ -60,6 +61,7 @@ class Desk:
         self.speech = texts.Speech(language_of(request))
         self.now = services.clock.now()
         self._departments: dict[DepartmentCode, Department] | None = None
+        self._resource_titles: dict[ResourceId, Text] = {}
 
     @property
     def caller(self) -> Principal:
@@ -108,6 +110,23 @@ class Desk:
             return code
         return self.speech.say(found.name if long else found.short_name)
 
+    def resource_title(self, resource_id: ResourceId) -> Text:
+        """Return a resource's title, read once for this page.
+
+        Raises:
+            NotFound: no such resource.
+        """
+        if resource_id not in self._resource_titles:
+            self._resource_titles[resource_id] = self.services.catalogue.get(resource_id).content.title
+        return self._resource_titles[resource_id]
+
+    def element_name(self, code: str) -> str:
+        """Return the name of a data element, or of a source's own column (`column:<name>`)."""
+        if code.startswith("column:"):
+            return code.removeprefix("column:")
+        pack = self.services.pack
+        return self.speech.say(pack.element(code).name) if pack.has_element(code) else code
+
     def days_left(self, due_at: datetime | None) -> int | None:
         """Return the working days left until `due_at`; negative when it has passed."""
         return None if due_at is None else self.services.calendar.working_days_left(self.now, due_at)
@@ -152,6 +171,8 @@ class Desk:
             "lang": self.speech.language.value,
             "now": self.now,
             "dept": self.department_name,
+            "element_name": self.element_name,
+            "about": lambda entry: subject_of(self, entry),
             "days_left": self.days_left,
             "is_late": self.is_late,
             "href": self.href,

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
-from datong.kernel import Text, Value
+from datong.kernel import AgreementId, DatongError, ResourceId, Text, Value
 from datong.norms import ShareType
 from datong.web.console.desk import Desk
 from datong.web.console.texts import moment_exact
@@ -73,6 +74,9 @@ def _fact_row(desk: Desk, key: str, value: object) -> FactRow:
             return FactRow(name=name, value=desk.speech.t("，", ", ").join(pairs))
     if isinstance(value, str):
         address = PLACES[key] + value if key in PLACES else ""
+        title = _title(desk, key, value)
+        if title:
+            return FactRow(name=name, value=title, address=address)
         return FactRow(name=name, value=_in_words(desk, key, value), address=address, exact=_is_exact(key, value))
     if isinstance(value, Sequence) and all(isinstance(member, str) for member in value):
         words = [_in_words(desk, key, str(member)) for member in value]
@@ -80,6 +84,16 @@ def _fact_row(desk: Desk, key: str, value: object) -> FactRow:
     if isinstance(value, int):
         return FactRow(name=name, value=f"{value:,}")
     return FactRow(name=name, value=json.dumps(value, ensure_ascii=False), exact=True)
+
+
+def _title(desk: Desk, key: str, value: str) -> str:
+    """Return the name of the resource or the agreement that a fact points to; empty when it is neither, or gone."""
+    with suppress(DatongError):
+        if key in {"resource", "resource_id"}:
+            return desk.speech.say(desk.resource_title(ResourceId(value)))
+        if key in {"agreement", "agreement_id"}:
+            return desk.speech.say(desk.services.agreements.get(AgreementId(value)).resource_title)
+    return ""
 
 
 def _in_words(desk: Desk, key: str, value: str) -> str:

@@ -16,7 +16,7 @@ from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 
 router = APIRouter()
 
-TREND_MONTHS = 6
+TREND_MONTHS, TREND_MONTHS_MIN = 6, 3
 LOW_SCORE = 60
 
 
@@ -145,7 +145,7 @@ def _averages(performance: Performance) -> dict[str, float]:
 
 
 def _trend(desk: Desk, performance: Performance) -> Chart:
-    """Return the departments' scores over the last months, this one last; a month without evidence is a gap."""
+    """Return the departments' scores over the last months, from the first with evidence; others without are gaps."""
     months = []
     start = performance.period.until.astimezone(CHINA) - timedelta(days=1)
     for _ in range(TREND_MONTHS):
@@ -159,9 +159,19 @@ def _trend(desk: Desk, performance: Performance) -> Chart:
         scores = {line.department: line.score for line in desk.services.indicators.compute(month).departments}
         for line in performance.departments:
             series[desk.department_name(line.department)].append(_whole(scores.get(line.department)))
+    first = next(
+        (place for place in range(TREND_MONTHS) if any(line[place] is not None for line in series.values())), 0
+    )
+    first = min(first, TREND_MONTHS - TREND_MONTHS_MIN)
+    months, series = months[first:], {name: line[first:] for name, line in series.items()}
     t = desk.speech.t
     return trend(
-        "scores", t("综合得分趋势", "Scores over time"), times=months, series=series, time_name=t("月份", "Month")
+        "scores",
+        t("综合得分趋势", "Scores over time"),
+        times=months,
+        series=series,
+        time_name=t("月份", "Month"),
+        filled=False,
     )
 
 
@@ -178,8 +188,9 @@ def _map(desk: Desk, performance: Performance) -> Chart | None:
     ]
     if not measured:
         return None
+    lines = [line for line in performance.departments if any(value.score is not None for value in line.values)]
     cells: dict[tuple[int, int], float] = {}
-    for y, line in enumerate(performance.departments):
+    for y, line in enumerate(lines):
         for x, (place, _) in enumerate(measured):
             score = line.values[place].score
             if score is not None:
@@ -189,7 +200,7 @@ def _map(desk: Desk, performance: Performance) -> Chart | None:
         "gaps",
         t("差距热力图：距满分的分数（越深差距越大）", "Gaps: points missing to full marks (darker is worse)"),
         across=[say(definition.name) for _, definition in measured],
-        down=[desk.department_name(line.department) for line in performance.departments],
+        down=[desk.department_name(line.department) for line in lines],
         cells=cells,
         corner=t("部门", "Department"),
         unit="",

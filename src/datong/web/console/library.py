@@ -77,7 +77,6 @@ def show_library(desk: SignedIn, name: str, q: Annotated[str, Query(max_length=N
         q=q,
         in_words=lambda element, value: in_words(desk, element, value),
         hits=library.find_entities(name, q.strip(), limit=FOUND_MAX) if may_read and q.strip() else (),
-        element_name=lambda code: element_name(desk, code),
     )
 
 
@@ -103,16 +102,7 @@ def show_entity(desk: SignedIn, name: str, entity_id: EntityId) -> Response:
         library_title=desk.speech.named(_titles(desk), name),
         source_title=lambda resource_id: _source_title(desk, view, resource_id),
         batch_address=lambda cell: _batch_address(desk, cell),
-        element_name=lambda code: element_name(desk, code),
     )
-
-
-def element_name(desk: Desk, code: str) -> str:
-    """Return the name of a data element, or of a source's own column (`column:<name>`)."""
-    if code.startswith("column:"):
-        return code.removeprefix("column:")
-    pack = desk.services.pack
-    return desk.speech.say(pack.element(code).name) if pack.has_element(code) else code
 
 
 def ordered_cells(desk: Desk, view: EntityView) -> list[tuple[str, Cell]]:
@@ -170,7 +160,7 @@ def report_charts(desk: Desk, report: LinkReport) -> tuple[Chart, ...]:
             bars(
                 "conflicts",
                 t("各部门说法不一的数据元", "Where departments disagree"),
-                names=[element_name(desk, element) for element, _ in conflicts],
+                names=[desk.element_name(element) for element, _ in conflicts],
                 values=[count for _, count in conflicts],
                 header=(t("数据元", "Data element"), t("实体数", "Entities")),
             )
@@ -199,7 +189,7 @@ def _quality(desk: Desk, report: LinkReport) -> Chart | None:
     return heat(
         "quality",
         t("质量热力图：缺失或不合规的值占比", "Quality: share of missing or flawed values"),
-        across=[element_name(desk, code) for code in elements],
+        across=[desk.element_name(code) for code in elements],
         down=[say(source.title) for source in sources],
         cells={
             (elements.index(element), place): share for (element, place), share in shares.items() if element in elements

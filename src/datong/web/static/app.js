@@ -12,6 +12,9 @@
     option.textStyle = { fontFamily: getComputedStyle(document.body).fontFamily };
     option.tooltip = Object.assign({ confine: true }, option.tooltip || {});
     option.tooltip.valueFormatter = (value) => (typeof value === "number" ? value.toLocaleString() + unit : value);
+    (option.series || []).filter((series) => series.type === "bar").forEach((series) => {
+      series.label.formatter = (shown) => shown.value.toLocaleString() + unit;
+    });
     return option;
   }
 

@@ -1,0 +1,85 @@
+"""What an entry of the log is about, in words: the resource, the agreement or the department instead of an id."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from datong.kernel import AgreementId, CaseId, DatongError, FindingId, ResourceId, TaskId, Text, Value
+from datong.ledger import EntryKind, RecordedEntry
+
+if TYPE_CHECKING:
+    from datong.web.console.desk import Desk
+
+PLACES: Mapping[EntryKind, str] = {
+    EntryKind.REQUEST: "/requests/",
+    EntryKind.DECISION: "/requests/",
+    EntryKind.AGREEMENT: "/agreements/",
+    EntryKind.TASK: "/transfers/",
+    EntryKind.BATCH: "/transfers/",
+    EntryKind.RECEIPT: "/transfers/",
+    EntryKind.RECONCILIATION: "/transfers/",
+    EntryKind.FINDING: "/governance/findings/",
+    EntryKind.CASE: "/cases/",
+}
+"""Where the subject of an entry has a page of its own."""
+
+
+class Subject(Value):
+    """What an entry is about: its name, its page if it has one, and whether the name is only an id."""
+
+    name: str
+    address: str = ""
+    exact: bool = False
+
+
+def subject_of(desk: "Desk", entry: RecordedEntry) -> Subject:
+    """Return what `entry` is about; something that the hub no longer knows stands for itself."""
+    with suppress(DatongError):
+        title = _title(desk, entry)
+        if title is not None:
+            return Subject(name=desk.speech.say(title), address=_address(entry))
+    return Subject(name=entry.subject, exact=True)
+
+
+def _address(entry: RecordedEntry) -> str:
+    if entry.kind is EntryKind.CATALOGUE_STEP:
+        return f"/catalogue/{entry.subject}"
+    if entry.kind is EntryKind.DATASET:
+        return f"/library/{entry.subject.partition('/')[0]}"
+    if entry.kind is EntryKind.DEPARTMENT_KEY:
+        return "/departments"
+    place = PLACES.get(entry.kind)
+    if place is not None:
+        return place + entry.subject
+    resource = entry.facts.get("resource_id")
+    return f"/catalogue/{resource}" if resource else ""
+
+
+def _title(desk: "Desk", entry: RecordedEntry) -> Text | str | None:
+    """Return the name of what an entry is about.
+
+    Raises:
+        NotFound: the hub does not know it.
+    """
+    hub, facts, subject = desk.services, entry.facts, entry.subject
+    if entry.kind is EntryKind.CATALOGUE_STEP:
+        return desk.resource_title(ResourceId(subject))
+    if entry.kind is EntryKind.DEPARTMENT_KEY:
+        return desk.department_name(str(facts.get("department") or subject), long=True)
+    if entry.kind is EntryKind.DATASET:
+        name, _, version = subject.partition("/")
+        title = next((found.title for found in hub.library.definitions() if found.name == name), None)
+        return title and Text(zh=f"{title.zh} 第 {version} 版", en=f"{title.en}, version {version}")
+    if entry.kind is EntryKind.FINDING:
+        return hub.monitor.finding(FindingId(subject)).finding.title
+    if entry.kind is EntryKind.CASE:
+        return hub.monitor.finding(hub.cases.get(CaseId(subject)).finding_id).finding.title
+    resource = facts.get("resource_id") or facts.get("resource")
+    if isinstance(resource, str):
+        return desk.resource_title(ResourceId(resource))
+    agreement = facts.get("agreement") or facts.get("agreement_id")
+    if isinstance(agreement, str):
+        return hub.agreements.get(AgreementId(agreement)).resource_title
+    if entry.kind in {EntryKind.TASK, EntryKind.BATCH, EntryKind.RECEIPT, EntryKind.RECONCILIATION}:
+        return desk.resource_title(hub.exchange.task(TaskId(subject)).resource_id)
+    return None
