@@ -6,7 +6,8 @@ from pathlib import Path
 
 from alembic import command
 
-from datong.app.schema import alembic_config, migrate
+from datong.app.schema import MIGRATIONS, migrate, newest_revision
+from datong.app.upgrade import alembic_config
 from datong.kernel import Database
 
 if __name__ == "__main__":
@@ -14,5 +15,10 @@ if __name__ == "__main__":
         database = Database(f"sqlite:///{Path(folder) / 'control.sqlite'}")
         migrate(database)
         with database.transaction() as connection:
-            command.revision(alembic_config(connection), message=sys.argv[1], autogenerate=True)
+            command.revision(
+                alembic_config(connection, MIGRATIONS),
+                message=sys.argv[1],
+                autogenerate=True,
+                rev_id=f"{int(newest_revision()) + 1:04d}",
+            )
         database.close()

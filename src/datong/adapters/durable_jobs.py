@@ -11,6 +11,10 @@ background work, since the import takes longer than the rest of the hub together
 from collections.abc import Callable, Mapping
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import error as dbos_error
+from sqlalchemy.exc import SQLAlchemyError
+
+from datong.kernel import Text, Unavailable
 
 QUEUE = "datong"
 POLL_SECONDS = 0.25
@@ -43,22 +47,29 @@ class DurableJobs:
         self._job_handlers = dict(handlers)
 
     def start(self) -> None:
-        """Open the queue and resume what an earlier process with this executor id left unfinished."""
+        """Open the queue and resume what an earlier process with this executor id left unfinished.
+
+        Raises:
+            Unavailable: the system database does not answer; nothing is left half open.
+        """
         _handlers.clear()
         _handlers.update(self._job_handlers)
-        DBOS(config=self._config)
-        DBOS.launch()
-        DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
+        try:
+            DBOS(config=self._config)
+            DBOS.launch()
+            DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
+        except (dbos_error.DBOSException, SQLAlchemyError) as error:
+            DBOS.destroy()
+            raise Unavailable(
+                "adapters.jobs_unavailable",
+                what=Text(zh=f"后台任务队列打不开：{error}。", en=f"The queue of jobs cannot be opened: {error}."),
+                remedy=Text(zh="请检查任务数据库；稍后会自动重试。", en="Check the jobs database; it is tried again."),
+            ) from error
 
     def submit(self, kind: str, key: str) -> None:
         """Queue the job; a job of this kind and key that was ever queued is left as it is."""
         with SetWorkflowID(f"{kind}:{key}"):
             DBOS.enqueue_workflow(QUEUE, _job, kind, key)
-
-    def finished(self, kind: str, key: str) -> bool:
-        """Whether the job has ended, well or not."""
-        status = DBOS.get_workflow_status(f"{kind}:{key}")
-        return status is not None and status.status not in ("PENDING", "ENQUEUED", "DELAYED")
 
     def stop(self) -> None:
         """Close the queue; running jobs are resumed by the next start."""

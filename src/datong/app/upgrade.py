@@ -7,9 +7,14 @@ from alembic.config import Config
 from sqlalchemy import Connection
 
 
-def upgrade(connection: Connection, migrations: Path) -> None:
-    """Run every migration in `migrations` that the database does not have, inside the open transaction."""
+def alembic_config(connection: Connection, migrations: Path) -> Config:
+    """Return Alembic's configuration for one open connection and the folder `migrations`."""
     config = Config()
     config.set_main_option("script_location", str(migrations))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config
+
+
+def upgrade(connection: Connection, migrations: Path) -> None:
+    """Run every migration in `migrations` that the database does not have, inside the open transaction."""
+    command.upgrade(alembic_config(connection, migrations), "head")

@@ -1,0 +1,49 @@
+"""A killed process's job is run again by the next process of its name; one that ended is not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from datong.adapters import DurableJobs
+from datong.kernel import Unavailable
+
+PROGRAM = """
+import os, sys, time
+from pathlib import Path
+from datong.adapters import DurableJobs
+folder, name, dies = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "dies"
+def build(key):
+    with (folder / "runs").open("a") as runs:
+        runs.write(key + "\\n")
+    if dies:
+        os._exit(9)
+    (folder / "done").touch()
+jobs = DurableJobs(database_url=f"sqlite:///{folder / 'jobs.sqlite'}", executor_id=name, handlers={"build": build})
+jobs.start()
+jobs.submit("build", "b1")
+end = time.monotonic() + 60
+while not (folder / "done").exists() and time.monotonic() < end:
+    time.sleep(0.05)
+time.sleep(0.5)
+jobs.stop()
+"""
+
+
+def run(folder: Path, name: str, how: str) -> int:
+    return subprocess.run([sys.executable, "-c", PROGRAM, str(folder), name, how], check=False, timeout=120).returncode
+
+
+def test_a_job_survives_its_process_and_runs_once_to_its_end(tmp_path: Path) -> None:
+    assert run(tmp_path, "hub", "dies") == 9
+    assert run(tmp_path, "hub", "lives") == 0
+    assert (tmp_path / "runs").read_text().split() == ["b1", "b1"]
+    assert run(tmp_path, "hub", "lives") == 0
+    assert (tmp_path / "runs").read_text().split() == ["b1", "b1"], "a job that ended is not run again"
+
+
+def test_a_queue_that_cannot_be_opened_is_unavailable_and_worth_a_retry(tmp_path: Path) -> None:
+    jobs = DurableJobs(database_url=f"sqlite:///{tmp_path}/no/such/folder/jobs.sqlite", executor_id="hub", handlers={})
+    with pytest.raises(Unavailable):
+        jobs.start()
