@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
-from datong.kernel import AgreementId, DatongError, ResourceId, Text, Value
+from datong.kernel import AgreementId, CaseId, DatongError, FindingId, ResourceId, Text, Value
 from datong.norms import ShareType
 from datong.web.console.desk import Desk
 from datong.web.console.texts import moment_exact
@@ -87,12 +87,17 @@ def _fact_row(desk: Desk, key: str, value: object) -> FactRow:
 
 
 def _title(desk: Desk, key: str, value: str) -> str:
-    """Return the name of the resource or the agreement that a fact points to; empty when it is neither, or gone."""
+    """Return the name of the resource, agreement, finding or case that a fact points to; empty if there is none."""
     with suppress(DatongError):
         if key in {"resource", "resource_id"}:
             return desk.speech.say(desk.resource_title(ResourceId(value)))
         if key in {"agreement", "agreement_id"}:
             return desk.speech.say(desk.services.agreements.get(AgreementId(value)).resource_title)
+        if key == "finding":
+            return desk.speech.say(desk.services.monitor.finding(FindingId(value)).finding.title)
+        if key == "case":
+            case = desk.services.cases.get(CaseId(value))
+            return desk.speech.say(desk.services.monitor.finding(case.finding_id).finding.title)
     return ""
 
 
