@@ -49,7 +49,7 @@ from datong.exchange import (
     content_digest,
     decimal_parameters,
 )
-from datong.kernel import TaskId, Text, Unavailable
+from datong.kernel import Misconfigured, TaskId, Text, Unavailable
 
 BUSY_SECONDS = 30.0
 DIGEST_ROWS = 50_000
@@ -233,6 +233,17 @@ class SqliteDatabase:
                     zh=f"数据源 {self.name} 无法访问：{error}", en=f"The source {self.name} does not answer: {error}."
                 ),
                 remedy=Text(zh="请检查文件及权限。", en="Check the file and its permissions."),
+            ) from error
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:
+                raise
+            raise Misconfigured(
+                "adapters.source_damaged",
+                what=Text(
+                    zh=f"数据源 {self.name} 不是完好的数据库：{error}。",
+                    en=f"The source {self.name} is no sound database: {error}.",
+                ),
+                remedy=Text(zh="请修复或从备份恢复该文件。", en="Repair the file, or restore it from a backup."),
             ) from error
 
     def _rows(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:

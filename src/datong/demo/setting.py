@@ -15,6 +15,8 @@ from datong.demo.processes import Supervisor, free_port
 from datong.demo.world import ACCOUNTS, StoryClock, World, prepare_home
 
 COMMANDS_AT_ONCE = 2
+MONITOR_INTERVAL_SECONDS = "600"
+"""Long enough that the story itself runs the monitor, in its last step."""
 
 
 def build_world(options: DemoOptions, narrator: Narrator, home: Path) -> World:
@@ -45,7 +47,11 @@ def build_world(options: DemoOptions, narrator: Narrator, home: Path) -> World:
 
 def set_scene(world: World) -> None:
     """Start the hub, open the accounts, enrol the nodes and start them."""
-    hub_settings = {"DATONG_HOME": str(world.home / "hub"), "DATONG_PORT": str(world.port)}
+    hub_settings = {
+        "DATONG_HOME": str(world.home / "hub"),
+        "DATONG_PORT": str(world.port),
+        "DATONG_MONITOR_INTERVAL_SECONDS": MONITOR_INTERVAL_SECONDS,
+    }
     with ThreadPoolExecutor(COMMANDS_AT_ONCE) as pool:
         written = pool.submit(world.departments.write)
         _open_first_account(world, hub_settings)

@@ -22,6 +22,7 @@ SEARCHES = (
     ("行政区划", Source.DIVISIONS),
 )
 GRADE_OF_OPEN_DATA = "L1"
+_REASONS = {"suspend": "演示中的破坏"}
 GRADES_OF_PERSONAL_IDS = {"L3", "L4"}
 
 
@@ -218,7 +219,9 @@ def _act(world: World, source: Source, action: str, *, before: str, officer: boo
         resource = person.get(path)
         return resource if resource["state"] != before else None
 
-    return once(moved_on, lambda: person.post(f"{path}/actions", {"action": action, "reason": ""}))
+    return once(
+        moved_on, lambda: person.post(f"{path}/actions", {"action": action, "reason": _REASONS.get(action, "")})
+    )
 
 
 def _review(world: World, source: Source) -> Json:
@@ -232,9 +235,9 @@ def _read(world: World, source: Source) -> Json:
 
 def _withdraw(world: World) -> None:
     world.narrator.warn(
-        Text(zh="破坏：公安局把户籍目录停用。", en="Sabotage: the police suspend their published resource.")
+        Text(zh="破坏：户籍目录发布后又被停用。", en="Sabotage: the household register is suspended after publication.")
     )
-    _act(world, Source.RESIDENTS, "suspend", before="published", officer=True)
+    _act(world, Source.RESIDENTS, "suspend", before="published")
 
 
 def _search(world: World, query: str, source: Source) -> Check:

@@ -203,16 +203,20 @@ class HubClient:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Send one request; try again, a bounded number of times, while the hub is unavailable."""
+        """Send one request; try again, a bounded number of times, while the hub is unavailable.
+
+        A refused token is renewed once, whenever that happens: it may run out while the hub is away.
+        """
         payload = content if body is None else json.dumps(body, ensure_ascii=False).encode()
         sent = {"Content-Type": "application/json"} if body is not None else {}
+        renewed = False
         for attempt in range(RETRY_ATTEMPTS_MAX):
             try:
                 return self._once(method, path, payload, {**sent, **(headers or {})}, params)
             except Unauthenticated:
-                if attempt:
+                if renewed:
                     raise
-                self._token = ""
+                self._token, renewed = "", True
             except Unavailable:
                 if attempt == RETRY_ATTEMPTS_MAX - 1:
                     raise

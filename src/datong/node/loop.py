@@ -14,7 +14,7 @@ from datong.exchange import (
     Target,
     signed_end_digest,
 )
-from datong.kernel import Clock, DatongError, DepartmentCode, Text, Unavailable
+from datong.kernel import Clock, DatongError, DepartmentCode, Text
 from datong.ledger import Signer, Witness
 from datong.node.agreements import sign_confirmed
 from datong.node.consumer import Consumer
@@ -105,7 +105,10 @@ class NodeLoop:
         self._sleep = sleep
 
     def run(self, stop: Callable[[], bool], *, wait_seconds: float = POLL_WAIT_SECONDS) -> None:
-        """Work until `stop` is true; it is asked after every round."""
+        """Work until `stop` is true; it is asked after every round.
+
+        Whatever the hub answers, the node stays: what it cannot do now it tries again, ever more slowly.
+        """
         unanswered = 0
         waited = 0.0
         while not stop():
@@ -113,7 +116,7 @@ class NodeLoop:
                 self.round(waited)
                 unanswered = 0
                 waited = min(wait_seconds, WITNESS_INTERVAL_SECONDS)
-            except Unavailable as error:
+            except DatongError as error:
                 self._tell(error.what)
                 self._sleep(delay_seconds(min(unanswered, DELAY_ATTEMPT_MAX)))
                 unanswered += 1
@@ -122,7 +125,7 @@ class NodeLoop:
         """Do everything that waits for this node now; wait for some up to `wait_seconds`.
 
         Raises:
-            Unavailable: the hub does not answer.
+            DatongError: the hub does not answer, or does not accept this node.
         """
         work = self._client.work(wait_seconds)
         failed = self._attend("agreements", self._sign)

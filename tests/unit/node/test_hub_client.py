@@ -100,6 +100,13 @@ def test_a_refusal_is_told_once_and_as_it_was(status: int, code: str, kind: type
     assert len(hub.requests) == 1
 
 
+def test_a_token_that_ran_out_while_the_hub_was_away_is_renewed() -> None:
+    hub = Hub(httpx.Response(503), httpx.Response(503), httpx.Response(401), httpx.Response(204))
+    hub.client.heartbeat("ok")
+    assert hub.tokens == 2
+    assert len(hub.waits) == 2
+
+
 def test_an_expired_token_is_renewed_once() -> None:
     hub = Hub(httpx.Response(401, json={"code": "x"}), WORK)
     assert hub.client.work(0).is_empty

@@ -1,0 +1,77 @@
+"""The node's loop outlives whatever the hub answers."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from datong.exchange import Connector, Target
+from datong.kernel import DepartmentCode, FixedClock, Text
+from datong.ledger import Ed25519Signer, Witness
+from datong.node import HubClient
+from datong.node.consumer import Consumer
+from datong.node.loop import NodeLoop, Reconciler
+from datong.node.producer import Producer
+from datong.node.spool import Spool
+
+CLOCK = FixedClock(datetime(2026, 1, 5, tzinfo=UTC))
+DEPARTMENT = DepartmentCode("11440600007020010X")
+
+
+def _no_source(name: str) -> Connector:
+    raise AssertionError(name)
+
+
+def _no_target(name: str) -> Target:
+    raise AssertionError(name)
+
+
+def _loop(folder: Path, transport: httpx.BaseTransport, told: list[Text], waits: list[float]) -> NodeLoop:
+    signer = Ed25519Signer.generate()
+    client = HubClient(
+        hub_url="http://hub", node_id="n1", signer=signer, clock=CLOCK, transport=transport, sleep=waits.append
+    )
+    return NodeLoop(
+        client=client,
+        signer=signer,
+        department=DEPARTMENT,
+        node_id="n1",
+        producer=Producer(
+            client=client,
+            spool=Spool(folder=folder / "spool", state_path=folder / "state.sqlite"),
+            signer=signer,
+            clock=CLOCK,
+            open_source=_no_source,
+        ),
+        consumer=Consumer(client=client, folder=folder / "fetched", signer=signer, clock=CLOCK, open_target=_no_target),
+        reconciler=Reconciler(
+            client=client,
+            signer=signer,
+            clock=CLOCK,
+            department=DEPARTMENT,
+            open_source=_no_source,
+            open_target=_no_target,
+        ),
+        witness=Witness(
+            name="n1",
+            signer=signer,
+            state_path=folder / "witness.json",
+            clock=CLOCK,
+            origin="hub/log",
+            log_key=signer.public_key,
+        ),
+        tell=told.append,
+        sleep=waits.append,
+    )
+
+
+def test_a_refused_node_stays_and_tries_again_ever_more_slowly(tmp_path: Path) -> None:
+    def refuse(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, json={"code": "sharing.token_invalid", "detail_zh": "无效", "detail_en": "invalid"})
+
+    told: list[Text] = []
+    waits: list[float] = []
+    loop = _loop(tmp_path, httpx.MockTransport(refuse), told, waits)
+    loop.run(lambda: len(told) >= 5)
+    assert [text.en for text in told] == ["invalid"] * 5
+    assert waits[-1] > waits[0]
