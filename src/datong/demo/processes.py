@@ -93,13 +93,17 @@ class Process:
         """Let a paused process run on."""
         self._signal(signal.SIGCONT)
 
+    def ask_to_stop(self) -> None:
+        """Ask it to end (SIGTERM)."""
+        self.resume()
+        self._signal(signal.SIGTERM)
+
     def stop(self) -> None:
         """Ask it to end, and end it if it does not within a bound."""
         with self._lock:
             if not self.alive or self._running is None:
                 return
-            self.resume()
-            self._running.terminate()
+            self.ask_to_stop()
             try:
                 self._running.wait(STOP_SECONDS_MAX)
             except subprocess.TimeoutExpired:
@@ -192,8 +196,11 @@ class Supervisor:
         )
 
     def stop_all(self) -> None:
-        """End every process this supervisor started, the nodes before the hub."""
-        for process in reversed(tuple(self.processes.values())):
+        """End every process this supervisor started: the later ones side by side, then the first, which they need."""
+        processes = tuple(self.processes.values())
+        for process in processes[1:]:
+            process.ask_to_stop()
+        for process in reversed(processes):
             process.stop()
 
 
