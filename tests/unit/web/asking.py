@@ -1,11 +1,14 @@
 """Asks an ASGI application without a server."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import httpx
 from starlette.types import ASGIApp
 
+Result = TypeVar("Result")
 BASE_URL = "http://hub.test"
 
 
@@ -26,4 +29,10 @@ def ask(
             request = client.build_request(method, path, headers=dict(headers or {}), content=content, json=json)
             return await client.send(request)
 
-    return asyncio.run(send())
+    return run_apart(send)
+
+
+def run_apart(act: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """Run a coroutine in a thread of its own: a browser test in this process keeps an event loop in the main one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(act())).result()

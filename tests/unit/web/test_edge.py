@@ -1,6 +1,5 @@
 """What holds for every request: ids, headers, bounds, metrics."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -14,7 +13,7 @@ from datong.kernel.limits import REQUEST_BODY_BYTES_MAX, UPLOAD_CHUNK_BYTES_MAX
 from datong.web.edge import SECURITY_HEADERS, Edge, body_bytes_max
 from datong.web.metrics import HttpMetrics, metrics_router
 from datong.web.problems import ProblemDocument, install_problem_handlers
-from tests.unit.web.asking import BASE_URL, ask
+from tests.unit.web.asking import BASE_URL, ask, run_apart
 
 MEBIBYTE = 1024 * 1024
 
@@ -90,7 +89,7 @@ def test_a_body_that_does_not_declare_its_length_is_bounded_too() -> None:
         async with httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
             return await client.post("/api/v1/echo/a", content=parts())
 
-    answer = asyncio.run(send())
+    answer = run_apart(send)
     assert answer.status_code == 413
     assert ProblemDocument.model_validate(answer.json()).code == "web.body_too_large"
 
