@@ -45,7 +45,7 @@ SECTIONS = (
         links=(
             _link("/transfers", "交换任务", "Transfers"),
             _link("/library", "统一资源库", "Library"),
-            _link("/departments", "部门与节点", "Departments and nodes"),
+            _link("/departments", "部门与节点", "Departments & nodes"),
         ),
     ),
     Section(
