@@ -145,7 +145,7 @@ def _first_replies(education: dict[Source, Json], bureau: dict[Source, Json]) ->
         Check(
             label=Text(zh="有条件共享的等待提供部门答复", en="The conditional data waits for its providers"),
             holds=waiting == ["submitted"] * 3,
-            detail="、".join(map(str, waiting)),
+            detail=", ".join(map(str, waiting)),
         ),
     ]
 
@@ -189,7 +189,7 @@ def _outcomes(world: World) -> list[Check]:
                 zh="民政、人社同意教育局的申请", en="Civil Affairs and Social Security approve education's requests"
             ),
             holds=approved == ["granted"] * len(approved),
-            detail="、".join(approved),
+            detail=", ".join(approved),
         ),
         Check(
             label=Text(

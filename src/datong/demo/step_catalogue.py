@@ -155,7 +155,7 @@ def publish(world: World) -> list[Check]:
         Check(
             label=Text(zh="七条目录均已发布，各有信息资源代码", en="All seven are published, each with its own code"),
             holds=states == ["published"] * len(states) and None not in codes and len(codes) == len(states),
-            detail="、".join(sorted(code or "?" for code in codes)[:3]) + " …",
+            detail=", ".join(sorted(code or "?" for code in codes)[:3]) + " …",
         )
     )
     checks.extend(_search(world, query, source) for query, source in SEARCHES)

@@ -54,7 +54,7 @@ def _finding_checks(world: World, finding: Json) -> list[Check]:
         Check(
             label=Text(zh="责任份额合计为一，提供部门为主", en="The shares sum to one, the provider's is the largest"),
             holds=sum(shares.values()) == 10_000 and max(shares, key=lambda party: shares[party]) == "provider",
-            detail="、".join(f"{party} {points / 100:g}%" for party, points in shares.items()),
+            detail=", ".join(f"{party} {points / 100:g}%" for party, points in shares.items()),
         ),
         Check(
             label=Text(zh="认定的每一条证据都在存证日志里", en="Every piece of evidence is an entry of the log"),
@@ -102,6 +102,6 @@ def _ranking(world: World) -> list[Check]:
             holds=late is not None
             and len(ranked) == len(DEPARTMENTS)
             and late["rank"] == max(row["rank"] for row in ranked),
-            detail="、".join(str(row["score"]) for row in ranked),
+            detail=", ".join(str(row["score"]) for row in ranked),
         )
     ]

@@ -34,7 +34,7 @@ def build(world: World) -> list[Check]:
         Check(
             label=Text(zh="人口库和地理库构建并发布", en="Population and geography are built and published"),
             holds=all(published.values()),
-            detail="；".join(_told(name, build_) for name, build_ in finished.items()),
+            detail="; ".join(_told(name, build_) for name, build_ in finished.items()),
         )
     ]
     population = finished[POPULATION]

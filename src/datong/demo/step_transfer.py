@@ -92,7 +92,7 @@ def _increment(world: World) -> list[Check]:
 def _complaints(world: World) -> str:
     """Return what the nodes say of their own failures."""
     nodes = world.person(AUTHORITY).get("/api/v1/nodes")
-    return "；".join(f"{node['name']}: {node['last_status']}" for node in nodes if node["last_status"] != "ok")
+    return "; ".join(f"{node['name']}: {node['last_status']}" for node in nodes if node["last_status"] != "ok")
 
 
 def _create_task(world: World, consumer: str, source: Source) -> Json:
@@ -226,7 +226,7 @@ def _agreement_of_ends(world: World) -> list[Check]:
                 zh="教育局库内无一行丢失、无一行重复", en="In Education's database nothing is lost, nothing twice"
             ),
             holds=all(exact),
-            detail="、".join(str(rows) for rows, _ in received.values()),
+            detail=", ".join(str(rows) for rows, _ in received.values()),
         ),
     ]
 

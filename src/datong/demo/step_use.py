@@ -83,7 +83,7 @@ def _verified(world: World, application: Application, key: Json, claims: Json, e
     except Problem as problem:
         return Check(label=label, holds=False, detail=problem.detail)
     outcome = answer["results"]
-    return Check(label=label, holds=outcome == expected, detail="、".join(map(str, outcome.values())))
+    return Check(label=label, holds=outcome == expected, detail=", ".join(map(str, outcome.values())))
 
 
 def _masked_query(world: World, application: Application) -> Check:
