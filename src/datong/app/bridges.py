@@ -87,12 +87,10 @@ class LibraryReceipts:
 
     def acknowledge(self) -> bool:
         """Sign what is missing, in the order of each task's chain; return whether anything was signed."""
-        signed = False
-        for delivery in self._exchange.library_deliveries():
-            if not delivery.receipted:
-                self._exchange.record_library_receipt(delivery.record.manifest.batch_id)
-                signed = True
-        return signed
+        missing = self._exchange.library_deliveries(unreceipted=True)
+        for delivery in missing:
+            self._exchange.record_library_receipt(delivery.record.manifest.batch_id)
+        return bool(missing)
 
 
 def _landed(delivery: Delivery) -> LandedBatch:

@@ -313,12 +313,15 @@ class Exchange:
 
     # The hub's own library as consumer
 
-    def library_deliveries(self, *, resource_id: ResourceId | None = None) -> tuple[Delivery, ...]:
-        """Return every committed batch whose consumer is the hub's library, by task and sequence."""
+    def library_deliveries(self, *, unreceipted: bool = False) -> tuple[Delivery, ...]:
+        """Return every committed batch whose consumer is the hub's library, by task and sequence.
+
+        With `unreceipted` only those without a receipt; it costs nothing when there are none.
+        """
         result: list[Delivery] = []
         with self._database.snapshot() as connection:
-            for task, receipted in store.library_tasks(connection, resource_id):
-                after = 0
+            for task, receipted in store.library_tasks(connection, unreceipted=unreceipted):
+                after = receipted if unreceipted else 0
                 while records := store.batches(connection, task.id, after_sequence=after, limit=PAGE_ROWS_MAX):
                     result.extend(
                         Delivery(

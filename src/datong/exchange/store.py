@@ -249,11 +249,14 @@ def consume_work(connection: Connection, node_id: NodeId) -> tuple[ConsumeWork, 
     )
 
 
-def library_tasks(connection: Connection, resource_id: ResourceId | None) -> tuple[tuple[Task, int], ...]:
-    """Return the tasks whose consumer is the hub's library, each with its newest receipted sequence."""
+def library_tasks(connection: Connection, *, unreceipted: bool) -> tuple[tuple[Task, int], ...]:
+    """Return the tasks whose consumer is the hub's library, each with its newest receipted sequence.
+
+    With `unreceipted` only those that have batches without a receipt.
+    """
     query = select(TASKS).where(TASKS.c.consumer_node.is_(None))
-    if resource_id is not None:
-        query = query.where(TASKS.c.resource_id == resource_id)
+    if unreceipted:
+        query = query.where(TASKS.c.batches > TASKS.c.receipted_sequence)
     return tuple(
         (task_of(row), int(row["receipted_sequence"]))
         for row in connection.execute(query.order_by(TASKS.c.id)).mappings()

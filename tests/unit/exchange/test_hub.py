@@ -309,10 +309,11 @@ def test_the_library_receipts_and_reconciles_by_the_hub_s_key(scene: Scene) -> N
     scene.exchange.finish_run(task.id, 1, actor=NODE)
     scene.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
     scene.upload(*scene.cut(task, end, range(5, 12), run=2, name="新"))
-    for delivery in scene.exchange.library_deliveries(resource_id=task.resource_id):
+    for delivery in scene.exchange.library_deliveries(unreceipted=True):
         assert delivery.path.exists()
         scene.exchange.record_library_receipt(delivery.record.manifest.batch_id)
     assert all(delivery.receipted for delivery in scene.exchange.library_deliveries())
+    assert scene.exchange.library_deliveries(unreceipted=True) == ()
     waiting = scene.exchange.request_reconciliation(task.id, actor=PLATFORM_ACTOR)
     assert waiting.state is ReconciliationState.WAITING
     (work,) = scene.exchange.work_for(NodeId(NODE.id)).reconcile

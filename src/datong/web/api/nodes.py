@@ -98,6 +98,7 @@ async def take_work(
     Agreements that wait for the department's signature end the wait too: `GET agreements?to_sign=true` names them.
     No thread waits: between two looks the request sleeps in the event loop.
     """
+    hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
     deadline = time.monotonic() + wait
     while True:
         work, awaited = await run_in_threadpool(look, hub, caller)
@@ -121,7 +122,6 @@ def own_node(caller: Principal) -> Target:
 
 def look(hub: Services, caller: Principal) -> tuple[NodeWork, bool]:
     """Return what the calling node has to do now, and whether anything at all waits for it."""
-    hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
     work = hub.exchange.work_for(NodeId(caller.actor.id))
     department = caller.department
     return work, not work.is_empty or (department is not None and bool(hub.agreements.to_sign(department)))
