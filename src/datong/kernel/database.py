@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 
 from sqlalchemy import JSON, Connection, DateTime, Dialect, Engine, MetaData, TypeDecorator, create_engine, event
@@ -60,6 +61,9 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
+        # SQLAlchemy's inspection hooks change when its ORM is imported. A library that imports it later, in a thread,
+        # would make statements fail that run in other threads at that moment.
+        import_module("sqlalchemy.orm")
         self.url = url
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"

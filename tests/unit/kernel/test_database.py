@@ -1,0 +1,42 @@
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, insert, select
+from sqlalchemy.exc import StatementError
+
+from datong.kernel import Database, UtcDateTime
+
+TABLE = Table("moment", MetaData(), Column("id", Integer, primary_key=True), Column("at", UtcDateTime, nullable=False))
+
+
+def test_opening_a_database_loads_the_orm_before_any_thread_can() -> None:
+    script = (
+        "import sys; from datong.kernel import Database; Database('sqlite://'); print('sqlalchemy.orm' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert answer.stdout.strip() == "True"
+
+
+def test_times_come_back_aware_in_utc_and_naive_ones_are_refused(control_database: Database) -> None:
+    at = datetime.fromisoformat("2026-11-24T08:00:00.123456+08:00")
+    with control_database.transaction() as connection:
+        TABLE.create(connection)
+        connection.execute(insert(TABLE).values(id=1, at=at))
+    with control_database.snapshot() as connection:
+        found = connection.execute(select(TABLE.c.at)).scalar_one()
+    assert found == at
+    assert found.tzinfo is UTC
+    with pytest.raises(StatementError, match="naive"), control_database.transaction() as connection:
+        connection.execute(insert(TABLE).values(id=2, at=at.replace(tzinfo=None)))
+
+
+def test_a_transaction_that_raises_leaves_nothing(control_database: Database) -> None:
+    with control_database.transaction() as connection:
+        TABLE.create(connection)
+    with pytest.raises(ZeroDivisionError), control_database.transaction() as connection:
+        connection.execute(insert(TABLE).values(id=1, at=datetime.now(UTC)))
+        raise ZeroDivisionError
+    with control_database.snapshot() as connection:
+        assert connection.execute(select(TABLE)).all() == []
