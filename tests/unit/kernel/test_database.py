@@ -35,8 +35,7 @@ def test_times_come_back_aware_in_utc_and_naive_ones_are_refused(control_databas
 def test_a_transaction_that_raises_leaves_nothing(control_database: Database) -> None:
     with control_database.transaction() as connection:
         TABLE.create(connection)
-    with pytest.raises(ZeroDivisionError), control_database.transaction() as connection:
-        connection.execute(insert(TABLE).values(id=1, at=datetime.now(UTC)))
-        raise ZeroDivisionError
+    with pytest.raises(StatementError), control_database.transaction() as connection:
+        connection.execute(insert(TABLE), [{"id": 1, "at": datetime.now(UTC)}, {"id": 1, "at": datetime.now(UTC)}])
     with control_database.snapshot() as connection:
         assert connection.execute(select(TABLE)).all() == []
