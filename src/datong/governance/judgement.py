@@ -155,5 +155,5 @@ def _summary(duty: Duty, rule: DutyRule, parties: Sequence[PartyShare], delay: i
         )
     return Text(
         zh=f"{rule.name.zh}：{duty.title.zh}，超期 {delay} 个工作日；责任：{zh}。",
-        en=f"{rule.name.en}: {duty.title.en}, {delay} working day(s) late; liability: {en}.",
+        en=f"{rule.name.en}: {duty.title.en}, {delay} working day{'' if delay == 1 else 's'} late; liability: {en}.",
     )

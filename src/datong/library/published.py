@@ -11,6 +11,7 @@ from datong.library.definition import Definition
 from datong.library.lookup import open_lookup
 from datong.library.tables import CURRENT, DATASETS
 from datong.library.values import Dataset, EntityHit, EntityView, GoldenRow, LinkReport
+from datong.norms import Mask, NormPack, mask_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,9 +28,12 @@ _DATASET = (
 class Published:
     """The published side of the libraries under `folder`."""
 
-    def __init__(self, *, database: Database, folder: Path, definitions: tuple[Definition, ...]) -> None:
+    def __init__(
+        self, *, database: Database, folder: Path, definitions: tuple[Definition, ...], pack: NormPack
+    ) -> None:
         self._database = database
         self._folder = folder
+        self._pack = pack
         self._definitions = {known.name: known for known in definitions}
 
     def definitions(self) -> tuple[Definition, ...]:
@@ -130,12 +134,23 @@ class Published:
             return file.view(entity_id, found.version)
 
     def find_entities(self, library: str, query: str, *, limit: int = 20) -> tuple[EntityHit, ...]:
-        """Return entities by identifier, id or the beginning of the name, at most `limit`; none for an empty query."""
+        """Return entities by identifier, id or the beginning of the name, at most `limit`; none for an empty query.
+
+        A list is for finding the right one: names are shown, every other value as its element's mask shows it.
+        """
         definition = self.definition(library)
         if not query.strip():
             return ()
         with open_lookup(self.dataset(library).lookup_path) as file:
-            return file.find(query, definition.summary_elements, min(limit, HITS_MAX))
+            hits = file.find(query, definition.summary_elements, min(limit, HITS_MAX))
+        return tuple(
+            hit.model_copy(update={"summary": {code: self._shown(code, value) for code, value in hit.summary.items()}})
+            for hit in hits
+        )
+
+    def _shown(self, element: str, value: str) -> str:
+        mask = self._pack.element(element).mask if self._pack.has_element(element) else Mask.NONE
+        return value if mask is Mask.NAME else mask_value(mask, value) or value
 
     def links(self, library: str) -> "pa.Table":
         """Return which record stands for which entity, and why.

@@ -74,10 +74,11 @@ class Library(Published):
         memory: str = "1500MB",
         definitions: tuple[Definition, ...] | None = None,
     ) -> None:
-        super().__init__(database=database, folder=lake / "library", definitions=definitions or shipped_definitions())
+        super().__init__(
+            database=database, folder=lake / "library", definitions=definitions or shipped_definitions(), pack=pack
+        )
         self._clock = clock
         self._ledger = ledger
-        self._pack = pack
         self._landing = landing
         self._threads = threads
         self._memory = memory

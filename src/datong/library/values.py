@@ -230,7 +230,7 @@ class EntityView(Value):
 
 
 class EntityHit(Value):
-    """An entity found by name or identifier."""
+    """An entity found by name or identifier; what would identify it further is masked in `summary`."""
 
     entity_id: EntityId
     summary: Mapping[str, str]

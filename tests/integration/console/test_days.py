@@ -139,3 +139,13 @@ def test_signing_out_ends_the_session(console: ServedCity, browser: Browser) -> 
     visitor.open("/evidence")
     assert "/sign-in" in visitor.page.url
     visitor.close()
+
+
+def test_only_who_can_act_is_given_duties(console: ServedCity, browser: Browser) -> None:
+    for username, has_duties, may_request in (("authority", True, True), ("auditor", False, False)):
+        visitor = Visitor(browser, console.url)
+        visitor.sign_in(username, PASSWORD)
+        visitor.open("/")
+        assert (visitor.page.locator("#duties .duty").count() > 0) is has_duties
+        assert (visitor.page.locator("main a[href='/requests/new']").count() > 0) is may_request
+        visitor.close()

@@ -86,7 +86,8 @@ def test_a_library_is_built_published_and_read(hub: Hub, tmp_path: Path) -> None
     assert {member.resource_id for member in view.members} >= {"residents", "insured", "marriages"}
     assert view.cells == row.cells
     (hit,) = (hit for hit in library.find_entities("population", "陈志强") if hit.entity_id == row.entity_id)
-    assert hit.summary["citizen_id"] == citizen_id
+    assert hit.summary["person_name"] == "陈志强"
+    assert hit.summary["citizen_id"] == citizen_id[:6] + "*" * 10 + citizen_id[-2:]
     assert library.find_entities("population", citizen_id)[0].entity_id == row.entity_id
     assert library.links("population").num_rows == built.records
     assert library.report("population").entities == built.entities

@@ -126,3 +126,16 @@ def test_all_templates_compile() -> None:
     for name in NAMES:
         environment().get_template(name)
     assert Path(TEMPLATES / "base.html").exists()
+
+
+def test_one_of_something_is_no_plural() -> None:
+    english, chinese = Speech(Language.EN), Speech(Language.ZH)
+    assert [english.t("{n} 批", "{n} batch{n:es}", n=n) for n in (0, 1, "1", 2, "1,001")] == [
+        "0 batches",
+        "1 batch",
+        "1 batch",
+        "2 batches",
+        "1,001 batches",
+    ]
+    assert chinese.t("{n} 批", "{n} batch{n:es}", n=1) == "1 批"
+    assert english.t("{n} 天", "{n:.1f} day{n:s}", n=2.25) == "2.2 days"

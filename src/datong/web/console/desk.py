@@ -91,6 +91,12 @@ class Desk:
         self._policy.require(self.caller, action, target)
 
     @property
+    def may_request(self) -> bool:
+        """Whether the caller may request data for its department."""
+        department = self.principal.department if self.principal is not None else None
+        return department is not None and self.may(Action.REQUEST_SUBMIT, Target(id="new", consumer=department))
+
+    @property
     def _policy(self) -> PolicyEngine:
         return self.services.policy
 

@@ -186,7 +186,7 @@ def _drafts(desk: Desk) -> list[Duty]:
 
 
 def _replies(desk: Desk) -> list[Duty]:
-    """Return the requests that the caller's department has to answer; the authority sees every one."""
+    """Return the requests that the caller's department has to answer, and to the authority those that are overdue."""
     department = desk.caller.department
     waiting = desk.services.requests.find(
         provider=None if desk.may(Action.REQUEST_READ) else department, state=RequestState.SUBMITTED, limit=50
@@ -203,7 +203,7 @@ def _replies(desk: Desk) -> list[Duty]:
         )
         for request in waiting.rows
         if desk.may(Action.REQUEST_DECIDE, Target.of_request(request))
-        or (desk.may(Action.REQUEST_READ) and request.is_overdue(desk.now))
+        or (desk.may(Action.REQUEST_CONSENT_EXTENSION) and request.is_overdue(desk.now))
     ]
 
 
@@ -233,7 +233,8 @@ def _cases(desk: Desk) -> list[Duty]:
     cases = desk.services.cases.find(department=None if everything else department, limit=50)
     found = []
     for case in cases.rows:
-        if case.closed_at is not None:
+        target = Target(id=case.id, department=case.provider, provider=case.provider, consumer=case.consumer)
+        if case.closed_at is not None or not desk.may(Action.CASE_ACT, target):
             continue
         try:
             title = desk.services.monitor.finding(case.finding_id).finding.title

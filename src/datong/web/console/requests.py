@@ -97,7 +97,7 @@ def list_requests(desk: SignedIn, offset: Offset, show: str = "all", state: str 
         state=state,
         states=tuple(RequestState),
         own=own,
-        may_request=_may_request(desk),
+        may_request=desk.may_request,
     )
 
 
@@ -240,11 +240,6 @@ def timeline(desk: Desk, request: Request, entries: Sequence[RecordedEntry]) -> 
         late = request.is_overdue(desk.now)
         way.append(Moment(at=request.due_at, text=Text(zh="答复期限", en="Reply due"), late=late, done=False))
     return tuple(way)
-
-
-def _may_request(desk: Desk) -> bool:
-    department = desk.caller.department
-    return department is not None and desk.may(Action.REQUEST_SUBMIT, Target(id="new", consumer=department))
 
 
 def _form_page(desk: Desk, chosen: tuple[str, ...], q: str, form: Filled, found: Problem | None) -> Response:

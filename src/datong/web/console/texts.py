@@ -21,6 +21,20 @@ class HasLabel(Protocol):
         ...
 
 
+class Counted:
+    """A value in a text; `{count:s}` writes the plural's ending, nothing after exactly one."""
+
+    ENDINGS = frozenset({"s", "es"})
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __format__(self, form: str) -> str:
+        if form in self.ENDINGS:
+            return "" if str(self.value) == "1" else form
+        return format(self.value, form)
+
+
 class Speech:
     """Writes texts, numbers and times in one language; every page has one."""
 
@@ -28,9 +42,9 @@ class Speech:
         self.language = language
 
     def t(self, zh: str, en: str, **values: object) -> str:
-        """Return the text in this language, with `{name}` placeholders filled in."""
+        """Return the text in this language, with `{name}` placeholders filled in; `record{count:s}` is a plural."""
         text = zh if self.language is Language.ZH else en
-        return text.format(**values) if values else text
+        return text.format(**{name: Counted(value) for name, value in values.items()}) if values else text
 
     def say(self, text: Text | HasLabel | str | None) -> str:
         """Return a bilingual value, or a vocabulary's member, in this language; data in one language as it is."""
