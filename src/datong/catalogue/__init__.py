@@ -43,6 +43,17 @@ if TYPE_CHECKING:
     from datong.catalogue.proposal import propose_resource
     from datong.catalogue.readings import toneless_syllables
     from datong.catalogue.search_tables import search_ddl, search_drop_ddl
+    from datong.catalogue.sketch_estimates import Estimate, OverlapEstimate, cardinality, overlap
+    from datong.catalogue.sketches import (
+        ColumnSketch,
+        SketchKey,
+        SketchKind,
+        SketchRequest,
+        folded,
+        merged,
+        sketch_columns,
+        sketch_requests,
+    )
 else:
     __getattr__ = on_demand(
         __name__,
@@ -63,6 +74,17 @@ else:
             "proposal": ["propose_resource"],
             "readings": ["toneless_syllables"],
             "search_tables": ["search_ddl", "search_drop_ddl"],
+            "sketch_estimates": ["Estimate", "OverlapEstimate", "cardinality", "overlap"],
+            "sketches": [
+                "ColumnSketch",
+                "SketchKey",
+                "SketchKind",
+                "SketchRequest",
+                "folded",
+                "merged",
+                "sketch_columns",
+                "sketch_requests",
+            ],
         },
     )
 
@@ -72,14 +94,17 @@ __all__ = [
     "Catalogue",
     "CatalogueCounts",
     "ColumnProfile",
+    "ColumnSketch",
     "Department",
     "DepartmentKey",
     "Departments",
+    "Estimate",
     "Facet",
     "FacetValue",
     "Fragment",
     "Item",
     "Mapping",
+    "OverlapEstimate",
     "Party",
     "Resource",
     "ResourceAction",
@@ -91,6 +116,9 @@ __all__ = [
     "SearchFilters",
     "SearchHit",
     "SearchPage",
+    "SketchKey",
+    "SketchKind",
+    "SketchRequest",
     "SourceColumn",
     "SourceReference",
     "SourceTable",
@@ -99,12 +127,18 @@ __all__ = [
     "Transition",
     "UnmetDemand",
     "advance",
+    "cardinality",
     "content_problems",
+    "folded",
     "map_column",
+    "merged",
+    "overlap",
     "possible_actions",
     "profile_table",
     "propose_resource",
     "search_ddl",
     "search_drop_ddl",
+    "sketch_columns",
+    "sketch_requests",
     "toneless_syllables",
 ]
