@@ -93,7 +93,14 @@ def publish(hub: Hub, provider: Node, table: str, columns: Sequence[tuple[str, s
             "format": "3",
             "update_cycle": "daily",
             "theme": "population",
-            "secrecy_review": "已审查",
+            "use_condition": "依法履职",
+            "assessment": {
+                "secrecy": "不涉及国家秘密",
+                "personal_information": "风险可控",
+                "conclusion": "passed",
+                "assessed_by": "保密办",
+                "assessed_on": "2026-11-02",
+            },
             "binding": Binding(node_id=provider.id, source="main", table=table, key_columns=(columns[0][0],)),
         }
     )

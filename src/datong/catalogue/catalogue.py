@@ -9,6 +9,7 @@ from datong.catalogue.departments import Departments
 from datong.catalogue.faults import (
     classification_fixed,
     content_incomplete,
+    kept_elsewhere,
     not_editable,
     resource_not_found,
     version_conflict,
@@ -18,10 +19,12 @@ from datong.catalogue.lifecycle import EDITABLE_STATES, Transition, advance, pos
 from datong.catalogue.records import (
     binding_key,
     content_digest,
+    declared,
     hide,
     locked,
     next_code,
     published_from,
+    rewritten,
     select_published,
     select_working,
     show,
@@ -117,7 +120,7 @@ class Catalogue:
                     updated_at=now,
                 )
             )
-            _insert_version(connection, resource_id, 1, content, now)
+            _insert_version(connection, resource_id, 1, declared(content), now)
             made = locked(connection, resource_id)
             self._record(connection, made, STEP_DRAFT, None, actor, "")
         return made
@@ -330,7 +333,7 @@ class Catalogue:
         )
 
     def _redraft(self, connection: Connection, found: Resource, content: ResourceContent, actor: Actor) -> Resource:
-        if found.state not in EDITABLE_STATES or content == found.content:
+        if found.state not in EDITABLE_STATES or declared(content) == declared(found.content):
             return found
         if actor.kind is ActorKind.NODE and _edited_by_hand(connection, found):
             return found
@@ -339,6 +342,9 @@ class Catalogue:
     def _rewrite(
         self, connection: Connection, found: Resource, content: ResourceContent, actor: Actor, step_name: str
     ) -> Resource:
+        if found.content.origin is not None:
+            raise kept_elsewhere(found.content.origin.address)
+        content = rewritten(content, found.content)
         if found.code is not None and content.classification != found.content.classification:
             raise classification_fixed()
         now = self._clock.now()
@@ -349,9 +355,9 @@ class Catalogue:
             .where(version.c.resource_id == found.id, version.c.version == found.version)
             .values(content=content.model_dump(mode="json"), updated_at=now)
         )
-        rewritten = locked(connection, found.id)
-        self._record(connection, rewritten, step_name, found.state, actor, "")
-        return rewritten
+        changed = locked(connection, found.id)
+        self._record(connection, changed, step_name, found.state, actor, "")
+        return changed
 
     def _require_party(self, party: Party, department: DepartmentCode, actor: Actor) -> None:
         is_provider = actor.department == department
@@ -394,6 +400,13 @@ class Catalogue:
                 "legal_basis_cited": bool(content.legal_basis.strip()),
                 "items": len(content.items),
                 "mapped_items": sum(item.element is not None for item in content.items),
+                "use_condition_stated": bool(content.use_condition.strip()),
+                "data_category": content.data_category,
+                "assessment": content.assessment.conclusion.value if content.assessment else None,
+                "signed_off": content.sign_off is not None,
+                "contact_named": content.contact is not None,
+                "distributions": len(content.distributions),
+                "origin": content.origin.source_id if content.origin else None,
                 "content_digest": content_digest(content),
             },
         )

@@ -3,11 +3,12 @@
 import re
 from collections import Counter
 
-from datong.catalogue.values import Item, ResourceContent
+from datong.catalogue.values import Assessment, AssessmentConclusion, Item, ResourceContent
 from datong.kernel import Text
-from datong.norms import NormPack, ResourceFormat, ShareType
+from datong.norms import NormPack, ResourceFormat, ShareType, validate_division_code
 
 Problem = tuple[str, Text]
+_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 _CLASSIFICATION = re.compile(r"[123]\d{2}\d{3}\w*", re.ASCII)
 
 
@@ -28,6 +29,8 @@ def content_problems(content: ResourceContent, pack: NormPack) -> tuple[Problem,
         problems.extend(_item(f"/items/{index}", item, pack))
     problems.extend(_repeated("name", [item.name.zh for item in content.items]))
     problems.extend(_repeated("column", [item.column for item in content.items]))
+    problems.extend(_assessment(content.assessment))
+    problems.extend(_description(content))
     if content.open and not any(item.open for item in content.items):
         problems.append(("/open", Text(zh="资源开放但没有开放的信息项", en="open, but no item is open")))
     return tuple(problems)
@@ -58,6 +61,62 @@ def _sharing(content: ResourceContent) -> list[Problem]:
         problems.append(("/share_modes", Text(zh="未选择共享方式", en="no share mode is chosen")))
     if content.open and content.share_type is ShareType.NONE:
         problems.append(("/open", Text(zh="不予共享的资源不能开放", en="an unshared resource cannot be open")))
+    return problems
+
+
+def _assessment(assessment: Assessment | None) -> list[Problem]:
+    """Art. 13: nothing is catalogued before its secrecy and personal information were assessed, with a good result."""
+    if assessment is None:
+        return [
+            ("/assessment", Text(zh="缺少保密审查和个人信息保护影响评估", en="the assessment of Art. 13 is missing"))
+        ]
+    problems: list[Problem] = []
+    if assessment.conclusion is AssessmentConclusion.NOT_PASSED:
+        problems.append(
+            ("/assessment/conclusion", Text(zh="评估结论为不通过，不能编目", en="the assessment was not passed"))
+        )
+    for field, given, name in (
+        ("secrecy", assessment.secrecy, Text(zh="保密审查结论", en="the conclusion on secrecy")),
+        (
+            "personal_information",
+            assessment.personal_information,
+            Text(zh="个人信息保护影响评估结论", en="the conclusion on personal information"),
+        ),
+        ("assessed_by", assessment.assessed_by, Text(zh="评估人", en="who assessed it")),
+        ("assessed_on", str(assessment.assessed_on or ""), Text(zh="评估日期", en="the date of assessment")),
+    ):
+        if not given.strip():
+            problems.append((f"/assessment/{field}", Text(zh=f"缺少{name.zh}", en=f"{name.en} is missing")))
+    return problems
+
+
+def _description(content: ResourceContent) -> list[Problem]:
+    """What need not be said, but must be right where it is."""
+    problems: list[Problem] = []
+    if content.share_type is not ShareType.NONE and not content.use_condition.strip():
+        problems.append(("/use_condition", Text(zh="缺少使用条件", en="the condition of use is missing")))
+    if content.spatial and not validate_division_code(content.spatial).valid:
+        problems.append(
+            ("/spatial", Text(zh="空间范围应为行政区划代码", en="the spatial coverage must be a division code"))
+        )
+    start, end = content.temporal_start, content.temporal_end
+    if start is not None and end is not None and end < start:
+        problems.append(("/temporal_end", Text(zh="时间范围的终点早于起点", en="the period ends before it starts")))
+    if content.contact is not None and content.contact.email and not _EMAIL.fullmatch(content.contact.email):
+        problems.append(("/contact/email", Text(zh="电子邮箱格式不对", en="that is no e-mail address")))
+    for index, entry in enumerate(content.distributions):
+        path = f"/distributions/{index}"
+        if not entry.access_url and not entry.download_url:
+            problems.append((f"{path}/access_url", Text(zh="获取方式没有地址", en="the distribution has no address")))
+        if entry.open and not content.open:
+            problems.append(
+                (f"{path}/open", Text(zh="资源未开放，获取方式不能开放", en="open, but its resource is not"))
+            )
+    for identifier, count in Counter(entry.id for entry in content.distributions).items():
+        if count > 1:
+            problems.append(
+                ("/distributions", Text(zh=f"获取方式编号重复：{identifier}", en=f"distributions repeat {identifier}"))
+            )
     return problems
 
 

@@ -76,6 +76,21 @@ def not_editable(state: Text) -> Conflict:
     )
 
 
+def kept_elsewhere(address: str) -> Conflict:
+    """The entry is a copy: it changes where it comes from."""
+    return Conflict(
+        "catalogue.kept_elsewhere",
+        what=Text(
+            zh="这条目录采集自其他平台，在本平台只读。",
+            en="This entry was harvested from another catalogue and is read-only here.",
+        ),
+        remedy=Text(
+            zh="请在来源平台修改，下次采集时自动更新。", en="Change it where it comes from; the next harvest brings it."
+        ),
+        context={"address": address},
+    )
+
+
 def classification_fixed() -> Conflict:
     """The resource code carries the classification, so it stays."""
     return Conflict(

@@ -73,12 +73,10 @@ def working_from(row: Mapping[str, Any]) -> Resource:
 
 
 def published_from(row: Mapping[str, Any], *, open_only: bool = False) -> Resource:
-    """The published version in a row of `select_published`; for the public with its open items only, and no source."""
+    """The published version in a row of `select_published`; for the public only what is open of it."""
     content = ResourceContent.model_validate(row["content"])
     if open_only:
-        content = content.model_copy(
-            update={"items": tuple(item for item in content.items if item.open), "binding": None}
-        )
+        content = content.public()
     return Resource(
         id=ResourceId(row["id"]),
         code=row["code"],
@@ -123,8 +121,23 @@ def binding_key(binding: Binding | None, resource_id: str) -> str:
 
 
 def content_digest(content: ResourceContent) -> str:
-    """Return the SHA-256 of a content's JSON."""
-    return hashlib.sha256(content.model_dump_json().encode()).hexdigest()
+    """Return the SHA-256 of what a content declares, as JSON.
+
+    The signature and the origin are left out, so that what the head signed and what was published have one digest.
+    """
+    declared = content.model_dump_json(exclude={"sign_off", "origin"})
+    return hashlib.sha256(declared.encode()).hexdigest()
+
+
+def declared(content: ResourceContent) -> ResourceContent:
+    """Return what a content declares, without the signature and the origin, which nobody declares."""
+    return content.model_copy(update={"sign_off": None, "origin": None})
+
+
+def rewritten(content: ResourceContent, before: ResourceContent) -> ResourceContent:
+    """Return `content` as an edit leaves it: the origin stays, and a signature under the very content it was set to."""
+    unchanged = declared(content) == declared(before)
+    return content.model_copy(update={"sign_off": before.sign_off if unchanged else None, "origin": before.origin})
 
 
 def next_code(connection: Connection, classification: str, serial_digits: int) -> str:

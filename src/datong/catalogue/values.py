@@ -3,8 +3,9 @@
 Field names follow the core metadata of 《政务信息资源目录编制指南(试行)》 (发改高技〔2017〕1272号) in English.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
+from typing import Self
 
 from pydantic import Field
 
@@ -13,6 +14,10 @@ from datong.kernel.limits import ITEMS_PER_RESOURCE_MAX, NAME_CHARS_MAX, TEXT_CH
 from datong.norms import DataType, Grade, ResourceFormat, ShareMode, ShareType, UpdateCycle
 
 KEYWORDS_MAX = 50
+DISTRIBUTIONS_MAX = 50
+ADDRESS_CHARS_MAX = 2000
+WEB_ADDRESS = r"^$|^https?://[^\s<>\"]+$"
+"""Nothing or an address of the web: what stands in a link must never be a script."""
 
 
 class Department(Value):
@@ -147,8 +152,82 @@ class Binding(Value):
     key_columns: tuple[str, ...] = ()
 
 
+class Contact(Value):
+    """Whom to ask about a resource; the public sees unit, phone and e-mail of open resources, never the person."""
+
+    unit: str = Field("", max_length=NAME_CHARS_MAX)
+    person: str = Field("", max_length=NAME_CHARS_MAX)
+    phone: str = Field("", max_length=NAME_CHARS_MAX)
+    email: str = Field("", max_length=NAME_CHARS_MAX)
+
+
+class Distribution(Value):
+    """One form in which the data can be had: a page or service (`access_url`), or a file (`download_url`)."""
+
+    id: str = Field(pattern=r"^[\w.-]{1,64}$")
+    title: Text
+    media_type: str = Field("", max_length=NAME_CHARS_MAX)
+    access_url: str = Field("", max_length=ADDRESS_CHARS_MAX, pattern=WEB_ADDRESS)
+    download_url: str = Field("", max_length=ADDRESS_CHARS_MAX, pattern=WEB_ADDRESS)
+    bytes: int | None = Field(None, ge=0)
+    open: bool = False
+
+
+class AssessmentConclusion(StrEnum):
+    """What the assessment before cataloguing concluded."""
+
+    PASSED = "passed"
+    PASSED_WITH_CONDITIONS = "passed_with_conditions"
+    NOT_PASSED = "not_passed"
+
+    @property
+    def label(self) -> Text:
+        """The conclusion's name."""
+        return _CONCLUSIONS[self]
+
+
+_CONCLUSIONS = {
+    AssessmentConclusion.PASSED: Text(zh="通过", en="passed"),
+    AssessmentConclusion.PASSED_WITH_CONDITIONS: Text(zh="附条件通过", en="passed with conditions"),
+    AssessmentConclusion.NOT_PASSED: Text(zh="不通过", en="not passed"),
+}
+
+
+class Assessment(Value):
+    """保密审查和个人信息保护影响评估 before a resource is catalogued (《政务数据共享条例》 Art. 13).
+
+    `secrecy` and `personal_information` are the two conclusions in words.
+    """
+
+    secrecy: str = Field("", max_length=TEXT_CHARS_MAX)
+    personal_information: str = Field("", max_length=TEXT_CHARS_MAX)
+    conclusion: AssessmentConclusion
+    assessed_by: str = Field("", max_length=NAME_CHARS_MAX)
+    assessed_on: date | None = None
+
+
+class SignOff(Value):
+    """The signature of the department's head under a content (Art. 13); only the life cycle sets it."""
+
+    by: str = Field(max_length=NAME_CHARS_MAX)
+    position: str = Field(max_length=NAME_CHARS_MAX)
+    at: datetime
+
+
+class Origin(Value):
+    """Where a harvested or cascaded entry comes from; such an entry is read-only here."""
+
+    source_id: str = Field(max_length=64)
+    remote_id: str = Field(max_length=NAME_CHARS_MAX)
+    address: str = Field("", max_length=ADDRESS_CHARS_MAX, pattern=WEB_ADDRESS)
+    modified_at: datetime | None = None
+
+
 class ResourceContent(Value):
-    """Everything a department declares about a resource; a draft may still lack some of it."""
+    """Everything a department declares about a resource; a draft may still lack some of it.
+
+    `sign_off` and `origin` are what happened to it, not declared: an edit never sets them.
+    """
 
     title: Text
     summary: Text = Text(zh="", en="")
@@ -166,7 +245,18 @@ class ResourceContent(Value):
     theme: str = Field("", max_length=64)
     keywords: tuple[str, ...] = Field((), max_length=KEYWORDS_MAX)
     related_codes: tuple[str, ...] = Field((), max_length=KEYWORDS_MAX)
-    secrecy_review: str = Field("", max_length=TEXT_CHARS_MAX)
+    use_condition: str = Field("", max_length=TEXT_CHARS_MAX)
+    data_category: str = Field("", max_length=64)
+    source_system: str = Field("", max_length=NAME_CHARS_MAX)
+    contact: Contact | None = None
+    licence: str = Field("", max_length=64)
+    spatial: str = Field("", max_length=12)
+    temporal_start: date | None = None
+    temporal_end: date | None = None
+    distributions: tuple[Distribution, ...] = Field((), max_length=DISTRIBUTIONS_MAX)
+    assessment: Assessment | None = None
+    sign_off: SignOff | None = None
+    origin: Origin | None = None
 
     def item(self, column: str) -> Item | None:
         """The item of the source column `column`, if the resource has it."""
@@ -176,6 +266,22 @@ class ResourceContent(Value):
     def grade(self) -> Grade:
         """The grade of the resource: that of its most sensitive item."""
         return max((item.grade for item in self.items), key=lambda grade: grade.rank, default=Grade.L1)
+
+    def public(self) -> Self:
+        """What everybody may see of an open resource: open items and distributions, nobody's name, nothing inside."""
+        contact = self.contact and self.contact.model_copy(update={"person": ""})
+        return self.model_copy(
+            update={
+                "items": tuple(item for item in self.items if item.open),
+                "distributions": tuple(entry for entry in self.distributions if entry.open),
+                "contact": contact,
+                "binding": None,
+                "source_system": "",
+                "assessment": None,
+                "sign_off": None,
+                "origin": None,
+            }
+        )
 
 
 class Resource(Value):

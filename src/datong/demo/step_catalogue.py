@@ -196,7 +196,14 @@ def completed(content: Json, source: Source) -> Json:
         "update_cycle": listing.update_cycle,
         "theme": listing.theme,
         "keywords": list(listing.keywords),
-        "secrecy_review": "已按《保守国家秘密法》审查，不涉及国家秘密",
+        "use_condition": "限于本部门依法履职，不得转用他途",
+        "assessment": {
+            "secrecy": "已按《保守国家秘密法》审查，不涉及国家秘密",
+            "personal_information": "已开展个人信息保护影响评估，按最小必要共享，风险可控",
+            "conclusion": "passed",
+            "assessed_by": "保密与数据安全工作组",
+            "assessed_on": "2026-11-02",
+        },
     }
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import contextlib
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +11,16 @@ from datong.adapters.connections import open_connector
 from datong.adapters.file_keys import load_or_create_signer
 from datong.app.composition import compose
 from datong.app.schema import migrate
-from datong.catalogue import Binding, Department, Item, Resource, ResourceAction, ResourceContent
+from datong.catalogue import (
+    Assessment,
+    AssessmentConclusion,
+    Binding,
+    Department,
+    Item,
+    Resource,
+    ResourceAction,
+    ResourceContent,
+)
 from datong.demo.cast import (
     AUDITOR,
     AUTHORITY,
@@ -224,7 +233,14 @@ class ConsoleCity:
                 ),
                 theme=listing.theme,
                 keywords=listing.keywords,
-                secrecy_review="经保密审查，不涉及国家秘密",
+                use_condition="限于依法履职",
+                assessment=Assessment(
+                    secrecy="经保密审查，不涉及国家秘密",
+                    personal_information="已评估，风险可控",
+                    conclusion=AssessmentConclusion.PASSED,
+                    assessed_by="保密办",
+                    assessed_on=date(2026, 11, 2),
+                ),
             )
             draft = catalogue.draft(member.code, content, officer)
             catalogue.act(draft.id, ResourceAction.SUBMIT, officer)

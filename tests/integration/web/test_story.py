@@ -71,7 +71,14 @@ def content(node_id: str) -> dict[str, object]:
         "format": "3",
         "update_cycle": "daily",
         "theme": "population",
-        "secrecy_review": "已审查",
+        "use_condition": "依法履职",
+        "assessment": {
+            "secrecy": "不涉及国家秘密",
+            "personal_information": "风险可控",
+            "conclusion": "passed",
+            "assessed_by": "保密办",
+            "assessed_on": "2026-11-02",
+        },
         "binding": {"node_id": node_id, "source": "main", "table": "people", "key_columns": ["id"]},
         "items": [
             {

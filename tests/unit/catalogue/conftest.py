@@ -1,11 +1,13 @@
 """A catalogue over a control database, with its departments and a ledger of its own."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
 from datong.catalogue import (
+    Assessment,
+    AssessmentConclusion,
     Binding,
     Catalogue,
     Department,
@@ -115,5 +117,13 @@ def content(title: str = "常住人口基本信息", **changes: object) -> Resou
         share_modes=(ShareMode.INTERFACE, ShareMode.BULK),
         binding=Binding(node_id=NodeId("n"), source="db", table=table, key_columns=("id",)),
         theme="population",
+        use_condition="依法履职",
+        assessment=Assessment(
+            secrecy="不涉及国家秘密",
+            personal_information="风险可控",
+            conclusion=AssessmentConclusion.PASSED,
+            assessed_by="保密办",
+            assessed_on=date(2026, 11, 2),
+        ),
     )
     return base.model_copy(update=changes)

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from datong.catalogue import Item, ResourceAction, ResourceState
+from datong.catalogue import Item, Origin, ResourceAction, ResourceState, SignOff
 from datong.kernel import Conflict, Database, DatongError, Invalid, NotFound, Refused, Text
 from datong.ledger import EntryKind
 from datong.norms import NormPack, ShareType
@@ -200,3 +200,13 @@ def test_scanning_the_same_table_at_once_makes_one_draft(control_database: Datab
         thread.join()
     assert len(found) == 4
     assert len(set(found)) == 1
+
+
+def test_signature_and_origin_are_never_set_by_an_edit(office: Office) -> None:
+    signature = SignOff(by="局长", position="局长", at=office.clock.now())
+    origin = Origin(source_id="s", remote_id="r")
+    made = office.catalogue.draft(POLICE, content(sign_off=signature, origin=origin), POLICE_ACTOR)
+    assert (made.content.sign_off, made.content.origin) == (None, None)
+    edited = office.catalogue.edit(made.id, content("户籍人口", sign_off=signature, origin=origin), POLICE_ACTOR, 1)
+    assert (edited.content.sign_off, edited.content.origin) == (None, None)
+    assert edited.content == content("户籍人口")

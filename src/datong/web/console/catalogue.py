@@ -104,6 +104,7 @@ def show_resource(desk: SignedIn, resource_id: ResourceId) -> Response:
         element_names=_element_names(desk, resource),
         classification=desk.services.pack.classification(resource.content.classification),
         theme=next((theme for theme in desk.services.pack.themes if theme.key == resource.content.theme), None),
+        inside=inside,
         versions=desk.services.catalogue.history(resource_id) if inside else (),
         actions=possible_actions(desk, resource),
         may_request=resource.published_version is not None
