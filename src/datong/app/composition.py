@@ -1,5 +1,6 @@
 """The composition root: settings in, services out. The only place where a hub's parts are put together."""
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from datong.catalogue import Catalogue, Departments
 from datong.exchange import Exchange
 from datong.governance import Cases, Indicators, LedgerEvidence, Monitor, StageLimits
 from datong.kernel import (
+    CHINA,
     Clock,
     Database,
     DepartmentCode,
@@ -80,16 +82,18 @@ def open_clock(settings: Settings) -> Clock:
     return OffsetClock(settings.clock_offset_file) if settings.clock_offset_file else SystemClock()
 
 
-def open_calendar(holidays_file: Path | None) -> WorkingCalendar:
-    """Return the statutory calendar with the overrides of a YAML file (`2027-01-01: false`).
+def open_calendar(holidays_file: Path | None, of_pack: Mapping[date, bool] | None = None) -> WorkingCalendar:
+    """Return the statutory calendar with the overrides of the norm pack and, over them, of a YAML file.
+
+    The file has one date a line (`2027-01-01: false`).
 
     Raises:
         Misconfigured: the file is missing or holds something else.
     """
     if holidays_file is None:
-        return WorkingCalendar()
+        return WorkingCalendar(of_pack)
     try:
-        return WorkingCalendar(_OVERRIDES.validate_python(yaml.safe_load(holidays_file.read_text()) or {}))
+        of_file = _OVERRIDES.validate_python(yaml.safe_load(holidays_file.read_text()) or {})
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise Misconfigured(
             "app.holidays_file_invalid",
@@ -102,12 +106,14 @@ def open_calendar(holidays_file: Path | None) -> WorkingCalendar:
             ),
             field="DATONG_HOLIDAYS_FILE",
         ) from error
+    return WorkingCalendar({**(of_pack or {}), **of_file})
 
 
 def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database: Database) -> Services:
     """Return the services of a hub over an open, migrated control database."""
-    calendar = open_calendar(settings.holidays_file)
-    pack = load_pack(settings.norms_pack)
+    # The pack reads as of the day on which the process starts: a change of norms is a planned restart.
+    pack = load_pack(*settings.norms_pack, on=clock.now().astimezone(CHINA).date())
+    calendar = open_calendar(settings.holidays_file, pack.calendar)
     tiles = DirectoryStore(settings.home / "log")
     ledger = Ledger(database=database, clock=clock, signer=signer, origin=settings.log_origin, tiles=tiles)
     departments = Departments(database=database, clock=clock, ledger=ledger)

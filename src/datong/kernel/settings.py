@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from datong.kernel.errors import Misconfigured
 from datong.kernel.texts import Language, Text
@@ -33,7 +33,11 @@ class Settings(Value):
     clock_offset_file: Path | None = Field(
         None, description="Run on simulated time: a file holding seconds to add to the machine's clock."
     )
-    norms_pack: Path | None = Field(None, description="A local norm pack that extends the national one.")
+    norms_pack: tuple[Path, ...] = Field(
+        (),
+        description="Local norm packs that extend the national one, in order (province, then city), separated by a "
+        "comma: YAML files, or folders of such files.",
+    )
     holidays_file: Path | None = Field(
         None, description="YAML of dates that override the statutory working-day calendar (date: true or false)."
     )
@@ -50,6 +54,14 @@ class Settings(Value):
     token_seconds: int = Field(600, ge=60, le=3600, description="Seconds a machine's access token lasts.")
     logins_at_once_max: int = Field(4, ge=1, description="Password checks at once (each takes 64 MiB).")
     worker_threads: int = Field(40, ge=4, description="Threads that serve requests in one process.")
+
+    @field_validator("norms_pack", mode="before")
+    @classmethod
+    def _split_paths(cls, value: object) -> object:
+        """The environment holds several paths in one text."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

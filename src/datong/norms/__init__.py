@@ -3,6 +3,25 @@
 from typing import TYPE_CHECKING
 
 from datong.kernel import on_demand
+from datong.norms.entries import (
+    Classification,
+    Code,
+    CodeList,
+    DataCategory,
+    DataElement,
+    Division,
+    GradeNorm,
+    IdentifierNorm,
+    IndicatorDefinition,
+    IndicatorGroup,
+    Licence,
+    LimitBound,
+    LimitUnit,
+    PartyRole,
+    SecurityLevel,
+    Theme,
+    TimeLimit,
+)
 from datong.norms.identifiers import (
     IdCheck,
     IdentifierKind,
@@ -24,19 +43,8 @@ from datong.norms.identifiers import (
     validate_uscc,
 )
 from datong.norms.masking import mask_value
-from datong.norms.pack import (
-    Classification,
-    Code,
-    CodeList,
-    DataElement,
-    IndicatorDefinition,
-    IndicatorGroup,
-    LimitUnit,
-    NormPack,
-    PartyRole,
-    Theme,
-    TimeLimit,
-)
+from datong.norms.pack import NormPack, PackLayer, PackLevel, ScoreWeights
+from datong.norms.problems import PackProblem
 from datong.norms.terms import (
     DataType,
     Grade,
@@ -62,7 +70,7 @@ if TYPE_CHECKING:
         text_literal,
         uscc_valid_sql,
     )
-    from datong.norms.loader import PackProblem, check_pack, load_pack, parse_pack
+    from datong.norms.loader import check_files, check_pack, load_pack, parse_pack
     from datong.norms.standardise import clean_sql, flag_sql, fold_sql, known_sql
 else:
     __getattr__ = on_demand(
@@ -81,7 +89,7 @@ else:
                 "text_literal",
                 "uscc_valid_sql",
             ],
-            "loader": ["PackProblem", "check_pack", "load_pack", "parse_pack"],
+            "loader": ["check_files", "check_pack", "load_pack", "parse_pack"],
             "standardise": ["clean_sql", "flag_sql", "fold_sql", "known_sql"],
         },
     )
@@ -90,21 +98,31 @@ __all__ = [
     "Classification",
     "Code",
     "CodeList",
+    "DataCategory",
     "DataElement",
     "DataType",
+    "Division",
     "Grade",
+    "GradeNorm",
     "IdCheck",
     "IdProblem",
     "IdentifierKind",
+    "IdentifierNorm",
     "IndicatorDefinition",
     "IndicatorGroup",
+    "Licence",
+    "LimitBound",
     "LimitUnit",
     "Mask",
     "NormPack",
+    "PackLayer",
+    "PackLevel",
     "PackProblem",
     "PartyRole",
     "QualityFlag",
     "ResourceFormat",
+    "ScoreWeights",
+    "SecurityLevel",
     "ShareMode",
     "ShareType",
     "Theme",
@@ -112,6 +130,7 @@ __all__ = [
     "UpdateCycle",
     "certificate_check_character",
     "certificate_id_valid_sql",
+    "check_files",
     "check_identifier",
     "check_pack",
     "citizen_birth_date",

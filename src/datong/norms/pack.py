@@ -1,151 +1,126 @@
-"""The values a norm pack consists of: what a field, a code, a limit and an indicator mean.
+"""One consistent set of norms: the national pack, extended by the packs of the province and the city.
 
-A pack is data (YAML, see `loader`); these are its types after validation. Every number of the platform's rules that
-comes from a norm is read from here, so that a locality can set its own.
+Every number of the platform's rules that comes from a norm is read from here, so that a locality can set its own.
 """
 
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
+from typing import Self, TypeVar
 
 from pydantic import Field
 
 from datong.kernel import NotFound, Text, Value
-from datong.norms.identifiers import IdentifierKind
-from datong.norms.terms import DataType, Grade, Mask
+from datong.norms.divisions import Divisions
+from datong.norms.entries import (
+    Classification,
+    CodeList,
+    DataCategory,
+    DataElement,
+    Division,
+    Entry,
+    GradeNorm,
+    IdentifierNorm,
+    IndicatorDefinition,
+    Licence,
+    PartyRole,
+    Theme,
+    TimeLimit,
+    Validity,
+    in_force,
+)
+from datong.norms.terms import Grade
+
+_Keyed = TypeVar("_Keyed", CodeList, IndicatorDefinition, DataCategory, Licence, GradeNorm)
+SECTION_FIELDS = (
+    "elements",
+    "code_lists",
+    "identifiers",
+    "time_limits",
+    "roles",
+    "indicators",
+    "classifications",
+    "themes",
+    "grades",
+    "data_categories",
+    "licences",
+)
+"""The sections whose entries have validity dates."""
 
 
-class Code(Value):
-    """One code of a code list; `aliases` are other ways in which sources write it."""
+class PackLevel(StrEnum):
+    """Whose pack it is; a lower level extends a higher one."""
 
-    code: str = Field(min_length=1, max_length=64)
+    NATIONAL = "national"
+    PROVINCE = "province"
+    CITY = "city"
+
+    @property
+    def rank(self) -> int:
+        """0 for the nation, 1 for a province, 2 for a city."""
+        return list(PackLevel).index(self)
+
+    @property
+    def label(self) -> Text:
+        """The level's name."""
+        return _LEVELS[self]
+
+
+_LEVELS = {
+    PackLevel.NATIONAL: Text(zh="国家", en="National"),
+    PackLevel.PROVINCE: Text(zh="省级", en="Province"),
+    PackLevel.CITY: Text(zh="市级", en="City"),
+}
+
+
+class PackLayer(Validity):
+    """One pack file among those that were laid over each other; `digest` is the SHA-256 of its text, in hex."""
+
+    level: PackLevel
     name: Text
-    aliases: tuple[str, ...] = ()
+    version: str
+    digest: str
 
 
-class CodeList(Value):
-    """A code list of a standard, for example sex by GB/T 2261.1."""
+class ScoreWeights(Value):
+    """What a conformance score consists of, in parts that sum to 100.
 
-    key: str
-    name: Text
-    standard: str
-    codes: tuple[Code, ...] = Field(min_length=1)
-
-
-class DataElement(Value):
-    """What one kind of field means, in every department.
-
-    `aliases` are the names by which sources call it: Chinese names, pinyin, abbreviations, common column names.
-    `codes` and `null_markers` are filled in from the pack, so that an element explains itself.
+    For a table: columns mapped to data elements, physical types that can hold the element, values that conform as
+    written. For a catalogue entry: items mapped, and agreement of type, of length and of grade with the element.
     """
 
-    code: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
-    name: Text
-    data_type: DataType
-    max_length: int = Field(gt=0, le=10_000)
-    decimals: int = Field(0, ge=0, le=8)
-    pattern: str | None = None
-    code_list: str | None = None
-    identifier: IdentifierKind | None = None
-    grade: Grade
-    mask: Mask = Mask.NONE
-    personal: bool = False
-    standard: str
-    aliases: tuple[str, ...] = ()
-    codes: tuple[Code, ...] = ()
-    null_markers: tuple[str, ...] = ()
-
-    def code_name(self, code: str) -> Text | None:
-        """The name of `code` in the element's code list, if it has one."""
-        return next((member.name for member in self.codes if member.code == code), None)
-
-
-class LimitUnit(StrEnum):
-    """What a time limit is counted in."""
-
-    WORKING_DAYS = "working_days"
-    YEARS = "years"
-
-
-class TimeLimit(Value):
-    """A time limit of 《政务数据共享条例》 or of the locality."""
-
-    key: str
-    name: Text
-    amount: int = Field(ge=0, le=1000)
-    unit: LimitUnit = LimitUnit.WORKING_DAYS
-    article: str
-
-
-class PartyRole(Value):
-    """A role that the Regulation gives to a department, and the articles that say what it must do."""
-
-    key: str
-    name: Text
-    duty: Text
-    article: str
-
-
-class IndicatorGroup(StrEnum):
-    """Evaluation groups: the paper's four, and three more (NORMS §4)."""
-
-    READINESS = "readiness"
-    STANDARDISATION = "standardisation"
-    TIMELINESS = "timeliness"
-    STAFF = "staff"
-    QUALITY = "quality"
-    EFFECT = "effect"
-    SECURITY = "security"
-
-
-class IndicatorDefinition(Value):
-    """How one indicator is computed and how much it weighs.
-
-    A ratio is given in 0–1. `higher_is_better` says how a score follows: a ratio scores itself or its complement;
-    another unit scores full marks at `target` and falls in proportion to it.
-    """
-
-    key: str
-    name: Text
-    group: IndicatorGroup
-    formula: Text
-    unit: str = Field("ratio", pattern="^(ratio|milliseconds|days|count|hours)$")
-    higher_is_better: bool = True
-    target: int | None = None
-    weight: int = Field(ge=0, le=100)
-    article: str = ""
-
-
-class Classification(Value):
-    """A 类 (1 digit), 项 (3 digits) or 目 (6 digits) of the resource classification."""
-
-    code: str = Field(pattern=r"^[123](\d{2}(\d{3}\w*)?)?$")
-    name: Text
-
-
-class Theme(Value):
-    """A subject of the catalogue's navigation."""
-
-    key: str
-    name: Text
-    words: tuple[str, ...] = ()
+    table: dict[str, int] = Field({"mapped": 40, "type": 20, "values": 40})
+    resource: dict[str, int] = Field({"mapped": 50, "type": 20, "length": 15, "grade": 15})
 
 
 class NormPack(Value):
-    """One consistent set of norms: the national pack, possibly extended by a local one."""
+    """One consistent set of norms; `layers` are the packs it was made of, the highest first.
+
+    `origins` maps the YAML path of whatever a lower layer added or changed to the index of that layer.
+    """
 
     name: Text
     version: str
     elements: tuple[DataElement, ...]
     code_lists: tuple[CodeList, ...]
+    identifiers: tuple[IdentifierNorm, ...] = ()
     time_limits: tuple[TimeLimit, ...]
     roles: tuple[PartyRole, ...]
     indicators: tuple[IndicatorDefinition, ...]
     classifications: tuple[Classification, ...]
     themes: tuple[Theme, ...]
+    grades: tuple[GradeNorm, ...] = ()
+    data_categories: tuple[DataCategory, ...] = ()
+    licences: tuple[Licence, ...] = ()
+    divisions: tuple[Division, ...] = Field((), repr=False)
     synonyms: tuple[tuple[str, ...], ...] = ()
     calendar: dict[date, bool] = Field(default_factory=dict)
     code_serial_digits: int = Field(5, ge=1, le=12)
+    code_detail_max: int = Field(6, ge=0, le=20)
+    scoring: ScoreWeights = ScoreWeights()
+    layers: tuple[PackLayer, ...] = ()
+    origins: dict[str, int] = Field(default_factory=dict, repr=False)
 
     @cached_property
     def _elements(self) -> dict[str, DataElement]:
@@ -154,6 +129,38 @@ class NormPack(Value):
     @cached_property
     def _limits(self) -> dict[str, TimeLimit]:
         return {limit.key: limit for limit in self.time_limits}
+
+    @cached_property
+    def _aliases(self) -> dict[str, DataElement]:
+        names: dict[str, DataElement] = {}
+        for element in self.elements:
+            for name in (element.code, element.name.zh, *element.aliases):
+                names.setdefault(name.casefold(), element)
+        return names
+
+    @cached_property
+    def division_register(self) -> Divisions:
+        """The administrative divisions by code and year, the national ones and those that the layers add."""
+        return Divisions(self.divisions)
+
+    def as_of(self, day: date) -> Self:
+        """Return the pack as it reads on `day`: what is not in force is left out, and revisions are applied."""
+        sections: dict[str, tuple[Entry, ...]] = {
+            section: in_force(getattr(self, section), day) for section in SECTION_FIELDS
+        }
+        lists = {
+            codes.key: codes.model_copy(
+                update={"codes": tuple(member for member in codes.codes if member.in_force(day))}
+            )
+            for codes in in_force(self.code_lists, day)
+        }
+        elements = tuple(
+            element.model_copy(update={"codes": lists[element.code_list].codes})
+            if element.code_list is not None and element.code_list in lists
+            else element
+            for element in in_force(self.elements, day)
+        )
+        return self.model_copy(update={**sections, "code_lists": tuple(lists.values()), "elements": elements})
 
     def has_element(self, code: str) -> bool:
         """Whether the pack knows the data element `code`."""
@@ -169,12 +176,14 @@ class NormPack(Value):
             raise _unknown("element", Text(zh="数据元", en="data element"), code)
         return self._elements[code]
 
+    def element_called(self, name: str) -> DataElement | None:
+        """Return the data element that sources call `name` (its code, Chinese name or an alias), if one is known."""
+        folded = name.strip().casefold()
+        return self._aliases.get(folded) or self._aliases.get(folded.replace("_", ""))
+
     def code_list(self, key: str) -> CodeList:
         """Return the code list `key`, or raise NotFound."""
-        found = next((codes for codes in self.code_lists if codes.key == key), None)
-        if found is None:
-            raise _unknown("code_list", Text(zh="代码表", en="code list"), key)
-        return found
+        return _find(self.code_lists, key, "code_list", Text(zh="代码表", en="code list"))
 
     def limit(self, key: str) -> TimeLimit:
         """Return the time limit `key` with its article, or raise NotFound."""
@@ -188,15 +197,46 @@ class NormPack(Value):
 
     def indicator(self, key: str) -> IndicatorDefinition:
         """Return the indicator `key`, or raise NotFound."""
-        found = next((indicator for indicator in self.indicators if indicator.key == key), None)
-        if found is None:
-            raise _unknown("indicator", Text(zh="指标", en="indicator"), key)
-        return found
+        return _find(self.indicators, key, "indicator", Text(zh="指标", en="indicator"))
+
+    def data_category(self, key: str) -> DataCategory:
+        """Return the data category `key`, or raise NotFound."""
+        return _find(self.data_categories, key, "data_category", Text(zh="数据分类", en="data category"))
+
+    def licence(self, key: str) -> Licence:
+        """Return the licence `key`, or raise NotFound."""
+        return _find(self.licences, key, "licence", Text(zh="许可", en="licence"))
+
+    def grade(self, grade: Grade) -> GradeNorm:
+        """Return what the pack says about `grade`, or raise NotFound."""
+        return _find(self.grades, grade, "grade", Text(zh="数据分级", en="grade"))
 
     def classification(self, code: str) -> Classification | None:
         """Return the most exact classification that `code` falls under, if any."""
         under = [known for known in self.classifications if code.startswith(known.code)]
         return max(under, key=lambda known: len(known.code), default=None)
+
+    def origin(self, section: str, key: str) -> PackLayer | None:
+        """Return the layer that first said something about an entry: the base, unless a lower layer added it."""
+        if not self.layers:
+            return None
+        return self.layers[self.origins.get(f"{section}.{key}", 0)]
+
+    def overrides(self, section: str, key: str) -> Mapping[str, PackLayer]:
+        """Return the fields of an entry that a lower layer changed, each with the layer its value comes from."""
+        start = f"{section}.{key}."
+        return {
+            path.removeprefix(start): self.layers[index]
+            for path, index in self.origins.items()
+            if path.startswith(start)
+        }
+
+
+def _find(entries: tuple[_Keyed, ...], key: str, kind: str, noun: Text) -> _Keyed:
+    found = next((entry for entry in entries if entry.key == key), None)
+    if found is None:
+        raise _unknown(kind, noun, key)
+    return found
 
 
 def _unknown(kind: str, noun: Text, key: str) -> NotFound:

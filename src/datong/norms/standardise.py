@@ -11,6 +11,7 @@ A text that cannot be understood stays in its folded form (a mistyped identifier
 code that cannot be understood becomes NULL. `flag_sql` tells the two apart from a missing value.
 """
 
+from datong.norms.entries import DataElement
 from datong.norms.identifier_sql import (
     citizen_date_sql,
     citizen_id_valid_sql,
@@ -22,7 +23,6 @@ from datong.norms.identifier_sql import (
     text_literal,
 )
 from datong.norms.identifiers import CITIZEN_PATTERN, IdentifierKind
-from datong.norms.pack import DataElement
 from datong.norms.terms import DataType, Mask, QualityFlag
 
 _FULL_WIDTH = "".join(chr(point) for point in range(0xFF01, 0xFF5F)) + "\u3000\u00a0"

@@ -3,6 +3,7 @@
 from typing import Any
 
 import yaml
+from yaml.composer import Composer
 
 from datong.kernel import Invalid, Text
 
@@ -10,17 +11,24 @@ YAML_CHARS_MAX = 4 * 1024 * 1024
 YAML_DEPTH_MAX = 12
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """The safe loader, refusing aliases (they multiply), repeated keys (they hide) and deep nesting."""
+class _StrictLoader(Composer, yaml.CSafeLoader):
+    """The safe loader, refusing aliases (they multiply), repeated keys (they hide) and deep nesting.
+
+    Text is cut into events by libyaml, which is ten times as fast; nodes are composed here, where the rules apply.
+    """
 
     depth = 0
 
+    def __init__(self, text: str) -> None:
+        yaml.CSafeLoader.__init__(self, text)
+        Composer.__init__(self)
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", self.peek_event().start_mark)
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", _mark(self.peek_event()))
         self.depth += 1
         if self.depth > YAML_DEPTH_MAX:
-            raise yaml.constructor.ConstructorError(None, None, "nested too deeply", self.peek_event().start_mark)
+            raise yaml.constructor.ConstructorError(None, None, "nested too deeply", _mark(self.peek_event()))
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -37,24 +45,29 @@ class _StrictLoader(yaml.SafeLoader):
         return mapping
 
 
-def read_mapping(text: str) -> dict[str, object]:
-    """Return the mapping that the YAML `text` holds; every key in it is text.
+def _mark(event: Any) -> Any:
+    return event.start_mark
+
+
+def read_mapping(text: str, name: str = "") -> dict[str, object]:
+    """Return the mapping that the YAML `text` of the file `name` holds; every key in it is text.
 
     Raises:
         Invalid: it is no YAML, no mapping, too large, or uses aliases, repeated keys or deep nesting.
     """
     if len(text) > YAML_CHARS_MAX:
-        raise _unreadable("", f"longer than {YAML_CHARS_MAX} characters")
+        raise _unreadable(name, f"longer than {YAML_CHARS_MAX} characters")
     try:
         document = _StrictLoader(text).get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        place = f"{name}: {place}" if name else place
         raise _unreadable(place, str(error.problem)) from error
     except (yaml.YAMLError, ValueError, OverflowError, TypeError) as error:
-        raise _unreadable("", str(error)) from error
+        raise _unreadable(name, str(error)) from error
     if not isinstance(document, dict):
-        raise _unreadable("", "the document is not a mapping")
+        raise _unreadable(name, "the document is not a mapping")
     return document
 
 

@@ -88,7 +88,7 @@ elements:
   pet_licence:
     {name: {zh: 犬证号, en: Dog licence}, data_type: C, max_length: 12, grade: L1, standard: 本地, aliases: [犬证号]}
 code_lists:
-  sex: {codes: {"1": {zh: 男, en: Male, aliases: [汉子]}}}
+  sex: {codes: {"1": {zh: 男性, en: Man, aliases: [汉子]}}}
 time_limits:
   reply_conditional: {amount: 5}
 calendar: {2027-02-06: false}
@@ -101,10 +101,11 @@ synonyms: [[犬, 狗]]
     assert pack.element("phone").name.zh == "联系电话"
     assert pack.element("pet_licence").null_markers
     assert pack.time_limit("reply_conditional") == 5
-    assert pack.element("sex").codes[1].aliases == ("汉子",)
+    assert pack.element("sex").codes[1].aliases == ("男", "M", "MALE", "男孩", "01", "汉子")
+    assert pack.element("sex").codes[1].name.en == "Man"
     assert len(pack.element("sex").codes) == 4
     assert [day.year for day in pack.calendar] == [2027]
-    assert pack.version == "2026.1+gaoping"
+    assert pack.version == "2026.2+gaoping"
 
 
 @pytest.mark.parametrize(
@@ -123,8 +124,40 @@ synonyms: [[犬, 狗]]
         ("code_lists: {sex: {codes: {'1': {zh: 男, en: M, aliases: [女]}}}}", "code_lists.sex.codes.2"),
         ("departments: {}", "departments"),
         ("calendar: {someday: true}", "calendar.someday"),
+        ("calendar: {2027-01-01: maybe}", "calendar.2027-01-01"),
+        ("level: village", "level"),
+        ("version: 3", "version"),
+        ("level: national", "time_limits.catalogue_update"),
+        ("valid_from: 2027-01-01\nvalid_until: 2026-01-01", "valid_until"),
+        (
+            "time_limits: {provide: {valid_from: 2027-01-01, valid_until: 2026-01-01}}",
+            "time_limits.provide.valid_until",
+        ),
+        ("time_limits: {provide: {revisions: 3}}", "time_limits.provide.revisions"),
+        ("time_limits: {provide: {revisions: [3]}}", "time_limits.provide.revisions.0"),
+        ("time_limits: {provide: {revisions: [{amount: 9}]}}", "time_limits.provide.revisions.0.valid_from"),
+        (
+            "time_limits: {provide: {revisions: [{valid_from: 2027-01-01, amount: many}]}}",
+            "time_limits.provide.revisions.0.amount",
+        ),
+        (
+            "time_limits: {provide: {revisions: [{valid_from: 2027-01-01, key: other}]}}",
+            "time_limits.provide.revisions.0",
+        ),
+        ("classifications: {'101009001': {zh: 甲, en: A}}", "classifications.101009001"),
+        ("classifications: {'1010010000000': {zh: 甲, en: A}}", "classifications.1010010000000"),
+        ("data_categories: {x: {name: {zh: 甲, en: A}, parent: nothing, standard: s}}", "data_categories.x.parent"),
+        ("data_categories: {x: {name: {zh: 甲, en: A}, parent: x, standard: s}}", "data_categories.x.parent"),
+        ("identifiers: {uscc: {examples: ['114406000000000194']}}", "identifiers.uscc.examples.0"),
+        ("identifiers: {uscc: {counterexamples: ['114406000000000193']}}", "identifiers.uscc.counterexamples.0"),
+        ("licences: {x: {name: {zh: 甲, en: A}, url: somewhere}}", "licences.x.url"),
+        ("divisions: {'44069': {name: 示例区}}", "divisions.44069.code"),
+        ("divisions: {'440699': {name: 示例区, since: 2020, until: 2019}}", "divisions.440699.until"),
+        ("scoring: {table: {mapped: 41}}", "scoring.table"),
+        ("elements: {phone: {category: nothing}}", "elements.phone.category"),
+        ("elements: {phone: {domain: nothing}}", "elements.phone.domain"),
         ("- 1", ""),
-        ("a: [1", "line 1, column 6"),
+        ("a: [1", "line 2, column 1"),
         ("a: &x [1]\nb: *x", "line 2, column 4"),
         ("a: 1\na: 2", "line 2, column 1"),
         ("a: 2026-99-99", ""),
@@ -140,11 +173,11 @@ def test_errors_name_the_place_in_both_languages(text: str, path: str) -> None:
 
 def test_all_problems_come_at_once() -> None:
     problems = check_pack("elements: {phone: {grade: L9}, sex: {max_length: 0}}\ntime_limits: {provide: {amount: x}}")
-    assert [problem.path for problem in problems] == [
+    assert {problem.path for problem in problems} == {
         "elements.sex.max_length",
         "elements.phone.grade",
         "time_limits.provide.amount",
-    ]
+    }
 
 
 def test_an_unreadable_file_and_unknown_keys_are_domain_errors(tmp_path: Path) -> None:
@@ -169,6 +202,12 @@ KEYS = st.sampled_from(
         "time_limits",
         "synonyms",
         "calendar",
+        "divisions",
+        "revisions",
+        "valid_from",
+        "level",
+        "scoring",
+        "classifications",
         "name",
         "zh",
         "codes",
