@@ -12,7 +12,7 @@ from datong.adapters.file_keys import load_or_create_signer
 from datong.app.bridges import AuthorityKey, ExchangeLanding, LibraryReceipts, LibraryRecords
 from datong.app.schema import migrate
 from datong.app.worker import Sweep
-from datong.catalogue import Catalogue, Departments
+from datong.catalogue import Catalogue, Departments, OpenCatalogue
 from datong.exchange import Exchange
 from datong.governance import Cases, Indicators, LedgerEvidence, Monitor, StageLimits
 from datong.kernel import (
@@ -215,6 +215,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         ledger=ledger,
         departments=departments,
         catalogue=catalogue,
+        open_catalogue=OpenCatalogue(database=database, pack=pack),
         exchange=exchange,
         library=library,
         identity=identity,

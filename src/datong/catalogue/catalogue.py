@@ -190,7 +190,7 @@ class Catalogue:
             _turn_versions(connection, before, row, after.version, now)
             moved = locked(connection, resource_id)
             if action in (ResourceAction.PUBLISH, ResourceAction.RESUME):
-                show(connection, moved)
+                show(connection, [moved])
             elif not after.visible:
                 hide(connection, resource_id)
             self._record(connection, moved, action.value, before.state, actor, reason)

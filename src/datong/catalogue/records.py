@@ -1,7 +1,7 @@
 """Rows of the catalogue's tables as values, and the statements that read them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, select
@@ -9,7 +9,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from datong.catalogue.faults import resource_not_found
 from datong.catalogue.lifecycle import Standing
-from datong.catalogue.search_tables import put_terms, remove_terms, search_id
+from datong.catalogue.open_records import IDS_AT_ONCE, LISTING_TITLE_CHARS, put_open, take_open
+from datong.catalogue.opening import public_part
+from datong.catalogue.search_tables import Indexed, put_terms, remove_terms, search_id
 from datong.catalogue.tables import code_counter, department, listing, resource, version
 from datong.catalogue.values import (
     Binding,
@@ -20,7 +22,6 @@ from datong.catalogue.values import (
 )
 from datong.kernel import DepartmentCode, ResourceId, sha256_hex
 
-LISTING_TITLE_CHARS = 400
 _RESOURCE_COLUMNS = (
     resource.c.id,
     resource.c.code,
@@ -76,10 +77,10 @@ def published_from(row: Mapping[str, Any], *, open_only: bool = False) -> Resour
     """The published version in a row of `select_published`; for the public only what is open of it."""
     content = ResourceContent.model_validate(row["content"])
     if open_only:
-        content = content.public()
+        content = public_part(content)
     return Resource(
         id=ResourceId(row["id"]),
-        code=row["code"],
+        code=None if open_only else row["code"],
         department=DepartmentCode(row["department"]),
         state=ResourceState.PUBLISHED,
         version=row["published_version"],
@@ -156,31 +157,47 @@ def next_code(connection: Connection, classification: str, serial_digits: int) -
     return f"{classification}/{serial:0{serial_digits}d}"
 
 
-def show(connection: Connection, found: Resource) -> None:
-    """Put the published version of `found` before everybody: list and search tables."""
-    row_id = search_id(found.id)
-    hide(connection, found.id)
-    content = found.content
+def show(connection: Connection, shown: Sequence[Resource]) -> None:
+    """Put the published versions of resources before everybody: list, search tables, and what is open of them."""
+    with_rows = [(found, search_id(found.id)) for found in shown]
+    _remove_listings(connection, [found.id for found in shown])
     connection.execute(
-        listing.insert().values(
-            resource_id=found.id,
-            search_id=row_id,
-            department=found.department,
-            title=content.title.zh[:LISTING_TITLE_CHARS],
-            share_type=content.share_type.value,
-            format=content.format.value,
-            update_cycle=content.update_cycle.value,
-            theme=content.theme,
-            open=content.open,
-            item_count=len(content.items),
-            published_at=found.published_at,
-        )
+        listing.insert(),
+        [
+            {
+                "resource_id": found.id,
+                "search_id": row_id,
+                "department": found.department,
+                "title": found.content.title.zh[:LISTING_TITLE_CHARS],
+                "share_type": found.content.share_type.value,
+                "format": found.content.format.value,
+                "update_cycle": found.content.update_cycle.value,
+                "theme": found.content.theme,
+                "open": found.content.open,
+                "item_count": len(found.content.items),
+                "published_at": found.published_at,
+            }
+            for found, row_id in with_rows
+        ],
     )
-    name = connection.execute(select(department.c.name_zh).where(department.c.code == found.department)).scalar()
-    put_terms(connection, row_id, content, name or "")
+    names = {row.code: row.name_zh for row in connection.execute(select(department.c.code, department.c.name_zh))}
+    put_terms(
+        connection,
+        [
+            Indexed(row_id=row_id, content=found.content, department_name=names.get(found.department, ""))
+            for found, row_id in with_rows
+        ],
+    )
+    put_open(connection, with_rows)
 
 
 def hide(connection: Connection, resource_id: ResourceId) -> None:
-    """Take a resource out of the list and the search."""
-    connection.execute(listing.delete().where(listing.c.resource_id == resource_id))
-    remove_terms(connection, search_id(resource_id))
+    """Take a resource out of the list, the search and what is open."""
+    _remove_listings(connection, [resource_id])
+    remove_terms(connection, [search_id(resource_id)])
+    take_open(connection, [resource_id])
+
+
+def _remove_listings(connection: Connection, ids: Sequence[str]) -> None:
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        connection.execute(listing.delete().where(listing.c.resource_id.in_(ids[start : start + IDS_AT_ONCE])))

@@ -6,9 +6,11 @@ open.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 from sqlalchemy import DDL, Connection, TextClause, event, text
 
+from datong.catalogue.opening import public_part
 from datong.catalogue.search_text import (
     SearchQuery,
     fts5_expression,
@@ -19,6 +21,7 @@ from datong.catalogue.search_text import (
 )
 from datong.catalogue.tables import listing
 from datong.catalogue.values import ResourceContent
+from datong.kernel import Value
 
 TABLE_ALL = "catalogue_search_all"
 TABLE_OPEN = "catalogue_search_open"
@@ -58,36 +61,62 @@ def search_id(resource_id: str) -> int:
     return int.from_bytes(hashlib.sha256(resource_id.encode()).digest()[:8], "big") >> 2
 
 
-def put_terms(connection: Connection, row_id: int, content: ResourceContent, department_name: str) -> None:
-    """Index one visible resource, replacing what was indexed of it."""
-    remove_terms(connection, row_id)
-    _insert(connection, TABLE_ALL, row_id, content, department_name)
-    if content.open:
-        public = content.model_copy(update={"items": tuple(item for item in content.items if item.open)})
-        _insert(connection, TABLE_OPEN, row_id, public, department_name)
+class Indexed(Value):
+    """One visible resource to be indexed: its row number, its content, and its department's name."""
+
+    row_id: int
+    content: ResourceContent
+    department_name: str
 
 
-def remove_terms(connection: Connection, row_id: int) -> None:
-    """Take a resource out of both search tables."""
+def put_terms(connection: Connection, resources: Sequence[Indexed]) -> None:
+    """Index visible resources, replacing what was indexed of them."""
+    remove_terms(connection, [entry.row_id for entry in resources])
+    _insert(connection, TABLE_ALL, resources)
+    public = [
+        entry.model_copy(update={"content": public_part(entry.content)}) for entry in resources if entry.content.open
+    ]
+    _insert(connection, TABLE_OPEN, public)
+
+
+def remove_terms(connection: Connection, row_ids: Sequence[int]) -> None:
+    """Take resources out of both search tables."""
     key = "rowid" if connection.dialect.name == "sqlite" else "search_id"
     for table in (TABLE_ALL, TABLE_OPEN):
-        connection.execute(text(f"DELETE FROM {table} WHERE {key} = :row_id"), {"row_id": row_id})
+        if row_ids:
+            connection.execute(
+                text(f"DELETE FROM {table} WHERE {key} = :row_id"), [{"row_id": row_id} for row_id in row_ids]
+            )
 
 
-def _insert(connection: Connection, table: str, row_id: int, content: ResourceContent, department_name: str) -> None:
-    title = tokens(f"{content.title.zh} {content.title.en}") + pinyin_tokens(content.title.zh)
-    items = [token for item in content.items for token in tokens(f"{item.name.zh} {item.name.en}")]
-    body = tokens(f"{content.summary.zh} {content.summary.en} {' '.join(content.keywords)} {department_name}")
+def _insert(connection: Connection, table: str, resources: Sequence[Indexed]) -> None:
+    if not resources:
+        return
+    rows = [_terms(entry) for entry in resources]
     if connection.dialect.name == "sqlite":
         connection.execute(
             text(f"INSERT INTO {table} (rowid, title, items, body) VALUES (:row_id, :title, :items, :body)"),
-            {"row_id": row_id, "title": " ".join(title), "items": " ".join(items), "body": " ".join(body)},
+            [
+                {"row_id": row_id, "title": " ".join(title), "items": " ".join(items), "body": " ".join(body)}
+                for row_id, title, items, body in rows
+            ],
         )
         return
     connection.execute(
         text(f"INSERT INTO {table} (search_id, terms) VALUES (:row_id, CAST(:terms AS tsvector))"),
-        {"row_id": row_id, "terms": tsvector_literal((("A", title), ("B", items), ("C", body)))},
+        [
+            {"row_id": row_id, "terms": tsvector_literal((("A", title), ("B", items), ("C", body)))}
+            for row_id, title, items, body in rows
+        ],
     )
+
+
+def _terms(entry: Indexed) -> tuple[int, list[str], list[str], list[str]]:
+    content = entry.content
+    title = tokens(f"{content.title.zh} {content.title.en}") + pinyin_tokens(content.title.zh)
+    items = [token for item in content.items for token in tokens(f"{item.name.zh} {item.name.en}")]
+    body = tokens(f"{content.summary.zh} {content.summary.en} {' '.join(content.keywords)} {entry.department_name}")
+    return entry.row_id, title, items, body
 
 
 def match_statement(dialect: str, *, open_only: bool) -> TextClause:

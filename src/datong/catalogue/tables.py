@@ -113,6 +113,43 @@ listing = Table(
 )
 """One row for each resource that everybody sees, in its published version: what lists and facets count."""
 
+open_edition = Table(
+    "catalogue_open_edition",
+    METADATA,
+    Column("resource_id", String(64), ForeignKey("catalogue_resource.id"), primary_key=True),
+    Column("edition", Integer, primary_key=True),
+    Column("department", String(18), nullable=False),
+    Column("content", JsonColumn, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+)
+"""What the public was shown of a resource, edition by edition: the open part only, numbered from 1."""
+
+open_listing = Table(
+    "catalogue_open",
+    METADATA,
+    Column("resource_id", String(64), ForeignKey("catalogue_resource.id"), primary_key=True),
+    Column("search_id", BigInteger, nullable=False, unique=True),
+    Column("edition", Integer, nullable=False),
+    Column("department", String(18), nullable=False, index=True),
+    Column("title", String(400), nullable=False),
+    Column("theme", String(64), nullable=False, index=True),
+    Column("licence", String(64), nullable=False),
+    Column("first_opened_at", UtcDateTime, nullable=False, index=True),
+    Column("changed_at", UtcDateTime, nullable=False, index=True),
+)
+"""One row for each resource that is open now. Public routes read this table and the two beside it, and no other of
+the catalogue, so that what is not open cannot reach them."""
+
+open_term = Table(
+    "catalogue_open_term",
+    METADATA,
+    Column("resource_id", String(64), ForeignKey("catalogue_resource.id"), primary_key=True),
+    Column("field", String(20), primary_key=True),
+    Column("value", String(200), primary_key=True),
+    Index("ix_catalogue_open_term_field_value", "field", "value"),
+)
+"""Keywords, formats and distribution ids of what is open now: the facets that have several values."""
+
 unmet_demand = Table(
     "catalogue_unmet_demand",
     METADATA,

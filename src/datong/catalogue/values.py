@@ -5,7 +5,6 @@ Field names follow the core metadata of 《政务信息资源目录编制指南(
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Self
 
 from pydantic import Field
 
@@ -266,22 +265,6 @@ class ResourceContent(Value):
     def grade(self) -> Grade:
         """The grade of the resource: that of its most sensitive item."""
         return max((item.grade for item in self.items), key=lambda grade: grade.rank, default=Grade.L1)
-
-    def public(self) -> Self:
-        """What everybody may see of an open resource: open items and distributions, nobody's name, nothing inside."""
-        contact = self.contact and self.contact.model_copy(update={"person": ""})
-        return self.model_copy(
-            update={
-                "items": tuple(item for item in self.items if item.open),
-                "distributions": tuple(entry for entry in self.distributions if entry.open),
-                "contact": contact,
-                "binding": None,
-                "source_system": "",
-                "assessment": None,
-                "sign_off": None,
-                "origin": None,
-            }
-        )
 
 
 class Resource(Value):

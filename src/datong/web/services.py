@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datong.catalogue import Catalogue, Departments
+    from datong.catalogue import Catalogue, Departments, OpenCatalogue
     from datong.exchange import Exchange
     from datong.governance import Cases, Indicators, Monitor
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
@@ -29,6 +29,7 @@ class Services:
     ledger: Ledger
     departments: Departments
     catalogue: Catalogue
+    open_catalogue: OpenCatalogue
     exchange: Exchange
     library: Library
     identity: Identity

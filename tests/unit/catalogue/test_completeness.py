@@ -80,23 +80,3 @@ def test_what_need_not_be_said_must_be_right(pack: NormPack) -> None:
 def test_an_address_is_one_of_the_web(address: str) -> None:
     with pytest.raises(ValidationError, match="access_url"):
         Distribution(id="a", title=NAME, access_url=address)
-
-
-def test_the_public_part_names_nobody_and_nothing_inside() -> None:
-    given = content(
-        open=True,
-        source_system="人口系统",
-        contact=Contact(unit="数据科", person="王丽", phone="1", email="a@b.cn"),
-        distributions=(Distribution(id="a", title=NAME), Distribution(id="b", title=NAME, open=True)),
-    )
-    public = given.public()
-    assert [item.column for item in public.items] == ["xzqh"]
-    assert [entry.id for entry in public.distributions] == ["b"]
-    assert public.contact == Contact(unit="数据科", phone="1", email="a@b.cn")
-    assert (public.binding, public.source_system, public.assessment, public.sign_off, public.origin) == (
-        None,
-        "",
-        None,
-        None,
-        None,
-    )

@@ -5,8 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from datong.catalogue import SearchFilters
-from datong.kernel import NotFound, ResourceId, Text
+from datong.kernel import ResourceId
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.web.console.desk import PAGE_ROWS, Anyone, Offset
 
@@ -16,7 +15,7 @@ router = APIRouter()
 @router.get("/open")
 def open_catalogue(desk: Anyone, offset: Offset, q: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "") -> Response:
     """Search the open resources."""
-    found = desk.services.catalogue.search(q, filters=SearchFilters(), open_only=True, offset=offset, limit=PAGE_ROWS)
+    found = desk.services.open_catalogue.find(text=q, offset=offset, limit=PAGE_ROWS)
     return desk.page("portal/open.html", q=q, found=found, offset=offset, step=PAGE_ROWS)
 
 
@@ -27,11 +26,5 @@ def open_resource(desk: Anyone, resource_id: ResourceId) -> Response:
     Raises:
         NotFound: there is none with that id, or it is not open.
     """
-    resource = desk.services.catalogue.published(resource_id)
-    if not resource.content.open:
-        raise NotFound(
-            "web.not_open",
-            what=Text(zh="这项资源没有向社会开放。", en="This resource is not open to the public."),
-            remedy=Text(zh="请从开放目录中选择。", en="Choose one from the open catalogue."),
-        )
+    resource = desk.services.open_catalogue.get(resource_id)
     return desk.page("portal/resource.html", resource=resource, content=resource.content)
