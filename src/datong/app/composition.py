@@ -12,7 +12,7 @@ from datong.adapters.file_keys import load_or_create_signer
 from datong.app.bridges import AuthorityKey, ExchangeLanding, LibraryReceipts, LibraryRecords
 from datong.app.schema import migrate
 from datong.app.worker import Sweep
-from datong.catalogue import Catalogue, Departments, OpenCatalogue
+from datong.catalogue import Catalogue, Departments, OpenCatalogue, Overlaps, SketchKeys
 from datong.exchange import Exchange
 from datong.governance import Cases, Indicators, LedgerEvidence, Monitor, StageLimits
 from datong.kernel import (
@@ -35,6 +35,7 @@ from datong.web import Services
 
 AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
 RECEIPT_INTERVAL_SECONDS = 0.3
+OVERLAP_INTERVAL_SECONDS = 2.0
 _OVERRIDES = TypeAdapter(dict[date, bool], config=ConfigDict(strict=True))
 
 
@@ -69,6 +70,7 @@ class Hub:
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
             Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=end_expired_terms),
             Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
+            Sweep(name="overlaps", interval_seconds=OVERLAP_INTERVAL_SECONDS, run=services.overlaps.compare),
             Sweep(name="authority-key", interval_seconds=AUTHORITY_KEY_INTERVAL_SECONDS, run=authority_key.register),
         ]
 
@@ -216,6 +218,8 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         departments=departments,
         catalogue=catalogue,
         open_catalogue=OpenCatalogue(database=database, pack=pack),
+        sketch_keys=SketchKeys(database=database, clock=clock, ledger=ledger),
+        overlaps=Overlaps(database=database, clock=clock, ledger=ledger, pack=pack),
         exchange=exchange,
         library=library,
         identity=identity,

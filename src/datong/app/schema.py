@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
+import datong.catalogue.source_tables
 import datong.catalogue.tables
 import datong.exchange.tables
 import datong.governance.tables
@@ -20,6 +21,7 @@ MIGRATION_LOCK = 0x44415431
 OWNERS = (
     datong.ledger.tables,
     datong.catalogue.tables,
+    datong.catalogue.source_tables,
     datong.exchange.tables,
     datong.library.tables,
     datong.sharing.tables,

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Select, and_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from datong.catalogue.faults import resource_not_found
+from datong.catalogue.holdings import drop_holdings, put_holdings
 from datong.catalogue.lifecycle import Standing
 from datong.catalogue.open_records import IDS_AT_ONCE, LISTING_TITLE_CHARS, put_open, take_open
 from datong.catalogue.opening import public_part
@@ -189,6 +190,8 @@ def show(connection: Connection, shown: Sequence[Resource]) -> None:
         ],
     )
     put_open(connection, with_rows)
+    drop_holdings(connection, [found.id for found in shown])
+    put_holdings(connection, shown)
 
 
 def hide(connection: Connection, resource_id: ResourceId) -> None:
@@ -196,6 +199,7 @@ def hide(connection: Connection, resource_id: ResourceId) -> None:
     _remove_listings(connection, [resource_id])
     remove_terms(connection, [search_id(resource_id)])
     take_open(connection, [resource_id])
+    drop_holdings(connection, [resource_id])
 
 
 def _remove_listings(connection: Connection, ids: Sequence[str]) -> None:

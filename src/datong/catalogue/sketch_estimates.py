@@ -52,6 +52,18 @@ class OverlapEstimate(Value):
     """The share of the right set that the left one holds as well."""
     bins: int
 
+    @property
+    def turned(self) -> "OverlapEstimate":
+        """The same with left and right exchanged."""
+        return self.model_copy(
+            update={
+                "left": self.right,
+                "right": self.left,
+                "left_held": self.right_held,
+                "right_held": self.left_held,
+            }
+        )
+
 
 def cardinality_of(levels: bytes) -> float:
     """Return the estimated number of distinct values behind a sketch."""

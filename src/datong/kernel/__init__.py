@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from datong.kernel.base64_bytes import Base64Bytes
 from datong.kernel.canonical import JsonValue, canonical_json, sha256_hex
 from datong.kernel.clock import CHINA, Clock, FixedClock, OffsetClock, SystemClock
 from datong.kernel.errors import (
@@ -62,6 +63,7 @@ __all__ = [
     "Actor",
     "ActorKind",
     "AgreementId",
+    "Base64Bytes",
     "BatchId",
     "BuildId",
     "CaseId",

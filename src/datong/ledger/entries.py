@@ -31,6 +31,10 @@ class EntryKind(StrEnum):
 
     CATALOGUE_STEP = "catalogue.step"
     DEPARTMENT_KEY = "catalogue.key"
+    SKETCH_KEY = "catalogue.sketch_key"
+    SKETCH = "catalogue.sketch"
+    SOURCE = "catalogue.source"
+    SERVICE_ITEM = "catalogue.service_item"
     REQUEST = "sharing.request"
     DECISION = "sharing.decision"
     AGREEMENT = "sharing.agreement"

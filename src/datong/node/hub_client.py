@@ -4,14 +4,22 @@ import base64
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import httpx
 from pydantic import TypeAdapter
 
-from datong.catalogue import Department, Resource, ResourceContent
+from datong.catalogue import (
+    ColumnSketch,
+    Department,
+    Envelope,
+    Resource,
+    ResourceContent,
+    SketchKeyWork,
+    SketchWork,
+)
 from datong.exchange import (
     BatchRecord,
     NodeWork,
@@ -182,6 +190,39 @@ class HubClient:
         """Draft a catalogue entry, or update the draft of the same table."""
         response = self._call("POST", "/api/v1/resources", body={"content": content.model_dump(mode="json")})
         return Resource.model_validate_json(response.content)
+
+    # Sketches
+
+    def sketch_key_work(self) -> SketchKeyWork:
+        """Return what this node must do so that all nodes share the sketch secret."""
+        response = self._call("GET", "/api/v1/sketch-keys/work")
+        return SketchKeyWork.model_validate_json(response.content)
+
+    def register_sealing_key(self, public_key: bytes, signature: bytes) -> None:
+        """Register the key to which other nodes seal the secret."""
+        body = {"public_key": base64.b64encode(public_key).decode(), "signature": base64.b64encode(signature).decode()}
+        self._call("POST", "/api/v1/sketch-keys/sealing-keys", body=body)
+
+    def open_sketch_epoch(self, epoch: str, commitment: str, envelopes: Sequence[Envelope]) -> None:
+        """Begin an epoch with a secret that this node made, unless one is running."""
+        sealed = [envelope.model_dump(mode="json") for envelope in envelopes]
+        body = {"epoch": epoch, "commitment": commitment, "envelopes": sealed}
+        self._call("POST", "/api/v1/sketch-keys/epochs", body=body)
+
+    def hand_in_envelopes(self, epoch: str, envelopes: Sequence[Envelope]) -> None:
+        """Hand in the secret sealed to other nodes."""
+        sealed = [envelope.model_dump(mode="json") for envelope in envelopes]
+        self._call("POST", f"/api/v1/sketch-keys/epochs/{epoch}/envelopes", body={"envelopes": sealed})
+
+    def sketch_work(self) -> tuple[SketchWork, ...]:
+        """Return the tables that wait to be sketched."""
+        response = self._call("GET", "/api/v1/sketches/work")
+        return TypeAdapter(tuple[SketchWork, ...]).validate_json(response.content)
+
+    def send_sketches(self, resource_id: str, sketches: Sequence[ColumnSketch]) -> None:
+        """Hand in the sketches of one resource's table, all of them at once."""
+        body = {"sketches": [sketch.model_dump(mode="json") for sketch in sketches]}
+        self._call("PUT", f"/api/v1/resources/{resource_id}/sketches", body=body)
 
     def log_file(self, name: str) -> bytes:
         """Return a file of the transparency log."""

@@ -20,6 +20,7 @@ from datong.node.agreements import sign_confirmed
 from datong.node.consumer import Consumer
 from datong.node.hub_client import HubClient, delay_seconds
 from datong.node.producer import Producer
+from datong.node.sketching import Sketcher
 
 POLL_WAIT_SECONDS = 20.0
 WITNESS_INTERVAL_SECONDS = 2.0
@@ -91,11 +92,13 @@ class NodeLoop:
         reconciler: Reconciler,
         witness: Witness,
         tell: Tell,
+        sketcher: Sketcher | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._signer = signer
         self._department = department
+        self._sketcher = sketcher
         self._node_id = node_id
         self._producer = producer
         self._consumer = consumer
@@ -131,6 +134,7 @@ class NodeLoop:
         failed = self._attend("agreements", self._sign)
         failed += self._transfers(work)
         failed += self._attend("witness", self._witnessed)
+        failed += self._attend("sketches", self._sketched)
         self._client.heartbeat("; ".join(failed)[:1000] or "ok")
         if failed:
             self._sleep(FAILURE_PAUSE_SECONDS)
@@ -160,6 +164,10 @@ class NodeLoop:
     def _sign(self) -> None:
         for agreement_id in sign_confirmed(self._client, self._signer, self._department):
             self._tell(Text(zh=f"已签署协议 {agreement_id}。", en=f"Signed the agreement {agreement_id}."))
+
+    def _sketched(self) -> None:
+        if self._sketcher is not None and (tables := self._sketcher.attend()):
+            self._tell(Text(zh=f"已为 {tables} 张表生成草图。", en=f"Sketched {tables} tables."))
 
     def _witnessed(self) -> None:
         note = self._witness.update(self._client.log_file)

@@ -15,6 +15,7 @@ from datong.node.hub_client import HubClient, enrol
 from datong.node.loop import NodeLoop, Reconciler, Tell
 from datong.node.producer import Producer
 from datong.node.scan import scan_source
+from datong.node.sketching import Sketcher, SketchKeyring
 from datong.node.spool import Spool
 from datong.node.steps import Passed, Step, unobserved
 from datong.norms import NormPack
@@ -156,6 +157,16 @@ class NodeProgram:
         """Return the node's loop over `client`."""
         return self._loop(client, tell, sleep=self._sleep, passed=self._passed)
 
+    def sketcher(self, client: HubClient) -> Sketcher:
+        """Return what sketches this node's tables over `client`."""
+        keyring = SketchKeyring(
+            folder=self._home.directory,
+            signer=self._load_signer(self._home.key_path),
+            clock=self._clock,
+            node_id=self._home.identity().node_id,
+        )
+        return Sketcher(client=client, keyring=keyring, open_source=self.open_source, load_pack=self._load_pack)
+
     def open_source(self, name: str) -> Connector:
         """Open the source called `name`."""
         return self._open_connector(self._home.source(name).url)
@@ -221,6 +232,7 @@ class NodeProgram:
             consumer=consumer,
             reconciler=reconciler,
             witness=witness,
+            sketcher=self.sketcher(client),
             tell=tell,
             sleep=sleep,
         )

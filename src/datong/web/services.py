@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datong.catalogue import Catalogue, Departments, OpenCatalogue
+    from datong.catalogue import Catalogue, Departments, OpenCatalogue, Overlaps, SketchKeys
     from datong.exchange import Exchange
     from datong.governance import Cases, Indicators, Monitor
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
@@ -30,6 +30,8 @@ class Services:
     departments: Departments
     catalogue: Catalogue
     open_catalogue: OpenCatalogue
+    sketch_keys: SketchKeys
+    overlaps: Overlaps
     exchange: Exchange
     library: Library
     identity: Identity

@@ -15,6 +15,7 @@ from datong.web.api import (
     requests,
     resources,
     sessions,
+    sketches,
     tasks,
     uses,
 )
@@ -26,6 +27,7 @@ for _module in (
     departments,
     nodes,
     resources,
+    sketches,
     requests,
     agreements,
     tasks,

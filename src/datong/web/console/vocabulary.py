@@ -7,6 +7,10 @@ from datong.norms import IndicatorGroup, QualityFlag
 
 ENTRY_KINDS: Mapping[str, Text] = {
     "catalogue.step": Text(zh="目录操作", en="Catalogue act"),
+    "catalogue.sketch_key": Text(zh="草图密钥", en="Sketch key"),
+    "catalogue.sketch": Text(zh="数据草图", en="Data sketch"),
+    "catalogue.source": Text(zh="数源认定", en="Source department"),
+    "catalogue.service_item": Text(zh="服务事项", en="Service item"),
     "catalogue.key": Text(zh="部门密钥", en="Department key"),
     "sharing.request": Text(zh="共享申请", en="Request"),
     "sharing.decision": Text(zh="申请答复", en="Reply"),
