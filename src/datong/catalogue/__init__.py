@@ -109,7 +109,6 @@ if TYPE_CHECKING:
         envelope_message,
         new_epoch_name,
         sealing_key_message,
-        verify_signature,
     )
     from datong.catalogue.sketches import (
         ColumnSketch,
@@ -204,7 +203,6 @@ else:
                 "envelope_message",
                 "new_epoch_name",
                 "sealing_key_message",
-                "verify_signature",
             ],
         },
     )
@@ -316,5 +314,4 @@ __all__ = [
     "sketch_columns",
     "sketch_requests",
     "toneless_syllables",
-    "verify_signature",
 ]

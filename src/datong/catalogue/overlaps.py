@@ -191,7 +191,7 @@ class Overlaps:
                     resource_id=resource_id,
                     department=actor.department,
                     epoch=epoch.id,
-                    mapping_digest=digest,
+                    sketches_sha256=digest,
                     taken_at=now,
                     entry_id=entry_id,
                 )
@@ -248,11 +248,16 @@ class Overlaps:
         )
 
     def registers(self, element: str, kind: SketchKind = SketchKind.VALUES) -> Mapping[tuple[ResourceId, str], bytes]:
-        """Return the registers of the running epoch's sketches of an element, by resource and column."""
+        """Return the registers of the running epoch's sketches of an element that is visibly held, by column."""
         with self._database.snapshot() as connection:
             epoch = running_epoch(connection)
             rows = connection.execute(
-                select(sketch.c.resource_id, sketch.c.column_name, sketch.c.registers).where(
+                select(sketch.c.resource_id, sketch.c.column_name, sketch.c.registers)
+                .join(
+                    holding,
+                    and_(holding.c.resource_id == sketch.c.resource_id, holding.c.column_name == sketch.c.column_name),
+                )
+                .where(
                     sketch.c.element == element,
                     sketch.c.kind == kind.value,
                     sketch.c.epoch == (epoch.id if epoch else ""),

@@ -11,8 +11,6 @@ import hmac
 from collections.abc import Sequence
 from datetime import datetime
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field
 from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
@@ -24,7 +22,6 @@ from datong.kernel import (
     Base64Bytes,
     Clock,
     Conflict,
-    Corrupt,
     Database,
     DepartmentCode,
     Invalid,
@@ -37,7 +34,7 @@ from datong.kernel import (
     new_id,
     sha256_hex,
 )
-from datong.ledger import EntryKind, Ledger
+from datong.ledger import EntryKind, Ledger, verify_signature
 
 RUNNING = "running"
 X25519_KEY_BYTES = 32
@@ -107,24 +104,6 @@ def envelope_message(epoch: str, commitment: str, node_id: str, sealed: bytes) -
     return head + b"\x1f" + hashlib.sha256(sealed).digest()
 
 
-def verify_signature(signing_key: bytes, signature: bytes, message: bytes) -> None:
-    """Check an Ed25519 signature.
-
-    Raises:
-        Corrupt: `catalogue.sketch_key_signature`.
-    """
-    try:
-        Ed25519PublicKey.from_public_bytes(signing_key).verify(signature, message)
-    except (InvalidSignature, ValueError) as error:
-        raise Corrupt(
-            "catalogue.sketch_key_signature",
-            what=Text(
-                zh="草图密钥消息的签名不成立。", en="The signature of a message about sketch keys does not verify."
-            ),
-            remedy=Text(zh="请核对前置机登记的密钥。", en="Check the key that the node registered."),
-        ) from error
-
-
 class SketchKeys:
     """The hub's part: it registers keys, keeps epochs and hands envelopes on."""
 
@@ -147,7 +126,7 @@ class SketchKeys:
             )
         with self._database.transaction() as connection:
             signer = _signing_key(connection, node_id)
-            verify_signature(signer["public_key"], signature, sealing_key_message(node_id, public_key))
+            verify_signature(signer["public_key"], sealing_key_message(node_id, public_key), signature)
             known = connection.execute(select(sealing_key).where(sealing_key.c.node_id == node_id)).mappings().first()
             if known is not None and known["public_key"] == public_key:
                 return
@@ -269,7 +248,9 @@ class SketchKeys:
     def epochs(self) -> tuple[SketchEpoch, ...]:
         """Return every epoch, newest first."""
         with self._database.snapshot() as connection:
-            rows = connection.execute(select(sketch_epoch).order_by(sketch_epoch.c.made_at.desc())).mappings()
+            rows = connection.execute(
+                select(sketch_epoch).order_by(sketch_epoch.c.made_at.desc(), sketch_epoch.c.id.desc())
+            ).mappings()
             return tuple(_epoch(dict(row)) for row in rows)
 
     def _put(self, connection: Connection, actor: Actor, epoch: SketchEpoch, envelopes: Sequence[Envelope]) -> None:
@@ -281,7 +262,7 @@ class SketchKeys:
             return
         for envelope in kept:
             message = envelope_message(epoch.id, epoch.commitment, envelope.node_id, envelope.sealed)
-            verify_signature(signer["public_key"], envelope.signature, message)
+            verify_signature(signer["public_key"], message, envelope.signature)
             connection.execute(
                 sketch_envelope.insert().values(
                     epoch=epoch.id,

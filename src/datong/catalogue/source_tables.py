@@ -1,6 +1,6 @@
 """Tables of 一数一源: who holds which element, sketches and overlaps, source departments, service items."""
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from datong.kernel import METADATA, JsonColumn, UtcDateTime
 
@@ -62,7 +62,7 @@ sketch_set = Table(
     Column("resource_id", ID, ForeignKey("catalogue_resource.id"), primary_key=True),
     Column("department", DEPARTMENT, nullable=False),
     Column("epoch", ID, nullable=False),
-    Column("mapping_digest", String(64), nullable=False),
+    Column("sketches_sha256", String(64), nullable=False),
     Column("taken_at", UtcDateTime, nullable=False),
     Column("entry_id", ID, nullable=False),
 )
@@ -80,7 +80,7 @@ sketch = Table(
     Column("key_column", String(200), nullable=False),
     Column("key_element", ELEMENT, nullable=False),
     Column("epoch", ID, nullable=False),
-    Column("rows", Integer, nullable=False),
+    Column("rows", BigInteger, nullable=False),
     Column("registers", LargeBinary),
     Column("distinct", Float),
     Column("distinct_error", Float),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datong.node.home import NodeConfig, NodeHome, NodeIdentity, SourceEntry
     from datong.node.hub_client import HubClient
     from datong.node.program import NodeProgram
+    from datong.node.sketching import Sketcher, SketchKeyHub, SketchKeyring
 else:
     __getattr__ = on_demand(
         __name__,
@@ -16,6 +17,7 @@ else:
             "home": ["NodeConfig", "NodeHome", "NodeIdentity", "SourceEntry"],
             "hub_client": ["HubClient"],
             "program": ["NodeProgram"],
+            "sketching": ["SketchKeyHub", "SketchKeyring", "Sketcher"],
         },
     )
 
@@ -26,6 +28,9 @@ __all__ = [
     "NodeIdentity",
     "NodeProgram",
     "Passed",
+    "SketchKeyHub",
+    "SketchKeyring",
+    "Sketcher",
     "SourceEntry",
     "Step",
 ]

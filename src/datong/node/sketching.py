@@ -7,8 +7,9 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -26,11 +27,10 @@ from datong.catalogue import (
     new_epoch_name,
     sealing_key_message,
     sketch_columns,
-    verify_signature,
 )
 from datong.exchange import Connector, ReadQuery
 from datong.kernel import Clock, Corrupt, Misconfigured, NodeId, Text
-from datong.ledger import Signer
+from datong.ledger import Signer, verify_signature
 from datong.node.hub_client import HubClient
 from datong.norms import NormPack
 
@@ -42,6 +42,26 @@ FILE_NAME = "sketch-keys.json"
 _OWNER_ONLY = 0o600
 
 
+class SketchKeyHub(Protocol):
+    """What a node needs of its hub to share the secret; `HubClient` is one."""
+
+    def sketch_key_work(self) -> SketchKeyWork:
+        """Return what this node must do."""
+        ...
+
+    def register_sealing_key(self, public_key: bytes, signature: bytes) -> None:
+        """Register the key to which other nodes seal the secret."""
+        ...
+
+    def open_sketch_epoch(self, epoch: str, commitment: str, envelopes: Sequence[Envelope]) -> None:
+        """Begin an epoch, unless one is running."""
+        ...
+
+    def hand_in_envelopes(self, epoch: str, envelopes: Sequence[Envelope]) -> None:
+        """Hand in the secret sealed to other nodes."""
+        ...
+
+
 class SketchKeyring:
     """The node's sealing key and the secrets it shares, in a file that only its owner may read."""
 
@@ -49,7 +69,7 @@ class SketchKeyring:
         self._path = folder / FILE_NAME
         self._signer, self._clock, self._node_id = signer, clock, node_id
 
-    def attend(self, client: HubClient) -> SketchKey | None:
+    def attend(self, client: SketchKeyHub) -> SketchKey | None:
         """Do this node's next part in sharing the secret; return the running epoch's key once this node has it.
 
         Raises:
@@ -74,12 +94,12 @@ class SketchKeyring:
             client.hand_in_envelopes(work.epoch.id, envelopes)
         return SketchKey(epoch=work.epoch.id, secret=secret)
 
-    def _register(self, client: HubClient) -> None:
+    def _register(self, client: SketchKeyHub) -> None:
         public_key = self._sealing_key().public_key().public_bytes_raw()
         signature = self._signer.sign(sealing_key_message(self._node_id, public_key))
         client.register_sealing_key(public_key, signature)
 
-    def _begin(self, client: HubClient, work: SketchKeyWork) -> None:
+    def _begin(self, client: SketchKeyHub, work: SketchKeyWork) -> None:
         """Make the secret of a new epoch. Another node may be quicker: then its secret counts."""
         epoch, secret = new_epoch_name(self._clock.now()), secrets.token_bytes(SECRET_BYTES)
         commitment = commitment_to(epoch, secret)
@@ -91,8 +111,8 @@ class SketchKeyring:
     def _seal(self, secret: bytes, epoch: str, commitment: str, recipient: Recipient) -> Envelope:
         verify_signature(
             recipient.signing_key,
-            recipient.signature,
             sealing_key_message(recipient.node_id, recipient.public_key),
+            recipient.signature,
         )
         public_key = X25519PublicKey.from_public_bytes(recipient.public_key)
         sealed = SUITE.encrypt(secret, public_key, _info(epoch, recipient.node_id))
@@ -104,7 +124,7 @@ class SketchKeyring:
         if epoch is None or envelope is None:
             return None
         message = envelope_message(epoch.id, epoch.commitment, self._node_id, envelope.sealed)
-        verify_signature(envelope.signing_key, envelope.signature, message)
+        verify_signature(envelope.signing_key, message, envelope.signature)
         try:
             secret = SUITE.decrypt(envelope.sealed, self._sealing_key(), _info(epoch.id, self._node_id))
         except (InvalidTag, ValueError) as error:
