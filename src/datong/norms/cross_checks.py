@@ -48,7 +48,7 @@ def cross_check(pack: NormPack) -> list[PackProblem]:
 def _elements(pack: NormPack) -> Iterable[PackProblem]:
     """Code lists, patterns, categories and domains that an element names must exist, for as long as it is in force."""
     lists = {codes.key: codes for codes in pack.code_lists}
-    categories = {category.key for category in pack.data_categories}
+    categories = {category.key: category for category in pack.data_categories}
     domains = {theme.key for theme in pack.themes}
     for element in pack.elements:
         path = f"elements.{element.code}"
@@ -64,11 +64,21 @@ def _elements(pack: NormPack) -> Iterable[PackProblem]:
                         en=f"the code list {codes.key} is in force for a shorter time than the element",
                     ),
                 )
+            elif any(len(code.code) > element.max_length for code in codes.codes):
+                message = Text(zh="短于代码表中的代码", en="is shorter than a code of its list")
+                yield PackProblem(path=f"{path}.max_length", message=message)
         if element.pattern is not None and not _compiles(element.pattern):
             message = Text(zh="不是可用的正则表达式（RE2）", en="is no usable regular expression (RE2)")
             yield PackProblem(path=f"{path}.pattern", message=message)
         if element.category and element.category not in categories:
             yield _missing(f"{path}.category", "数据分类", "data category", element.category)
+        elif element.category and element.grade.rank < categories[element.category].grade_min.rank:
+            lowest = categories[element.category].grade_min
+            message = Text(
+                zh=f"低于数据分类 {element.category} 的最低分级 {lowest}",
+                en=f"is below {lowest}, the lowest grade of the category {element.category}",
+            )
+            yield PackProblem(path=f"{path}.grade", message=message)
         if element.domain and element.domain not in domains:
             yield _missing(f"{path}.domain", "主题", "theme", element.domain)
 

@@ -7,6 +7,8 @@ string distances and classes work on bytes.
 
 from datong.norms.identifiers import (
     ALPHANUMERIC,
+    BANK_CARD_DIGITS_MAX,
+    BANK_CARD_PATTERN,
     CERTIFICATE_PATTERN,
     CERTIFICATE_ROOT,
     CITIZEN_CHECKS,
@@ -16,10 +18,17 @@ from datong.norms.identifiers import (
     MOBILE_PATTERN,
     ORGANISATION_PATTERN,
     ORGANISATION_WEIGHTS,
+    PATTERNS,
     REAL_ESTATE_PATTERN,
+    REGISTRATION_PATTERN,
     USCC_ALPHABET,
     USCC_PATTERN,
     USCC_WEIGHTS,
+    VIN_CHECK_PLACE,
+    VIN_CHECKS,
+    VIN_LETTERS,
+    VIN_PATTERN,
+    VIN_WEIGHTS,
     IdentifierKind,
 )
 
@@ -112,30 +121,65 @@ def mobile_valid_sql(column: str) -> str:
     return matches_sql(column, MOBILE_PATTERN)
 
 
+def registration_number_valid_sql(column: str) -> str:
+    """A 15-digit business registration number with its ISO 7064 MOD 11,10 check digit."""
+    product = (
+        f"list_reduce(list_transform(string_split(substr({column}, 1, 14), ''), lambda digit: CAST(digit AS BIGINT)),"
+        " lambda product, digit: (CASE WHEN (product + digit) % 10 = 0 THEN 10 ELSE (product + digit) % 10 END)"
+        " * 2 % 11, 10::BIGINT)"
+    )
+    check = f"CAST((11 - {product}) % 10 AS VARCHAR)"
+    return (
+        f"(CASE WHEN {matches_sql(column, REGISTRATION_PATTERN)} THEN {check} = substr({column}, 15, 1) ELSE false END)"
+    )
+
+
+def vin_valid_sql(column: str) -> str:
+    """A vehicle identification number with its check character at the ninth place (GB 16735)."""
+    total = " + ".join(
+        f"((strpos('{VIN_LETTERS}', substr({column}, {place}, 1)) - 1) % 10) * {weight}"
+        for place, weight in enumerate(VIN_WEIGHTS, start=1)
+        if weight
+    )
+    check = f"substr('{VIN_CHECKS}', 1 + ({total}) % 11, 1)"
+    return (
+        f"(CASE WHEN {matches_sql(column, VIN_PATTERN)}"
+        f" THEN {check} = substr({column}, {VIN_CHECK_PLACE + 1}, 1) ELSE false END)"
+    )
+
+
+def bank_card_valid_sql(column: str) -> str:
+    """A card number of 13 to 19 digits whose Luhn sum is divisible by ten."""
+    # Zeros in front do not change the sum, so that every place has a fixed weight.
+    digits = f"lpad({column}, {BANK_CARD_DIGITS_MAX}, '0')"
+    doubled = "0246813579"
+    terms = []
+    for place in range(1, BANK_CARD_DIGITS_MAX + 1):
+        value = f"(ascii(substr(card, {place}, 1)) - 48)"
+        if (BANK_CARD_DIGITS_MAX - place) % 2:
+            value = f"CAST(substr('{doubled}', 1 + {value}, 1) AS INTEGER)"
+        terms.append(value)
+    total = let_sql(digits, "card", " + ".join(terms))
+    return f"(CASE WHEN {matches_sql(column, BANK_CARD_PATTERN)} THEN ({total}) % 10 = 0 ELSE false END)"
+
+
 def identifier_valid_sql(kind: IdentifierKind, column: str) -> str:
     """Whether `column` holds a valid identifier of `kind`; agrees with `check_identifier`."""
-    return {
+    checked = {
         IdentifierKind.CITIZEN_ID: citizen_id_valid_sql,
         IdentifierKind.USCC: uscc_valid_sql,
         IdentifierKind.ORGANISATION_CODE: organisation_code_valid_sql,
-        IdentifierKind.REAL_ESTATE_UNIT: real_estate_unit_valid_sql,
         IdentifierKind.CERTIFICATE_ID: certificate_id_valid_sql,
-        IdentifierKind.DIVISION_CODE: division_code_valid_sql,
-        IdentifierKind.MOBILE: mobile_valid_sql,
-    }[kind](column)
+        IdentifierKind.REGISTRATION_NUMBER: registration_number_valid_sql,
+        IdentifierKind.VIN: vin_valid_sql,
+        IdentifierKind.BANK_CARD: bank_card_valid_sql,
+    }.get(kind)
+    return checked(column) if checked is not None else matches_sql(column, PATTERNS[kind])
 
 
 def identifier_pattern(kind: IdentifierKind) -> str:
     """The structure of an identifier of `kind` as a pattern that RE2 and Python read alike."""
-    return {
-        IdentifierKind.CITIZEN_ID: CITIZEN_PATTERN,
-        IdentifierKind.USCC: USCC_PATTERN,
-        IdentifierKind.ORGANISATION_CODE: ORGANISATION_PATTERN,
-        IdentifierKind.REAL_ESTATE_UNIT: REAL_ESTATE_PATTERN,
-        IdentifierKind.CERTIFICATE_ID: CERTIFICATE_PATTERN,
-        IdentifierKind.DIVISION_CODE: DIVISION_PATTERN,
-        IdentifierKind.MOBILE: MOBILE_PATTERN,
-    }[kind]
+    return PATTERNS[kind]
 
 
 def _citizen_sum(column: str) -> str:

@@ -5,6 +5,7 @@ keeps the two equal. Validation is strict: bring a value into its canonical form
 """
 
 import re
+from collections.abc import Callable
 from datetime import date
 from enum import StrEnum
 
@@ -27,6 +28,22 @@ CERTIFICATE_PATTERN = (
 )
 DIVISION_PATTERN = "[1-9][0-9]{5}([0-9]{3}([0-9]{3})?)?"
 MOBILE_PATTERN = "1[3-9][0-9]{9}"
+LANDLINE_PATTERN = "0[0-9]{9,11}|[2-9][0-9]{6,7}|[48]00[0-9]{7}"
+"""With area code, without it, or a service number of ten digits; digits only."""
+REGISTRATION_PATTERN = "[0-9]{15}"
+VIN_PATTERN = "[0-9A-HJ-NPR-Z]{8}[0-9X][0-9A-HJ-NPR-Z]{8}"
+VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
+VIN_LETTERS = "0123456789.ABCDEFGH..JKLMN.P.R..STUVWXYZ"
+"""The value of a character is its place here modulo 10 (GB 16735): A is 1, J is 1, S is 2."""
+VIN_CHECKS = "0123456789X"
+VIN_CHECK_PLACE = 8
+BANK_CARD_PATTERN = "[1-9][0-9]{12,18}"
+BANK_CARD_DIGITS_MAX = 19
+PLATE_PATTERN = (
+    "[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-HJ-NP-Z]"
+    "([0-9A-HJ-NP-Z]{4}[0-9A-HJ-NP-Z挂学警港澳]|[A-HJK][0-9A-HJ-NP-Z][0-9]{4}|[0-9]{5}[A-HJK])"
+)
+"""Plates of cars, trailers and special vehicles with five places, and of new energy vehicles with six (GA 36)."""
 
 
 class IdentifierKind(StrEnum):
@@ -39,6 +56,12 @@ class IdentifierKind(StrEnum):
     CERTIFICATE_ID = "certificate_id"
     DIVISION_CODE = "division_code"
     MOBILE = "mobile"
+    LANDLINE = "landline"
+    TELEPHONE = "telephone"
+    REGISTRATION_NUMBER = "registration_number"
+    VIN = "vin"
+    BANK_CARD = "bank_card"
+    PLATE = "plate"
 
     @property
     def label(self) -> Text:
@@ -79,21 +102,35 @@ _LABELS = {
     IdentifierKind.CERTIFICATE_ID: Text(zh="电子证照标识", en="Electronic certificate identifier"),
     IdentifierKind.DIVISION_CODE: Text(zh="行政区划代码", en="Administrative division code"),
     IdentifierKind.MOBILE: Text(zh="移动电话号码", en="Mobile number"),
+    IdentifierKind.LANDLINE: Text(zh="固定电话号码", en="Landline number"),
+    IdentifierKind.TELEPHONE: Text(zh="电话号码", en="Telephone number"),
+    IdentifierKind.REGISTRATION_NUMBER: Text(zh="工商注册号", en="Business registration number"),
+    IdentifierKind.VIN: Text(zh="车辆识别代号", en="Vehicle identification number"),
+    IdentifierKind.BANK_CARD: Text(zh="银行卡号", en="Bank card number"),
+    IdentifierKind.PLATE: Text(zh="机动车号牌号码", en="Number plate"),
 }
 _PROBLEMS = {
     IdProblem.FORMAT: Text(zh="长度或字符不符合标准", en="length or characters do not fit the standard"),
     IdProblem.DATE: Text(zh="其中的日期不存在", en="the date in it does not exist"),
     IdProblem.CHECK: Text(zh="校验码不符", en="the check character does not agree"),
 }
-_PATTERNS = {
-    IdentifierKind.CITIZEN_ID: re.compile(CITIZEN_PATTERN),
-    IdentifierKind.USCC: re.compile(USCC_PATTERN),
-    IdentifierKind.ORGANISATION_CODE: re.compile(ORGANISATION_PATTERN),
-    IdentifierKind.REAL_ESTATE_UNIT: re.compile(REAL_ESTATE_PATTERN),
-    IdentifierKind.CERTIFICATE_ID: re.compile(CERTIFICATE_PATTERN),
-    IdentifierKind.DIVISION_CODE: re.compile(DIVISION_PATTERN),
-    IdentifierKind.MOBILE: re.compile(MOBILE_PATTERN),
+PATTERNS = {
+    IdentifierKind.CITIZEN_ID: CITIZEN_PATTERN,
+    IdentifierKind.USCC: USCC_PATTERN,
+    IdentifierKind.ORGANISATION_CODE: ORGANISATION_PATTERN,
+    IdentifierKind.REAL_ESTATE_UNIT: REAL_ESTATE_PATTERN,
+    IdentifierKind.CERTIFICATE_ID: CERTIFICATE_PATTERN,
+    IdentifierKind.DIVISION_CODE: DIVISION_PATTERN,
+    IdentifierKind.MOBILE: MOBILE_PATTERN,
+    IdentifierKind.LANDLINE: LANDLINE_PATTERN,
+    IdentifierKind.TELEPHONE: f"{MOBILE_PATTERN}|{LANDLINE_PATTERN}",
+    IdentifierKind.REGISTRATION_NUMBER: REGISTRATION_PATTERN,
+    IdentifierKind.VIN: VIN_PATTERN,
+    IdentifierKind.BANK_CARD: BANK_CARD_PATTERN,
+    IdentifierKind.PLATE: PLATE_PATTERN,
 }
+"""The structure of each identifier as a pattern that RE2 and Python read alike."""
+_PATTERNS = {kind: re.compile(pattern) for kind, pattern in PATTERNS.items()}
 
 
 def citizen_check_character(first_17: str) -> str:
@@ -128,6 +165,31 @@ def certificate_check_character(payload: str) -> str:
         product = (product + ALPHANUMERIC.index(character)) % 36 or 36
         product = product * 2 % 37
     return ALPHANUMERIC[(1 - product) % 36]
+
+
+def registration_check_character(first_14: str) -> str:
+    """Return the 15th digit of a business registration number from its first 14 (GS 15, ISO 7064 MOD 11,10)."""
+    product = 10
+    for digit in first_14:
+        product = ((product + int(digit)) % 10 or 10) * 2 % 11
+    return str((11 - product) % 10)
+
+
+def vin_check_character(vin: str) -> str:
+    """Return the character that a vehicle identification number must have at its ninth place (GB 16735)."""
+    total = sum(
+        weight * (VIN_LETTERS.index(character) % 10) for weight, character in zip(VIN_WEIGHTS, vin, strict=True)
+    )
+    return VIN_CHECKS[total % 11]
+
+
+def bank_card_sum(digits: str) -> int:
+    """Return the Luhn sum of a card number (ISO/IEC 7812); a right one is divisible by ten."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (1 + place % 2)
+        total += value - 9 if value > 9 else value
+    return total
 
 
 def to_18(citizen_id: str) -> str:
@@ -209,20 +271,46 @@ def validate_mobile(text: str) -> IdCheck:
     return _by_pattern(IdentifierKind.MOBILE, text)
 
 
+def validate_registration_number(text: str) -> IdCheck:
+    """Validate a 15-digit business registration number of the time before the unified code (GS 15)."""
+    return _by_check(
+        IdentifierKind.REGISTRATION_NUMBER, text, lambda: registration_check_character(text[:14]) == text[14]
+    )
+
+
+def validate_vin(text: str) -> IdCheck:
+    """Validate a 17-character vehicle identification number with its check character (GB 16735)."""
+    return _by_check(IdentifierKind.VIN, text, lambda: vin_check_character(text) == text[VIN_CHECK_PLACE])
+
+
+def validate_bank_card(text: str) -> IdCheck:
+    """Validate a bank card number of 13 to 19 digits by its Luhn check (GB/T 15694, ISO/IEC 7812)."""
+    return _by_check(IdentifierKind.BANK_CARD, text, lambda: bank_card_sum(text) % 10 == 0)
+
+
 def check_identifier(kind: IdentifierKind, text: str) -> IdCheck:
     """Validate `text` as an identifier of `kind`."""
-    return {
-        IdentifierKind.CITIZEN_ID: validate_citizen_id,
-        IdentifierKind.USCC: validate_uscc,
-        IdentifierKind.ORGANISATION_CODE: validate_organisation_code,
-        IdentifierKind.REAL_ESTATE_UNIT: validate_real_estate_unit,
-        IdentifierKind.CERTIFICATE_ID: validate_certificate_id,
-        IdentifierKind.DIVISION_CODE: validate_division_code,
-        IdentifierKind.MOBILE: validate_mobile,
-    }[kind](text)
+    return _VALIDATORS[kind](text) if kind in _VALIDATORS else _by_pattern(kind, text)
+
+
+def _by_check(kind: IdentifierKind, text: str, agrees: Callable[[], bool]) -> IdCheck:
+    if not _PATTERNS[kind].fullmatch(text):
+        return IdCheck(kind=kind, problem=IdProblem.FORMAT)
+    return IdCheck(kind=kind, problem=None if agrees() else IdProblem.CHECK)
 
 
 def _by_pattern(kind: IdentifierKind, text: str) -> IdCheck:
     if _PATTERNS[kind].fullmatch(text):
         return IdCheck(kind=kind)
     return IdCheck(kind=kind, problem=IdProblem.FORMAT)
+
+
+_VALIDATORS: dict[IdentifierKind, Callable[[str], IdCheck]] = {
+    IdentifierKind.CITIZEN_ID: validate_citizen_id,
+    IdentifierKind.USCC: validate_uscc,
+    IdentifierKind.ORGANISATION_CODE: validate_organisation_code,
+    IdentifierKind.CERTIFICATE_ID: validate_certificate_id,
+    IdentifierKind.REGISTRATION_NUMBER: validate_registration_number,
+    IdentifierKind.VIN: validate_vin,
+    IdentifierKind.BANK_CARD: validate_bank_card,
+}

@@ -22,15 +22,16 @@ from datong.norms.identifier_sql import (
     matches_sql,
     text_literal,
 )
-from datong.norms.identifiers import CITIZEN_PATTERN, IdentifierKind
+from datong.norms.identifiers import CITIZEN_PATTERN, PATTERNS, IdentifierKind
 from datong.norms.terms import DataType, Mask, QualityFlag
 
 _FULL_WIDTH = "".join(chr(point) for point in range(0xFF01, 0xFF5F)) + "\u3000\u00a0"
 _FOLDABLE = r"[\x{ff01}-\x{ff5e}\x{3000}\x{a0}]"
 _HALF_WIDTH = "".join(chr(point) for point in range(0x21, 0x7F)) + "  "
+_FOLDING = str.maketrans(_FULL_WIDTH, _HALF_WIDTH)
 _INVISIBLE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{200b}-\x{200f}\x{2060}\x{feff}]"
+_PHONES = (IdentifierKind.MOBILE, IdentifierKind.LANDLINE, IdentifierKind.TELEPHONE)
 _NUMBERS = (DataType.NUMERIC, DataType.CURRENCY, DataType.DOUBLE, DataType.INTEGER, DataType.FLOAT)
-_LANDLINE_PATTERN = "0[0-9]{9,11}|[2-9][0-9]{6,7}|[48]00[0-9]{7}"
 _MIDDLE_DOTS = "[.•‧∙⋅・･˙●｡]"
 
 
@@ -105,7 +106,7 @@ def _identifier_cases(kind: IdentifierKind) -> list[str]:
     clean = "clean"
     if kind is IdentifierKind.MOBILE:
         # A landline is a telephone number too: only what is neither is malformed.
-        valid = f"({identifier_valid_sql(kind, clean)} OR {matches_sql(clean, _LANDLINE_PATTERN)})"
+        valid = f"({identifier_valid_sql(kind, clean)} OR {matches_sql(clean, PATTERNS[IdentifierKind.TELEPHONE])})"
         return [f"WHEN NOT {valid} THEN {_flag(QualityFlag.MALFORMED)}"]
     cases = [f"WHEN NOT {matches_sql(clean, identifier_pattern(kind))} THEN {_flag(QualityFlag.MALFORMED)}"]
     if kind is IdentifierKind.CITIZEN_ID:
@@ -115,9 +116,11 @@ def _identifier_cases(kind: IdentifierKind) -> list[str]:
 
 
 def _identifier_sql(kind: IdentifierKind, known: str) -> str:
-    if kind is IdentifierKind.MOBILE:
+    if kind in _PHONES:
         digits = f"regexp_replace({known}, '[^0-9]', '', 'g')"
         return f"nullif(regexp_replace({digits}, '^(00)?86(1[3-9][0-9]{{9}})$', '\\2'), '')"
+    if kind is IdentifierKind.PLATE:
+        return f"upper(regexp_replace({known}, '[\\s·.•-]+', '', 'g'))"
     if kind is IdentifierKind.CERTIFICATE_ID:
         return f"upper(regexp_replace({known}, '\\s+', '', 'g'))"
     compact = f"upper(regexp_replace({known}, '[\\s-]+', '', 'g'))"
@@ -130,7 +133,7 @@ def _code_sql(element: DataElement, known: str) -> str:
     spellings: dict[str, str] = {}
     for code in element.codes:
         for spelling in (code.code, code.name.zh, code.name.en, *code.aliases):
-            spellings.setdefault(spelling.upper(), code.code)
+            spellings.setdefault(spelling.translate(_FOLDING).strip().upper(), code.code)
     cases = " ".join(f"WHEN {text_literal(spelling)} THEN {text_literal(code)}" for spelling, code in spellings.items())
     return f"(CASE upper({known}) {cases} ELSE NULL END)"
 

@@ -86,7 +86,7 @@ def test_a_proposal_maps_grades_and_explains(pack: NormPack) -> None:
         "dz": "address",
         "gxsj": "updated_at",
         "hh": "household_id",
-        "beizhu": None,
+        "beizhu": "remark",
     }
     identity = content.item("AAC002")
     assert identity is not None

@@ -88,6 +88,7 @@ def test_a_folder_is_one_pack_and_says_a_thing_once(tmp_path: Path) -> None:
         ("indicators: {catalogue_rate: {higher_is_better: false}}", "indicators.catalogue_rate.higher_is_better"),
         ("classifications: {'101': {zh: 其他, en: Other}}", "classifications.101.name"),
         ("data_categories: {personal_health: {grade_min: L1}}", "data_categories.personal_health.grade_min"),
+        ("elements: {sex: {category: personal_health}}", "elements.sex.grade"),
         ("data_categories: {personal_health: {parent: public}}", "data_categories.personal_health.parent"),
         ("roles: {provider: {duty: {zh: 无, en: None}}}", "roles.provider.duty"),
         ("code_serial_digits: 4", "code_serial_digits"),

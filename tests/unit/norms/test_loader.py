@@ -156,6 +156,7 @@ synonyms: [[犬, 狗]]
         ("scoring: {table: {mapped: 41}}", "scoring.table"),
         ("elements: {phone: {category: nothing}}", "elements.phone.category"),
         ("elements: {phone: {domain: nothing}}", "elements.phone.domain"),
+        ("elements: {ethnicity: {max_length: 1}}", "elements.ethnicity.max_length"),
         ("- 1", ""),
         ("a: [1", "line 2, column 1"),
         ("a: &x [1]\nb: *x", "line 2, column 4"),
