@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datong.adapters.file_keys import load_or_create_signer
     from datong.adapters.files import FileFolder
     from datong.adapters.mariadb import MariadbDatabase
+    from datong.adapters.polite_web import PoliteWeb
     from datong.adapters.postgresql import PostgresqlDatabase
     from datong.adapters.sqlite import SqliteDatabase
 else:
@@ -24,6 +25,7 @@ else:
             "file_keys": ["load_or_create_signer"],
             "files": ["FileFolder"],
             "mariadb": ["MariadbDatabase"],
+            "polite_web": ["PoliteWeb"],
             "postgresql": ["PostgresqlDatabase"],
             "sqlite": ["SqliteDatabase"],
         },
@@ -33,6 +35,7 @@ __all__ = [
     "DurableJobs",
     "FileFolder",
     "MariadbDatabase",
+    "PoliteWeb",
     "PostgresqlDatabase",
     "SqliteDatabase",
     "load_or_create_signer",

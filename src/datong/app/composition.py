@@ -7,13 +7,16 @@ from pathlib import Path
 import yaml
 from pydantic import ConfigDict, TypeAdapter
 
+from datong import __version__
 from datong.adapters.directory_store import DirectoryStore
 from datong.adapters.file_keys import load_or_create_signer
+from datong.adapters.polite_web import PoliteWeb
 from datong.app.bridges import AuthorityKey, ExchangeLanding, LibraryReceipts, LibraryRecords
 from datong.app.schema import migrate
 from datong.app.worker import Sweep
-from datong.catalogue import Catalogue, Departments, OpenCatalogue, Overlaps, SketchKeys
+from datong.catalogue import Catalogue, Departments, ForeignEntries, OpenCatalogue, Overlaps, SketchKeys
 from datong.exchange import Exchange
+from datong.federation import Harvester, Harvests, ReaderTerms, WebReader
 from datong.governance import Cases, Indicators, LedgerEvidence, Monitor, StageLimits
 from datong.kernel import (
     CHINA,
@@ -36,6 +39,7 @@ from datong.web import Services
 AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
 RECEIPT_INTERVAL_SECONDS = 0.3
 OVERLAP_INTERVAL_SECONDS = 2.0
+HARVEST_INTERVAL_SECONDS = 1.0
 _OVERRIDES = TypeAdapter(dict[date, bool], config=ConfigDict(strict=True))
 
 
@@ -65,14 +69,40 @@ class Hub:
             services.agreements.expire_due()
             return False
 
+        harvester = self.harvester()
+
+        def harvest() -> bool:
+            services.harvests.start_due()
+            return harvester.perform_next() is not None
+
         return [
             Sweep(name="log", interval_seconds=settings.sequence_interval_seconds, run=services.ledger.integrate),
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
             Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=end_expired_terms),
             Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
             Sweep(name="overlaps", interval_seconds=OVERLAP_INTERVAL_SECONDS, run=services.overlaps.compare),
+            Sweep(name="harvest", interval_seconds=HARVEST_INTERVAL_SECONDS, run=harvest),
             Sweep(name="authority-key", interval_seconds=AUTHORITY_KEY_INTERVAL_SECONDS, run=authority_key.register),
         ]
+
+    def harvester(self) -> Harvester:
+        """Return what performs harvest runs in this process."""
+        services, settings = self.services, self.settings
+        agent = f"Datong/{__version__} (+{settings.base_url})"
+
+        def open_reader(terms: ReaderTerms) -> WebReader:
+            return PoliteWeb(user_agent=agent, terms=terms)
+
+        return Harvester(
+            database=self.database,
+            clock=self.clock,
+            ledger=services.ledger,
+            departments=services.departments,
+            foreign=ForeignEntries(clock=self.clock, ledger=services.ledger),
+            pack=services.pack,
+            open_reader=open_reader,
+            worker=settings.worker_name,
+        )
 
     def close(self) -> None:
         """Close what was opened."""
@@ -121,6 +151,13 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
     departments = Departments(database=database, clock=clock, ledger=ledger)
     catalogue = Catalogue(
         database=database, clock=clock, calendar=calendar, ledger=ledger, departments=departments, pack=pack
+    )
+    harvests = Harvests(
+        database=database,
+        clock=clock,
+        ledger=ledger,
+        departments=departments,
+        foreign=ForeignEntries(clock=clock, ledger=ledger),
     )
     policy = PolicyEngine()
     identity = Identity(
@@ -220,6 +257,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         open_catalogue=OpenCatalogue(database=database, pack=pack),
         sketch_keys=SketchKeys(database=database, clock=clock, ledger=ledger),
         overlaps=Overlaps(database=database, clock=clock, ledger=ledger, pack=pack),
+        harvests=harvests,
         exchange=exchange,
         library=library,
         identity=identity,

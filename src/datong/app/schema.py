@@ -8,6 +8,7 @@ from sqlalchemy import Connection, inspect, text
 import datong.catalogue.source_tables
 import datong.catalogue.tables
 import datong.exchange.tables
+import datong.federation.tables
 import datong.governance.tables
 import datong.ledger.tables
 import datong.library.tables
@@ -22,6 +23,7 @@ OWNERS = (
     datong.ledger.tables,
     datong.catalogue.tables,
     datong.catalogue.source_tables,
+    datong.federation.tables,
     datong.exchange.tables,
     datong.library.tables,
     datong.sharing.tables,

@@ -36,6 +36,13 @@ if TYPE_CHECKING:
     from datong.catalogue.catalogue import Catalogue
     from datong.catalogue.completeness import content_problems
     from datong.catalogue.departments import Departments
+    from datong.catalogue.foreign import (
+        FOREIGN_BATCH_MAX,
+        ForeignEntries,
+        ForeignEntry,
+        ForeignStep,
+        foreign_digest,
+    )
     from datong.catalogue.holdings import (
         HeldElement,
         Holding,
@@ -127,6 +134,7 @@ else:
             "catalogue": ["Catalogue"],
             "completeness": ["content_problems"],
             "departments": ["Departments"],
+            "foreign": ["FOREIGN_BATCH_MAX", "ForeignEntries", "ForeignEntry", "ForeignStep", "foreign_digest"],
             "lifecycle": ["TRANSITIONS", "Standing", "Transition", "advance", "possible_actions"],
             "mapping": ["Mapping", "map_column"],
             "open_catalogue": ["OpenCatalogue", "OpenCount", "OpenFacet", "OpenOrder", "OpenSort", "Publisher"],
@@ -209,6 +217,7 @@ else:
 
 __all__ = [
     "EVERYTHING",
+    "FOREIGN_BATCH_MAX",
     "PORTAL_DISTRIBUTION",
     "TRANSITIONS",
     "AllOf",
@@ -234,6 +243,9 @@ __all__ = [
     "Facet",
     "FacetValue",
     "FirstOpened",
+    "ForeignEntries",
+    "ForeignEntry",
+    "ForeignStep",
     "Fragment",
     "HeldColumn",
     "HeldElement",
@@ -297,6 +309,7 @@ __all__ = [
     "drop_holdings",
     "envelope_message",
     "folded",
+    "foreign_digest",
     "format_name",
     "held_elements",
     "map_column",

@@ -146,12 +146,14 @@ class Catalogue:
         """Move a resource along its life and return its working version.
 
         Raises:
-            Conflict: the action is not possible in the present state.
+            Conflict: the action is not possible in the present state, or the entry is kept elsewhere.
             Invalid: a reason is missing, or a submission is incomplete (the complete list is in the context).
             Refused: the actor is not the party of this step.
         """
         with self._database.transaction() as connection:
             before = locked(connection, resource_id)
+            if before.content.origin is not None:
+                raise kept_elsewhere(before.content.origin.address)
             row = transition_of(standing_of(before), action)
             self._require_party(row.party, before.department, actor)
             now = self._clock.now()

@@ -1,6 +1,6 @@
 """The ledger of a hub: append evidence, publish the log, prove entries."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -104,6 +104,55 @@ class Ledger:
                 [{"department": department, "serial": serial[0]} for department in sorted(departments)],
             )
         return entry_id
+
+    def append_many(
+        self,
+        connection: Connection,
+        *,
+        kind: EntryKind,
+        actor: Actor,
+        entries: Sequence[tuple[str, Mapping[str, JsonValue]]],
+    ) -> list[EntryId]:
+        """Record evidence of several acts of one kind, as (subject, facts), in two statements; see `append`.
+
+        Raises:
+            Invalid: a text cannot be written as UTF-8.
+            TooLarge: an entry is over 65,535 bytes.
+        """
+        at = self._clock.now()
+        rows = []
+        for subject, facts in entries:
+            leaf = leaf_bytes(kind=kind, at=at, subject=subject, actor=actor, facts=facts)
+            rows.append(
+                {
+                    "id": EntryId(new_id()),
+                    "kind": kind.value,
+                    "subject": subject,
+                    "at": at,
+                    "leaf": leaf,
+                    "leaf_hash": leaf_hash_of(leaf).hex(),
+                }
+            )
+        if not rows:
+            return []
+        ids = [EntryId(str(row["id"])) for row in rows]
+        connection.execute(_INSERT_ENTRY, rows)
+        concerned = {
+            entry_id: departments
+            for entry_id, (_, facts) in zip(ids, entries, strict=True)
+            if (departments := departments_concerned(actor, facts))
+        }
+        if concerned:
+            serials = connection.execute(select(ENTRIES.c.id, ENTRIES.c.serial).where(ENTRIES.c.id.in_(concerned)))
+            connection.execute(
+                _INSERT_DEPARTMENTS,
+                [
+                    {"department": department, "serial": serial}
+                    for entry_id, serial in serials.all()
+                    for department in sorted(concerned[EntryId(entry_id)])
+                ],
+            )
+        return ids
 
     def integrate(self) -> bool:
         """Put committed entries into the log and publish a checkpoint; return whether there may be more to do at once.

@@ -246,6 +246,16 @@ def line_problems(
         )
         return
     title = resource.content.title
+    origin = resource.content.origin
+    if origin is not None:
+        yield Problem(
+            field=f"{where}/resource_id",
+            text=Text(
+                zh=f"《{title.zh}》来自其他平台，请到来源处申请：{origin.address}",
+                en=f"“{title.en or title.zh}” comes from elsewhere; apply there: {origin.address}",
+            ),
+        )
+        return
     if resource.department == consumer:
         yield Problem(
             field=f"{where}/resource_id",

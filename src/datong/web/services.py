@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datong.catalogue import Catalogue, Departments, OpenCatalogue, Overlaps, SketchKeys
     from datong.exchange import Exchange
+    from datong.federation import Harvests
     from datong.governance import Cases, Indicators, Monitor
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
     from datong.ledger import Ledger
@@ -32,6 +33,7 @@ class Services:
     open_catalogue: OpenCatalogue
     sketch_keys: SketchKeys
     overlaps: Overlaps
+    harvests: Harvests
     exchange: Exchange
     library: Library
     identity: Identity
