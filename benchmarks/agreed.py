@@ -94,6 +94,7 @@ def publish(hub: Hub, provider: Node, table: str, columns: Sequence[tuple[str, s
             "update_cycle": "daily",
             "theme": "population",
             "use_condition": "依法履职",
+            "data_category": "personal_basic",
             "assessment": {
                 "secrecy": "不涉及国家秘密",
                 "personal_information": "风险可控",
@@ -106,6 +107,7 @@ def publish(hub: Hub, provider: Node, table: str, columns: Sequence[tuple[str, s
     )
     catalogue = hub.services.catalogue
     draft = catalogue.draft(provider.department, content, officer(provider.department))
+    catalogue.act(draft.id, ResourceAction.SIGN_OFF, officer(provider.department))
     catalogue.act(draft.id, ResourceAction.SUBMIT, officer(provider.department))
     catalogue.act(draft.id, ResourceAction.APPROVE, officer(BUREAU))
     return catalogue.act(draft.id, ResourceAction.PUBLISH, officer(BUREAU))

@@ -34,6 +34,7 @@ from datong.catalogue import (
     Resource,
     ResourceContent,
     ResourceState,
+    SignOff,
 )
 from datong.catalogue.records import binding_key, show
 from datong.catalogue.tables import code_counter, department, resource, version
@@ -206,6 +207,7 @@ def _content(
         theme=theme,
         keywords=keywords[:10],
         use_condition="依法使用，注明数据来源",
+        data_category="public",
         source_system="业务办理系统",
         contact=Contact(
             unit=publisher.name.zh,
@@ -218,6 +220,7 @@ def _content(
         temporal_end=date(start.year + 1, 12, 31) if dice.random() < 0.4 else None,
         distributions=_distributions(dice, is_open, table),
         assessment=ASSESSMENT,
+        sign_off=SignOff(by="负责人", position="副局长", at=FIRST_DAY),
     )
 
 

@@ -13,6 +13,7 @@ from datong.catalogue.values import (
     Distribution,
     Facet,
     FacetValue,
+    FieldComment,
     Fragment,
     Item,
     Origin,
@@ -103,6 +104,7 @@ if TYPE_CHECKING:
     )
     from datong.catalogue.proposal import propose_resource
     from datong.catalogue.readings import toneless_syllables
+    from datong.catalogue.records import content_digest
     from datong.catalogue.search_tables import search_ddl, search_drop_ddl
     from datong.catalogue.sketch_estimates import Estimate, OverlapEstimate, cardinality, overlap
     from datong.catalogue.sketch_keys import (
@@ -172,6 +174,7 @@ else:
                 "profile_table",
             ],
             "proposal": ["propose_resource"],
+            "records": ["content_digest"],
             "readings": ["toneless_syllables"],
             "search_tables": ["search_ddl", "search_drop_ddl"],
             "sketch_estimates": ["Estimate", "OverlapEstimate", "cardinality", "overlap"],
@@ -242,6 +245,7 @@ __all__ = [
     "Estimate",
     "Facet",
     "FacetValue",
+    "FieldComment",
     "FirstOpened",
     "ForeignEntries",
     "ForeignEntry",
@@ -304,6 +308,7 @@ __all__ = [
     "advance",
     "cardinality",
     "commitment_to",
+    "content_digest",
     "content_problems",
     "distribution_id",
     "drop_holdings",

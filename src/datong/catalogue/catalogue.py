@@ -1,12 +1,12 @@
 """The catalogue service: drafts, edits, acts, versions, lists. The rules are in `lifecycle` and `completeness`."""
 
-from datetime import datetime
-
-from sqlalchemy import Connection, and_, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from datong.catalogue.completeness import content_problems
 from datong.catalogue.departments import Departments
 from datong.catalogue.faults import (
+    binding_taken,
+    changed_meanwhile,
     classification_fixed,
     content_incomplete,
     kept_elsewhere,
@@ -33,9 +33,20 @@ from datong.catalogue.records import (
     working_from,
 )
 from datong.catalogue.search import search_resources, unmet_demand
+from datong.catalogue.steps import (
+    Step,
+    claimed_by_another,
+    insert_version,
+    newest_version,
+    put_content,
+    put_standing,
+    record_step,
+    turn_versions,
+)
 from datong.catalogue.tables import listing, resource, step, version
 from datong.catalogue.values import (
     CatalogueCounts,
+    FieldComment,
     Party,
     Resource,
     ResourceAction,
@@ -45,6 +56,7 @@ from datong.catalogue.values import (
     ResourceVersion,
     SearchFilters,
     SearchPage,
+    SignOff,
     UnmetDemand,
 )
 from datong.kernel import (
@@ -55,16 +67,18 @@ from datong.kernel import (
     DepartmentCode,
     Page,
     ResourceId,
+    Text,
     WorkingCalendar,
     new_id,
     page_of,
 )
 from datong.kernel.limits import PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
-from datong.ledger import EntryKind, Ledger
+from datong.ledger import Ledger
 from datong.norms import NormPack
 
 STEP_DRAFT = "draft"
 STEP_EDIT = "edit"
+HEAD = Text(zh="部门负责人", en="head of the department")
 NO_FILTERS = SearchFilters()
 _PUBLISHED = select_published().where(resource.c.id == bindparam("of_id"))
 """Made once: every call of the gateway runs it."""
@@ -120,17 +134,28 @@ class Catalogue:
                     updated_at=now,
                 )
             )
-            _insert_version(connection, resource_id, 1, declared(content), now)
+            insert_version(connection, resource_id, 1, declared(content), now)
             made = locked(connection, resource_id)
-            self._record(connection, made, STEP_DRAFT, None, actor, "")
+            record_step(self._ledger, connection, made, Step(action=STEP_DRAFT, actor=actor, at=now))
         return made
 
-    def edit(self, resource_id: ResourceId, content: ResourceContent, actor: Actor, expected_version: int) -> Resource:
-        """Replace the content of a draft or returned resource.
+    def edit(
+        self,
+        resource_id: ResourceId,
+        content: ResourceContent,
+        actor: Actor,
+        expected_version: int,
+        *,
+        expected_digest: str = "",
+    ) -> Resource:
+        """Replace the content of a draft or returned resource; a signature under other content is void.
+
+        `expected_digest` is the digest of the content that the edit was made from, where the editor keeps it.
 
         Raises:
-            Conflict: it is under review or published, the version is not `expected_version`, or the classification of
-                a resource that has its code would change.
+            Conflict: it is under review or published, the version is not `expected_version`, somebody has changed the
+                content meanwhile, its table belongs to another resource, or the classification of a resource that has
+                its code would change.
             Refused: the actor belongs to another department.
         """
         with self._database.transaction() as connection:
@@ -140,62 +165,65 @@ class Catalogue:
                 raise version_conflict(expected_version, found.version)
             if found.state not in EDITABLE_STATES:
                 raise not_editable(found.state.label)
+            if expected_digest and expected_digest != content_digest(found.content):
+                raise changed_meanwhile(content_digest(found.content))
             return self._rewrite(connection, found, content, actor, STEP_EDIT)
 
-    def act(self, resource_id: ResourceId, action: ResourceAction, actor: Actor, reason: str = "") -> Resource:
+    def act(
+        self,
+        resource_id: ResourceId,
+        action: ResourceAction,
+        actor: Actor,
+        reason: str = "",
+        *,
+        comments: tuple[FieldComment, ...] = (),
+        position: str = "",
+    ) -> Resource:
         """Move a resource along its life and return its working version.
+
+        `comments` say, field by field, what a return or rejection is about; `position` is the signing head's.
 
         Raises:
             Conflict: the action is not possible in the present state, or the entry is kept elsewhere.
-            Invalid: a reason is missing, or a submission is incomplete (the complete list is in the context).
+            Invalid: a reason is missing, or what is signed or submitted is incomplete (the context lists everything).
             Refused: the actor is not the party of this step.
         """
         with self._database.transaction() as connection:
             before = locked(connection, resource_id)
             if before.content.origin is not None:
                 raise kept_elsewhere(before.content.origin.address)
-            row = transition_of(standing_of(before), action)
+            standing = standing_of(before)
+            row = transition_of(standing, action)
             self._require_party(row.party, before.department, actor)
+            if action in (ResourceAction.SIGN_OFF, ResourceAction.SUBMIT):
+                self._require_complete(before.content, action)
             now = self._clock.now()
-            newest = connection.execute(
-                select(func.max(version.c.version)).where(version.c.resource_id == resource_id)
-            ).scalar_one()
             after = advance(
-                standing_of(before),
+                standing,
                 action,
                 reason=reason,
                 now=now,
                 calendar=self._calendar,
                 review_working_days=self._pack.time_limit("catalogue_review"),
-                newest_version=newest,
+                newest_version=newest_version(connection, resource_id),
             )
-            if action is ResourceAction.SUBMIT:
-                problems = content_problems(before.content, self._pack)
-                if problems:
-                    raise content_incomplete(problems)
             code = before.code
             if action is ResourceAction.APPROVE and code is None:
                 code = next_code(connection, before.content.classification, self._pack.code_serial_digits)
-            values: dict[str, object] = {
-                "code": code,
-                "state": after.state.value,
-                "version": after.version,
-                "published_version": after.published_version,
-                "visible": after.visible,
-                "updated_at": now,
-                "due_at": after.due_at,
-            }
-            if after.state is ResourceState.RETIRED:
-                # The table may be catalogued anew, so the retired resource gives up its claim to it.
-                values["binding_key"] = resource_id
-            connection.execute(update(resource).where(resource.c.id == resource_id).values(**values))
-            _turn_versions(connection, before, row, after.version, now)
+            if action is ResourceAction.SIGN_OFF:
+                signature = SignOff(by=actor.name or actor.id, position=position or HEAD.zh, at=now)
+                put_content(connection, before, before.content.model_copy(update={"sign_off": signature}), now)
+            turn_versions(connection, before, row, after.version, now)
+            put_standing(connection, before, after, code=code, now=now)
             moved = locked(connection, resource_id)
             if action in (ResourceAction.PUBLISH, ResourceAction.RESUME):
                 show(connection, [moved])
             elif not after.visible:
                 hide(connection, resource_id)
-            self._record(connection, moved, action.value, before.state, actor, reason)
+            done = Step(
+                action=action.value, from_state=before.state, actor=actor, reason=reason, comments=comments, at=now
+            )
+            record_step(self._ledger, connection, moved, done)
         return moved
 
     def get(self, resource_id: ResourceId) -> Resource:
@@ -351,15 +379,23 @@ class Catalogue:
             raise classification_fixed()
         now = self._clock.now()
         key = binding_key(content.binding, found.id)
+        _lock_drafting(connection, found.department, key)
+        if claimed_by_another(connection, found, key):
+            raise binding_taken()
         connection.execute(update(resource).where(resource.c.id == found.id).values(updated_at=now, binding_key=key))
-        connection.execute(
-            update(version)
-            .where(version.c.resource_id == found.id, version.c.version == found.version)
-            .values(content=content.model_dump(mode="json"), updated_at=now)
-        )
+        put_content(connection, found, content, now)
         changed = locked(connection, found.id)
-        self._record(connection, changed, step_name, found.state, actor, "")
+        record_step(
+            self._ledger, connection, changed, Step(action=step_name, from_state=found.state, actor=actor, at=now)
+        )
         return changed
+
+    def _require_complete(self, content: ResourceContent, action: ResourceAction) -> None:
+        problems = content_problems(content, self._pack)
+        if action is ResourceAction.SUBMIT and content.sign_off is None:
+            problems = (*problems, ("/sign_off", Text(zh="缺少部门负责人签批", en="the head has not signed it")))
+        if problems:
+            raise content_incomplete(problems)
 
     def _require_party(self, party: Party, department: DepartmentCode, actor: Actor) -> None:
         is_provider = actor.department == department
@@ -369,66 +405,6 @@ class Catalogue:
         if may_be_authority and actor.department and self._departments.get(actor.department).is_authority:
             return
         raise wrong_party(party.label)
-
-    def _record(
-        self,
-        connection: Connection,
-        found: Resource,
-        action: str,
-        from_state: ResourceState | None,
-        actor: Actor,
-        reason: str,
-    ) -> None:
-        """Write one step and its ledger entry; the reason stays here, the log holds facts only."""
-        content = found.content
-        entry_id = self._ledger.append(
-            connection,
-            kind=EntryKind.CATALOGUE_STEP,
-            subject=found.id,
-            actor=actor,
-            facts={
-                "action": action,
-                "department": found.department,
-                "from_state": from_state.value if from_state else None,
-                "to_state": found.state.value,
-                "version": found.version,
-                "published_version": found.published_version,
-                "code": found.code,
-                "due_at": found.due_at.isoformat() if found.due_at else None,
-                "bound": content.binding is not None,
-                "share_type": content.share_type.value,
-                "open": content.open,
-                "update_cycle": content.update_cycle.value,
-                "legal_basis_cited": bool(content.legal_basis.strip()),
-                "items": len(content.items),
-                "mapped_items": sum(item.element is not None for item in content.items),
-                "use_condition_stated": bool(content.use_condition.strip()),
-                "data_category": content.data_category,
-                "assessment": content.assessment.conclusion.value if content.assessment else None,
-                "signed_off": content.sign_off is not None,
-                "contact_named": content.contact is not None,
-                "distributions": len(content.distributions),
-                "origin": content.origin.source_id if content.origin else None,
-                "content_digest": content_digest(content),
-            },
-        )
-        connection.execute(
-            step.insert().values(
-                id=new_id(),
-                resource_id=found.id,
-                version=found.version,
-                action=action,
-                from_state=from_state.value if from_state else None,
-                to_state=found.state.value,
-                actor_id=actor.id,
-                actor_name=actor.name,
-                actor_department=actor.department,
-                reason=reason,
-                at=self._clock.now(),
-                due_at=found.due_at,
-                entry_id=entry_id,
-            )
-        )
 
 
 def _lock_drafting(connection: Connection, department: DepartmentCode, key: str) -> None:
@@ -442,42 +418,3 @@ def _edited_by_hand(connection: Connection, found: Resource) -> bool:
         step.c.resource_id == found.id, step.c.version == found.version, step.c.action == STEP_EDIT
     )
     return connection.execute(statement.limit(1)).first() is not None
-
-
-def _insert_version(
-    connection: Connection, resource_id: ResourceId, number: int, content: ResourceContent, now: datetime
-) -> None:
-    connection.execute(
-        version.insert().values(
-            resource_id=resource_id,
-            version=number,
-            state=ResourceState.DRAFT.value,
-            content=content.model_dump(mode="json"),
-            created_at=now,
-            updated_at=now,
-        )
-    )
-
-
-def _turn_versions(connection: Connection, before: Resource, row: Transition, working: int, now: datetime) -> None:
-    """Keep `catalogue_version` in step: a version is only ever added or marked, never removed."""
-
-    def mark(number: int | None, **values: object) -> None:
-        connection.execute(
-            update(version)
-            .where(and_(version.c.resource_id == before.id, version.c.version == number))
-            .values(**values)
-        )
-
-    if row.new_version:
-        _insert_version(connection, before.id, working, before.content, now)
-    elif row.action is ResourceAction.DISCARD:
-        mark(before.version, superseded_at=now)
-    elif row.action is ResourceAction.PUBLISH:
-        if before.published_version is not None and before.published_version != working:
-            mark(before.published_version, superseded_at=now)
-        mark(working, state=row.target.value, published_at=now, updated_at=now)
-    elif row.target is ResourceState.RETIRED:
-        mark(working, state=row.target.value, superseded_at=now)
-    else:
-        mark(working, state=row.target.value)

@@ -9,7 +9,7 @@ from datong.norms import NormPack, ResourceFormat, ShareType, validate_division_
 
 Problem = tuple[str, Text]
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
-_CLASSIFICATION = re.compile(r"[123]\d{2}\d{3}\w*", re.ASCII)
+_CLASSIFICATION = re.compile(r"[123]\d{2}\d{3}(\w*)", re.ASCII)
 
 
 def content_problems(content: ResourceContent, pack: NormPack) -> tuple[Problem, ...]:
@@ -30,14 +30,18 @@ def content_problems(content: ResourceContent, pack: NormPack) -> tuple[Problem,
     problems.extend(_repeated("name", [item.name.zh for item in content.items]))
     problems.extend(_repeated("column", [item.column for item in content.items]))
     problems.extend(_assessment(content.assessment))
-    problems.extend(_description(content))
+    problems.extend(_description(content, pack))
     if content.open and not any(item.open for item in content.items):
         problems.append(("/open", Text(zh="资源开放但没有开放的信息项", en="open, but no item is open")))
     return tuple(problems)
 
 
 def _classification(content: ResourceContent, pack: NormPack) -> list[Problem]:
-    if not _CLASSIFICATION.fullmatch(content.classification):
+    parts = _CLASSIFICATION.fullmatch(content.classification)
+    if parts is not None and len(parts.group(1)) > pack.code_detail_max:
+        most = pack.code_detail_max
+        return [("/classification", Text(zh=f"细目最多 {most} 位", en=f"at most {most} characters after the 目"))]
+    if parts is None:
         return [
             (
                 "/classification",
@@ -90,9 +94,23 @@ def _assessment(assessment: Assessment | None) -> list[Problem]:
     return problems
 
 
-def _description(content: ResourceContent) -> list[Problem]:
-    """What need not be said, but must be right where it is."""
+def _classified(content: ResourceContent, pack: NormPack) -> list[Problem]:
+    """Art. 13 asks for the class of the data; class and licence are known to the pack."""
     problems: list[Problem] = []
+    if not content.data_category and pack.data_categories:
+        problems.append(("/data_category", Text(zh="缺少数据分类", en="the data category is missing")))
+    elif content.data_category and content.data_category not in {known.key for known in pack.data_categories}:
+        problems.append(
+            ("/data_category", Text(zh="规范包中没有这个数据分类", en="the norm pack has no such category"))
+        )
+    if content.licence and content.licence not in {known.key for known in pack.licences}:
+        problems.append(("/licence", Text(zh="规范包中没有这个许可", en="the norm pack has no such licence")))
+    return problems
+
+
+def _description(content: ResourceContent, pack: NormPack) -> list[Problem]:
+    """The terms of use, and what need not be said but must be right where it is."""
+    problems = _classified(content, pack)
     if content.share_type is not ShareType.NONE and not content.use_condition.strip():
         problems.append(("/use_condition", Text(zh="缺少使用条件", en="the condition of use is missing")))
     if content.spatial and not validate_division_code(content.spatial).valid:

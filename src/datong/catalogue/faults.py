@@ -76,6 +76,31 @@ def not_editable(state: Text) -> Conflict:
     )
 
 
+def changed_meanwhile(digest: str) -> Conflict:
+    """Somebody else has saved other content since the editor read it."""
+    return Conflict(
+        "catalogue.changed_meanwhile",
+        what=Text(zh="在您编辑期间，其他人已保存了修改。", en="Somebody else saved changes while you were editing."),
+        remedy=Text(
+            zh="请比较两处内容，决定保留哪一处后重新保存。", en="Compare the two, decide which to keep, and save again."
+        ),
+        field="/expected_digest",
+        context={"digest": digest},
+    )
+
+
+def binding_taken() -> Conflict:
+    """One table of a department is one resource."""
+    return Conflict(
+        "catalogue.binding_taken",
+        what=Text(
+            zh="本部门已有另一条目录挂接了这张表。", en="Another entry of the department is bound to this table."
+        ),
+        remedy=Text(zh="请修改那一条，或挂接别的表。", en="Edit that one, or bind another table."),
+        field="/content/binding",
+    )
+
+
 def kept_elsewhere(address: str) -> Conflict:
     """The entry is a copy: it changes where it comes from."""
     return Conflict(
@@ -101,6 +126,22 @@ def classification_fixed() -> Conflict:
         ),
         remedy=Text(zh="请注销本资源后按新分类另行编目。", en="Retire this resource and catalogue it anew."),
         field="/content/classification",
+    )
+
+
+def serials_used_up(classification: str, digits: int) -> Conflict:
+    """A classification has no number left."""
+    return Conflict(
+        "catalogue.serials_used_up",
+        what=Text(
+            zh=f"分类 {classification} 下的 {digits} 位顺序号已经用完。",
+            en=f"The {digits}-digit numbers under classification {classification} are used up.",
+        ),
+        remedy=Text(
+            zh="请使用细目，或在规范包中加宽顺序号（code_serial_digits）。",
+            en="Use a finer classification, or widen code_serial_digits in the norm pack.",
+        ),
+        context={"classification": classification},
     )
 
 

@@ -13,7 +13,10 @@ S, A = ResourceState, ResourceAction
 
 
 class Transition(Value):
-    """One row of the table; `starts_review` starts the authority's time limit, `keeps_deadline` lets it run on."""
+    """One row of the table; `starts_review` starts the authority's time limit, `keeps_deadline` lets it run on.
+
+    With `sets_aside` a revision that is under way is kept in the history, and the act concerns what is published.
+    """
 
     source: ResourceState
     action: ResourceAction
@@ -23,25 +26,47 @@ class Transition(Value):
     new_version: bool = False
     starts_review: bool = False
     keeps_deadline: bool = False
+    sets_aside: bool = False
+
+
+_WORKING = (S.DRAFT, S.SUBMITTED, S.REGISTERED, S.RETURNED, S.REJECTED)
+
+
+def _withdrawals() -> tuple[Transition, ...]:
+    """What takes a published resource from view, whether or not a revision of it is under way."""
+    return tuple(
+        Transition(source=source, action=action, target=target, party=party, needs_reason=True, sets_aside=aside)
+        for source, aside in ((S.PUBLISHED, False), *((state, True) for state in _WORKING))
+        for action, target, party in (
+            (A.UNPUBLISH, S.REGISTERED, Party.AUTHORITY),
+            (A.SUSPEND, S.SUSPENDED, Party.EITHER),
+            (A.RETIRE, S.RETIRED, Party.EITHER),
+        )
+    )
 
 
 TRANSITIONS = (
+    Transition(source=S.DRAFT, action=A.SIGN_OFF, target=S.DRAFT, party=Party.PROVIDER),
+    Transition(source=S.RETURNED, action=A.SIGN_OFF, target=S.RETURNED, party=Party.PROVIDER),
     Transition(source=S.DRAFT, action=A.SUBMIT, target=S.SUBMITTED, party=Party.PROVIDER, starts_review=True),
     Transition(source=S.RETURNED, action=A.SUBMIT, target=S.SUBMITTED, party=Party.PROVIDER, starts_review=True),
+    Transition(source=S.SUBMITTED, action=A.WITHDRAW, target=S.DRAFT, party=Party.PROVIDER),
     Transition(source=S.SUBMITTED, action=A.APPROVE, target=S.REGISTERED, party=Party.AUTHORITY, keeps_deadline=True),
     Transition(source=S.SUBMITTED, action=A.RETURN, target=S.RETURNED, party=Party.AUTHORITY, needs_reason=True),
     Transition(source=S.SUBMITTED, action=A.REJECT, target=S.REJECTED, party=Party.AUTHORITY, needs_reason=True),
     Transition(source=S.REGISTERED, action=A.PUBLISH, target=S.PUBLISHED, party=Party.AUTHORITY),
     Transition(source=S.REGISTERED, action=A.RETURN, target=S.RETURNED, party=Party.AUTHORITY, needs_reason=True),
-    Transition(source=S.PUBLISHED, action=A.SUSPEND, target=S.SUSPENDED, party=Party.EITHER, needs_reason=True),
+    *_withdrawals(),
     Transition(source=S.SUSPENDED, action=A.RESUME, target=S.PUBLISHED, party=Party.EITHER),
-    Transition(source=S.PUBLISHED, action=A.RETIRE, target=S.RETIRED, party=Party.EITHER, needs_reason=True),
     Transition(source=S.SUSPENDED, action=A.RETIRE, target=S.RETIRED, party=Party.EITHER, needs_reason=True),
     Transition(source=S.PUBLISHED, action=A.REVISE, target=S.DRAFT, party=Party.PROVIDER, new_version=True),
+    Transition(source=S.REGISTERED, action=A.REVISE, target=S.DRAFT, party=Party.PROVIDER, new_version=True),
     Transition(source=S.REJECTED, action=A.REVISE, target=S.DRAFT, party=Party.PROVIDER, new_version=True),
-    Transition(source=S.DRAFT, action=A.DISCARD, target=S.PUBLISHED, party=Party.PROVIDER),
-    Transition(source=S.RETURNED, action=A.DISCARD, target=S.PUBLISHED, party=Party.PROVIDER),
-    Transition(source=S.REJECTED, action=A.DISCARD, target=S.PUBLISHED, party=Party.PROVIDER),
+    *(
+        Transition(source=source, action=action, target=target, party=Party.PROVIDER)
+        for source in (S.DRAFT, S.RETURNED, S.REJECTED)
+        for action, target in ((A.DISCARD, S.PUBLISHED), (A.DROP, S.RETIRED))
+    ),
 )
 """The whole life. Nothing happens to a resource that is not a row here."""
 
@@ -50,16 +75,20 @@ _TABLE = {(row.source, row.action): row for row in TRANSITIONS}
 
 
 class Standing(Value):
-    """Where a resource stands: its working version, and the version that is or was last published, if any."""
+    """Where a resource stands: its working version, and the version that is published, if any.
+
+    `frozen` says that the working version was published once: agreements name it, so its content never changes again.
+    """
 
     state: ResourceState
     version: int
     published_version: int | None = None
+    frozen: bool = False
     due_at: datetime | None = None
 
     @property
     def visible(self) -> bool:
-        """Whether everybody sees the resource: it was published, and is neither suspended nor retired."""
+        """Whether everybody sees the resource: it is published, and neither suspended nor retired."""
         return self.published_version is not None and self.state not in (S.SUSPENDED, S.RETIRED)
 
 
@@ -92,19 +121,21 @@ def advance(
             remedy=Text(zh="请填写理由后重试。", en="Give the reason and try again."),
             field="/reason",
         )
-    version, published = standing.version, standing.published_version
+    version, published, frozen = standing.version, standing.published_version, standing.frozen
     if row.new_version:
-        version = newest_version + 1
-    elif action is A.DISCARD and published is not None:
-        version = published
-    elif action is A.PUBLISH:
-        published = version
+        version, frozen = newest_version + 1, False
+    elif (action is A.DISCARD or row.sets_aside) and published is not None:
+        version, frozen = published, True
+    if action is A.PUBLISH:
+        published, frozen = version, True
+    elif action is A.UNPUBLISH:
+        published = None
     due_at = None
     if row.starts_review:
         due_at = calendar.deadline(now, review_working_days)
     elif row.keeps_deadline:
         due_at = standing.due_at
-    return Standing(state=row.target, version=version, published_version=published, due_at=due_at)
+    return Standing(state=row.target, version=version, published_version=published, frozen=frozen, due_at=due_at)
 
 
 def transition_of(standing: Standing, action: ResourceAction) -> Transition:
@@ -128,5 +159,15 @@ def transition_of(standing: Standing, action: ResourceAction) -> Transition:
 
 
 def _applies(row: Transition, standing: Standing) -> bool:
-    """A revision can be discarded only where a published version remains to go back to."""
-    return row.action is not A.DISCARD or standing.published_version is not None
+    """Return whether a row fits what is published, beyond the state."""
+    published, frozen = standing.published_version is not None, standing.frozen
+    if row.source is S.REGISTERED and frozen:
+        # Its publication was cancelled: it can be published again, revised or retired, but its content stays.
+        return row.action in (A.PUBLISH, A.REVISE, A.RETIRE)
+    if row.source is S.REGISTERED and row.action is A.REVISE:
+        return False
+    if row.action is A.DISCARD or row.sets_aside:
+        return published
+    if row.action is A.DROP:
+        return not published
+    return True

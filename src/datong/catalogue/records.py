@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from datong.catalogue.faults import resource_not_found
+from datong.catalogue.faults import resource_not_found, serials_used_up
 from datong.catalogue.holdings import drop_holdings, put_holdings
 from datong.catalogue.lifecycle import Standing
 from datong.catalogue.open_records import IDS_AT_ONCE, LISTING_TITLE_CHARS, put_open, take_open
@@ -110,7 +110,11 @@ def locked(connection: Connection, resource_id: ResourceId) -> Resource:
 def standing_of(found: Resource) -> Standing:
     """Where a working version stands in its life."""
     return Standing(
-        state=found.state, version=found.version, published_version=found.published_version, due_at=found.due_at
+        state=found.state,
+        version=found.version,
+        published_version=found.published_version,
+        frozen=found.published_at is not None,
+        due_at=found.due_at,
     )
 
 
@@ -146,6 +150,9 @@ def next_code(connection: Connection, classification: str, serial_digits: int) -
     """Return the next 信息资源代码 under `classification`.
 
     The counter's row is locked until the transaction ends and rolls back with it: no number is skipped or given twice.
+
+    Raises:
+        Conflict: the numbers are used up.
     """
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     statement = (
@@ -155,6 +162,8 @@ def next_code(connection: Connection, classification: str, serial_digits: int) -
         .returning(code_counter.c.last)
     )
     serial = connection.execute(statement).scalar_one()
+    if serial >= 10**serial_digits:
+        raise serials_used_up(classification, serial_digits)
     return f"{classification}/{serial:0{serial_digits}d}"
 
 

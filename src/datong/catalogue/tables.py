@@ -84,6 +84,7 @@ step = Table(
     Column("actor_name", String(200), nullable=False),
     Column("actor_department", String(18)),
     Column("reason", Text, nullable=False),
+    Column("comments", JsonColumn, nullable=False, server_default="[]"),
     Column("at", UtcDateTime, nullable=False),
     Column("due_at", UtcDateTime),
     Column("entry_id", String(64), nullable=False),

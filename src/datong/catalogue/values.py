@@ -60,16 +60,20 @@ class ResourceState(StrEnum):
 class ResourceAction(StrEnum):
     """What can be done to a resource."""
 
+    SIGN_OFF = "sign_off"
     SUBMIT = "submit"
+    WITHDRAW = "withdraw"
     APPROVE = "approve"
     RETURN = "return"
     REJECT = "reject"
     PUBLISH = "publish"
+    UNPUBLISH = "unpublish"
     SUSPEND = "suspend"
     RESUME = "resume"
     RETIRE = "retire"
     REVISE = "revise"
     DISCARD = "discard"
+    DROP = "drop"
 
     @property
     def label(self) -> Text:
@@ -101,16 +105,20 @@ _STATES = {
     ResourceState.RETIRED: Text(zh="已注销", en="Retired"),
 }
 _ACTIONS = {
+    ResourceAction.SIGN_OFF: Text(zh="负责人签批", en="Sign off"),
     ResourceAction.SUBMIT: Text(zh="提交审核", en="Submit"),
+    ResourceAction.WITHDRAW: Text(zh="撤回", en="Withdraw"),
     ResourceAction.APPROVE: Text(zh="审核通过", en="Approve"),
     ResourceAction.RETURN: Text(zh="退回修改", en="Return"),
     ResourceAction.REJECT: Text(zh="拒绝", en="Reject"),
     ResourceAction.PUBLISH: Text(zh="发布", en="Publish"),
+    ResourceAction.UNPUBLISH: Text(zh="取消发布", en="Cancel publication"),
     ResourceAction.SUSPEND: Text(zh="停用", en="Suspend"),
     ResourceAction.RESUME: Text(zh="恢复", en="Resume"),
     ResourceAction.RETIRE: Text(zh="注销", en="Retire"),
     ResourceAction.REVISE: Text(zh="修订", en="Revise"),
     ResourceAction.DISCARD: Text(zh="放弃修订", en="Discard the revision"),
+    ResourceAction.DROP: Text(zh="删除草稿", en="Drop the draft"),
 }
 _PARTIES = {
     Party.PROVIDER: Text(zh="提供部门", en="the providing department"),
@@ -299,6 +307,13 @@ class ResourceVersion(Value):
     superseded_at: datetime | None
 
 
+class FieldComment(Value):
+    """What a reviewer says about one field; `field` is a JSON pointer into the content."""
+
+    field: str = Field(pattern=r"^(/[^/]{1,200}){1,6}$", max_length=NAME_CHARS_MAX)
+    text: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
+
+
 class ResourceStep(Value):
     """One act in a resource's life, with its evidence in the ledger."""
 
@@ -310,6 +325,7 @@ class ResourceStep(Value):
     actor_name: str
     actor_department: DepartmentCode | None
     reason: str
+    comments: tuple[FieldComment, ...] = ()
     at: datetime
     due_at: datetime | None
     entry_id: str

@@ -114,6 +114,16 @@ OFFICERS = tuple(
     )
     for member in DEPARTMENTS
 )
+HEADS = tuple(
+    Account(
+        f"{member.key}.head",
+        member,
+        ("department_head",),
+        Text(zh=f"{member.short_name.zh}分管负责人", en=f"head of {member.short_name.en}"),
+    )
+    for member in DEPARTMENTS
+)
+"""Who signs a department's catalogue (Arts. 11 and 13)."""
 CLERK = Account("education.clerk", EDUCATION, ("business",), Text(zh="教育局经办人", en="business clerk of Education"))
 AUDITOR = Account("auditor", BUREAU, ("auditor",), Text(zh="审计员", en="auditor"))
 CITIZEN = Account("citizen", None, ("citizen",), Text(zh="市民陈志强", en="the citizen Chen Zhiqiang"))

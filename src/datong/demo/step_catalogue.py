@@ -130,8 +130,8 @@ def _scan_checks(world: World, failures: list[str]) -> list[Check]:
 def publish(world: World) -> list[Check]:
     """Step 2: data officers complete and submit, the authority reviews and publishes, and the search finds."""
     world.narrator.say(
-        "数据管理员补全名称、数据元和共享条件后提交；主管部门两个工作日内审核发布。",
-        "Data officers complete names, elements and terms and submit; the authority reviews within two working days.",
+        "数据管理员补全名称、数据元、共享条件和评估结论，负责人签批后提交；主管部门两个工作日内审核发布。",
+        "Data officers complete the entries, their heads sign them off; the authority reviews within two working days.",
     )
     checks: list[Check] = []
     due: list[bool] = []
@@ -196,6 +196,7 @@ def completed(content: Json, source: Source) -> Json:
         "update_cycle": listing.update_cycle,
         "theme": listing.theme,
         "keywords": list(listing.keywords),
+        "data_category": "public_geography" if listing.open else "personal",
         "use_condition": "限于本部门依法履职，不得转用他途",
         "assessment": {
             "secrecy": "已按《保守国家秘密法》审查，不涉及国家秘密",
@@ -214,6 +215,13 @@ def _complete_and_submit(world: World, source: Source) -> Json:
     if resource["state"] == "draft":
         body = {"content": completed(resource["content"], source), "expected_version": resource["version"]}
         officer.put(path, body)
+    head = world.head(OWNER_OF[source])
+
+    def signed() -> Json | None:
+        present = head.get(path)
+        return present if present["content"]["sign_off"] is not None else None
+
+    once(signed, lambda: head.post(f"{path}/actions", {"action": "sign_off", "position": "分管副局长"}))
     return _act(world, source, "submit", before="draft", officer=True)
 
 

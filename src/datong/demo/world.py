@@ -13,6 +13,7 @@ from datong.demo.cast import (
     CITIZEN,
     CLERK,
     DEPARTMENTS,
+    HEADS,
     OFFICERS,
     OPERATOR,
     Account,
@@ -27,7 +28,7 @@ from datong.demo.records import Source
 from datong.kernel import CHINA, Misconfigured, Text, WorkingCalendar
 
 MARKER = ".datong-demo"
-ACCOUNTS = (OPERATOR, AUTHORITY, *OFFICERS, CLERK, AUDITOR, CITIZEN)
+ACCOUNTS = (OPERATOR, AUTHORITY, *OFFICERS, *HEADS, CLERK, AUDITOR, CITIZEN)
 
 
 def prepare_home(home: Path) -> None:
@@ -129,6 +130,10 @@ class World:
         """Return the data officer of a department; of the bureau, the authority's officer."""
         own = next((account for account in OFFICERS if account.department is member), AUTHORITY)
         return self.person(own)
+
+    def head(self, member: Member) -> Person:
+        """Return the head of a department."""
+        return self.person(next(account for account in HEADS if account.department is member))
 
     def sabotaged(self, step: int) -> bool:
         """Whether harm is to be done in `step`."""

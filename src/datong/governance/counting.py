@@ -15,6 +15,7 @@ _DUTY_MEASURES: Mapping[DutyKind, tuple[Measure, Measure]] = {
     DutyKind.TRANSFER: (Measure.TRANSFER_DUE, Measure.TRANSFER_IN_TIME),
 }
 _PUBLISHED = "published"
+_UNPUBLISH = "unpublish"
 _HIDDEN = frozenset({"suspended", "retired"})
 _GONE = frozenset({"retired", "rejected"})
 _WITHHELD = "3"
@@ -73,8 +74,9 @@ def _catalogue_step(entry: RecordedEntry) -> Iterator[Observation]:
     facts = entry.facts
     state, share_type = facts["to_state"], facts.get("share_type")
     live = int(state == _PUBLISHED)
+    gone = state in _HIDDEN or facts.get("action") == _UNPUBLISH
     counts = {Measure.RESOURCE_DRAFTED: int(state not in _GONE)}
-    if live or state in _HIDDEN:
+    if live or gone:
         counts |= {
             Measure.RESOURCE_PUBLISHED: live,
             Measure.RESOURCE_BOUND: live * int(bool(facts.get("bound"))),

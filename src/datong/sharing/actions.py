@@ -23,6 +23,7 @@ class Action(StrEnum):
     RESOURCE_READ_UNPUBLISHED = "resource.read_unpublished"
     RESOURCE_DRAFT = "resource.draft"
     RESOURCE_EDIT = "resource.edit"
+    RESOURCE_SIGN_OFF = "resource.sign_off"
     RESOURCE_REVIEW = "resource.review"
     SKETCH_SEND = "sketch.send"
     SKETCH_END_EPOCH = "sketch.end_epoch"

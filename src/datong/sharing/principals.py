@@ -11,6 +11,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     AUTHORITY = "authority"
     DATA_OFFICER = "data_officer"
+    DEPARTMENT_HEAD = "department_head"
     BUSINESS = "business"
     AUDITOR = "auditor"
     DEVELOPER = "developer"
@@ -26,6 +27,7 @@ _LABELS = {
     Role.OPERATOR: Text(zh="平台运维员", en="platform operator"),
     Role.AUTHORITY: Text(zh="主管部门管理员", en="authority officer"),
     Role.DATA_OFFICER: Text(zh="部门数据管理员", en="data officer"),
+    Role.DEPARTMENT_HEAD: Text(zh="部门负责人", en="head of the department"),
     Role.BUSINESS: Text(zh="业务经办人", en="business clerk"),
     Role.AUDITOR: Text(zh="审计员", en="auditor"),
     Role.DEVELOPER: Text(zh="应用开发者", en="developer"),

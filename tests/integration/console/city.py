@@ -29,6 +29,7 @@ from datong.demo.cast import (
     CLERK,
     EDUCATION,
     EVERYBODY,
+    HEADS,
     OFFICERS,
     OPERATOR,
     OWNER_OF,
@@ -168,7 +169,7 @@ class ConsoleCity:
             )
             hub.departments.register(department, PLATFORM_ACTOR)
         hub.departments.register_key(BUREAU.code, self.signer.public_key, None, PLATFORM_ACTOR)
-        for account in (OPERATOR, AUTHORITY, *OFFICERS, CLERK, AUDITOR):
+        for account in (OPERATOR, AUTHORITY, *OFFICERS, *HEADS, CLERK, AUDITOR):
             self._open(account, None)
         for member in EVERYBODY:
             if member is not BUREAU:
@@ -234,6 +235,7 @@ class ConsoleCity:
                 theme=listing.theme,
                 keywords=listing.keywords,
                 use_condition="限于依法履职",
+                data_category="public_geography" if listing.open else "personal",
                 assessment=Assessment(
                     secrecy="经保密审查，不涉及国家秘密",
                     personal_information="已评估，风险可控",
@@ -243,6 +245,7 @@ class ConsoleCity:
                 ),
             )
             draft = catalogue.draft(member.code, content, officer)
+            catalogue.act(draft.id, ResourceAction.SIGN_OFF, self.people[f"{member.key}.head"].actor)
             catalogue.act(draft.id, ResourceAction.SUBMIT, officer)
             if source is not Source.APPLICANTS:
                 catalogue.act(draft.id, ResourceAction.APPROVE, authority)

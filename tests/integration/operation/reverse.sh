@@ -31,11 +31,12 @@ back=$(call civil GET "resources?department=$CIVIL_CODE" |
 call civil GET "resources/$back" | jq '{expected_version: .version, content: (.content
   | .title = {zh: "社会救助", en: "Relief"} | .summary = {zh: "救助", en: "Relief"} | .classification = "101001"
   | .binding.cursor_column = "changed_at" | .share_type = "1" | .share_modes = ["bulk"] | .open = false
-  | .use_condition = "依法履职"
+  | .use_condition = "依法履职" | .data_category = "personal"
   | .assessment = {secrecy: "不涉及国家秘密", personal_information: "风险可控", conclusion: "passed",
     assessed_by: "保密办", assessed_on: "2026-11-02"}
   | .items |= map(.share_type = "1" | .share_modes = ["bulk"] | .open = false))}' >"$WORK/back.json"
 call civil PUT "resources/$back" "@$WORK/back.json" >/dev/null
+call civil_head POST "resources/$back/actions" '{"action": "sign_off", "position": "副局长"}' >/dev/null
 call civil POST "resources/$back/actions" '{"action": "submit"}' >/dev/null
 call authority POST "resources/$back/actions" '{"action": "approve"}' >/dev/null
 call authority POST "resources/$back/actions" '{"action": "publish"}' >/dev/null

@@ -42,12 +42,12 @@ class RunningHub:
 
     def person(self, username: str) -> httpx.Client:
         """Open an account and return a client that has signed in with it, by bearer token."""
-        department, role = PEOPLE[username]
+        department, roles = PEOPLE[username]
         self.services.identity.create_account(
             username=username,
             password=PASSWORD,
             name=username,
-            roles=frozenset({role}),
+            roles=frozenset(roles),
             actor=PLATFORM_ACTOR,
             department=department,
         )
@@ -57,12 +57,12 @@ class RunningHub:
         return self.client(Authorization=f"Bearer {answer.json()['token']}")
 
 
-PEOPLE = {
-    "operator": (None, Role.OPERATOR),
-    "authority": (BUREAU, Role.AUTHORITY),
-    "police": (POLICE, Role.DATA_OFFICER),
-    "education": (EDUCATION, Role.DATA_OFFICER),
-    "auditor": (BUREAU, Role.AUDITOR),
+PEOPLE: dict[str, tuple[DepartmentCode | None, set[Role]]] = {
+    "operator": (None, {Role.OPERATOR}),
+    "authority": (BUREAU, {Role.AUTHORITY}),
+    "police": (POLICE, {Role.DATA_OFFICER, Role.DEPARTMENT_HEAD}),
+    "education": (EDUCATION, {Role.DATA_OFFICER}),
+    "auditor": (BUREAU, {Role.AUDITOR}),
 }
 
 

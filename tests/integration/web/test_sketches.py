@@ -47,6 +47,7 @@ def publish(hub: RunningHub, program: NodeProgram, department: DepartmentCode) -
     officer = Actor(kind=ActorKind.PERSON, id="p", department=department)
     authority = Actor(kind=ActorKind.PERSON, id="a", department=BUREAU)
     made = hub.services.catalogue.draft(department, made_of, officer)
+    hub.services.catalogue.act(made.id, ResourceAction.SIGN_OFF, officer)
     hub.services.catalogue.act(made.id, ResourceAction.SUBMIT, officer)
     hub.services.catalogue.act(made.id, ResourceAction.APPROVE, authority)
     hub.services.catalogue.act(made.id, ResourceAction.PUBLISH, authority)

@@ -72,6 +72,7 @@ def content(node_id: str) -> dict[str, object]:
         "update_cycle": "daily",
         "theme": "population",
         "use_condition": "依法履职",
+        "data_category": "personal_basic",
         "assessment": {
             "secrecy": "不涉及国家秘密",
             "personal_information": "风险可控",
@@ -97,6 +98,7 @@ def publish(node: Node, police: httpx.Client, authority: httpx.Client) -> str:
     """Take a resource from the node's draft to its publication and return its id."""
     resource = str(node.client.draft_resource(ResourceContent.model_validate(content(node.id))).id)
     path = f"/api/v1/resources/{resource}/actions"
+    posted(police, path, {"action": "sign_off"}, status=200)
     posted(police, path, {"action": "submit"}, status=200)
     posted(authority, path, {"action": "approve"}, status=200)
     assert posted(authority, path, {"action": "publish"}, status=200)["state"] == "published"

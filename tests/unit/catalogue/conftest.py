@@ -44,6 +44,7 @@ class Office:
         """Draft and take a resource all the way."""
         provider = Actor(kind=ActorKind.PERSON, id="p", department=department)
         made = self.catalogue.draft(department, content, provider)
+        self.catalogue.act(made.id, ResourceAction.SIGN_OFF, provider)
         self.catalogue.act(made.id, ResourceAction.SUBMIT, provider)
         self.catalogue.act(made.id, ResourceAction.APPROVE, AUTHORITY_ACTOR)
         return self.catalogue.act(made.id, ResourceAction.PUBLISH, AUTHORITY_ACTOR)
@@ -118,6 +119,7 @@ def content(title: str = "常住人口基本信息", **changes: object) -> Resou
         binding=Binding(node_id=NodeId("n"), source="db", table=table, key_columns=("id",)),
         theme="population",
         use_condition="依法履职",
+        data_category="personal_basic",
         assessment=Assessment(
             secrecy="不涉及国家秘密",
             personal_information="风险可控",

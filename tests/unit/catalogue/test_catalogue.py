@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from datong.catalogue import Item, Origin, ResourceAction, ResourceState, SignOff
+from datong.catalogue import FieldComment, Item, Origin, ResourceAction, ResourceState, SignOff, content_digest
 from datong.kernel import Conflict, Database, DatongError, Invalid, NotFound, Refused, Text
 from datong.ledger import EntryKind
 from datong.norms import NormPack, ShareType
@@ -26,7 +26,7 @@ def test_a_resource_from_draft_to_published(office: Office) -> None:
     assert made.published_at is not None
     assert office.catalogue.published(made.id).content == made.content
     steps = office.catalogue.steps(made.id)
-    assert [step.action for step in steps] == ["draft", "submit", "approve", "publish"]
+    assert [step.action for step in steps] == ["draft", "sign_off", "submit", "approve", "publish"]
     entries = office.ledger.entries(kind=EntryKind.CATALOGUE_STEP, subject=made.id)
     assert {entry.entry_id for entry in entries.rows} == {step.entry_id for step in steps}
 
@@ -50,7 +50,7 @@ def test_a_submission_gets_the_complete_list_of_what_is_missing(office: Office) 
         POLICE, content(classification="", share_condition="", share_modes=(), summary=Text(zh="", en="")), POLICE_ACTOR
     )
     with pytest.raises(Invalid) as raised:
-        office.catalogue.act(made.id, ResourceAction.SUBMIT, POLICE_ACTOR)
+        office.catalogue.act(made.id, ResourceAction.SIGN_OFF, POLICE_ACTOR)
     problems = raised.value.context["problems"]
     assert isinstance(problems, list)
     assert {problem["field"] for problem in problems} == {
@@ -69,7 +69,7 @@ def test_unshared_needs_a_basis_and_personal_items_are_never_open(office: Office
     )
     made = office.catalogue.draft(POLICE, content(items=items), POLICE_ACTOR)
     with pytest.raises(Invalid) as raised:
-        office.catalogue.act(made.id, ResourceAction.SUBMIT, POLICE_ACTOR)
+        office.catalogue.act(made.id, ResourceAction.SIGN_OFF, POLICE_ACTOR)
     problems = raised.value.context["problems"]
     assert isinstance(problems, list)
     assert [problem["field"] for problem in problems] == ["/items/0/open", "/items/1/element", "/items/1/legal_basis"]
@@ -81,6 +81,7 @@ def test_only_the_right_party_acts(office: Office) -> None:
         office.catalogue.act(made.id, ResourceAction.SUBMIT, CIVIL_ACTOR)
     with pytest.raises(Refused):
         office.catalogue.edit(made.id, content(), CIVIL_ACTOR, 1)
+    office.catalogue.act(made.id, ResourceAction.SIGN_OFF, POLICE_ACTOR)
     office.catalogue.act(made.id, ResourceAction.SUBMIT, POLICE_ACTOR)
     with pytest.raises(Refused):
         office.catalogue.act(made.id, ResourceAction.APPROVE, POLICE_ACTOR)
@@ -94,6 +95,7 @@ def test_a_revision_leaves_the_published_version_visible(office: Office) -> None
     assert (revised.version, revised.published_version, revised.state) == (2, 1, ResourceState.DRAFT)
     assert office.catalogue.published(made.id).content.title.zh == "常住人口基本信息"
     assert office.catalogue.search("户籍人口").hits[0].resource.version == 1
+    office.catalogue.act(made.id, ResourceAction.SIGN_OFF, POLICE_ACTOR)
     office.catalogue.act(made.id, ResourceAction.SUBMIT, POLICE_ACTOR)
     office.catalogue.act(made.id, ResourceAction.APPROVE, AUTHORITY_ACTOR)
     done = office.catalogue.act(made.id, ResourceAction.PUBLISH, AUTHORITY_ACTOR)
@@ -108,6 +110,7 @@ def test_a_revision_leaves_the_published_version_visible(office: Office) -> None
 def test_a_rejected_revision_can_be_discarded_and_its_number_is_not_reused(office: Office) -> None:
     made = office.publish(content())
     office.catalogue.act(made.id, ResourceAction.REVISE, POLICE_ACTOR)
+    office.catalogue.act(made.id, ResourceAction.SIGN_OFF, POLICE_ACTOR)
     office.catalogue.act(made.id, ResourceAction.SUBMIT, POLICE_ACTOR)
     office.catalogue.act(made.id, ResourceAction.REJECT, AUTHORITY_ACTOR, "口径不一致")
     back = office.catalogue.act(made.id, ResourceAction.DISCARD, POLICE_ACTOR)
@@ -164,6 +167,7 @@ def test_codes_have_no_gaps_or_duplicates_under_concurrency(control_database: Da
     office = make_office(control_database, pack)
     made = [office.catalogue.draft(POLICE, content(f"资源{number}"), POLICE_ACTOR) for number in range(12)]
     for entry in made:
+        office.catalogue.act(entry.id, ResourceAction.SIGN_OFF, POLICE_ACTOR)
         office.catalogue.act(entry.id, ResourceAction.SUBMIT, POLICE_ACTOR)
     errors: list[Exception] = []
 
@@ -210,3 +214,84 @@ def test_signature_and_origin_are_never_set_by_an_edit(office: Office) -> None:
     edited = office.catalogue.edit(made.id, content("户籍人口", sign_off=signature, origin=origin), POLICE_ACTOR, 1)
     assert (edited.content.sign_off, edited.content.origin) == (None, None)
     assert edited.content == content("户籍人口")
+
+
+def test_nothing_is_submitted_unsigned_and_an_edit_voids_the_signature(office: Office) -> None:
+    made = office.catalogue.draft(POLICE, content(), POLICE_ACTOR)
+    with pytest.raises(Invalid) as raised:
+        office.catalogue.act(made.id, ResourceAction.SUBMIT, POLICE_ACTOR)
+    assert raised.value.field == "/sign_off"
+    signed = office.catalogue.act(made.id, ResourceAction.SIGN_OFF, POLICE_ACTOR, position="副局长")
+    assert signed.content.sign_off == SignOff(by="管理员", position="副局长", at=office.clock.now())
+    kept = office.catalogue.edit(made.id, content(), POLICE_ACTOR, 1)
+    assert kept.content.sign_off == signed.content.sign_off
+    assert office.catalogue.edit(made.id, content("户籍人口"), POLICE_ACTOR, 1).content.sign_off is None
+    with pytest.raises(Invalid):
+        office.catalogue.act(made.id, ResourceAction.SUBMIT, POLICE_ACTOR)
+    office.catalogue.act(made.id, ResourceAction.SIGN_OFF, POLICE_ACTOR)
+    office.catalogue.act(made.id, ResourceAction.SUBMIT, POLICE_ACTOR)
+    office.catalogue.act(made.id, ResourceAction.APPROVE, AUTHORITY_ACTOR)
+    published = office.catalogue.act(made.id, ResourceAction.PUBLISH, AUTHORITY_ACTOR)
+    assert published.content.sign_off is not None
+    assert office.catalogue.act(made.id, ResourceAction.REVISE, POLICE_ACTOR).content.sign_off is None
+    facts = [entry.facts for entry in office.ledger.entries(kind=EntryKind.CATALOGUE_STEP, subject=made.id).rows]
+    digests = {fact["content_digest"] for fact in facts if fact["signed_off"] and fact["to_state"] == "published"}
+    assert digests == {content_digest(content("户籍人口"))}
+
+
+def test_a_return_says_field_by_field_what_is_wrong(office: Office) -> None:
+    made = office.catalogue.draft(POLICE, content(), POLICE_ACTOR)
+    office.catalogue.act(made.id, ResourceAction.SIGN_OFF, POLICE_ACTOR)
+    office.catalogue.act(made.id, ResourceAction.SUBMIT, POLICE_ACTOR)
+    comments = (FieldComment(field="/items/0/name", text="请用规范名称"), FieldComment(field="/summary", text="过短"))
+    office.catalogue.act(made.id, ResourceAction.RETURN, AUTHORITY_ACTOR, "请修改", comments=comments)
+    assert office.catalogue.steps(made.id)[-1].comments == comments
+    facts = office.ledger.entries(kind=EntryKind.CATALOGUE_STEP, subject=made.id).rows
+    (returned,) = [entry.facts for entry in facts if entry.facts["action"] == "return"]
+    assert returned["comments"] == 2
+    assert len(str(returned["comments_sha256"])) == 64
+    assert "请用规范名称" not in str(returned)
+
+
+def test_nobody_overwrites_what_another_has_saved_meanwhile(office: Office) -> None:
+    made = office.catalogue.draft(POLICE, content(), POLICE_ACTOR)
+    read = content_digest(made.content)
+    office.catalogue.edit(made.id, content("甲"), POLICE_ACTOR, 1, expected_digest=read)
+    with pytest.raises(Conflict) as raised:
+        office.catalogue.edit(made.id, content("乙"), POLICE_ACTOR, 1, expected_digest=read)
+    assert raised.value.context["digest"] == content_digest(content("甲"))
+    assert office.catalogue.get(made.id).content.title.zh == "甲"
+
+
+def test_one_table_is_one_resource_also_after_edits(office: Office) -> None:
+    first = office.publish(content(table="t"))
+    office.catalogue.act(first.id, ResourceAction.REVISE, POLICE_ACTOR)
+    office.catalogue.edit(first.id, content(table="u"), POLICE_ACTOR, 2)
+    other = office.catalogue.draft(POLICE, content(table="t"), POLICE_ACTOR)
+    assert other.id != first.id
+    with pytest.raises(Conflict, match="bound"):
+        office.catalogue.edit(other.id, content(table="u"), POLICE_ACTOR, 1)
+    back = office.catalogue.act(first.id, ResourceAction.DISCARD, POLICE_ACTOR)
+    assert back.content == office.catalogue.version(first.id, 1).content
+
+
+def test_the_numbers_of_a_classification_can_be_used_up(control_database: Database, pack: NormPack) -> None:
+    office = make_office(control_database, pack.model_copy(update={"code_serial_digits": 1}))
+    codes = [office.publish(content(f"第{number}类信息")).code for number in range(9)]
+    assert codes == [f"101001/{number}" for number in range(1, 10)]
+    with pytest.raises(Conflict, match="used up"):
+        office.publish(content("多出的一类"))
+    assert office.publish(content("细分类", classification="101001ab")).code == "101001ab/1"
+
+
+def test_a_cancelled_publication_is_hidden_and_keeps_its_code_and_content(office: Office) -> None:
+    made = office.publish(content(open=True))
+    hidden = office.catalogue.act(made.id, ResourceAction.UNPUBLISH, AUTHORITY_ACTOR, "分级有误")
+    assert (hidden.state, hidden.published_version, hidden.code) == (ResourceState.REGISTERED, None, made.code)
+    assert office.catalogue.search("人口", open_only=True).total == 0
+    assert office.catalogue.version(made.id, 1).superseded_at is not None
+    with pytest.raises(Conflict):
+        office.catalogue.act(made.id, ResourceAction.RETURN, AUTHORITY_ACTOR, "改")
+    again = office.catalogue.act(made.id, ResourceAction.PUBLISH, AUTHORITY_ACTOR)
+    assert again.content == made.content
+    assert office.catalogue.version(made.id, 1).superseded_at is None

@@ -74,6 +74,7 @@ def test_a_filled_resource_has_the_rows_of_a_published_one(control_database: Dat
         )
         provider = Actor(kind=ActorKind.PERSON, id="p", department=one.department)
         made = office.catalogue.draft(one.department, content, provider)
+        office.catalogue.act(made.id, ResourceAction.SIGN_OFF, provider)
         office.catalogue.act(made.id, ResourceAction.SUBMIT, provider)
         office.catalogue.act(made.id, ResourceAction.APPROVE, AUTHORITY_ACTOR)
         published = office.catalogue.act(made.id, ResourceAction.PUBLISH, AUTHORITY_ACTOR)
@@ -84,6 +85,7 @@ def test_a_filled_resource_has_the_rows_of_a_published_one(control_database: Dat
         for entry in bindings:
             assert isinstance(entry, dict)
             entry.pop("binding")
+            assert isinstance(entry.pop("sign_off"), dict)
         assert by_hand == in_bulk
         assert one.code is not None
         assert published.code is not None

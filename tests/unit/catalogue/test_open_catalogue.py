@@ -42,6 +42,7 @@ def revise(office: Office, resource: Resource, **changes: object) -> Resource:
     draft = office.catalogue.act(resource.id, ResourceAction.REVISE, POLICE_ACTOR)
     changed = draft.content.model_copy(update=changes)
     office.catalogue.edit(resource.id, changed, POLICE_ACTOR, draft.version)
+    office.catalogue.act(resource.id, ResourceAction.SIGN_OFF, POLICE_ACTOR)
     office.catalogue.act(resource.id, ResourceAction.SUBMIT, POLICE_ACTOR)
     office.catalogue.act(resource.id, ResourceAction.APPROVE, AUTHORITY_ACTOR)
     return office.catalogue.act(resource.id, ResourceAction.PUBLISH, AUTHORITY_ACTOR)

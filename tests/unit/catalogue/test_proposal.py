@@ -100,7 +100,11 @@ def test_a_proposal_maps_grades_and_explains(pack: NormPack) -> None:
     assert content.binding.cursor_column == "gxsj"
     assert content.binding.key_columns == ("rid",)
     # What only a person can say is left to say.
-    assert [field for field, _ in content_problems(content, pack)] == ["/assessment", "/use_condition"]
+    assert [field for field, _ in content_problems(content, pack)] == [
+        "/assessment",
+        "/data_category",
+        "/use_condition",
+    ]
     assert any("mystery" in text.en for text in draft.attention)
 
 

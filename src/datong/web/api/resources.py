@@ -2,20 +2,23 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from datong.catalogue import (
+    FieldComment,
     Resource,
     ResourceAction,
     ResourceContent,
     ResourceState,
+    ResourceStep,
     ResourceVersion,
     SearchFilters,
     SearchPage,
+    content_digest,
 )
 from datong.kernel import DepartmentCode, Page, ResourceId, Value
-from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
+from datong.kernel.limits import FIELD_COMMENTS_MAX, NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.norms import ResourceFormat, ShareType, UpdateCycle
 from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
@@ -24,8 +27,16 @@ from datong.web.services import Services
 
 router = APIRouter(tags=["catalogue"])
 
-REVIEW_ACTIONS = frozenset(ResourceAction) - {ResourceAction.SUBMIT, ResourceAction.REVISE, ResourceAction.DISCARD}
-"""What the authority does with a resource; the rest is the providing department's."""
+OWN_ACTIONS = frozenset(
+    {
+        ResourceAction.SUBMIT,
+        ResourceAction.WITHDRAW,
+        ResourceAction.REVISE,
+        ResourceAction.DISCARD,
+        ResourceAction.DROP,
+    }
+)
+"""What the providing department's officer does with a resource; its head signs, and the rest is the authority's."""
 
 
 class NewResource(Value):
@@ -36,17 +47,26 @@ class NewResource(Value):
 
 
 class ResourceEdit(Value):
-    """New content for a draft, and the version it was made from."""
+    """New content for a draft, and the version it was made from.
+
+    `expected_digest` is the `ETag` of the answer that the edit was made from: given, nobody's work is overwritten.
+    """
 
     content: ResourceContent
     expected_version: int
+    expected_digest: str = Field("", max_length=64)
 
 
 class ResourceStepRequest(Value):
-    """An action of the resource's life, with the reason where one is needed."""
+    """An action of the resource's life, with the reason where one is needed.
+
+    `comments` say what is wrong in which field of a returned entry; `position` is that of the head who signs.
+    """
 
     action: ResourceAction
     reason: str = Field("", max_length=TEXT_CHARS_MAX)
+    comments: tuple[FieldComment, ...] = Field((), max_length=FIELD_COMMENTS_MAX)
+    position: str = Field("", max_length=NAME_CHARS_MAX)
 
 
 @router.post("/resources", status_code=201)
@@ -75,27 +95,36 @@ def list_resources(
 
 
 @router.get("/resources/{resource_id}")
-def read_resource(resource_id: ResourceId, caller: Caller, hub: Hub) -> Resource:
+def read_resource(resource_id: ResourceId, caller: Caller, hub: Hub, response: Response) -> Resource:
     """Return the working version to its own side and the authority, the published one to everybody else."""
     hub.policy.require(caller, Action.RESOURCE_READ)
-    return visible_resource(hub, caller, resource_id)
+    resource = visible_resource(hub, caller, resource_id)
+    response.headers["ETag"] = f'"{content_digest(resource.content)}"'
+    return resource
 
 
 @router.put("/resources/{resource_id}")
-def edit_resource(resource_id: ResourceId, body: ResourceEdit, caller: Caller, hub: Hub) -> Resource:
+def edit_resource(
+    resource_id: ResourceId, body: ResourceEdit, caller: Caller, hub: Hub, response: Response
+) -> Resource:
     """Replace the content of a draft."""
     resource = hub.catalogue.get(resource_id)
     hub.policy.require(caller, Action.RESOURCE_EDIT, Target.of_department(resource.department, name=resource.id))
-    return hub.catalogue.edit(resource_id, body.content, caller.actor, body.expected_version)
+    edited = hub.catalogue.edit(
+        resource_id, body.content, caller.actor, body.expected_version, expected_digest=body.expected_digest
+    )
+    response.headers["ETag"] = f'"{content_digest(edited.content)}"'
+    return edited
 
 
 @router.post("/resources/{resource_id}/actions")
 def act_on_resource(resource_id: ResourceId, body: ResourceStepRequest, caller: Caller, hub: Hub) -> Resource:
-    """Move a resource along its life: submit, approve, return, reject, publish, suspend, resume, retire, revise."""
+    """Move a resource along its life: sign_off, submit, approve, return, publish, unpublish, revise, retire …"""
     resource = hub.catalogue.get(resource_id)
-    needed = Action.RESOURCE_REVIEW if body.action in REVIEW_ACTIONS else Action.RESOURCE_EDIT
-    hub.policy.require(caller, needed, Target.of_department(resource.department, name=resource.id))
-    return hub.catalogue.act(resource_id, body.action, caller.actor, body.reason)
+    hub.policy.require(caller, permission_for(body.action), Target.of_department(resource.department, name=resource.id))
+    return hub.catalogue.act(
+        resource_id, body.action, caller.actor, body.reason, comments=body.comments, position=body.position
+    )
 
 
 @router.get("/resources/{resource_id}/versions")
@@ -131,6 +160,23 @@ def search(
         themes=tuple(theme or ()),
     )
     return hub.catalogue.search(q, filters=filters, offset=offset, limit=limit, department=caller.department)
+
+
+@router.get("/resources/{resource_id}/steps")
+def list_resource_steps(resource_id: ResourceId, caller: Caller, hub: Hub) -> tuple[ResourceStep, ...]:
+    """Return every act in the resource's life, with its reason, comments and ledger entry, oldest first."""
+    resource = hub.catalogue.get(resource_id)
+    hub.policy.require(
+        caller, Action.RESOURCE_READ_UNPUBLISHED, Target.of_department(resource.department, name=resource.id)
+    )
+    return hub.catalogue.steps(resource_id)
+
+
+def permission_for(action: ResourceAction) -> Action:
+    """Return the permission that an act on a resource needs."""
+    if action is ResourceAction.SIGN_OFF:
+        return Action.RESOURCE_SIGN_OFF
+    return Action.RESOURCE_EDIT if action in OWN_ACTIONS else Action.RESOURCE_REVIEW
 
 
 def visible_resource(hub: Services, caller: Principal, resource_id: ResourceId) -> Resource:

@@ -11,7 +11,7 @@ from datong.kernel import DepartmentCode, Page, ResourceId, Value
 from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.norms import ResourceFormat, ShareType, UpdateCycle
 from datong.sharing import Action, AgreementState, Target
-from datong.web.api.resources import REVIEW_ACTIONS, ResourceStepRequest, act_on_resource, visible_resource
+from datong.web.api.resources import ResourceStepRequest, act_on_resource, permission_for, visible_resource
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 
 router = APIRouter()
@@ -132,13 +132,8 @@ def possible_actions(desk: Desk, resource: Resource) -> Sequence[tuple[ResourceA
     return [
         (transition.action, transition.needs_reason)
         for transition in desk.services.catalogue.possible(resource)
-        if desk.may(needed_for(transition.action), target)
+        if desk.may(permission_for(transition.action), target)
     ]
-
-
-def needed_for(action: ResourceAction) -> Action:
-    """Return the permission that an act on a resource needs."""
-    return Action.RESOURCE_REVIEW if action in REVIEW_ACTIONS else Action.RESOURCE_EDIT
 
 
 def _element_names(desk: Desk, resource: Resource) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from datong.kernel import Text, Value
 from datong.sharing import Principal, Role
 
-STAFF = frozenset({Role.OPERATOR, Role.AUTHORITY, Role.DATA_OFFICER, Role.BUSINESS, Role.AUDITOR, Role.DEVELOPER})
+STAFF = frozenset(Role) - {Role.CITIZEN}
 
 
 class Link(Value):
