@@ -12,6 +12,7 @@ grades, terms of sharing, contacts, licences and dates are made up, repeatably: 
 import gzip
 import json
 import random
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -188,7 +189,7 @@ def _content(
 ) -> ResourceContent:
     theme = next((theme.key for theme in pack.themes if any(word in title for word in theme.words)), "general")
     share_type = ShareType.UNCONDITIONAL if is_open else dice.choice(tuple(ShareType))
-    keywords = tuple(dict.fromkeys(word for word in real["keywords"].replace("，", ",").split(",") if word.strip()))
+    keywords = tuple(dict.fromkeys(word for word in re.split(r"[\s,，、;；]+", real["keywords"]) if word))
     start = date(2015 + dice.randrange(8), 1, 1)
     return ResourceContent(
         title=Text(zh=title[:200], en=""),

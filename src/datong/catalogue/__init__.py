@@ -84,6 +84,7 @@ if TYPE_CHECKING:
         OpenResource,
         distribution_id,
         format_name,
+        known_format,
         public_part,
     )
     from datong.catalogue.overlaps import (
@@ -163,6 +164,7 @@ else:
                 "OpenResource",
                 "distribution_id",
                 "format_name",
+                "known_format",
                 "public_part",
             ],
             "profile": [
@@ -317,6 +319,7 @@ __all__ = [
     "foreign_digest",
     "format_name",
     "held_elements",
+    "known_format",
     "map_column",
     "merged",
     "new_epoch_name",

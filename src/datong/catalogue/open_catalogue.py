@@ -5,10 +5,11 @@ uses nothing else cannot show, count or hint at what is not open.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, column, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam, case, column, func, select
 from sqlalchemy.sql.selectable import Subquery
 
 from datong.catalogue.faults import resource_not_found
@@ -191,16 +192,28 @@ class OpenCatalogue:
             rows = connection.execute(statement).mappings()
             return tuple(
                 Publisher(
-                    department=Department(
-                        code=DepartmentCode(row["code"]),
-                        name=Text(zh=row["name_zh"], en=row["name_en"]),
-                        short_name=Text(zh=row["short_name_zh"], en=row["short_name_en"]),
-                        is_authority=row["is_authority"],
-                    ),
+                    department=_department(row),
                     count=row["many"],
                 )
                 for row in rows
             )
+
+    def newest_change(self) -> datetime | None:
+        """Return when something that is open now was last opened or changed; None: nothing is open."""
+        with self._database.snapshot() as connection:
+            return connection.execute(select(func.max(open_listing.c.changed_at))).scalar()
+
+    def authority(self) -> Department | None:
+        """Return the department that publishes the catalogue as a whole: the first authority that was registered."""
+        statement = (
+            select(departments)
+            .where(departments.c.is_authority.is_(True))
+            .order_by(departments.c.registered_at, departments.c.code)
+            .limit(1)
+        )
+        with self._database.snapshot() as connection:
+            row = connection.execute(statement).mappings().first()
+        return None if row is None else _department(row)
 
     def _matched(self, connection: Connection, text: str) -> Subquery | None:
         query = parse_query(text, self._pack.synonyms)
@@ -217,6 +230,15 @@ class OpenCatalogue:
     def _total(self, connection: Connection, matched: Subquery | None, where: OpenFilter) -> int:
         statement = _narrowed(select(func.count()).select_from(open_listing), connection, matched, where)
         return int(connection.execute(statement).scalar_one())
+
+
+def _department(row: RowMapping) -> Department:
+    return Department(
+        code=DepartmentCode(row["code"]),
+        name=Text(zh=row["name_zh"], en=row["name_en"]),
+        short_name=Text(zh=row["short_name_zh"], en=row["short_name_en"]),
+        is_authority=row["is_authority"],
+    )
 
 
 _FACETS: dict[OpenFacet, ColumnElement[str]] = {

@@ -126,6 +126,11 @@ def format_name(distribution: Distribution) -> str:
     return known or distribution.media_type.rpartition("/")[2].upper()[:TERM_CHARS_MAX] or PAGE_FORMAT
 
 
+def known_format(text: str) -> str:
+    """Return a format's short name as it is written here, however it is spelled."""
+    return next((known for known in FORMATS.values() if known.lower() == text.strip().lower()), text.strip().upper())
+
+
 def open_terms(resource_id: str, part: ResourceContent) -> set[tuple[OpenField, str]]:
     """Return the (field, value) pairs by which an open resource is filtered and counted."""
     found = {(OpenField.KEYWORD, word.strip()[:TERM_CHARS_MAX]) for word in part.keywords if word.strip()}

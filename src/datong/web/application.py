@@ -17,6 +17,7 @@ from datong.web.api import api_router
 from datong.web.console import console_router, problem_page
 from datong.web.edge import Edge
 from datong.web.metrics import HttpMetrics, metrics_router
+from datong.web.open import open_router
 from datong.web.problems import MEDIA_TYPE, ProblemDocument, install_problem_handlers
 from datong.web.services import Services
 
@@ -66,6 +67,7 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     app.include_router(log.router)
     app.include_router(api_router)
     app.include_router(gateway.router)
+    app.include_router(open_router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.include_router(console_router(), include_in_schema=False)
     return app

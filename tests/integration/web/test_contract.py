@@ -14,8 +14,20 @@ PUBLIC = {
     ("DELETE", "/api/v1/session"),
     ("POST", "/api/v1/oauth/token"),
     ("POST", "/api/v1/nodes"),
+    ("GET", "/catalog"),
+    ("GET", "/catalog.ttl"),
+    ("GET", "/catalog.jsonld"),
+    ("GET", "/catalog.rdf"),
+    ("GET", "/open/{resource_id}.ttl"),
+    ("GET", "/open/{resource_id}.jsonld"),
+    ("GET", "/open/{resource_id}.rdf"),
+    ("GET", "/open/{resource_id}.json"),
+    ("GET", "/api/3/action/{action}"),
+    ("POST", "/api/3/action/{action}"),
 }
-"""Routes that need no credentials: reading the public log, obtaining credentials, giving them up."""
+"""Routes that need no credentials: the public log, the open catalogue, obtaining credentials, giving them up."""
+CKAN = "/api/3/action/"
+"""Here an error has CKAN's shape, because CKAN's clients raise their exceptions from it."""
 
 
 def test_every_route_answers_every_error_in_one_shape(hub: RunningHub) -> None:
@@ -46,7 +58,7 @@ def test_nonsense_from_somebody_known_is_a_problem_too(hub: RunningHub) -> None:
                     method, path, content=b"{]", headers={"Content-Type": "application/json", "Accept": "*/*"}
                 )
                 assert answer.status_code < 500, (method, template, answer.text)
-                if answer.status_code >= 400:
+                if answer.status_code >= 400 and not template.startswith(CKAN):
                     assert_problem(answer.json(), answer.headers["content-type"], answer.status_code)
 
 

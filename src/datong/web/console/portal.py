@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from datong.kernel import ResourceId
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.web.console.desk import PAGE_ROWS, Anyone, Offset
+from datong.web.open import negotiated
 
 router = APIRouter()
 
@@ -26,5 +27,8 @@ def open_resource(desk: Anyone, resource_id: ResourceId) -> Response:
     Raises:
         NotFound: there is none with that id, or it is not open.
     """
+    described = negotiated(desk.request, desk.services, resource_id)
+    if described is not None:
+        return described
     resource = desk.services.open_catalogue.get(resource_id)
     return desk.page("portal/resource.html", resource=resource, content=resource.content)
