@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datong.exchange import Column, ReadQuery, arrow_schema, arrow_type, decimal_parameters
-from datong.kernel import Invalid, NotFound, Text
+from datong.kernel import Invalid, NotFound, Refused, Text
 
 _EXACT = Context(prec=100)
 """Decimal arithmetic rounds to 28 digits unless told otherwise."""
@@ -40,6 +40,35 @@ def no_table(table: str) -> NotFound:
         remedy=Text(zh="请核对表名。", en="Check the table's name."),
         context={"table": table},
     )
+
+
+def unreadable(table: str, error: Exception) -> Refused:
+    """Return the error of a table that its source does not let be read; the source's own words stay here."""
+    words = str(error).strip().splitlines()
+    said = words[0][:200] if words else type(error).__name__
+    return Refused(
+        "adapters.table_unreadable",
+        what=Text(zh=f"表 {table} 无法读取：{said}", en=f"The table {table} cannot be read: {said}"),
+        remedy=Text(
+            zh="请检查节点账号的权限，以及视图或文件是否完好。",
+            en="Check the rights of the node's account, and whether the view or file is sound.",
+        ),
+        context={"table": table},
+    )
+
+
+def readable(
+    table: str, batches: Iterable[pa.RecordBatch], failures: tuple[type[Exception], ...]
+) -> Iterator[pa.RecordBatch]:
+    """Yield `batches`; one of the engine's own `failures` becomes an error of the platform.
+
+    Raises:
+        Refused: `adapters.table_unreadable`.
+    """
+    try:
+        yield from batches
+    except failures as error:
+        raise unreadable(table, error) from error
 
 
 def null_in_order(table: str, columns: Sequence[str]) -> Invalid:

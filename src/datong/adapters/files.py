@@ -7,7 +7,7 @@ encoding is UTF-8 where the bytes are valid UTF-8, else GB18030 (which holds GBK
 import codecs
 import csv
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,12 +17,22 @@ import pyarrow.parquet
 from python_calamine import CalamineWorkbook
 
 from datong.adapters.conversion import chosen_columns, no_table, not_lossless, null_in_order, rebatched
-from datong.exchange import Column, ContentDigest, ReadQuery, TableSchema, arrow_schema, arrow_type, content_digest
-from datong.kernel import Text, TooLarge, Unavailable
+from datong.exchange import (
+    Column,
+    ContentDigest,
+    ReadQuery,
+    TableKind,
+    TableSchema,
+    arrow_schema,
+    arrow_type,
+    content_digest,
+)
+from datong.kernel import DatongError, Text, TooLarge, Unavailable
 
 FILE_BYTES_MAX = 2 * 1024 * 1024 * 1024
 SNIFF_BYTES = 1 << 20
 KEY_PROBE_ROWS_MAX = 1_000_000
+SAMPLE_BLOCKS = 20
 _SUFFIXES = (".csv", ".xlsx", ".xls", ".parquet")
 _SIMPLE: dict[pa.DataType, str] = {
     pa.bool_(): "boolean",
@@ -96,11 +106,47 @@ class FileFolder:
     def inspect(self) -> list[TableSchema]:
         """Return every table; the key proposed for CSV and Excel is the first column that is unique and never empty."""
         tables = []
-        for table, _ in sorted(self._tables()):
-            rows = self._load(table)
-            columns = _columns(table, rows)
-            tables.append(TableSchema(table=table, columns=columns, key_columns=_key(rows), rows=rows.num_rows))
+        for table, path in sorted(self._tables()):
+            status = path.stat()
+            found = TableSchema(
+                table=table,
+                columns=(),
+                kind=TableKind.FILE,
+                bytes=status.st_size,
+                changed_at=datetime.fromtimestamp(status.st_mtime, tz=UTC),
+            )
+            try:
+                rows = self._load(table)
+                columns = _columns(table, rows)
+            except DatongError:
+                # One damaged file hides no other: it is listed without columns, and whoever reads it is told why.
+                tables.append(found)
+                continue
+            known = {"columns": columns, "key_columns": _key(rows), "rows": rows.num_rows}
+            tables.append(found.model_copy(update=known))
         return tables
+
+    def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
+        """Return blocks from all over the file, as text."""
+        texts = tuple(column.model_copy(update={"type": "string"}) for column in schema.columns)
+        rows = self._load(schema.table).select([column.name for column in schema.columns])
+        blocks = min(SAMPLE_BLOCKS, rows_max)
+        if rows.num_rows > rows_max:
+            starts = [rows.num_rows * block // blocks for block in range(blocks)]
+            rows = pa.concat_tables([rows.slice(start, rows_max // blocks) for start in starts])
+        arrays = [_text_of(rows.column(column.name)) for column in schema.columns]
+        table = pa.table(arrays, schema=arrow_schema(texts))
+        return rebatched(table.to_batches(), arrow_schema(texts), rows_max)
+
+    def newest(self, table: str, column: str) -> datetime | None:
+        """Return the largest moment in `column`, by its text in ISO 8601; without a zone it counts as UTC."""
+        rows = self._load(table)
+        found = pc.max(_text_of(rows.column(column))).as_py()
+        try:
+            moment = datetime.fromisoformat(str(found))
+        except ValueError:
+            return None
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
     def read(self, query: ReadQuery) -> pa.RecordBatchReader:
         """Return the rows after the query's cursor, in its order."""
@@ -252,6 +298,16 @@ def _key(rows: pa.Table) -> tuple[str, ...]:
         if whole and pc.count_distinct(values).as_py() == rows.num_rows:
             return (name,)
     return ()
+
+
+def _text_of(values: "pa.ChunkedArray[pa.Scalar[pa.DataType]]") -> "pa.ChunkedArray[pa.Scalar[pa.DataType]]":
+    """Return a column as text; binary values are only marked as present."""
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+        marks = ["(binary)" if present else None for present in pc.is_valid(values).to_pylist()]
+        return pa.chunked_array([pa.array(marks, pa.string())])
+    return values.cast(pa.string())
 
 
 def _after(rows: pa.Table, order: tuple[Column, ...], texts: tuple[str, ...]) -> "pa.BooleanArray":

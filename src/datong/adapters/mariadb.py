@@ -27,7 +27,16 @@ from datong.adapters.conversion import (
     no_table,
     null_in_order,
     order_columns,
+    readable,
     reader_of_rows,
+    rebatched,
+)
+from datong.adapters.mariadb_catalog import (
+    INSPECT,
+    REFERENCES,
+    quoted,
+    sample_statements,
+    table_schemas,
 )
 from datong.adapters.sql_target import (
     CURSORS,
@@ -46,17 +55,19 @@ from datong.exchange import (
     AppliedCursor,
     Column,
     ContentDigest,
-    ForeignKey,
     Manifest,
     ReadQuery,
+    TableKind,
     TableSchema,
     TransferMode,
+    arrow_schema,
     content_digest,
     decimal_parameters,
 )
 from datong.kernel import TaskId, Text, Unavailable
 
 DIGEST_ROWS = 50_000
+SAMPLE_BATCH_ROWS = 5_000
 LOAD_ROWS = 1_000
 CONNECT_SECONDS = 10
 KEY_CHARS_MAX = 700
@@ -78,49 +89,6 @@ _TARGET_TYPES = {
 _ROW_FAULTS = {1048, 1062, 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1452, 1690, 3819, 4025}
 """Server errors of a row's own values: NULL, duplicate, out of range, truncated, wrong, too long, constraint."""
 _LOST = {1040, 1053, 1205, 1213, 2002, 2003, 2006, 2013, 2055}
-_INSPECT = """
-SELECT c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.COLUMN_TYPE, c.IS_NULLABLE, c.COLUMN_COMMENT, t.TABLE_COMMENT,
-       t.TABLE_ROWS, k.ORDINAL_POSITION, c.NUMERIC_PRECISION, c.NUMERIC_SCALE
-FROM information_schema.COLUMNS c
-JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME
-LEFT JOIN information_schema.KEY_COLUMN_USAGE k ON k.TABLE_SCHEMA = c.TABLE_SCHEMA AND k.TABLE_NAME = c.TABLE_NAME
-     AND k.COLUMN_NAME = c.COLUMN_NAME AND k.CONSTRAINT_NAME = 'PRIMARY'
-WHERE c.TABLE_SCHEMA = DATABASE() ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION
-"""
-_REFERENCES = """
-SELECT TABLE_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_NAME, COLUMN_NAME, REFERENCED_COLUMN_NAME
-FROM information_schema.KEY_COLUMN_USAGE
-WHERE TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_NAME IS NOT NULL ORDER BY CONSTRAINT_NAME, ORDINAL_POSITION
-"""
-_DATES = {"date": "date", "datetime": "timestamp", "timestamp": "timestamp_utc"}
-_BLOBS = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
-
-
-def quoted(name: str) -> str:
-    """Return `name` as an SQL identifier."""
-    return "`" + name.replace("`", "``") + "`"
-
-
-def column_type(kind: str, full: str, precision: int | None, scale: int | None, *, zero_dates_as_text: bool) -> str:
-    """Return the exchange's type of a column of type `kind`, written out as `full`.
-
-    Types without a counterpart (ENUM, SET, JSON, YEAR, TIME, geometry …) travel as text.
-    """
-    if kind in {"tinyint", "smallint", "mediumint", "int"}:
-        return "int64"
-    if kind == "bigint":
-        return "uint64" if "unsigned" in full else "int64"
-    if kind == "bit":
-        return "uint64"
-    if kind == "decimal" and precision is not None and precision <= 38:
-        return f"decimal({precision},{scale or 0})"
-    if kind in {"float", "double"}:
-        return "float32" if kind == "float" else "float64"
-    if kind in _DATES:
-        return "string" if zero_dates_as_text else _DATES[kind]
-    if kind in _BLOBS or kind in {"geometry", "point", "linestring", "polygon"}:
-        return "binary"
-    return "string"
 
 
 def select_expression(column: Column) -> str:
@@ -164,13 +132,35 @@ class MariadbDatabase:
     def inspect(self) -> list[TableSchema]:
         """Return every table and view of the database."""
         with self._open() as transaction:
-            rows = transaction.execute(_INSPECT)
-            references = transaction.execute(_REFERENCES)
-        tables: dict[str, list[tuple[object, ...]]] = {}
-        for row in rows:
-            if not is_internal(str(row[0])):
-                tables.setdefault(str(row[0]), []).append(row)
-        return [self._schema(table, rows, references) for table, rows in tables.items()]
+            rows = transaction.execute(INSPECT)
+            references = transaction.execute(REFERENCES)
+        shared = [row for row in rows if not is_internal(str(row[0]))]
+        return table_schemas(shared, references, zero_dates_as_text=self._zero_dates_as_text)
+
+    def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
+        """Return a sample by blocks of the integer key, if there is one, as text."""
+        keyed = len(schema.key_columns) == 1 and _is_integer(schema.column(schema.key_columns[0]))
+        bounds = None
+        with self._open() as transaction:
+            if keyed and schema.kind is TableKind.TABLE:
+                key = quoted(schema.key_columns[0])
+                low, high = transaction.execute(f"SELECT min({key}), max({key}) FROM {quoted(schema.table)}")[0]
+                bounds = None if low is None else (int(str(low)), int(str(high)))
+        texts = tuple(column.model_copy(update={"type": "string"}) for column in schema.columns)
+
+        def rows() -> Iterator[tuple[object, ...]]:
+            for statement in sample_statements(schema, rows_max, bounds):
+                yield from self._rows(statement, [])
+
+        batches = reader_of_rows(schema.table, rows(), texts, SAMPLE_BATCH_ROWS)
+        failures = (pymysql.MySQLError, pa.ArrowException)
+        return rebatched(readable(schema.table, batches, failures), arrow_schema(texts), rows_max)
+
+    def newest(self, table: str, column: str) -> datetime | None:
+        """Return the largest moment in `column`, taken as UTC."""
+        with self._open() as transaction:
+            found = transaction.execute(f"SELECT UNIX_TIMESTAMP(max({quoted(column)})) FROM {quoted(table)}")[0][0]
+        return None if found is None else datetime.fromtimestamp(float(str(found)), tz=UTC)
 
     def read(self, query: ReadQuery) -> pa.RecordBatchReader:
         """Return the rows after the query's cursor, in its order; one statement, so one state of the database."""
@@ -300,43 +290,6 @@ class MariadbDatabase:
             raise no_table(table)
         return found.columns
 
-    def _schema(self, table: str, rows: list[tuple[object, ...]], references: list[tuple[object, ...]]) -> TableSchema:
-        grouped: dict[str, list[tuple[str, str, str]]] = {}
-        for own_table, constraint, other, own, theirs in references:
-            if own_table == table:
-                grouped.setdefault(str(constraint), []).append((str(other), str(own), str(theirs)))
-        keys = sorted((int(str(row[8])), str(row[1])) for row in rows if row[8] is not None)
-        return TableSchema(
-            table=table,
-            columns=tuple(
-                Column(
-                    name=str(row[1]),
-                    type=column_type(
-                        str(row[2]),
-                        str(row[3]),
-                        None if row[9] is None else int(str(row[9])),
-                        None if row[10] is None else int(str(row[10])),
-                        zero_dates_as_text=self._zero_dates_as_text,
-                    ),
-                    nullable=row[4] == "YES",
-                    source_type=str(row[3]),
-                    comment=str(row[5]),
-                )
-                for row in rows
-            ),
-            key_columns=tuple(name for _, name in keys),
-            foreign_keys=tuple(
-                ForeignKey(
-                    columns=tuple(own for _, own, _ in parts),
-                    other_table=parts[0][0],
-                    other_columns=tuple(theirs for _, _, theirs in parts),
-                )
-                for parts in grouped.values()
-            ),
-            comment=str(rows[0][6]),
-            rows=None if rows[0][7] is None else int(str(rows[0][7])),
-        )
-
     def _refuse_nulls(self, query: ReadQuery) -> None:
         condition = " OR ".join(f"{quoted(name)} IS NULL" for name in query.order)
         with self._open() as transaction:
@@ -407,6 +360,10 @@ class _MariadbTransaction(SqlTransaction):
             return str(error.args[-1])
         self.execute("RELEASE SAVEPOINT datong_range")
         return None
+
+
+def _is_integer(column: Column | None) -> bool:
+    return column is not None and column.type in {"int64", "uint64"}
 
 
 def _placed(statement: str, values: Sequence[object]) -> str:

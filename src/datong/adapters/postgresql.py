@@ -23,8 +23,20 @@ from datong.adapters.conversion import (
     not_lossless,
     null_in_order,
     order_columns,
+    readable,
     rebatched,
     rows_where,
+    unreadable,
+)
+from datong.adapters.postgresql_catalog import (
+    INSPECT,
+    REFERENCES,
+    literal,
+    moment,
+    quoted,
+    relation,
+    sample_statement,
+    table_schemas,
 )
 from datong.adapters.sql_target import (
     CURSORS,
@@ -43,7 +55,6 @@ from datong.exchange import (
     AppliedCursor,
     Column,
     ContentDigest,
-    ForeignKey,
     Manifest,
     ReadQuery,
     TableSchema,
@@ -55,20 +66,7 @@ from datong.exchange import (
 from datong.kernel import TaskId, Text, Unavailable
 
 DIGEST_ROWS = 100_000
-_SIMPLE = {
-    "bool": "boolean",
-    "int2": "int64",
-    "int4": "int64",
-    "int8": "int64",
-    "oid": "int64",
-    "float4": "float32",
-    "float8": "float64",
-    "bytea": "binary",
-    "date": "date",
-    "time": "time",
-    "timestamp": "timestamp",
-    "timestamptz": "timestamp_utc",
-}
+SAMPLE_SECONDS_MAX = 120
 _TARGET_TYPES = {
     "boolean": "boolean",
     "int64": "bigint",
@@ -83,51 +81,7 @@ _TARGET_TYPES = {
     "timestamp_utc": "timestamptz",
 }
 _LOADED_AS_TEXT = {"uint64", "time"}
-_INSPECT = """
-SELECT c.relname, a.attname, t.typname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-       coalesce(col_description(c.oid, a.attnum), ''), coalesce(obj_description(c.oid, 'pg_class'), ''),
-       c.reltuples::bigint,
-       coalesce((SELECT array_position(i.indkey::int[], a.attnum::int) FROM pg_index i
-                 WHERE i.indrelid = c.oid AND i.indisprimary), -1)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-JOIN pg_type t ON t.oid = a.atttypid
-WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-ORDER BY c.relname, a.attnum
-"""
-_REFERENCES = """
-SELECT c.conrelid::regclass::text, c.conname, c.confrelid::regclass::text, a.attname, b.attname
-FROM pg_constraint c
-CROSS JOIN LATERAL unnest(c.conkey, c.confkey) WITH ORDINALITY AS k(own, other, place)
-JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.own
-JOIN pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = k.other
-WHERE c.contype = 'f' AND c.connamespace = current_schema()::regnamespace
-ORDER BY c.conname, k.place
-"""
 _PLACE = re.compile(r"\?")
-
-
-def quoted(name: str) -> str:
-    """Return `name` as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Return `text` as an SQL literal (standard_conforming_strings is on for every connection here)."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def column_type(kind: str, formatted: str) -> str:
-    """Return the exchange's type of a column of type `kind`, written out as `formatted`.
-
-    Types without a counterpart (JSON, UUID, enumerations, arrays, unbounded numerics …) travel as text.
-    """
-    if kind == "numeric":
-        match = re.fullmatch(r"numeric\((\d+),(\d+)\)", formatted)
-        if match is not None and int(match[1]) <= 38 and int(match[2]) <= int(match[1]):
-            return f"decimal({match[1]},{match[2]})"
-        return "string"
-    return _SIMPLE.get(kind, "string")
 
 
 def select_expression(column: Column) -> str:
@@ -167,16 +121,40 @@ class PostgresqlDatabase:
     # As a source
 
     def inspect(self) -> list[TableSchema]:
-        """Return every table and view of the current schema."""
+        """Return every table and view of every schema that the user may use, those of the current schema first."""
         with self._open() as connection:
             transaction = _PostgresqlTransaction(connection)
-            rows = transaction.execute(_INSPECT)
-            references = transaction.execute(_REFERENCES)
-        tables: dict[str, list[tuple[object, ...]]] = {}
-        for row in rows:
-            if not is_internal(str(row[0])):
-                tables.setdefault(str(row[0]), []).append(row)
-        return [_schema(table, rows, references) for table, rows in tables.items()]
+            rows = transaction.execute(INSPECT)
+            references = transaction.execute(REFERENCES)
+        return table_schemas([row for row in rows if not is_internal(str(row[1]))], references)
+
+    def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
+        """Return a sample by pages (`TABLESAMPLE SYSTEM`) as text; a view that takes too long is given up."""
+        with self._open() as connection:
+            pages = _PostgresqlTransaction(connection).execute(
+                "SELECT coalesce(sum(pg_relation_size(c.oid)), 0)::bigint / current_setting('block_size')::bigint "
+                "FROM pg_class c WHERE c.relkind = 'r' AND (c.oid = to_regclass(?) OR c.oid IN "
+                "(SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(?)))",
+                (relation(schema.table), relation(schema.table)),
+            )
+        texts = tuple(column.model_copy(update={"type": "string"}) for column in schema.columns)
+        statement = sample_statement(schema, rows_max, int(str(pages[0][0])))
+        batches = self._stream(schema.table, statement, texts, seconds_max=SAMPLE_SECONDS_MAX)
+        failures = (adbc_driver_manager.Error, pa.ArrowException, OSError)
+        return rebatched(readable(schema.table, batches, failures), arrow_schema(texts), rows_max)
+
+    def newest(self, table: str, column: str) -> datetime | None:
+        """Return the largest moment in `column`; a date counts from its midnight in UTC."""
+        name = quoted(column)
+        with self._open() as connection:
+            _PostgresqlTransaction(connection).execute(f"SET statement_timeout = '{SAMPLE_SECONDS_MAX}s'")
+            try:
+                found = _PostgresqlTransaction(connection).execute(
+                    f"SELECT extract(epoch FROM max({name})::timestamptz) FROM {relation(table)} WHERE isfinite({name})"
+                )
+            except adbc_driver_manager.Error as error:
+                raise unreadable(table, error) from error
+        return moment(found[0][0])
 
     def read(self, query: ReadQuery) -> pa.RecordBatchReader:
         """Return the rows after the query's cursor, in its order; one statement, so one state of the database."""
@@ -184,7 +162,7 @@ class PostgresqlDatabase:
         columns = chosen_columns(query.table, known, query.columns)
         order = order_columns(known, query)
         statement = (
-            f"SELECT {', '.join(select_expression(column) for column in columns)} FROM {quoted(query.table)} AS t"
+            f"SELECT {', '.join(select_expression(column) for column in columns)} FROM {relation(query.table)} AS t"
         )
         if order:
             self._refuse_nulls(query)
@@ -199,12 +177,12 @@ class PostgresqlDatabase:
     def count(self, table: str) -> int:
         """Return the number of rows of `table`."""
         with self._open() as connection:
-            return int(str(_PostgresqlTransaction(connection).execute(f"SELECT count(*) FROM {quoted(table)}")[0][0]))
+            return int(str(_PostgresqlTransaction(connection).execute(f"SELECT count(*) FROM {relation(table)}")[0][0]))
 
     def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
         """Return the content digest of `table` on `columns`."""
         names = ", ".join(select_expression(column) for column in columns)
-        return content_digest(self._stream(table, f"SELECT {names} FROM {quoted(table)}", columns), columns)
+        return content_digest(self._stream(table, f"SELECT {names} FROM {relation(table)}", columns), columns)
 
     # As a target
 
@@ -285,10 +263,14 @@ class PostgresqlDatabase:
             raise no_table(table)
         return found.columns
 
-    def _stream(self, table: str, statement: str, columns: tuple[Column, ...]) -> Iterator[pa.RecordBatch]:
+    def _stream(
+        self, table: str, statement: str, columns: tuple[Column, ...], *, seconds_max: int = 0
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield what `statement` returns; it may run `seconds_max`, or as long as it likes when that is 0."""
         schema = arrow_schema(columns)
         try:
             with self._open() as connection, connection.cursor() as cursor:
+                cursor.execute(f"SET statement_timeout = '{seconds_max}s'")
                 cursor.execute(statement)
                 for batch in cursor.fetch_record_batch():
                     yield _typed_batch(table, batch, columns, schema)
@@ -307,7 +289,7 @@ class PostgresqlDatabase:
         condition = " OR ".join(f"{quoted(name)} IS NULL" for name in query.order)
         with self._open() as connection:
             found = _PostgresqlTransaction(connection).execute(
-                f"SELECT 1 FROM {quoted(query.table)} WHERE {condition} LIMIT 1"
+                f"SELECT 1 FROM {relation(query.table)} WHERE {condition} LIMIT 1"
             )
         if found:
             raise null_in_order(query.table, query.order)
@@ -371,40 +353,6 @@ class _PostgresqlTransaction(SqlTransaction):
         )
         reason = self.execute("SELECT current_setting('datong.fault')")[0][0]
         return str(reason) if reason else None
-
-
-def _schema(table: str, rows: list[tuple[object, ...]], references: list[tuple[object, ...]]) -> TableSchema:
-    columns = tuple(
-        Column(
-            name=str(row[1]),
-            type=column_type(str(row[2]), str(row[3])),
-            nullable=not row[4],
-            source_type=str(row[3]),
-            comment=str(row[5]),
-        )
-        for row in rows
-    )
-    keys = sorted((int(str(row[8])), str(row[1])) for row in rows if int(str(row[8])) >= 0)
-    grouped: dict[str, list[tuple[str, str, str]]] = {}
-    for own_table, constraint, other, own, theirs in references:
-        if str(own_table).strip('"') == table:
-            grouped.setdefault(str(constraint), []).append((str(other).strip('"'), str(own), str(theirs)))
-    estimate = int(str(rows[0][7]))
-    return TableSchema(
-        table=table,
-        columns=columns,
-        key_columns=tuple(name for _, name in keys),
-        foreign_keys=tuple(
-            ForeignKey(
-                columns=tuple(own for _, own, _ in parts),
-                other_table=parts[0][0],
-                other_columns=tuple(theirs for _, _, theirs in parts),
-            )
-            for parts in grouped.values()
-        ),
-        comment=str(rows[0][6]),
-        rows=estimate if estimate >= 0 else None,
-    )
 
 
 def _declared(column: Column) -> str:

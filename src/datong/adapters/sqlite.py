@@ -5,11 +5,10 @@ refused. SQLite has no dates and no decimals: what a source keeps as text travel
 declares such columns `TEXT_…`, stores canonical text, and gives the exact types back when it is read.
 """
 
-import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,10 +18,11 @@ from datong.adapters.conversion import (
     chosen_columns,
     decimal_of,
     float_rows,
-    no_table,
     null_in_order,
     order_columns,
+    readable,
     reader_of_rows,
+    rebatched,
 )
 from datong.adapters.sql_target import (
     CURSORS,
@@ -36,16 +36,17 @@ from datong.adapters.sql_target import (
     last_applied,
     rejected_rows,
 )
+from datong.adapters.sqlite_catalog import SAMPLE_BATCH_ROWS, columns_of, quoted, sample_statements, table_schemas
 from datong.exchange import (
     Applied,
     AppliedCursor,
     Column,
     ContentDigest,
-    ForeignKey,
     Manifest,
     ReadQuery,
     TableSchema,
     TransferMode,
+    arrow_schema,
     content_digest,
     decimal_parameters,
 )
@@ -66,34 +67,6 @@ _TARGET_TYPES = {
     "timestamp": "TEXT_TIMESTAMP",
     "timestamp_utc": "TEXT_TIMESTAMP_UTC",
 }
-_FROM_TARGET = {declared: name for name, declared in _TARGET_TYPES.items() if declared.startswith("TEXT_")}
-_DECIMAL = re.compile(r"(?:TEXT_)?(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
-_COMMENT = re.compile(r'^\s*["`\[]?(\w+)["`\]]?\s[^\n]*?--\s*(.+?)\s*$', re.MULTILINE)
-_TITLE = re.compile(r"\A[^\n]*?--\s*(.+?)\s*$", re.MULTILINE)
-
-
-def quoted(name: str) -> str:
-    """Return `name` as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def column_type(declared: str) -> str:
-    """Return the exchange's type of a column declared as `declared` (rules of SQLite's column affinity)."""
-    kind = declared.upper().strip()
-    if kind in _FROM_TARGET:
-        return _FROM_TARGET[kind]
-    decimal = _DECIMAL.fullmatch(kind)
-    if decimal is not None and int(decimal[1]) <= 38:
-        return f"decimal({decimal[1]},{decimal[2] or 0})"
-    if kind.startswith("BOOL"):
-        return "boolean"
-    if "INT" in kind:
-        return "int64"
-    if "BLOB" in kind:
-        return "binary"
-    if any(part in kind for part in ("REAL", "FLOA", "DOUB")):
-        return "float64"
-    return "string"
 
 
 class SqliteDatabase:
@@ -114,16 +87,37 @@ class SqliteDatabase:
     # As a source
 
     def inspect(self) -> list[TableSchema]:
-        """Return every table; comments are those of the table's own definition (`-- …` behind a column)."""
+        """Return every table and view; comments are those of a table's own definition (`-- …` behind a column)."""
         with self._open() as connection:
-            rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name")
-            tables = [(name, sql) for name, sql in rows if not is_internal(name) and not name.startswith("sqlite_")]
-            return [self._schema(connection, name, sql or "") for name, sql in tables]
+            found = table_schemas(connection, self._path)
+        return [schema for schema in found if not is_internal(schema.table)]
+
+    def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
+        """Return a sample by blocks of row numbers, as text."""
+        texts = tuple(column.model_copy(update={"type": "string"}) for column in schema.columns)
+
+        def rows() -> Iterator[tuple[object, ...]]:
+            with self._open() as connection:
+                for statement in sample_statements(connection, schema, rows_max):
+                    yield from connection.execute(statement)
+
+        batches = reader_of_rows(schema.table, rows(), texts, SAMPLE_BATCH_ROWS)
+        return rebatched(readable(schema.table, batches, (sqlite3.Error,)), arrow_schema(texts), rows_max)
+
+    def newest(self, table: str, column: str) -> datetime | None:
+        """Return the largest moment in `column`, by its text in ISO 8601; without a zone it counts as UTC."""
+        with self._open() as connection:
+            found = connection.execute(f"SELECT max({quoted(column)}) FROM {quoted(table)}").fetchone()[0]
+        try:
+            moment = datetime.fromisoformat(str(found))
+        except ValueError:
+            return None
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
     def read(self, query: ReadQuery) -> pa.RecordBatchReader:
         """Return the rows after the query's cursor, in its order; one statement, so one state of the database."""
         with self._open() as connection:
-            known = self._columns(connection, query.table)
+            known = columns_of(connection, query.table)
         columns = chosen_columns(query.table, known, query.columns)
         order = order_columns(known, query)
         statement = f"SELECT {_names(query.columns)} FROM {quoted(query.table)}"
@@ -249,41 +243,6 @@ class SqliteDatabase:
     def _rows(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
         with self._open() as connection:
             yield from connection.execute(statement, values)
-
-    def _columns(self, connection: sqlite3.Connection, table: str) -> tuple[Column, ...]:
-        rows = connection.execute(f"PRAGMA table_info({quoted(table)})").fetchall()
-        if not rows:
-            raise no_table(table)
-        return tuple(
-            Column(name=name, type=column_type(declared), nullable=not required and not key, source_type=declared)
-            for _, name, declared, required, _, key in rows
-        )
-
-    def _schema(self, connection: sqlite3.Connection, table: str, sql: str) -> TableSchema:
-        comments = dict(_COMMENT.findall(sql))
-        title = _TITLE.search(sql)
-        keys = sorted((row[5], row[1]) for row in connection.execute(f"PRAGMA table_info({quoted(table)})") if row[5])
-        references: dict[int, list[tuple[str, str, str]]] = {}
-        for row in connection.execute(f"PRAGMA foreign_key_list({quoted(table)})"):
-            references.setdefault(row[0], []).append((row[2], row[3], row[4] or ""))
-        return TableSchema(
-            table=table,
-            columns=tuple(
-                column.model_copy(update={"comment": comments.get(column.name, "")})
-                for column in self._columns(connection, table)
-            ),
-            key_columns=tuple(name for _, name in keys),
-            foreign_keys=tuple(
-                ForeignKey(
-                    columns=tuple(own for _, own, _ in parts),
-                    other_table=parts[0][0],
-                    other_columns=tuple(other for _, _, other in parts),
-                )
-                for parts in references.values()
-            ),
-            comment=title[1] if title is not None else "",
-            rows=int(connection.execute(f"SELECT count(*) FROM {quoted(table)}").fetchone()[0]),
-        )
 
     def _refuse_nulls(self, query: ReadQuery) -> None:
         condition = " OR ".join(f"{quoted(name)} IS NULL" for name in query.order)

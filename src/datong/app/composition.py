@@ -14,7 +14,7 @@ from datong.adapters.polite_web import PoliteWeb
 from datong.app.bridges import AuthorityKey, ExchangeLanding, LibraryReceipts, LibraryRecords
 from datong.app.schema import migrate
 from datong.app.worker import Sweep
-from datong.catalogue import Catalogue, Departments, ForeignEntries, OpenCatalogue, Overlaps, SketchKeys
+from datong.catalogue import Catalogue, Departments, ForeignEntries, Inventories, OpenCatalogue, Overlaps, SketchKeys
 from datong.exchange import Exchange
 from datong.federation import Harvester, Harvests, ReaderTerms, WebReader
 from datong.governance import Cases, Indicators, LedgerEvidence, Monitor, StageLimits
@@ -159,6 +159,15 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         departments=departments,
         foreign=ForeignEntries(clock=clock, ledger=ledger),
     )
+    inventories = Inventories(
+        database=database,
+        clock=clock,
+        calendar=calendar,
+        ledger=ledger,
+        departments=departments,
+        catalogue=catalogue,
+        pack=pack,
+    )
     policy = PolicyEngine()
     identity = Identity(
         database=database,
@@ -258,6 +267,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         sketch_keys=SketchKeys(database=database, clock=clock, ledger=ledger),
         overlaps=Overlaps(database=database, clock=clock, ledger=ledger, pack=pack),
         harvests=harvests,
+        inventories=inventories,
         exchange=exchange,
         library=library,
         identity=identity,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
+import datong.catalogue.inventory_tables
 import datong.catalogue.source_tables
 import datong.catalogue.tables
 import datong.exchange.tables
@@ -24,6 +25,7 @@ OWNERS = (
     datong.catalogue.tables,
     datong.catalogue.source_tables,
     datong.federation.tables,
+    datong.catalogue.inventory_tables,
     datong.exchange.tables,
     datong.library.tables,
     datong.sharing.tables,

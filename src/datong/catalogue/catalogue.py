@@ -103,8 +103,8 @@ class Catalogue:
     def draft(self, department: DepartmentCode, content: ResourceContent, actor: Actor) -> Resource:
         """Draft a resource, or bring the draft of the same department and table up to date.
 
-        A scan never overwrites what a person has edited, nor anything under review or published: then the resource is
-        returned as it stands.
+        An inventory never overwrites what a person has edited, nor anything under review or published: then the
+        resource is returned as it stands.
 
         Raises:
             NotFound: no such department.
@@ -408,7 +408,7 @@ class Catalogue:
 
 
 def _lock_drafting(connection: Connection, department: DepartmentCode, key: str) -> None:
-    """Let two scans of one table draft it one after the other (SQLite already writes one at a time)."""
+    """Let two inventories of one table draft it one after the other (SQLite already writes one at a time)."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{department}/{key}", 0))))
 

@@ -166,3 +166,45 @@ def content_incomplete(problems: Sequence[tuple[str, Text]]) -> Invalid:
         field=problems[0][0],
         context={"problems": [{"field": field, "zh": text.zh, "en": text.en} for field, text in problems]},
     )
+
+
+def inventory_not_found(inventory_id: str) -> NotFound:
+    """No such inventory."""
+    return NotFound(
+        "catalogue.inventory_not_found",
+        what=Text(zh="没有这次盘点。", en="There is no such inventory."),
+        remedy=Text(zh="请从盘点列表中选择。", en="Choose one from the list of inventories."),
+        context={"inventory_id": inventory_id},
+    )
+
+
+def inventory_finished(inventory_id: str) -> Conflict:
+    """A finished inventory takes in nothing more."""
+    return Conflict(
+        "catalogue.inventory_finished",
+        what=Text(zh="这次盘点已经结束。", en="This inventory is finished."),
+        remedy=Text(zh="请重新开始一次盘点。", en="Start a new inventory."),
+        context={"inventory_id": inventory_id},
+    )
+
+
+def drift_not_found(resource_id: str) -> NotFound:
+    """The resource agrees with its source."""
+    return NotFound(
+        "catalogue.drift_not_found",
+        what=Text(zh="该资源与数据源一致，没有待处理的变化。", en="The resource agrees with its source."),
+        remedy=Text(zh="如需修订，请直接修订资源。", en="To change it all the same, revise the resource."),
+        context={"resource_id": resource_id},
+    )
+
+
+def drift_not_revisable() -> Conflict:
+    """There is no structure to draft a version from."""
+    return Conflict(
+        "catalogue.drift_not_revisable",
+        what=Text(zh="源表已不存在或无法读取，不能按新结构修订。", en="The table is gone or not readable."),
+        remedy=Text(
+            zh="请恢复数据源；确已停用的，请修订挂接或注销资源。",
+            en="Restore the source; if it is out of use, revise the binding or retire the resource.",
+        ),
+    )

@@ -1,30 +1,65 @@
-"""Maps a column to a data element, with a confidence and the evidence in words; pure.
+"""Maps columns to data elements, with a confidence and the evidence in words; pure.
 
-Two kinds of evidence meet: what the column is called (name, comment, against the pack's aliases) and what its values
-look like (checksum, code list and pattern ratios). A name alone is believed to 85%; both together reach 99%; values
-alone count only where a check character proves them. What the values contradict loses half its weight.
+Many signals speak for or against an element: the column's name, its comment, declared type, values (ratios only),
+codes listed in the comment, keys and foreign keys, and what else the table holds. Each adds a bounded weight
+(log-odds), so that no single wrong signal decides: a name that the values contradict is not believed, but name and
+comment together outweigh values that were entered badly. The confidence is the logistic function of the sum.
 """
 
-import re
+import math
+from collections.abc import Mapping as Table
+from collections.abc import Sequence
 
-from datong.catalogue.profile import ColumnProfile
+from datong.catalogue.enumerations import enumerated, fitting_code_lists
+from datong.catalogue.naming import Fit, Lexicon, NameMatch, asks_about, head_phrase
+from datong.catalogue.profile import ColumnProfile, TableProfile
+from datong.catalogue.types import TypeClass, TypeFit, type_class, type_fit
 from datong.kernel import Text, Value
 from datong.norms import DataElement, DataType, IdentifierKind, NormPack
 
-NAME_EXACT = 85
-NAME_CONTAINED = 60
-VALUES_SUPPORT = 14
-VALUES_ALONE = 55
+CONFIDENCE_MIN = 50
 RATIO_TYPICAL = 0.6
 RATIO_CONTRADICTS = 0.2
-CONFIDENCE_MIN = 50
+PRIOR = -2.2
+"""Log-odds of an element before anything is known of a column."""
+RECORD_ELEMENT = "record_id"
+PERSON_NAME = "person_name"
+NEIGHBOURS_MAX = 2
 _CHECKED = (
     IdentifierKind.CITIZEN_ID,
     IdentifierKind.USCC,
     IdentifierKind.CERTIFICATE_ID,
     IdentifierKind.REAL_ESTATE_UNIT,
 )
-_SPLIT = re.compile(r"[\s_:：,，;；()（）/\-]+")
+COMMON_NAMES = (
+    *("name", "id", "area", "location", "level", "relation", "relationship", "grade", "usage", "nation", "benefit"),
+    *(
+        "allowance",
+        "pk",
+        "income",
+        "school",
+        "income",
+        "serial_no",
+        "编号",
+        "序号",
+        "级别",
+        "用途",
+        "面积",
+        "名字",
+        "区划",
+    ),
+)
+"""Names that mean other things as often as the element that lists them: they need support."""
+_NAME = {Fit.EXACT: 3.6, Fit.HEAD: 2.7, Fit.INSIDE: 0.4}
+_COMMENT = {Fit.EXACT: 3.7, Fit.HEAD: 3.0, Fit.INSIDE: 0.4}
+_SHORT = 0.55
+"""What a short or common name weighs of a plain one."""
+_TYPE = {TypeFit.FITS: 0.4, TypeFit.NEUTRAL: 0.0, TypeFit.UNLIKELY: -1.2, TypeFit.IMPOSSIBLE: -4.5}
+_VALUES_FIT, _VALUES_PROVE, _VALUES_CONTRADICT = 1.6, 2.8, -3.6
+_CODES_FIT, _CODES_CONTRADICT = 1.9, -1.6
+_REFERENCE, _KEY, _NEIGHBOURS, _ASKED = 2.8, 1.6, 1.0, -2.4
+_CLASH = -1.2
+"""Name and comment name different elements: each weighs less."""
 
 
 class Mapping(Value):
@@ -35,88 +70,258 @@ class Mapping(Value):
     evidence: tuple[Text, ...]
 
 
-def map_column(column: ColumnProfile, pack: NormPack) -> Mapping | None:
-    """Return the most likely data element of a column, or None if nothing speaks for one."""
-    candidates = [found for element in pack.elements if (found := _judge(column, element)) is not None]
-    best = max(candidates, key=lambda found: (found.confidence, -len(found.element)), default=None)
-    return best if best is not None and best.confidence >= CONFIDENCE_MIN else None
+class ColumnMapper:
+    """Maps the columns of tables to the elements of one norm pack."""
 
+    def __init__(self, pack: NormPack) -> None:
+        self._pack = pack
+        self._lexicon = Lexicon(pack, COMMON_NAMES)
 
-def _judge(column: ColumnProfile, element: DataElement) -> Mapping | None:
-    name_score, name_evidence = _by_name(column, element)
-    ratio, value_evidence = _by_values(column, element)
-    if name_score == 0:
-        proven = element.identifier in _CHECKED and ratio is not None and ratio >= RATIO_TYPICAL
-        # Only the plain element may be claimed by values alone: an ID column need not be the spouse's.
-        if not proven or element.code != element.identifier:
-            return None
-        return Mapping(element=element.code, confidence=VALUES_ALONE + int(25 * (ratio or 0)), evidence=value_evidence)
-    score = name_score
-    if ratio is not None and ratio >= RATIO_TYPICAL:
-        score = min(99, score + VALUES_SUPPORT)
-    elif ratio is not None and ratio < RATIO_CONTRADICTS and column.null_ratio < 1:
-        score //= 2
-    return Mapping(element=element.code, confidence=score, evidence=name_evidence + value_evidence)
+    def map_tables(self, tables: Sequence[TableProfile]) -> dict[str, dict[str, Mapping]]:
+        """Return the mappings by table and column; a foreign key takes the element of the column it refers to."""
+        first = {table.table: self.map_table(table) for table in tables}
+        return {table.table: self.map_table(table, first) for table in tables}
 
-
-def _by_name(column: ColumnProfile, element: DataElement) -> tuple[int, tuple[Text, ...]]:
-    """How well the column's name or comment fits the element's names."""
-    names = {alias.casefold() for alias in (element.code, element.name.zh, *element.aliases)}
-    best = 0
-    evidence: tuple[Text, ...] = ()
-    for label, text in (("列名", column.name), ("注释", column.comment)):
-        folded = text.strip().casefold()
-        if not folded:
-            continue
-        english = "column name" if label == "列名" else "comment"
-        exact = folded in names or folded.replace("_", "") in names
-        parts = [part for part in _SPLIT.split(folded) if part]
-        if exact or (parts and parts[0] in names and label == "注释"):
-            score = NAME_EXACT
-        else:
-            held = [name for name in names if len(name) >= 2 and _holds(folded, parts, name)]
-            score = NAME_CONTAINED + min(20, 2 * max((len(name) for name in held), default=0)) if held else 0
-        if score > best:
-            best = score
-            evidence = (
-                Text(
-                    zh=f"{label}“{text}”与数据元“{element.name.zh}”的名称相符",
-                    en=f'the {english} "{text}" fits the element "{element.name.en}"',
-                ),
+    def map_table(
+        self, table: TableProfile, known: Table[str, Table[str, Mapping]] | None = None
+    ) -> dict[str, Mapping]:
+        """Return the mappings of one table's columns; `known` are those of the tables that it may refer to."""
+        alone = {column.name: self._candidates(column, table, known or {}) for column in table.columns}
+        sure = {
+            name: found[0].element for name, found in alone.items() if found and found[0].confidence >= CONFIDENCE_MIN
+        }
+        result = {}
+        for column in table.columns:
+            others = {element for name, element in sure.items() if name != column.name}
+            best = max(
+                (self._beside(found, others) for found in alone[column.name]),
+                key=lambda found: (found.confidence, -len(found.element)),
+                default=None,
             )
-    return best, evidence
+            if best is not None and best.confidence >= CONFIDENCE_MIN:
+                result[column.name] = best
+        return result
+
+    def _beside(self, found: Mapping, others: set[str]) -> Mapping:
+        """Weigh what else the table holds: other facts of persons support one; a bare name needs them."""
+        if not self._pack.element(found.element).personal:
+            return found
+        persons = sum(self._pack.element(code).personal for code in others)
+        support = min(persons, NEIGHBOURS_MAX) / NEIGHBOURS_MAX * _NEIGHBOURS
+        alone = -_NEIGHBOURS if found.element == PERSON_NAME else 0.0
+        weight = (support if found.element == PERSON_NAME else support / 2) if persons else alone
+        if not weight:
+            return found
+        text = Text(zh=f"同表有 {persons} 个个人信息项", en=f"the table has {persons} other item(s) about persons")
+        return _shifted(found, weight, text)
+
+    def _candidates(
+        self, column: ColumnProfile, table: TableProfile, known: Table[str, Table[str, Mapping]]
+    ) -> list[Mapping]:
+        """Return every element that something speaks for, the likeliest first."""
+        names = {match.element: match for match in self._name_matches(column, table)}
+        comments = {match.element: match for match in self._comment_matches(column)}
+        lists = fitting_code_lists(enumerated(column.comment), self._pack)
+        reference = _reference(column, table, known)
+        proven = {kind for kind in _CHECKED if column.identifiers.get(kind, 0.0) >= RATIO_TYPICAL}
+        found = []
+        for element in self._pack.elements:
+            code = element.code
+            spoken = code in names or code in comments or (reference is not None and reference[0] == code)
+            # Only the plain element may be claimed by values alone: an ID column need not be the spouse's.
+            shown = element.identifier in proven and code == element.identifier
+            listed = element.code_list in lists
+            if not (spoken or shown or listed):
+                continue
+            signals = _name_signals(column, element, names.get(code), comments.get(code))
+            signals += [_type_signal(column, element)]
+            signals += [_value_signal(column, element)]
+            signals += [_code_signal(column, element, lists)]
+            signals += [_key_signal(column, element, table)]
+            if reference is not None and reference[0] == code:
+                signals.append((_REFERENCE, reference[1]))
+            if comments and names and code in names and code not in comments and _clash(names[code], comments):
+                signals.append((_CLASH, None))
+            found.append(_mapping(code, signals))
+        return sorted(found, key=lambda one: (-one.confidence, len(one.element)))
+
+    def _name_matches(self, column: ColumnProfile, table: TableProfile) -> list[NameMatch]:
+        found = self._lexicon.matches(column.name) + self._lexicon.chinese_matches(column.name.lower())
+        stem = table.table.rsplit(".", 1)[-1].lower().rsplit("_", 1)[-1].removesuffix("s")
+        own = column.name.lower().removeprefix(f"{stem}_")
+        if own != column.name.lower() and own:
+            # `person_name` in the table `person`: the table's own name adds nothing.
+            found += self._lexicon.matches(own)
+        best: dict[str, NameMatch] = {}
+        order = list(Fit)
+        for match in found:
+            held = best.get(match.element)
+            if held is None or order.index(match.fit) < order.index(held.fit):
+                best[match.element] = match
+        return list(best.values())
+
+    def _comment_matches(self, column: ColumnProfile) -> list[NameMatch]:
+        phrase = head_phrase(column.comment).lower()
+        if not phrase:
+            return []
+        found = self._lexicon.chinese_matches(phrase)
+        return found or self._lexicon.matches(phrase)
 
 
-def _holds(text: str, parts: list[str], name: str) -> bool:
-    """Whether `text` holds `name`: Chinese names anywhere, Latin ones as a whole part."""
-    return name in parts if name.isascii() else name in text
+def map_column(column: ColumnProfile, pack: NormPack) -> Mapping | None:
+    """Return the most likely data element of a column on its own, or None if nothing speaks for one."""
+    table = TableProfile(table="", comment="", rows=0, rows_total=None, columns=(column,))
+    return ColumnMapper(pack).map_table(table).get(column.name)
 
 
-def _by_values(column: ColumnProfile, element: DataElement) -> tuple[float | None, tuple[Text, ...]]:
-    """The ratio of present values that look like the element; None where the element's values prove nothing."""
+Signal = tuple[float, Text | None]
+
+
+def _mapping(element: str, signals: Sequence[Signal]) -> Mapping:
+    total = PRIOR + sum(weight for weight, _ in signals)
+    return Mapping(
+        element=element, confidence=_percent(total), evidence=tuple(text for _, text in signals if text is not None)
+    )
+
+
+def _shifted(found: Mapping, weight: float, text: Text) -> Mapping:
+    odds = math.log(found.confidence / (100 - found.confidence))
+    return found.model_copy(update={"confidence": _percent(odds + weight), "evidence": (*found.evidence, text)})
+
+
+def _percent(log_odds: float) -> int:
+    return min(99, max(1, round(100 / (1 + math.exp(-log_odds)))))
+
+
+def _name_signals(
+    column: ColumnProfile, element: DataElement, name: NameMatch | None, comment: NameMatch | None
+) -> list[Signal]:
+    """What the name and the comment say."""
+    signals: list[Signal] = []
+    if name is not None:
+        text = Text(
+            zh=f"列名“{column.name}”与数据元“{element.name.zh}”的名称相符",
+            en=f'the column name "{column.name}" fits the element "{element.name.en}"',
+        )
+        signals.append((_weight(_NAME, name), text if name.fit is not Fit.INSIDE else None))
+    if comment is not None:
+        text = Text(
+            zh=f"注释“{column.comment}”与数据元“{element.name.zh}”的名称相符",
+            en=f'the comment "{column.comment}" fits the element "{element.name.en}"',
+        )
+        signals.append((_weight(_COMMENT, comment), text if comment.fit is not Fit.INSIDE else None))
+    both = name is not None and comment is not None
+    if both:
+        # They are seldom independent: whoever named the column also wrote the comment.
+        signals.append((-1.0, None))
+    asked = asks_about(head_phrase(column.comment)) or asks_about(column.name.lower())
+    if (
+        asked
+        and not (comment is not None and comment.fit is Fit.EXACT)
+        and not (name is not None and name.fit is Fit.EXACT)
+    ):
+        text = Text(zh="名称说的是它的状态或数量", en="the name asks about it or counts it")
+        signals.append((_ASKED, text))
+    return signals
+
+
+def _weight(weights: Table[Fit, float], match: NameMatch) -> float:
+    weight = weights[match.fit]
+    return weight * _SHORT if match.short else weight
+
+
+def _clash(name: NameMatch, comments: Table[str, NameMatch]) -> bool:
+    """Whether the comment names another element at least as clearly."""
+    order = list(Fit)
+    return any(
+        order.index(match.fit) <= order.index(name.fit) and match.fit is not Fit.INSIDE for match in comments.values()
+    )
+
+
+def _type_signal(column: ColumnProfile, element: DataElement) -> Signal:
+    kind, length = type_class(column.type)
+    fit = type_fit(element, kind, length)
+    if element.code == RECORD_ELEMENT and kind in {TypeClass.INTEGER, TypeClass.UUID}:
+        fit = TypeFit.FITS
+    text = None
+    if fit in {TypeFit.UNLIKELY, TypeFit.IMPOSSIBLE}:
+        text = Text(zh=f"类型 {column.type} 与数据元不符", en=f"the type {column.type} does not suit the element")
+    return _TYPE[fit], text
+
+
+def _key_signal(column: ColumnProfile, element: DataElement, table: TableProfile) -> Signal:
+    if element.code == RECORD_ELEMENT and table.key_columns == (column.name,):
+        return _KEY, Text(zh="是表的主键", en="it is the table's key")
+    return 0.0, None
+
+
+def _reference(
+    column: ColumnProfile, table: TableProfile, known: Table[str, Table[str, Mapping]]
+) -> tuple[str, Text] | None:
+    """The element of the column that a single-column foreign key refers to."""
+    for reference in table.references:
+        if reference.columns == (column.name,) and len(reference.other_columns) == 1:
+            found = known.get(reference.table, {}).get(reference.other_columns[0])
+            if found is not None:
+                place = f"{reference.table}.{reference.other_columns[0]}"
+                return found.element, Text(
+                    zh=f"外键引用 {place}，沿用其数据元", en=f"a foreign key to {place}, whose element it takes"
+                )
+    return None
+
+
+def _code_signal(column: ColumnProfile, element: DataElement, lists: Table[str, float]) -> Signal:
+    pairs = enumerated(column.comment)
+    if not pairs:
+        return 0.0, None
+    if element.code_list is not None and element.code_list in lists:
+        return _CODES_FIT, Text(
+            zh=f"注释列出的 {len(pairs)} 个代码与“{element.name.zh}”的代码表相符",
+            en=f"the {len(pairs)} codes in the comment fit the code list of “{element.name.en}”",
+        )
+    text = Text(zh="注释列出的是另外的代码", en="the comment lists other codes")
+    return _CODES_CONTRADICT, text
+
+
+def _value_signal(column: ColumnProfile, element: DataElement) -> Signal:
+    """What the values say: nothing where there are none, or where the element's values prove nothing."""
+    ratio, what = _looks(column, element)
+    if ratio is None or column.null_ratio >= 1:
+        return 0.0, None
+    percent = round(ratio * 100)
+    text = Text(zh=f"{percent}% 的值{what.zh}", en=f"{percent}% of the values are {what.en}")
+    if ratio >= RATIO_TYPICAL:
+        return (_VALUES_PROVE if element.identifier in _CHECKED else _VALUES_FIT), text
+    if ratio < RATIO_CONTRADICTS:
+        return _VALUES_CONTRADICT, text
+    return 0.0, text
+
+
+def _looks(column: ColumnProfile, element: DataElement) -> tuple[float | None, Text]:
+    """The ratio of present values that look like the element's, and in words what they look like."""
     kind = element.identifier
+    patterns = column.patterns
+    if kind is IdentifierKind.MOBILE:
+        return max(column.identifiers.get(kind, 0.0), patterns.get("telephone", 0.0)), Text(
+            zh="像电话号码", en="like telephone numbers"
+        )
     if kind is not None:
         ratio = column.identifiers.get(kind, 0.0)
         if kind is IdentifierKind.CITIZEN_ID:
             # First-generation numbers have no check character: they support, the others prove.
-            ratio = max(ratio, min(column.patterns.get("citizen_id_shape", 0.0), ratio + 0.3))
-        what = Text(zh=f"通过{kind.label.zh}校验", en=f"valid as {kind.label.en.lower()}")
-    elif element.code_list is not None:
-        ratio = column.code_lists.get(element.code_list, 0.0)
-        what = Text(zh=f"是“{element.name.zh}”的代码", en=f"codes of “{element.name.en}”")
-    elif element.data_type in (DataType.DATE, DataType.DATETIME):
-        ratio = min(1.0, column.patterns.get("date", 0.0) + column.patterns.get("time", 0.0))
-        what = Text(zh="是日期或时间", en="dates or times")
-    elif element.data_type in (DataType.NUMERIC, DataType.CURRENCY, DataType.INTEGER):
-        ratio = column.patterns.get("number", 0.0)
-        what = Text(zh="是数值", en="numbers")
-    elif element.code == "person_name":
-        ratio = column.patterns.get("chinese_name", 0.0)
-        what = Text(zh="像人名", en="like names of people")
-    elif element.code in ("address", "property_address"):
-        ratio = column.patterns.get("address", 0.0)
-        what = Text(zh="像地址", en="like addresses")
-    else:
-        return None, ()
-    percent = round(ratio * 100)
-    return ratio, (Text(zh=f"{percent}% 的值{what.zh}", en=f"{percent}% of the values are {what.en}"),)
+            ratio = max(ratio, min(patterns.get("citizen_id_shape", 0.0), ratio + 0.3))
+        return ratio, Text(zh=f"通过{kind.label.zh}校验", en=f"valid as {kind.label.en.lower()}")
+    if element.code_list is not None:
+        codes = Text(zh=f"是“{element.name.zh}”的代码", en=f"codes of “{element.name.en}”")
+        return column.code_lists.get(element.code_list, 0.0), codes
+    if element.data_type in (DataType.DATE, DataType.DATETIME):
+        return min(1.0, patterns.get("date", 0.0) + patterns.get("time", 0.0)), Text(
+            zh="是日期或时间", en="dates or times"
+        )
+    if element.data_type in (DataType.NUMERIC, DataType.CURRENCY, DataType.INTEGER):
+        return patterns.get("number", 0.0), Text(zh="是数值", en="numbers")
+    if element.code == PERSON_NAME:
+        return patterns.get("chinese_name", 0.0), Text(zh="像人名", en="like names of people")
+    if element.code in ("address", "property_address"):
+        return patterns.get("address", 0.0), Text(zh="像地址", en="like addresses")
+    return None, Text(zh="", en="")

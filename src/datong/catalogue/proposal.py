@@ -3,14 +3,20 @@
 A proposal is a starting point for the data officer, never a decision: `attention` says what to look at.
 """
 
-from datong.catalogue.mapping import map_column
+from collections.abc import Mapping as Table
+from collections.abc import Sequence
+
+from datong.catalogue.grouping import Placement, TableRole, group_tables
+from datong.catalogue.inventory import CONFIDENT, Fault, FoundColumn, FoundTable
+from datong.catalogue.mapping import ColumnMapper, Mapping
+from datong.catalogue.naming import head_phrase
 from datong.catalogue.profile import ColumnProfile, TableProfile
 from datong.catalogue.values import Binding, Department, Item, ResourceContent, ResourceDraft
-from datong.kernel import NodeId, Text
-from datong.kernel.limits import ITEMS_PER_RESOURCE_MAX
+from datong.kernel import NodeId, Text, Value
+from datong.kernel.limits import ITEMS_PER_RESOURCE_MAX, NAME_CHARS_MAX
 from datong.norms import DataType, Grade, NormPack, ShareMode, ShareType, Theme, UpdateCycle
 
-CONFIDENT = 80
+VIEW_SQL_MEMBERS_MAX = 20
 DEFAULT_CLASSIFICATION = "301001"
 DEFAULT_THEME = "general"
 DEFAULT_CONDITION = "用于法定职责所需，按约定的用途、范围和期限使用，不得向第三方提供。"
@@ -47,11 +53,79 @@ _THEME_OF_ELEMENT = {
 }
 
 
-def propose_resource(
-    profile: TableProfile, pack: NormPack, department: Department, *, node_id: NodeId, source: str
+class ProposedTable(Value):
+    """A table as the inventory reports it, with the draft of a resource if it is a main table."""
+
+    found: FoundTable
+    draft: ResourceDraft | None = None
+
+
+def propose_source(
+    profiles: Sequence[TableProfile],
+    pack: NormPack,
+    department: Department,
+    *,
+    node_id: NodeId,
+    source: str,
+    faults: Table[str, Fault] | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> tuple[ProposedTable, ...]:
+    """Return what the tables of one source could be, in their order.
+
+    `faults` are the tables whose rows could not be read; they are proposed by their structure alone.
+    """
+    mappings = ColumnMapper(pack).map_tables(profiles)
+    places = group_tables(profiles, include=include, exclude=exclude)
+    by_name = {profile.table: profile for profile in profiles}
+    members: dict[str, list[Placement]] = {}
+    for place in places:
+        if place.role.is_member:
+            members.setdefault(place.of, []).append(place)
+    proposed = []
+    for profile, place in zip(profiles, places, strict=True):
+        mapped = mappings[profile.table]
+        columns = profile.columns[:ITEMS_PER_RESOURCE_MAX]
+        items = [_item(column, mapped.get(column.name), pack, profile) for column in columns]
+        draft = None
+        if place.role is TableRole.MAIN:
+            draft = _draft(profile, items, pack, department, node_id=node_id, source=source)
+            advice = _members_advice(profile, [by_name[m.table] for m in members.get(place.table, [])], places)
+            draft = draft.model_copy(update={"attention": (*draft.attention, *advice)})
+        personal = any(item.element is not None and pack.element(item.element).personal for item in items)
+        found = FoundTable(
+            table=profile.table,
+            comment=profile.comment,
+            role=place.role,
+            of=place.of,
+            reason=place.reason,
+            is_view=profile.is_view,
+            rows=profile.rows_total,
+            bytes=profile.bytes,
+            changed_at=profile.changed_at,
+            columns=tuple(
+                FoundColumn(type=column.type, item=item) for column, item in zip(columns, items, strict=True)
+            ),
+            key_columns=profile.key_columns,
+            personal=personal,
+            attention=() if draft is None else draft.attention,
+            fault=(faults or {}).get(profile.table),
+        )
+        proposed.append(ProposedTable(found=found, draft=draft))
+    return tuple(proposed)
+
+
+def _draft(
+    profile: TableProfile,
+    found: Sequence[Item],
+    pack: NormPack,
+    department: Department,
+    *,
+    node_id: NodeId,
+    source: str,
 ) -> ResourceDraft:
     """Return a draft of the resource that the table of `profile` could be."""
-    items = _distinct([_item(column, pack, profile) for column in profile.columns[:ITEMS_PER_RESOURCE_MAX]])
+    items = _distinct(list(found))
     theme = _theme(profile, items, pack)
     title = _title(profile, theme, department)
     grade = max((item.grade for item in items), key=lambda member: member.rank, default=Grade.L1)
@@ -69,6 +143,7 @@ def propose_resource(
         items=items,
         share_type=share_type,
         share_condition=DEFAULT_CONDITION if share_type is ShareType.CONDITIONAL else "",
+        source_system=source,
         share_modes=(ShareMode.INTERFACE, ShareMode.BULK),
         update_cycle=UpdateCycle.DAILY if cursor else UpdateCycle.IRREGULAR,
         binding=Binding(node_id=node_id, source=source, table=profile.table, cursor_column=cursor, key_columns=keys),
@@ -98,11 +173,10 @@ def _distinct(items: list[Item]) -> tuple[Item, ...]:
     return tuple(distinct)
 
 
-def _item(column: ColumnProfile, pack: NormPack, profile: TableProfile) -> Item:
-    found = map_column(column, pack)
+def _item(column: ColumnProfile, found: Mapping | None, pack: NormPack, profile: TableProfile) -> Item:
     key = column.name in profile.key_columns
     if found is None:
-        name = column.comment.strip() or column.name
+        name = (head_phrase(column.comment) or column.name)[:NAME_CHARS_MAX]
         return Item(
             name=Text(zh=name, en=column.name),
             column=column.name,
@@ -116,7 +190,7 @@ def _item(column: ColumnProfile, pack: NormPack, profile: TableProfile) -> Item:
         )
     element = pack.element(found.element)
     conditional = element.grade.rank >= Grade.L3.rank
-    comment = column.comment.strip()
+    comment = head_phrase(column.comment)[:NAME_CHARS_MAX]
     return Item(
         name=Text(zh=comment or element.name.zh, en=element.name.en),
         column=column.name,
@@ -188,3 +262,51 @@ def _attention(profile: TableProfile, items: tuple[Item, ...], cursor: str | Non
             Text(zh="表中没有数据，无法按内容识别", en="the table is empty: nothing could be recognised by content")
         )
     return tuple(found)
+
+
+def _members_advice(
+    profile: TableProfile, members: Sequence[TableProfile], places: Sequence[Placement]
+) -> tuple[Text, ...]:
+    """Say what belongs to the main table, and how one view would show it all: a resource is bound to one table."""
+    if not members:
+        return ()
+    role_of = {place.table: place.role for place in places}
+    names = "、".join(f"{member.table}（{role_of[member.table].label.zh}）" for member in members)
+    english = ", ".join(f"{member.table} ({role_of[member.table].label.en.lower()})" for member in members)
+    found = [Text(zh=f"同属本资源的表：{names}", en=f"tables of the same resource: {english}")]
+    shards = [member for member in members if role_of[member.table] is TableRole.SHARD]
+    extensions = [member for member in members if role_of[member.table] is TableRole.EXTENSION]
+    if shards:
+        found.append(_view_advice(_union_sql(profile, shards[:VIEW_SQL_MEMBERS_MAX])))
+    elif extensions and profile.key_columns:
+        found.append(_view_advice(_join_sql(profile, extensions[:VIEW_SQL_MEMBERS_MAX])))
+    return tuple(found)
+
+
+def _view_advice(statement: str) -> Text:
+    return Text(
+        zh=f"如需整体共享，请由数据库管理员建视图后挂接：{statement}",
+        en=f"to share it whole, let the database's administrator make a view and bind to it: {statement}",
+    )
+
+
+def _union_sql(profile: TableProfile, shards: Sequence[TableProfile]) -> str:
+    common = [
+        column.name for column in profile.columns if all(shard.column(column.name) is not None for shard in shards)
+    ]
+    names = ", ".join(common)
+    return " UNION ALL ".join(f"SELECT {names} FROM {table.table}" for table in (profile, *shards))
+
+
+def _join_sql(profile: TableProfile, extensions: Sequence[TableProfile]) -> str:
+    known = {column.name for column in profile.columns}
+    names, joins = ["t.*"], []
+    for number, extension in enumerate(extensions, start=1):
+        fresh = [column.name for column in extension.columns if column.name not in known]
+        known |= set(fresh)
+        names += [f"e{number}.{name}" for name in fresh]
+        keys = list(zip(profile.key_columns, extension.key_columns, strict=False))
+        joins.append(
+            f"LEFT JOIN {extension.table} e{number} ON " + " AND ".join(f"t.{a} = e{number}.{b}" for a, b in keys)
+        )
+    return f"SELECT {', '.join(names)} FROM {profile.table} t {' '.join(joins)}"

@@ -332,7 +332,7 @@ class ResourceStep(Value):
 
 
 class ResourceDraft(Value):
-    """A proposal made by scanning a table: the content, and what a data officer should look at."""
+    """A proposal made by profiling a table: the content, and what a data officer should look at."""
 
     content: ResourceContent
     attention: tuple[Text, ...] = ()

@@ -1,4 +1,4 @@
-"""`datong node …`: enrol a node, give it sources, scan them, run it."""
+"""`datong node …`: enrol a node, give it sources, take their inventory, run it."""
 
 import json
 import signal
@@ -9,8 +9,9 @@ from typing import Annotated, Protocol
 
 import typer
 
-from datong.catalogue import Resource
-from datong.cli.shell import language, say
+from datong.catalogue import SAMPLE_ROWS_DEFAULT, CrawlOptions
+from datong.cli.inventory import InventoryCommands, take_inventory
+from datong.cli.shell import say
 from datong.kernel import Clock, DepartmentCode, NodeId, OffsetClock, SystemClock, Text
 
 HOME_HELP = "节点目录 / the node's folder"
@@ -40,7 +41,7 @@ class EnrolledIdentity(Protocol):
         ...
 
 
-class NodeCommands(Protocol):
+class NodeCommands(InventoryCommands, Protocol):
     """What the commands need of a node; `datong.node.NodeProgram` is one."""
 
     def enrol(self, *, hub_url: str, token: str, name: str) -> EnrolledIdentity:
@@ -49,10 +50,6 @@ class NodeCommands(Protocol):
 
     def add_source(self, *, name: str, url: str, writable: bool) -> int:
         """Remember a source; return how many tables it offers."""
-        ...
-
-    def scan(self, source: str | None, found: Callable[[Resource], None]) -> tuple[Resource, ...]:
-        """Draft catalogue entries."""
         ...
 
     def run(self, *, stop: Callable[[], bool], tell: Callable[[Text], None]) -> None:
@@ -96,21 +93,31 @@ def node_commands(open_node: OpenNode) -> typer.Typer:
         tables = _open(open_node, home, clock_offset_file).add_source(name=name, url=url, writable=writable)
         say(Text(zh=f"已添加数据源 {name}（{tables} 张表）。", en=f"Added the source {name} ({tables} tables)."))
 
-    @app.command("scan")
-    def scan(
+    @app.command("inventory")
+    def inventory(
         source: Annotated[str | None, typer.Option("--source", help="仅此数据源 / this source only")] = None,
+        include: Annotated[
+            list[str] | None,
+            typer.Option("--include", help="一定编目的表（通配符） / tables to catalogue all the same"),
+        ] = None,
+        exclude: Annotated[
+            list[str] | None, typer.Option("--exclude", help="不编目的表（通配符） / tables to leave out (patterns)")
+        ] = None,
+        sample_rows: Annotated[
+            int, typer.Option("--sample-rows", min=1, help="每张表最多抽取的行数 / rows sampled per table at most")
+        ] = SAMPLE_ROWS_DEFAULT,
+        again: Annotated[bool, typer.Option("--again", help="不接续上次，重新开始 / begin anew")] = False,
+        plan: Annotated[bool, typer.Option("--plan", help="只显示将上报的内容 / only show what would be sent")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="JSON")] = False,
         home: HomeOption = DEFAULT_HOME,
         clock_offset_file: ClockOption = None,
     ) -> None:
-        """扫描数据源并起草目录 / Scan sources and draft catalogue entries."""
-
-        def found(resource: Resource) -> None:
-            title = resource.content.title.render(language())
-            items = len(resource.content.items)
-            say(Text(zh=f"已起草“{title}”，{items} 个信息项。", en=f"Drafted “{title}” with {items} items."))
-
-        drafts = _open(open_node, home, clock_offset_file).scan(source, found)
-        say(Text(zh=f"共起草 {len(drafts)} 个信息资源。", en=f"Drafted {len(drafts)} resources."))
+        """摸清家底：盘点数据源并起草目录，不上报数据 / Take the inventory of sources and draft the catalogue."""
+        options = CrawlOptions(
+            sample_rows=sample_rows, include=tuple(include or ()), exclude=tuple(exclude or ()), again=again
+        )
+        node = _open(open_node, home, clock_offset_file)
+        take_inventory(node, source, options, plan_only=plan, as_json=as_json)
 
     @app.command("run")
     def run(home: HomeOption = DEFAULT_HOME, clock_offset_file: ClockOption = None) -> None:

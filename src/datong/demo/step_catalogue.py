@@ -1,4 +1,4 @@
-"""Steps 1 and 2: the departments' databases are scanned and drafted, completed, reviewed, published and found."""
+"""Steps 1 and 2: the departments' databases are inventoried and drafted, completed, reviewed, published and found."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -27,10 +27,10 @@ GRADES_OF_PERSONAL_IDS = {"L3", "L4"}
 
 
 def scan(world: World) -> list[Check]:
-    """Step 1: every node scans its department's database and drafts catalogue entries."""
+    """Step 1: every node inventories its department's database and drafts catalogue entries."""
     narrator = world.narrator
     narrator.say(
-        "五个部门各有自己的数据库、自己的字段名。节点在部门内部扫描，只上报结构和比率，不上报数据。",
+        "五个部门各有自己的数据库、自己的字段名。节点在部门内部盘点，只上报结构和比率，不上报数据。",
         "Five departments, five databases, five vocabularies. Nodes look inside; only structure and ratios leave.",
     )
     if world.sabotaged(1):
@@ -58,7 +58,7 @@ def _scan(world: World, member: Member) -> str:
     failure = ""
     for _ in range(1 if world.sabotaged(1) else SCAN_ATTEMPTS_MAX):
         try:
-            world.supervisor.command("node", "scan", "--home", str(world.node_home(member)))
+            world.supervisor.command("node", "inventory", "--home", str(world.node_home(member)))
         except CommandFailed as failed:
             failure = f"{member.key}: {failed.output.strip()[-300:]}"
         else:

@@ -1,4 +1,4 @@
-"""The paper's story in nine steps, from the first scan to the finding about the late department."""
+"""The paper's story in nine steps, from the first inventory to the finding about the late department."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ class Step(NamedTuple):
 
 
 STEPS: tuple[Step, ...] = (
-    Step(Text(zh="摸清家底：节点扫描五个部门的数据库", en="Inventory: nodes scan five departments"), scan),
+    Step(Text(zh="摸清家底：节点盘点五个部门的数据库", en="Inventory: nodes look into five departments"), scan),
     Step(Text(zh="编目：补全、提交、审核、发布、检索", en="Catalogue: complete, review, publish, search"), publish),
     Step(Text(zh="申请：教育局申请入学审核所需数据", en="Requests: what the school admission needs"), request),
     Step(Text(zh="协议：双方确认并用密钥签署", en="Agreements: confirmed and signed by both"), agree),

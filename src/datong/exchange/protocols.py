@@ -39,6 +39,18 @@ class Connector(Protocol):
         """Return the rows after `query.after`, ordered by `query.order`, in record batches of at most `batch_rows`."""
         ...
 
+    def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
+        """Return about `rows_max` rows of a table, at most, every value as text; large tables are not read whole.
+
+        The rows are drawn by the source itself from all over the table, the same ones each time as far as the source
+        can do that. What has no text (binary values) is only marked as present.
+        """
+        ...
+
+    def newest(self, table: str, column: str) -> datetime | None:
+        """Return the largest moment in `column`, or None when there is none or it is no moment."""
+        ...
+
     def count(self, table: str) -> int:
         """Return the number of rows of `table`."""
         ...

@@ -49,8 +49,20 @@ class ForeignKey(Value):
     other_columns: tuple[str, ...]
 
 
+class TableKind(StrEnum):
+    """What a source calls a table."""
+
+    TABLE = "table"
+    VIEW = "view"
+    FILE = "file"
+
+
 class TableSchema(Value):
-    """A table as a source declares it; `rows` is an estimate, None when the source has none."""
+    """A table as a source declares it; `rows` is an estimate, None when the source has none.
+
+    `bytes` is what it takes on the source's disk, indexes included; `changed_at` when its rows last changed, as far as
+    the engine knows.
+    """
 
     table: str
     columns: tuple[Column, ...]
@@ -58,6 +70,9 @@ class TableSchema(Value):
     foreign_keys: tuple[ForeignKey, ...] = ()
     comment: str = ""
     rows: int | None = None
+    kind: TableKind = TableKind.TABLE
+    bytes: int | None = None
+    changed_at: datetime | None = None
 
     def column(self, name: str) -> Column | None:
         """The column called `name`, if there is one."""

@@ -48,8 +48,8 @@ def observations_of_entry(entry: RecordedEntry) -> Iterator[Observation]:
     """Yield what one entry counts for."""
     facts = entry.facts
     provider = DepartmentCode(str(facts.get("provider", "")))
-    if entry.kind is EntryKind.CATALOGUE_STEP:
-        yield from _catalogue_step(entry)
+    if entry.kind in {EntryKind.CATALOGUE_STEP, EntryKind.INVENTORY}:
+        yield from _catalogue_step(entry) if entry.kind is EntryKind.CATALOGUE_STEP else _inventory(entry)
     elif entry.kind in {EntryKind.REQUEST, EntryKind.DECISION}:
         if facts["state"] in {"granted", "refused"}:
             yield _seen(Measure.REQUEST_VALID, provider, entry.at, entry.entry_id, key=facts["request_id"])
@@ -89,6 +89,12 @@ def _catalogue_step(entry: RecordedEntry) -> Iterator[Observation]:
     department = DepartmentCode(facts["department"])
     for measure, count in counts.items():
         yield _seen(measure, department, entry.at, entry.entry_id, count=count, key=entry.subject)
+
+
+def _inventory(entry: RecordedEntry) -> Iterator[Observation]:
+    """What an inventory found and could not draft is to be catalogued like every draft."""
+    department, count = DepartmentCode(entry.facts["department"]), int(entry.facts["without_draft"])
+    yield _seen(Measure.RESOURCE_DRAFTED, department, entry.at, entry.entry_id, count=count, key=entry.subject)
 
 
 def _call(entry: RecordedEntry, provider: DepartmentCode) -> Iterator[Observation]:

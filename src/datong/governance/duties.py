@@ -20,6 +20,7 @@ class DutyKind(StrEnum):
     REVIEW = "review"
     TRANSFER = "transfer"
     QUALITY = "quality"
+    CATALOGUE_UPDATE = "catalogue_update"
 
 
 class Clause(Value):
@@ -97,6 +98,22 @@ RULES: Mapping[DutyKind, DutyRule] = {
             owner=Party.AUTHORITY,
             points_per_breach=100,
             points_per_day=50,
+            opens_case=False,
+        ),
+        DutyRule(
+            kind=DutyKind.CATALOGUE_UPDATE,
+            name=Text(zh="逾期更新目录", en="Overdue catalogue update"),
+            clause=Clause(
+                article=17,
+                text=Text(
+                    zh="《政务数据共享条例》第十七条：目录所涉事项变化的，十个工作日内更新目录。",
+                    en="Regulations on Government Data Sharing, Art. 17: update the catalogue within 10 working days "
+                    "of a change.",
+                ),
+            ),
+            owner=Party.PROVIDER,
+            points_per_breach=100,
+            points_per_day=25,
             opens_case=False,
         ),
         DutyRule(

@@ -14,6 +14,7 @@ from datong.ledger import EntryKind, Ledger, RecordedEntry
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 DUTY_KINDS = (
     EntryKind.CATALOGUE_STEP,
+    EntryKind.DRIFT,
     EntryKind.REQUEST,
     EntryKind.DECISION,
     EntryKind.AGREEMENT,
@@ -23,6 +24,7 @@ DUTY_KINDS = (
 )
 COUNTED_KINDS = (
     EntryKind.CATALOGUE_STEP,
+    EntryKind.INVENTORY,
     EntryKind.REQUEST,
     EntryKind.DECISION,
     EntryKind.BATCH,
@@ -31,7 +33,7 @@ COUNTED_KINDS = (
     EntryKind.ACCESS,
     EntryKind.REFUSAL,
 )
-STOCK_KINDS = (EntryKind.CATALOGUE_STEP,)
+STOCK_KINDS = (EntryKind.CATALOGUE_STEP, EntryKind.INVENTORY)
 """Kinds whose observations are a stock: what was published before the period still counts in it."""
 
 
@@ -73,6 +75,8 @@ class LedgerEvidence:
         ]
         for group in of_kind({EntryKind.CATALOGUE_STEP}, _subject).values():
             duties += timelines.review_duties(group, title_of=self._title_of, authority=authority)
+        for group in of_kind({EntryKind.CATALOGUE_STEP, EntryKind.DRIFT}, _subject).values():
+            duties += timelines.catalogue_update_duties(group, title_of=self._title_of)
         for group in of_kind({EntryKind.TASK, EntryKind.BATCH, EntryKind.RECEIPT}, _subject).values():
             duties += timelines.transfer_duties(group, calendar=self._calendar, title_of=self._title_of)
         return [duty for duty in duties if duty is not None]

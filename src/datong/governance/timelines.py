@@ -34,6 +34,7 @@ _TO_CONFIRM = Text(zh="协议待确认", en="the agreement awaits confirmation")
 _TO_SIGN = Text(zh="协议待签署", en="the agreement awaits signature")
 _TO_PROVIDE = Text(zh="协议已生效，待提供数据", en="the agreement is in force; the data is to be provided")
 _TO_REVIEW = Text(zh="目录已提交，待主管部门审核", en="the entry was submitted and awaits review")
+_TO_UPDATE = Text(zh="数据源已变化，待更新目录", en="the source has changed; the entry is to be updated")
 _TO_DELIVER = Text(zh="已请求传输，待提供方送达", en="a run was requested; the provider must deliver")
 _TO_RECEIVE = Text(zh="数据已送达，待需求方确认接收", en="the data was delivered; the consumer must acknowledge")
 _PAUSED = Text(zh="传输被暂停", en="the transfer was paused")
@@ -143,6 +144,52 @@ def review_duties(
             duties[-1] = _review(opened, entry, title_of, authority)
             opened = None
     return duties
+
+
+def catalogue_update_duties(entries: Iterable[RecordedEntry], *, title_of: TitleOf) -> list[Duty]:
+    """Return the duties to update one resource's entry (Art. 17): one for each time its source departed from it.
+
+    The duty ends when a later version is published, when the source is as it was, or when the entry is retired.
+    """
+    duties: list[Duty] = []
+    acts: list[RecordedEntry] = []
+    for entry in in_order(entries):
+        if entry.kind is EntryKind.DRIFT:
+            if entry.facts["action"] == "open" and not acts:
+                acts = [entry]
+                duties.append(_update(acts, None, title_of))
+            elif acts:
+                acts.append(entry)
+                closes = entry.facts["action"] == "close"
+                duties[-1] = _update(acts, entry.at if closes else None, title_of)
+                acts = [] if closes else acts
+        elif acts and _answers(entry, acts[0]):
+            acts.append(entry)
+            duties[-1] = _update(acts, entry.at, title_of)
+            acts = []
+    return duties
+
+
+def _answers(step: RecordedEntry, opened: RecordedEntry) -> bool:
+    published = step.facts.get("published_version")
+    later = published is not None and int(published) > int(opened.facts["version"])
+    return later or bool(step.facts["to_state"] == "retired")
+
+
+def _update(acts: Sequence[RecordedEntry], done_at: datetime | None, title_of: TitleOf) -> Duty:
+    opened = acts[0]
+    resource_id = ResourceId(opened.facts["resource_id"])
+    return Duty(
+        kind=DutyKind.CATALOGUE_UPDATE,
+        subject=f"{resource_id}/{opened.entry_id}",
+        title=title_of(resource_id),
+        provider=DepartmentCode(opened.facts["department"]),
+        resource_id=resource_id,
+        due_at=_instant(opened.facts["due_at"]),
+        done_at=done_at,
+        spans=(_span(Party.PROVIDER, opened, _TO_UPDATE),),
+        evidence=tuple(act.entry_id for act in acts),
+    )
 
 
 def transfer_duties(entries: Iterable[RecordedEntry], *, calendar: WorkingCalendar, title_of: TitleOf) -> list[Duty]:

@@ -38,6 +38,8 @@ class EntryKind(StrEnum):
     FOREIGN = "catalogue.foreign"
     HARVEST = "federation.harvest"
     CASCADE = "federation.cascade"
+    INVENTORY = "catalogue.inventory"
+    DRIFT = "catalogue.drift"
     REQUEST = "sharing.request"
     DECISION = "sharing.decision"
     AGREEMENT = "sharing.agreement"

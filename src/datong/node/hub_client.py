@@ -15,6 +15,10 @@ from datong.catalogue import (
     ColumnSketch,
     Department,
     Envelope,
+    Fault,
+    FoundTable,
+    Inventory,
+    InventoryStart,
     Resource,
     ResourceContent,
     SketchKeyWork,
@@ -223,6 +227,22 @@ class HubClient:
         """Hand in the sketches of one resource's table, all of them at once."""
         body = {"sketches": [sketch.model_dump(mode="json") for sketch in sketches]}
         self._call("PUT", f"/api/v1/resources/{resource_id}/sketches", body=body)
+
+    def start_inventory(self, start: InventoryStart) -> Inventory:
+        """Begin an inventory of one source."""
+        response = self._call("POST", "/api/v1/inventories", body=start.model_dump(mode="json"))
+        return Inventory.model_validate_json(response.content)
+
+    def add_to_inventory(self, inventory_id: str, tables: Sequence[FoundTable]) -> None:
+        """Report tables of an inventory."""
+        body = {"tables": [table.model_dump(mode="json") for table in tables]}
+        self._call("POST", f"/api/v1/inventories/{inventory_id}/tables", body=body)
+
+    def finish_inventory(self, inventory_id: str, fault: Fault | None) -> Inventory:
+        """End an inventory; `fault` says why its source could not be read at all."""
+        body = {"fault": None if fault is None else fault.model_dump(mode="json")}
+        response = self._call("POST", f"/api/v1/inventories/{inventory_id}/finish", body=body)
+        return Inventory.model_validate_json(response.content)
 
     def log_file(self, name: str) -> bytes:
         """Return a file of the transparency log."""

@@ -1,26 +1,28 @@
 """Everything that the command line asks of a node, put together from a node's folder."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from datong.catalogue import Department, Resource
+from datong.catalogue import CrawlOptions, CrawlWatch, Department, Inventory, SourcePlan
 from datong.exchange import Connector, Target
 from datong.kernel import Clock, NotFound, Text
 from datong.ledger import Signer, Witness
 from datong.node.consumer import Consumer
 from datong.node.home import NodeHome, NodeIdentity, SourceEntry
 from datong.node.hub_client import HubClient, enrol
+from datong.node.inventory import Crawler, send_plan
+from datong.node.journal import InventoryJournal
 from datong.node.loop import NodeLoop, Reconciler, Tell
 from datong.node.producer import Producer
-from datong.node.scan import scan_source
 from datong.node.sketching import Sketcher, SketchKeyring
 from datong.node.spool import Spool
 from datong.node.steps import Passed, Step, unobserved
 from datong.norms import NormPack
 
 FETCHED = "fetched"
+INVENTORY = "inventory"
 Sleep = Callable[[float], None]
 STOP_CHECK_SECONDS = 0.2
 
@@ -80,31 +82,59 @@ class NodeProgram:
         self._home.add_source(SourceEntry(name=name, url=url, writable=writable))
         return tables
 
-    def scan(self, source: str | None, found: Callable[[Resource], None]) -> tuple[Resource, ...]:
-        """Draft a catalogue entry for every table of one source, or of every source that is not only a target."""
+    def plan_inventory(
+        self,
+        source: str | None,
+        *,
+        options: CrawlOptions,
+        progress: CrawlWatch,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> tuple[SourcePlan, ...]:
+        """Crawl one source, or every source that is not only a target, and return what would be sent; send nothing."""
         identity = self._home.identity()
         client = self.client()
         try:
             department = _department(client, identity)
-            entries = [self._home.source(source)] if source else list(self._home.config().sources)
-            result: list[Resource] = []
-            for entry in entries:
-                if entry.writable and source is None:
-                    continue
-                connector = self._open_connector(entry.url)
-                result += scan_source(
-                    entry.name,
-                    connector,
-                    client=client,
-                    pack=self._load_pack(),
-                    department=department,
-                    node_id=identity.node_id,
-                    found=found,
-                )
-                connector.close()
-            return tuple(result)
         finally:
             client.close()
+        crawler = Crawler(
+            pack=self._load_pack(),
+            clock=self._clock,
+            department=department,
+            node_id=identity.node_id,
+            options=options,
+            progress=progress,
+            stop=stop,
+        )
+        plans = []
+        for entry in self._inventoried(source):
+            connector = self._open_connector(entry.url)
+            try:
+                engine = entry.url.split(":", 1)[0]
+                plans.append(crawler.plan(entry.name, engine, connector, self._journal(entry.name)))
+            finally:
+                connector.close()
+        return tuple(plans)
+
+    def send_inventory(self, plans: Sequence[SourcePlan]) -> tuple[Inventory, ...]:
+        """Draft what `plans` hold and report it to the hub; what a source's journal holds is then forgotten."""
+        client = self.client()
+        try:
+            sent = []
+            for plan in plans:
+                sent.append(send_plan(plan, client))
+                self._journal(plan.source).clear()
+            return tuple(sent)
+        finally:
+            client.close()
+
+    def _inventoried(self, source: str | None) -> list[SourceEntry]:
+        if source is not None:
+            return [self._home.source(source)]
+        return [entry for entry in self._home.config().sources if not entry.writable]
+
+    def _journal(self, source: str) -> InventoryJournal:
+        return InventoryJournal(self._home.directory / INVENTORY, source)
 
     def run(self, *, stop: Callable[[], bool], tell: Tell) -> None:
         """Work until `stop` is true; that is asked after every durable step and while the node waits to try again.

@@ -35,6 +35,7 @@ class Action(StrEnum):
     HARVEST_READ = "harvest.read"
     HARVEST_MANAGE = "harvest.manage"
     HARVEST_ALLOW_PRIVATE = "harvest.allow_private"
+    INVENTORY_RECORD = "inventory.record"
     REQUEST_READ = "request.read"
     REQUEST_SUBMIT = "request.submit"
     REQUEST_DECIDE = "request.decide"

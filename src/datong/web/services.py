@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datong.catalogue import Catalogue, Departments, OpenCatalogue, Overlaps, SketchKeys
+    from datong.catalogue import Catalogue, Departments, Inventories, OpenCatalogue, Overlaps, SketchKeys
     from datong.exchange import Exchange
     from datong.federation import Harvests
     from datong.governance import Cases, Indicators, Monitor
@@ -34,6 +34,7 @@ class Services:
     sketch_keys: SketchKeys
     overlaps: Overlaps
     harvests: Harvests
+    inventories: Inventories
     exchange: Exchange
     library: Library
     identity: Identity

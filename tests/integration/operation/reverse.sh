@@ -25,7 +25,7 @@ INSERT INTO relief SELECT relief_no - 1500, '', amount, NULL, paid_at, NULL, NUL
 END
 datong node add-source --home "$WORK/civil" minzheng "$CIVIL_DATABASE"
 datong node add-source --home "$WORK/police" received "$POLICE_DATABASE" --writable
-datong node scan --home "$WORK/civil" --source minzheng
+datong node inventory --home "$WORK/civil" --source minzheng
 back=$(call civil GET "resources?department=$CIVIL_CODE" |
   jq -er '.rows[] | select(.content.binding.table == "relief") | .id')
 call civil GET "resources/$back" | jq '{expected_version: .version, content: (.content

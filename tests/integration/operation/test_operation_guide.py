@@ -149,7 +149,7 @@ def test_a_lost_node_is_put_out_and_replaced(guide: Played) -> None:
     keys = TypeAdapter(tuple[PublicKey, ...]).validate_json(guide.run('call civil GET "departments/$CIVIL_CODE/keys"'))
     assert [key.revoked_at is None for key in keys] == [False, True]
     # The lost folder, in whosever hands, gets no work any more.
-    seen = 'datong node scan --home "$WORK/civil-lost" >"$WORK/lost.txt" 2>&1 && exit 1; cat "$WORK/lost.txt"'
+    seen = 'datong node inventory --home "$WORK/civil-lost" >"$WORK/lost.txt" 2>&1 && exit 1; cat "$WORK/lost.txt"'
     assert "✗" in guide.run(seen)
 
 

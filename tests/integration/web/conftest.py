@@ -3,13 +3,14 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
+from starlette.types import ASGIApp
 
 from datong.app.composition import compose
 from datong.catalogue import Department
@@ -66,17 +67,20 @@ PEOPLE: dict[str, tuple[DepartmentCode | None, set[Role]]] = {
 }
 
 
-@pytest.fixture
-def hub(control_database: Database, tmp_path: Path) -> Iterator[RunningHub]:
-    """A hub with three departments and nobody yet, on each control database."""
+@contextmanager
+def running_hub(
+    database: Database, home: Path, watched: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> Iterator[RunningHub]:
+    """Run a hub with three departments and nobody yet; `watched` may stand between the server and the hub."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        settings = Settings(home=tmp_path / "hub", port=port)
+        settings = Settings(home=home, port=port)
         settings.home.mkdir()
-        services = compose(settings, clock=SystemClock(), signer=Ed25519Signer.generate(), database=control_database)
+        services = compose(settings, clock=SystemClock(), signer=Ed25519Signer.generate(), database=database)
         _populate(services)
-        server = uvicorn.Server(uvicorn.Config(create_app(services), log_level="warning", lifespan="on"))
+        app = watched(create_app(services))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         deadline = time.monotonic() + START_SECONDS_MAX
@@ -88,6 +92,13 @@ def hub(control_database: Database, tmp_path: Path) -> Iterator[RunningHub]:
             yield running
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def hub(control_database: Database, tmp_path: Path) -> Iterator[RunningHub]:
+    """A hub with three departments and nobody yet, on each control database."""
+    with running_hub(control_database, tmp_path / "hub") as running:
+        yield running
 
 
 def _populate(services: Services) -> None:

@@ -39,7 +39,8 @@ def test_a_short_command_imports_neither_the_web_nor_the_hub(group: str) -> None
 
 def test_an_error_is_told_in_the_persons_language_with_its_remedy(tmp_path: Path) -> None:
     told = {
-        language: call("node", "scan", "--home", str(tmp_path), DATONG_LANGUAGE=language) for language in ("zh", "en")
+        language: call("node", "inventory", "--home", str(tmp_path), DATONG_LANGUAGE=language)
+        for language in ("zh", "en")
     }
     assert told["zh"].returncode == told["en"].returncode == 1
     assert told["zh"].stderr != told["en"].stderr

@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 
 from datong.catalogue import (
     Department,
+    ResourceDraft,
     SourceColumn,
     SourceTable,
+    TableProfile,
     content_problems,
     profile_table,
-    propose_resource,
+    propose_source,
 )
 from datong.kernel import DepartmentCode, NodeId, Text
 from datong.norms import Grade, IdentifierKind, NormPack, ShareType, citizen_check_character, load_pack
@@ -33,6 +35,12 @@ def table(columns: dict[str, tuple[str, list[str | None]]], **more: object) -> t
     declared = tuple(SourceColumn(name=name, type="TEXT", comment=comment) for name, (comment, _) in columns.items())
     batch = pa.record_batch({name: pa.array(values, pa.string()) for name, (_, values) in columns.items()})
     return SourceTable.model_validate({"name": "t", "columns": declared, **more}), [batch]
+
+
+def proposed(profile: TableProfile, pack: NormPack) -> ResourceDraft:
+    (found,) = propose_source([profile], pack, POLICE, node_id=NodeId("n"), source="db")
+    assert found.draft is not None
+    return found.draft
 
 
 def people() -> tuple[SourceTable, list[pa.RecordBatch]]:
@@ -74,7 +82,7 @@ def test_a_profile_holds_ratios_and_no_values(pack: NormPack) -> None:
 
 def test_a_proposal_maps_grades_and_explains(pack: NormPack) -> None:
     profile = profile_table(*people(), pack=pack)
-    draft = propose_resource(profile, pack, POLICE, node_id=NodeId("n"), source="db")
+    draft = proposed(profile, pack)
     content = draft.content
     elements = {item.column: item.element for item in content.items}
     assert elements == {
@@ -111,19 +119,19 @@ def test_a_proposal_maps_grades_and_explains(pack: NormPack) -> None:
 def test_an_identifier_is_recognised_by_its_checksum_alone(pack: NormPack) -> None:
     ids: list[str | None] = [citizen_id(number) for number in range(ROWS)]
     profile = profile_table(*table({"c17": ("", ids)}), pack=pack)
-    item = propose_resource(profile, pack, POLICE, node_id=NodeId("n"), source="db").content.items[0]
+    item = proposed(profile, pack).content.items[0]
     assert item.element == "citizen_id"
 
 
 def test_a_name_that_the_values_contradict_is_not_believed(pack: NormPack) -> None:
     profile = profile_table(*table({"sfzh": ("", ["甲", "乙"] * 50)}), pack=pack)
-    item = propose_resource(profile, pack, POLICE, node_id=NodeId("n"), source="db").content.items[0]
+    item = proposed(profile, pack).content.items[0]
     assert item.element is None
 
 
 def test_an_empty_table_is_proposed_by_its_names(pack: NormPack) -> None:
     described, _ = table({"姓名": ("", []), "csrq": ("出生日期", [])})
-    draft = propose_resource(profile_table(described, [], pack=pack), pack, POLICE, node_id=NodeId("n"), source="db")
+    draft = proposed(profile_table(described, [], pack=pack), pack)
     assert [item.element for item in draft.content.items] == ["person_name", "birth_date"]
     assert any("没有数据" in text.zh for text in draft.attention)
 
