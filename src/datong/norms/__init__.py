@@ -41,6 +41,7 @@ from datong.norms.identifiers import (
     validate_organisation_code,
     validate_real_estate_unit,
     validate_uscc,
+    vin_check_character,
 )
 from datong.norms.masking import mask_value
 from datong.norms.pack import NormPack, PackLayer, PackLevel, ScoreWeights
@@ -57,6 +58,16 @@ from datong.norms.terms import (
 )
 
 if TYPE_CHECKING:
+    from datong.norms.conformance import (
+        ColumnScore,
+        DeclaredItem,
+        DescribedScore,
+        ItemDeviation,
+        TableScore,
+        match_columns,
+        score_described,
+        score_table,
+    )
     from datong.norms.identifier_sql import (
         certificate_id_valid_sql,
         citizen_id_valid_sql,
@@ -70,12 +81,40 @@ if TYPE_CHECKING:
         text_literal,
         uscc_valid_sql,
     )
+    from datong.norms.judgement import (
+        Doubt,
+        JudgedColumn,
+        Repair,
+        doubts_in,
+        judged_sql,
+        prepare_divisions,
+        repairs_in,
+    )
     from datong.norms.loader import check_files, check_pack, load_pack, parse_pack
     from datong.norms.standardise import clean_sql, flag_sql, fold_sql, known_sql
 else:
     __getattr__ = on_demand(
         __name__,
         {
+            "conformance": [
+                "ColumnScore",
+                "DeclaredItem",
+                "DescribedScore",
+                "ItemDeviation",
+                "TableScore",
+                "match_columns",
+                "score_described",
+                "score_table",
+            ],
+            "judgement": [
+                "Doubt",
+                "JudgedColumn",
+                "Repair",
+                "doubts_in",
+                "judged_sql",
+                "prepare_divisions",
+                "repairs_in",
+            ],
             "identifier_sql": [
                 "certificate_id_valid_sql",
                 "citizen_id_valid_sql",
@@ -98,10 +137,14 @@ __all__ = [
     "Classification",
     "Code",
     "CodeList",
+    "ColumnScore",
     "DataCategory",
     "DataElement",
     "DataType",
+    "DeclaredItem",
+    "DescribedScore",
     "Division",
+    "Doubt",
     "Grade",
     "GradeNorm",
     "IdCheck",
@@ -110,6 +153,8 @@ __all__ = [
     "IdentifierNorm",
     "IndicatorDefinition",
     "IndicatorGroup",
+    "ItemDeviation",
+    "JudgedColumn",
     "Licence",
     "LimitBound",
     "LimitUnit",
@@ -120,11 +165,13 @@ __all__ = [
     "PackProblem",
     "PartyRole",
     "QualityFlag",
+    "Repair",
     "ResourceFormat",
     "ScoreWeights",
     "SecurityLevel",
     "ShareMode",
     "ShareType",
+    "TableScore",
     "Theme",
     "TimeLimit",
     "UpdateCycle",
@@ -140,18 +187,25 @@ __all__ = [
     "citizen_to_18_sql",
     "clean_sql",
     "division_code_valid_sql",
+    "doubts_in",
     "flag_sql",
     "fold_sql",
     "identifier_valid_sql",
+    "judged_sql",
     "known_sql",
     "let_sql",
     "load_pack",
     "mask_value",
+    "match_columns",
     "mobile_valid_sql",
     "organisation_check_character",
     "organisation_code_valid_sql",
     "parse_pack",
+    "prepare_divisions",
     "real_estate_unit_valid_sql",
+    "repairs_in",
+    "score_described",
+    "score_table",
     "text_literal",
     "to_18",
     "uscc_check_character",
@@ -163,4 +217,5 @@ __all__ = [
     "validate_organisation_code",
     "validate_real_estate_unit",
     "validate_uscc",
+    "vin_check_character",
 ]

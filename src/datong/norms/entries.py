@@ -82,7 +82,8 @@ class DataElement(Entry):
     """What one kind of field means, in every department.
 
     `aliases` are the names by which sources call it: Chinese names, pinyin, abbreviations, common column names.
-    `unit` is the unit of a quantity's canonical form. `domain` is the key of the theme that the element belongs to.
+    `unit` is the unit of a quantity's canonical form; `future` says that a date may well lie in the future. `domain`
+    is the key of the theme that the element belongs to.
     `codes` and `null_markers` are filled in from the pack, so that an element explains itself.
     """
 
@@ -101,6 +102,7 @@ class DataElement(Entry):
     category: str = ""
     mask: Mask = Mask.NONE
     personal: bool = False
+    future: bool = False
     standard: str
     aliases: tuple[str, ...] = ()
     codes: tuple[Code, ...] = ()
