@@ -14,7 +14,16 @@ from datong.adapters.polite_web import PoliteWeb
 from datong.app.bridges import AuthorityKey, ExchangeLanding, LibraryReceipts, LibraryRecords
 from datong.app.schema import migrate
 from datong.app.worker import Sweep
-from datong.catalogue import Catalogue, Departments, ForeignEntries, Inventories, OpenCatalogue, Overlaps, SketchKeys
+from datong.catalogue import (
+    Catalogue,
+    Departments,
+    ForeignEntries,
+    Inventories,
+    OpenCatalogue,
+    Overlaps,
+    SearchIndex,
+    SketchKeys,
+)
 from datong.exchange import Exchange
 from datong.federation import Harvester, Harvests, ReaderTerms, WebReader
 from datong.governance import Cases, Indicators, LedgerEvidence, Monitor, StageLimits
@@ -40,6 +49,7 @@ AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
 RECEIPT_INTERVAL_SECONDS = 0.3
 OVERLAP_INTERVAL_SECONDS = 2.0
 HARVEST_INTERVAL_SECONDS = 1.0
+SEARCH_INTERVAL_SECONDS = 5.0
 _OVERRIDES = TypeAdapter(dict[date, bool], config=ConfigDict(strict=True))
 
 
@@ -76,6 +86,7 @@ class Hub:
             return harvester.perform_next() is not None
 
         return [
+            Sweep(name="search", interval_seconds=SEARCH_INTERVAL_SECONDS, run=services.catalogue.discovery.keep_up),
             Sweep(name="log", interval_seconds=settings.sequence_interval_seconds, run=services.ledger.integrate),
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
             Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=end_expired_terms),
@@ -149,8 +160,15 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
     tiles = DirectoryStore(settings.home / "log")
     ledger = Ledger(database=database, clock=clock, signer=signer, origin=settings.log_origin, tiles=tiles)
     departments = Departments(database=database, clock=clock, ledger=ledger)
+    index = SearchIndex(settings.home / "search")
     catalogue = Catalogue(
-        database=database, clock=clock, calendar=calendar, ledger=ledger, departments=departments, pack=pack
+        database=database,
+        clock=clock,
+        calendar=calendar,
+        ledger=ledger,
+        departments=departments,
+        pack=pack,
+        index=index,
     )
     harvests = Harvests(
         database=database,
@@ -263,11 +281,11 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         ledger=ledger,
         departments=departments,
         catalogue=catalogue,
-        open_catalogue=OpenCatalogue(database=database, pack=pack),
         sketch_keys=SketchKeys(database=database, clock=clock, ledger=ledger),
         overlaps=Overlaps(database=database, clock=clock, ledger=ledger, pack=pack),
         harvests=harvests,
         inventories=inventories,
+        open_catalogue=OpenCatalogue(database=database, pack=pack, index=index),
         exchange=exchange,
         library=library,
         identity=identity,

@@ -8,6 +8,7 @@ from datong.catalogue.values import (
     Binding,
     CatalogueCounts,
     Contact,
+    DemandState,
     Department,
     DepartmentKey,
     Distribution,
@@ -29,7 +30,11 @@ from datong.catalogue.values import (
     SearchHit,
     SearchPage,
     SignOff,
+    SimilarResource,
+    Suggestion,
     UnmetDemand,
+    VocabularyEntry,
+    WordKind,
 )
 from datong.kernel import on_demand
 
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
         plan_document,
     )
     from datong.catalogue.departments import Departments
+    from datong.catalogue.discovery import Discovery
     from datong.catalogue.drift import Change, ChangeKind, ColumnShape, TableShape, applied, changes_digest, compare
     from datong.catalogue.foreign import (
         FOREIGN_BATCH_MAX,
@@ -132,7 +138,10 @@ if TYPE_CHECKING:
     from datong.catalogue.readings import toneless_syllables
     from datong.catalogue.records import content_digest
     from datong.catalogue.revision import revised_content
-    from datong.catalogue.search_tables import search_ddl, search_drop_ddl
+    from datong.catalogue.search import SearchRequest
+    from datong.catalogue.search_index import SearchIndex
+    from datong.catalogue.search_readings import character_readings, split_syllables, syllables
+    from datong.catalogue.search_view import SearchOrder
     from datong.catalogue.sketch_estimates import Estimate, OverlapEstimate, cardinality, overlap
     from datong.catalogue.sketch_keys import (
         Envelope,
@@ -156,6 +165,7 @@ if TYPE_CHECKING:
         sketch_columns,
         sketch_requests,
     )
+    from datong.catalogue.use import UseKind
 else:
     __getattr__ = on_demand(
         __name__,
@@ -188,6 +198,7 @@ else:
                 "ListedTable",
                 "counted",
             ],
+            "discovery": ["Discovery"],
             "lifecycle": ["TRANSITIONS", "Standing", "Transition", "advance", "possible_actions"],
             "open_catalogue": ["OpenCatalogue", "OpenCount", "OpenFacet", "OpenOrder", "OpenSort", "Publisher"],
             "open_filters": [
@@ -230,7 +241,7 @@ else:
             "revision": ["revised_content"],
             "proposal": ["ProposedTable", "propose_source"],
             "readings": ["toneless_syllables"],
-            "search_tables": ["search_ddl", "search_drop_ddl"],
+            "search_view": ["SearchOrder"],
             "sketch_estimates": ["Estimate", "OverlapEstimate", "cardinality", "overlap"],
             "sketches": [
                 "ColumnSketch",
@@ -269,6 +280,10 @@ else:
                 "new_epoch_name",
                 "sealing_key_message",
             ],
+            "use": ["UseKind"],
+            "search": ["SearchRequest"],
+            "search_index": ["SearchIndex"],
+            "search_readings": ["character_readings", "split_syllables", "syllables"],
         },
     )
 
@@ -299,9 +314,11 @@ __all__ = [
     "CrawlOptions",
     "CrawlProgress",
     "CrawlWatch",
+    "DemandState",
     "Department",
     "DepartmentKey",
     "Departments",
+    "Discovery",
     "Distribution",
     "Drift",
     "DriftState",
@@ -360,8 +377,12 @@ __all__ = [
     "ResourceVersion",
     "SearchFilters",
     "SearchHit",
+    "SearchIndex",
+    "SearchOrder",
     "SearchPage",
+    "SearchRequest",
     "SignOff",
+    "SimilarResource",
     "SketchEpoch",
     "SketchKey",
     "SketchKeyWork",
@@ -374,19 +395,24 @@ __all__ = [
     "SourceReference",
     "SourceTable",
     "Standing",
+    "Suggestion",
     "TableProfile",
     "TableRole",
     "TableShape",
     "Transition",
     "UnderLicences",
     "UnmetDemand",
+    "UseKind",
+    "VocabularyEntry",
     "WithId",
     "WithTerm",
     "WithText",
+    "WordKind",
     "advance",
     "applied",
     "cardinality",
     "changes_digest",
+    "character_readings",
     "commitment_to",
     "compare",
     "content_digest",
@@ -413,10 +439,10 @@ __all__ = [
     "put_holdings",
     "revised_content",
     "sealing_key_message",
-    "search_ddl",
-    "search_drop_ddl",
     "sketch_columns",
     "sketch_requests",
+    "split_syllables",
+    "syllables",
     "toneless_syllables",
     "without_values",
 ]

@@ -4,6 +4,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from datong.catalogue.completeness import content_problems
 from datong.catalogue.departments import Departments
+from datong.catalogue.discovery import Discovery
 from datong.catalogue.faults import (
     binding_taken,
     changed_meanwhile,
@@ -32,7 +33,8 @@ from datong.catalogue.records import (
     version_from,
     working_from,
 )
-from datong.catalogue.search import search_resources, unmet_demand
+from datong.catalogue.search import SearchRequest
+from datong.catalogue.search_index import SearchIndex
 from datong.catalogue.steps import (
     Step,
     claimed_by_another,
@@ -57,7 +59,6 @@ from datong.catalogue.values import (
     SearchFilters,
     SearchPage,
     SignOff,
-    UnmetDemand,
 )
 from datong.kernel import (
     Actor,
@@ -96,9 +97,13 @@ class Catalogue:
         ledger: Ledger,
         departments: Departments,
         pack: NormPack,
+        index: SearchIndex | None = None,
     ) -> None:
         self._database, self._clock, self._calendar = database, clock, calendar
         self._ledger, self._departments, self._pack = ledger, departments, pack
+        self.discovery = Discovery(
+            database=database, clock=clock, ledger=ledger, pack=pack, index=index or SearchIndex()
+        )
 
     def draft(self, department: DepartmentCode, content: ResourceContent, actor: Actor) -> Resource:
         """Draft a resource, or bring the draft of the same department and table up to date.
@@ -326,21 +331,8 @@ class Catalogue:
 
         `department` is the searcher's: a query of its that finds nothing is recorded as unmet demand.
         """
-        return search_resources(
-            self._database,
-            self._pack,
-            query,
-            filters=filters,
-            open_only=open_only,
-            offset=offset,
-            limit=min(limit, PAGE_ROWS_MAX),
-            asked_by=department,
-            now=self._clock.now(),
-        )
-
-    def unmet_demand(self, *, limit: int = PAGE_ROWS_DEFAULT) -> tuple[UnmetDemand, ...]:
-        """Return the queries that found nothing, those of the most departments first."""
-        return unmet_demand(self._database, limit=min(limit, PAGE_ROWS_MAX))
+        request = SearchRequest(text=query, filters=filters, open_only=open_only, offset=offset, limit=limit)
+        return self.discovery.search(request, asked_by=department)
 
     def counts(self) -> CatalogueCounts:
         """Return how many resources there are, by state and department."""

@@ -208,3 +208,46 @@ def drift_not_revisable() -> Conflict:
             en="Restore the source; if it is out of use, revise the binding or retire the resource.",
         ),
     )
+
+
+def vocabulary_invalid(least: int, most: int, chars_max: int) -> Invalid:
+    """The words cannot be added to the vocabulary."""
+    count = str(least) if least == most else f"{least}–{most}"
+    return Invalid(
+        "catalogue.vocabulary_invalid",
+        what=Text(
+            zh=f"需要 {count} 个词，每个含文字且不超过 {chars_max} 个字符。",
+            en=f"Needs {count} words, each with a letter and of at most {chars_max} characters.",
+        ),
+        remedy=Text(zh="请修改后重试。", en="Change them and try again."),
+        field="/words",
+    )
+
+
+def vocabulary_known() -> Conflict:
+    """The words are in the vocabulary already, or it is full."""
+    return Conflict(
+        "catalogue.vocabulary_known",
+        what=Text(zh="词表中已有这些词，或词表已满。", en="These words are there already, or the vocabulary is full."),
+        remedy=Text(zh="请先移除旧词条。", en="Remove the old entry first."),
+    )
+
+
+def vocabulary_entry_not_found(entry_id: str) -> NotFound:
+    """No such entry of the vocabulary."""
+    return NotFound(
+        "catalogue.vocabulary_entry_not_found",
+        what=Text(zh="没有这个词条，或它已被移除。", en="There is no such entry, or it was removed."),
+        remedy=Text(zh="请刷新词表。", en="Reload the vocabulary."),
+        context={"entry_id": entry_id},
+    )
+
+
+def demand_not_found(key: str) -> NotFound:
+    """Nobody asked for that."""
+    return NotFound(
+        "catalogue.demand_not_found",
+        what=Text(zh="没有这项需求的记录。", en="No such demand is recorded."),
+        remedy=Text(zh="请从需求清单中选择。", en="Choose one from the list of demands."),
+        context={"key": key},
+    )

@@ -7,17 +7,18 @@ uses nothing else cannot show, count or hint at what is not open.
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam, case, column, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
 from sqlalchemy.sql.selectable import Subquery
 
 from datong.catalogue.faults import resource_not_found
 from datong.catalogue.open_filters import EVERYTHING, OpenFilter, condition
+from datong.catalogue.open_matches import OpenMatches
 from datong.catalogue.open_records import open_from, select_open
 from datong.catalogue.opening import OpenEdition, OpenField, OpenResource, edition_changes
-from datong.catalogue.search_tables import match_expression, match_statement
-from datong.catalogue.search_text import fold, parse_query
+from datong.catalogue.search_index import SearchIndex
 from datong.catalogue.tables import department as departments
 from datong.catalogue.tables import open_edition, open_listing, open_term
 from datong.catalogue.values import Department, ResourceContent
@@ -79,8 +80,9 @@ BEST_FIRST = (OpenSort(by=OpenOrder.RELEVANCE, descending=True),)
 class OpenCatalogue:
     """What the departments have opened to everybody."""
 
-    def __init__(self, *, database: Database, pack: NormPack) -> None:
-        self._database, self._pack = database, pack
+    def __init__(self, *, database: Database, pack: NormPack, index: SearchIndex | None = None) -> None:
+        self._database = database
+        self._matches = OpenMatches(index or SearchIndex(), pack)
 
     def get(self, resource_id: ResourceId) -> OpenResource:
         """Return one open resource; one that is not open is not told from one that does not exist.
@@ -137,9 +139,9 @@ class OpenCatalogue:
         with self._database.snapshot() as connection:
             matched = self._matched(connection, text)
             total = self._total(connection, matched, where)
-            statement = _narrowed(select_open(), connection, matched, where)
+            statement = self._narrowed(select_open(), connection, matched, where)
             chosen = order or (NEWEST_FIRST if matched is None else BEST_FIRST)
-            statement = statement.order_by(*_order(chosen, matched, text)).offset(offset)
+            statement = statement.order_by(*_order(chosen, matched)).offset(offset)
             rows = connection.execute(statement.limit(max(0, min(limit, OPEN_ROWS_MAX)))).mappings()
             found = tuple(open_from(dict(row)) for row in rows)
         return page_of(found, total=total, offset=offset)
@@ -168,11 +170,11 @@ class OpenCatalogue:
                 value: ColumnElement[str] = open_term.c.value
                 joined = open_term.join(open_listing, open_listing.c.resource_id == open_term.c.resource_id)
                 kept = open_term.c.field == facet.value
-                statement = _narrowed(select(value, number).select_from(joined), connection, matched, where)
+                statement = self._narrowed(select(value, number).select_from(joined), connection, matched, where)
             else:
                 value = counted
                 kept = value != ""
-                statement = _narrowed(select(value, number).select_from(open_listing), connection, matched, where)
+                statement = self._narrowed(select(value, number).select_from(open_listing), connection, matched, where)
             rows = connection.execute(
                 statement.where(kept).group_by(value).order_by(number.desc(), value).limit(min(limit, FACET_VALUES_MAX))
             )
@@ -216,20 +218,22 @@ class OpenCatalogue:
         return None if row is None else _department(row)
 
     def _matched(self, connection: Connection, text: str) -> Subquery | None:
-        query = parse_query(text, self._pack.synonyms)
-        if not query.groups:
-            return None
-        dialect = connection.dialect.name
-        return (
-            match_statement(dialect, open_only=True)
-            .bindparams(bindparam("expression", match_expression(dialect, query), unique=True))
-            .columns(column("search_id"), column("score"))
-            .subquery()
-        )
+        return self._matches.relation(connection, text) if text.strip() else None
 
     def _total(self, connection: Connection, matched: Subquery | None, where: OpenFilter) -> int:
-        statement = _narrowed(select(func.count()).select_from(open_listing), connection, matched, where)
+        statement = self._narrowed(select(func.count()).select_from(open_listing), connection, matched, where)
         return int(connection.execute(statement).scalar_one())
+
+    def _narrowed(
+        self,
+        statement: Select[*tuple[Any, ...]],
+        connection: Connection,
+        matched: Subquery | None,
+        where: OpenFilter,
+    ) -> Select[*tuple[Any, ...]]:
+        if matched is not None:
+            statement = statement.join(matched, matched.c.resource_id == open_listing.c.resource_id)
+        return statement.where(condition(where, partial(self._matched, connection)))
 
 
 def _department(row: RowMapping) -> Department:
@@ -248,30 +252,14 @@ _FACETS: dict[OpenFacet, ColumnElement[str]] = {
 }
 
 
-def _narrowed(
-    statement: Select[*tuple[Any, ...]], connection: Connection, matched: Subquery | None, where: OpenFilter
-) -> Select[*tuple[Any, ...]]:
-    if matched is not None:
-        statement = statement.join(matched, matched.c.search_id == open_listing.c.search_id)
-    return statement.where(condition(where, connection.dialect.name))
-
-
-def _order(order: Sequence[OpenSort], matched: Subquery | None, text: str) -> list[ColumnElement[Any]]:
-    keys = [(key, sort.descending) for sort in order for key in _keys(sort.by, matched, text)]
+def _order(order: Sequence[OpenSort], matched: Subquery | None) -> list[ColumnElement[Any]]:
+    keys = [(key, sort.descending) for sort in order for key in _keys(sort.by, matched)]
     return [key.desc() if down else key.asc() for key, down in keys] + [open_listing.c.resource_id.asc()]
 
 
-def _keys(by: OpenOrder, matched: Subquery | None, text: str) -> list[ColumnElement[Any]]:
+def _keys(by: OpenOrder, matched: Subquery | None) -> list[ColumnElement[Any]]:
     if by is OpenOrder.RELEVANCE and matched is not None:
-        asked = fold(text).strip()
-        title = func.lower(open_listing.c.title)
-        nearness = case(
-            (title == asked, 3),
-            (title.startswith(asked, autoescape=True), 2),
-            (title.contains(asked, autoescape=True), 1),
-            else_=0,
-        )
-        return [nearness, matched.c.score]
+        return [-matched.c.place]
     columns = {
         OpenOrder.RELEVANCE: open_listing.c.changed_at,
         OpenOrder.CHANGED: open_listing.c.changed_at,

@@ -5,16 +5,17 @@ The fields here are the public ones only; a condition on anything else cannot be
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, bindparam, column, exists, false, not_, or_, select, true
+from sqlalchemy import ColumnElement, Subquery, and_, exists, false, not_, or_, select, true
 
 from datong.catalogue.opening import OpenField
-from datong.catalogue.search_tables import match_expression, match_statement
-from datong.catalogue.search_text import parse_query
 from datong.catalogue.tables import open_listing, open_term
 from datong.kernel import DepartmentCode, ResourceId, Value
 
+Matched = Callable[[str], Subquery | None]
+"""Gives the resources that a text finds, with the column `resource_id`; None if the text holds no word."""
 DEPTH_MAX = 20
 """Nesting of a condition; deeper ones are refused where they are read."""
 
@@ -118,22 +119,22 @@ AnyOf.model_rebuild()
 NoneOf.model_rebuild()
 
 
-def condition(found: OpenFilter, dialect: str) -> ColumnElement[bool]:
+def condition(found: OpenFilter, matched: Matched) -> ColumnElement[bool]:
     """Return `found` as a condition on a row of `catalogue_open`."""
     match found:
         case Nothing():
             return false()
         case AllOf():
-            return and_(true(), *(condition(member, dialect) for member in found.members))
+            return and_(true(), *(condition(member, matched) for member in found.members))
         case AnyOf():
-            return or_(false(), *(condition(member, dialect) for member in found.members))
+            return or_(false(), *(condition(member, matched) for member in found.members))
         case NoneOf():
-            return not_(condition(found.member, dialect))
+            return not_(condition(found.member, matched))
         case _:
-            return _leaf(found, dialect)
+            return _leaf(found, matched)
 
 
-def _leaf(found: OpenFilter, dialect: str) -> ColumnElement[bool]:
+def _leaf(found: OpenFilter, matched: Matched) -> ColumnElement[bool]:
     match found:
         case OfDepartments():
             return open_listing.c.department.in_(found.codes)
@@ -150,7 +151,7 @@ def _leaf(found: OpenFilter, dialect: str) -> ColumnElement[bool]:
                 open_term.c.resource_id == open_listing.c.resource_id, open_term.c.field == found.field.value, same
             )
         case WithText():
-            return _text(found.text, dialect)
+            return _text(matched(found.text))
         case Changed():
             return _between(open_listing.c.changed_at, found.since, found.until)
         case FirstOpened():
@@ -159,17 +160,8 @@ def _leaf(found: OpenFilter, dialect: str) -> ColumnElement[bool]:
             return true()
 
 
-def _text(text: str, dialect: str) -> ColumnElement[bool]:
-    query = parse_query(text)
-    if not query.groups:
-        return true()
-    matched = (
-        match_statement(dialect, open_only=True)
-        .bindparams(bindparam("expression", match_expression(dialect, query), unique=True))
-        .columns(column("search_id"), column("score"))
-        .subquery()
-    )
-    return open_listing.c.search_id.in_(select(matched.c.search_id))
+def _text(found: Subquery | None) -> ColumnElement[bool]:
+    return true() if found is None else open_listing.c.resource_id.in_(select(found.c.resource_id))
 
 
 def _between(when: ColumnElement[datetime], since: datetime | None, until: datetime | None) -> ColumnElement[bool]:

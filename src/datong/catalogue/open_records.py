@@ -15,21 +15,21 @@ LISTING_TITLE_CHARS = 400
 IDS_AT_ONCE = 500
 
 
-def put_open(connection: Connection, shown: Sequence[tuple[Resource, int]]) -> None:
-    """Bring the public part of published resources, each with its row number in the search, before everybody.
+def put_open(connection: Connection, shown: Sequence[Resource]) -> None:
+    """Bring the public part of published resources before everybody.
 
     An open resource whose public part did not change keeps its rows untouched: a change inside shows nowhere. One that
     is not open any more is taken away.
     """
-    closed = [found.id for found, _ in shown if not found.content.open]
+    closed = [found.id for found in shown if not found.content.open]
     take_open(connection, closed)
-    opened = [(found, row_id) for found, row_id in shown if found.content.open]
+    opened = [found for found in shown if found.content.open]
     for start in range(0, len(opened), IDS_AT_ONCE):
         _put(connection, opened[start : start + IDS_AT_ONCE])
 
 
-def _put(connection: Connection, opened: Sequence[tuple[Resource, int]]) -> None:
-    ids = [found.id for found, _ in opened]
+def _put(connection: Connection, opened: Sequence[Resource]) -> None:
+    ids = [found.id for found in opened]
     newest = _newest_editions(connection, ids)
     listed = set(
         connection.execute(select(open_listing.c.resource_id).where(open_listing.c.resource_id.in_(ids))).scalars()
@@ -37,7 +37,7 @@ def _put(connection: Connection, opened: Sequence[tuple[Resource, int]]) -> None
     editions: list[dict[str, object]] = []
     rows: list[dict[str, object]] = []
     terms: list[dict[str, object]] = []
-    for found, row_id in opened:
+    for found in opened:
         part = public_part(found.content)
         edition, known, first = newest.get(found.id, (0, None, found.updated_at))
         if known == part and found.id in listed:
@@ -56,7 +56,6 @@ def _put(connection: Connection, opened: Sequence[tuple[Resource, int]]) -> None
         rows.append(
             {
                 "resource_id": found.id,
-                "search_id": row_id,
                 "edition": edition,
                 "department": found.department,
                 "title": part.title.zh[:LISTING_TITLE_CHARS],

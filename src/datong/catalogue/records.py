@@ -12,8 +12,8 @@ from datong.catalogue.holdings import drop_holdings, put_holdings
 from datong.catalogue.lifecycle import Standing
 from datong.catalogue.open_records import IDS_AT_ONCE, LISTING_TITLE_CHARS, put_open, take_open
 from datong.catalogue.opening import public_part
-from datong.catalogue.search_tables import Indexed, put_terms, remove_terms, search_id
-from datong.catalogue.tables import code_counter, department, listing, resource, version
+from datong.catalogue.search_feed import record_changes
+from datong.catalogue.tables import code_counter, listing, resource, version
 from datong.catalogue.values import (
     Binding,
     Resource,
@@ -168,15 +168,14 @@ def next_code(connection: Connection, classification: str, serial_digits: int) -
 
 
 def show(connection: Connection, shown: Sequence[Resource]) -> None:
-    """Put the published versions of resources before everybody: list, search tables, and what is open of them."""
-    with_rows = [(found, search_id(found.id)) for found in shown]
-    _remove_listings(connection, [found.id for found in shown])
+    """Put the published versions of resources before everybody: list, what is open of them, and the search's log."""
+    ids = [found.id for found in shown]
+    _remove_listings(connection, ids)
     connection.execute(
         listing.insert(),
         [
             {
                 "resource_id": found.id,
-                "search_id": row_id,
                 "department": found.department,
                 "title": found.content.title.zh[:LISTING_TITLE_CHARS],
                 "share_type": found.content.share_type.value,
@@ -187,30 +186,27 @@ def show(connection: Connection, shown: Sequence[Resource]) -> None:
                 "item_count": len(found.content.items),
                 "published_at": found.published_at,
             }
-            for found, row_id in with_rows
+            for found in shown
         ],
     )
-    names = {row.code: row.name_zh for row in connection.execute(select(department.c.code, department.c.name_zh))}
-    put_terms(
-        connection,
-        [
-            Indexed(row_id=row_id, content=found.content, department_name=names.get(found.department, ""))
-            for found, row_id in with_rows
-        ],
-    )
-    put_open(connection, with_rows)
-    drop_holdings(connection, [found.id for found in shown])
+    drop_holdings(connection, ids)
     put_holdings(connection, shown)
+    put_open(connection, shown)
+    record_changes(connection, ids)
 
 
 def hide(connection: Connection, resource_id: ResourceId) -> None:
     """Take a resource out of the list, the search and what is open."""
-    _remove_listings(connection, [resource_id])
-    remove_terms(connection, [search_id(resource_id)])
-    take_open(connection, [resource_id])
-    drop_holdings(connection, [resource_id])
+    if _remove_listings(connection, [resource_id]):
+        take_open(connection, [resource_id])
+        drop_holdings(connection, [resource_id])
+        record_changes(connection, [resource_id])
 
 
-def _remove_listings(connection: Connection, ids: Sequence[str]) -> None:
+def _remove_listings(connection: Connection, ids: Sequence[str]) -> int:
+    """Return how many were there."""
+    removed = 0
     for start in range(0, len(ids), IDS_AT_ONCE):
-        connection.execute(listing.delete().where(listing.c.resource_id.in_(ids[start : start + IDS_AT_ONCE])))
+        some = listing.c.resource_id.in_(ids[start : start + IDS_AT_ONCE])
+        removed += connection.execute(listing.delete().where(some)).rowcount
+    return removed

@@ -1,18 +1,21 @@
-"""Search over what everybody sees: candidates from the full-text tables, title boosts on top, facets over all hits."""
+"""Search over what everybody sees: parse, match, put in order, count, highlight.
 
-import re
-from datetime import datetime
-from typing import Any
+The steps, each with its own module: the query becomes units of words and synonyms (`search_query`); pinyin and slips
+find other readings (`search_corrections`); the index finds and ranks (`search_view`); resources come from the database.
+"""
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, column, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
 
 from datong.catalogue.records import published_from, select_published
-from datong.catalogue.search_tables import match_expression, match_statement
-from datong.catalogue.search_text import SearchQuery, fold, highlight, parse_query
+from datong.catalogue.search_corrections import corrections, spoken
+from datong.catalogue.search_index import SearchIndex
+from datong.catalogue.search_query import SearchQuery, Vocabulary, parse_query
+from datong.catalogue.search_text import highlight
+from datong.catalogue.search_view import IndexView, Ranked, SearchOrder, Selection, Wanted
 from datong.catalogue.tables import department as departments
 from datong.catalogue.tables import listing
-from datong.catalogue.tables import unmet_demand as demands
 from datong.catalogue.values import (
     Facet,
     FacetValue,
@@ -20,233 +23,208 @@ from datong.catalogue.values import (
     SearchFilters,
     SearchHit,
     SearchPage,
-    UnmetDemand,
+    SimilarResource,
 )
-from datong.kernel import Database, DepartmentCode, ResourceId, Text
-from datong.norms import NormPack, ResourceFormat, ShareType, UpdateCycle
+from datong.kernel import Database, DepartmentCode, ResourceId, Text, Value
+from datong.norms import Grade, NormPack, ResourceFormat, ShareType, UpdateCycle
 
-CANDIDATES_MAX = 300
 HIGHLIGHTED_ITEMS_MAX = 8
 FACET_VALUES_MAX = 30
-DEMAND_ROWS_MAX = 10_000
-EXACT_TITLE_BOOST = 100.0
-PREFIX_TITLE_BOOST = 40.0
-CONTAINED_TITLE_BOOST = 20.0
-_NUMBER_LIKE = re.compile(r"\d{6}")
+ENOUGH_HITS = 10
+"""Fewer exact hits than this are followed by those that match in part."""
+FEW_HITS = 3
+"""With fewer hits than this, a spelling that finds many more is offered."""
+GROUPED_HITS_MAX = 1_000
+"""So many of the best hits are put into groups of near-duplicates; who wants more narrows the search."""
+SIMILAR_SHOWN_MAX = 20
+SNAPSHOTS_MAX = 3
+FACET_LABELS = {
+    "departments": Text(zh="提供部门", en="Department"),
+    "share_types": Text(zh="共享类型", en="Share type"),
+    "themes": Text(zh="主题", en="Theme"),
+    "formats": Text(zh="格式", en="Format"),
+    "update_cycles": Text(zh="更新周期", en="Update cycle"),
+    "grades": Text(zh="数据分级", en="Grade"),
+    "open": Text(zh="向社会开放", en="Open to the public"),
+}
 
 
-def search_resources(
-    database: Database,
-    pack: NormPack,
-    text: str,
-    *,
-    filters: SearchFilters,
-    open_only: bool,
-    offset: int,
-    limit: int,
-    asked_by: DepartmentCode | None,
-    now: datetime,
+class SearchRequest(Value):
+    """What somebody asks of the search; `grouped` shows near-duplicates as one hit."""
+
+    text: str = ""
+    filters: SearchFilters = SearchFilters()
+    order: SearchOrder = SearchOrder.RELEVANCE
+    open_only: bool = False
+    grouped: bool = False
+    offset: int = 0
+    limit: int = 20
+
+
+class Outcome(NamedTuple):
+    """What a query found in a view, and how it had to be read for that."""
+
+    query: SearchQuery
+    selection: Selection
+    exact_total: int
+    relaxed: bool
+    corrected: str
+    did_you_mean: str
+
+
+def run_search(
+    database: Database, index: SearchIndex, pack: NormPack, vocabulary: Vocabulary, request: SearchRequest
 ) -> SearchPage:
-    """Return one page of hits, best first; an empty query lists the newest."""
-    query = parse_query(text, pack.synonyms)
-    relaxed = False
-    with database.snapshot() as connection:
-        found = _Matches(connection, query, filters, open_only)
-        total = found.total()
-        if total == 0 and query.groups:
-            found = _Matches(connection, query.relaxed(), filters, open_only)
-            total, relaxed = found.total(), True
-        ranked = found.ranked(offset, limit)
-        resources = _resources(connection, [resource_id for resource_id, _ in ranked], open_only)
-        facets = found.facets(pack)
-    needles = _needles(query, pack)
-    hits = tuple(_hit(resources[resource_id], score, needles) for resource_id, score in ranked)
-    if relaxed and asked_by is not None and not open_only and filters == SearchFilters():
-        _record_demand(database, query, asked_by, now)
-    end = offset + len(hits)
+    """Return one page of hits."""
+    for attempt in range(SNAPSHOTS_MAX):
+        with database.snapshot() as connection:
+            state = index.current(connection)
+            view = state.public if request.open_only else state.internal
+            outcome = evaluate(view, vocabulary, request)
+            groups = _groups(view, outcome, request)
+            shown = groups[request.offset : request.offset + request.limit]
+            ids = [view.resource_id(each) for group in shown for each in group[: SIMILAR_SHOWN_MAX + 1]]
+            titles = _titles(connection, ids)
+            resources = _resources(connection, [view.resource_id(group[0]) for group in shown], request.open_only)
+            names = _department_names(connection)
+        # Another thread may have moved the index on since this snapshot began: look again with a newer one.
+        if len(resources) == len(shown) or attempt == SNAPSHOTS_MAX - 1:
+            break
+    hits = tuple(
+        _hit(view, resources[head], group, titles, outcome.query)
+        for group in shown
+        if (head := view.resource_id(group[0])) in resources
+    )
+    end = request.offset + len(shown)
+    more = end < len(groups)
     return SearchPage(
         hits=hits,
-        total=total,
-        next_offset=end if hits and end < total else None,
-        facets=facets,
-        relaxed=relaxed and total > 0,
+        total=outcome.selection.total,
+        next_offset=end if shown and more else None,
+        facets=_facets(outcome.selection, pack, names),
+        relaxed=outcome.relaxed and outcome.selection.total > 0,
+        exact_total=outcome.exact_total,
+        corrected=outcome.corrected,
+        did_you_mean=outcome.did_you_mean,
     )
 
 
-class _Matches:
-    """The listing rows that a query and filters select, within what the searcher may know of."""
-
-    def __init__(self, connection: Connection, query: SearchQuery, filters: SearchFilters, open_only: bool) -> None:
-        self._connection, self._query = connection, query
-        self._conditions = _conditions(filters, open_only)
-        self._matches = None
-        if query.groups:
-            dialect = connection.dialect.name
-            matched = match_statement(dialect, open_only=open_only).bindparams(
-                expression=match_expression(dialect, query)
-            )
-            self._matches = matched.columns(column("search_id"), column("score")).subquery("matched")
-
-    def _from(self, *columns: ColumnElement[Any]) -> Select[Any]:
-        statement = select(*columns).select_from(listing)
-        if self._matches is not None:
-            statement = select(*columns).select_from(
-                listing.join(self._matches, self._matches.c.search_id == listing.c.search_id)
-            )
-        return statement.where(and_(True, *self._conditions))
-
-    def total(self) -> int:
-        return int(self._connection.execute(self._from(func.count())).scalar_one())
-
-    def ranked(self, offset: int, limit: int) -> list[tuple[ResourceId, float]]:
-        """Return (resource, score) for one page; titles that are, begin with or hold the query come first."""
-        if self._matches is None:
-            statement = self._from(listing.c.resource_id).order_by(listing.c.published_at.desc(), listing.c.resource_id)
-            return [
-                (ResourceId(key), 0.0)
-                for key in self._connection.execute(statement.offset(offset).limit(limit)).scalars()
-            ]
-        # One relation of candidates is boosted and cut into pages, so that pages neither overlap nor skip.
-        score = self._matches.c.score
-        statement = self._from(listing.c.resource_id, listing.c.title, score).order_by(
-            score.desc(), listing.c.resource_id
-        )
-        rows = self._connection.execute(statement.limit(max(CANDIDATES_MAX, offset + limit))).all()
-        asked = "".join(self._query.words)
-        boosted = [(ResourceId(key), float(base) + _title_boost(asked, title)) for key, title, base in rows]
-        boosted.sort(key=lambda entry: (-entry[1], entry[0]))
-        return boosted[offset : offset + limit]
-
-    def facets(self, pack: NormPack) -> tuple[Facet, ...]:
-        names = {
-            row.code: Text(zh=row.short_name_zh, en=row.short_name_en)
-            for row in self._connection.execute(
-                select(departments.c.code, departments.c.short_name_zh, departments.c.short_name_en)
-            )
-        }
-        themes = {theme.key: theme.name for theme in pack.themes}
-        labels: tuple[tuple[str, Text, ColumnElement[str], dict[str, Text]], ...] = (
-            ("departments", Text(zh="提供部门", en="Department"), listing.c.department, names),
-            (
-                "share_types",
-                Text(zh="共享类型", en="Share type"),
-                listing.c.share_type,
-                {member.value: member.label for member in ShareType},
-            ),
-            ("themes", Text(zh="主题", en="Theme"), listing.c.theme, themes),
-            (
-                "formats",
-                Text(zh="格式", en="Format"),
-                listing.c.format,
-                {member.value: member.label for member in ResourceFormat},
-            ),
-            (
-                "update_cycles",
-                Text(zh="更新周期", en="Update cycle"),
-                listing.c.update_cycle,
-                {member.value: member.label for member in UpdateCycle},
-            ),
-        )
-        return tuple(self._facet(field, label, counted, known) for field, label, counted, known in labels)
-
-    def _facet(self, field: str, label: Text, counted: ColumnElement[str], known: dict[str, Text]) -> Facet:
-        count = func.count()
-        rows = self._connection.execute(
-            self._from(counted, count).group_by(counted).order_by(count.desc(), counted).limit(FACET_VALUES_MAX)
-        ).all()
-        values = tuple(
-            FacetValue(value=value, label=known.get(value, Text(zh=value, en=value)), count=number)
-            for value, number in rows
-            if value
-        )
-        return Facet(field=field, label=label, values=values)
+def evaluate(view: IndexView, vocabulary: Vocabulary, request: SearchRequest) -> Outcome:
+    """Return what a request selects: what matches all of it, or a corrected spelling, or what matches much of it."""
+    wanted = _wanted(request.filters)
+    query = parse_query(request.text, vocabulary)
+    if not query.units:
+        selection = view.all(wanted)
+        return Outcome(query, selection, selection.total, False, "", "")
+    query = spoken(view, query)
+    exact = view.matching(query, wanted)
+    corrected = offered = ""
+    # Filters may be why nothing is left: a spelling is wrong only if it finds little without them.
+    found = exact.total if not wanted or exact.total >= FEW_HITS else view.matching(query, {}).total
+    if found < FEW_HITS:
+        better = _better(view, query, vocabulary, found)
+        if better is not None and found == 0:
+            query, corrected = better, better.text
+            exact = view.matching(query, wanted)
+        elif better is not None:
+            offered = better.text
+    if exact.total >= ENOUGH_HITS:
+        return Outcome(query, exact, exact.total, False, corrected, offered)
+    resembling = view.resembling(query, wanted)
+    if resembling.total <= exact.total:
+        return Outcome(query, exact, exact.total, False, corrected, offered)
+    return Outcome(query, resembling, exact.total, True, corrected, offered)
 
 
-def unmet_demand(database: Database, *, limit: int) -> tuple[UnmetDemand, ...]:
-    """Return recorded queries that found nothing: those asked by most departments, then most often, first."""
-    many, times = func.count(), func.sum(demands.c.times)
-    statement = (
-        select(demands.c.query, times, many, func.min(demands.c.first_at), func.max(demands.c.last_at))
-        .group_by(demands.c.query)
-        .order_by(many.desc(), times.desc(), demands.c.query)
-        .limit(limit)
-    )
-    with database.snapshot() as connection:
-        return tuple(
-            UnmetDemand(query=query, times=int(total), departments=count, first_at=first, last_at=last)
-            for query, total, count, first, last in connection.execute(statement)
-        )
+def _better(view: IndexView, query: SearchQuery, vocabulary: Vocabulary, found: int) -> SearchQuery | None:
+    """Return the likeliest other spelling that finds much more than `found`."""
+    for other in corrections(view, query, vocabulary):
+        if view.matching(other, {}).total > 10 * found:
+            return other
+    return None
 
 
-def _conditions(filters: SearchFilters, open_only: bool) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if open_only:
-        conditions.append(listing.c.open.is_(True))
-    wanted: tuple[tuple[ColumnElement[str], tuple[str, ...]], ...] = (
-        (listing.c.department, filters.departments),
-        (listing.c.share_type, filters.share_types),
-        (listing.c.format, filters.formats),
-        (listing.c.update_cycle, filters.update_cycles),
-        (listing.c.theme, filters.themes),
-    )
-    conditions.extend(field.in_([str(value) for value in values]) for field, values in wanted if values)
-    return conditions
+def _groups(view: IndexView, outcome: Outcome, request: SearchRequest) -> list[list[Ranked]]:
+    """Return the hits up to the end of the page and one more, each with its near-duplicates behind it."""
+    if not request.grouped:
+        most = request.offset + request.limit + 1
+        return [[each] for each in view.ordered(outcome.selection, request.order, outcome.query, most)]
+    groups: dict[bytes, list[Ranked]] = {}
+    for each in view.ordered(outcome.selection, request.order, outcome.query, GROUPED_HITS_MAX):
+        groups.setdefault(view.core(each), []).append(each)
+    return list(groups.values())
 
 
-def _title_boost(asked: str, title: str) -> float:
-    folded = "".join(fold(title).split())
-    if folded == asked:
-        return EXACT_TITLE_BOOST
-    if folded.startswith(asked):
-        return PREFIX_TITLE_BOOST - min(len(folded), 100) / 100
-    if asked in folded:
-        return CONTAINED_TITLE_BOOST - min(len(folded), 100) / 100
-    return 0.0
+def _wanted(filters: SearchFilters) -> Wanted:
+    wanted = {
+        name: frozenset(str(value) for value in values)
+        for name, values in filters
+        if name != "open" and isinstance(values, tuple) and values
+    }
+    if filters.open is not None:
+        wanted["open"] = frozenset({"1" if filters.open else "0"})
+    return wanted
 
 
-def _resources(connection: Connection, keys: list[ResourceId], open_only: bool) -> dict[ResourceId, Resource]:
+def _resources(connection: Connection, keys: list[str], open_only: bool) -> dict[str, Resource]:
     rows = connection.execute(select_published().where(listing.c.resource_id.in_(keys))).mappings()
     found = (published_from(dict(row), open_only=open_only) for row in rows)
     return {entry.id: entry for entry in found}
 
 
-def _needles(query: SearchQuery, pack: NormPack) -> tuple[str, ...]:
-    """The words to highlight: what was asked, and synonyms of what was asked."""
-    found = list(query.words)
-    for family in pack.synonyms:
-        folded = [fold(member) for member in family]
-        if any(member in word for member in folded for word in query.words):
-            found.extend(folded)
-    return tuple(dict.fromkeys(found))
+def _titles(connection: Connection, keys: list[str]) -> dict[str, SimilarResource]:
+    statement = select(listing.c.resource_id, listing.c.title, listing.c.department)
+    rows = connection.execute(statement.where(listing.c.resource_id.in_(keys)))
+    return {
+        key: SimilarResource(id=ResourceId(key), title=title, department=DepartmentCode(code))
+        for key, title, code in rows
+    }
 
 
-def _hit(found: Resource, score: float, needles: tuple[str, ...]) -> SearchHit:
-    content = found.content
-    items = [highlight(item.name.zh, needles) for item in content.items]
+def _department_names(connection: Connection) -> dict[str, Text]:
+    statement = select(departments.c.code, departments.c.short_name_zh, departments.c.short_name_en)
+    return {code: Text(zh=zh, en=en) for code, zh, en in connection.execute(statement)}
+
+
+def _hit(
+    view: IndexView,
+    found: Resource,
+    group: list[Ranked],
+    titles: dict[str, SimilarResource],
+    query: SearchQuery,
+) -> SearchHit:
+    content, needles = found.content, query.needles
+    items = [highlight(item.name.zh, needles) for item in content.items] if needles else []
     matched = [fragments for fragments in items if any(fragment.match for fragment in fragments)]
+    others = (titles.get(view.resource_id(each)) for each in group[1 : SIMILAR_SHOWN_MAX + 1])
     return SearchHit(
         resource=found,
-        score=score,
+        score=group[0].score,
         title=highlight(content.title.zh, needles),
         summary=highlight(content.summary.zh, needles),
         items=tuple(matched[:HIGHLIGHTED_ITEMS_MAX]),
+        similar=tuple(other for other in others if other is not None),
+        similar_total=len(group) - 1,
     )
 
 
-def _record_demand(database: Database, query: SearchQuery, asked_by: DepartmentCode, now: datetime) -> None:
-    """Remember a query that found nothing; one that looks like a number of somebody's is not kept."""
-    asked = " ".join(query.words)
-    if not asked or _NUMBER_LIKE.search(asked):
-        return
-    with database.transaction() as connection:
-        known = connection.execute(select(func.count()).select_from(demands)).scalar_one()
-        if known >= DEMAND_ROWS_MAX:
-            return
-        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        connection.execute(
-            insert(demands)
-            .values(query=asked, department=asked_by, times=1, first_at=now, last_at=now)
-            .on_conflict_do_update(
-                index_elements=["query", "department"], set_={"times": demands.c.times + 1, "last_at": now}
-            )
+def _facets(selection: Selection, pack: NormPack, departments: dict[str, Text]) -> tuple[Facet, ...]:
+    names: dict[str, dict[str, Text]] = {
+        "departments": departments,
+        "themes": {theme.key: theme.name for theme in pack.themes},
+        "open": {"1": Text(zh="开放", en="Open"), "0": Text(zh="不开放", en="Not open")},
+        "share_types": {member.value: member.label for member in ShareType},
+        "formats": {member.value: member.label for member in ResourceFormat},
+        "update_cycles": {member.value: member.label for member in UpdateCycle},
+        "grades": {member.value: member.label for member in Grade},
+    }
+    found = []
+    for field, label in FACET_LABELS.items():
+        counted = sorted(selection.facets[field].items(), key=lambda entry: (-entry[1], entry[0]))
+        values = tuple(
+            FacetValue(value=value, label=names[field].get(value, Text(zh=value, en=value)), count=number)
+            for value, number in counted[:FACET_VALUES_MAX]
+            if value
         )
+        found.append(Facet(field=field, label=label, values=values))
+    return tuple(found)

@@ -1,137 +1,73 @@
-"""Words for the search: one pre-tokeniser for what is indexed and what is asked, on every database.
+"""Words for the search: one way to fold and cut a text, for what is indexed, what is asked and what is highlighted.
 
 Two thirds of the words in Chinese catalogue titles have two characters, which trigram tokenisers miss, so runs of
-Chinese characters become overlapping pairs. A run's last character is also a token, so that one character as a prefix
-finds it anywhere. Latin letters and digits form words. Titles are findable by pinyin and by its initials too.
+Chinese characters become overlapping pairs. Latin letters and digits form words. Everything is folded first: full
+width to half width, upper to lower case, traditional to simplified characters.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import cache
+from importlib import resources
 
-from datong import catalogue
 from datong.catalogue.values import Fragment
-from datong.kernel import Value
 
-QUERY_CHARS_MAX = 200
-QUERY_WORDS_MAX = 12
-PINYIN_CHARS_MAX = 24
-TEXT_TOKENS_MAX = 4000
-
-_RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f]+|[a-z0-9]+")
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f]")
-
-
-class Term(Value):
-    """One token to look for; `prefix` also accepts tokens that begin with it."""
-
-    token: str
-    prefix: bool = False
-
-
-class SearchQuery(Value):
-    """What was asked: every group must match; a group matches when all terms of one of its alternatives do."""
-
-    text: str
-    words: tuple[str, ...]
-    groups: tuple[tuple[tuple[Term, ...], ...], ...]
-
-    def relaxed(self) -> "SearchQuery":
-        """The same words, any of which may match."""
-        terms = {term.token: term for group in self.groups for alternative in group for term in alternative}
-        return self.model_copy(update={"groups": (tuple((term,) for term in terms.values()),)})
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f"
+RUN = re.compile(f"[{HAN}]+|[a-z0-9]+")
+_HAN_FIRST = re.compile(f"[{HAN}]")
+_DIVISION = re.compile(
+    f"[{HAN}]{{2,9}}?(?:自治区|自治州|自治县)(?=[{HAN}]{{2}})|[{HAN}]{{1,4}}?(?:省|市|州|县|区|旗)(?=[{HAN}]{{2}})"
+)
+_NO_DIVISION = re.compile(
+    "(?:行政|地|社|小|园|开发|景|学|校|灾|城|矿|林|牧|库|海|山|片|辖|保护|旅游|试验|示范|街|老|新|功能)区$"
+    "|(?:城|上|超|门|股|楼|菜|夜|集|全|本|各|跨)市$|(?:全|本|各|跨|我|该)[省州县区]$"
+)
+_DATE = re.compile(
+    r"(?:19|20)\d\d(?:\s*[-—~至/.]\s*(?:19|20)\d\d)?\s*(?:年度|学年度?|年)?(?:\d{1,2}(?:-\d{1,2})?月(?:份)?)?"
+)
+CORE_CHARS_MIN = 3
+_TAIL = re.compile(r"[_\-\s(（【\[]*\d*[)）】\]]*$")
 
 
 def fold(text: str) -> str:
-    """Return `text` in compatibility form (full-width to half-width) and lower case."""
-    return unicodedata.normalize("NFKC", text).lower()
+    """Return `text` in compatibility form (full-width to half-width), lower case and simplified characters."""
+    return unicodedata.normalize("NFKC", text).lower().translate(simplified())
 
 
-def tokens(text: str) -> list[str]:
-    """Return the tokens of an indexed text."""
-    found: list[str] = []
-    for run in _RUN.findall(fold(text)):
-        if _HAN.match(run):
-            found.extend(run[index : index + 2] for index in range(len(run) - 1))
-            found.append(run[-1])
-        else:
-            found.append(run)
-    return found[:TEXT_TOKENS_MAX]
+def runs(text: str) -> list[str]:
+    """Return the runs of Chinese characters, and the words of Latin letters and digits, of a folded text."""
+    return RUN.findall(text)
 
 
-def pinyin_tokens(title: str) -> list[str]:
-    """Return pinyin and initials of a title from each of its characters on, so that a prefix finds any part of it."""
-    found: list[str] = []
-    for run in _RUN.findall(fold(title)[:PINYIN_CHARS_MAX]):
-        if not _HAN.match(run):
-            continue
-        syllables = catalogue.toneless_syllables(run)
-        for start in range(len(syllables) - 1):
-            found.append("".join(syllables[start:]))
-            found.append("".join(syllable[0] for syllable in syllables[start:] if syllable))
-    return found
+def is_han(run: str) -> bool:
+    """Whether a run consists of Chinese characters."""
+    return _HAN_FIRST.match(run) is not None
 
 
-def parse_query(text: str, synonyms: Iterable[tuple[str, ...]] = ()) -> SearchQuery:
-    """Turn what a person typed into a query; any text is acceptable, what is not a word is passed over."""
-    words = _RUN.findall(fold(text[:QUERY_CHARS_MAX]))[:QUERY_WORDS_MAX]
-    groups = []
-    families = [tuple(fold(word) for word in family) for family in synonyms]
-    for word in words:
-        spellings = [word]
-        for family in families:
-            for member in family:
-                if member in word:
-                    # A synonym inside a longer word replaces just that part: 户口登记 also finds 户籍登记.
-                    spellings.extend(word.replace(member, other) for other in family if other != member)
-        alternatives = {spelling: _terms(spelling) for spelling in spellings[:QUERY_WORDS_MAX]}
-        groups.append(tuple(dict.fromkeys(terms for terms in alternatives.values() if terms)))
-    return SearchQuery(
-        text=text[:QUERY_CHARS_MAX], words=tuple(words), groups=tuple(group for group in groups if group)
-    )
+def squeezed(text: str) -> str:
+    """Return a folded text without anything that is not a letter, a digit or a Chinese character."""
+    return "".join(RUN.findall(text))
 
 
-def _terms(word: str) -> tuple[Term, ...]:
-    found: list[Term] = []
-    for run in _RUN.findall(word):
-        if not _HAN.match(run) or len(run) == 1:
-            found.append(Term(token=run, prefix=True))
-        else:
-            found.extend(Term(token=run[index : index + 2]) for index in range(len(run) - 1))
-    return tuple(dict.fromkeys(found))
+@cache
+def simplified() -> dict[int, int]:
+    """Return code points of traditional characters, each with its simplified form."""
+    text = resources.files("datong.catalogue").joinpath("data", "traditional.txt").read_text(encoding="utf-8")
+    pairs = [pair for line in text.splitlines() if not line.startswith("#") for pair in line.split()]
+    return {ord(pair[0]): ord(pair[1]) for pair in pairs}
 
 
-def fts5_expression(query: SearchQuery) -> str:
-    """The query in the language of SQLite FTS5; tokens are letters and digits only, so quoting them is enough."""
-    groups = []
-    for group in query.groups:
-        alternatives = [
-            " AND ".join(f'"{term.token}"{"*" if term.prefix else ""}' for term in terms) for terms in group
-        ]
-        groups.append("(" + " OR ".join(f"({alternative})" for alternative in alternatives) + ")")
-    return " AND ".join(groups)
+def core_title(title: str) -> str:
+    """Return what a title is about: without the division before it, and without a year or a number.
 
-
-def tsquery_expression(query: SearchQuery) -> str:
-    """The query in the language of PostgreSQL's tsquery."""
-    groups = []
-    for group in query.groups:
-        alternatives = [" & ".join(f"'{term.token}'{':*' if term.prefix else ''}" for term in terms) for terms in group]
-        groups.append("(" + " | ".join(f"({alternative})" for alternative in alternatives) + ")")
-    return " & ".join(groups)
-
-
-def tsvector_literal(weighted: Iterable[tuple[str, list[str]]]) -> str:
-    """A tsvector literal from (weight A–D, tokens), made here: the server's own parser depends on its locale."""
-    places: dict[str, list[str]] = {}
-    position = 0
-    for weight, words in weighted:
-        for word in words:
-            position += 1
-            known = places.setdefault(word, [])
-            if position < 16_000 and len(known) < 200:
-                known.append(f"{position}{weight}")
-    return " ".join(f"'{word}'" + (":" + ",".join(marks) if marks else "") for word, marks in places.items())
+    Resources with one core are near-duplicates: 宣汉县不动产登记信息 and 大竹县不动产登记信息(2021年).
+    """
+    rest = _DATE.sub("", title).strip()
+    while (division := _DIVISION.match(rest)) and not _NO_DIVISION.search(division[0]):
+        rest = rest[division.end() :]
+    core = _TAIL.sub("", rest).strip(" _-—:：,，、")
+    return core if len(core) >= CORE_CHARS_MIN else title.strip()
 
 
 def highlight(text: str, words: Iterable[str]) -> tuple[Fragment, ...]:
@@ -140,7 +76,7 @@ def highlight(text: str, words: Iterable[str]) -> tuple[Fragment, ...]:
     marks = [False] * len(text)
     for word in words:
         needles = [word] if word in folded else [word[index : index + 2] for index in range(len(word) - 1)]
-        for needle in needles if len(needles) == 1 or _HAN.match(word) else ():
+        for needle in needles if len(needles) == 1 or is_han(word) else ():
             start = folded.find(needle)
             while start >= 0 and needle:
                 marks[start : start + len(needle)] = [True] * len(needle)

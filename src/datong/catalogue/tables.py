@@ -1,4 +1,4 @@
-"""Tables of the catalogue. The search tables are made beside them, by `search_tables`."""
+"""Tables of the catalogue."""
 
 from sqlalchemy import (
     BigInteger,
@@ -101,7 +101,6 @@ listing = Table(
     "catalogue_listing",
     METADATA,
     Column("resource_id", String(64), ForeignKey("catalogue_resource.id"), primary_key=True),
-    Column("search_id", BigInteger, nullable=False, unique=True),
     Column("department", String(18), nullable=False, index=True),
     Column("title", String(400), nullable=False, index=True),
     Column("share_type", String(1), nullable=False),
@@ -129,7 +128,6 @@ open_listing = Table(
     "catalogue_open",
     METADATA,
     Column("resource_id", String(64), ForeignKey("catalogue_resource.id"), primary_key=True),
-    Column("search_id", BigInteger, nullable=False, unique=True),
     Column("edition", Integer, nullable=False),
     Column("department", String(18), nullable=False, index=True),
     Column("title", String(400), nullable=False),
@@ -151,12 +149,59 @@ open_term = Table(
 )
 """Keywords, formats and distribution ids of what is open now: the facets that have several values."""
 
+search_change = Table(
+    "catalogue_search_change",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("token", String(64), nullable=False),
+    Column("resource_id", String(64), nullable=False),
+)
+"""The log of what changed for everybody's eyes, in the order of commits: how search indexes keep up."""
+
+use = Table(
+    "catalogue_use",
+    METADATA,
+    Column("resource_id", String(64), primary_key=True),
+    Column("department", String(18), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("times", Integer, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+)
+
+vocabulary = Table(
+    "catalogue_vocabulary",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("words", JsonColumn, nullable=False),
+    Column("added_at", UtcDateTime, nullable=False),
+    Column("added_by", String(200), nullable=False),
+    Column("removed_at", UtcDateTime),
+    Column("removed_by", String(200)),
+)
+"""Words and families of synonyms that operators add to the norm pack's; what is removed stays, for the record."""
+
 unmet_demand = Table(
     "catalogue_unmet_demand",
     METADATA,
     Column("query", String(200), primary_key=True),
     Column("department", String(18), primary_key=True),
+    Column("key", String(200), nullable=False, index=True),
     Column("times", Integer, nullable=False),
     Column("first_at", UtcDateTime, nullable=False),
     Column("last_at", UtcDateTime, nullable=False, index=True),
 )
+
+demand_handling = Table(
+    "catalogue_demand_handling",
+    METADATA,
+    Column("key", String(200), primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("department", String(18)),
+    Column("note", Text, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("updated_by", String(200), nullable=False),
+    Column("entry_id", String(64), nullable=False),
+)
+"""What became of an unmet demand; `key` is its merged spelling."""

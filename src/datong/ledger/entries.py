@@ -40,6 +40,8 @@ class EntryKind(StrEnum):
     CASCADE = "federation.cascade"
     INVENTORY = "catalogue.inventory"
     DRIFT = "catalogue.drift"
+    VOCABULARY = "catalogue.vocabulary"
+    DEMAND = "catalogue.demand"
     REQUEST = "sharing.request"
     DECISION = "sharing.decision"
     AGREEMENT = "sharing.agreement"

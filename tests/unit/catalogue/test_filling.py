@@ -1,9 +1,8 @@
 """The bulk filling of tests and benchmarks leaves what publishing leaves."""
 
-from sqlalchemy import Connection, RowMapping, select, text
+from sqlalchemy import Connection, RowMapping, func, select
 
 from datong.catalogue import OpenCatalogue, ResourceAction, ResourceContent, content_problems
-from datong.catalogue.search_tables import TABLE_ALL, TABLE_OPEN, search_id
 from datong.catalogue.tables import (
     code_counter,
     listing,
@@ -11,6 +10,7 @@ from datong.catalogue.tables import (
     open_listing,
     open_term,
     resource,
+    search_change,
     version,
 )
 from datong.kernel import Actor, ActorKind, Database, ResourceId
@@ -21,7 +21,6 @@ from tests.unit.catalogue.conftest import AUTHORITY_ACTOR, make_office
 MOVES = {
     "id",
     "resource_id",
-    "search_id",
     "binding_key",
     "created_at",
     "updated_at",
@@ -48,14 +47,8 @@ def rows_of(connection: Connection, resource_id: ResourceId) -> dict[str, list[d
         statement = select(table).where(table.c.resource_id == resource_id)
         rows = [bare(row) for row in connection.execute(statement).mappings()]
         found[table.name] = sorted(rows, key=str)
-    for name in (TABLE_ALL, TABLE_OPEN):
-        columns, key = (
-            ("title, items, body", "rowid") if connection.dialect.name == "sqlite" else ("terms", "search_id")
-        )
-        statement_text = text(f"SELECT {columns} FROM {name} WHERE {key} = :row_id")
-        found[name] = [
-            bare(row) for row in connection.execute(statement_text, {"row_id": search_id(resource_id)}).mappings()
-        ]
+    changes = select(func.count()).select_from(search_change).where(search_change.c.resource_id == resource_id)
+    found["changes"] = [{"number": connection.execute(changes).scalar_one()}]
     return found
 
 

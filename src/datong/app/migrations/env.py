@@ -17,7 +17,7 @@ def rendered(kind: str, item: object, _context: object) -> str | Literal[False]:
 
 
 def compared(_object: object, name: str | None, kind: str, reflected: bool, _compare_to: object) -> bool:
-    """Leave out tables that are no tables of the metadata: the search index and its shadow tables."""
+    """Leave out tables that are no tables of the metadata: other programs may share the database."""
     return not (kind == "table" and reflected and name not in METADATA.tables)
 
 

@@ -1,8 +1,6 @@
 """The catalogue: resources, their versions and their way through review, and the search."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from pydantic import Field
 
 from datong.catalogue import (
@@ -13,13 +11,10 @@ from datong.catalogue import (
     ResourceState,
     ResourceStep,
     ResourceVersion,
-    SearchFilters,
-    SearchPage,
     content_digest,
 )
 from datong.kernel import DepartmentCode, Page, ResourceId, Value
 from datong.kernel.limits import FIELD_COMMENTS_MAX, NAME_CHARS_MAX, TEXT_CHARS_MAX
-from datong.norms import ResourceFormat, ShareType, UpdateCycle
 from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
@@ -135,31 +130,6 @@ def list_resource_versions(resource_id: ResourceId, caller: Caller, hub: Hub) ->
         caller, Action.RESOURCE_READ_UNPUBLISHED, Target.of_department(resource.department, name=resource.id)
     )
     return hub.catalogue.history(resource_id)
-
-
-@router.get("/search")
-def search(
-    caller: Caller,
-    hub: Hub,
-    q: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
-    department: Annotated[list[DepartmentCode] | None, Query()] = None,
-    share_type: Annotated[list[ShareType] | None, Query()] = None,
-    resource_format: Annotated[list[ResourceFormat] | None, Query(alias="format")] = None,
-    update_cycle: Annotated[list[UpdateCycle] | None, Query()] = None,
-    theme: Annotated[list[str] | None, Query()] = None,
-    offset: Offset = 0,
-    limit: Limit = LIMIT_DEFAULT,
-) -> SearchPage:
-    """Search the published catalogue, in Chinese or by pinyin, with highlights and facets."""
-    hub.policy.require(caller, Action.RESOURCE_READ)
-    filters = SearchFilters(
-        departments=tuple(department or ()),
-        share_types=tuple(share_type or ()),
-        formats=tuple(resource_format or ()),
-        update_cycles=tuple(update_cycle or ()),
-        themes=tuple(theme or ()),
-    )
-    return hub.catalogue.search(q, filters=filters, offset=offset, limit=limit, department=caller.department)
 
 
 @router.get("/resources/{resource_id}/steps")

@@ -107,11 +107,11 @@ VALUES = st.one_of(st.text(max_size=12), st.sampled_from(["*", "NOW", "[* TO *]"
 CLAUSES = st.tuples(st.sampled_from(FIELDS), VALUES).map(lambda pair: f"{pair[0]}:{pair[1]}" if pair[0] else pair[1])
 
 
-@given(st.lists(CLAUSES, max_size=6).map(" ".join), st.sampled_from(["sqlite", "postgresql"]))
-def test_anything_asked_becomes_a_condition_or_is_refused(query: str, dialect: str) -> None:
+@given(st.lists(CLAUSES, max_size=6).map(" ".join))
+def test_anything_asked_becomes_a_condition_or_is_refused(query: str) -> None:
     code = ""
     try:
-        sql_condition(search_of(query, [query], NAMES).where, dialect)
+        sql_condition(search_of(query, [query], NAMES).where, lambda _text: None)
     except Invalid as refused:
         code = refused.code
     assert code in ("", "ckan.query_unreadable")
