@@ -77,7 +77,7 @@ def test_a_folder_is_one_pack_and_says_a_thing_once(tmp_path: Path) -> None:
         ("elements: {citizen_id: {identifier: uscc}}", "elements.citizen_id.identifier"),
         ("elements: {person_name: {pattern: null}}", "elements.person_name.pattern"),
         ("elements: {person_name: {data_type: N}}", "elements.person_name.data_type"),
-        ("elements: {sex: {code_list: ethnicity}}", "elements.sex.code_list"),
+        ("elements: {sex: {code_list: blood_type}}", "elements.sex.code_list"),
         ("elements: {sex: {valid_until: 2030-01-01}}", "elements.sex.valid_until"),
         ("time_limits: {provide: {amount: 21}}", "time_limits.provide.amount"),
         ("time_limits: {usage_records: {amount: 2}}", "time_limits.usage_records.amount"),
