@@ -50,8 +50,16 @@ if TYPE_CHECKING:
         plan_document,
     )
     from datong.catalogue.departments import Departments
+    from datong.catalogue.differences import (
+        ChangeImpact,
+        ContentChange,
+        ContentDifference,
+        DifferenceKind,
+        content_differences,
+    )
     from datong.catalogue.discovery import Discovery
     from datong.catalogue.drift import Change, ChangeKind, ColumnShape, TableShape, applied, changes_digest, compare
+    from datong.catalogue.fields import ITEM_FIELDS, RESOURCE_FIELDS, field_name, in_words
     from datong.catalogue.foreign import (
         FOREIGN_BATCH_MAX,
         ForeignEntries,
@@ -199,6 +207,14 @@ else:
                 "counted",
             ],
             "discovery": ["Discovery"],
+            "differences": [
+                "ChangeImpact",
+                "DifferenceKind",
+                "ContentChange",
+                "ContentDifference",
+                "content_differences",
+            ],
+            "fields": ["ITEM_FIELDS", "RESOURCE_FIELDS", "field_name", "in_words"],
             "lifecycle": ["TRANSITIONS", "Standing", "Transition", "advance", "possible_actions"],
             "open_catalogue": ["OpenCatalogue", "OpenCount", "OpenFacet", "OpenOrder", "OpenSort", "Publisher"],
             "open_filters": [
@@ -290,7 +306,9 @@ else:
 __all__ = [
     "EVERYTHING",
     "FOREIGN_BATCH_MAX",
+    "ITEM_FIELDS",
     "PORTAL_DISTRIBUTION",
+    "RESOURCE_FIELDS",
     "SAMPLE_ROWS_DEFAULT",
     "TABLES_PER_REQUEST_MAX",
     "TRANSITIONS",
@@ -302,6 +320,7 @@ __all__ = [
     "Catalogue",
     "CatalogueCounts",
     "Change",
+    "ChangeImpact",
     "ChangeKind",
     "Changed",
     "ColumnMapper",
@@ -311,6 +330,8 @@ __all__ = [
     "ColumnSketch",
     "Concord",
     "Contact",
+    "ContentChange",
+    "ContentDifference",
     "CrawlOptions",
     "CrawlProgress",
     "CrawlWatch",
@@ -318,6 +339,7 @@ __all__ = [
     "Department",
     "DepartmentKey",
     "Departments",
+    "DifferenceKind",
     "Discovery",
     "Distribution",
     "Drift",
@@ -415,17 +437,20 @@ __all__ = [
     "character_readings",
     "commitment_to",
     "compare",
+    "content_differences",
     "content_digest",
     "content_problems",
     "counted",
     "distribution_id",
     "drop_holdings",
     "envelope_message",
+    "field_name",
     "folded",
     "foreign_digest",
     "format_name",
     "group_tables",
     "held_elements",
+    "in_words",
     "known_format",
     "map_column",
     "merged",

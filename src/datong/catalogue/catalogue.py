@@ -4,6 +4,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from datong.catalogue.completeness import content_problems
 from datong.catalogue.departments import Departments
+from datong.catalogue.differences import ContentDifference, content_differences
 from datong.catalogue.discovery import Discovery
 from datong.catalogue.faults import (
     binding_taken,
@@ -303,6 +304,18 @@ class Catalogue:
         if found is None:
             raise resource_not_found(f"{resource_id}/{number}")
         return found
+
+    def published_once(self, resource_id: ResourceId, number: int) -> ResourceVersion:
+        """Return a version that everybody saw at some time, or raise NotFound."""
+        found = self.version(resource_id, number)
+        if found.published_at is None:
+            raise resource_not_found(f"{resource_id}/{number}")
+        return found
+
+    def compare(self, resource_id: ResourceId, older: int, newer: int) -> ContentDifference:
+        """Return what differs between two versions, in words, with what it means to consumers; or raise NotFound."""
+        before, after = self.version(resource_id, older), self.version(resource_id, newer)
+        return content_differences(before.content, after.content, self._pack, older=older, newer=newer)
 
     def steps(self, resource_id: ResourceId) -> tuple[ResourceStep, ...]:
         """Return every act in the resource's life with its ledger entry, oldest first."""

@@ -52,6 +52,7 @@ PUBLIC_ITEM = frozenset(
         "share_modes",
         "legal_basis",
         "open",
+        "open_condition",
         "key",
     }
 )

@@ -99,9 +99,12 @@ def version_from(row: Mapping[str, Any]) -> ResourceVersion:
 
 
 def locked(connection: Connection, resource_id: ResourceId) -> Resource:
-    """Return the working version and hold the resource until the transaction ends, or raise NotFound."""
-    statement = select_working().where(resource.c.id == resource_id).with_for_update(of=resource)
-    row = connection.execute(statement).mappings().first()
+    """Return the working version and hold the resource until the transaction ends, or raise NotFound.
+
+    The lock is taken first and the version read after it: PostgreSQL would show a joined row as it was before the wait.
+    """
+    connection.execute(select(resource.c.id).where(resource.c.id == resource_id).with_for_update())
+    row = connection.execute(select_working().where(resource.c.id == resource_id)).mappings().first()
     if row is None:
         raise resource_not_found(resource_id)
     return working_from(dict(row))

@@ -144,6 +144,7 @@ class Item(Value):
     share_modes: tuple[ShareMode, ...] = ()
     legal_basis: str = Field("", max_length=TEXT_CHARS_MAX)
     open: bool = False
+    open_condition: str = Field("", max_length=TEXT_CHARS_MAX)
     key: bool = False
     mapping_confidence: int = Field(0, ge=0, le=100)
     mapping_evidence: tuple[Text, ...] = ()

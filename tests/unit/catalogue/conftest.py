@@ -55,7 +55,8 @@ def pack() -> NormPack:
     return load_pack()
 
 
-def make_office(database: Database, pack: NormPack) -> Office:
+def make_office(database: Database, pack: NormPack, *, register: bool = True) -> Office:
+    """Compose an office; without `register` its departments are there already."""
     clock = FixedClock(datetime(2026, 11, 24, 2, 0, tzinfo=UTC))
     ledger = Ledger(
         database=database,
@@ -71,9 +72,10 @@ def make_office(database: Database, pack: NormPack) -> Office:
         (CIVIL, "民政局", False),
     ):
         text = Text(zh=name, en=name)
-        departments.register(
-            Department(code=code, name=text, short_name=text, is_authority=is_authority), AUTHORITY_ACTOR
-        )
+        if register:
+            departments.register(
+                Department(code=code, name=text, short_name=text, is_authority=is_authority), AUTHORITY_ACTOR
+            )
     catalogue = Catalogue(
         database=database,
         clock=clock,

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from datong.catalogue import (
+    ContentDifference,
     FieldComment,
     Resource,
     ResourceAction,
@@ -132,6 +133,17 @@ def list_resource_versions(resource_id: ResourceId, caller: Caller, hub: Hub) ->
     return hub.catalogue.history(resource_id)
 
 
+@router.get("/resources/{resource_id}/versions/{older}/diff/{newer}")
+def compare_resource_versions(
+    resource_id: ResourceId, older: int, newer: int, caller: Caller, hub: Hub
+) -> ContentDifference:
+    """Return what differs between two versions, and whether it breaks what consumers rely on.
+
+    Others than the resource's own side compare only versions that were published, of a resource that is.
+    """
+    return difference_for(hub, caller, resource_id, older, newer)
+
+
 @router.get("/resources/{resource_id}/steps")
 def list_resource_steps(resource_id: ResourceId, caller: Caller, hub: Hub) -> tuple[ResourceStep, ...]:
     """Return every act in the resource's life, with its reason, comments and ledger entry, oldest first."""
@@ -140,6 +152,24 @@ def list_resource_steps(resource_id: ResourceId, caller: Caller, hub: Hub) -> tu
         caller, Action.RESOURCE_READ_UNPUBLISHED, Target.of_department(resource.department, name=resource.id)
     )
     return hub.catalogue.steps(resource_id)
+
+
+def difference_for(
+    hub: Services, caller: Principal, resource_id: ResourceId, older: int, newer: int
+) -> ContentDifference:
+    """Return what differs between two versions, as far as `caller` may see them.
+
+    Raises:
+        NotFound: a version does not exist, or is not for the caller to see.
+    """
+    hub.policy.require(caller, Action.RESOURCE_READ)
+    resource = hub.catalogue.get(resource_id)
+    target = Target.of_department(resource.department, name=resource.id)
+    if not hub.policy.authorise(caller, Action.RESOURCE_READ_UNPUBLISHED, target).allowed:
+        hub.catalogue.published(resource_id)
+        for number in (older, newer):
+            hub.catalogue.published_once(resource_id, number)
+    return hub.catalogue.compare(resource_id, older, newer)
 
 
 def permission_for(action: ResourceAction) -> Action:
