@@ -138,14 +138,13 @@ def fill(
 
     May be called again with another `seed` for more; departments are the same then, codes go on.
     """
-    publishers = _publishers(departments_max)
-    _register(database, publishers)
-    codes = list(publishers.values())
+    codes = publishers(departments_max)
+    register(database, codes)
     opened: list[ResourceId] = []
     inside: list[ResourceId] = []
     for chunk in _chunks(count):
         made = [made_up(pack, number, seed, codes, open_percent=open_percent) for number in chunk]
-        _publish(database, pack, made)
+        publish_all(database, pack, made)
         for found in made:
             (opened if found.content.open else inside).append(found.id)
     return Filled(departments=tuple(codes), open_ids=tuple(opened), inside_ids=tuple(inside))
@@ -268,8 +267,8 @@ def _distributions(dice: random.Random, is_open: bool, table: str) -> tuple[Dist
     )
 
 
-def _publish(database: Database, pack: NormPack, made: list[Resource]) -> None:
-    """Write the rows of published resources: one transaction, executemany throughout."""
+def publish_all(database: Database, pack: NormPack, made: Sequence[Resource]) -> None:
+    """Write the rows of published resources in one transaction; codes are given here."""
     with database.transaction() as connection:
         insert = sqlite.insert if database.is_sqlite else postgresql.insert
         wanted = Counter(found.content.classification for found in made)
@@ -319,17 +318,17 @@ def _version_row(found: Resource) -> dict[str, object]:
     }
 
 
-def _publishers(most: int) -> dict[str, Department]:
-    """Return departments named after the publishers with most resources, by name."""
+def publishers(most: int) -> list[Department]:
+    """Return departments named after the publishers with most resources."""
     names = Counter(real["publisher"] for real in real_titles() if real["publisher"].strip())
-    return {
-        name: Department(
+    return [
+        Department(
             code=department_code(index),
             name=Text(zh=name, en=f"Department {index + 1}"),
             short_name=Text(zh=name, en=f"D{index + 1}"),
         )
         for index, (name, _) in enumerate(names.most_common(most))
-    }
+    ]
 
 
 def department_code(index: int) -> DepartmentCode:
@@ -339,7 +338,8 @@ def department_code(index: int) -> DepartmentCode:
     return DepartmentCode(first_17 + uscc_check_character(first_17))
 
 
-def _register(database: Database, publishers: dict[str, Department]) -> None:
+def register(database: Database, made: Sequence[Department]) -> None:
+    """Register departments that are not there yet."""
     with database.transaction() as connection:
         known = set(connection.execute(select(department.c.code)).scalars())
         rows = [
@@ -352,7 +352,7 @@ def _register(database: Database, publishers: dict[str, Department]) -> None:
                 "is_authority": False,
                 "registered_at": FIRST_DAY,
             }
-            for entry in publishers.values()
+            for entry in made
             if entry.code not in known
         ]
         if rows:

@@ -153,6 +153,17 @@ class OpenCatalogue:
         with self._database.snapshot() as connection:
             return tuple(ResourceId(key) for key in connection.execute(statement).scalars())
 
+    def changes(self, *, offset: int = 0, limit: int) -> tuple[tuple[ResourceId, datetime], ...]:
+        """Return (id, when it was last opened or changed) of open resources, sorted by id."""
+        statement = (
+            select(open_listing.c.resource_id, open_listing.c.changed_at)
+            .order_by(open_listing.c.resource_id)
+            .offset(offset)
+            .limit(min(limit, OPEN_IDS_MAX))
+        )
+        with self._database.snapshot() as connection:
+            return tuple((ResourceId(key), at) for key, at in connection.execute(statement))
+
     def count(self, *, text: str = "", where: OpenFilter = EVERYTHING) -> int:
         """Return how many open resources hold `text` and meet `where`."""
         with self._database.snapshot() as connection:

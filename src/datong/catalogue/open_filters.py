@@ -145,10 +145,12 @@ def _leaf(found: OpenFilter, matched: Matched) -> ColumnElement[bool]:
         case WithId():
             return open_listing.c.resource_id.in_(found.ids)
         case WithTerm():
-            value = open_term.c.value
+            # An alias of its own: the statement around it may count terms itself.
+            term = open_term.alias()
+            value = term.c.value
             same = value.startswith(found.value, autoescape=True) if found.prefix else value == found.value
             return exists().where(
-                open_term.c.resource_id == open_listing.c.resource_id, open_term.c.field == found.field.value, same
+                term.c.resource_id == open_listing.c.resource_id, term.c.field == found.field.value, same
             )
         case WithText():
             return _text(matched(found.text))

@@ -53,6 +53,9 @@ class Settings(Value):
     session_hours: int = Field(12, ge=1, le=168, description="Hours a person's session lasts.")
     token_seconds: int = Field(600, ge=60, le=3600, description="Seconds a machine's access token lasts.")
     logins_at_once_max: int = Field(4, ge=1, description="Password checks at once (each takes 64 MiB).")
+    metrics_token: str = Field(
+        "", description="Bearer token with which a scraper may read /metrics; empty: only staff who signed in may."
+    )
     worker_threads: int = Field(40, ge=4, description="Threads that serve requests in one process.")
 
     @field_validator("norms_pack", mode="before")

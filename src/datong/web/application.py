@@ -16,7 +16,7 @@ from datong.web import gateway, health, log
 from datong.web.api import api_router
 from datong.web.console import console_router, problem_page
 from datong.web.edge import Edge
-from datong.web.metrics import HttpMetrics, metrics_router
+from datong.web.metrics import HttpMetrics, admit_watchers, metrics_router
 from datong.web.open import open_router
 from datong.web.problems import MEDIA_TYPE, ProblemDocument, install_problem_handlers
 from datong.web.services import Services
@@ -63,7 +63,7 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     metrics.gauge("datong_log_entries", "Entries that the published checkpoint covers.", services.ledger.size)
     install_problem_handlers(app, page=problem_page)
     app.include_router(health.router)
-    app.include_router(metrics_router(metrics))
+    app.include_router(metrics_router(metrics, admit_watchers))
     app.include_router(log.router)
     app.include_router(api_router)
     app.include_router(gateway.router)

@@ -1,13 +1,22 @@
-"""The transparency log as plain files (C2SP tlog-tiles): public, cacheable, readable by any static-file client."""
+"""The transparency log as plain files (C2SP tlog-tiles), readable by any static-file client.
+
+Checkpoints and hashes are everybody's: with them anybody checks that the log only grows, and that a proof belongs to
+it. The entries themselves tell of resources, requests and departments' acts that are not open, so their bundles are
+given to those who may export the log (docs/adr/0021).
+"""
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from datong.web.authentication import Hub
+from datong.kernel import NotFound, Text
+from datong.sharing import Action
+from datong.web.authentication import Caller, Hub
 
 router = APIRouter(prefix="/log", tags=["transparency log"])
 
 TILE_CACHE = "public, max-age=31536000, immutable"
+ENTRIES_CACHE = "private, max-age=31536000, immutable"
+TILE = "application/octet-stream"
 
 
 @router.get("/checkpoint", response_class=Response)
@@ -16,11 +25,20 @@ def checkpoint(hub: Hub) -> Response:
     return Response(hub.ledger.checkpoint(), media_type="text/plain; charset=utf-8")
 
 
+@router.get("/tile/entries/{path:path}", response_class=Response)
+def entries(path: str, caller: Caller, hub: Hub) -> Response:
+    """Return one bundle of entries to somebody who may export the log; bundles never change."""
+    hub.policy.require(caller, Action.LEDGER_EXPORT)
+    return Response(hub.ledger.tile(f"tile/entries/{path}"), media_type=TILE, headers={"Cache-Control": ENTRIES_CACHE})
+
+
 @router.get("/tile/{path:path}", response_class=Response)
 def tile(path: str, hub: Hub) -> Response:
-    """Return one tile; tiles never change."""
-    return Response(
-        hub.ledger.tile(f"tile/{path}"),
-        media_type="application/octet-stream",
-        headers={"Cache-Control": TILE_CACHE},
-    )
+    """Return one tile of hashes; tiles never change."""
+    if not path[:1].isdigit():
+        raise NotFound(
+            "web.tile_not_found",
+            what=Text(zh="没有这个哈希块。", en="There is no such tile of hashes."),
+            remedy=Text(zh="地址形如 /log/tile/0/000。", en="Addresses look like /log/tile/0/000."),
+        )
+    return Response(hub.ledger.tile(f"tile/{path}"), media_type=TILE, headers={"Cache-Control": TILE_CACHE})

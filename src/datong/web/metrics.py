@@ -1,11 +1,15 @@
 """Prometheus metrics of one hub process, in a registry of its own."""
 
+import hmac
 from collections.abc import Callable
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import Scope
+
+from datong.sharing import Action
+from datong.web.authentication import bearer_token, current_principal, services_of
 
 UNMATCHED = "(none)"
 DURATION_BUCKETS_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -41,13 +45,29 @@ class HttpMetrics:
         Gauge(name, help_text, registry=self.registry).set_function(read)
 
 
-def metrics_router(metrics: HttpMetrics) -> APIRouter:
-    """Return the route `/metrics` (text for Prometheus)."""
+def metrics_router(metrics: HttpMetrics, admit: Callable[..., None]) -> APIRouter:
+    """Return the route `/metrics` (text for Prometheus); `admit` raises for whom it is not meant."""
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/metrics")
+    @router.get("/metrics", dependencies=[Depends(admit)])
     def read_metrics() -> Response:
         """Return every metric in Prometheus' text format."""
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+def admit_watchers(request: Request) -> None:
+    """Let a scraper with the installation's token pass, and staff who may see the dashboard.
+
+    How often which route was called tells how many resources were drafted: it is not for everybody.
+
+    Raises:
+        Unauthenticated: neither; or somebody whom nobody knows.
+        Refused: a caller who may not see the dashboard.
+    """
+    services = services_of(request)
+    token = services.settings.metrics_token
+    if token and hmac.compare_digest((bearer_token(request) or "").encode(), token.encode()):
+        return
+    services.policy.require(current_principal(request), Action.DASHBOARD_READ)

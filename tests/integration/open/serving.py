@@ -55,7 +55,9 @@ def served(
         services.departments.register(
             Department(code=BUREAU, name=name, short_name=name, is_authority=True), PLATFORM_ACTOR
         )
-        server = uvicorn.Server(uvicorn.Config(create_app(services), log_level="warning", lifespan="on"))
+        server = uvicorn.Server(
+            uvicorn.Config(create_app(services), log_level="warning", lifespan="on", timeout_keep_alive=60)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         deadline = time.monotonic() + START_SECONDS_MAX

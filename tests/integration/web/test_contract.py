@@ -18,6 +18,7 @@ PUBLIC = {
     ("GET", "/catalog.ttl"),
     ("GET", "/catalog.jsonld"),
     ("GET", "/catalog.rdf"),
+    ("GET", "/open/feed.atom"),
     ("GET", "/open/{resource_id}.ttl"),
     ("GET", "/open/{resource_id}.jsonld"),
     ("GET", "/open/{resource_id}.rdf"),
@@ -101,7 +102,11 @@ def test_health_and_metrics(hub: RunningHub) -> None:
         assert health.json()["simulated_time"] is False
         assert health.headers["x-content-type-options"] == "nosniff"
         assert visitor.get("/readyz").json() == {"status": "ready"}
-        assert 'route="/healthz"' in visitor.get("/metrics").text
+        assert visitor.get("/metrics").status_code == 401
+        refused = visitor.get("/metrics", headers={"Authorization": "Bearer guessed"})
+        assert refused.status_code == 401
+    with hub.person("auditor") as auditor:
+        assert 'route="/healthz"' in auditor.get("/metrics").text
 
 
 CONTRACT = {

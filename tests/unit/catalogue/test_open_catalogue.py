@@ -137,6 +137,13 @@ def test_filters(office: Office, opened: OpenCatalogue) -> None:
     assert found(OfThemes(keys=("family",)), text="登记") == ["婚姻登记"]
     assert {entry.value: entry.count for entry in opened.counts(OpenFacet.KEYWORD)} == {"户籍": 1, "人口": 1}
     assert {entry.value: entry.count for entry in opened.counts(OpenFacet.FORMAT)} == {"HTML": 2, "CSV": 1}
+    with_keyword = WithTerm(field=OpenField.KEYWORD, value="户籍")
+    for facet in OpenFacet:
+        assert sum(entry.count for entry in opened.counts(facet, where=NoneOf(member=with_keyword))) <= 1
+    assert [entry.value for entry in opened.counts(OpenFacet.KEYWORD, where=with_keyword, text="人口")] == [
+        "人口",
+        "户籍",
+    ]
     assert [publisher.department.code for publisher in opened.publishers()] == sorted((POLICE, CIVIL))
     assert opened.of_distribution(distribution_id(one.id, "f")).id == one.id
     with pytest.raises(NotFound):

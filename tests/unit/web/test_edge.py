@@ -44,7 +44,7 @@ def application() -> Guarded:
         raise RuntimeError("secret")
 
     app.include_router(router)
-    app.include_router(metrics_router(app.metrics))
+    app.include_router(metrics_router(app.metrics, lambda: None))
     install_problem_handlers(app)
     return app
 

@@ -1,12 +1,14 @@
-"""The open catalogue for machines: DCAT and the CKAN Action API, over `OpenCatalogue` and nothing else."""
+"""The open catalogue for machines: DCAT, the CKAN Action API, feeds; over `OpenCatalogue` and nothing else."""
 
 from fastapi import APIRouter
 
-from datong.web.open import catalog, ckan
+from datong.web.open import catalog, ckan, feeds
 from datong.web.open.catalog import negotiated
+from datong.web.open.licences import licence_of
+from datong.web.open.markup import schema_org
 
 open_router = APIRouter()
-for _module in (catalog, ckan):
+for _module in (feeds, catalog, ckan):
     open_router.include_router(_module.router)
 
-__all__ = ["negotiated", "open_router"]
+__all__ = ["licence_of", "negotiated", "open_router", "schema_org"]

@@ -1,0 +1,57 @@
+"""Who each route is for, told from what it depends on, and the list of those that are for everybody."""
+
+from collections.abc import Iterator
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import Mount
+
+from datong.web.authentication import current_principal
+from datong.web.metrics import admit_watchers
+
+PUBLIC = frozenset(
+    {
+        "/healthz",
+        "/readyz",
+        "/api/openapi.json",
+        "/log/checkpoint",
+        "/log/tile/{path:path}",
+        "/static",
+        "/sign-in",
+        "/open",
+        "/open/{resource_id}",
+        "/open/{resource_id}.json",
+        "/open/{resource_id}.ttl",
+        "/open/{resource_id}.jsonld",
+        "/open/{resource_id}.rdf",
+        "/open/feed.atom",
+        "/sitemap.xml",
+        "/sitemap/{number}.xml",
+        "/robots.txt",
+        "/catalog",
+        "/catalog.ttl",
+        "/catalog.jsonld",
+        "/catalog.rdf",
+        "/api/3/action/{action}",
+        "/api/action/{action}",
+    }
+)
+"""Every path that answers GET without credentials. A new route is for people with credentials, or stands here."""
+GUARDS = frozenset({current_principal, admit_watchers})
+
+
+def readable(app: FastAPI) -> Iterator[tuple[str, bool]]:
+    """Yield (path, whether anybody may read it) for every route that answers GET."""
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if isinstance(route, Mount):
+            yield route.path, True
+        elif "GET" in (context.methods or ()) and context.path is not None:
+            yield context.path, not (isinstance(route, APIRoute) and _guarded(route.dependant))
+
+
+def _guarded(dependant: Dependant) -> bool:
+    if dependant.call in GUARDS or getattr(dependant.call, "__name__", "") == "_signed_in":
+        return True
+    return any(_guarded(inner) for inner in dependant.dependencies)
