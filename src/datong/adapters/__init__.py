@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datong.adapters.durable_jobs import DurableJobs
     from datong.adapters.file_keys import load_or_create_signer
     from datong.adapters.files import FileFolder
+    from datong.adapters.hub_link import HubLink
     from datong.adapters.mariadb import MariadbDatabase
     from datong.adapters.polite_web import PoliteWeb
     from datong.adapters.postgresql import PostgresqlDatabase
@@ -24,6 +25,7 @@ else:
             "durable_jobs": ["DurableJobs"],
             "file_keys": ["load_or_create_signer"],
             "files": ["FileFolder"],
+            "hub_link": ["HubLink"],
             "mariadb": ["MariadbDatabase"],
             "polite_web": ["PoliteWeb"],
             "postgresql": ["PostgresqlDatabase"],
@@ -34,6 +36,7 @@ else:
 __all__ = [
     "DurableJobs",
     "FileFolder",
+    "HubLink",
     "MariadbDatabase",
     "PoliteWeb",
     "PostgresqlDatabase",

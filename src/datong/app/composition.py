@@ -10,12 +10,14 @@ from pydantic import ConfigDict, TypeAdapter
 from datong import __version__
 from datong.adapters.directory_store import DirectoryStore
 from datong.adapters.file_keys import load_or_create_signer
+from datong.adapters.hub_link import HubLink, join_superior
 from datong.adapters.polite_web import PoliteWeb
 from datong.app.bridges import AuthorityKey, ExchangeLanding, LibraryReceipts, LibraryRecords
 from datong.app.schema import migrate
 from datong.app.worker import Sweep
 from datong.catalogue import (
     Catalogue,
+    CatalogueQuality,
     Departments,
     ForeignEntries,
     Inventories,
@@ -25,7 +27,7 @@ from datong.catalogue import (
     SketchKeys,
 )
 from datong.exchange import Exchange
-from datong.federation import Harvester, Harvests, ReaderTerms, WebReader
+from datong.federation import Cascade, Exchanges, Harvester, Harvests, Joined, Peers, ReaderTerms, Superior, WebReader
 from datong.governance import Cases, Indicators, LedgerEvidence, Monitor, StageLimits
 from datong.kernel import (
     CHINA,
@@ -49,6 +51,7 @@ AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
 RECEIPT_INTERVAL_SECONDS = 0.3
 OVERLAP_INTERVAL_SECONDS = 2.0
 HARVEST_INTERVAL_SECONDS = 1.0
+QUALITY_INTERVAL_SECONDS = 15.0
 SEARCH_INTERVAL_SECONDS = 5.0
 _OVERRIDES = TypeAdapter(dict[date, bool], config=ConfigDict(strict=True))
 
@@ -92,6 +95,12 @@ class Hub:
             Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=end_expired_terms),
             Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
             Sweep(name="overlaps", interval_seconds=OVERLAP_INTERVAL_SECONDS, run=services.overlaps.compare),
+            Sweep(
+                name="cascade",
+                interval_seconds=settings.cascade_interval_seconds,
+                run=services.exchanges.exchange_all,
+            ),
+            Sweep(name="quality", interval_seconds=QUALITY_INTERVAL_SECONDS, run=services.quality.refresh),
             Sweep(name="harvest", interval_seconds=HARVEST_INTERVAL_SECONDS, run=harvest),
             Sweep(name="authority-key", interval_seconds=AUTHORITY_KEY_INTERVAL_SECONDS, run=authority_key.register),
         ]
@@ -152,6 +161,18 @@ def open_calendar(holidays_file: Path | None, of_pack: Mapping[date, bool] | Non
     return WorkingCalendar({**(of_pack or {}), **of_file})
 
 
+def compose_exchanges(cascade: Cascade, peers: Peers, *, clock: Clock, signer: Ed25519Signer, hub: str) -> Exchanges:
+    """Return what exchanges with higher hubs over HTTP, in the name and with the key of this hub."""
+
+    def join(address: str, token: str, own_name: str) -> Joined:
+        return join_superior(address, token, name=own_name, hub=hub, signer=signer, clock=clock)
+
+    def open_superior(address: str, node_id: str) -> Superior:
+        return HubLink(address=address, node_id=node_id, signer=signer, clock=clock)
+
+    return Exchanges(cascade=cascade, peers=peers, join=join, open_superior=open_superior)
+
+
 def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database: Database) -> Services:
     """Return the services of a hub over an open, migrated control database."""
     # The pack reads as of the day on which the process starts: a change of norms is a planned restart.
@@ -170,12 +191,17 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         pack=pack,
         index=index,
     )
-    harvests = Harvests(
+    foreign = ForeignEntries(clock=clock, ledger=ledger)
+    harvests = Harvests(database=database, clock=clock, ledger=ledger, departments=departments, foreign=foreign)
+    peers = Peers(database=database, clock=clock, ledger=ledger, departments=departments, foreign=foreign)
+    cascade = Cascade(
         database=database,
         clock=clock,
-        ledger=ledger,
         departments=departments,
-        foreign=ForeignEntries(clock=clock, ledger=ledger),
+        foreign=foreign,
+        peers=peers,
+        signer=signer,
+        hub=settings.log_origin,
     )
     inventories = Inventories(
         database=database,
@@ -186,6 +212,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         catalogue=catalogue,
         pack=pack,
     )
+    exchanges = compose_exchanges(cascade, peers, clock=clock, signer=signer, hub=settings.log_origin)
     policy = PolicyEngine()
     identity = Identity(
         database=database,
@@ -283,9 +310,13 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         catalogue=catalogue,
         sketch_keys=SketchKeys(database=database, clock=clock, ledger=ledger),
         overlaps=Overlaps(database=database, clock=clock, ledger=ledger, pack=pack),
+        quality=CatalogueQuality(database=database, clock=clock, pack=pack),
         harvests=harvests,
         inventories=inventories,
         open_catalogue=OpenCatalogue(database=database, pack=pack, index=index),
+        peers=peers,
+        cascade=cascade,
+        exchanges=exchanges,
         exchange=exchange,
         library=library,
         identity=identity,

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from datong.catalogue.values import (
+    HUBS_MAX,
     Assessment,
     AssessmentConclusion,
     Binding,
@@ -40,6 +41,7 @@ from datong.kernel import on_demand
 
 if TYPE_CHECKING:
     from datong.catalogue.catalogue import Catalogue
+    from datong.catalogue.changes import ChangedResource, changed_resources, published_among
     from datong.catalogue.completeness import content_problems
     from datong.catalogue.crawl import (
         SAMPLE_ROWS_DEFAULT,
@@ -143,6 +145,8 @@ if TYPE_CHECKING:
         without_values,
     )
     from datong.catalogue.proposal import ProposedTable, propose_source
+    from datong.catalogue.quality import QualityReport, QualityScheme, assess, quality_scheme
+    from datong.catalogue.quality_scores import CatalogueQuality, DepartmentQuality, QualityOverview
     from datong.catalogue.readings import toneless_syllables
     from datong.catalogue.records import content_digest
     from datong.catalogue.revision import revised_content
@@ -188,6 +192,7 @@ else:
                 "SourcePlan",
                 "plan_document",
             ],
+            "changes": ["ChangedResource", "changed_resources", "published_among"],
             "departments": ["Departments"],
             "foreign": ["FOREIGN_BATCH_MAX", "ForeignEntries", "ForeignEntry", "ForeignStep", "foreign_digest"],
             "drift": ["Change", "ChangeKind", "ColumnShape", "TableShape", "applied", "changes_digest", "compare"],
@@ -256,6 +261,8 @@ else:
             "records": ["content_digest"],
             "revision": ["revised_content"],
             "proposal": ["ProposedTable", "propose_source"],
+            "quality": ["QualityReport", "QualityScheme", "assess", "quality_scheme"],
+            "quality_scores": ["CatalogueQuality", "DepartmentQuality", "QualityOverview"],
             "readings": ["toneless_syllables"],
             "search_view": ["SearchOrder"],
             "sketch_estimates": ["Estimate", "OverlapEstimate", "cardinality", "overlap"],
@@ -306,6 +313,7 @@ else:
 __all__ = [
     "EVERYTHING",
     "FOREIGN_BATCH_MAX",
+    "HUBS_MAX",
     "ITEM_FIELDS",
     "PORTAL_DISTRIBUTION",
     "RESOURCE_FIELDS",
@@ -319,10 +327,12 @@ __all__ = [
     "Binding",
     "Catalogue",
     "CatalogueCounts",
+    "CatalogueQuality",
     "Change",
     "ChangeImpact",
     "ChangeKind",
     "Changed",
+    "ChangedResource",
     "ColumnMapper",
     "ColumnOverlap",
     "ColumnProfile",
@@ -338,6 +348,7 @@ __all__ = [
     "DemandState",
     "Department",
     "DepartmentKey",
+    "DepartmentQuality",
     "Departments",
     "DifferenceKind",
     "Discovery",
@@ -388,6 +399,9 @@ __all__ = [
     "Placement",
     "ProposedTable",
     "Publisher",
+    "QualityOverview",
+    "QualityReport",
+    "QualityScheme",
     "ReceivedEnvelope",
     "Recipient",
     "Resource",
@@ -432,7 +446,9 @@ __all__ = [
     "WordKind",
     "advance",
     "applied",
+    "assess",
     "cardinality",
+    "changed_resources",
     "changes_digest",
     "character_readings",
     "commitment_to",
@@ -461,7 +477,9 @@ __all__ = [
     "profile_table",
     "propose_source",
     "public_part",
+    "published_among",
     "put_holdings",
+    "quality_scheme",
     "revised_content",
     "sealing_key_message",
     "sketch_columns",

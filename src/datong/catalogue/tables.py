@@ -56,6 +56,7 @@ resource = Table(
     UniqueConstraint("department", "binding_key"),
     Index("ix_catalogue_resource_department_state", "department", "state"),
     Index("ix_catalogue_resource_state_updated", "state", "updated_at"),
+    Index("ix_catalogue_resource_updated", "updated_at", "id"),
 )
 
 version = Table(
@@ -205,3 +206,33 @@ demand_handling = Table(
     Column("entry_id", String(64), nullable=False),
 )
 """What became of an unmet demand; `key` is its merged spelling."""
+quality = Table(
+    "catalogue_quality",
+    METADATA,
+    Column("resource_id", String(64), ForeignKey("catalogue_resource.id"), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("department", String(18), nullable=False),
+    Column("own", Boolean, nullable=False),
+    Column("rules", String(64), nullable=False),
+    Column("score", Integer, nullable=False),
+    *(
+        Column(dimension, Integer, nullable=False)
+        for dimension in ("findability", "accessibility", "interoperability", "reusability", "contextuality")
+    ),
+    Column("missing", JsonColumn, nullable=False),
+    Column("counted_at", UtcDateTime, nullable=False),
+    Index("ix_catalogue_quality_own_department_score", "own", "department", "score"),
+)
+"""The quality of each visible resource's published version; `own` leaves out entries from elsewhere."""
+
+quality_day = Table(
+    "catalogue_quality_day",
+    METADATA,
+    Column("day", String(10), primary_key=True),
+    Column("department", String(18), primary_key=True),
+    Column("resources", Integer, nullable=False),
+    Column("score_sum", BigInteger, nullable=False),
+    Column("dimension_sums", JsonColumn, nullable=False),
+    Column("missing", JsonColumn, nullable=False),
+)
+"""How the catalogue's quality stood at the end of each day; the empty department is the whole catalogue."""

@@ -15,6 +15,8 @@ from datong.norms import DataType, Grade, ResourceFormat, ShareMode, ShareType, 
 KEYWORDS_MAX = 50
 DISTRIBUTIONS_MAX = 50
 ADDRESS_CHARS_MAX = 2000
+HUBS_MAX = 8
+"""Hubs through which an entry may come: nation, province, city, county, and as many again."""
 WEB_ADDRESS = r"^$|^https?://[^\s<>\"]+$"
 """Nothing or an address of the web: what stands in a link must never be a script."""
 
@@ -223,12 +225,22 @@ class SignOff(Value):
 
 
 class Origin(Value):
-    """Where a harvested or cascaded entry comes from; such an entry is read-only here."""
+    """Where a harvested or cascaded entry comes from; such an entry is read-only here.
+
+    The rest is set by cascades only: the hubs through which it came, its own hub first, its id and code there, the
+    division, and the department that answers for it there.
+    """
 
     source_id: str = Field(max_length=64)
     remote_id: str = Field(max_length=NAME_CHARS_MAX)
     address: str = Field("", max_length=ADDRESS_CHARS_MAX, pattern=WEB_ADDRESS)
     modified_at: datetime | None = None
+    path: tuple[str, ...] = Field((), max_length=HUBS_MAX)
+    root_id: str = Field("", max_length=NAME_CHARS_MAX)
+    code: str = Field("", max_length=NAME_CHARS_MAX)
+    region: str = Field("", max_length=12)
+    publisher: str = Field("", max_length=NAME_CHARS_MAX)
+    publisher_name: str = Field("", max_length=NAME_CHARS_MAX)
 
 
 class ResourceContent(Value):

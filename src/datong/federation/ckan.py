@@ -132,7 +132,10 @@ def parse_package(package: object, *, portal: str) -> RemoteDataset | Rejected:
         address=_address(package.get("url")) if not name else page_address(portal, name),
         title=title,
         summary=_text(package, "notes"),
-        publisher_id=clean(owner.get("name")) or clean(owner.get("id")) or clean(package.get("owner_org")),
+        publisher_id=clean(extras.get("publisher_code"))
+        or clean(owner.get("name"))
+        or clean(owner.get("id"))
+        or clean(package.get("owner_org")),
         publisher_name=one_line(owner.get("title")) or one_line(extras.get("publisher")) or one_line(owner.get("name")),
         keywords=_keywords(package.get("tags")),
         themes=_names(package.get("groups")),

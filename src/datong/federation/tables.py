@@ -1,6 +1,6 @@
 """Tables of the federation: sources, what of them is kept here, runs and their notes."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from datong.kernel import METADATA, JsonColumn, UtcDateTime
 
@@ -69,3 +69,50 @@ note = Table(
     Column("resource_id", String(64)),
     Index("ix_federation_note_run_outcome", "run_id", "outcome"),
 )
+
+peer = Table(
+    "federation_peer",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("side", String(20), nullable=False),
+    Column("settings", JsonColumn, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("address", String(2000), nullable=False),
+    Column("hub", String(200), nullable=False),
+    Column("node_id", String(64), nullable=False, index=True),
+    Column("token_digest", String(64), nullable=False, index=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("sent_serial", BigInteger, nullable=False),
+    Column("acknowledged_serial", BigInteger, nullable=False),
+    Column("received_serial", BigInteger, nullable=False),
+    Column("looked_at", UtcDateTime),
+    Column("exchanged_at", UtcDateTime),
+    Column("in_step", Boolean),
+    Column("failure", JsonColumn),
+)
+"""Another hub, higher or lower, and how far each direction has come."""
+
+outgoing = Table(
+    "federation_outgoing",
+    METADATA,
+    Column("peer_id", String(64), ForeignKey("federation_peer.id"), primary_key=True),
+    Column("resource_id", String(64), primary_key=True),
+    Column("serial", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("withdrawn", Boolean, nullable=False),
+    Index("ix_federation_outgoing_peer_serial", "peer_id", "serial"),
+)
+"""What a peer is shown of each resource: the number of its last change, and the digest of what it says."""
+
+incoming = Table(
+    "federation_incoming",
+    METADATA,
+    Column("peer_id", String(64), ForeignKey("federation_peer.id"), primary_key=True),
+    Column("remote_id", String(64), primary_key=True),
+    Column("root", String(64), nullable=False, index=True),
+    Column("resource_id", String(64)),
+    Column("digest", String(64), nullable=False),
+    Column("standing", String(20), nullable=False),
+)
+"""What came from a peer: shown, shadowed by the same entry that came another way, our own come back, or withdrawn."""

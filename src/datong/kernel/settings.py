@@ -50,6 +50,9 @@ class Settings(Value):
     work_inside_serve: bool = Field(True, description="Run background work inside `hub serve`.")
     sequence_interval_seconds: float = Field(0.2, gt=0, description="Seconds between two integrations of the log.")
     monitor_interval_seconds: float = Field(30.0, gt=0, description="Seconds between two runs of the duty monitor.")
+    cascade_interval_seconds: float = Field(
+        30.0, gt=0, description="Seconds between two exchanges with higher hubs that this hub has joined."
+    )
     session_hours: int = Field(12, ge=1, le=168, description="Hours a person's session lasts.")
     token_seconds: int = Field(600, ge=60, le=3600, description="Seconds a machine's access token lasts.")
     logins_at_once_max: int = Field(4, ge=1, description="Password checks at once (each takes 64 MiB).")

@@ -39,6 +39,8 @@ class Action(StrEnum):
     VOCABULARY_EDIT = "vocabulary.edit"
     DEMAND_READ = "demand.read"
     DEMAND_HANDLE = "demand.handle"
+    CASCADE_MANAGE = "cascade.manage"
+    CASCADE_EXCHANGE = "cascade.exchange"
     REQUEST_READ = "request.read"
     REQUEST_SUBMIT = "request.submit"
     REQUEST_DECIDE = "request.decide"

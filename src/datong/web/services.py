@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datong.catalogue import Catalogue, Departments, Inventories, OpenCatalogue, Overlaps, SketchKeys
+    from datong.catalogue import (
+        Catalogue,
+        CatalogueQuality,
+        Departments,
+        Inventories,
+        OpenCatalogue,
+        Overlaps,
+        SketchKeys,
+    )
     from datong.exchange import Exchange
-    from datong.federation import Harvests
+    from datong.federation import Cascade, Exchanges, Harvests, Peers
     from datong.governance import Cases, Indicators, Monitor
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
     from datong.ledger import Ledger
@@ -33,8 +41,12 @@ class Services:
     open_catalogue: OpenCatalogue
     sketch_keys: SketchKeys
     overlaps: Overlaps
+    quality: CatalogueQuality
     harvests: Harvests
     inventories: Inventories
+    peers: Peers
+    cascade: Cascade
+    exchanges: Exchanges
     exchange: Exchange
     library: Library
     identity: Identity

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from datong.web.console import (
     agreements,
+    cascade,
     cases,
     catalogue,
     citizen,
@@ -11,8 +12,10 @@ from datong.web.console import (
     departments,
     evidence,
     governance,
+    harvests,
     library,
     portal,
+    quality,
     requests,
     session,
     transfers,
@@ -29,6 +32,9 @@ PARTS = (
     agreements,
     transfers,
     library,
+    harvests,
+    cascade,
+    quality,
     evidence,
     governance,
     cases,

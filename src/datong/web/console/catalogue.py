@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import Response
 
-from datong.catalogue import FacetValue, Resource, ResourceAction, ResourceState, SearchFilters
+from datong.catalogue import FacetValue, Resource, ResourceAction, ResourceState, SearchFilters, assess
 from datong.kernel import DepartmentCode, Page, ResourceId, Value
 from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.norms import ResourceFormat, ShareType, UpdateCycle
@@ -100,6 +100,7 @@ def show_resource(desk: SignedIn, resource_id: ResourceId) -> Response:
     return desk.page(
         "catalogue/resource.html",
         resource=resource,
+        quality=assess(resource.content, desk.services.pack),
         content=resource.content,
         element_names=_element_names(desk, resource),
         classification=desk.services.pack.classification(resource.content.classification),

@@ -45,6 +45,8 @@ SECTIONS = (
         links=(
             _link("/transfers", "交换任务", "Transfers"),
             _link("/library", "统一资源库", "Library"),
+            _link("/harvests", "目录采集", "Harvesting"),
+            _link("/cascade", "上下级平台", "Other hubs"),
             _link("/departments", "部门与节点", "Departments & nodes"),
         ),
     ),
@@ -52,6 +54,7 @@ SECTIONS = (
         name=Text(zh="监督", en="Oversight"),
         links=(
             _link("/governance", "共享绩效", "Performance"),
+            _link("/quality", "目录质量", "Catalogue quality"),
             _link("/cases", "协调事项", "Cases"),
             _link("/evidence", "存证日志", "Evidence"),
         ),

@@ -22,5 +22,8 @@ NOTICES: Mapping[str, Text] = {
     "build": Text(zh="已开始构建，进度会自动刷新。", en="The build has started; progress refreshes by itself."),
     "case": Text(zh="处理意见已记录并存证。", en="The act is recorded and on record."),
     "monitor": Text(zh="监测已运行。", en="The monitor has run."),
+    "harvest": Text(zh="采集来源已更新并存证。", en="The source was changed and put on record."),
+    "cascade": Text(zh="级联设置已更新并存证。", en="The link was changed and put on record."),
+    "exchanged": Text(zh="交换完成，结果见下。", en="Exchanged; see the result below."),
     "enrolled": Text(zh="注册令牌已签发。", en="The enrolment token was issued."),
 }

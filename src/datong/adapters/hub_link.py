@@ -1,0 +1,177 @@
+"""The higher hub over HTTP: joined with a token, called as a node whose key is this hub's own."""
+
+import base64
+import json
+import time
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from datong.federation import Joined, SignedBatch, Standing
+from datong.kernel import (
+    Clock,
+    Conflict,
+    Corrupt,
+    DatongError,
+    Invalid,
+    NotFound,
+    Refused,
+    Text,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Value,
+    canonical_json,
+    new_id,
+)
+from datong.ledger import Signer
+
+OAUTH_PATH = "/api/v1/oauth/token"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_SECONDS = 120
+TOKEN_MARGIN_SECONDS = 30
+TIMEOUT_SECONDS = 120.0
+LINK_PATH = "/api/v1/cascade/link"
+_CLASSES: dict[int, type[DatongError]] = {
+    401: Unauthenticated,
+    403: Refused,
+    404: NotFound,
+    409: Conflict,
+    413: TooLarge,
+    422: Invalid,
+}
+Answer = TypeVar("Answer", bound=Value)
+
+
+class HubLink:
+    """A `federation.Superior`. Redirects are not followed: what is signed goes where it was meant to go."""
+
+    def __init__(self, *, address: str, node_id: str, signer: Signer, clock: Clock) -> None:
+        self._address, self._node_id = address.rstrip("/"), node_id
+        self._signer, self._clock = signer, clock
+        self._token, self._token_until = "", 0.0
+        self._http = httpx.Client(base_url=self._address, timeout=TIMEOUT_SECONDS, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def standing(self) -> Standing:
+        """Return how far the hub has applied what was sent."""
+        return self._read(Standing, self._call("GET", f"{LINK_PATH}/standing"))
+
+    def push(self, signed: SignedBatch) -> Standing:
+        """Hand over a batch."""
+        return self._read(Standing, self._call("POST", f"{LINK_PATH}/batches", signed.model_dump(mode="json")))
+
+    def pull(self, after: int) -> SignedBatch:
+        """Return what the hub shows after a number."""
+        return self._read(SignedBatch, self._call("GET", f"{LINK_PATH}/batches?after={after}"))
+
+    def report(self, standing: Standing) -> bool:
+        """Tell the hub how far its entries were applied."""
+        answer = self._call("POST", f"{LINK_PATH}/standing", standing.model_dump())
+        return isinstance(answer, dict) and answer.get("in_step") is True
+
+    def join(self, *, token: str, hub: str) -> Joined:
+        """Bind this hub, already enrolled as a node, to the link that the token was issued for."""
+        return self._read(Joined, self._call("POST", LINK_PATH, {"token": token, "hub": hub}))
+
+    def _read(self, kind: type[Answer], answer: object) -> Answer:
+        try:
+            return kind.model_validate(answer)
+        except ValidationError as error:
+            raise Corrupt(
+                "adapters.hub_answer_unreadable",
+                what=Text(zh=f"{self._address} 的应答不可读。", en=f"The answer of {self._address} is not readable."),
+                remedy=Text(zh="请核对地址和两端平台的版本。", en="Check the address and the versions of both hubs."),
+            ) from error
+
+    def _call(self, method: str, path: str, body: object = None) -> object:
+        headers = {"Authorization": f"Bearer {self._access_token()}", "Content-Type": "application/json"}
+        content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        return send(self._http, method, path, content=content, headers=headers)
+
+    def _access_token(self) -> str:
+        if self._token and time.monotonic() < self._token_until:
+            return self._token
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": self._assertion(),
+        }
+        answer = send(self._http, "POST", OAUTH_PATH, data=form)
+        values: dict[str, Any] = answer if isinstance(answer, dict) else {}
+        self._token = str(values.get("access_token", ""))
+        self._token_until = time.monotonic() + float(values.get("expires_in", 0)) - TOKEN_MARGIN_SECONDS
+        return self._token
+
+    def _assertion(self) -> str:
+        """Return a `private_key_jwt` (RFC 7523) signed by this hub's key."""
+        now = int(self._clock.now().timestamp())
+        header = {"alg": "EdDSA", "kid": self._signer.key_id, "typ": "JWT"}
+        claims = {
+            "iss": self._node_id,
+            "sub": self._node_id,
+            "aud": self._address + OAUTH_PATH,
+            "iat": now,
+            "exp": now + ASSERTION_SECONDS,
+            "jti": new_id(),
+        }
+        signed = f"{_base64url(canonical_json(header))}.{_base64url(canonical_json(claims))}"
+        return f"{signed}.{_base64url(self._signer.sign(signed.encode()))}"
+
+
+def join_superior(address: str, token: str, *, name: str, hub: str, signer: Signer, clock: Clock) -> Joined:
+    """Enrol at a higher hub with the token that it issued, and bind the link.
+
+    Raises:
+        Unauthenticated, Refused: the token is not valid. Unavailable: the hub does not answer.
+    """
+    key = base64.b64encode(signer.public_key).decode()
+    body = json.dumps({"enrolment_token": token, "name": name, "public_key": key}, ensure_ascii=False).encode()
+    with httpx.Client(base_url=address.rstrip("/"), timeout=TIMEOUT_SECONDS, trust_env=False) as http:
+        answer = send(http, "POST", "/api/v1/nodes", content=body, headers={"Content-Type": "application/json"})
+    node_id = str(answer.get("node_id", "")) if isinstance(answer, dict) else ""
+    link = HubLink(address=address, node_id=node_id, signer=signer, clock=clock)
+    try:
+        return link.join(token=token, hub=hub)
+    finally:
+        link.close()
+
+
+def send(http: httpx.Client, method: str, path: str, **options: Any) -> object:
+    """Return the JSON of a good answer, or raise what the hub says.
+
+    Raises:
+        Unavailable: it does not answer, or not like a hub. Any other error: its own.
+    """
+    try:
+        response = http.request(method, path, **options)
+        answer: object = response.json()
+    except (httpx.TransportError, httpx.InvalidURL, ValueError) as error:
+        raise _unavailable(str(http.base_url)) from error
+    if response.is_success:
+        return answer
+    problem: dict[str, Any] = answer if isinstance(answer, dict) else {}
+    kind = _CLASSES.get(response.status_code)
+    if kind is None or "code" not in problem:
+        raise _unavailable(str(http.base_url))
+    raise kind(
+        str(problem["code"]),
+        what=Text(zh=str(problem.get("detail_zh", "")), en=str(problem.get("detail_en", ""))),
+        remedy=Text(zh=str(problem.get("remedy_zh", "")), en=str(problem.get("remedy_en", ""))),
+    )
+
+
+def _unavailable(address: str) -> Unavailable:
+    return Unavailable(
+        "adapters.hub_unavailable",
+        what=Text(zh=f"上级平台 {address} 没有应答。", en=f"The higher hub {address} does not answer."),
+        remedy=Text(zh="会自动重试；请检查网络和地址。", en="It is tried again; check the network and the address."),
+    )
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

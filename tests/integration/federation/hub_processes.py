@@ -1,0 +1,131 @@
+"""Real hub processes with filled catalogues, and people who call them."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from sqlalchemy import select
+
+from datong.app.schema import migrate
+from datong.catalogue import Departments, Resource, published_among
+from datong.catalogue.tables import listing
+from datong.kernel import PLATFORM_ACTOR, Database, ResourceId, Settings, SystemClock
+from datong.ledger import Ed25519Signer, Ledger, MemoryTileStore
+from datong.norms import load_pack
+from datong.sharing import Identity, Role
+from tests.catalogue_filling import Filled, fill
+from tests.servers import free_port
+
+PASSWORD = "correct horse battery"
+START_SECONDS_MAX = 60
+IDS_AT_ONCE = 500
+
+
+@dataclass
+class HubProcess:
+    """`datong hub serve` in a process of its own, over an SQLite file that a test may read."""
+
+    name: str
+    home: Path
+    port: int
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+    token: str = ""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def database(self) -> Database:
+        return Database(f"sqlite:///{self.home / 'control.sqlite'}")
+
+    def prepare(self, resources: int, *, seed: int, open_percent: int = 50) -> Filled:
+        """Make the schema, an operator's account and so many published resources."""
+        self.home.mkdir(parents=True)
+        database, clock = self.database, SystemClock()
+        migrate(database)
+        signer = Ed25519Signer.generate()
+        ledger = Ledger(database=database, clock=clock, signer=signer, origin=self.name, tiles=MemoryTileStore())
+        departments = Departments(database=database, clock=clock, ledger=ledger)
+        identity = Identity(database=database, clock=clock, departments=departments, signer=signer, issuer=self.url)
+        identity.create_account(
+            username="operator",
+            password=PASSWORD,
+            name="运维员",
+            roles=frozenset({Role.OPERATOR, Role.AUTHORITY}),
+            actor=PLATFORM_ACTOR,
+            department=None,
+        )
+        filled = fill(database, load_pack(), resources, seed=seed, open_percent=open_percent)
+        database.close()
+        return filled
+
+    def start(self) -> None:
+        """Start the process and sign the operator in."""
+        environment = os.environ | {
+            "DATONG_HOME": str(self.home),
+            "DATONG_PORT": str(self.port),
+            "DATONG_LOG_ORIGIN": self.name,
+            "DATONG_CASCADE_INTERVAL_SECONDS": "1",
+            **self.environment,
+        }
+        log = (self.home / "hub.log").open("ab")
+        command = [sys.executable, "-m", "datong.app.main", "hub", "serve"]
+        self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        log.close()
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=5).is_success:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        answer = httpx.post(
+            f"{self.url}/api/v1/session", json={"username": "operator", "password": PASSWORD}, timeout=30
+        )
+        assert answer.status_code == 201, answer.text
+        self.token = answer.json()["token"]
+
+    def kill(self) -> None:
+        """End the process at once, as a power cut would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def call(self, method: str, path: str, body: object = None) -> httpx.Response:
+        """Call the REST interface as the operator."""
+        return httpx.request(
+            method,
+            f"{self.url}/api/v1{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {self.token}"},
+            timeout=600,
+        )
+
+    def visible(self) -> list[Resource]:
+        """Return every resource that everybody sees."""
+        database = self.database
+        with database.snapshot() as connection:
+            ids = [ResourceId(key) for key in connection.execute(select(listing.c.resource_id)).scalars()]
+            found: list[Resource] = []
+            for start in range(0, len(ids), IDS_AT_ONCE):
+                found += published_among(connection, ids[start : start + IDS_AT_ONCE]).values()
+        database.close()
+        return found
+
+
+def hub_process(name: str, folder: Path) -> HubProcess:
+    """Return a hub that is not running yet."""
+    port = free_port()
+    return HubProcess(name=f"{name}.example/log", home=folder / name, port=port)
+
+
+def settings_of(process: HubProcess) -> Settings:
+    """Return the settings under which the process runs, for opening its hub in this one."""
+    return Settings(home=process.home, port=process.port, log_origin=process.name)
