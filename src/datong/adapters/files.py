@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
-from python_calamine import CalamineWorkbook
+from python_calamine import CalamineError, CalamineWorkbook
 
-from datong.adapters.conversion import chosen_columns, no_table, not_lossless, null_in_order, rebatched
+from datong.adapters.conversion import chosen_columns, no_table, not_lossless, null_in_order, rebatched, unreadable
 from datong.exchange import (
     Column,
     ContentDigest,
@@ -33,6 +33,7 @@ FILE_BYTES_MAX = 2 * 1024 * 1024 * 1024
 SNIFF_BYTES = 1 << 20
 KEY_PROBE_ROWS_MAX = 1_000_000
 SAMPLE_BLOCKS = 20
+_DAMAGE = (pa.ArrowException, CalamineError, OSError)
 _SUFFIXES = (".csv", ".xlsx", ".xls", ".parquet")
 _SIMPLE: dict[pa.DataType, str] = {
     pa.bool_(): "boolean",
@@ -118,7 +119,7 @@ class FileFolder:
             try:
                 rows = self._load(table)
                 columns = _columns(table, rows)
-            except DatongError:
+            except (DatongError, *_DAMAGE):
                 # One damaged file hides no other: it is listed without columns, and whoever reads it is told why.
                 tables.append(found)
                 continue
@@ -129,7 +130,10 @@ class FileFolder:
     def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
         """Return blocks from all over the file, as text."""
         texts = tuple(column.model_copy(update={"type": "string"}) for column in schema.columns)
-        rows = self._load(schema.table).select([column.name for column in schema.columns])
+        try:
+            rows = self._load(schema.table).select([column.name for column in schema.columns])
+        except _DAMAGE as error:
+            raise unreadable(schema.table, error) from error
         blocks = min(SAMPLE_BLOCKS, rows_max)
         if rows.num_rows > rows_max:
             starts = [rows.num_rows * block // blocks for block in range(blocks)]
@@ -187,7 +191,11 @@ class FileFolder:
             if path.suffix.lower() not in _SUFFIXES or path.name.startswith((".", "~")):
                 continue
             if path.suffix.lower() in {".xlsx", ".xls"}:
-                sheets = CalamineWorkbook.from_path(path).sheet_names
+                try:
+                    sheets = CalamineWorkbook.from_path(path).sheet_names
+                except CalamineError:
+                    # Listed all the same: whoever reads it is told that it is damaged.
+                    sheets = [path.stem]
                 for sheet in sheets:
                     yield (path.stem if len(sheets) == 1 else f"{path.stem}.{sheet}"), path
             else:

@@ -6,6 +6,7 @@ Rows go in through a temporary table of plain types and are cast by PostgreSQL i
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -67,6 +68,7 @@ from datong.kernel import TaskId, Text, Unavailable
 
 DIGEST_ROWS = 100_000
 SAMPLE_SECONDS_MAX = 120
+IDLE_CONNECTIONS_MAX = 4
 _TARGET_TYPES = {
     "boolean": "boolean",
     "int64": "bigint",
@@ -109,6 +111,8 @@ class PostgresqlDatabase:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._idle: deque[Connection] = deque()
+        """A connection first reads every type of the database, so a crawl of many tables would mostly connect."""
 
     @property
     def name(self) -> str:
@@ -116,7 +120,9 @@ class PostgresqlDatabase:
         return "postgresql:" + self._url.rsplit("@", 1)[-1].split("?", 1)[0]
 
     def close(self) -> None:
-        """Nothing stays open between calls."""
+        """Close the connections that wait for the next call."""
+        while self._idle:
+            self._idle.pop().close()
 
     # As a source
 
@@ -130,15 +136,8 @@ class PostgresqlDatabase:
 
     def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
         """Return a sample by pages (`TABLESAMPLE SYSTEM`) as text; a view that takes too long is given up."""
-        with self._open() as connection:
-            pages = _PostgresqlTransaction(connection).execute(
-                "SELECT coalesce(sum(pg_relation_size(c.oid)), 0)::bigint / current_setting('block_size')::bigint "
-                "FROM pg_class c WHERE c.relkind = 'r' AND (c.oid = to_regclass(?) OR c.oid IN "
-                "(SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(?)))",
-                (relation(schema.table), relation(schema.table)),
-            )
         texts = tuple(column.model_copy(update={"type": "string"}) for column in schema.columns)
-        statement = sample_statement(schema, rows_max, int(str(pages[0][0])))
+        statement = sample_statement(schema, rows_max)
         batches = self._stream(schema.table, statement, texts, seconds_max=SAMPLE_SECONDS_MAX)
         failures = (adbc_driver_manager.Error, pa.ArrowException, OSError)
         return rebatched(readable(schema.table, batches, failures), arrow_schema(texts), rows_max)
@@ -243,13 +242,31 @@ class PostgresqlDatabase:
 
     # Inside
 
+    def _connect(self) -> Connection:
+        connection = adbc_driver_postgresql.dbapi.connect(self._url)
+        transaction = _PostgresqlTransaction(connection)
+        transaction.execute("SET standard_conforming_strings = on")
+        transaction.execute("SET TimeZone = 'UTC'")
+        connection.commit()
+        return connection
+
+    def _keep(self, connection: Connection) -> None:
+        if len(self._idle) < IDLE_CONNECTIONS_MAX:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
     @contextmanager
     def _open(self) -> Iterator[Connection]:
         try:
-            with adbc_driver_postgresql.dbapi.connect(self._url) as connection:
-                _PostgresqlTransaction(connection).execute("SET standard_conforming_strings = on")
-                _PostgresqlTransaction(connection).execute("SET TimeZone = 'UTC'")
+            connection = self._idle.pop() if self._idle else self._connect()
+            try:
                 yield connection
+            except BaseException:
+                connection.close()
+                raise
+            connection.rollback()
+            self._keep(connection)
         except adbc_driver_manager.OperationalError as error:
             raise Unavailable(
                 "adapters.source_unavailable",

@@ -14,6 +14,9 @@ ROWS_PER_PAGE_GUESS = 60
 """How many rows a page may hold in a table that was never analysed."""
 SAMPLE_TEXT_CHARS_MAX = 4_000
 SAMPLE_MARGIN = 1.3
+PAGE_BYTES = 8192
+SAMPLE_PAGES_MIN = 64
+"""Smaller tables are read from their beginning: of a few pages a sample may well be none."""
 SAMPLE_SEED = 20
 _SIMPLE = {
     "bool": "boolean",
@@ -104,15 +107,16 @@ def table_schemas(rows: Iterable[Row], references: Iterable[Row]) -> list[TableS
     return [_schema(name, columns, keys.get(name, ())) for name, columns in tables.items()]
 
 
-def sample_statement(schema: TableSchema, rows_max: int, pages: int) -> str:
-    """Return the query for a sample as text; `pages` is the table's size, 0 for what cannot be sampled by page.
+def sample_statement(schema: TableSchema, rows_max: int) -> str:
+    """Return the query for a sample as text.
 
     Small tables and views are read from their beginning.
     """
     names = ", ".join(f"{_as_text(column)} AS {quoted(column.name)}" for column in schema.columns)
+    pages = (schema.bytes or 0) // PAGE_BYTES
     rows = schema.rows if schema.rows is not None else pages * ROWS_PER_PAGE_GUESS
     drawn = ""
-    if schema.kind is TableKind.TABLE and pages and rows > rows_max * 2:
+    if schema.kind is TableKind.TABLE and pages >= SAMPLE_PAGES_MIN and rows > rows_max * 2:
         percent = min(100.0, 100.0 * rows_max * SAMPLE_MARGIN / rows)
         drawn = f" TABLESAMPLE SYSTEM ({percent:.6f}) REPEATABLE ({SAMPLE_SEED})"
     return f"SELECT {names} FROM {relation(schema.table)}{drawn} LIMIT {rows_max}"

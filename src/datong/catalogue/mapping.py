@@ -11,7 +11,7 @@ from collections.abc import Mapping as Table
 from collections.abc import Sequence
 
 from datong.catalogue.enumerations import enumerated, fitting_code_lists
-from datong.catalogue.naming import Fit, Lexicon, NameMatch, asks_about, head_phrase
+from datong.catalogue.naming import Fit, Lexicon, NameMatch, asks_about, head_phrase, is_record_number
 from datong.catalogue.profile import ColumnProfile, TableProfile
 from datong.catalogue.types import TypeClass, TypeFit, type_class, type_fit
 from datong.kernel import Text, Value
@@ -32,6 +32,7 @@ _CHECKED = (
     IdentifierKind.REAL_ESTATE_UNIT,
 )
 COMMON_NAMES = (
+    "number",
     *("name", "id", "area", "location", "level", "relation", "relationship", "grade", "usage", "nation", "benefit"),
     *(
         "allowance",
@@ -50,6 +51,8 @@ COMMON_NAMES = (
     ),
 )
 """Names that mean other things as often as the element that lists them: they need support."""
+MORE_NAMES = {RECORD_ELEMENT: ("number",)}
+"""Names too common for a pack to list."""
 _NAME = {Fit.EXACT: 3.6, Fit.HEAD: 2.7, Fit.INSIDE: 0.4}
 _COMMENT = {Fit.EXACT: 3.7, Fit.HEAD: 3.0, Fit.INSIDE: 0.4}
 _SHORT = 0.55
@@ -75,7 +78,7 @@ class ColumnMapper:
 
     def __init__(self, pack: NormPack) -> None:
         self._pack = pack
-        self._lexicon = Lexicon(pack, COMMON_NAMES)
+        self._lexicon = Lexicon(pack, COMMON_NAMES, MORE_NAMES)
 
     def map_tables(self, tables: Sequence[TableProfile]) -> dict[str, dict[str, Mapping]]:
         """Return the mappings by table and column; a foreign key takes the element of the column it refers to."""
@@ -164,8 +167,14 @@ class ColumnMapper:
         phrase = head_phrase(column.comment).lower()
         if not phrase:
             return []
-        found = self._lexicon.chinese_matches(phrase)
-        return found or self._lexicon.matches(phrase)
+        found = self._lexicon.chinese_matches(phrase) or self._lexicon.matches(phrase)
+        clear = any(match.fit is not Fit.INSIDE and match.element != RECORD_ELEMENT for match in found)
+        if is_record_number(phrase) and not clear:
+            others = [match for match in found if match.element != RECORD_ELEMENT]
+            size = len(phrase)
+            number = NameMatch(element=RECORD_ELEMENT, fit=Fit.HEAD, words=1, of=size, short=False)
+            found = [*others, number]
+        return found
 
 
 def map_column(column: ColumnProfile, pack: NormPack) -> Mapping | None:
@@ -227,7 +236,9 @@ def _name_signals(
 
 def _weight(weights: Table[Fit, float], match: NameMatch) -> float:
     weight = weights[match.fit]
-    return weight * _SHORT if match.short else weight
+    # `prescription_id`: with something before it, even a common word for a number is one.
+    plain = not match.short or (match.element == RECORD_ELEMENT and match.fit is Fit.HEAD)
+    return weight if plain else weight * _SHORT
 
 
 def _clash(name: NameMatch, comments: Table[str, NameMatch]) -> bool:

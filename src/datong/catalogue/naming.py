@@ -6,7 +6,7 @@ the end of a column's name means the element, and the same words in front of oth
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from datong.catalogue.readings import toneless_syllables
@@ -56,6 +56,11 @@ _JOINED = {
 }
 _FILLERS = {"of", "the", "a", "for", "and", "at", "to"}
 _HEAD = re.compile(r"[:：,，;；(（\[【/|、。\n\t]|\s(?=[0-9])|[0-9](?=[-=:：.、\s]*[\u3400-\u9fff])")
+_NUMBERED = re.compile(
+    r"(编号|编码号|单号|流水号|凭证号|登记号|受理号|申请号|业务号|订单号|合同号|批次号|批号|预约号|住院号|病历号|档案号|案号|文号|票号)$"
+    r"|^[\u3400-\u9fff]{2,8}编号"
+)
+"""What ends like this is the number under which somebody keeps something."""
 _ASKS = re.compile(
     r"^(是否|有无|能否|可否|is_|has_|can_|was_)|(标志|标识位|状态|次数|个数|数量|图片|附件|照片|校验码|有效期|类型|种类)$"
 )
@@ -106,6 +111,11 @@ def asks_about(name: str) -> bool:
     return _ASKS.search(name) is not None
 
 
+def is_record_number(phrase: str) -> bool:
+    """Whether a Chinese phrase calls the number of a record, whatever the record is of."""
+    return _NUMBERED.search(phrase) is not None
+
+
 def is_coded(name: str) -> bool:
     """Whether a column's name is a code of a norm (AAC002)."""
     return _CODED.fullmatch(name) is not None
@@ -114,12 +124,20 @@ def is_coded(name: str) -> bool:
 class Lexicon:
     """The names of a pack's data elements, in every spelling that columns use."""
 
-    def __init__(self, pack: NormPack, common: Sequence[str] = ()) -> None:
+    def __init__(
+        self, pack: NormPack, common: Sequence[str] = (), more: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         self._latin: dict[tuple[str, ...], dict[str, bool]] = {}
         self._chinese: dict[str, dict[str, bool]] = {}
         self._common = frozenset(common)
         for element in pack.elements:
-            for name in (element.code, element.name.zh, element.name.en, *element.aliases):
+            for name in (
+                element.code,
+                element.name.zh,
+                element.name.en,
+                *element.aliases,
+                *(more or {}).get(element.code, ()),
+            ):
                 self._learn(element.code, name)
         self._longest = max((len(spelling) for spelling in self._latin), default=0)
 

@@ -52,7 +52,7 @@ class NodeCommands(InventoryCommands, Protocol):
         """Remember a source; return how many tables it offers."""
         ...
 
-    def run(self, *, stop: Callable[[], bool], tell: Callable[[Text], None]) -> None:
+    def run(self, *, stop: Callable[[], bool], tell: Callable[[Text], None], inventory_hours: float = 0) -> None:
         """Work until `stop` is true."""
         ...
 
@@ -120,14 +120,26 @@ def node_commands(open_node: OpenNode) -> typer.Typer:
         take_inventory(node, source, options, plan_only=plan, as_json=as_json)
 
     @app.command("run")
-    def run(home: HomeOption = DEFAULT_HOME, clock_offset_file: ClockOption = None) -> None:
+    def run(
+        inventory_hours: Annotated[
+            float,
+            typer.Option(
+                "--inventory-hours",
+                envvar="DATONG_NODE_INVENTORY_HOURS",
+                min=0,
+                help="每隔多少小时自动盘点，0 为不盘点 / hours between two inventories; 0: none",
+            ),
+        ] = 0,
+        home: HomeOption = DEFAULT_HOME,
+        clock_offset_file: ClockOption = None,
+    ) -> None:
         """运行节点，直到收到停止信号 / Run the node until it is told to stop."""
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())
         node = _open(open_node, home, clock_offset_file)
         say(Text(zh="节点已启动。", en="The node is running."))
-        node.run(stop=stopping.is_set, tell=say)
+        node.run(stop=stopping.is_set, tell=say, inventory_hours=inventory_hours)
 
     @app.command("status")
     def status(

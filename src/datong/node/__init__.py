@@ -8,6 +8,8 @@ from datong.node.steps import Passed, Step
 if TYPE_CHECKING:
     from datong.node.home import NodeConfig, NodeHome, NodeIdentity, SourceEntry
     from datong.node.hub_client import HubClient
+    from datong.node.inventory import Crawler
+    from datong.node.journal import InventoryJournal
     from datong.node.program import NodeProgram
     from datong.node.sketching import Sketcher, SketchKeyHub, SketchKeyring
 else:
@@ -16,13 +18,17 @@ else:
         {
             "home": ["NodeConfig", "NodeHome", "NodeIdentity", "SourceEntry"],
             "hub_client": ["HubClient"],
+            "inventory": ["Crawler"],
+            "journal": ["InventoryJournal"],
             "program": ["NodeProgram"],
             "sketching": ["SketchKeyHub", "SketchKeyring", "Sketcher"],
         },
     )
 
 __all__ = [
+    "Crawler",
     "HubClient",
+    "InventoryJournal",
     "NodeConfig",
     "NodeHome",
     "NodeIdentity",

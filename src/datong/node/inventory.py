@@ -137,7 +137,8 @@ class Crawler:
             profile = profile_table(source_table(schema, schema.changed_at), batches, pack=self._pack)
         finally:
             batches.close()
-        return profile.model_copy(update={"changed_at": self._changed_at(connector, schema) or schema.changed_at})
+        changed_at = self._changed_at(connector, schema) if profile.rows else None
+        return profile.model_copy(update={"changed_at": changed_at or schema.changed_at})
 
     def _changed_at(self, connector: Connector, schema: TableSchema) -> datetime | None:
         """The day of the newest change that a column of change times tells, for tables small enough to ask.

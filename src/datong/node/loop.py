@@ -20,6 +20,7 @@ from datong.node.agreements import sign_confirmed
 from datong.node.consumer import Consumer
 from datong.node.hub_client import HubClient, delay_seconds
 from datong.node.producer import Producer
+from datong.node.schedule import InventorySchedule
 from datong.node.sketching import Sketcher
 
 POLL_WAIT_SECONDS = 20.0
@@ -93,12 +94,14 @@ class NodeLoop:
         witness: Witness,
         tell: Tell,
         sketcher: Sketcher | None = None,
+        schedule: InventorySchedule | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._signer = signer
         self._department = department
         self._sketcher = sketcher
+        self._schedule = schedule
         self._node_id = node_id
         self._producer = producer
         self._consumer = consumer
@@ -135,6 +138,8 @@ class NodeLoop:
         failed += self._transfers(work)
         failed += self._attend("witness", self._witnessed)
         failed += self._attend("sketches", self._sketched)
+        if self._schedule is not None:
+            failed += self._attend("inventory", self._schedule.attend)
         self._client.heartbeat("; ".join(failed)[:1000] or "ok")
         if failed:
             self._sleep(FAILURE_PAUSE_SECONDS)

@@ -16,6 +16,7 @@ from datong.node.inventory import Crawler, send_plan
 from datong.node.journal import InventoryJournal
 from datong.node.loop import NodeLoop, Reconciler, Tell
 from datong.node.producer import Producer
+from datong.node.schedule import InventorySchedule
 from datong.node.sketching import Sketcher, SketchKeyring
 from datong.node.spool import Spool
 from datong.node.steps import Passed, Step, unobserved
@@ -133,10 +134,19 @@ class NodeProgram:
             return [self._home.source(source)]
         return [entry for entry in self._home.config().sources if not entry.writable]
 
+    def _schedule(self, hours: float, tell: Tell) -> InventorySchedule:
+        def take(stop: Callable[[], bool]) -> None:
+            plans = self.plan_inventory(None, options=CrawlOptions(again=True), progress=lambda _: None, stop=stop)
+            if not stop():
+                self.send_inventory(plans)
+
+        path = self._home.directory / INVENTORY / "schedule.json"
+        return InventorySchedule(path=path, clock=self._clock, hours=hours, take=take, tell=tell)
+
     def _journal(self, source: str) -> InventoryJournal:
         return InventoryJournal(self._home.directory / INVENTORY, source)
 
-    def run(self, *, stop: Callable[[], bool], tell: Tell) -> None:
+    def run(self, *, stop: Callable[[], bool], tell: Tell, inventory_hours: float = 0) -> None:
         """Work until `stop` is true; that is asked after every durable step and while the node waits to try again.
 
         So a node ends within moments in the middle of a long run, or while the hub does not answer: it goes on from
@@ -155,12 +165,15 @@ class NodeProgram:
             if stop():
                 raise Stopped
 
+        schedule = self._schedule(inventory_hours, tell) if inventory_hours > 0 else None
         client = self._client(sleep)
         try:
             with suppress(Stopped):
-                self._loop(client, tell, sleep=sleep, passed=passed).run(stop)
+                self._loop(client, tell, sleep=sleep, passed=passed, schedule=schedule).run(stop)
         finally:
             client.close()
+            if schedule is not None:
+                schedule.stop()
 
     def status(self) -> dict[str, object]:
         """Return who the node is and what lies in its spool; no credential is among it."""
@@ -215,7 +228,15 @@ class NodeProgram:
             sleep=sleep,
         )
 
-    def _loop(self, client: HubClient, tell: Tell, *, sleep: Sleep, passed: Passed) -> NodeLoop:
+    def _loop(
+        self,
+        client: HubClient,
+        tell: Tell,
+        *,
+        sleep: Sleep,
+        passed: Passed,
+        schedule: InventorySchedule | None = None,
+    ) -> NodeLoop:
         identity = self._home.identity()
         signer = self._load_signer(self._home.key_path)
         spool = Spool(folder=self._home.spool, state_path=self._home.state_path)
@@ -263,6 +284,7 @@ class NodeProgram:
             reconciler=reconciler,
             witness=witness,
             sketcher=self.sketcher(client),
+            schedule=schedule,
             tell=tell,
             sleep=sleep,
         )

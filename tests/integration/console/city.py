@@ -15,11 +15,15 @@ from datong.catalogue import (
     Assessment,
     AssessmentConclusion,
     Binding,
+    CrawlOptions,
     Department,
+    FoundTable,
+    InventoryStart,
     Item,
     Resource,
     ResourceAction,
     ResourceContent,
+    SourcePlan,
 )
 from datong.demo.cast import (
     AUDITOR,
@@ -73,6 +77,7 @@ from datong.kernel import (
     sha256_hex,
 )
 from datong.ledger import Ed25519Signer
+from datong.node import Crawler, InventoryJournal
 from datong.norms import Grade, ShareMode, ShareType, UpdateCycle
 from datong.sharing import (
     Agreement,
@@ -139,6 +144,7 @@ class ConsoleCity:
         data = Departments(self.home / "data", plan=CityPlan(people=PEOPLE, seed=7))
         data.write()
         self._publish(data)
+        self._inventory(data)
         self._ask()
         self._agree()
         self._transfer(data)
@@ -251,6 +257,44 @@ class ConsoleCity:
                 catalogue.act(draft.id, ResourceAction.APPROVE, authority)
                 catalogue.act(draft.id, ResourceAction.PUBLISH, authority)
             self.resources[source] = catalogue.get(draft.id)
+
+    def _inventory(self, data: Departments) -> None:
+        """Let every node take the inventory of its department; then the estate's table changes, and it looks again."""
+        for member in EVERYBODY:
+            if member is BUREAU:
+                continue
+            plan = self._plan(data, member)
+            found = tuple(table.found for table in plan.tables)
+            self._report(member, plan.source, found)
+            if member is OWNER_OF[Source.PROPERTY]:
+                first = found[0]
+                column = first.columns[-1]
+                renamed = column.model_copy(update={"item": column.item.model_copy(update={"column": "xin_lie"})})
+                changed = first.model_copy(update={"columns": (*first.columns[:-1], renamed)})
+                self._report(member, plan.source, (changed, *found[1:]))
+
+    def _plan(self, data: Departments, member: Member) -> SourcePlan:
+        department = self.hub.departments.get(member.code)
+        crawler = Crawler(
+            pack=self.hub.pack,
+            clock=self.clock,
+            department=department,
+            node_id=self.nodes[member.key].id,
+            options=CrawlOptions(sample_rows=500),
+            progress=lambda _: None,
+        )
+        source = next(iter(member.sources))
+        url = self._url(data, next(one for one, owner in OWNER_OF.items() if owner is member))
+        journal = InventoryJournal(self.home / "inventory", f"{member.key}/{source}")
+        with contextlib.closing(open_connector(url)) as connector:
+            return crawler.plan(source, url.split(":", 1)[0], connector, journal)
+
+    def _report(self, member: Member, source: str, found: tuple[FoundTable, ...]) -> None:
+        inventories, node = self.hub.inventories, self.nodes[member.key]
+        actor = Actor(kind=ActorKind.NODE, id=node.id, department=member.code)
+        made = inventories.start(member.code, InventoryStart(source=source, engine="sqlite"), actor)
+        inventories.add(made.id, found)
+        inventories.finish(made.id, actor)
 
     def _grade(self, element: str | None) -> Grade:
         pack = self.hub.pack

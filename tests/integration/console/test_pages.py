@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Browser
 
+from datong.catalogue import ResourceAction
 from datong.demo.cast import EDUCATION
 from datong.demo.records import Source
 from tests.integration.console.browser import Visitor
@@ -34,6 +35,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
     entity = hub.library.find_entities("population", "陈", limit=1)[0].entity_id
     agreement = city.tasks[0].agreement_id
     entry = hub.ledger.entries(limit=1).rows[0].entry_id
+    inventory = hub.inventories.find(city.resources[Source.PROPERTY].department)[0].id
     return {
         "": ["/sign-in", "/open", f"/open/{opened}"],
         "authority": [
@@ -65,9 +67,13 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/cases",
             f"/cases/{case}",
             "/departments",
+            "/inventories",
+            f"/inventories/{inventory}",
+            f"/inventories/{inventory}?check=1",
+            f"/inventories/{inventory}?role=main",
         ],
         "education.clerk": ["/", f"/requests/new?resource={resource}", "/requests?show=sent", "/evidence"],
-        "estate.officer": ["/", "/requests?show=received", "/catalogue/work", "/governance/findings"],
+        "estate.officer": ["/", "/requests?show=received", "/catalogue/work", "/governance/findings", "/inventories"],
         "operator": ["/", "/departments", "/transfers"],
         "auditor": ["/", "/evidence", "/cases"],
         "citizen": ["/me"],
@@ -156,4 +162,20 @@ def test_visitors_are_sent_to_sign_in_and_come_back(console: ServedCity, browser
     visitor.page.fill("#password", PASSWORD)
     visitor.page.press("#password", "Enter")
     visitor.page.wait_for_url(console.url + "/agreements?state=active")
+    visitor.close()
+
+
+def test_a_changed_source_is_revised_from_the_page(console: ServedCity, browser: Browser) -> None:
+    city = console.city
+    resource_id = city.resources[Source.PROPERTY].id
+    visitor = Visitor(browser, console.url, language="en")
+    visitor.sign_in("estate.officer", PASSWORD)
+    assert visitor.open("/inventories") == 200
+    assert "xin_lie" in visitor.page.locator("#drifts").inner_text()
+    visitor.page.get_by_role("button", name="Revise by the new structure").click()
+    visitor.page.wait_for_url(f"**/catalogue/{resource_id}**")
+    revision = city.hub.catalogue.get(resource_id)
+    assert revision.version == 2
+    assert revision.content.item("xin_lie") is not None
+    city.hub.catalogue.act(resource_id, ResourceAction.DISCARD, city.people["estate.officer"].actor)
     visitor.close()

@@ -118,9 +118,12 @@ def publish(hub: RunningHub, resource_id: ResourceId) -> None:
     """Complete a resource as its officer does, and take it to publication."""
     catalogue = hub.services.catalogue
     draft = catalogue.get(resource_id)
-    content = draft.content.model_copy(update={"assessment": ASSESSMENT, "use_condition": "履职所需"})
+    content = draft.content.model_copy(
+        update={"assessment": ASSESSMENT, "use_condition": "履职所需", "data_category": "personal"}
+    )
     catalogue.edit(resource_id, content, OFFICER, draft.version)
     for action, actor in (
+        (ResourceAction.SIGN_OFF, OFFICER),
         (ResourceAction.SUBMIT, OFFICER),
         (ResourceAction.APPROVE, REVIEWER),
         (ResourceAction.PUBLISH, REVIEWER),

@@ -43,6 +43,7 @@ SECTIONS = (
     Section(
         name=Text(zh="数据", en="Data"),
         links=(
+            _link("/inventories", "摸清家底", "Inventory"),
             _link("/transfers", "交换任务", "Transfers"),
             _link("/library", "统一资源库", "Library"),
             _link("/harvests", "目录采集", "Harvesting"),

@@ -6,6 +6,10 @@ from datong.kernel import Text
 
 NOTICES: Mapping[str, Text] = {
     "resource": Text(zh="目录操作已完成并存证。", en="The catalogue act is done and on record."),
+    "revised": Text(
+        zh="已按新结构起草新版本，请核对后提交。",
+        en="A new version was drafted from the new structure: check and submit it.",
+    ),
     "requested": Text(
         zh="申请已提交。无条件共享的数据项当即同意，其余等待提供部门答复。",
         en="Submitted. Unconditional items are granted at once; the others wait for the provider's reply.",

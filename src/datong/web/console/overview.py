@@ -91,7 +91,7 @@ def numbers(desk: Desk) -> tuple[Number, ...]:
 
 def duties(desk: Desk) -> tuple[Duty, ...]:
     """Return what the caller may and must do now, by deadline."""
-    found = [*_reviews(desk), *_replies(desk), *_confirmations(desk), *_drafts(desk), *_cases(desk)]
+    found = [*_reviews(desk), *_replies(desk), *_confirmations(desk), *_drafts(desk), *_drifts(desk), *_cases(desk)]
     late_last = datetime.max.replace(tzinfo=CHINA)
     found.sort(key=lambda duty: duty.due_at or late_last)
     return tuple(found[:DUTIES_SHOWN_MAX])
@@ -182,6 +182,18 @@ def _drafts(desk: Desk) -> list[Duty]:
             (ResourceState.DRAFT, Text(zh="待完善并提交的目录草稿", en="Complete and submit the draft")),
         )
         for resource in desk.services.catalogue.find(department=department, state=state, limit=DUTIES_SHOWN_MAX).rows
+    ]
+
+
+def _drifts(desk: Desk) -> list[Duty]:
+    """Return the entries of the caller's department whose sources have changed (Art. 17)."""
+    department = desk.caller.department
+    if department is None or not desk.may(Action.RESOURCE_EDIT, Target.of_department(department)):
+        return []
+    what = Text(zh="数据源已变化，待更新目录", en="The source has changed: update the entry")
+    return [
+        Duty(title=drift.title, what=what, address="/inventories#drifts", due_at=drift.due_at)
+        for drift in desk.services.inventories.drifts(department=department, limit=DUTIES_SHOWN_MAX).rows
     ]
 
 

@@ -11,6 +11,8 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "catalogue.sketch": Text(zh="数据草图", en="Data sketch"),
     "catalogue.source": Text(zh="数源认定", en="Source department"),
     "catalogue.service_item": Text(zh="服务事项", en="Service item"),
+    "catalogue.inventory": Text(zh="摸清家底", en="Inventory"),
+    "catalogue.drift": Text(zh="数据源变化", en="Drift of a source"),
     "catalogue.key": Text(zh="部门密钥", en="Department key"),
     "sharing.request": Text(zh="共享申请", en="Request"),
     "sharing.decision": Text(zh="申请答复", en="Reply"),
