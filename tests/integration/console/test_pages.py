@@ -19,7 +19,8 @@ LEFT_IN_CHINESE = """() => {
   while (walker.nextNode()) {
     const node = walker.currentNode;
     const chrome = node.parentElement.closest('h2, h3, thead, dt, button, label, legend, summary');
-    if (chrome && /[\\u3400-\\u9fff]/.test(node.data)) found.push(node.data.trim());
+    const data = node.parentElement.closest('[data-value]');
+    if (chrome && !data && /[\\u3400-\\u9fff]/.test(node.data)) found.push(node.data.trim());
   }
   return found;
 }"""
