@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datong.adapters.connections import open_connector, open_target
     from datong.adapters.durable_jobs import DurableJobs
     from datong.adapters.file_keys import load_or_create_signer
-    from datong.adapters.files import FileFolder
+    from datong.adapters.files import FileFolder, read_table_file
     from datong.adapters.hub_link import HubLink
     from datong.adapters.mariadb import MariadbDatabase
     from datong.adapters.polite_web import PoliteWeb
@@ -24,7 +24,7 @@ else:
             "connections": ["open_connector", "open_target"],
             "durable_jobs": ["DurableJobs"],
             "file_keys": ["load_or_create_signer"],
-            "files": ["FileFolder"],
+            "files": ["FileFolder", "read_table_file"],
             "hub_link": ["HubLink"],
             "mariadb": ["MariadbDatabase"],
             "polite_web": ["PoliteWeb"],
@@ -44,4 +44,5 @@ __all__ = [
     "load_or_create_signer",
     "open_connector",
     "open_target",
+    "read_table_file",
 ]

@@ -90,6 +90,21 @@ def column_type(table: str, field: "pa.Field[pa.DataType]") -> str:
     raise not_lossless(table, field.name, reason)
 
 
+def read_table_file(path: Path) -> pa.Table:
+    """Return one CSV, Excel (its first sheet) or Parquet file as a table; CSV and Excel as the text that stands there.
+
+    Raises:
+        Invalid: the file is of another kind, or not readable.
+        TooLarge: it has over 2 GiB.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        kinds = ", ".join(_SUFFIXES)
+        raise not_lossless(
+            path.name, "*", Text(zh=f"只能读取 {kinds} 文件。", en=f"only files of the kinds {kinds} can be read.")
+        )
+    return _read_file(path, path.stem)
+
+
 class FileFolder:
     """A folder of files, as Connector. Files are read whole: one read, one state of the file."""
 
@@ -205,20 +220,24 @@ class FileFolder:
         path = next((path for name, path in self._tables() if name == table), None)
         if path is None:
             raise no_table(table)
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise TooLarge(
-                "adapters.file_too_large",
-                what=Text(
-                    zh=f"文件 {path.name} 超过 {FILE_BYTES_MAX} 字节。",
-                    en=f"The file {path.name} has over {FILE_BYTES_MAX} bytes.",
-                ),
-                remedy=Text(zh="请拆分文件或改用数据库。", en="Split the file, or use a database."),
-            )
-        if path.suffix.lower() == ".csv":
-            return _read_csv(table, path)
-        if path.suffix.lower() == ".parquet":
-            return pyarrow.parquet.ParquetFile(path).read()
-        return _read_sheet(path, table)
+        return _read_file(path, table)
+
+
+def _read_file(path: Path, table: str) -> pa.Table:
+    if path.stat().st_size > FILE_BYTES_MAX:
+        raise TooLarge(
+            "adapters.file_too_large",
+            what=Text(
+                zh=f"文件 {path.name} 超过 {FILE_BYTES_MAX} 字节。",
+                en=f"The file {path.name} has over {FILE_BYTES_MAX} bytes.",
+            ),
+            remedy=Text(zh="请拆分文件或改用数据库。", en="Split the file, or use a database."),
+        )
+    if path.suffix.lower() == ".csv":
+        return _read_csv(table, path)
+    if path.suffix.lower() == ".parquet":
+        return pyarrow.parquet.ParquetFile(path).read()
+    return _read_sheet(path, table)
 
 
 def _read_csv(table: str, path: Path) -> pa.Table:
@@ -257,7 +276,8 @@ def _bad_file(table: str) -> Exception:
 def _read_sheet(path: Path, table: str) -> pa.Table:
     """Return a sheet: the first row names the columns; every value is taken as its text."""
     workbook = CalamineWorkbook.from_path(path)
-    sheet = table.removeprefix(f"{path.stem}.") if len(workbook.sheet_names) > 1 else workbook.sheet_names[0]
+    named = table.removeprefix(f"{path.stem}.")
+    sheet = named if named in workbook.sheet_names else workbook.sheet_names[0]
     rows = workbook.get_sheet_by_name(sheet).to_python()
     header = [str(value) for value in rows[0]] if rows else []
     arrays = [

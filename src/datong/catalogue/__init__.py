@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from datong.catalogue.catalogue import Catalogue
     from datong.catalogue.changes import ChangedResource, changed_resources, published_among
     from datong.catalogue.completeness import content_problems
+    from datong.catalogue.conformance import declared_items, score_content
     from datong.catalogue.crawl import (
         SAMPLE_ROWS_DEFAULT,
         CrawlOptions,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
         Holding,
         drop_holdings,
         held_elements,
+        holdings_of,
         put_holdings,
     )
     from datong.catalogue.inventories import Inventories
@@ -276,11 +278,13 @@ else:
                 "sketch_columns",
                 "sketch_requests",
             ],
+            "conformance": ["declared_items", "score_content"],
             "holdings": [
                 "HeldElement",
                 "Holding",
                 "drop_holdings",
                 "held_elements",
+                "holdings_of",
                 "put_holdings",
             ],
             "overlaps": [
@@ -457,6 +461,7 @@ __all__ = [
     "content_digest",
     "content_problems",
     "counted",
+    "declared_items",
     "distribution_id",
     "drop_holdings",
     "envelope_message",
@@ -466,6 +471,7 @@ __all__ = [
     "format_name",
     "group_tables",
     "held_elements",
+    "holdings_of",
     "in_words",
     "known_format",
     "map_column",
@@ -481,6 +487,7 @@ __all__ = [
     "put_holdings",
     "quality_scheme",
     "revised_content",
+    "score_content",
     "sealing_key_message",
     "sketch_columns",
     "sketch_requests",

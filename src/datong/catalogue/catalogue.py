@@ -142,7 +142,7 @@ class Catalogue:
             )
             insert_version(connection, resource_id, 1, declared(content), now)
             made = locked(connection, resource_id)
-            record_step(self._ledger, connection, made, Step(action=STEP_DRAFT, actor=actor, at=now))
+            record_step(self._ledger, connection, made, Step(action=STEP_DRAFT, actor=actor, at=now), self._pack)
         return made
 
     def edit(
@@ -229,7 +229,7 @@ class Catalogue:
             done = Step(
                 action=action.value, from_state=before.state, actor=actor, reason=reason, comments=comments, at=now
             )
-            record_step(self._ledger, connection, moved, done)
+            record_step(self._ledger, connection, moved, done, self._pack)
         return moved
 
     def get(self, resource_id: ResourceId) -> Resource:
@@ -391,7 +391,11 @@ class Catalogue:
         put_content(connection, found, content, now)
         changed = locked(connection, found.id)
         record_step(
-            self._ledger, connection, changed, Step(action=step_name, from_state=found.state, actor=actor, at=now)
+            self._ledger,
+            connection,
+            changed,
+            Step(action=step_name, from_state=found.state, actor=actor, at=now),
+            self._pack,
         )
         return changed
 

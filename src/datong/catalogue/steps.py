@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, func, select, update
 
+from datong.catalogue.conformance import score_content
 from datong.catalogue.lifecycle import Standing, Transition
 from datong.catalogue.records import binding_key, content_digest, declared
 from datong.catalogue.tables import resource, step, version
@@ -21,6 +22,7 @@ from datong.catalogue.values import (
 )
 from datong.kernel import Actor, JsonValue, ResourceId, Value, new_id
 from datong.ledger import EntryKind, Ledger
+from datong.norms import NormPack
 
 
 class Step(Value):
@@ -129,7 +131,7 @@ def turn_versions(connection: Connection, before: Resource, row: Transition, wor
         mark(working, state=row.target.value)
 
 
-def record_step(ledger: Ledger, connection: Connection, found: Resource, done: Step) -> None:
+def record_step(ledger: Ledger, connection: Connection, found: Resource, done: Step, pack: NormPack) -> None:
     """Write one step and its ledger entry; the reason and the comments stay here, the log holds facts and digests."""
     entry_id = ledger.append(
         connection,
@@ -142,6 +144,7 @@ def record_step(ledger: Ledger, connection: Connection, found: Resource, done: S
             "to_state": found.state.value,
             **_standing_facts(found),
             **_content_facts(found.content),
+            "standard_items": score_content(found.content, pack).agreeing,
             **_word_facts(done),
         },
     )

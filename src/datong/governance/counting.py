@@ -86,6 +86,8 @@ def _catalogue_step(entry: RecordedEntry) -> Iterator[Observation]:
             Measure.RESOURCE_WITHHELD_BASELESS: live
             * int(share_type == _WITHHELD and not facts.get("legal_basis_cited")),
         }
+        if "standard_items" in facts:
+            counts[Measure.ITEM_STANDARD] = live * int(facts["standard_items"])
     department = DepartmentCode(facts["department"])
     for measure, count in counts.items():
         yield _seen(measure, department, entry.at, entry.entry_id, count=count, key=entry.subject)

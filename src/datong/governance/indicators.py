@@ -34,6 +34,7 @@ FORMULAS: Mapping[str, Formula] = {
     "catalogue_rate": Formula(counted=Measure.RESOURCE_PUBLISHED, base=Measure.RESOURCE_DRAFTED),
     "binding_rate": Formula(counted=Measure.RESOURCE_BOUND, base=Measure.RESOURCE_PUBLISHED),
     "mapped_item_rate": Formula(counted=Measure.ITEM_MAPPED, base=Measure.ITEM_DECLARED),
+    "standard_item_rate": Formula(counted=Measure.ITEM_STANDARD, base=Measure.ITEM_DECLARED),
     "conditional_share": Formula(counted=Measure.RESOURCE_RESTRICTED, base=Measure.RESOURCE_PUBLISHED),
     "unshared_without_basis": Formula(counted=Measure.RESOURCE_WITHHELD_BASELESS, base=Measure.RESOURCE_PUBLISHED),
     "review_on_time_rate": Formula(counted=Measure.REVIEW_IN_TIME, base=Measure.REVIEW_DUE),

@@ -17,6 +17,7 @@ class Measure(StrEnum):
     RESOURCE_BOUND = "resource.bound"
     ITEM_DECLARED = "item.declared"
     ITEM_MAPPED = "item.mapped"
+    ITEM_STANDARD = "item.standard"
     RESOURCE_RESTRICTED = "resource.restricted"
     RESOURCE_WITHHELD_BASELESS = "resource.withheld.baseless"
     REVIEW_DUE = "review.due"

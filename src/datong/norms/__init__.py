@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from datong.kernel import on_demand
+from datong.norms.described import DeclaredItem, DescribedScore, ItemDeviation, score_described
 from datong.norms.entries import (
     Classification,
     Code,
@@ -43,6 +44,7 @@ from datong.norms.identifiers import (
     validate_uscc,
     vin_check_character,
 )
+from datong.norms.lookup import find_elements
 from datong.norms.masking import mask_value
 from datong.norms.pack import NormPack, PackLayer, PackLevel, ScoreWeights
 from datong.norms.problems import PackProblem
@@ -60,14 +62,11 @@ from datong.norms.terms import (
 if TYPE_CHECKING:
     from datong.norms.conformance import (
         ColumnScore,
-        DeclaredItem,
-        DescribedScore,
-        ItemDeviation,
         TableScore,
         match_columns,
-        score_described,
         score_table,
     )
+    from datong.norms.differences import ChangeKind, PackChange, PackDifference, Severity, compare_packs
     from datong.norms.identifier_sql import (
         certificate_id_valid_sql,
         citizen_id_valid_sql,
@@ -89,6 +88,7 @@ if TYPE_CHECKING:
         judged_sql,
         prepare_divisions,
         repairs_in,
+        standardised_sql,
     )
     from datong.norms.loader import check_files, check_pack, load_pack, parse_pack
     from datong.norms.standardise import clean_sql, flag_sql, fold_sql, known_sql
@@ -98,14 +98,11 @@ else:
         {
             "conformance": [
                 "ColumnScore",
-                "DeclaredItem",
-                "DescribedScore",
-                "ItemDeviation",
                 "TableScore",
                 "match_columns",
-                "score_described",
                 "score_table",
             ],
+            "differences": ["ChangeKind", "PackChange", "PackDifference", "Severity", "compare_packs"],
             "judgement": [
                 "Doubt",
                 "JudgedColumn",
@@ -114,6 +111,7 @@ else:
                 "judged_sql",
                 "prepare_divisions",
                 "repairs_in",
+                "standardised_sql",
             ],
             "identifier_sql": [
                 "certificate_id_valid_sql",
@@ -134,6 +132,7 @@ else:
     )
 
 __all__ = [
+    "ChangeKind",
     "Classification",
     "Code",
     "CodeList",
@@ -160,6 +159,8 @@ __all__ = [
     "LimitUnit",
     "Mask",
     "NormPack",
+    "PackChange",
+    "PackDifference",
     "PackLayer",
     "PackLevel",
     "PackProblem",
@@ -169,6 +170,7 @@ __all__ = [
     "ResourceFormat",
     "ScoreWeights",
     "SecurityLevel",
+    "Severity",
     "ShareMode",
     "ShareType",
     "TableScore",
@@ -186,8 +188,10 @@ __all__ = [
     "citizen_sex",
     "citizen_to_18_sql",
     "clean_sql",
+    "compare_packs",
     "division_code_valid_sql",
     "doubts_in",
+    "find_elements",
     "flag_sql",
     "fold_sql",
     "identifier_valid_sql",
@@ -206,6 +210,7 @@ __all__ = [
     "repairs_in",
     "score_described",
     "score_table",
+    "standardised_sql",
     "text_literal",
     "to_18",
     "uscc_check_character",

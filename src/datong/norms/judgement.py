@@ -122,10 +122,12 @@ def prepare_divisions(connection: duckdb.DuckDBPyConnection, pack: NormPack, tod
     connection.unregister("datong_divisions_view")
 
 
-def judged_sql(relation: str, columns: Sequence[JudgedColumn], today: date, *, kept: Sequence[str] = ()) -> str:
+def judged_sql(
+    relation: str, columns: Sequence[JudgedColumn], today: date, *, kept: Sequence[tuple[str, str]] = ()
+) -> str:
     """A query that gives, for each of `columns` by its number i: `raw_i`, `clean_i`, `flag_i`, `repairs_i`, `doubts_i`.
 
-    `relation` is a table name or a parenthesised query; `kept` are expressions that are carried along.
+    `relation` is a table name or a parenthesised query; `kept` are expressions that are carried along under a name.
     The connection needs `prepare_divisions`.
     """
     places = range(len(columns))
@@ -139,7 +141,8 @@ def judged_sql(relation: str, columns: Sequence[JudgedColumn], today: date, *, k
         [text for i in places for text in _region_columns(elements[i], i)],
         [f"{flag_case_sql(elements[i], f'known_{i}', f'clean_{i}')} AS flag_{i}" for i in places],
     ]
-    query = f"SELECT {', '.join([*kept, *raw])} FROM {relation}"
+    carried = [f"{expression} AS {name}" for expression, name in kept]
+    query = f"SELECT {', '.join([*carried, *raw])} FROM {relation}"
     for stage in stages:
         query = f"SELECT {', '.join(['*', *stage])} FROM ({query})"
     judged = [
@@ -148,8 +151,35 @@ def judged_sql(relation: str, columns: Sequence[JudgedColumn], today: date, *, k
         f" {doubts_sql(elements[i], i, today, owner)} AS doubts_{i}"
         for i in places
     ]
-    names = [text.rpartition(" AS ")[2] for text in kept]
-    return f"SELECT {', '.join([*names, *judged])} FROM ({query})"
+    return f"SELECT {', '.join([*(name for _, name in kept), *judged])} FROM ({query})"
+
+
+def standardised_sql(relation: str, columns: Sequence[JudgedColumn], others: Sequence[str], today: date) -> str:
+    """A query that gives the table in canonical form: each column clean, with its flag, repairs and doubts beside it.
+
+    `others` are the columns that are carried along as they are. A column `x` brings `x__flag`, `x__repairs` and
+    `x__doubts`, lists of words.
+    """
+    kept = [(quoted(name), f"kept_{place}") for place, name in enumerate(others)]
+    judged = judged_sql(relation, columns, today, kept=kept)
+    shown = [f"kept_{place} AS {quoted(name)}" for place, name in enumerate(others)]
+    for place, column in enumerate(columns):
+        name = column.column
+        shown += [
+            f"clean_{place} AS {quoted(name)}",
+            f"flag_{place} AS {quoted(name + '__flag')}",
+            f"{_words_sql(f'repairs_{place}', Repair)} AS {quoted(name + '__repairs')}",
+            f"{_words_sql(f'doubts_{place}', Doubt)} AS {quoted(name + '__doubts')}",
+        ]
+    return f"SELECT {', '.join(shown)} FROM ({judged})"
+
+
+def _words_sql(mask: str, members: type[Repair] | type[Doubt]) -> str:
+    """The words of the bits that are set in `mask`, as a list."""
+    words = ", ".join(
+        f"CASE WHEN {mask} & {member.bit} <> 0 THEN {text_literal(member.value)} END" for member in members
+    )
+    return f"list_filter([{words}], lambda word: word IS NOT NULL)"
 
 
 def repairs_sql(element: DataElement, raw: str, known: str, clean: str) -> str:

@@ -18,6 +18,7 @@ class Action(StrEnum):
     ENROLMENT_CREATE = "enrolment.create"
     DEPARTMENT_READ = "department.read"
     DEPARTMENT_CREATE = "department.create"
+    NORM_READ = "norm.read"
     NODE_WORK = "node.work"
     RESOURCE_READ = "resource.read"
     RESOURCE_READ_UNPUBLISHED = "resource.read_unpublished"

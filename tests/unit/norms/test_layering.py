@@ -120,6 +120,14 @@ def test_a_locality_may_add_and_tighten(text: str) -> None:
     assert check_pack(text) == ()
 
 
+def test_the_example_of_the_documentation_is_a_pack() -> None:
+    example = Path(__file__).parents[3] / "docs" / "examples" / "gaoping.yaml"
+    pack = load_pack(example)
+    assert pack.time_limit("reply_conditional") == 5
+    assert pack.limit("reply_to_be_published").amount == 10
+    assert pack.has_element("dog_licence")
+
+
 def test_what_is_announced_above_stays_announced() -> None:
     province = "level: province\ntime_limits: {correction: {revisions: [{valid_from: 2027-01-01, amount: 8}]}}"
     assert parse_pack(province, "{}").limit("correction").revisions

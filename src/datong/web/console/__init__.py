@@ -15,6 +15,7 @@ from datong.web.console import (
     harvests,
     inventories,
     library,
+    norms,
     portal,
     quality,
     requests,
@@ -41,6 +42,7 @@ PARTS = (
     governance,
     cases,
     departments,
+    norms,
     citizen,
     portal,
 )

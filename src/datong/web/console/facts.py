@@ -175,6 +175,7 @@ FACTS: Mapping[str, Text] = {
     "legal_basis_cited": Text(zh="是否列明依据", en="Legal basis cited"),
     "manifest_digest": Text(zh="清单摘要", en="Digest of the manifest"),
     "mapped_items": Text(zh="已对标信息项", en="Mapped items"),
+    "standard_items": Text(zh="达标信息项", en="Items that meet the norms"),
     "mode": Text(zh="方式", en="Mode"),
     "modes": Text(zh="共享方式", en="Share modes"),
     "name_en": Text(zh="英文名称", en="Name (English)"),

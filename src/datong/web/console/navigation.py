@@ -49,6 +49,7 @@ SECTIONS = (
             _link("/harvests", "目录采集", "Harvesting"),
             _link("/cascade", "上下级平台", "Other hubs"),
             _link("/departments", "部门与节点", "Departments & nodes"),
+            _link("/norms", "规范体系", "Norms"),
         ),
     ),
     Section(
