@@ -15,6 +15,7 @@ GROUPS = {
     "hub": "datong.app.hub_commands",
     "node": "datong.app.node_commands",
     "norms": "datong.cli.norms",
+    "catalogue": "datong.cli.catalogue",
     "harvest": "datong.cli.harvest",
     "ledger": "datong.cli.ledger",
     "demo": "datong.app.demo_command",

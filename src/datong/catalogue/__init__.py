@@ -79,6 +79,7 @@ if TYPE_CHECKING:
         holdings_of,
         put_holdings,
     )
+    from datong.catalogue.interchange import CatalogueFiles, FileFormat, ImportReport
     from datong.catalogue.inventories import Inventories
     from datong.catalogue.inventory import (
         TABLES_PER_REQUEST_MAX,
@@ -179,6 +180,7 @@ if TYPE_CHECKING:
         sketch_columns,
         sketch_requests,
     )
+    from datong.catalogue.spreadsheet import CellProblem
     from datong.catalogue.use import UseKind
 else:
     __getattr__ = on_demand(
@@ -222,6 +224,8 @@ else:
                 "content_differences",
             ],
             "fields": ["ITEM_FIELDS", "RESOURCE_FIELDS", "field_name", "in_words"],
+            "interchange": ["CatalogueFiles", "FileFormat", "ImportReport"],
+            "spreadsheet": ["CellProblem"],
             "lifecycle": ["TRANSITIONS", "Standing", "Transition", "advance", "possible_actions"],
             "open_catalogue": ["OpenCatalogue", "OpenCount", "OpenFacet", "OpenOrder", "OpenSort", "Publisher"],
             "open_filters": [
@@ -331,7 +335,9 @@ __all__ = [
     "Binding",
     "Catalogue",
     "CatalogueCounts",
+    "CatalogueFiles",
     "CatalogueQuality",
+    "CellProblem",
     "Change",
     "ChangeImpact",
     "ChangeKind",
@@ -366,6 +372,7 @@ __all__ = [
     "FacetValue",
     "Fault",
     "FieldComment",
+    "FileFormat",
     "FirstOpened",
     "ForeignEntries",
     "ForeignEntry",
@@ -376,6 +383,7 @@ __all__ = [
     "HeldColumn",
     "HeldElement",
     "Holding",
+    "ImportReport",
     "Inventories",
     "Inventory",
     "InventoryCounts",

@@ -1,5 +1,7 @@
 """The catalogue service: drafts, edits, acts, versions, lists. The rules are in `lifecycle` and `completeness`."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from datong.catalogue.completeness import content_problems
@@ -17,6 +19,7 @@ from datong.catalogue.faults import (
     version_conflict,
     wrong_party,
 )
+from datong.catalogue.intake import Arrival, IntakeFault, IntakeResult, claims_of, fault_of, is_same, known_as
 from datong.catalogue.lifecycle import EDITABLE_STATES, Transition, advance, possible_actions, transition_of
 from datong.catalogue.records import (
     binding_key,
@@ -118,32 +121,75 @@ class Catalogue:
         """
         self._departments.get(department)
         self._require_party(Party.EITHER, department, actor)
+        with self._database.transaction() as connection:
+            return self._draft(connection, department, content, actor)
+
+    def _draft(
+        self, connection: Connection, department: DepartmentCode, content: ResourceContent, actor: Actor
+    ) -> Resource:
         resource_id = ResourceId(new_id())
         key = binding_key(content.binding, resource_id)
-        with self._database.transaction() as connection:
-            _lock_drafting(connection, department, key)
-            known = connection.execute(
-                select(resource.c.id).where(resource.c.department == department, resource.c.binding_key == key)
-            ).scalar()
-            if known is not None:
-                return self._redraft(connection, locked(connection, ResourceId(known)), content, actor)
-            now = self._clock.now()
-            connection.execute(
-                resource.insert().values(
-                    id=resource_id,
-                    department=department,
-                    binding_key=key,
-                    state=ResourceState.DRAFT.value,
-                    version=1,
-                    visible=False,
-                    created_at=now,
-                    updated_at=now,
-                )
+        _lock_drafting(connection, department, key)
+        known = connection.execute(
+            select(resource.c.id).where(resource.c.department == department, resource.c.binding_key == key)
+        ).scalar()
+        if known is not None:
+            return self._redraft(connection, locked(connection, ResourceId(known)), content, actor)
+        now = self._clock.now()
+        connection.execute(
+            resource.insert().values(
+                id=resource_id,
+                department=department,
+                binding_key=key,
+                state=ResourceState.DRAFT.value,
+                version=1,
+                visible=False,
+                created_at=now,
+                updated_at=now,
             )
-            insert_version(connection, resource_id, 1, declared(content), now)
-            made = locked(connection, resource_id)
-            record_step(self._ledger, connection, made, Step(action=STEP_DRAFT, actor=actor, at=now), self._pack)
+        )
+        insert_version(connection, resource_id, 1, declared(content), now)
+        made = locked(connection, resource_id)
+        record_step(self._ledger, connection, made, Step(action=STEP_DRAFT, actor=actor, at=now), self._pack)
         return made
+
+    def take_in(
+        self, department: DepartmentCode, arrivals: Sequence[Arrival], actor: Actor, *, partly: bool = False
+    ) -> IntakeResult:
+        """Take in many drafts in one transaction: all of them, or with `partly` those that can be.
+
+        Raises:
+            NotFound: no such department.
+            Refused: the actor belongs to another department.
+        """
+        self._departments.get(department)
+        self._require_party(Party.EITHER, department, actor)
+        made = {"created": 0, "updated": 0, "unchanged": 0}
+        with self._database.transaction() as connection:
+            met = [(arrival, known_as(connection, department, arrival)) for arrival in arrivals]
+            seen: set[str] = set()
+            faults: list[IntakeFault] = []
+            wanted: list[tuple[Arrival, Resource | None]] = []
+            for arrival, known in met:
+                fault = fault_of(arrival, known, seen)
+                if fault is not None:
+                    faults.append(fault)
+                    continue
+                seen |= claims_of(arrival, known)
+                wanted.append((arrival, known))
+            if faults and not partly:
+                return IntakeResult(taken=False, faults=tuple(faults))
+            ids: list[ResourceId] = []
+            for arrival, known in wanted:
+                if known is None:
+                    found, done = self._draft(connection, department, arrival.content, actor), "created"
+                elif is_same(arrival, known):
+                    found, done = known, "unchanged"
+                else:
+                    found, done = self._rewrite(connection, known, arrival.content, actor, STEP_EDIT), "updated"
+                made[done] += 1
+                ids.append(found.id)
+        return IntakeResult(taken=True, faults=tuple(faults), resource_ids=tuple(ids), **made)
 
     def edit(
         self,

@@ -6,6 +6,7 @@ from datong.web.api import (
     agreements,
     batches,
     cascade,
+    catalogue_files,
     dashboard,
     departments,
     governance,
@@ -34,6 +35,7 @@ for _module in (
     nodes,
     resources,
     norms,
+    catalogue_files,
     search,
     sketches,
     quality,
@@ -52,4 +54,6 @@ for _module in (
 ):
     api_router.include_router(_module.router)
 
-__all__ = ["api_router"]
+__all__ = [
+    "api_router",
+]

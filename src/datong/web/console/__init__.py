@@ -7,6 +7,7 @@ from datong.web.console import (
     cascade,
     cases,
     catalogue,
+    catalogue_files,
     citizen,
     dashboard,
     departments,
@@ -29,6 +30,7 @@ __all__ = ["console_router", "problem_page"]
 PARTS = (
     session,
     dashboard,
+    catalogue_files,
     catalogue,
     inventories,
     requests,

@@ -6,12 +6,27 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import Response
 
-from datong.catalogue import FacetValue, Resource, ResourceAction, ResourceState, SearchFilters, assess
+from datong.catalogue import (
+    ChangeImpact,
+    ContentDifference,
+    FacetValue,
+    Resource,
+    ResourceAction,
+    ResourceState,
+    SearchFilters,
+    assess,
+)
 from datong.kernel import DepartmentCode, Page, ResourceId, Value
 from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.norms import ResourceFormat, ShareType, UpdateCycle
-from datong.sharing import Action, AgreementState, Target
-from datong.web.api.resources import ResourceStepRequest, act_on_resource, permission_for, visible_resource
+from datong.sharing import Action, Agreement, AgreementState, Target
+from datong.web.api.resources import (
+    ResourceStepRequest,
+    act_on_resource,
+    difference_for,
+    permission_for,
+    visible_resource,
+)
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 
 router = APIRouter()
@@ -112,7 +127,16 @@ def show_resource(desk: SignedIn, resource_id: ResourceId) -> Response:
         and resource.department != desk.caller.department
         and desk.may(Action.REQUEST_SUBMIT, Target(id="new", consumer=desk.caller.department)),
         agreements=agreements,
+        breaking=_breaking_for(desk, resource, agreements.rows),
     )
+
+
+@router.get("/catalogue/{resource_id}/changes")
+def show_changes(desk: SignedIn, resource_id: ResourceId, older: int, newer: int) -> Response:
+    """Show what differs between two versions, the breaking changes first."""
+    found = difference_for(desk.services, desk.caller, resource_id, older, newer)
+    resource = visible_resource(desk.services, desk.caller, resource_id)
+    return desk.page("catalogue/changes.html", resource=resource, difference=found, impacts=tuple(ChangeImpact))
 
 
 @router.post("/catalogue/{resource_id}/actions")
@@ -135,6 +159,19 @@ def possible_actions(desk: Desk, resource: Resource) -> Sequence[tuple[ResourceA
         for transition in desk.services.catalogue.possible(resource)
         if desk.may(permission_for(transition.action), target)
     ]
+
+
+def _breaking_for(desk: Desk, resource: Resource, agreements: Sequence[Agreement]) -> ContentDifference | None:
+    """Return what breaks the agreement of the caller's department since the version it names, if anything does."""
+    own = [agreement for agreement in agreements if agreement.consumer == desk.caller.department]
+    published = resource.published_version
+    if not own or published is None:
+        return None
+    agreed = min(agreement.resource_version for agreement in own)
+    if agreed == published:
+        return None
+    found = desk.services.catalogue.compare(resource.id, agreed, published)
+    return found if found.breaking else None
 
 
 def _element_names(desk: Desk, resource: Resource) -> dict[str, str]:

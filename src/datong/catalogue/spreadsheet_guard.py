@@ -1,0 +1,109 @@
+"""What stands between a stranger's xlsx file and the reader: sizes, before anything is unpacked into memory.
+
+A small archive can unpack to gigabytes, and one cell in the last row and column makes a reader allocate the whole grid.
+"""
+
+import io
+import zipfile
+import zlib
+from xml.parsers import expat
+
+from datong.kernel import Invalid, Text
+
+FILE_BYTES_MAX = 8 * 1024 * 1024
+UNPACKED_BYTES_MAX = 256 * 1024 * 1024
+MEMBERS_MAX = 200
+ROWS_MAX = 200_000
+COLUMNS_MAX = 200
+CHUNK_BYTES = 1024 * 1024
+
+
+def check_archive(body: bytes) -> None:
+    """Let an xlsx file pass whose real contents are within the limits.
+
+    Raises:
+        Invalid: it is no archive, unpacks to more than the limit, or places a cell beyond the largest sheet.
+    """
+    if len(body) > FILE_BYTES_MAX:
+        raise _too_large(f"{len(body)} bytes")
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            members = archive.infolist()
+            if len(members) > MEMBERS_MAX:
+                raise _too_large(f"{len(members)} members")
+            left = UNPACKED_BYTES_MAX
+            for member in members:
+                left = _check_member(archive, member, left)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, expat.ExpatError) as error:
+        raise _unreadable(str(error)) from error
+
+
+def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> int:
+    """Unpack one member a piece at a time, without keeping it, and return how many bytes may still come."""
+    is_sheet = member.filename.lower().startswith("xl/worksheets/") and member.filename.lower().endswith(".xml")
+    parser = _sheet_parser() if is_sheet else None
+    with archive.open(member) as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            left -= len(chunk)
+            if left < 0:
+                raise _too_large(f"unpacks to more than {UNPACKED_BYTES_MAX} bytes")
+            if parser is not None:
+                parser.Parse(chunk, False)
+    if parser is not None:
+        parser.Parse(b"", True)
+    return left
+
+
+def _sheet_parser() -> expat.XMLParserType:
+    def start(name: str, attributes: dict[str, str]) -> None:
+        kind = name.rpartition(":")[2]
+        if kind in ("row", "c") and "r" in attributes:
+            _check_reference(attributes["r"])
+
+    def doctype(*_: object) -> None:
+        raise _unreadable("a document type is declared")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.StartDoctypeDeclHandler = doctype
+    return parser
+
+
+def _check_reference(reference: str) -> None:
+    letters = reference.rstrip("0123456789")
+    digits = reference[len(letters) :]
+    column = 0
+    for letter in letters.upper():
+        if not "A" <= letter <= "Z" or column > COLUMNS_MAX:
+            raise _too_large(f"cell {reference[:20]}")
+        column = column * 26 + ord(letter) - ord("A") + 1
+    if len(digits) > len(str(ROWS_MAX)) or int(digits or "1") > ROWS_MAX or column > COLUMNS_MAX:
+        raise _too_large(f"cell {reference[:20]}")
+
+
+def _too_large(why: str) -> Invalid:
+    return Invalid(
+        "catalogue.spreadsheet_too_large",
+        what=Text(
+            zh=f"表格超过上限（文件 8 MiB，{ROWS_MAX} 行，{COLUMNS_MAX} 列）。",
+            en=f"The file is over the limits (8 MiB, {ROWS_MAX} rows, {COLUMNS_MAX} columns).",
+        ),
+        remedy=Text(
+            zh="请删去无关的内容和格式，或分成几个文件导入。",
+            en="Remove what does not belong, or import several files.",
+        ),
+        field="/file",
+        context={"why": why},
+    )
+
+
+def _unreadable(why: str) -> Invalid:
+    return Invalid(
+        "catalogue.not_a_spreadsheet",
+        what=Text(zh="这不是能读取的 xlsx 表格。", en="This is no readable xlsx file."),
+        remedy=Text(
+            zh="请用表格软件另存为 xlsx 后重试。", en="Save it as xlsx with a spreadsheet program and try again."
+        ),
+        field="/file",
+        context={"why": why[:200]},
+    )
