@@ -1,11 +1,12 @@
 """Small adapters that satisfy one package's Protocol with another package's service."""
 
-from datong.catalogue import Catalogue, Departments
+from datong.catalogue import Catalogue, Departments, FieldState, RepeatCollection, ServiceAction, ServiceItems
 from datong.exchange import Delivery, Exchange, TransferMode
 from datong.kernel import PLATFORM_ACTOR, NotFound, ResourceId
+from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import Signer
 from datong.library import LandedBatch, LandedSource, LandingMode, Library
-from datong.sharing import Record
+from datong.sharing import Agreements, AgreementState, Record, Request, Requests, RequestState
 
 
 class ExchangeLanding:
@@ -105,3 +106,46 @@ def _landed(delivery: Delivery) -> LandedBatch:
         produced_at=manifest.produced_at,
         payload_digest=manifest.payload_digest,
     )
+
+
+class SharedInstead:
+    """The register of service items follows what sharing does: what an agreement provides is no longer asked."""
+
+    def __init__(self, *, service_items: ServiceItems, requests: Requests, agreements: Agreements) -> None:
+        self._service_items, self._requests, self._agreements = service_items, requests, agreements
+
+    def follow(self) -> bool:
+        """Mark fields whose element is requested, or obtained, for their service item; nothing more waits afterwards.
+
+        A request serves a service item when it names the item's code or name.
+        """
+        waiting: dict[str, list[RepeatCollection]] = {}
+        for repeat in self._service_items.repeats():
+            if repeat.state in (FieldState.ASKED, FieldState.REQUESTED):
+                waiting.setdefault(repeat.item_id, []).append(repeat)
+        for repeats in waiting.values():
+            self._follow_item(repeats)
+        return False
+
+    def _follow_item(self, repeats: list[RepeatCollection]) -> None:
+        first = repeats[0]
+        names = {first.code, first.item_name.zh, first.item_name.en}
+        page = self._requests.find(consumer=first.department, limit=PAGE_ROWS_MAX)
+        serving = [request for request in page.rows if request.purpose.service_item in names]
+        for action, states, requests in (
+            (ServiceAction.SHARE, (FieldState.ASKED, FieldState.REQUESTED), self._in_force(serving)),
+            (ServiceAction.REQUEST, (FieldState.ASKED,), [one for one in serving if one.state in _UNDER_WAY]),
+        ):
+            for request in requests:
+                elements = {item.element for item in request.items}
+                positions = {one.position for one in repeats if one.element in elements and one.state in states}
+                if positions:
+                    self._service_items.mark(first.item_id, action, positions, PLATFORM_ACTOR, request_id=request.id)
+                    repeats = [one for one in repeats if one.position not in positions]
+
+    def _in_force(self, serving: list[Request]) -> list[Request]:
+        found = [(request, self._agreements.of_request(request.id)) for request in serving if request.agreement_id]
+        return [request for request, one in found if one is not None and one.state is AgreementState.ACTIVE]
+
+
+_UNDER_WAY = (RequestState.SUBMITTED, RequestState.GRANTED)

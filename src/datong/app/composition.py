@@ -12,7 +12,7 @@ from datong.adapters.directory_store import DirectoryStore
 from datong.adapters.file_keys import load_or_create_signer
 from datong.adapters.hub_link import HubLink, join_superior
 from datong.adapters.polite_web import PoliteWeb
-from datong.app.bridges import AuthorityKey, ExchangeLanding, LibraryReceipts, LibraryRecords
+from datong.app.bridges import AuthorityKey, ExchangeLanding, LibraryReceipts, LibraryRecords, SharedInstead
 from datong.app.schema import migrate
 from datong.app.worker import Sweep
 from datong.catalogue import (
@@ -24,7 +24,9 @@ from datong.catalogue import (
     OpenCatalogue,
     Overlaps,
     SearchIndex,
+    ServiceItems,
     SketchKeys,
+    Sources,
 )
 from datong.exchange import Exchange
 from datong.federation import Cascade, Exchanges, Harvester, Harvests, Joined, Peers, ReaderTerms, Superior, WebReader
@@ -78,6 +80,10 @@ class Hub:
             services.monitor.run()
             return False
 
+        shared_instead = SharedInstead(
+            service_items=services.service_items, requests=services.requests, agreements=services.agreements
+        )
+
         def end_expired_terms() -> bool:
             services.agreements.expire_due()
             return False
@@ -102,6 +108,7 @@ class Hub:
             ),
             Sweep(name="quality", interval_seconds=QUALITY_INTERVAL_SECONDS, run=services.quality.refresh),
             Sweep(name="harvest", interval_seconds=HARVEST_INTERVAL_SECONDS, run=harvest),
+            Sweep(name="service-items", interval_seconds=settings.monitor_interval_seconds, run=shared_instead.follow),
             Sweep(name="authority-key", interval_seconds=AUTHORITY_KEY_INTERVAL_SECONDS, run=authority_key.register),
         ]
 
@@ -213,6 +220,10 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         pack=pack,
     )
     exchanges = compose_exchanges(cascade, peers, clock=clock, signer=signer, hub=settings.log_origin)
+    overlaps = Overlaps(database=database, clock=clock, ledger=ledger, pack=pack)
+    sources = Sources(
+        database=database, clock=clock, ledger=ledger, departments=departments, overlaps=overlaps, pack=pack
+    )
     policy = PolicyEngine()
     identity = Identity(
         database=database,
@@ -309,7 +320,11 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         departments=departments,
         catalogue=catalogue,
         sketch_keys=SketchKeys(database=database, clock=clock, ledger=ledger),
-        overlaps=Overlaps(database=database, clock=clock, ledger=ledger, pack=pack),
+        overlaps=overlaps,
+        sources=sources,
+        service_items=ServiceItems(
+            database=database, clock=clock, ledger=ledger, departments=departments, sources=sources, pack=pack
+        ),
         quality=CatalogueQuality(database=database, clock=clock, pack=pack),
         harvests=harvests,
         inventories=inventories,

@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     )
     from datong.norms.loader import check_files, check_pack, load_pack, parse_pack
     from datong.norms.standardise import clean_sql, flag_sql, fold_sql, known_sql
+    from datong.norms.yaml_reader import read_mapping
 else:
     __getattr__ = on_demand(
         __name__,
@@ -128,6 +129,7 @@ else:
             ],
             "loader": ["check_files", "check_pack", "load_pack", "parse_pack"],
             "standardise": ["clean_sql", "flag_sql", "fold_sql", "known_sql"],
+            "yaml_reader": ["read_mapping"],
         },
     )
 
@@ -206,6 +208,7 @@ __all__ = [
     "organisation_code_valid_sql",
     "parse_pack",
     "prepare_divisions",
+    "read_mapping",
     "real_estate_unit_valid_sql",
     "repairs_in",
     "score_described",

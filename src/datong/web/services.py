@@ -13,7 +13,9 @@ if TYPE_CHECKING:
         Inventories,
         OpenCatalogue,
         Overlaps,
+        ServiceItems,
         SketchKeys,
+        Sources,
     )
     from datong.exchange import Exchange
     from datong.federation import Cascade, Exchanges, Harvests, Peers
@@ -41,6 +43,8 @@ class Services:
     open_catalogue: OpenCatalogue
     sketch_keys: SketchKeys
     overlaps: Overlaps
+    sources: Sources
+    service_items: ServiceItems
     quality: CatalogueQuality
     harvests: Harvests
     inventories: Inventories

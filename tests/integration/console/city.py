@@ -91,6 +91,7 @@ from datong.sharing import (
     Role,
 )
 from datong.web.services import Services
+from tests.integration.console.collecting import collect
 
 PEOPLE = 200
 PASSWORD = "console-tests-2026"
@@ -150,6 +151,7 @@ class ConsoleCity:
         self._transfer(data)
         self._build_libraries()
         self._use(data)
+        collect(self)
         self._pass(days=24)
         self.hub.monitor.run()
         self.settle()

@@ -37,6 +37,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
     agreement = city.tasks[0].agreement_id
     entry = hub.ledger.entries(limit=1).rows[0].entry_id
     inventory = hub.inventories.find(city.resources[Source.PROPERTY].department)[0].id
+    item = hub.service_items.find(limit=1).rows[0].id
     return {
         "": ["/sign-in", "/open", f"/open/{opened}"],
         "authority": [
@@ -48,6 +49,12 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             f"/catalogue/{resource}",
             f"/catalogue/{resource}/changes?older=1&newer=1",
             "/catalogue/files",
+            "/sources",
+            "/sources?show=all",
+            "/sources/address",
+            "/sources/phone",
+            "/service-items",
+            f"/service-items/{item}",
             "/requests",
             "/requests?show=overdue",
             f"/requests/{city.requests[0].id}",
@@ -86,6 +93,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/norms/changes",
             "/norms/standardisation",
         ],
+        "education.officer": ["/service-items", f"/service-items/{item}", "/sources/address"],
+        "civil.officer": ["/sources/address", f"/catalogue/{city.resources[Source.LOW_INCOME].id}"],
         "education.clerk": ["/", f"/requests/new?resource={resource}", "/requests?show=sent", "/evidence"],
         "estate.officer": [
             "/",
@@ -199,4 +208,59 @@ def test_a_changed_source_is_revised_from_the_page(console: ServedCity, browser:
     assert revision.version == 2
     assert revision.content.item("xin_lie") is not None
     city.hub.catalogue.act(resource_id, ResourceAction.DISCARD, city.people["estate.officer"].actor)
+
+
+def test_a_source_is_designated_objected_to_and_answered(console: ServedCity, browser: Browser) -> None:
+    authority = Visitor(browser, console.url)
+    authority.sign_in("authority", PASSWORD)
+    authority.open("/sources/marital_status")
+    authority.page.select_option("#choice", index=0)
+    authority.page.fill("#scope", "测试范围")
+    authority.page.fill("#legal_basis", "《婚姻登记条例》")
+    authority.page.fill("#reason", "登记机关")
+    authority.page.click("text=认定并存证")
+    assert "数源认定已变更并存证" in authority.page.inner_text("main")
+    assert "测试范围" in authority.page.inner_text("main")
+
+    officer = Visitor(browser, console.url, language="en")
+    officer.sign_in("education.officer", PASSWORD)
+    officer.open("/sources/marital_status")
+    officer.page.fill("#object-1", "Too slow")
+    officer.page.click("button:has-text('Object')")
+    assert "The objection is on record" in officer.page.inner_text("main")
+
+    authority.open("/sources/marital_status")
+    authority.page.fill("#answer-1", "属实")
+    authority.page.click("button[value=uphold]")
+    assert "异议已答复并存证" in authority.page.inner_text("main")
+    assert authority.page.locator("text=撤销理由").count() == 0
+    for visitor in (authority, officer):
+        assert visitor.complaints == []
+        visitor.close()
+
+
+def test_a_faulty_file_of_service_items_names_its_cells(console: ServedCity, browser: Browser) -> None:
+    visitor = Visitor(browser, console.url)
+    visitor.sign_in("education.officer", PASSWORD)
+    visitor.open("/service-items")
+    faulty = b"items:\n- {code: X1, name: x, annual_cases: many, fields: [{name: \xe4\xbd\x8f\xe5\x9d\x80}]}\n"
+    visitor.page.set_input_files("#file", {"name": "items.yaml", "mimeType": "text/yaml", "buffer": faulty})
+    visitor.page.click("button:has-text('导入')")
+    assert "/items/0/annual_cases" in visitor.page.inner_text("main")
+    right = faulty.replace(b"many", b"10").replace(b"X1", console.city.hub.database.engine.name.encode())
+    visitor.page.set_input_files("#file", {"name": "items.yaml", "mimeType": "text/yaml", "buffer": right})
+    visitor.page.click("button:has-text('导入')")
+    assert "事项已导入并存证" in visitor.page.inner_text("main")
+    visitor.close()
+
+
+def test_stop_asking_leads_to_a_filled_request(console: ServedCity, browser: Browser) -> None:
+    visitor = Visitor(browser, console.url)
+    visitor.sign_in("education.officer", PASSWORD)
+    item = next(one for one in console.city.hub.service_items.find().rows if one.code == "RX-2026-01")
+    visitor.open(f"/service-items/{item.id}")
+    visitor.page.click("text=申请共享 >> nth=0")
+    assert visitor.page.input_value("#service_item") == "RX-2026-01"
+    assert "学位申请" in visitor.page.input_value("#scene")
+    assert visitor.page.locator("input[name=items]:checked").count() > 0
     visitor.close()

@@ -20,7 +20,9 @@ from datong.web.console import (
     portal,
     quality,
     requests,
+    service_items,
     session,
+    sources,
     transfers,
 )
 from datong.web.console.problem import problem_page
@@ -33,6 +35,8 @@ PARTS = (
     catalogue_files,
     catalogue,
     inventories,
+    sources,
+    service_items,
     requests,
     agreements,
     transfers,

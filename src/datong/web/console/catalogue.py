@@ -128,6 +128,16 @@ def show_resource(desk: SignedIn, resource_id: ResourceId) -> Response:
         and desk.may(Action.REQUEST_SUBMIT, Target(id="new", consumer=desk.caller.department)),
         agreements=agreements,
         breaking=_breaking_for(desk, resource, agreements.rows),
+        hints=desk.services.sources.hints(
+            resource.department, [(item.column, item.element) for item in resource.content.items]
+        ),
+        sourced=[
+            source
+            for source in desk.services.sources.active(
+                item.element for item in resource.content.items if item.element is not None
+            )
+            if source.department == resource.department and source.resource_id in (None, resource.id)
+        ],
     )
 
 

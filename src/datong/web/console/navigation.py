@@ -36,6 +36,7 @@ SECTIONS = (
         links=(
             _link("/", "工作台", "Workbench"),
             _link("/catalogue", "共享目录", "Catalogue"),
+            _link("/sources", "一数一源", "One source", "/service-items"),
             _link("/requests", "需求与授权", "Requests"),
             _link("/agreements", "共享协议", "Agreements"),
         ),

@@ -25,6 +25,16 @@ NOTICES: Mapping[str, Text] = {
     "reconciled": Text(zh="已要求两端重新计数、计算摘要。", en="Both ends were asked for counts and digests."),
     "build": Text(zh="已开始构建，进度会自动刷新。", en="The build has started; progress refreshes by itself."),
     "case": Text(zh="处理意见已记录并存证。", en="The act is recorded and on record."),
+    "source": Text(zh="数源认定已变更并存证。", en="The source was changed and put on record."),
+    "objection": Text(
+        zh="异议已提交并存证，等待主管部门答复。", en="The objection is on record and waits for the authority's answer."
+    ),
+    "objection_answered": Text(zh="异议已答复并存证。", en="The objection was answered; it is on record."),
+    "epoch_ended": Text(
+        zh="草图密钥周期已结束，前置机将生成新密钥。", en="The sketch epoch ended; the nodes will make a new secret."
+    ),
+    "service_items": Text(zh="事项已导入并存证。", en="The service items were imported and put on record."),
+    "service_item": Text(zh="事项已变更并存证。", en="The service item was changed and put on record."),
     "monitor": Text(zh="监测已运行。", en="The monitor has run."),
     "harvest": Text(zh="采集来源已更新并存证。", en="The source was changed and put on record."),
     "cascade": Text(zh="级联设置已更新并存证。", en="The link was changed and put on record."),

@@ -1,6 +1,7 @@
 """Requests for data: the list, the form with its five statements, one request with its way, and the acts on it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from http import HTTPStatus
 from typing import Annotated
@@ -106,14 +107,25 @@ def new_request(
     desk: SignedIn,
     resource: Annotated[list[str] | None, Query()] = None,
     q: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
+    element: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
+    service_item: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
+    legal_basis: Annotated[str, Query(max_length=TEXT_CHARS_MAX)] = "",
+    scene: Annotated[str, Query(max_length=TEXT_CHARS_MAX)] = "",
 ) -> Response:
-    """Show the form: choose resources, tick items, state the five things."""
+    """Show the form: choose resources, tick items, state the five things.
+
+    Whoever leads here may fill in what is known: the items of a data element, the service item, its basis and scene.
+    """
     desk.require(Action.REQUEST_SUBMIT, Target(id="new", consumer=desk.caller.department))
     today = desk.now.astimezone(CHINA).date()
     form = Filled(
         modes=(ShareMode.INTERFACE.value,),
         valid_from=today.isoformat(),
         valid_until=(today + DEFAULT_TERM).isoformat(),
+        service_item=service_item,
+        legal_basis=legal_basis,
+        scene=scene,
+        items=_items_of_element(desk, resource or [], element),
     )
     return _form_page(desk, tuple(resource or ()), q, form, None)
 
@@ -242,13 +254,29 @@ def timeline(desk: Desk, request: Request, entries: Sequence[RecordedEntry]) -> 
     return tuple(way)
 
 
-def _form_page(desk: Desk, chosen: tuple[str, ...], q: str, form: Filled, found: Problem | None) -> Response:
+def _items_of_element(desk: Desk, chosen: Sequence[str], element: str) -> frozenset[str]:
+    """The boxes of the items that are a data element, and of the keys by which they are found."""
+    if not element:
+        return frozenset()
+    return frozenset(
+        f"{resource.id}{ITEM_MARK}{item.column}"
+        for resource in published_among(desk, chosen)
+        for item in resource.content.items
+        if item.element == element or item.key
+    )
+
+
+def published_among(desk: Desk, chosen: Sequence[str]) -> list[Resource]:
+    """Return those of the chosen resources that are published."""
     resources: list[Resource] = []
     for resource_id in dict.fromkeys(chosen):
-        try:
+        with suppress(DatongError):
             resources.append(desk.services.catalogue.published(ResourceId(resource_id)))
-        except DatongError:
-            continue
+    return resources
+
+
+def _form_page(desk: Desk, chosen: tuple[str, ...], q: str, form: Filled, found: Problem | None) -> Response:
+    resources = published_among(desk, chosen)
     hits = desk.services.catalogue.search(q, filters=SearchFilters(), offset=0, limit=CANDIDATES_MAX).hits
     own = desk.caller.department
     picked = {resource.id for resource in resources}
@@ -262,4 +290,10 @@ def _form_page(desk: Desk, chosen: tuple[str, ...], q: str, form: Filled, found:
         candidates=[hit.resource for hit in hits if hit.resource.department != own and hit.resource.id not in picked],
         modes=tuple(ShareMode),
         mark=ITEM_MARK,
+        hints={
+            resource.id: desk.services.sources.hints(
+                resource.department, [(item.column, item.element) for item in resource.content.items]
+            )
+            for resource in resources
+        },
     )

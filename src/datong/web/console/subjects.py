@@ -1,6 +1,6 @@
 """What an entry of the log is about, in words: the resource, the agreement or the department instead of an id."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from datong.web.console.desk import Desk
 
 PLACES: Mapping[EntryKind, str] = {
+    EntryKind.SOURCE: "/sources/",
+    EntryKind.SERVICE_ITEM: "/service-items/",
     EntryKind.REQUEST: "/requests/",
     EntryKind.DECISION: "/requests/",
     EntryKind.AGREEMENT: "/agreements/",
@@ -24,6 +26,18 @@ PLACES: Mapping[EntryKind, str] = {
 """Where the subject of an entry has a page of its own."""
 
 
+def _service_item_name(desk: "Desk", item_id: str) -> Text:
+    return desk.services.service_items.get(item_id).name
+
+
+NAMED: Mapping[EntryKind, Callable[["Desk", str], Text | str]] = {
+    EntryKind.SOURCE: lambda desk, element: desk.element_name(element),
+    EntryKind.SERVICE_ITEM: _service_item_name,
+    EntryKind.SKETCH_KEY: lambda _desk, _subject: Text(zh="前置机共享的草图密钥", en="The nodes' sketch secret"),
+}
+"""How a subject is named that is found by its id alone."""
+
+
 class Subject(Value):
     """What an entry is about: its name, its page if it has one, and whether the name is only an id."""
 
@@ -35,7 +49,8 @@ class Subject(Value):
 def subject_of(desk: "Desk", entry: RecordedEntry) -> Subject:
     """Return what `entry` is about; something that the hub no longer knows stands for itself."""
     with suppress(DatongError):
-        title = _title(desk, entry)
+        named = NAMED.get(entry.kind)
+        title = _title(desk, entry) if named is None else named(desk, entry.subject)
         if title is not None:
             return Subject(name=desk.speech.say(title), address=_address(entry))
     return Subject(name=entry.subject, exact=True)
@@ -48,6 +63,8 @@ def _address(entry: RecordedEntry) -> str:
         return f"/library/{entry.subject.partition('/')[0]}"
     if entry.kind is EntryKind.DEPARTMENT_KEY:
         return "/departments"
+    if entry.kind is EntryKind.SKETCH_KEY:
+        return "/sources"
     place = PLACES.get(entry.kind)
     if place is not None:
         return place + entry.subject
