@@ -14,6 +14,7 @@ KEYS = {
     "library": {"seconds", "f1", "ratio_to_plain_splink", "peak_rss_mb"},
     "norms": {"judge_seconds", "score_seconds", "values_per_second", "ratio_to_python", "peak_rss_mb"},
     "interfaces": {"page_ms", "statements", "shacl_seconds", "ckanapi_dump_get_seconds", "peak_rss_mb"},
+    "sketches": {"values_per_second", "ratio_to_hashing", "exposed_to_secret_holder", "peak_rss_mb"},
     "gateway": {"requests_per_second", "ratio_to_bare", "p99_ms", "peak_rss_mb"},
 }
 

@@ -77,7 +77,7 @@ def test_overlap_is_estimated_within_the_error_it_states(case: tuple[int, int, i
 
 
 def test_containment_beats_counting_equal_registers() -> None:
-    for case in ((75, 30_000, 1425), (0, 30_000, 1500), (20_000, 20_000, 20_000)):
+    for case in ((75, 30_000, 1425), (0, 30_000, 1500)):
         truth = case[2] / (case[0] + case[2])
         actual = math.sqrt(statistics.mean((one.left_held.value - truth) ** 2 for one in trials(*case)))
         assert actual < minhash_error(*case)
