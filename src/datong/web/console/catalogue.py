@@ -101,6 +101,7 @@ def work_list(desk: SignedIn, offset: Offset, state: str = "", department: str =
         states=tuple(ResourceState),
         department=department,
         everything=everything,
+        may_draft=own is not None and desk.may(Action.RESOURCE_DRAFT, Target.of_department(own)),
     )
 
 
@@ -127,6 +128,8 @@ def show_resource(desk: SignedIn, resource_id: ResourceId) -> Response:
         and resource.department != desk.caller.department
         and desk.may(Action.REQUEST_SUBMIT, Target(id="new", consumer=desk.caller.department)),
         agreements=agreements,
+        may_edit=resource.state in (ResourceState.DRAFT, ResourceState.RETURNED)
+        and desk.may(Action.RESOURCE_EDIT, target),
         breaking=_breaking_for(desk, resource, agreements.rows),
         hints=desk.services.sources.hints(
             resource.department, [(item.column, item.element) for item in resource.content.items]

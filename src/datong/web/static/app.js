@@ -63,6 +63,26 @@
       document.querySelectorAll(target.dataset.checkAll + " input[type=checkbox]").forEach((box) => { box.checked = true; });
     }
   });
+  // A long form saves by itself a moment after the last change; a conflict or an unreadable value is told, never forced.
+  const AUTOSAVE_MILLISECONDS = 3000;
+  let waiting = 0;
+  async function autosave(form) {
+    const state = form.querySelector("[data-autosave-state]");
+    const body = new FormData(form);
+    body.set("act", "autosave");
+    const answer = await fetch(form.action, { method: "POST", body, credentials: "same-origin" });
+    if (!answer.ok) return;
+    const told = await answer.json();
+    if (told.digest) form.elements.expected_digest.value = told.digest;
+    state.textContent = state.dataset[told.state] || "";
+  }
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-autosave]");
+    if (!form || event.target.name.startsWith("bulk.")) return;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => autosave(form).catch(() => {}), AUTOSAVE_MILLISECONDS);
+  });
+  document.addEventListener("submit", () => clearTimeout(waiting));
   document.addEventListener("input", (event) => { if (event.target.dataset.filter) filterRows(event.target); });
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.confirm;
