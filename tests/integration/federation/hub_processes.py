@@ -57,7 +57,7 @@ class HubProcess:
             username="operator",
             password=PASSWORD,
             name="运维员",
-            roles=frozenset({Role.OPERATOR, Role.AUTHORITY}),
+            roles=frozenset({Role.OPERATOR}),
             actor=PLATFORM_ACTOR,
             department=None,
         )
