@@ -133,8 +133,8 @@ def fill(connection: psycopg.Connection, found: list[Column], rows: int) -> int:
 
 def _values(column: Column, means: frozenset[str], words: dict[str, list[str]]) -> sql.Composable:
     """The expression over `n` that gives a column plausible values."""
-    picked = sql.SQL("({})[1 + (n * 7919) % {}]")
-    kind = re.sub(r"\(.*", "", column.type)
+    picked = sql.SQL("({}::text[])[1 + (n * 7919) % {}]")
+    kind = re.sub(r"\([0-9,]+\)", "", column.type)
     if column.name == "id":
         return sql.SQL("n")
     if kind in {"character varying", "text"}:

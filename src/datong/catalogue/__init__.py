@@ -95,7 +95,7 @@ if TYPE_CHECKING:
         counted,
     )
     from datong.catalogue.lifecycle import TRANSITIONS, Standing, Transition, advance, possible_actions
-    from datong.catalogue.mapping import ColumnMapper, Mapping, map_column
+    from datong.catalogue.mapping import ColumnMapper, Mapping
     from datong.catalogue.open_catalogue import (
         OpenCatalogue,
         OpenCount,
@@ -295,7 +295,7 @@ else:
                 "known_format",
                 "public_part",
             ],
-            "mapping": ["ColumnMapper", "Mapping", "map_column"],
+            "mapping": ["ColumnMapper", "Mapping"],
             "profile": [
                 "ColumnProfile",
                 "SourceColumn",
@@ -591,7 +591,6 @@ __all__ = [
     "holdings_of",
     "in_words",
     "known_format",
-    "map_column",
     "merged",
     "new_epoch_name",
     "overlap",

@@ -11,7 +11,15 @@ from collections.abc import Mapping as Table
 from collections.abc import Sequence
 
 from datong.catalogue.enumerations import enumerated, fitting_code_lists
-from datong.catalogue.naming import Fit, Lexicon, NameMatch, asks_about, head_phrase, is_record_number
+from datong.catalogue.naming import (
+    Fit,
+    Lexicon,
+    NameMatch,
+    asks_about,
+    head_phrase,
+    is_network_address,
+    record_number_chars,
+)
 from datong.catalogue.profile import ColumnProfile, TableProfile
 from datong.catalogue.types import TypeClass, TypeFit, type_class, type_fit
 from datong.kernel import Text, Value
@@ -32,6 +40,8 @@ _CHECKED = (
     IdentifierKind.REAL_ESTATE_UNIT,
 )
 COMMON_NAMES = (
+    "关系",
+    "代码",
     "number",
     *("name", "id", "area", "location", "level", "relation", "relationship", "grade", "usage", "nation", "benefit"),
     *(
@@ -51,6 +61,11 @@ COMMON_NAMES = (
     ),
 )
 """Names that mean other things as often as the element that lists them: they need support."""
+_PLACES = frozenset({"address", "property_address"})
+_OWN_CODES = frozenset({"code", "代码", "编码"})
+REFERENCES_OF_RECORDS = 3
+"""A table that refers to several others keeps events or things, and its bare `code` numbers them; in others it is a
+code that explains values."""
 MORE_NAMES = {RECORD_ELEMENT: ("number",)}
 """Names too common for a pack to list."""
 _NAME = {Fit.EXACT: 3.6, Fit.HEAD: 2.7, Fit.INSIDE: 0.4}
@@ -141,6 +156,8 @@ class ColumnMapper:
             signals += [_value_signal(column, element)]
             signals += [_code_signal(column, element, lists)]
             signals += [_key_signal(column, element, table)]
+            if code in _PLACES and (is_network_address(column.name) or is_network_address(head_phrase(column.comment))):
+                signals.append((_ASKED, Text(zh="是网络或邮件地址", en="an address of a network or of mail")))
             if reference is not None and reference[0] == code:
                 signals.append((_REFERENCE, reference[1]))
             if comments and names and code in names and code not in comments and _clash(names[code], comments):
@@ -155,6 +172,8 @@ class ColumnMapper:
         if own != column.name.lower() and own:
             # `person_name` in the table `person`: the table's own name adds nothing.
             found += self._lexicon.matches(own)
+        if len(table.references) >= REFERENCES_OF_RECORDS and column.name.lower() in _OWN_CODES:
+            found.append(NameMatch(element=RECORD_ELEMENT, fit=Fit.EXACT, words=1, of=1, short=True))
         best: dict[str, NameMatch] = {}
         order = list(Fit)
         for match in found:
@@ -168,19 +187,20 @@ class ColumnMapper:
         if not phrase:
             return []
         found = self._lexicon.chinese_matches(phrase) or self._lexicon.matches(phrase)
-        clear = any(match.fit is not Fit.INSIDE and match.element != RECORD_ELEMENT for match in found)
-        if is_record_number(phrase) and not clear:
-            others = [match for match in found if match.element != RECORD_ELEMENT]
+        chars = record_number_chars(phrase)
+        # 证书编号 names its element more fully than 编号 does; 凭证号 is no 证号.
+        fuller = any(match.fit is not Fit.INSIDE and match.words > chars for match in found if _is_other(match))
+        exact = any(match.fit is Fit.EXACT for match in found if _is_other(match))
+        if chars and not fuller and not exact:
+            others = [match for match in found if _is_other(match) and match.words > chars]
             size = len(phrase)
             number = NameMatch(element=RECORD_ELEMENT, fit=Fit.HEAD, words=1, of=size, short=False)
             found = [*others, number]
         return found
 
 
-def map_column(column: ColumnProfile, pack: NormPack) -> Mapping | None:
-    """Return the most likely data element of a column on its own, or None if nothing speaks for one."""
-    table = TableProfile(table="", comment="", rows=0, rows_total=None, columns=(column,))
-    return ColumnMapper(pack).map_table(table).get(column.name)
+def _is_other(match: NameMatch) -> bool:
+    return match.element != RECORD_ELEMENT
 
 
 Signal = tuple[float, Text | None]
@@ -261,8 +281,14 @@ def _type_signal(column: ColumnProfile, element: DataElement) -> Signal:
 
 
 def _key_signal(column: ColumnProfile, element: DataElement, table: TableProfile) -> Signal:
-    if element.code == RECORD_ELEMENT and table.key_columns == (column.name,):
+    if element.code != RECORD_ELEMENT:
+        return 0.0, None
+    if table.key_columns == (column.name,):
         return _KEY, Text(zh="是表的主键", en="it is the table's key")
+    if len(table.references) >= REFERENCES_OF_RECORDS and column.name.lower() in _OWN_CODES:
+        return _KEY / 2, Text(
+            zh="所在表引用多张表，是业务记录", en="its table refers to several others: it keeps records"
+        )
     return 0.0, None
 
 

@@ -61,6 +61,9 @@ _NUMBERED = re.compile(
     r"|^[\u3400-\u9fff]{2,8}编号"
 )
 """What ends like this is the number under which somebody keeps something."""
+_NETWORK = re.compile(
+    r"(ip|mac|e?_?mail|web|url|server|host|邮箱|邮件|网络|网站|服务器|接口)[\s_]*(addr(ess)?|地址)$", re.IGNORECASE
+)
 _ASKS = re.compile(
     r"^(是否|有无|能否|可否|is_|has_|can_|was_)|(标志|标识位|状态|次数|个数|数量|图片|附件|照片|校验码|有效期|类型|种类)$"
 )
@@ -111,9 +114,15 @@ def asks_about(name: str) -> bool:
     return _ASKS.search(name) is not None
 
 
-def is_record_number(phrase: str) -> bool:
-    """Whether a Chinese phrase calls the number of a record, whatever the record is of."""
-    return _NUMBERED.search(phrase) is not None
+def record_number_chars(phrase: str) -> int:
+    """Return how many characters at the end of a Chinese phrase call it the number of some record; 0 for none."""
+    match = _NUMBERED.search(phrase)
+    return 0 if match is None else len(match[0])
+
+
+def is_network_address(name: str) -> bool:
+    """Whether a name's address is one of a network or of mail, and no place."""
+    return _NETWORK.search(name) is not None
 
 
 def is_coded(name: str) -> bool:

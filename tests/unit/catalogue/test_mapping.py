@@ -81,3 +81,26 @@ def test_a_bare_name_is_a_person_s_only_among_persons(pack: NormPack) -> None:
 
 def test_what_is_asked_about_a_thing_is_not_the_thing(pack: NormPack) -> None:
     assert mapped(pack, column("c1", "身份证照片"), column("c2", "是否低保", "char(1)")) == {}
+
+
+def test_an_address_of_a_network_or_of_mail_is_no_place(pack: NormPack) -> None:
+    found = mapped(
+        pack, column("ip_address"), column("c1", "邮箱地址"), column("addr2", "IP地址"), column("dz", "住址")
+    )
+    assert {name for name, element in found.items() if element == "address"} == {"dz"}
+
+
+def test_a_bare_code_numbers_records_only_where_a_table_refers_to_several_others(pack: NormPack) -> None:
+    refers = tuple(
+        SourceReference(columns=(name,), table=f"t_{name}", other_columns=("id",)) for name in ("a", "b", "c")
+    )
+    columns = (column("code", "代码"), *(column(name, kind="integer") for name in ("a", "b", "c")))
+    event = ColumnMapper(pack).map_table(table("visit", *columns, references=refers))
+    codes = ColumnMapper(pack).map_table(table("kinds", column("code", "代码"), column("label")))
+    assert event["code"].element == "record_id"
+    assert "code" not in codes
+
+
+def test_what_ends_like_the_number_of_a_record_is_one(pack: NormPack) -> None:
+    found = mapped(pack, column("f1", "处方编号"), column("f2", "原始凭证号"), column("f3", "住院流水号"))
+    assert set(found.values()) == {"record_id"}
