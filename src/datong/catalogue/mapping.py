@@ -203,6 +203,12 @@ def _is_other(match: NameMatch) -> bool:
     return match.element != RECORD_ELEMENT
 
 
+def map_column(column: ColumnProfile, pack: NormPack) -> Mapping | None:
+    """Return the most likely data element of a column on its own, or None if nothing speaks for one."""
+    table = TableProfile(table="", comment="", rows=0, rows_total=None, columns=(column,))
+    return ColumnMapper(pack).map_table(table).get(column.name)
+
+
 Signal = tuple[float, Text | None]
 
 
