@@ -86,7 +86,7 @@ def run_search(
             ids = [view.resource_id(each) for group in shown for each in group[: SIMILAR_SHOWN_MAX + 1]]
             titles = _titles(connection, ids)
             resources = _resources(connection, [view.resource_id(group[0]) for group in shown], request.open_only)
-            names = _department_names(connection)
+            names = _department_names(connection, outcome.selection)
         # Another thread may have moved the index on since this snapshot began: look again with a newer one.
         if len(resources) == len(shown) or attempt == SNAPSHOTS_MAX - 1:
             break
@@ -130,7 +130,7 @@ def evaluate(view: IndexView, vocabulary: Vocabulary, request: SearchRequest) ->
             offered = better.text
     if exact.total >= ENOUGH_HITS:
         return Outcome(query, exact, exact.total, False, corrected, offered)
-    resembling = view.resembling(query, wanted)
+    resembling = view.resembling(query, wanted, exact)
     if resembling.total <= exact.total:
         return Outcome(query, exact, exact.total, False, corrected, offered)
     return Outcome(query, resembling, exact.total, True, corrected, offered)
@@ -181,9 +181,16 @@ def _titles(connection: Connection, keys: list[str]) -> dict[str, SimilarResourc
     }
 
 
-def _department_names(connection: Connection) -> dict[str, Text]:
+def _department_names(connection: Connection, selection: Selection) -> dict[str, Text]:
+    """Return the names of the departments that the facet shows."""
+    codes = [value for value, _ in _most_frequent(selection.facets["departments"])]
     statement = select(departments.c.code, departments.c.short_name_zh, departments.c.short_name_en)
-    return {code: Text(zh=zh, en=en) for code, zh, en in connection.execute(statement)}
+    rows = connection.execute(statement.where(departments.c.code.in_(codes)))
+    return {code: Text(zh=zh, en=en) for code, zh, en in rows}
+
+
+def _most_frequent(counts: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:FACET_VALUES_MAX]
 
 
 def _hit(
@@ -220,10 +227,9 @@ def _facets(selection: Selection, pack: NormPack, departments: dict[str, Text]) 
     }
     found = []
     for field, label in FACET_LABELS.items():
-        counted = sorted(selection.facets[field].items(), key=lambda entry: (-entry[1], entry[0]))
         values = tuple(
             FacetValue(value=value, label=names[field].get(value, Text(zh=value, en=value)), count=number)
-            for value, number in counted[:FACET_VALUES_MAX]
+            for value, number in _most_frequent(selection.facets[field])
             if value
         )
         found.append(Facet(field=field, label=label, values=values))

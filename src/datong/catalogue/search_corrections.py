@@ -3,6 +3,7 @@
 All of it asks the view's own dictionary, so that it never offers a word which no living resource of that view has.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ CHAINS_MAX = 12
 BEAM = 48
 CANDIDATES_MAX = 10
 SLIPS_MAX = 2
+LONG_CHARS = 6
+"""A shorter query has one slip at most: with two, anything could be meant."""
 RUN_CHARS_MAX = 24
 WORD_LETTERS_MIN = 4
 FEW_COUNT = 2
@@ -45,8 +48,13 @@ def spoken(view: IndexView, query: SearchQuery) -> SearchQuery:
         if not _is_latin(unit.text):
             units.append(unit)
             continue
+        said = _said(view, unit.text)
+        most = max(said.values(), default=1)
+        # What is common is meant: dibao is 低保 before it is 地保.
         ways = [
-            way.model_copy(update={"weight": SPOKEN_WEIGHT}) for text in _said(view, unit.text) for way in _ways(text)
+            way.model_copy(update={"weight": SPOKEN_WEIGHT * math.sqrt(count / most)})
+            for text, count in said.items()
+            for way in _ways(text)
         ]
         known = any(all(view.count(low, high) for low, high in way.ranges) for way in unit.alternatives)
         if not ways and not known and len(unit.text) > 2:
@@ -62,15 +70,15 @@ def corrections(view: IndexView, query: SearchQuery, vocabulary: Vocabulary) -> 
     text = " ".join(RUN.findall(fold(query.text)))
     found = [Correction(text, 1.0)]
     settled: dict[str, float] = {}
-    for _ in range(SLIPS_MAX):
+    for _ in range(1 if len(text) < LONG_CHARS else SLIPS_MAX):
         following = [
             Correction(candidate.text, known.likelihood * candidate.likelihood)
             for known in found
-            for candidate in _one_slip(view, known.text)
+            for candidate in _one_slip(view, known.text, vocabulary)
         ]
         found = sorted(following, key=lambda each: (-each.likelihood, each.text))[:CANDIDATES_MAX]
         for each in found:
-            if not _amiss(view, each.text):
+            if not _amiss(view, each.text, vocabulary):
                 settled[each.text] = max(each.likelihood, settled.get(each.text, 0.0))
         if settled:
             break
@@ -107,14 +115,15 @@ def _joined_syllables(view: IndexView, units: Iterable[Unit]) -> Iterator[Unit]:
             yield unit
 
 
-def _said(view: IndexView, word: str) -> list[str]:
-    """Return the texts of the view's dictionary that are read as `word`, the commonest first."""
+def _said(view: IndexView, word: str) -> dict[str, int]:
+    """Return the texts of the view's dictionary that are read as `word`, with a count, the commonest first."""
     best: dict[str, int] = {}
     for syllables in catalogue.split_syllables(word):
         if len(syllables) > 1:
             for text, count in _chains(view, syllables):
                 best[text] = max(count, best.get(text, 0))
-    return sorted(best, key=lambda text: (-best[text], text))[:CHAINS_MAX]
+    chosen = sorted(best, key=lambda text: (-best[text], text))[:CHAINS_MAX]
+    return {text: best[text] for text in chosen}
 
 
 def _chains(view: IndexView, syllables: tuple[str, ...]) -> list[tuple[str, int]]:
@@ -142,33 +151,48 @@ def _spoken_pairs(view: IndexView, first: str, second: str) -> list[tuple[str, i
     return [(han_pair(key), count) for key in keys if (count := view.count(key, key + 1))]
 
 
-def _amiss(view: IndexView, text: str) -> bool:
+def _amiss(view: IndexView, text: str, vocabulary: Vocabulary) -> bool:
     """Whether a text has a word or a pair of characters that no resource has."""
     for run in RUN.findall(text):
         if not is_han(run):
-            if not view.count(*word_range(run)) and not _said(view, run):
+            if not _meant(view, run, vocabulary) and not _said(view, run):
                 return True
         elif any(not _count(view, run[index], run[index + 1]) for index in range(len(run) - 1)):
             return True
     return False
 
 
-def _one_slip(view: IndexView, text: str) -> Iterator[Correction]:
-    """Yield texts that differ from `text` by one slip and have one rarity less."""
+def _one_slip(view: IndexView, text: str, vocabulary: Vocabulary) -> Iterator[Correction]:
+    """Yield texts that differ from `text` by one slip and have one rarity less; known words are spelled right."""
+    right = _known_places(text, vocabulary)
     for match in RUN.finditer(text):
         run = match[0]
         if len(run) > RUN_CHARS_MAX:
             continue
-        others = _han_slips(view, run) if is_han(run) else _word_slips(view, run)
+        if is_han(run):
+            others = _han_slips(view, run, right[match.start() : match.end()])
+        else:
+            others = _word_slips(view, run, vocabulary)
         for other, likelihood in others.items():
             yield Correction(text[: match.start()] + other + text[match.end() :], likelihood)
 
 
-def _han_slips(view: IndexView, run: str) -> dict[str, float]:
+def _known_places(text: str, vocabulary: Vocabulary) -> list[bool]:
+    """Whether each character belongs to a known word."""
+    places, at = [False] * len(text), 0
+    for word, known in vocabulary.segments(text):
+        at = text.index(word, at)
+        if known and len(word) > 1:
+            places[at : at + len(word)] = [True] * len(word)
+        at += len(word)
+    return places
+
+
+def _han_slips(view: IndexView, run: str, right: list[bool]) -> dict[str, float]:
     """Return what a run of characters may be meant for, where a pair of them hardly ever occurs."""
     found: dict[str, float] = {}
     for index in range(len(run) - 1):
-        if _count(view, run[index], run[index + 1]) > FEW_COUNT:
+        if (right[index] and right[index + 1]) or _count(view, run[index], run[index + 1]) > FEW_COUNT:
             continue
         for other, likelihood, at in _slips_at(view, run, index):
             # Weighed by the rarest pair near the change: what a change makes must be common to be meant.
@@ -206,15 +230,24 @@ def _fitting(view: IndexView, before: str, after: str) -> set[str]:
     return following | preceding
 
 
-def _word_slips(view: IndexView, word: str) -> dict[str, float]:
-    if len(word) < WORD_LETTERS_MIN or view.count(*word_range(word)) or _said(view, word):
+def _meant(view: IndexView, word: str, vocabulary: Vocabulary) -> int:
+    """Return how many resources a Latin word can mean: those that have it, or a word that means the same."""
+    return view.count(*word_range(word)) + sum(
+        min(view.count(low, high) for low, high in way.ranges)
+        for other in vocabulary.synonyms(word)
+        for way in _ways(other)
+    )
+
+
+def _word_slips(view: IndexView, word: str, vocabulary: Vocabulary) -> dict[str, float]:
+    if len(word) < WORD_LETTERS_MIN or _meant(view, word, vocabulary) or _said(view, word):
         return {}
     others = {word[:at] + word[at + 1 :] for at in range(len(word))}
     others |= {word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1)}
     for letter in _LETTERS:
         others |= {word[:at] + letter + word[at + 1 :] for at in range(len(word))}
         others |= {word[:at] + letter + word[at:] for at in range(len(word) + 1)}
-    found = {other: float(count) for other in others if (count := view.count(*word_range(other)))}
+    found = {other: float(count) for other in others if (count := _meant(view, other, vocabulary))}
     if not found:
         readable = sorted(other for other in others if any(len(way) > 1 for way in catalogue.split_syllables(other)))
         for other in readable:

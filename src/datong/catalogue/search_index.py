@@ -66,8 +66,14 @@ class IndexState(NamedTuple):
 class SearchIndex:
     """Gives the state of the index that belongs to a state of the database."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        small_docs_max: int = SMALL_DOCS_MAX,
+        filed_segments_max: int = FILED_SEGMENTS_MAX,
+    ) -> None:
+        self._folder, self._small_docs_max, self._filed_segments_max = folder, small_docs_max, filed_segments_max
         self._lock = threading.Lock()
         self._state: IndexState | None = None
 
@@ -79,7 +85,7 @@ class SearchIndex:
                 state = self._caught_up(connection, state)
             if state is None:
                 state = self._build(connection)
-            if self._folder is not None and _unfiled(state) > 4 * SMALL_DOCS_MAX:
+            if self._folder is not None and _unfiled(state) > 4 * self._small_docs_max:
                 state = self._filed(state, wait=False)
             self._state = state
             return state
@@ -91,9 +97,9 @@ class SearchIndex:
         """
         state = self.current(connection)
         crowded = any(
-            len(view.segments) > FILED_SEGMENTS_MAX or _dead_share(view) > DEAD_SHARE_MAX for view in state.views
+            len(view.segments) > self._filed_segments_max or _dead_share(view) > DEAD_SHARE_MAX for view in state.views
         )
-        if self._folder is None or (_unfiled(state) <= SMALL_DOCS_MAX and not crowded):
+        if self._folder is None or (_unfiled(state) <= self._small_docs_max and not crowded):
             return False
         # Merging a large index takes long, and searches go on with the state as it was. The next one catches up with
         # what changed meanwhile, from the log.

@@ -113,7 +113,9 @@ def parse_query(text: str, vocabulary: Vocabulary) -> SearchQuery:
     units: list[Unit] = []
     for word, known in segments:
         spellings = (word, *(vocabulary.synonyms(word) if known else _inside(word, vocabulary)))
-        units.append(unit_of(spellings, wish=word in wishes))
+        # One character between two words is a particle more often than a word.
+        particle = not known and len(word) == 1 and len(segments) > 1 and is_han(word)
+        units.append(unit_of(spellings, wish=word in wishes or particle))
     units.extend(_across(folded, segments))
     return SearchQuery(
         text=text[:QUERY_CHARS_MAX],

@@ -41,7 +41,9 @@ def _worded(
     examples = {subject: view.example(subject) for subject in subjects}
     statement = select(listing.c.resource_id, listing.c.title)
     wanted = [example for example in examples.values() if example is not None]
-    titles = dict(connection.execute(statement.where(listing.c.resource_id.in_(wanted))))
+    titles = {
+        row.resource_id: row.title for row in connection.execute(statement.where(listing.c.resource_id.in_(wanted)))
+    }
     return [
         Suggestion(text=core_title(titles[example]), count=counts[subject])
         for subject, example in examples.items()

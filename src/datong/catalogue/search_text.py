@@ -72,7 +72,9 @@ def core_title(title: str) -> str:
 
 def highlight(text: str, words: Iterable[str]) -> tuple[Fragment, ...]:
     """Return the original `text` in fragments, those that match a word or a pair of its characters marked."""
-    folded = "".join(_fold_one(character) for character in text)
+    folded = fold(text)
+    if len(folded) != len(text):
+        folded = "".join(_fold_one(character) for character in text)
     marks = [False] * len(text)
     for word in words:
         needles = [word] if word in folded else [word[index : index + 2] for index in range(len(word) - 1)]

@@ -29,9 +29,10 @@ EXACT_TITLE_BOOST = 1000.0
 PREFIX_TITLE_BOOST = 6.0
 CONTAINED_TITLE_BOOST = 5.0
 UNITS_IN_TITLE_BOOST = 6.0
+WHOLE_QUERY_BOOST = 100.0
 USE_SHARE_PER_LEVEL = 0.02
 """What being used adds to a score, per level of use; ten levels at most, so a fifth at most."""
-SHARE_MIN = 0.5
+SHARE_MIN = 0.25
 """Relaxed, a resource must match so much of the query, unless nothing does."""
 JOINT_MIN = 10_000
 """For fewer resources than this, facets are quicker counted one by one."""
@@ -174,8 +175,11 @@ class IndexView:
         found = [self._boosted(segment, query, match_all(segment, query, self.idf)) for segment in self.segments]
         return self._select([self._alive(index, each) for index, each in enumerate(found)], wanted)
 
-    def resembling(self, query: SearchQuery, wanted: Wanted) -> Selection:
-        """Select what matches much of the query: half of it, or as much as the best one does."""
+    def resembling(self, query: SearchQuery, wanted: Wanted, exact: Selection) -> Selection:
+        """Select what matches a good part of the query: a quarter of it, or as much as the best one does.
+
+        What matches all of it (`exact`) comes first.
+        """
         parts = []
         for index, segment in enumerate(self.segments):
             found, shares = match_some(segment, query, self.idf)
@@ -185,9 +189,10 @@ class IndexView:
         best = max((float(shares.max()) for _, shares in parts if len(shares)), default=0.0)
         least = np.float32(min(SHARE_MIN, best * 0.999))
         chosen = []
-        for segment, (found, shares) in zip(self.segments, parts, strict=True):
+        for segment, (found, shares), wholly in zip(self.segments, parts, exact.docs, strict=True):
             enough = shares >= least
             scores = found.scores[enough] * shares[enough] ** 2
+            scores[np.searchsorted(found.docs[enough], wholly)] += np.float32(WHOLE_QUERY_BOOST)
             chosen.append(self._boosted(segment, query, Found(found.docs[enough], scores)))
         return self._select(chosen, wanted)
 

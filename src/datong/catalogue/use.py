@@ -57,4 +57,4 @@ def record_use(
 
 def _level(connection: Connection, resource_id: str) -> int:
     statement = select(use.c.kind, func.count()).where(use.c.resource_id == resource_id).group_by(use.c.kind)
-    return use_level(dict(connection.execute(statement).all()))
+    return use_level({row[0]: row[1] for row in connection.execute(statement)})

@@ -3,22 +3,20 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query
+from fastapi import APIRouter, Form
 from fastapi.responses import Response
 
 from datong.catalogue import (
     ChangeImpact,
     ContentDifference,
-    FacetValue,
     Resource,
     ResourceAction,
     ResourceState,
-    SearchFilters,
+    UseKind,
     assess,
 )
-from datong.kernel import DepartmentCode, Page, ResourceId, Value
-from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
-from datong.norms import ResourceFormat, ShareType, UpdateCycle
+from datong.kernel import DepartmentCode, Page, ResourceId
+from datong.kernel.limits import TEXT_CHARS_MAX
 from datong.sharing import Action, Agreement, AgreementState, Target
 from datong.web.api.resources import (
     ResourceStepRequest,
@@ -30,55 +28,6 @@ from datong.web.api.resources import (
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 
 router = APIRouter()
-
-
-class FacetChoice(Value):
-    """One box of a facet, and whether it is ticked."""
-
-    value: FacetValue
-    chosen: bool
-
-
-@router.get("/catalogue")
-def search(
-    desk: SignedIn,
-    offset: Offset,
-    q: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
-    departments: Annotated[list[str] | None, Query()] = None,
-    share_types: Annotated[list[str] | None, Query()] = None,
-    formats: Annotated[list[str] | None, Query()] = None,
-    update_cycles: Annotated[list[str] | None, Query()] = None,
-    themes: Annotated[list[str] | None, Query()] = None,
-) -> Response:
-    """Search the published catalogue; without a query it lists everything."""
-    desk.require(Action.RESOURCE_READ)
-    filters = SearchFilters(
-        departments=tuple(DepartmentCode(code) for code in departments or ()),
-        share_types=tuple(ShareType(value) for value in share_types or () if value in set(ShareType)),
-        formats=tuple(ResourceFormat(value) for value in formats or () if value in set(ResourceFormat)),
-        update_cycles=tuple(UpdateCycle(value) for value in update_cycles or () if value in set(UpdateCycle)),
-        themes=tuple(themes or ()),
-    )
-    found = desk.services.catalogue.search(q, filters=filters, offset=offset, limit=PAGE_ROWS)
-    chosen = {name: {str(value) for value in values} for name, values in filters}
-    facets = [
-        (
-            facet,
-            tuple(
-                FacetChoice(value=value, chosen=value.value in chosen.get(facet.field, ())) for value in facet.values
-            ),
-        )
-        for facet in found.facets
-    ]
-    return desk.page(
-        "catalogue/search.html",
-        q=q,
-        found=found,
-        facets=facets,
-        offset=offset,
-        step=PAGE_ROWS,
-        filtered=any(chosen.values()),
-    )
 
 
 @router.get("/catalogue/work")
@@ -112,6 +61,7 @@ def show_resource(desk: SignedIn, resource_id: ResourceId) -> Response:
     resource = visible_resource(desk.services, desk.caller, resource_id)
     target = Target.of_department(resource.department, name=resource.id)
     inside = desk.may(Action.RESOURCE_READ_UNPUBLISHED, target)
+    desk.services.catalogue.discovery.record_use(resource.id, UseKind.VIEW, desk.caller.department, resource.department)
     agreements = desk.services.agreements.find(resource_id=resource_id, state=AgreementState.ACTIVE, limit=PAGE_ROWS)
     return desk.page(
         "catalogue/resource.html",

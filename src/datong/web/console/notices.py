@@ -10,6 +10,10 @@ NOTICES: Mapping[str, Text] = {
         zh="已按新结构起草新版本，请核对后提交。",
         en="A new version was drafted from the new structure: check and submit it.",
     ),
+    "vocabulary": Text(
+        zh="词表已更新并存证，检索即时生效。", en="The vocabulary is updated and on record; searches know it at once."
+    ),
+    "demand": Text(zh="处理情况已记录并存证。", en="What becomes of the need is on record."),
     "requested": Text(
         zh="申请已提交。无条件共享的数据项当即同意，其余等待提供部门答复。",
         en="Submitted. Unconditional items are granted at once; the others wait for the provider's reply.",
