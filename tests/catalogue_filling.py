@@ -219,6 +219,7 @@ def _content(
         temporal_start=start if dice.random() < 0.6 else None,
         temporal_end=date(start.year + 1, 12, 31) if dice.random() < 0.4 else None,
         distributions=_distributions(dice, is_open, table),
+        licence=_licence(pack, dice, is_open),
         assessment=ASSESSMENT,
         sign_off=SignOff(by="负责人", position="副局长", at=FIRST_DAY),
     )
@@ -265,6 +266,11 @@ def _distributions(dice: random.Random, is_open: bool, table: str) -> tuple[Dist
         )
         for key, title, media_type in dice.sample(FILES, dice.randrange(0, 4))
     )
+
+
+def _licence(pack: NormPack, dice: random.Random, is_open: bool) -> str:
+    """Return a licence for half of what is open; the rest stands under the pack's first. Drawn after all else."""
+    return dice.choice(pack.licences).key if is_open and pack.licences and dice.random() < 0.5 else ""
 
 
 def publish_all(database: Database, pack: NormPack, made: Sequence[Resource]) -> None:

@@ -35,11 +35,16 @@ class ExceptTest(Value):
 
 
 class IndicatorTest(Value):
-    """What must hold; several members are alternatives."""
+    """What must hold; several members are alternatives.
+
+    `known` names a section of the pack that has the value at `path`; a content that says nothing there, but has
+    `default_if`, stands under the section's default.
+    """
 
     present: tuple[str, ...] = ()
     known: str = ""
     path: str = ""
+    default_if: str = ""
     any_present: ElementTest | None = None
     any_of: ElementTest | None = None
     all_present: ElementTest | None = None
@@ -175,7 +180,7 @@ def vocabulary(pack: NormPack, section: str) -> frozenset[str]:
 def _holds(test: IndicatorTest, values: Mapping[str, Any], pack: NormPack) -> bool:
     if test.stated or any(_says(_at(values, path)) for path in test.present):
         return True
-    if test.known and _at(values, test.path) in vocabulary(pack, test.known):
+    if test.known and _known(test, values, vocabulary(pack, test.known)):
         return True
     if test.excepted is not None and _at(values, test.excepted.path) != test.excepted.value:
         return True
@@ -188,6 +193,11 @@ def _holds(test: IndicatorTest, values: Mapping[str, Any], pack: NormPack) -> bo
         if wanted is not None and holds(wanted, [entry.get(wanted.field) for entry in values.get(wanted.list) or ()]):
             return True
     return False
+
+
+def _known(test: IndicatorTest, values: Mapping[str, Any], keys: frozenset[str]) -> bool:
+    named = _at(values, test.path)
+    return named in keys or bool(keys and test.default_if and not named and _at(values, test.default_if))
 
 
 def _at(values: Mapping[str, Any], path: str) -> Any:
@@ -207,7 +217,11 @@ def indicator_sql(test: IndicatorTest, pack: NormPack, column: str = "content") 
     parts += [_says_sql(f"json_extract({column}, '{_json_path(path)}')") for path in test.present]
     if test.known:
         keys = sorted(vocabulary(pack, test.known))
-        parts.append(f"list_contains({_literal(keys)}, json_extract_string({column}, '{_json_path(test.path)}'))")
+        named = f"json_extract_string({column}, '{_json_path(test.path)}')"
+        parts.append(f"list_contains({_literal(keys)}, {named})")
+        if keys and test.default_if:
+            stated = f"json_extract_string({column}, '{_json_path(test.default_if)}') = 'true'"
+            parts.append(f"(coalesce({named}, '') = '' AND {stated})")
     if test.excepted is not None:
         found = f"json_extract_string({column}, '{_json_path(test.excepted.path)}')"
         parts.append(f"{found} IS DISTINCT FROM {_quoted(test.excepted.value)}")

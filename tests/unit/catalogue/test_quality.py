@@ -1,11 +1,20 @@
 from datetime import timedelta
 
 import duckdb
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from datong.catalogue import CatalogueQuality, Contact, Distribution, ResourceContent, assess, quality_scheme
+from datong.catalogue import (
+    CatalogueQuality,
+    Contact,
+    Distribution,
+    ResourceContent,
+    assess,
+    published_among,
+    quality_scheme,
+)
 from datong.catalogue.quality import indicator_sql
 from datong.catalogue.tables import quality_day
 from datong.kernel import Database, DepartmentCode, Text
@@ -35,6 +44,7 @@ CONTENTS = st.builds(
     theme=st.sampled_from(["", "population", "no-such-theme"]),
     spatial=st.sampled_from(["", "440600"]),
     licence=st.sampled_from(["", "no-such-licence", *[entry.key for entry in PACK.licences]]),
+    open=st.booleans(),
     use_condition=st.sampled_from(["", "署名"]),
     data_category=st.sampled_from(["", "x"]),
     contact=st.none() | st.builds(Contact, phone=st.sampled_from(["", "1"]), email=st.sampled_from(["", "a@b.cn"])),
@@ -71,6 +81,38 @@ def test_what_is_missing_is_named_with_what_it_would_bring() -> None:
     assert better.score == bare.score + 30
     assert better.dimensions["findability"] == bare.dimensions["findability"] + 30
     assert better.score + sum(entry.points for entry in better.missing) == better.points
+
+
+@pytest.mark.parametrize(
+    ("licence", "is_open", "met"),
+    [
+        *((entry.key, is_open, True) for entry in PACK.licences for is_open in (True, False)),
+        # The portal, DCAT and CKAN say of an open entry without a licence that it is under the pack's first.
+        ("", True, True),
+        ("", False, False),
+        ("no-such-licence", True, False),
+    ],
+)
+def test_a_licence_is_standard_when_the_pack_has_it_or_gives_it_by_default(
+    licence: str, is_open: bool, met: bool
+) -> None:
+    found = ResourceContent(title=Text(zh="标题", en=""), licence=licence, open=is_open)
+    missing = {entry.indicator for entry in assess(found, PACK).missing}
+    assert ("known_licence" not in missing) is met
+    without = PACK.model_copy(update={"licences": ()})
+    assert "known_licence" in {entry.indicator for entry in assess(found, without).missing}
+
+
+def test_filled_open_resources_have_a_standard_licence(control_database: Database) -> None:
+    filled = fill(control_database, PACK, 60, open_percent=50)
+    with control_database.snapshot() as connection:
+        found = published_among(connection, filled.ids)
+    licences = {entry.content.licence for entry in found.values() if entry.content.open}
+    assert "" in licences
+    assert len(licences) > 1
+    for entry in found.values():
+        missing = {gap.indicator for gap in assess(entry.content, PACK).missing}
+        assert ("known_licence" not in missing) is entry.content.open
 
 
 @given(st.lists(CONTENTS, min_size=1, max_size=6))
