@@ -4,7 +4,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,11 @@ from datong.catalogue import Department, Departments, public_part
 from datong.kernel import PLATFORM_ACTOR, Database, SystemClock
 from datong.ledger import Ed25519Signer, Ledger, MemoryTileStore
 from tests.catalogue_filling import fill
-from tests.integration.federation.hub_processes import HubProcess, hub_process
+from tests.integration.federation.hub_processes import HubProcess, hub_process, settle
 from tests.integration.federation.test_own_hub import open_contents
 from tests.integration.open.serving import BUREAU, served
 
 ROUNDS = max(int(os.environ.get("DATONG_FAULT_ROUNDS", "3")) // 10, 3)
-SETTLE_SECONDS_MAX = 240
 
 
 @pytest.fixture
@@ -27,14 +26,6 @@ def hubs(tmp_path: Path) -> Iterator[dict[str, HubProcess]]:
     yield made
     for hub in made.values():
         hub.kill()
-
-
-def settle(done: Callable[[], bool]) -> None:
-    """Wait until `done` returns true."""
-    deadline = time.monotonic() + SETTLE_SECONDS_MAX
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
 
 
 def test_a_hub_killed_while_harvesting_ends_with_the_same_catalogue(

@@ -6,7 +6,7 @@ import time
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from datong.federation import Joined, SignedBatch, Standing
 from datong.kernel import (
@@ -42,6 +42,17 @@ _CLASSES: dict[int, type[DatongError]] = {
     422: Invalid,
 }
 Answer = TypeVar("Answer", bound=Value)
+
+
+class _AccessToken(Value):
+    access_token: str
+    expires_in: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_these(cls, values: object) -> object:
+        # RFC 6749 lets the other end say more than is used here.
+        return {key: values.get(key) for key in cls.model_fields} if isinstance(values, dict) else values
 
 
 class HubLink:
@@ -102,9 +113,9 @@ class HubLink:
             "client_assertion": self._assertion(),
         }
         answer = send(self._http, "POST", OAUTH_PATH, data=form)
-        values: dict[str, Any] = answer if isinstance(answer, dict) else {}
-        self._token = str(values.get("access_token", ""))
-        self._token_until = time.monotonic() + float(values.get("expires_in", 0)) - TOKEN_MARGIN_SECONDS
+        granted = self._read(_AccessToken, answer)
+        self._token = granted.access_token
+        self._token_until = time.monotonic() + granted.expires_in - TOKEN_MARGIN_SECONDS
         return self._token
 
     def _assertion(self) -> str:
@@ -150,7 +161,7 @@ def send(http: httpx.Client, method: str, path: str, **options: Any) -> object:
     try:
         response = http.request(method, path, **options)
         answer: object = response.json()
-    except (httpx.TransportError, httpx.InvalidURL, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise _unavailable(str(http.base_url)) from error
     if response.is_success:
         return answer

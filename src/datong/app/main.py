@@ -17,6 +17,7 @@ GROUPS = {
     "norms": "datong.cli.norms",
     "catalogue": "datong.cli.catalogue",
     "harvest": "datong.cli.harvest",
+    "cascade": "datong.cli.cascade",
     "ledger": "datong.cli.ledger",
     "demo": "datong.app.demo_command",
 }

@@ -14,6 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from datong.kernel import DatongError
 
+RETRIED = (DatongError, SQLAlchemyError, OSError, ValueError, LookupError)
+"""What a sweep may fail with and go on; the last two are what unexpected data raises, told with where it happened."""
 LOGGER = logging.getLogger("datong.worker")
 FAILED_SWEEPS = Counter("datong_sweep_failures_total", "Sweeps that failed and will be tried again.", ["sweep"])
 STOP_SECONDS_MAX = 10.0
@@ -58,8 +60,9 @@ class Worker:
             more = False
             try:
                 more = sweep.run()
-            except (DatongError, SQLAlchemyError, OSError) as error:
+            except RETRIED as error:
                 FAILED_SWEEPS.labels(sweep=sweep.name).inc()
-                LOGGER.warning("sweep %s failed and will be tried again: %s", sweep.name, error)
+                unexpected = isinstance(error, ValueError | LookupError)
+                LOGGER.warning("sweep %s failed and will be tried again: %s", sweep.name, error, exc_info=unexpected)
             if not more:
                 self._stopping.wait(sweep.interval_seconds)

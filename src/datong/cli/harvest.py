@@ -4,16 +4,15 @@ import json
 import time
 from typing import Annotated
 
-import httpx
 import typer
 
+from datong.cli.hub_call import call_hub
 from datong.cli.shell import language, say
 from datong.federation import HarvestRun, HarvestSource
-from datong.kernel import Refused, Text, Unavailable
+from datong.kernel import Text
 
 app = typer.Typer(help="目录采集 · harvest other catalogues", no_args_is_help=True)
 
-TIMEOUT_SECONDS = 60.0
 POLL_SECONDS = 1.0
 HubOption = Annotated[str, typer.Option("--hub", envvar="DATONG_HUB", help="枢纽地址 · address of the hub")]
 TokenOption = Annotated[str, typer.Option("--token", envvar="DATONG_TOKEN", help="访问令牌 · access token")]
@@ -75,33 +74,4 @@ def report(found: HarvestRun) -> Text:
 
 
 def _call(hub: str, token: str, method: str, path: str, body: object = None) -> object:
-    """Return what the hub answers.
-
-    Raises:
-        Refused: it refuses; its own words are in the text.
-        Unavailable: it answers with something else than a hub.
-    """
-    response = httpx.request(
-        method,
-        f"{hub.rstrip('/')}/api/v1/harvests{path}",
-        json=body,
-        headers={"Authorization": f"Bearer {token}"},
-        timeout=TIMEOUT_SECONDS,
-        trust_env=False,
-    )
-    try:
-        answer: object = response.json()
-    except ValueError as error:
-        raise Unavailable(
-            "cli.hub_unreadable",
-            what=Text(zh=f"{hub} 的应答不是枢纽的应答。", en=f"{hub} does not answer like a hub."),
-            remedy=Text(zh="请核对 --hub。", en="Check --hub."),
-        ) from error
-    if response.is_success:
-        return answer
-    problem = answer if isinstance(answer, dict) else {}
-    raise Refused(
-        str(problem.get("code", "cli.refused")),
-        what=Text(zh=str(problem.get("detail_zh", "")), en=str(problem.get("detail_en", ""))),
-        remedy=Text(zh=str(problem.get("remedy_zh", "")), en=str(problem.get("remedy_en", ""))),
-    )
+    return call_hub(hub, token, method, f"/harvests{path}", body)

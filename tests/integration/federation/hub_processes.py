@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,8 +22,18 @@ from tests.catalogue_filling import Filled, fill
 from tests.servers import free_port
 
 PASSWORD = "correct horse battery"
-START_SECONDS_MAX = 60
+START_SECONDS_MAX = 300
+SETTLE_SECONDS_MAX = 600
+"""Far beyond what a loaded machine needs: it only ends a test that would never end."""
 IDS_AT_ONCE = 500
+
+
+def settle(done: Callable[[], bool], seconds_max: float = SETTLE_SECONDS_MAX) -> None:
+    """Wait until `done` returns true."""
+    deadline = time.monotonic() + seconds_max
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 @dataclass
@@ -71,25 +82,29 @@ class HubProcess:
             "DATONG_HOME": str(self.home),
             "DATONG_PORT": str(self.port),
             "DATONG_LOG_ORIGIN": self.name,
-            "DATONG_CASCADE_INTERVAL_SECONDS": "1",
+            "DATONG_CASCADE_INTERVAL_SECONDS": "0.5",
             **self.environment,
         }
         log = (self.home / "hub.log").open("ab")
         command = [sys.executable, "-m", "datong.app.main", "hub", "serve"]
         self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         log.close()
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"{self.url}/readyz", timeout=5).is_success:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.1)
+        settle(self._is_ready, START_SECONDS_MAX)
         answer = httpx.post(
-            f"{self.url}/api/v1/session", json={"username": "operator", "password": PASSWORD}, timeout=30
+            f"{self.url}/api/v1/session",
+            json={"username": "operator", "password": PASSWORD},
+            timeout=START_SECONDS_MAX,
         )
         assert answer.status_code == 201, answer.text
         self.token = answer.json()["token"]
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.home / "hub.log").read_text()[-4000:]
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=5).is_success
+        except httpx.TransportError:
+            return False
 
     def kill(self) -> None:
         """End the process at once, as a power cut would."""

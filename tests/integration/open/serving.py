@@ -41,13 +41,14 @@ def served(
     clock: Clock | None = None,
     public_url: str = "",
     signer: Ed25519Signer | None = None,
+    log_origin: str = "datong.local/log",
 ) -> Iterator[OpenHub]:
     """Serve a hub over a control database; its authority is registered, nothing else."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         home.mkdir(exist_ok=True)
-        settings = Settings(home=home, port=port, public_url=public_url)
+        settings = Settings(home=home, port=port, public_url=public_url, log_origin=log_origin)
         services = compose(
             settings, clock=clock or SystemClock(), signer=signer or Ed25519Signer.generate(), database=database
         )

@@ -1,5 +1,7 @@
 import threading
 
+import pytest
+
 from datong.app.worker import FAILED_SWEEPS, Sweep, Worker
 from datong.kernel import Text, Unavailable
 
@@ -21,7 +23,16 @@ def test_a_sweep_repeats_at_once_while_there_is_more() -> None:
     assert turns == [0, 1, 2, 3, 4]
 
 
-def test_a_failed_sweep_is_counted_and_tried_again() -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Unavailable("test.away", what=Text(zh="不在", en="Away."), remedy=Text(zh="等", en="Wait.")),
+        OSError("disk"),
+        ValueError("data that nobody expected"),
+        KeyError("missing"),
+    ],
+)
+def test_a_failed_sweep_is_counted_and_tried_again(failure: Exception) -> None:
     before = FAILED_SWEEPS.labels(sweep="flaky")._value.get()
     done = threading.Event()
     turns: list[int] = []
@@ -29,7 +40,7 @@ def test_a_failed_sweep_is_counted_and_tried_again() -> None:
     def run() -> bool:
         turns.append(1)
         if len(turns) < 3:
-            raise Unavailable("test.away", what=Text(zh="不在", en="Away."), remedy=Text(zh="等", en="Wait."))
+            raise failure
         done.set()
         return False
 

@@ -106,7 +106,7 @@ def test_a_licence_is_standard_when_the_pack_has_it_or_gives_it_by_default(
 def test_filled_open_resources_have_a_standard_licence(control_database: Database) -> None:
     filled = fill(control_database, PACK, 60, open_percent=50)
     with control_database.snapshot() as connection:
-        found = published_among(connection, filled.ids)
+        found = published_among(connection, list(filled.ids))
     licences = {entry.content.licence for entry in found.values() if entry.content.open}
     assert "" in licences
     assert len(licences) > 1

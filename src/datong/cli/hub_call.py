@@ -1,0 +1,42 @@
+"""One call of a hub's REST interface, for command groups that are thin over it."""
+
+import httpx
+
+from datong.kernel import Refused, Text, Unavailable
+
+TIMEOUT_SECONDS = 60.0
+
+
+def call_hub(
+    hub: str, token: str, method: str, path: str, body: object = None, *, timeout_seconds: float = TIMEOUT_SECONDS
+) -> object:
+    """Return what the hub answers at `path` under /api/v1.
+
+    Raises:
+        Refused: it refuses; its own words are in the text.
+        Unavailable: it answers with something else than a hub.
+    """
+    response = httpx.request(
+        method,
+        f"{hub.rstrip('/')}/api/v1{path}",
+        json=body,
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=timeout_seconds,
+        trust_env=False,
+    )
+    try:
+        answer: object = response.json()
+    except ValueError as error:
+        raise Unavailable(
+            "cli.hub_unreadable",
+            what=Text(zh=f"{hub} 的应答不是枢纽的应答。", en=f"{hub} does not answer like a hub."),
+            remedy=Text(zh="请核对 --hub。", en="Check --hub."),
+        ) from error
+    if response.is_success:
+        return answer
+    problem = answer if isinstance(answer, dict) else {}
+    raise Refused(
+        str(problem.get("code", "cli.refused")),
+        what=Text(zh=str(problem.get("detail_zh", "")), en=str(problem.get("detail_en", ""))),
+        remedy=Text(zh=str(problem.get("remedy_zh", "")), en=str(problem.get("remedy_en", ""))),
+    )
