@@ -78,7 +78,9 @@ class HubProcess:
 
     def start(self) -> None:
         """Start the process and sign the operator in."""
-        environment = os.environ | {
+        # The hub takes every DATONG_ variable for a setting, and refuses those that steer the tests.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
+        environment = inherited | {
             "DATONG_HOME": str(self.home),
             "DATONG_PORT": str(self.port),
             "DATONG_LOG_ORIGIN": self.name,
