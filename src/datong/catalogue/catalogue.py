@@ -43,6 +43,7 @@ from datong.catalogue.steps import (
     Step,
     claimed_by_another,
     insert_version,
+    located,
     newest_version,
     put_content,
     put_standing,
@@ -230,20 +231,21 @@ class Catalogue:
         *,
         comments: tuple[FieldComment, ...] = (),
         position: str = "",
+        expected_digest: str = "",
     ) -> Resource:
         """Move a resource along its life and return its working version.
 
-        `comments` say, field by field, what a return or rejection is about; `position` is the signing head's.
+        `comments` say, field by field, what a return or rejection is about; `position` is the signing head's;
+        `expected_digest` is that of the content that was looked at before deciding.
 
         Raises:
-            Conflict: the action is not possible in the present state, or the entry is kept elsewhere.
+            Conflict: the action is not possible in the present state, the content is not the expected one, or the
+                entry is kept elsewhere.
             Invalid: a reason is missing, or what is signed or submitted is incomplete (the context lists everything).
             Refused: the actor is not the party of this step.
         """
         with self._database.transaction() as connection:
-            before = locked(connection, resource_id)
-            if before.content.origin is not None:
-                raise kept_elsewhere(before.content.origin.address)
+            before = _actable(connection, resource_id, expected_digest)
             standing = standing_of(before)
             row = transition_of(standing, action)
             self._require_party(row.party, before.department, actor)
@@ -272,9 +274,8 @@ class Catalogue:
                 show(connection, [moved])
             elif not after.visible:
                 hide(connection, resource_id)
-            done = Step(
-                action=action.value, from_state=before.state, actor=actor, reason=reason, comments=comments, at=now
-            )
+            said = located(comments, before.content)
+            done = Step(action=action.value, from_state=before.state, actor=actor, reason=reason, comments=said, at=now)
             record_step(self._ledger, connection, moved, done, self._pack)
         return moved
 
@@ -460,6 +461,16 @@ class Catalogue:
         if may_be_authority and actor.department and self._departments.get(actor.department).is_authority:
             return
         raise wrong_party(party.label)
+
+
+def _actable(connection: Connection, resource_id: ResourceId, expected_digest: str) -> Resource:
+    """Return a resource that is kept here, locked, with the content that was expected, if any was."""
+    found = locked(connection, resource_id)
+    if found.content.origin is not None:
+        raise kept_elsewhere(found.content.origin.address)
+    if expected_digest and expected_digest != content_digest(found.content):
+        raise changed_meanwhile(content_digest(found.content))
+    return found
 
 
 def _lock_drafting(connection: Connection, department: DepartmentCode, key: str) -> None:

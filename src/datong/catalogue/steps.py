@@ -36,6 +36,19 @@ class Step(Value):
     comments: tuple[FieldComment, ...] = ()
 
 
+def located(comments: tuple[FieldComment, ...], content: ResourceContent) -> tuple[FieldComment, ...]:
+    """Return the comments with the columns of the items they are about; they find their item also after it moved."""
+    return tuple(comment.model_copy(update={"column": _column_of(comment.field, content)}) for comment in comments)
+
+
+def _column_of(pointer: str, content: ResourceContent) -> str:
+    parts = pointer.split("/")
+    if len(parts) < 3 or parts[1] != "items" or not (parts[2].isascii() and parts[2].isdecimal()):
+        return ""
+    place = int(parts[2][:6])
+    return content.items[place].column if place < len(content.items) else ""
+
+
 def newest_version(connection: Connection, resource_id: ResourceId) -> int:
     """Return the highest version number that the resource ever used."""
     statement = select(func.max(version.c.version)).where(version.c.resource_id == resource_id)

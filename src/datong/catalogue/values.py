@@ -321,10 +321,15 @@ class ResourceVersion(Value):
 
 
 class FieldComment(Value):
-    """What a reviewer says about one field; `field` is a JSON pointer into the content."""
+    """What a reviewer says about one field; `field` is a JSON pointer into the content.
+
+    `column` is that of the item that the pointer names, set when the comment is recorded: places change while the
+    officer edits, columns seldom do.
+    """
 
     field: str = Field(pattern=r"^(/[^/]{1,200}){1,6}$", max_length=NAME_CHARS_MAX)
     text: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
+    column: str = Field("", max_length=NAME_CHARS_MAX)
 
 
 class ResourceStep(Value):

@@ -5,9 +5,10 @@ import re
 import pytest
 from playwright.sync_api import Browser
 
-from datong.catalogue import ResourceAction
+from datong.catalogue import Resource, ResourceAction, ResourceState
 from datong.demo.cast import EDUCATION
 from datong.demo.records import Source
+from datong.norms import ResourceFormat
 from tests.integration.console.browser import Visitor
 from tests.integration.console.city import PASSWORD
 from tests.integration.console.conftest import ServedCity
@@ -26,6 +27,14 @@ LEFT_IN_CHINESE = """() => {
 }"""
 
 
+def draft_of_education(console: ServedCity) -> Resource:
+    """Return a draft of the education bureau, the same at every call."""
+    content = console.city.resources[Source.PROPERTY].content
+    assert content.binding is not None
+    bound = content.model_copy(update={"binding": content.binding.model_copy(update={"table": "draft_for_pages"})})
+    return console.city.hub.catalogue.draft(EDUCATION.code, bound, console.city.people["education.officer"].actor)
+
+
 def paths(console: ServedCity) -> dict[str, list[str]]:
     """Return the pages to look at, by the account that looks."""
     city, hub = console.city, console.city.hub
@@ -38,6 +47,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
     entry = hub.ledger.entries(limit=1).rows[0].entry_id
     inventory = hub.inventories.find(city.resources[Source.PROPERTY].department)[0].id
     item = hub.service_items.find(limit=1).rows[0].id
+    draft = draft_of_education(console).id
     return {
         "": ["/sign-in", "/open", f"/open/{opened}"],
         "authority": [
@@ -49,6 +59,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/catalogue/vocabulary",
             "/catalogue/demands",
             "/catalogue/work",
+            "/catalogue/work?ticked=all",
+            f"/catalogue/{city.resources[Source.APPLICANTS].id}/review",
             f"/catalogue/{resource}",
             f"/catalogue/{resource}/changes?older=1&newer=1",
             "/catalogue/files",
@@ -96,7 +108,12 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/norms/changes",
             "/norms/standardisation",
         ],
-        "education.officer": ["/service-items", f"/service-items/{item}", "/sources/address"],
+        "education.officer": [
+            f"/catalogue/{draft}/edit",
+            "/service-items",
+            f"/service-items/{item}",
+            "/sources/address",
+        ],
         "civil.officer": ["/sources/address", f"/catalogue/{city.resources[Source.LOW_INCOME].id}"],
         "education.clerk": ["/", f"/requests/new?resource={resource}", "/requests?show=sent", "/evidence"],
         "estate.officer": [
@@ -133,6 +150,41 @@ def test_every_page_stands(console: ServedCity, browser: Browser, language: str)
         assert visitor.complaints == []
         assert visitor.strays == []
         visitor.close()
+
+
+def test_comments_stand_beside_the_officers_fields(console: ServedCity, browser: Browser) -> None:
+    hub, member = console.city.hub, EDUCATION
+    officer = console.city.people["education.officer"].actor
+    base = hub.catalogue.find(state=ResourceState.PUBLISHED, limit=1).rows[0]
+    unbound = base.content.model_copy(update={"binding": None, "format": ResourceFormat.SERVICE})
+    made = hub.catalogue.draft(member.code, unbound, officer)
+    reviewer = Visitor(browser, console.url)
+    reviewer.sign_in("authority", PASSWORD)
+    hub.catalogue.act(made.id, ResourceAction.SIGN_OFF, console.city.people["education.head"].actor, position="局长")
+    hub.catalogue.act(made.id, ResourceAction.SUBMIT, officer)
+    reviewer.open(f"/catalogue/{made.id}/review")
+    reviewer.page.fill("[id='comment:/summary']", "Say what it covers.")
+    reviewer.page.fill("[id='comment:/items/0']", "Mask this item.")
+    reviewer.page.fill("#reason", "See the fields.")
+    reviewer.page.click("button[value=return]")
+    reviewer.page.wait_for_url(f"**/catalogue/{made.id}?done=resource")
+    reviewer.close()
+    for language in ("zh", "en"):
+        visitor = Visitor(browser, console.url, language=language)
+        visitor.sign_in("education.officer", PASSWORD)
+        for width in WIDTHS:
+            visitor.page.set_viewport_size({"width": width, "height": 900})
+            assert visitor.open(f"/catalogue/{made.id}/edit") == 200
+            beside = visitor.page.locator(".field", has=visitor.page.locator("[id='summary.zh']"))
+            assert "Say what it covers." in beside.inner_text()
+            assert visitor.page.get_by_text("Mask this item.").nth(1).is_visible(), "the item stands open"
+            assert visitor.overflowing() == []
+            assert visitor.unlabelled() == []
+        if language == "en":
+            assert untranslated(visitor) == []
+        assert visitor.complaints == []
+        visitor.close()
+    hub.catalogue.act(made.id, ResourceAction.DROP, officer)
 
 
 def untranslated(visitor: Visitor) -> list[str]:

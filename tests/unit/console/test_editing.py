@@ -1,7 +1,14 @@
-from datong.catalogue import Item
+from datong.catalogue import FieldComment, Item
 from datong.kernel import Text
 from datong.norms import Grade, load_pack
-from datong.web.console.editing import content_from, item_numbers, name_of_pointer, set_all, typed_from
+from datong.web.console.editing import (
+    comments_by_input,
+    content_from,
+    item_numbers,
+    name_of_pointer,
+    set_all,
+    typed_from,
+)
 from tests.unit.catalogue.conftest import content
 
 PACK = load_pack()
@@ -55,3 +62,23 @@ def test_a_pointer_names_its_input() -> None:
     assert name_of_pointer("/title") == "title.zh"
     assert name_of_pointer("/items/3/name") == "items.3.name.zh"
     assert name_of_pointer("/items/3/grade") == "items.3.grade"
+
+
+def test_comments_find_their_inputs_also_after_an_item_moved() -> None:
+    given = content()
+    moved = given.model_copy(update={"items": given.items[::-1]})
+    last = given.items[-1].column
+    comments = (
+        FieldComment(field="/summary", text="写明范围"),
+        FieldComment(field="/items/1", text="应脱敏", column=last),
+        FieldComment(field="/items/1/name", text="改名", column=last),
+        FieldComment(field="/items/0", text="已删除的项", column="gone"),
+        FieldComment(field="/binding", text="没有输入框"),
+        FieldComment(field="/contact", text="补电话"),
+    )
+    assert comments_by_input(comments, typed_from(moved, PACK)) == {
+        "summary.zh": ["写明范围"],
+        "items.0": ["应脱敏"],
+        "items.0.name.zh": ["改名"],
+        "contact.unit": ["补电话"],
+    }

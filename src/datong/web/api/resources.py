@@ -14,7 +14,7 @@ from datong.catalogue import (
     ResourceVersion,
     content_digest,
 )
-from datong.kernel import DepartmentCode, Page, ResourceId, Value
+from datong.kernel import DatongError, DepartmentCode, Page, ResourceId, Text, Value
 from datong.kernel.limits import FIELD_COMMENTS_MAX, NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
@@ -33,6 +33,7 @@ OWN_ACTIONS = frozenset(
     }
 )
 """What the providing department's officer does with a resource; its head signs, and the rest is the authority's."""
+BULK_RESOURCES_MAX = 200
 
 
 class NewResource(Value):
@@ -56,13 +57,35 @@ class ResourceEdit(Value):
 class ResourceStepRequest(Value):
     """An action of the resource's life, with the reason where one is needed.
 
-    `comments` say what is wrong in which field of a returned entry; `position` is that of the head who signs.
+    `comments` say what is wrong in which field of a returned entry; `position` is that of the head who signs;
+    `expected_digest` is the `ETag` of the answer that was looked at: given, nothing unseen is decided upon.
     """
 
     action: ResourceAction
     reason: str = Field("", max_length=TEXT_CHARS_MAX)
     comments: tuple[FieldComment, ...] = Field((), max_length=FIELD_COMMENTS_MAX)
     position: str = Field("", max_length=NAME_CHARS_MAX)
+    expected_digest: str = Field("", max_length=64)
+
+
+class BulkStepRequest(Value):
+    """One action for several resources; each is its own transaction, and one that fails stops none of the others."""
+
+    resource_ids: tuple[ResourceId, ...] = Field(min_length=1, max_length=BULK_RESOURCES_MAX)
+    action: ResourceAction
+    reason: str = Field("", max_length=TEXT_CHARS_MAX)
+    position: str = Field("", max_length=NAME_CHARS_MAX)
+
+
+class BulkOutcome(Value):
+    """What became of one resource: its new state, or the code, cause and remedy of what stood in the way."""
+
+    resource_id: ResourceId
+    done: bool
+    state: ResourceState | None = None
+    code: str = ""
+    what: Text | None = None
+    remedy: Text | None = None
 
 
 @router.post("/resources", status_code=201)
@@ -119,8 +142,29 @@ def act_on_resource(resource_id: ResourceId, body: ResourceStepRequest, caller: 
     resource = hub.catalogue.get(resource_id)
     hub.policy.require(caller, permission_for(body.action), Target.of_department(resource.department, name=resource.id))
     return hub.catalogue.act(
-        resource_id, body.action, caller.actor, body.reason, comments=body.comments, position=body.position
+        resource_id,
+        body.action,
+        caller.actor,
+        body.reason,
+        comments=body.comments,
+        position=body.position,
+        expected_digest=body.expected_digest,
     )
+
+
+@router.post("/resources/actions")
+def act_on_resources(body: BulkStepRequest, caller: Caller, hub: Hub) -> tuple[BulkOutcome, ...]:
+    """Do one action to several resources, each in its own transaction, and say of each what came of it."""
+    step = ResourceStepRequest(action=body.action, reason=body.reason, position=body.position)
+    return tuple(_outcome(resource_id, step, caller, hub) for resource_id in dict.fromkeys(body.resource_ids))
+
+
+def _outcome(resource_id: ResourceId, step: ResourceStepRequest, caller: Principal, hub: Services) -> BulkOutcome:
+    try:
+        moved = act_on_resource(resource_id, step, caller, hub)
+    except DatongError as error:
+        return BulkOutcome(resource_id=resource_id, done=False, code=error.code, what=error.what, remedy=error.remedy)
+    return BulkOutcome(resource_id=resource_id, done=True, state=moved.state)
 
 
 @router.get("/resources/{resource_id}/versions")

@@ -1,4 +1,4 @@
-"""The catalogue: search with facets, a resource's page, and the acts of its life."""
+"""The catalogue: a resource's page, and the acts of its life."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,43 +15,20 @@ from datong.catalogue import (
     UseKind,
     assess,
 )
-from datong.kernel import DepartmentCode, Page, ResourceId
-from datong.kernel.limits import TEXT_CHARS_MAX
+from datong.kernel import ResourceId
+from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.sharing import Action, Agreement, AgreementState, Target
 from datong.web.api.resources import (
     ResourceStepRequest,
     act_on_resource,
     difference_for,
-    permission_for,
     visible_resource,
 )
-from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+from datong.web.console.catalogue_review import decisions_for
+from datong.web.console.catalogue_work import possible_actions
+from datong.web.console.desk import PAGE_ROWS, Desk, SignedIn
 
 router = APIRouter()
-
-
-@router.get("/catalogue/work")
-def work_list(desk: SignedIn, offset: Offset, state: str = "", department: str = "") -> Response:
-    """List resources that are on their way: drafts, reviews, returned and suspended ones."""
-    desk.require(Action.RESOURCE_READ)
-    own = desk.caller.department
-    everything = desk.may(Action.RESOURCE_READ_UNPUBLISHED)
-    scope = (DepartmentCode(department) if department else None) if everything else own
-    chosen = ResourceState(state) if state in set(ResourceState) else None
-    page: Page[Resource] = Page(rows=(), total=0)
-    if everything or own is not None:
-        page = desk.services.catalogue.find(department=scope, state=chosen, offset=offset, limit=PAGE_ROWS)
-    return desk.page(
-        "catalogue/work.html",
-        page=page,
-        offset=offset,
-        step=PAGE_ROWS,
-        state=state,
-        states=tuple(ResourceState),
-        department=department,
-        everything=everything,
-        may_draft=own is not None and desk.may(Action.RESOURCE_DRAFT, Target.of_department(own)),
-    )
 
 
 @router.get("/catalogue/{resource_id}")
@@ -74,6 +51,7 @@ def show_resource(desk: SignedIn, resource_id: ResourceId) -> Response:
         inside=inside,
         versions=desk.services.catalogue.history(resource_id) if inside else (),
         actions=possible_actions(desk, resource),
+        may_review=bool(decisions_for(desk, resource)),
         may_request=resource.published_version is not None
         and resource.department != desk.caller.department
         and desk.may(Action.REQUEST_SUBMIT, Target(id="new", consumer=desk.caller.department)),
@@ -108,20 +86,12 @@ def act(
     resource_id: ResourceId,
     action: Annotated[ResourceAction, Form()],
     reason: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
+    position: Annotated[str, Form(max_length=NAME_CHARS_MAX)] = "",
 ) -> Response:
     """Move a resource along its life."""
-    act_on_resource(resource_id, ResourceStepRequest(action=action, reason=reason), desk.caller, desk.services)
+    step = ResourceStepRequest(action=action, reason=reason, position=position.strip())
+    act_on_resource(resource_id, step, desk.caller, desk.services)
     return desk.go(f"/catalogue/{resource_id}", done="resource")
-
-
-def possible_actions(desk: Desk, resource: Resource) -> Sequence[tuple[ResourceAction, bool]]:
-    """Return the acts that the state admits and the policy grants to the caller, and whether each needs a reason."""
-    target = Target.of_department(resource.department, name=resource.id)
-    return [
-        (transition.action, transition.needs_reason)
-        for transition in desk.services.catalogue.possible(resource)
-        if desk.may(permission_for(transition.action), target)
-    ]
 
 
 def _breaking_for(desk: Desk, resource: Resource, agreements: Sequence[Agreement]) -> ContentDifference | None:

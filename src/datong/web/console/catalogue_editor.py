@@ -6,7 +6,16 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import FormData
 
-from datong.catalogue import Resource, ResourceContent, content_digest, content_problems
+from datong.catalogue import (
+    FieldComment,
+    Resource,
+    ResourceAction,
+    ResourceContent,
+    ResourceStep,
+    content_digest,
+    content_problems,
+    field_name,
+)
 from datong.kernel import Conflict, ResourceId, Text
 from datong.kernel.limits import ITEMS_PER_RESOURCE_MAX
 from datong.sharing import Action, Target
@@ -15,6 +24,7 @@ from datong.web.console.editing import (
     BLANK_ROWS,
     ITEM_INPUTS,
     Typed,
+    comments_by_input,
     content_from,
     groups_of,
     item_numbers,
@@ -96,6 +106,25 @@ def _editable(desk: Desk, resource_id: ResourceId) -> Resource:
     return resource
 
 
+def _last_review(desk: Desk, resource: Resource) -> ResourceStep | None:
+    """Return the return or rejection that the officer still has to answer, until the entry is submitted again."""
+    for done in reversed(desk.services.catalogue.steps(resource.id)):
+        if done.action in (ResourceAction.RETURN, ResourceAction.REJECT):
+            return done
+        if done.action in (ResourceAction.SUBMIT, ResourceAction.PUBLISH):
+            return None
+    return None
+
+
+def _name_of(comment: FieldComment, content: ResourceContent) -> Text:
+    """Return what a comment is about; an item by its column, because its place may have changed."""
+    place = next((place for place, item in enumerate(content.items) if item.column == comment.column), None)
+    if not comment.column or place is None:
+        return Text(zh=comment.column, en=comment.column) if comment.column else field_name(comment.field, content)
+    rest = comment.field.split("/")[3:]
+    return field_name("/".join(["/items", str(place), *rest]), content)
+
+
 def _one(typed: Typed, name: str) -> str:
     return (typed.get(name) or [""])[-1]
 
@@ -119,9 +148,15 @@ def _page(
     blank = blank or (0 if numbers else BLANK_ROWS)
     fresh = list(range(start, start + blank))
     opened = {int(name.split(".")[1]) for name in shown if name.startswith("items.") and name.split(".")[1].isdecimal()}
+    review = _last_review(desk, resource)
+    said = {} if review is None else comments_by_input(review.comments, typed)
+    opened |= {int(name.split(".")[1]) for name in said if name.startswith("items.")}
     return desk.page(
         "catalogue/edit.html",
         resource=resource,
+        review=review,
+        said=said,
+        remark_name=lambda comment: _name_of(comment, resource.content),
         typed=typed,
         digest=digest,
         wrong=shown,

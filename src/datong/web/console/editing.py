@@ -14,6 +14,7 @@ from datong.catalogue import (
     ITEM_FIELDS,
     RESOURCE_FIELDS,
     AssessmentConclusion,
+    FieldComment,
     Item,
     ResourceContent,
 )
@@ -284,3 +285,25 @@ def name_of_pointer(pointer: str) -> str:
     if name in whole:
         return whole[name]
     return f"{name}.zh" if name.startswith("items.") and name.endswith(".name") else name
+
+
+def comments_by_input(comments: Iterable[FieldComment], typed: Typed) -> dict[str, list[str]]:
+    """Return a reviewer's comments by the input they stand beside, `items.<number>` for one on a whole item.
+
+    An item is found by its column where the comment knows it, however it was moved; a comment on one that is gone, or
+    on what the form does not show, has no input and is left out.
+    """
+    rows = {typed.get(f"items.{number}.was", [""])[0]: number for number in item_numbers(typed)}
+    found: dict[str, list[str]] = {}
+    for comment in comments:
+        parts = comment.field.strip("/").split("/")
+        if parts[0] == "items" and len(parts) > 1:
+            if comment.column not in rows:
+                continue
+            parts[1] = str(rows[comment.column])
+        name = name_of_pointer("/".join(parts))
+        name = {"contact": "contact.unit"}.get(name, name)
+        is_item = len(parts) == 2 and parts[0] == "items"
+        if is_item or name in typed:
+            found.setdefault(name, []).append(comment.text)
+    return found
