@@ -20,6 +20,7 @@ from datong.catalogue.spreadsheet import (
     PROBLEMS_MAX,
     RESOURCES_MAX,
     CellProblem,
+    SheetReading,
     SheetResource,
     annotated_copy,
     read_spreadsheet,
@@ -90,8 +91,7 @@ class CatalogueFiles:
 
     def check(self, body: bytes, file_format: FileFormat, department: DepartmentCode) -> ImportReport:
         """Read a file and report everything that is wrong with it; nothing is written."""
-        found, problems = self._read(body, file_format, department)
-        return _report(found, problems)
+        return _report(self._read(body, file_format, department))
 
     def take_in(
         self,
@@ -108,19 +108,18 @@ class CatalogueFiles:
             Invalid: the file cannot be read at all.
             Refused: the actor belongs to another department.
         """
-        found, problems = self._read(body, file_format, department)
-        if not readable_only and any(problem.error for problem in problems):
-            return _report(found, problems)
-        arrivals = [_arrival(entry) for entry in found if entry.content is not None]
+        reading = self._read(body, file_format, department)
+        if not readable_only and reading.errors:
+            return _report(reading)
+        arrivals = [_arrival(entry) for entry in reading.resources if entry.content is not None]
         result = self._catalogue.take_in(department, [one for one in arrivals if one], actor, partly=readable_only)
-        places = {entry.serial: entry for entry in found}
+        places = {entry.serial: entry for entry in reading.resources}
         refused = [_refused(places[fault.serial], fault.what, fault.remedy) for fault in result.faults]
-        return _report(found, [*problems, *refused], result)
+        return _report(_with_errors(reading, refused), result)
 
     def annotated(self, body: bytes, department: DepartmentCode) -> bytes:
         """Return a copy of a spreadsheet with a comment at each cell that has a problem."""
-        _, problems = self._read(body, FileFormat.SPREADSHEET, department)
-        return annotated_copy(body, problems)
+        return annotated_copy(body, self._read(body, FileFormat.SPREADSHEET, department).problems)
 
     def _resources(self, department: DepartmentCode | None, state: ResourceState | None) -> Iterator[Resource]:
         offset: int | None = 0
@@ -129,28 +128,35 @@ class CatalogueFiles:
             yield from page.rows
             offset = page.next_offset
 
-    def _read(
-        self, body: bytes, file_format: FileFormat, department: DepartmentCode
-    ) -> tuple[Sequence[SheetResource], list[CellProblem]]:
+    def _read(self, body: bytes, file_format: FileFormat, department: DepartmentCode) -> SheetReading:
         if file_format is FileFormat.JSON:
-            found, problems = _read_json(body, lambda content: content_problems(content, self._pack))
+            reading = _read_json(body, lambda content: content_problems(content, self._pack))
         else:
             reading = read_spreadsheet(body, self._pack)
-            found, problems = list(reading.resources), list(reading.problems)
-        for place, entry in enumerate(found):
-            if entry.provider and entry.provider != department:
-                problems.append(
-                    _refused(
-                        entry,
-                        Text(
-                            zh=f"提供方代码 {entry.provider} 不是本部门的",
-                            en=f"provider code {entry.provider} is not that of your department",
-                        ),
-                        Text(zh="只能导入本部门的目录。", en="Only the own department's catalogue can be imported."),
-                    )
-                )
-                found[place] = entry._replace(content=None)
-        return found, problems
+        strangers = [entry for entry in reading.resources if entry.provider and entry.provider != department]
+        if not strangers:
+            return reading
+        kept = [
+            entry._replace(content=None) if entry.provider and entry.provider != department else entry
+            for entry in reading.resources
+        ]
+        refused = [
+            _refused(
+                entry,
+                Text(
+                    zh=f"提供方代码 {entry.provider} 不是本部门的",
+                    en=f"provider code {entry.provider} is not that of your department",
+                ),
+                Text(zh="只能导入本部门的目录。", en="Only the own department's catalogue can be imported."),
+            )
+            for entry in strangers
+        ]
+        return _with_errors(reading._replace(resources=tuple(kept)), refused)
+
+
+def _with_errors(reading: SheetReading, more: Sequence[CellProblem]) -> SheetReading:
+    """Return the reading with errors that were found beyond the cells."""
+    return reading._replace(problems=(*reading.problems, *more), errors=reading.errors + len(more))
 
 
 def _arrival(entry: SheetResource) -> Arrival | None:
@@ -170,16 +176,13 @@ def _refused(entry: SheetResource, what: Text, remedy: Text) -> CellProblem:
     )
 
 
-def _report(
-    found: Sequence[SheetResource], problems: Sequence[CellProblem], result: IntakeResult | None = None
-) -> ImportReport:
-    errors = sum(problem.error for problem in problems)
-    ordered = sorted(problems, key=lambda problem: not problem.error)
+def _report(reading: SheetReading, result: IntakeResult | None = None) -> ImportReport:
+    ordered = sorted(reading.problems, key=lambda problem: not problem.error)
     report = ImportReport(
-        resources=len(found),
-        readable=sum(entry.content is not None for entry in found),
-        errors=errors,
-        warnings=len(problems) - errors,
+        resources=len(reading.resources),
+        readable=sum(entry.content is not None for entry in reading.resources),
+        errors=reading.errors,
+        warnings=reading.warnings,
         problems=tuple(ordered[:PROBLEMS_MAX]),
         taken=False,
     )
@@ -192,15 +195,13 @@ def _report(
             "created": result.created,
             "updated": result.updated,
             "unchanged": result.unchanged,
-            "left_out": len(found) - written,
+            "left_out": len(reading.resources) - written,
             "resource_ids": result.resource_ids,
         }
     )
 
 
-def _read_json(
-    body: bytes, problems_of: Callable[[ResourceContent], Sequence[tuple[str, Text]]]
-) -> tuple[list[SheetResource], list[CellProblem]]:
+def _read_json(body: bytes, problems_of: Callable[[ResourceContent], Sequence[tuple[str, Text]]]) -> SheetReading:
     """Read our JSON; a place in it is a JSON pointer, for example /resources/3/content/title."""
     try:
         document = json.loads(body)
@@ -234,7 +235,8 @@ def _read_json(
                 content=content,
             )
         )
-    return found, problems
+    errors = sum(problem.error for problem in problems)
+    return SheetReading(tuple(found), tuple(problems), errors, len(problems) - errors)
 
 
 def _json_problem(pointer: str, text: str | Text, number: int, *, error: bool) -> CellProblem:

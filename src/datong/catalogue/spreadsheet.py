@@ -94,10 +94,12 @@ class SheetResource(NamedTuple):
 
 
 class SheetReading(NamedTuple):
-    """Everything read from a file."""
+    """Everything read from a file: the first problems of either kind, and how many there are of each."""
 
     resources: tuple[SheetResource, ...]
     problems: tuple[CellProblem, ...]
+    errors: int
+    warnings: int
 
 
 def write_spreadsheet(
@@ -257,6 +259,7 @@ class _Reader:
     def __init__(self, sheets: dict[str, list[list[str]]], pack: NormPack, *, main: str) -> None:
         self._sheets, self._pack, self._main = sheets, pack, main
         self._problems: list[CellProblem] = []
+        self._counts = {True: 0, False: 0}
         self._places: dict[str, Place] = {}
         titles = [title.strip() for title in sheets[MAIN][0]] if sheets[MAIN] else []
         self._columns = {title: number for number, title in enumerate(titles) if title}
@@ -287,7 +290,12 @@ class _Reader:
             self._resource(serial, rows, evidence.get(serial, []), distributions.get(serial, []))
             for serial, rows in groups
         ]
-        return SheetReading(resources=tuple(found), problems=tuple(self._problems[:PROBLEMS_MAX]))
+        return SheetReading(
+            resources=tuple(found),
+            problems=tuple(self._problems),
+            errors=self._counts[True],
+            warnings=self._counts[False],
+        )
 
     def _groups(self) -> list[tuple[str, list[int]]]:
         """Return the rows of each resource: a new number, or a new name where there are no numbers, starts one."""
@@ -314,7 +322,7 @@ class _Reader:
     def _resource(
         self, serial: str, rows: list[int], evidence: list[tuple[int, list[str]]], files: list[tuple[int, list[str]]]
     ) -> SheetResource:
-        before = sum(problem.error for problem in self._problems)
+        before = self._counts[True]
         self._places = {}
         first = rows[0]
         raw = self._values(RESOURCE_COLUMNS, first, "")
@@ -326,7 +334,7 @@ class _Reader:
         self._add_evidence(raw["items"], evidence)
         raw["distributions"] = [self._distribution(number, row, cells) for number, (row, cells) in enumerate(files)]
         content = None
-        if sum(problem.error for problem in self._problems) == before:
+        if self._counts[True] == before:
             content = self._validated(raw, serial, first)
         return SheetResource(
             serial=serial,
@@ -440,6 +448,10 @@ class _Reader:
         return cells[number] if number is not None and number < len(cells) else ""
 
     def _note(self, place: Place, column: str, problem: Text, remedy: Text, *, error: bool, serial: str = "") -> None:
+        self._counts[error] += 1
+        if self._counts[error] > PROBLEMS_MAX:
+            # Counted, not listed: a file with thousands of errors is told about the first.
+            return
         self._problems.append(
             CellProblem(cell=place.name, column=column, serial=serial, error=error, problem=problem, remedy=remedy)
         )

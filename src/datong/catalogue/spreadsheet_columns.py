@@ -44,8 +44,8 @@ class Column(NamedTuple):
 
 def cell_text(value: object) -> str:
     """Return what a cell says, as text: whole numbers without a fraction, dates as ISO 8601."""
-    if value is None:
-        return ""
+    if value is None or isinstance(value, str):
+        return value or ""
     if isinstance(value, bool):
         return "是" if value else "否"
     if isinstance(value, float) and value.is_integer():

@@ -6,6 +6,7 @@ A small archive can unpack to gigabytes, and one cell in the last row and column
 import io
 import zipfile
 import zlib
+from functools import lru_cache
 from xml.parsers import expat
 
 from datong.kernel import Invalid, Text
@@ -15,6 +16,7 @@ UNPACKED_BYTES_MAX = 256 * 1024 * 1024
 MEMBERS_MAX = 200
 ROWS_MAX = 200_000
 COLUMNS_MAX = 200
+COLUMN_LETTERS_MAX = 3
 CHUNK_BYTES = 1024 * 1024
 
 
@@ -72,13 +74,20 @@ def _sheet_parser() -> expat.XMLParserType:
 def _check_reference(reference: str) -> None:
     letters = reference.rstrip("0123456789")
     digits = reference[len(letters) :]
-    column = 0
-    for letter in letters.upper():
-        if not "A" <= letter <= "Z" or column > COLUMNS_MAX:
-            raise _too_large(f"cell {reference[:20]}")
-        column = column * 26 + ord(letter) - ord("A") + 1
+    column = _column_number(letters) if len(letters) <= COLUMN_LETTERS_MAX else COLUMNS_MAX + 1
     if len(digits) > len(str(ROWS_MAX)) or int(digits or "1") > ROWS_MAX or column > COLUMNS_MAX:
         raise _too_large(f"cell {reference[:20]}")
+
+
+@lru_cache(maxsize=COLUMNS_MAX)
+def _column_number(letters: str) -> int:
+    """Return the column that the letters name, beyond the last one for what names none."""
+    column = 0
+    for letter in letters.upper():
+        if not "A" <= letter <= "Z":
+            return COLUMNS_MAX + 1
+        column = column * 26 + ord(letter) - ord("A") + 1
+    return column
 
 
 def _too_large(why: str) -> Invalid:
