@@ -78,14 +78,19 @@ _CODES_FIT, _CODES_CONTRADICT = 1.9, -1.6
 _REFERENCE, _KEY, _NEIGHBOURS, _ASKED = 2.8, 1.6, 1.0, -2.4
 _CLASH = -1.2
 """Name and comment name different elements: each weighs less."""
+_OUTNAMED = -2.2
+"""The same words name another element exactly: 监护人身份证号 is a guardian's number before it is a number."""
+_OTHER_PROVEN = -2.0
+"""The check characters prove another identifier."""
 
 
 class Mapping(Value):
-    """A proposed data element; `confidence` is a percentage."""
+    """A proposed data element; `confidence` is a percentage, `log_odds` what it was rounded from."""
 
     element: str
     confidence: int
     evidence: tuple[Text, ...]
+    log_odds: float = 0.0
 
 
 class ColumnMapper:
@@ -113,7 +118,7 @@ class ColumnMapper:
             others = {element for name, element in sure.items() if name != column.name}
             best = max(
                 (self._beside(found, others) for found in alone[column.name]),
-                key=lambda found: (found.confidence, -len(found.element)),
+                key=lambda found: (found.log_odds, -len(found.element)),
                 default=None,
             )
             if best is not None and best.confidence >= CONFIDENCE_MIN:
@@ -153,7 +158,8 @@ class ColumnMapper:
                 continue
             signals = _name_signals(column, element, names.get(code), comments.get(code))
             signals += [_type_signal(column, element)]
-            signals += [_value_signal(column, element)]
+            signals += [_outnamed(code, names), _outnamed(code, comments)]
+            signals += [_value_signal(column, element), _other_signal(element, proven)]
             signals += [_code_signal(column, element, lists)]
             signals += [_key_signal(column, element, table)]
             if code in _PLACES and (is_network_address(column.name) or is_network_address(head_phrase(column.comment))):
@@ -163,7 +169,7 @@ class ColumnMapper:
             if comments and names and code in names and code not in comments and _clash(names[code], comments):
                 signals.append((_CLASH, None))
             found.append(_mapping(code, signals))
-        return sorted(found, key=lambda one: (-one.confidence, len(one.element)))
+        return sorted(found, key=lambda one: (-one.log_odds, len(one.element)))
 
     def _name_matches(self, column: ColumnProfile, table: TableProfile) -> list[NameMatch]:
         found = self._lexicon.matches(column.name) + self._lexicon.chinese_matches(column.name.lower())
@@ -215,13 +221,18 @@ Signal = tuple[float, Text | None]
 def _mapping(element: str, signals: Sequence[Signal]) -> Mapping:
     total = PRIOR + sum(weight for weight, _ in signals)
     return Mapping(
-        element=element, confidence=_percent(total), evidence=tuple(text for _, text in signals if text is not None)
+        element=element,
+        confidence=_percent(total),
+        evidence=tuple(text for _, text in signals if text is not None),
+        log_odds=total,
     )
 
 
 def _shifted(found: Mapping, weight: float, text: Text) -> Mapping:
-    odds = math.log(found.confidence / (100 - found.confidence))
-    return found.model_copy(update={"confidence": _percent(odds + weight), "evidence": (*found.evidence, text)})
+    odds = found.log_odds + weight
+    return found.model_copy(
+        update={"confidence": _percent(odds), "evidence": (*found.evidence, text), "log_odds": odds}
+    )
 
 
 def _percent(log_odds: float) -> int:
@@ -273,6 +284,21 @@ def _clash(name: NameMatch, comments: Table[str, NameMatch]) -> bool:
     return any(
         order.index(match.fit) <= order.index(name.fit) and match.fit is not Fit.INSIDE for match in comments.values()
     )
+
+
+def _outnamed(code: str, matches: Table[str, NameMatch]) -> Signal:
+    """Whether the words that name `code` in part are another element's exact name."""
+    match = matches.get(code)
+    exact = any(other.fit is Fit.EXACT and not other.short for other in matches.values())
+    return (_OUTNAMED if match is not None and match.fit is not Fit.EXACT and exact else 0.0), None
+
+
+def _other_signal(element: DataElement, proven: set[IdentifierKind]) -> Signal:
+    """Whether the values are proven to be an identifier that the element does not have."""
+    if not proven or element.identifier in proven:
+        return 0.0, None
+    names = "、".join(kind.label.zh for kind in sorted(proven)), ", ".join(kind.label.en for kind in sorted(proven))
+    return _OTHER_PROVEN, Text(zh=f"校验码表明是{names[0]}", en=f"check characters prove: {names[1]}")
 
 
 def _type_signal(column: ColumnProfile, element: DataElement) -> Signal:
