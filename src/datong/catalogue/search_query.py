@@ -109,13 +109,14 @@ def parse_query(text: str, vocabulary: Vocabulary) -> SearchQuery:
     """Turn what a person typed into a query; any text is acceptable, what is not a word is passed over."""
     folded = _spaced(fold(text[:QUERY_CHARS_MAX]))
     segments = vocabulary.segments(folded)[:UNITS_MAX]
+    said = frozenset(word for word, _ in segments)
     wishes = _wishes([word for word, _ in segments])
     units: list[Unit] = []
     for word, known in segments:
         spellings = (word, *(vocabulary.synonyms(word) if known else _inside(word, vocabulary)))
         # One character between two words is a particle more often than a word.
         particle = not known and len(word) == 1 and len(segments) > 1 and is_han(word)
-        units.append(unit_of(spellings, wish=word in wishes or particle))
+        units.append(unit_of(spellings, wish=word in wishes or particle, said=said))
     units.extend(_across(folded, segments))
     return SearchQuery(
         text=text[:QUERY_CHARS_MAX],
@@ -133,9 +134,13 @@ def _wishes(words: list[str]) -> frozenset[str]:
     return frozenset()
 
 
-def unit_of(spellings: Iterable[str], *, wish: bool = False) -> Unit:
-    """Return a unit that the first spelling names and the others say otherwise."""
-    ways = tuple(dict.fromkeys(spellings))
+def unit_of(spellings: Iterable[str], *, wish: bool = False, said: frozenset[str] = frozenset()) -> Unit:
+    """Return a unit that the first spelling names and the others say otherwise.
+
+    `said` are the query's own words, which do not stand for each other: what has only 收入 has not 工资收入.
+    """
+    named, *others = dict.fromkeys(spellings)
+    ways = (named, *(other for other in others if other not in said))
     found: list[Alternative] = []
     for index, way in enumerate(ways):
         ranges = _ranges(way)

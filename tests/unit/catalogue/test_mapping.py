@@ -104,3 +104,21 @@ def test_a_bare_code_numbers_records_only_where_a_table_refers_to_several_others
 def test_what_ends_like_the_number_of_a_record_is_one(pack: NormPack) -> None:
     found = mapped(pack, column("f1", "处方编号"), column("f2", "原始凭证号"), column("f3", "住院流水号"))
     assert set(found.values()) == {"record_id"}
+
+
+def test_the_exact_name_of_another_element_and_proven_values_decide(pack: NormPack) -> None:
+    """People's numbers that are somebody else's, or are called by another card's name."""
+    proven = {"null_ratio": 0.0, "distinct": 900, "identifiers": {IdentifierKind.CITIZEN_ID: 0.96}}
+    found = mapped(
+        pack,
+        column("id_card", "身份证号", **proven),
+        column("spouse_id_card", "配偶身份证号", **proven),
+        column("guardian_no", "监护人身份证号", **proven),
+        column("AAC002", "社会保障卡号", **proven),
+    )
+    assert found == {
+        "id_card": "citizen_id",
+        "spouse_id_card": "spouse_citizen_id",
+        "guardian_no": "guardian_citizen_id",
+        "AAC002": "citizen_id",
+    }

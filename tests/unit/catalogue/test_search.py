@@ -145,3 +145,10 @@ def test_a_suspicious_title_is_data_not_syntax(office: Office) -> None:
     )
     office.publish(made)
     assert office.catalogue.search(strange).total == 1
+
+
+def test_a_synonym_that_the_query_says_itself_does_not_stand_for_another_of_its_words(office: Office) -> None:
+    office.publish(content("低收入家庭救助信息", summary=Text(zh="家庭、认定状态和救助金额", en="")))
+    office.publish(content("社会保险参保信息", keywords=("社保", "工资收入")))
+    found = office.catalogue.search("工资收入")
+    assert titles(found.hits) == ["社会保险参保信息"]
