@@ -108,13 +108,16 @@ def test_what_ends_like_the_number_of_a_record_is_one(pack: NormPack) -> None:
 
 def test_the_exact_name_of_another_element_and_proven_values_decide(pack: NormPack) -> None:
     """People's numbers that are somebody else's, or are called by another card's name."""
-    proven = {"null_ratio": 0.0, "distinct": 900, "identifiers": {IdentifierKind.CITIZEN_ID: 0.96}}
+
+    def proven(name: str, comment: str) -> ColumnProfile:
+        return column(name, comment, null_ratio=0.0, distinct=900, identifiers={IdentifierKind.CITIZEN_ID: 0.96})
+
     found = mapped(
         pack,
-        column("id_card", "身份证号", **proven),
-        column("spouse_id_card", "配偶身份证号", **proven),
-        column("guardian_no", "监护人身份证号", **proven),
-        column("AAC002", "社会保障卡号", **proven),
+        proven("id_card", "身份证号"),
+        proven("spouse_id_card", "配偶身份证号"),
+        proven("guardian_no", "监护人身份证号"),
+        proven("AAC002", "社会保障卡号"),
     )
     assert found == {
         "id_card": "citizen_id",
