@@ -79,7 +79,8 @@ if TYPE_CHECKING:
         holdings_of,
         put_holdings,
     )
-    from datong.catalogue.interchange import CatalogueFiles, FileFormat, ImportReport
+    from datong.catalogue.import_jobs import ImportJob, ImportJobs
+    from datong.catalogue.interchange import CatalogueFiles, FileFormat, ImportProgress, ImportReport, ImportStage
     from datong.catalogue.inventories import Inventories
     from datong.catalogue.inventory import (
         TABLES_PER_REQUEST_MAX,
@@ -265,7 +266,8 @@ else:
                 "content_differences",
             ],
             "fields": ["ITEM_FIELDS", "RESOURCE_FIELDS", "field_name", "in_words"],
-            "interchange": ["CatalogueFiles", "FileFormat", "ImportReport"],
+            "import_jobs": ["ImportJob", "ImportJobs"],
+            "interchange": ["CatalogueFiles", "FileFormat", "ImportReport", "ImportStage", "ImportProgress"],
             "spreadsheet": ["CellProblem"],
             "lifecycle": ["TRANSITIONS", "Standing", "Transition", "advance", "possible_actions"],
             "open_catalogue": ["OpenCatalogue", "OpenCount", "OpenFacet", "OpenOrder", "OpenSort", "Publisher"],
@@ -472,7 +474,11 @@ __all__ = [
     "HeldColumn",
     "HeldElement",
     "Holding",
+    "ImportJob",
+    "ImportJobs",
+    "ImportProgress",
     "ImportReport",
+    "ImportStage",
     "Inventories",
     "Inventory",
     "InventoryCounts",

@@ -1,6 +1,6 @@
 """The catalogue service: drafts, edits, acts, versions, lists. The rules are in `lifecycle` and `completeness`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
@@ -19,7 +19,7 @@ from datong.catalogue.faults import (
     version_conflict,
     wrong_party,
 )
-from datong.catalogue.intake import Arrival, IntakeFault, IntakeResult, claims_of, fault_of, is_same, known_as
+from datong.catalogue.intake import Arrival, IntakeFault, IntakeResult, claims_of, fault_of, is_same, known_as, untold
 from datong.catalogue.lifecycle import EDITABLE_STATES, Transition, advance, possible_actions, transition_of
 from datong.catalogue.records import (
     binding_key,
@@ -155,9 +155,17 @@ class Catalogue:
         return made
 
     def take_in(
-        self, department: DepartmentCode, arrivals: Sequence[Arrival], actor: Actor, *, partly: bool = False
+        self,
+        department: DepartmentCode,
+        arrivals: Sequence[Arrival],
+        actor: Actor,
+        *,
+        partly: bool = False,
+        told: Callable[[int, int], None] = untold,
     ) -> IntakeResult:
         """Take in many drafts in one transaction: all of them, or with `partly` those that can be.
+
+        `told` hears how far it is.
 
         Raises:
             NotFound: no such department.
@@ -182,6 +190,7 @@ class Catalogue:
                 return IntakeResult(taken=False, faults=tuple(faults))
             ids: list[ResourceId] = []
             for arrival, known in wanted:
+                told(len(ids), len(wanted))
                 if known is None:
                     found, done = self._draft(connection, department, arrival.content, actor), "created"
                 elif is_same(arrival, known):

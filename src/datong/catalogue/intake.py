@@ -37,6 +37,10 @@ class IntakeResult(Value):
     resource_ids: tuple[ResourceId, ...] = ()
 
 
+def untold(_done: int, _total: int) -> None:
+    """Tell nobody how far it is."""
+
+
 def known_as(connection: Connection, department: DepartmentCode, arrival: Arrival) -> Resource | None:
     """Return the department's resource that an arrival describes, held until the transaction ends.
 

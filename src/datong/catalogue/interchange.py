@@ -41,6 +41,30 @@ class FileFormat(StrEnum):
     JSON = "json"
 
 
+class ImportStage(StrEnum):
+    """What an import is doing."""
+
+    READING = "reading"
+    WRITING = "writing"
+
+    @property
+    def label(self) -> Text:
+        """The stage's name."""
+        return _STAGES[self]
+
+
+_STAGES = {
+    ImportStage.READING: Text(zh="读取并检查", en="reading and checking"),
+    ImportStage.WRITING: Text(zh="写入", en="writing"),
+}
+ImportProgress = Callable[[ImportStage, int, int], None]
+"""Hears the stage, how many resources are through, and of how many."""
+
+
+def silent(_stage: ImportStage, _done: int, _total: int) -> None:
+    """Tell nobody how far it is."""
+
+
 class ImportReport(Value):
     """What a file holds and what became of it; nothing was written unless `taken` says so."""
 
@@ -89,9 +113,11 @@ class CatalogueFiles:
         target.write(b"\n]}\n")
         return count
 
-    def check(self, body: bytes, file_format: FileFormat, department: DepartmentCode) -> ImportReport:
+    def check(
+        self, body: bytes, file_format: FileFormat, department: DepartmentCode, *, progress: ImportProgress = silent
+    ) -> ImportReport:
         """Read a file and report everything that is wrong with it; nothing is written."""
-        return _report(self._read(body, file_format, department))
+        return _report(self._read(body, file_format, department, progress))
 
     def take_in(
         self,
@@ -101,6 +127,7 @@ class CatalogueFiles:
         actor: Actor,
         *,
         readable_only: bool = False,
+        progress: ImportProgress = silent,
     ) -> ImportReport:
         """Take in a file as drafts: all of it, or with `readable_only` every resource without an error.
 
@@ -108,11 +135,17 @@ class CatalogueFiles:
             Invalid: the file cannot be read at all.
             Refused: the actor belongs to another department.
         """
-        reading = self._read(body, file_format, department)
+        reading = self._read(body, file_format, department, progress)
         if not readable_only and reading.errors:
             return _report(reading)
         arrivals = [_arrival(entry) for entry in reading.resources if entry.content is not None]
-        result = self._catalogue.take_in(department, [one for one in arrivals if one], actor, partly=readable_only)
+        result = self._catalogue.take_in(
+            department,
+            [one for one in arrivals if one],
+            actor,
+            partly=readable_only,
+            told=lambda done, total: progress(ImportStage.WRITING, done, total),
+        )
         places = {entry.serial: entry for entry in reading.resources}
         refused = [_refused(places[fault.serial], fault.what, fault.remedy) for fault in result.faults]
         return _report(_with_errors(reading, refused), result)
@@ -128,11 +161,13 @@ class CatalogueFiles:
             yield from page.rows
             offset = page.next_offset
 
-    def _read(self, body: bytes, file_format: FileFormat, department: DepartmentCode) -> SheetReading:
+    def _read(
+        self, body: bytes, file_format: FileFormat, department: DepartmentCode, progress: ImportProgress = silent
+    ) -> SheetReading:
         if file_format is FileFormat.JSON:
             reading = _read_json(body, lambda content: content_problems(content, self._pack))
         else:
-            reading = read_spreadsheet(body, self._pack)
+            reading = read_spreadsheet(body, self._pack, lambda done, total: progress(ImportStage.READING, done, total))
         strangers = [entry for entry in reading.resources if entry.provider and entry.provider != department]
         if not strangers:
             return reading

@@ -5,7 +5,7 @@ occur more than once in a resource or an item. Written and read back, a content 
 """
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 import python_calamine
@@ -13,6 +13,7 @@ import xlsxwriter
 from pydantic import ValidationError
 
 from datong.catalogue.completeness import content_problems
+from datong.catalogue.intake import untold
 from datong.catalogue.spreadsheet_columns import (
     CODE,
     EXTENSION,
@@ -210,8 +211,8 @@ def _distribution_rows(found: Resource, serial: str) -> list[list[str]]:
     ]
 
 
-def read_spreadsheet(body: bytes, pack: NormPack) -> SheetReading:
-    """Read resources from an xlsx file, and say of every cell what is wrong with it.
+def read_spreadsheet(body: bytes, pack: NormPack, told: Callable[[int, int], None] = untold) -> SheetReading:
+    """Read resources from an xlsx file, and say of every cell what is wrong with it; `told` hears how far it is.
 
     Raises:
         Invalid: it is no xlsx file, has no sheet of the layout, or is larger than may be read.
@@ -221,8 +222,8 @@ def read_spreadsheet(body: bytes, pack: NormPack) -> SheetReading:
         # A file made by others may call its only sheet anything.
         first = next(iter(sheets))
         sheets[MAIN] = sheets[first]
-        return _Reader(sheets, pack, main=first).read()
-    return _Reader(sheets, pack, main=MAIN).read()
+        return _Reader(sheets, pack, main=first).read(told)
+    return _Reader(sheets, pack, main=MAIN).read(told)
 
 
 def _sheets(body: bytes) -> dict[str, list[list[str]]]:
@@ -274,7 +275,7 @@ class _Reader:
                 field="/file",
             )
 
-    def read(self) -> SheetReading:
+    def read(self, told: Callable[[int, int], None]) -> SheetReading:
         groups = self._groups()
         if len(groups) > RESOURCES_MAX:
             raise Invalid(
@@ -286,10 +287,10 @@ class _Reader:
                 field="/file",
             )
         evidence, distributions = self._by_serial(EVIDENCE), self._by_serial(DISTRIBUTIONS)
-        found = [
-            self._resource(serial, rows, evidence.get(serial, []), distributions.get(serial, []))
-            for serial, rows in groups
-        ]
+        found: list[SheetResource] = []
+        for serial, rows in groups:
+            told(len(found), len(groups))
+            found.append(self._resource(serial, rows, evidence.get(serial, []), distributions.get(serial, [])))
         return SheetReading(
             resources=tuple(found),
             problems=tuple(self._problems),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         Catalogue,
         CatalogueQuality,
         Departments,
+        ImportJobs,
         Inventories,
         OpenCatalogue,
         Overlaps,
@@ -47,6 +48,7 @@ class Services:
     service_items: ServiceItems
     quality: CatalogueQuality
     harvests: Harvests
+    import_jobs: ImportJobs
     inventories: Inventories
     peers: Peers
     cascade: Cascade

@@ -1,19 +1,30 @@
 """Every page, in both languages and at both widths: it answers, nothing sticks out, nothing is left untranslated."""
 
 import re
+import threading
 
 import pytest
 from playwright.sync_api import Browser
 
-from datong.catalogue import Resource, ResourceAction, ResourceState
+from datong.catalogue import (
+    CellProblem,
+    ImportProgress,
+    ImportReport,
+    ImportStage,
+    Resource,
+    ResourceAction,
+    ResourceState,
+)
 from datong.demo.cast import EDUCATION
 from datong.demo.records import Source
+from datong.kernel import Text
 from datong.norms import ResourceFormat
 from tests.integration.console.browser import Visitor
 from tests.integration.console.city import PASSWORD
 from tests.integration.console.conftest import ServedCity
 
 WIDTHS = (1280, 360)
+PATIENCE_SECONDS = 30
 LEFT_IN_CHINESE = """() => {
   const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
   const found = [];
@@ -109,6 +120,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/norms/standardisation",
         ],
         "education.officer": [
+            "/catalogue/files",
             f"/catalogue/{draft}/edit",
             "/service-items",
             f"/service-items/{item}",
@@ -185,6 +197,44 @@ def test_comments_stand_beside_the_officers_fields(console: ServedCity, browser:
         assert visitor.complaints == []
         visitor.close()
     hub.catalogue.act(made.id, ResourceAction.DROP, officer)
+
+
+def test_an_import_shows_how_far_it_is_and_then_its_report(console: ServedCity, browser: Browser) -> None:
+    account = console.city.people["education.officer"]
+    text = Text(zh="缺少资源摘要", en="the summary is missing")
+    problem = CellProblem(
+        cell="信息资源目录!C2", column="信息资源摘要", serial="1", error=False, problem=text, remedy=text
+    )
+    report = ImportReport(resources=4, readable=4, errors=0, warnings=1, problems=(problem,), taken=True, created=4)
+    for language in ("zh", "en"):
+        go_on = threading.Event()
+
+        def long(note: ImportProgress, until: threading.Event = go_on) -> ImportReport:
+            note(ImportStage.WRITING, 1, 4)
+            assert until.wait(PATIENCE_SECONDS)
+            return report
+
+        job = console.city.hub.import_jobs.start(account.actor.id, long)
+        visitor = Visitor(browser, console.url, language=language)
+        visitor.sign_in("education.officer", PASSWORD)
+        assert visitor.open(f"/catalogue/files/jobs/{job.id}") == 200
+        assert "25%" in visitor.page.locator("#progress").inner_text()
+        stands(visitor, language)
+        go_on.set()
+        visitor.page.wait_for_selector("#progress table")
+        stands(visitor, language)
+        assert visitor.complaints == []
+        visitor.close()
+
+
+def stands(visitor: Visitor, language: str) -> None:
+    """Check the page at both widths: nothing sticks out, nothing is unlabelled or left untranslated."""
+    for width in WIDTHS:
+        visitor.page.set_viewport_size({"width": width, "height": 900})
+        assert visitor.overflowing() == [], width
+    assert visitor.unlabelled() == []
+    if language == "en":
+        assert untranslated(visitor) == []
 
 
 def untranslated(visitor: Visitor) -> list[str]:

@@ -2,17 +2,21 @@
 
 import io
 import json
+import threading
 from pathlib import Path
 
 import httpx
 from openpyxl.reader.excel import load_workbook
 from typer.testing import CliRunner
 
+from datong.catalogue import ImportProgress, ImportReport, ImportStage
 from datong.cli.catalogue import app
 from tests.integration.web.conftest import POLICE, RunningHub
+from tests.integration.web.test_catalogue_editor import signed_in
 from tests.integration.web.test_story import content, posted
 
 SHEET = "信息资源目录"
+PATIENCE_SECONDS = 30
 
 
 def drafted(client: httpx.Client, titles: list[str]) -> list[str]:
@@ -112,3 +116,45 @@ def test_versions_are_compared_for_whoever_may_see_them(hub: RunningHub) -> None
         "breaking",
         "删除信息项“姓名”（name）",
     )
+
+
+def test_a_long_import_shows_its_progress_to_its_owner(hub: RunningHub) -> None:
+    police = hub.person("police")
+    hub.person("education")
+    browser, other = signed_in(hub, "police"), signed_in(hub, "education")
+    account = police.get("/api/v1/session").json()["actor"]["id"]
+    go_on, report = (
+        threading.Event(),
+        ImportReport(resources=3, readable=3, errors=0, warnings=0, problems=(), taken=True, created=3),
+    )
+
+    def long(note: ImportProgress) -> ImportReport:
+        note(ImportStage.WRITING, 1, 4)
+        assert go_on.wait(PATIENCE_SECONDS)
+        return report
+
+    job = hub.services.import_jobs.start(account, long)
+    while job.part == 0:
+        assert not job.wait(0.01)
+    page = browser.get(f"/catalogue/files/jobs/{job.id}").text
+    assert "25%" in page
+    assert "hx-get" in page
+    assert other.get(f"/catalogue/files/jobs/{job.id}").status_code == 404
+    go_on.set()
+    assert job.wait(PATIENCE_SECONDS)
+    page = browser.get(f"/catalogue/files/jobs/{job.id}").text
+    assert "新建 3，更新 0" in page
+    assert 'id="progress" hx-get' not in page
+
+
+def test_a_short_import_answers_at_once(hub: RunningHub) -> None:
+    police = hub.person("police")
+    drafted(police, ["户籍人口"])
+    body = police.get("/api/v1/catalogue/export", params={"department": POLICE}).content
+    browser = signed_in(hub, "police")
+    sent = browser.post("/catalogue/files", data={"act": "all"}, files={"file": ("catalogue.xlsx", body)})
+    if sent.is_redirect:  # a slow machine
+        sent = browser.get(sent.headers["location"])
+    assert sent.status_code == 200
+    bad = browser.post("/catalogue/files", data={"act": "check"}, files={"file": ("catalogue.xlsx", b"no file")})
+    assert "这不是能读取的 xlsx 表格" in bad.text

@@ -5,14 +5,16 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Query, UploadFile
 from fastapi.responses import Response
 
-from datong.catalogue import FileFormat, ImportReport
-from datong.kernel import DepartmentCode, Invalid
+from datong.catalogue import FileFormat, ImportProgress, ImportReport
+from datong.kernel import Conflict, DatongError, DepartmentCode, Invalid
 from datong.kernel.limits import REQUEST_BODY_BYTES_MAX
 from datong.sharing import Action, Target
 from datong.web.api.catalogue_files import MEDIA_TYPES, exported, files_of, importing
 from datong.web.console.desk import Desk, SignedIn
 
 router = APIRouter()
+# A file that takes longer gets a page with its progress.
+ANSWER_SECONDS_MAX = 2.0
 
 
 @router.get("/catalogue/files")
@@ -44,20 +46,38 @@ def import_file(
     is_json = (file.filename or "").lower().endswith(".json")
     file_format = FileFormat.JSON if is_json else FileFormat.SPREADSHEET
     files = files_of(desk.services)
-    try:
-        if act == "annotated":
+    if act == "annotated":
+        try:
             copy = files.annotated(body, department)
-            headers = {"Content-Disposition": 'attachment; filename="checked.xlsx"'}
-            return Response(copy, media_type=MEDIA_TYPES[FileFormat.SPREADSHEET], headers=headers)
+        except Invalid as problem:
+            return _page(desk, problem=problem)
+        headers = {"Content-Disposition": 'attachment; filename="checked.xlsx"'}
+        return Response(copy, media_type=MEDIA_TYPES[FileFormat.SPREADSHEET], headers=headers)
+    actor = desk.caller.actor
+
+    def work(progress: ImportProgress) -> ImportReport:
         if act == "check":
-            return _page(desk, report=files.check(body, file_format, department))
-        report = files.take_in(body, file_format, department, desk.caller.actor, readable_only=act == "readable")
-    except Invalid as problem:
-        return _page(desk, problem=problem)
-    return _page(desk, report=report)
+            return files.check(body, file_format, department, progress=progress)
+        wanted = act == "readable"
+        return files.take_in(body, file_format, department, actor, readable_only=wanted, progress=progress)
+
+    try:
+        job = desk.services.import_jobs.start(actor.id, work)
+    except Conflict as busy:
+        return _page(desk, problem=busy)
+    if not job.wait(ANSWER_SECONDS_MAX):
+        return desk.go(f"/catalogue/files/jobs/{job.id}")
+    return _page(desk, report=job.report, problem=job.problem)
 
 
-def _page(desk: Desk, *, report: ImportReport | None = None, problem: Invalid | None = None) -> Response:
+@router.get("/catalogue/files/jobs/{job_id}")
+def show_progress(desk: SignedIn, job_id: str) -> Response:
+    """Show how far an import of the caller's is, or what came of it."""
+    job = desk.services.import_jobs.get(job_id, desk.caller.actor.id)
+    return desk.page("catalogue/import.html", job=job, over=job.over, report=job.report, problem=job.problem)
+
+
+def _page(desk: Desk, *, report: ImportReport | None = None, problem: DatongError | None = None) -> Response:
     own = desk.caller.department
     may_import = own is not None and desk.may(Action.RESOURCE_DRAFT, Target.of_department(own))
     everything = desk.may(Action.RESOURCE_READ_UNPUBLISHED)
