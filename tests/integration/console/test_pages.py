@@ -227,6 +227,27 @@ def test_an_import_shows_how_far_it_is_and_then_its_report(console: ServedCity, 
         visitor.close()
 
 
+def test_one_act_for_several_lists_what_became_of_each(console: ServedCity, browser: Browser) -> None:
+    for language in ("zh", "en"):
+        visitor = Visitor(browser, console.url, language=language)
+        visitor.sign_in("authority", PASSWORD)
+        visitor.open("/catalogue/work?state=published&ticked=all")
+        assert visitor.page.locator("#action").count() == 0, "nothing published is approved, published or returned"
+        visitor.open("/catalogue/work?ticked=all")
+        boxes = visitor.page.locator("input[name=resources]")
+        awaiting = visitor.page.locator("tr", has=visitor.page.locator("a[href$='/review']"))
+        for box in awaiting.locator("input[name=resources]").all():
+            box.uncheck()
+        count = boxes.count() - awaiting.count()
+        visitor.page.click("form[action='/catalogue/work'][method=post] button[type=submit]")
+        visitor.page.wait_for_selector("main code")
+        assert visitor.page.locator("tbody tr").count() == count > 0
+        assert visitor.page.locator("tbody code").all_inner_texts() == ["catalogue.action_impossible"] * count
+        stands(visitor, language)
+        assert visitor.complaints == []
+        visitor.close()
+
+
 def stands(visitor: Visitor, language: str) -> None:
     """Check the page at both widths: nothing sticks out, nothing is unlabelled or left untranslated."""
     for width in WIDTHS:

@@ -132,6 +132,7 @@ CONTRACT = {
         POST resources
         GET resources/{resource_id}
         PUT resources/{resource_id}
+        POST resources/actions
         POST resources/{resource_id}/actions
         GET resources/{resource_id}/versions
         GET search
