@@ -138,14 +138,14 @@ class PostgresqlDatabase:
         """Return a sample by pages (`TABLESAMPLE SYSTEM`) as text; a view that takes too long is given up."""
         texts = tuple(column.model_copy(update={"type": "string"}) for column in schema.columns)
         statement = sample_statement(schema, rows_max)
-        batches = self._stream(schema.table, statement, texts, seconds_max=SAMPLE_SECONDS_MAX)
+        batches = self._stream(schema.table, statement, texts, seconds_max=SAMPLE_SECONDS_MAX, keep=True)
         failures = (adbc_driver_manager.Error, pa.ArrowException, OSError)
         return rebatched(readable(schema.table, batches, failures), arrow_schema(texts), rows_max)
 
     def newest(self, table: str, column: str) -> datetime | None:
         """Return the largest moment in `column`; a date counts from its midnight in UTC."""
         name = quoted(column)
-        with self._open() as connection:
+        with self._open(keep=True) as connection:
             _PostgresqlTransaction(connection).execute(f"SET statement_timeout = '{SAMPLE_SECONDS_MAX}s'")
             try:
                 found = _PostgresqlTransaction(connection).execute(
@@ -250,14 +250,9 @@ class PostgresqlDatabase:
         connection.commit()
         return connection
 
-    def _keep(self, connection: Connection) -> None:
-        if len(self._idle) < IDLE_CONNECTIONS_MAX:
-            self._idle.append(connection)
-        else:
-            connection.close()
-
     @contextmanager
-    def _open(self) -> Iterator[Connection]:
+    def _open(self, *, keep: bool = False) -> Iterator[Connection]:
+        """A connection for one call; a crawl of many tables keeps it for the next one, until `close`."""
         try:
             connection = self._idle.pop() if self._idle else self._connect()
             try:
@@ -266,7 +261,10 @@ class PostgresqlDatabase:
                 connection.close()
                 raise
             connection.rollback()
-            self._keep(connection)
+            if keep and len(self._idle) < IDLE_CONNECTIONS_MAX:
+                self._idle.append(connection)
+            else:
+                connection.close()
         except adbc_driver_manager.OperationalError as error:
             raise Unavailable(
                 "adapters.source_unavailable",
@@ -281,12 +279,12 @@ class PostgresqlDatabase:
         return found.columns
 
     def _stream(
-        self, table: str, statement: str, columns: tuple[Column, ...], *, seconds_max: int = 0
+        self, table: str, statement: str, columns: tuple[Column, ...], *, seconds_max: int = 0, keep: bool = False
     ) -> Iterator[pa.RecordBatch]:
         """Yield what `statement` returns; it may run `seconds_max`, or as long as it likes when that is 0."""
         schema = arrow_schema(columns)
         try:
-            with self._open() as connection, connection.cursor() as cursor:
+            with self._open(keep=keep) as connection, connection.cursor() as cursor:
                 cursor.execute(f"SET statement_timeout = '{seconds_max}s'")
                 cursor.execute(statement)
                 for batch in cursor.fetch_record_batch():

@@ -45,13 +45,12 @@ if TYPE_CHECKING:
     from datong.catalogue.completeness import content_problems
     from datong.catalogue.conformance import declared_items, score_content
     from datong.catalogue.crawl import (
-        SAMPLE_ROWS_DEFAULT,
-        CrawlOptions,
         CrawlProgress,
         CrawlWatch,
         SourcePlan,
         plan_document,
     )
+    from datong.catalogue.crawl_options import SAMPLE_ROWS_DEFAULT, CrawlOptions
     from datong.catalogue.departments import Departments
     from datong.catalogue.differences import (
         ChangeImpact,
@@ -230,9 +229,8 @@ else:
         {
             "catalogue": ["Catalogue"],
             "completeness": ["content_problems"],
+            "crawl_options": ["SAMPLE_ROWS_DEFAULT", "CrawlOptions"],
             "crawl": [
-                "SAMPLE_ROWS_DEFAULT",
-                "CrawlOptions",
                 "CrawlProgress",
                 "CrawlWatch",
                 "SourcePlan",

@@ -2,24 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from pydantic import Field
-
 from datong.catalogue.grouping import TableRole
 from datong.catalogue.inventory import Fault, InventoryCounts, counted
 from datong.catalogue.proposal import ProposedTable
 from datong.kernel import Text, Value
-
-SAMPLE_ROWS_DEFAULT = 20_000
-SAMPLE_ROWS_MAX = 1_000_000
-
-
-class CrawlOptions(Value):
-    """How a source is crawled. `include` and `exclude` are shell patterns of table names; `again` begins anew."""
-
-    sample_rows: int = Field(SAMPLE_ROWS_DEFAULT, ge=1, le=SAMPLE_ROWS_MAX)
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    again: bool = False
 
 
 class CrawlProgress(Value):

@@ -3,34 +3,20 @@
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from datong.catalogue import CrawlOptions, CrawlProgress, CrawlWatch, Inventory, SourcePlan, TableRole, plan_document
+from datong.catalogue import CrawlOptions, CrawlProgress, CrawlWatch, SourcePlan, TableRole, plan_document
+from datong.cli.node import InventoryCommands
 from datong.cli.shell import language, say
 from datong.kernel import Text
 
 SHOWN_MAX = 40
 """Lines of one kind that are told; `--json` has all of them."""
-
-
-class InventoryCommands(Protocol):
-    """What the command needs of a node."""
-
-    def plan_inventory(
-        self, source: str | None, *, options: CrawlOptions, progress: CrawlWatch, stop: Callable[[], bool]
-    ) -> tuple[SourcePlan, ...]:
-        """Crawl sources; send nothing."""
-        ...
-
-    def send_inventory(self, plans: Sequence[SourcePlan]) -> tuple[Inventory, ...]:
-        """Draft and report what was found."""
-        ...
 
 
 def take_inventory(

@@ -3,16 +3,19 @@
 import json
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from datong.catalogue import SAMPLE_ROWS_DEFAULT, CrawlOptions
-from datong.cli.inventory import InventoryCommands, take_inventory
 from datong.cli.shell import say
 from datong.kernel import Clock, DepartmentCode, NodeId, OffsetClock, SystemClock, Text
+
+if TYPE_CHECKING:
+    from datong.catalogue import CrawlWatch, Inventory, SourcePlan
 
 HOME_HELP = "节点目录 / the node's folder"
 HomeOption = Annotated[Path, typer.Option("--home", envvar="DATONG_NODE_HOME", help=HOME_HELP)]
@@ -38,6 +41,20 @@ class EnrolledIdentity(Protocol):
     @property
     def department(self) -> DepartmentCode:
         """The node's department."""
+        ...
+
+
+class InventoryCommands(Protocol):
+    """What the command needs of a node."""
+
+    def plan_inventory(
+        self, source: str | None, *, options: CrawlOptions, progress: "CrawlWatch", stop: Callable[[], bool]
+    ) -> "tuple[SourcePlan, ...]":
+        """Crawl sources; send nothing."""
+        ...
+
+    def send_inventory(self, plans: "Sequence[SourcePlan]") -> "tuple[Inventory, ...]":
+        """Draft and report what was found."""
         ...
 
 
@@ -117,6 +134,8 @@ def node_commands(open_node: OpenNode) -> typer.Typer:
             sample_rows=sample_rows, include=tuple(include or ()), exclude=tuple(exclude or ()), again=again
         )
         node = _open(open_node, home, clock_offset_file)
+        # Crawling brings DuckDB and the readings of characters, which the other commands need not wait for.
+        take_inventory = import_module("datong.cli.inventory").take_inventory
         take_inventory(node, source, options, plan_only=plan, as_json=as_json)
 
     @app.command("run")
