@@ -8,12 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser
 from sqlalchemy.engine import make_url
 
 from datong.kernel import Database
 from datong.web.application import create_app
-from tests.integration.console.browser import chromium
 from tests.integration.console.city import ConsoleCity
 from tests.servers import PostgresqlServer
 
@@ -59,10 +57,3 @@ def console(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with served(city) as running:
         yield running
     city.database.close()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of this folder."""
-    with chromium() as running:
-        yield running

@@ -10,11 +10,12 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from datong.catalogue import OpenOrder, OpenSort, ResourceAction
 from datong.kernel import Actor, ActorKind, Database
 from tests.catalogue_filling import fill
-from tests.integration.console.browser import Visitor, chromium
+from tests.integration.console.browser import Visitor
 from tests.integration.open.conftest import FilledHub
 from tests.integration.open.serving import BUREAU, served
 
@@ -157,7 +158,7 @@ def test_an_open_flag_shows_at_once_and_its_end_hides_at_once(control_database: 
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_the_pages_stand_in_both_languages_and_widths(filled_hub: FilledHub, language: str) -> None:
+def test_the_pages_stand_in_both_languages_and_widths(filled_hub: FilledHub, browser: Browser, language: str) -> None:
     addresses = [
         "/open",
         "/open?q=%E4%BA%BA%E5%8F%A3",
@@ -165,19 +166,18 @@ def test_the_pages_stand_in_both_languages_and_widths(filled_hub: FilledHub, lan
         f"/open/{filled_hub.filled.open_ids[3]}",
         "/open/none",
     ]
-    with chromium() as browser:
-        visitor = Visitor(browser, filled_hub.hub.url, language=language)
-        for address in addresses:
-            assert visitor.open(address) == (404 if address.endswith("none") else 200)
-            assert visitor.unlabelled() == [], address
-            assert visitor.page.locator("h1").count() == 1, address
-            for width in (1280, 360):
-                visitor.page.set_viewport_size({"width": width, "height": 900})
-                assert visitor.overflowing() == [], f"{address} at {width}"
-        visitor.page.goto(f"{filled_hub.hub.url}/open")
-        box = visitor.page.locator("input[name=format][value=CSV]")
-        box.check()
-        visitor.page.wait_for_url("**format=CSV**")
-        assert visitor.page.locator("input[name=format][value=CSV]").is_checked()
-        assert visitor.strays == []
-        visitor.close()
+    visitor = Visitor(browser, filled_hub.hub.url, language=language)
+    for address in addresses:
+        assert visitor.open(address) == (404 if address.endswith("none") else 200)
+        assert visitor.unlabelled() == [], address
+        assert visitor.page.locator("h1").count() == 1, address
+        for width in (1280, 360):
+            visitor.page.set_viewport_size({"width": width, "height": 900})
+            assert visitor.overflowing() == [], f"{address} at {width}"
+    visitor.page.goto(f"{filled_hub.hub.url}/open")
+    box = visitor.page.locator("input[name=format][value=CSV]")
+    box.check()
+    visitor.page.wait_for_url("**format=CSV**")
+    assert visitor.page.locator("input[name=format][value=CSV]").is_checked()
+    assert visitor.strays == []
+    visitor.close()
