@@ -190,10 +190,13 @@ class IndexView:
         least = np.float32(min(SHARE_MIN, best * 0.999))
         chosen = []
         for segment, (found, shares), wholly in zip(self.segments, parts, exact.docs, strict=True):
-            enough = shares >= least
-            scores = found.scores[enough] * shares[enough] ** 2
-            scores[np.searchsorted(found.docs[enough], wholly)] += np.float32(WHOLE_QUERY_BOOST)
-            chosen.append(self._boosted(segment, query, Found(found.docs[enough], scores)))
+            enough = (shares >= least) | np.isin(found.docs, wholly)
+            # What is everywhere weighs nothing, so a whole match may lack even a share of the query.
+            docs = np.union1d(found.docs[enough], wholly).astype(np.uint32)
+            scores = np.zeros(len(docs), np.float32)
+            scores[np.searchsorted(docs, found.docs[enough])] = found.scores[enough] * shares[enough] ** 2
+            scores[np.searchsorted(docs, wholly)] += np.float32(WHOLE_QUERY_BOOST)
+            chosen.append(self._boosted(segment, query, Found(docs, scores)))
         return self._select(chosen, wanted)
 
     def ordered(self, selection: Selection, order: SearchOrder, query: SearchQuery, most: int) -> list[Ranked]:

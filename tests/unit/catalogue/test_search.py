@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from datong.catalogue import Facet, Item, ResourceContent, SearchFilters, SearchHit, SearchPage
@@ -128,6 +128,7 @@ def test_a_query_without_result_is_relaxed_and_recorded(filled: Office) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.text(max_size=60), st.text(alphabet="户口AND OR NOT\"'*():&|!<->\\人ａ\x00", max_size=30)))
+@example(query="0口A")
 def test_any_text_is_a_query(filled: Office, query: str) -> None:
     found = filled.catalogue.search(query, limit=1)
     assert found.total >= len(found.hits)
