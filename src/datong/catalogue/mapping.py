@@ -44,21 +44,8 @@ COMMON_NAMES = (
     "代码",
     "number",
     *("name", "id", "area", "location", "level", "relation", "relationship", "grade", "usage", "nation", "benefit"),
-    *(
-        "allowance",
-        "pk",
-        "income",
-        "school",
-        "income",
-        "serial_no",
-        "编号",
-        "序号",
-        "级别",
-        "用途",
-        "面积",
-        "名字",
-        "区划",
-    ),
+    *("allowance", "pk", "income", "school", "serial_no"),
+    *("编号", "序号", "级别", "用途", "面积", "名字", "区划"),
 )
 """Names that mean other things as often as the element that lists them: they need support."""
 _PLACES = frozenset({"address", "property_address"})

@@ -28,7 +28,7 @@ from datong.catalogue.spreadsheet_columns import (
     Column,
     cell_text,
 )
-from datong.catalogue.spreadsheet_guard import check_archive
+from datong.catalogue.spreadsheet_guard import check_archive, not_a_spreadsheet
 from datong.catalogue.values import Resource, ResourceContent
 from datong.kernel import DepartmentCode, Invalid, Text, Value
 from datong.norms import NormPack
@@ -239,19 +239,6 @@ def _sheets(body: bytes) -> dict[str, list[list[str]]]:
         }
     except (python_calamine.CalamineError, ValueError, OSError) as error:
         raise not_a_spreadsheet(str(error)) from error
-
-
-def not_a_spreadsheet(why: str) -> Invalid:
-    """The file is no readable xlsx file."""
-    return Invalid(
-        "catalogue.not_a_spreadsheet",
-        what=Text(zh="这不是能读取的 xlsx 表格。", en="This is no readable xlsx file."),
-        remedy=Text(
-            zh="请用表格软件另存为 xlsx 后重试。", en="Save it as xlsx with a spreadsheet program and try again."
-        ),
-        field="/file",
-        context={"why": why[:200]},
-    )
 
 
 class _Reader:

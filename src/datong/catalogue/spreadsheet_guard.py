@@ -37,7 +37,7 @@ def check_archive(body: bytes) -> None:
             for member in members:
                 left = _check_member(archive, member, left)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, expat.ExpatError) as error:
-        raise _unreadable(str(error)) from error
+        raise not_a_spreadsheet(str(error)) from error
 
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> int:
@@ -63,7 +63,7 @@ def _sheet_parser() -> expat.XMLParserType:
             _check_reference(attributes["r"])
 
     def doctype(*_: object) -> None:
-        raise _unreadable("a document type is declared")
+        raise not_a_spreadsheet("a document type is declared")
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = start
@@ -106,7 +106,8 @@ def _too_large(why: str) -> Invalid:
     )
 
 
-def _unreadable(why: str) -> Invalid:
+def not_a_spreadsheet(why: str) -> Invalid:
+    """The file is no readable xlsx file."""
     return Invalid(
         "catalogue.not_a_spreadsheet",
         what=Text(zh="这不是能读取的 xlsx 表格。", en="This is no readable xlsx file."),
