@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datong.adapters.mariadb import MariadbDatabase
     from datong.adapters.polite_web import PoliteWeb
     from datong.adapters.postgresql import PostgresqlDatabase
+    from datong.adapters.sqlalchemy_database import SqlalchemyDatabase
     from datong.adapters.sqlite import SqliteDatabase
 else:
     __getattr__ = on_demand(
@@ -29,6 +30,7 @@ else:
             "mariadb": ["MariadbDatabase"],
             "polite_web": ["PoliteWeb"],
             "postgresql": ["PostgresqlDatabase"],
+            "sqlalchemy_database": ["SqlalchemyDatabase"],
             "sqlite": ["SqliteDatabase"],
         },
     )
@@ -40,6 +42,7 @@ __all__ = [
     "MariadbDatabase",
     "PoliteWeb",
     "PostgresqlDatabase",
+    "SqlalchemyDatabase",
     "SqliteDatabase",
     "load_or_create_signer",
     "open_connector",

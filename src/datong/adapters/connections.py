@@ -7,7 +7,15 @@ from datong import adapters
 from datong.exchange import Connector, Target
 from datong.kernel import Invalid, Text
 
-SCHEMES = ("sqlite:///path", "postgresql://user:password@host/database", "mysql://user:password@host/database")
+SCHEMES = (
+    "sqlite:///path",
+    "postgresql://user:password@host/database",
+    "mysql://user:password@host/database",
+    "files:///folder",
+    "oracle+oracledb://… / mssql+pyodbc://… / dm+dmPython://… (SQLAlchemy)",
+)
+SQLALCHEMY_SCHEMES = frozenset({"oracle", "mssql", "dm", "kingbase", "kingbase8", "duckdb"})
+"""Engines whose SQLAlchemy dialect has a driver of its own choice; any `dialect+driver` will do as well."""
 
 
 def open_connector(url: str) -> Connector:
@@ -26,6 +34,8 @@ def open_connector(url: str) -> Connector:
             return adapters.MariadbDatabase(url)
         case "files":
             return adapters.FileFolder(_path(parts.path))
+    if "+" in parts.scheme or parts.scheme in SQLALCHEMY_SCHEMES:
+        return adapters.SqlalchemyDatabase(url)
     raise _unknown(parts.scheme)
 
 

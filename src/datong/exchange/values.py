@@ -57,11 +57,20 @@ class TableKind(StrEnum):
     FILE = "file"
 
 
+class RefusedColumn(Value):
+    """A column of a source whose values have no lossless counterpart in the exchange, and why."""
+
+    name: str
+    source_type: str
+    reason: Text
+
+
 class TableSchema(Value):
     """A table as a source declares it; `rows` is an estimate, None when the source has none.
 
     `bytes` is what it takes on the source's disk, indexes included; `changed_at` when its rows last changed, as far as
-    the engine knows.
+    the engine knows. `refused` names the columns that cannot be shared, `problems` what keeps the table, or a part of
+    it (a damaged file), from being read.
     """
 
     table: str
@@ -73,6 +82,8 @@ class TableSchema(Value):
     kind: TableKind = TableKind.TABLE
     bytes: int | None = None
     changed_at: datetime | None = None
+    refused: tuple[RefusedColumn, ...] = ()
+    problems: tuple[Text, ...] = ()
 
     def column(self, name: str) -> Column | None:
         """The column called `name`, if there is one."""

@@ -1,4 +1,7 @@
-"""One contract suite of the Connector and Target Protocols, over SQLite, PostgreSQL and MariaDB."""
+"""One contract suite of the Connector and Target Protocols, over SQLite, PostgreSQL and MariaDB.
+
+Each engine is read by its own connector and by the one over SQLAlchemy.
+"""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -26,12 +29,13 @@ NARROW = (
 class Bench:
     """A database of one engine, opened both ways."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, source_url: str | None = None) -> None:
         self.url = url
+        self.source_url = source_url or url
 
     @property
     def source(self) -> Connector:
-        return open_connector(self.url)
+        return open_connector(self.source_url)
 
     @property
     def target(self) -> Target:
@@ -43,14 +47,19 @@ class Bench:
         self.target.apply(manifest, reader_of(batch), table=table, key_columns=(), applied_at=NOW)
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}
+
+
+@pytest.fixture(params=[engine + way for engine in DRIVERS for way in ("", " over SQLAlchemy")])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    if request.param == "sqlite":
-        yield Bench(f"sqlite:///{tmp_path / 'data.sqlite'}")
+    engine, _, way = request.param.partition(" ")
+    if engine == "sqlite":
+        url = f"sqlite:///{tmp_path / 'data.sqlite'}"
+        yield Bench(url, url.replace("sqlite", DRIVERS[engine], 1) if way else None)
         return
-    server: DatabaseServer = request.getfixturevalue(f"{request.param}_server")
+    server: DatabaseServer = request.getfixturevalue(f"{engine}_server")
     url = server.create_database()
-    yield Bench(url)
+    yield Bench(url, f"{DRIVERS[engine]}:{url.split(':', 1)[1]}" if way else None)
     server.drop_database(url)
 
 
