@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from datong.adapters.directory_store import DirectoryStore
 from datong.adapters.file_keys import load_or_create_signer
-from datong.catalogue import DepartmentKey
+from datong.catalogue import DepartmentKey, RecipientKey
 from datong.exchange import Exchange, OpenTerms, SignedEndDigest, SignedManifest, SignedReceipt
 from datong.kernel import (
     METADATA,
@@ -35,7 +35,7 @@ from datong.kernel import (
     Text,
     Value,
 )
-from datong.ledger import Ledger
+from datong.ledger import Ledger, key_id_of
 
 STATUSES = {NotFound: 404, Refused: 403, Conflict: 409, Corrupt: 422}
 
@@ -73,6 +73,45 @@ class FileKeys:
         return bytes.fromhex(next(facts["public_key"] for facts in known if facts["node_id"] == node_id))
 
 
+class FileRecipients:
+    """Recipient keys of nodes, one file each: for tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def register(self, actor: Actor, signing_key: bytes, public_key: bytes, signature: bytes) -> RecipientKey:
+        """Remember a key."""
+        key = RecipientKey(
+            key_id=key_id_of(public_key),
+            department=DepartmentCode(str(actor.department)),
+            node_id=NodeId(actor.id),
+            public_key=public_key,
+            signature=signature,
+            signing_key=signing_key,
+            registered_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        (self._folder / key.key_id).write_text(key.model_dump_json())
+        return key
+
+    def of_department(self, department: str) -> tuple[RecipientKey, ...]:
+        """Return a department's keys."""
+        known = (RecipientKey.model_validate_json(file.read_text()) for file in sorted(self._folder.iterdir()))
+        return tuple(key for key in known if key.department == department)
+
+    def in_force(self, department: DepartmentCode, node_id: NodeId) -> tuple[RecipientKey, ...]:
+        """Return the keys of a node that were not revoked."""
+        return tuple(key for key in self.of_department(department) if key.node_id == node_id and key.revoked_at is None)
+
+    def revoke(self, key_id: str) -> RecipientKey:
+        """Revoke a key."""
+        path = self._folder / key_id
+        key = RecipientKey.model_validate_json(path.read_text())
+        revoked = key.model_copy(update={"revoked_at": datetime(2026, 1, 2, tzinfo=UTC)})
+        path.write_text(revoked.model_dump_json())
+        return revoked
+
+
 class TestHub:
     """The exchange service with its ledger, over one folder."""
 
@@ -86,6 +125,7 @@ class TestHub:
             METADATA.create_all(database.engine)
         self.signer = load_or_create_signer(folder / "hub.pem")
         self.keys = FileKeys(folder / "keys")
+        self.recipients = FileRecipients(folder / "recipients")
         self.database = database
         self.ledger = Ledger(
             database=database,
@@ -102,6 +142,7 @@ class TestHub:
             terms=OpenTerms(),
             lake=folder / "lake",
             hub_signer=self.signer,
+            recipients=self.recipients,
         )
 
 
@@ -192,12 +233,27 @@ def app_of(hub: TestHub) -> Starlette:
         task, run = TaskId(request.path_params["task"]), request.path_params["run"]
         return hub.exchange.finish_run(task, run, actor=actor_of(request))
 
+    def register_recipient(request: Request, body: bytes) -> Value:
+        actor, key = actor_of(request), json.loads(body)
+        public_key, signature = (base64.b64decode(key[name]) for name in ("public_key", "signature"))
+        signing_key = hub.keys.of_node(actor.id)
+        return hub.recipients.register(actor, signing_key, public_key, signature)
+
+    def recipients(request: Request, _: bytes) -> list[Value]:
+        return list(hub.recipients.of_department(request.path_params["department"]))
+
+    def revoke_recipient(request: Request, _: bytes) -> Value:
+        return hub.recipients.revoke(request.path_params["key"])
+
     api = "/api/v1"
     return Starlette(
         routes=[
             Route(f"{api}/oauth/token", token, methods=["POST"]),
             route(f"{api}/nodes/me/work", "GET", work),
             route(f"{api}/nodes/me/heartbeat", "POST", heartbeat),
+            route(f"{api}/nodes/me/recipient-keys", "POST", register_recipient),
+            route(f"{api}/nodes/me/recipient-keys/{{key}}/revocation", "POST", revoke_recipient),
+            route(f"{api}/departments/{{department}}/recipient-keys", "GET", recipients),
             route(f"{api}/agreements/to-sign", "GET", to_sign),
             route(f"{api}/ledger/cosignatures", "POST", cosign),
             route("/log/{name:path}", "GET", log),

@@ -105,7 +105,7 @@ class World:
                 [(n, f"人{n}", f"{n}.25", f"{changed} {n % 24:02d}:00:00") for n in range(first, end)],
             )
 
-    def task(self, mode: TransferMode) -> Task:
+    def task(self, mode: TransferMode, **changes: object) -> Task:
         names = ("id", "name", "income", "changed")
         draft = TaskDraft(
             agreement_id=AgreementId("agreement"),
@@ -124,6 +124,7 @@ class World:
             mode=mode,
             batch_rows=BATCH_ROWS,
         )
+        draft = TaskDraft.model_validate(draft.model_dump() | changes)
         task = self.hub.exchange.create_task(draft, actor=PLATFORM_ACTOR)
         return self.hub.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
 

@@ -24,6 +24,7 @@ from datong.catalogue import (
     Inventories,
     OpenCatalogue,
     Overlaps,
+    RecipientKeys,
     SearchIndex,
     ServiceItems,
     SketchKeys,
@@ -189,6 +190,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
     tiles = DirectoryStore(settings.home / "log")
     ledger = Ledger(database=database, clock=clock, signer=signer, origin=settings.log_origin, tiles=tiles)
     departments = Departments(database=database, clock=clock, ledger=ledger)
+    recipient_keys = RecipientKeys(database=database, clock=clock, ledger=ledger)
     index = SearchIndex(settings.home / "search")
     catalogue = Catalogue(
         database=database,
@@ -264,6 +266,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         terms=agreements,
         lake=settings.lake,
         hub_signer=signer,
+        recipients=recipient_keys,
     )
     library = Library(
         database=database,
@@ -319,6 +322,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         pack=pack,
         ledger=ledger,
         departments=departments,
+        recipient_keys=recipient_keys,
         catalogue=catalogue,
         sketch_keys=SketchKeys(database=database, clock=clock, ledger=ledger),
         overlaps=overlaps,

@@ -20,6 +20,7 @@ from datong.catalogue.values import (
     Item,
     Origin,
     Party,
+    RecipientKey,
     Resource,
     ResourceAction,
     ResourceContent,
@@ -151,6 +152,7 @@ if TYPE_CHECKING:
     from datong.catalogue.quality import QualityReport, QualityScheme, assess, quality_scheme
     from datong.catalogue.quality_scores import CatalogueQuality, DepartmentQuality, QualityOverview
     from datong.catalogue.readings import toneless_syllables
+    from datong.catalogue.recipient_keys import RecipientKeys, check_recipient_key, recipient_key_message
     from datong.catalogue.records import content_digest
     from datong.catalogue.revision import revised_content
     from datong.catalogue.search import SearchRequest
@@ -305,6 +307,7 @@ else:
                 "profile_table",
                 "without_values",
             ],
+            "recipient_keys": ["RecipientKeys", "check_recipient_key", "recipient_key_message"],
             "records": ["content_digest"],
             "revision": ["revised_content"],
             "proposal": ["ProposedTable", "propose_source"],
@@ -515,6 +518,8 @@ __all__ = [
     "QualityScheme",
     "ReceivedEnvelope",
     "Recipient",
+    "RecipientKey",
+    "RecipientKeys",
     "RepeatCollection",
     "RepeatReport",
     "Resource",
@@ -576,6 +581,7 @@ __all__ = [
     "changed_resources",
     "changes_digest",
     "character_readings",
+    "check_recipient_key",
     "commitment_to",
     "compare",
     "content_differences",
@@ -607,6 +613,7 @@ __all__ = [
     "put_holdings",
     "quality_scheme",
     "read_service_items",
+    "recipient_key_message",
     "revised_content",
     "score_content",
     "sealing_key_message",

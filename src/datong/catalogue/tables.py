@@ -39,6 +39,20 @@ department_key = Table(
     Column("revoked_at", UtcDateTime),
 )
 
+recipient_key = Table(
+    "catalogue_recipient_key",
+    METADATA,
+    Column("key_id", String(16), primary_key=True),
+    Column("department", String(18), ForeignKey("catalogue_department.code"), nullable=False, index=True),
+    Column("node_id", String(64), nullable=False, index=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("signed_by", String(16), ForeignKey("catalogue_department_key.key_id"), nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("registered_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+)
+"""X25519 keys to which payloads are sealed, each signed by its node's signing key."""
+
 resource = Table(
     "catalogue_resource",
     METADATA,

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from datong.kernel import DepartmentCode, NodeId, ResourceId, Text, Value
+from datong.kernel import Base64Bytes, DepartmentCode, NodeId, ResourceId, Text, Value
 from datong.kernel.limits import ITEMS_PER_RESOURCE_MAX, NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.norms import DataType, Grade, ResourceFormat, ShareMode, ShareType, UpdateCycle
 
@@ -37,6 +37,19 @@ class DepartmentKey(Value):
     department: DepartmentCode
     public_key: bytes
     node_id: NodeId | None
+    registered_at: datetime
+    revoked_at: datetime | None = None
+
+
+class RecipientKey(Value):
+    """A node's X25519 key to which payloads are sealed; `signature` of its `signing_key` vouches for it (raw bytes)."""
+
+    key_id: str
+    department: DepartmentCode
+    node_id: NodeId
+    public_key: Base64Bytes
+    signature: Base64Bytes
+    signing_key: Base64Bytes
     registered_at: datetime
     revoked_at: datetime | None = None
 

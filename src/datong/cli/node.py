@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from datong.catalogue import SAMPLE_ROWS_DEFAULT, CrawlOptions
+from datong.catalogue import SAMPLE_ROWS_DEFAULT, CrawlOptions, RecipientKey
 from datong.cli.shell import say
 from datong.kernel import Clock, DepartmentCode, NodeId, OffsetClock, SystemClock, Text
 
@@ -71,6 +71,10 @@ class NodeCommands(InventoryCommands, Protocol):
 
     def run(self, *, stop: Callable[[], bool], tell: Callable[[Text], None], inventory_hours: float = 0) -> None:
         """Work until `stop` is true."""
+        ...
+
+    def rotate_recipient_key(self, *, revoke_others: bool) -> RecipientKey:
+        """Make and register a new recipient key; revoke the others if told so."""
         ...
 
     def status(self) -> dict[str, object]:
@@ -174,7 +178,26 @@ def node_commands(open_node: OpenNode) -> typer.Typer:
         for name, value in state.items():
             typer.echo(f"{name}: {json.dumps(value, ensure_ascii=False)}")
 
+    _add_key_command(app, open_node)
     return app
+
+
+def _add_key_command(app: typer.Typer, open_node: OpenNode) -> None:
+    @app.command("rotate-recipient-key")
+    def rotate_recipient_key(
+        revoke_others: Annotated[
+            bool, typer.Option("--revoke-others", help="同时撤销其他收件密钥 / revoke the other recipient keys, too")
+        ] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="JSON")] = False,
+        home: HomeOption = DEFAULT_HOME,
+        clock_offset_file: ClockOption = None,
+    ) -> None:
+        """更换收件密钥（端到端加密） / Make a new key to which others seal payloads for this node."""
+        key = _open(open_node, home, clock_offset_file).rotate_recipient_key(revoke_others=revoke_others)
+        if as_json:
+            typer.echo(json.dumps(key.model_dump(mode="json"), ensure_ascii=False, indent=2))
+            return
+        say(Text(zh=f"新的收件密钥 {key.key_id} 已登记。", en=f"Registered the new recipient key {key.key_id}."))
 
 
 def _open(open_node: OpenNode, home: Path, clock_offset_file: Path | None) -> NodeCommands:

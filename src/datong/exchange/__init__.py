@@ -2,7 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from datong.exchange.protocols import Connector, DepartmentKeys, OpenTerms, Target, TransferTerms
+from datong.exchange.protocols import (
+    Connector,
+    DepartmentKeys,
+    NoRecipients,
+    OpenTerms,
+    Recipients,
+    Target,
+    TransferTerms,
+)
+from datong.exchange.sealing import Sealing, WrappedKey, batch_context, sealing_context
 from datong.exchange.signatures import signed_end_digest, signed_manifest, signed_receipt
 from datong.exchange.values import (
     GENESIS_DIGEST,
@@ -49,6 +58,7 @@ if TYPE_CHECKING:
     from datong.exchange.digest import DigestSum, content_digest
     from datong.exchange.hub import Exchange
     from datong.exchange.payload import cursor_at_end, digest_file, digest_payload, read_payload, write_payload
+    from datong.exchange.sealed_streams import ContentKey, SealedReader, SealedWriter, sealed_bytes
     from datong.exchange.types import arrow_schema, arrow_type, decimal_parameters, schema_fingerprint
 else:
     __getattr__ = on_demand(
@@ -57,6 +67,7 @@ else:
             "digest": ["DigestSum", "content_digest"],
             "hub": ["Exchange"],
             "payload": ["cursor_at_end", "digest_file", "digest_payload", "read_payload", "write_payload"],
+            "sealed_streams": ["ContentKey", "SealedReader", "SealedWriter", "sealed_bytes"],
             "types": ["arrow_schema", "arrow_type", "decimal_parameters", "schema_fingerprint"],
         },
     )
@@ -73,6 +84,7 @@ __all__ = [
     "Connector",
     "ConsumeWork",
     "ContentDigest",
+    "ContentKey",
     "Cursor",
     "Delivery",
     "DepartmentKeys",
@@ -81,6 +93,7 @@ __all__ = [
     "Exchange",
     "ForeignKey",
     "Manifest",
+    "NoRecipients",
     "NodeWork",
     "OpenTerms",
     "ProduceWork",
@@ -88,11 +101,15 @@ __all__ = [
     "ReadQuery",
     "Receipt",
     "ReceiptRecord",
+    "Recipients",
     "ReconcileEnd",
     "ReconcileWork",
     "Reconciliation",
     "ReconciliationState",
     "RefusedColumn",
+    "SealedReader",
+    "SealedWriter",
+    "Sealing",
     "SignedEndDigest",
     "SignedManifest",
     "SignedReceipt",
@@ -106,8 +123,10 @@ __all__ = [
     "TransferMode",
     "TransferTerms",
     "UploadState",
+    "WrappedKey",
     "arrow_schema",
     "arrow_type",
+    "batch_context",
     "content_digest",
     "cursor_at_end",
     "decimal_parameters",
@@ -115,6 +134,8 @@ __all__ = [
     "digest_payload",
     "read_payload",
     "schema_fingerprint",
+    "sealed_bytes",
+    "sealing_context",
     "signed_end_digest",
     "signed_manifest",
     "signed_receipt",

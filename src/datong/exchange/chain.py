@@ -3,6 +3,9 @@
 Every way in which a batch may fail has an error code of its own, so that the evidence says what happened.
 """
 
+from collections.abc import Collection
+
+from datong.catalogue import RecipientKey
 from datong.exchange.types import schema_fingerprint
 from datong.exchange.values import (
     Confirmed,
@@ -59,6 +62,39 @@ def check_task(task: Task, manifest: Manifest) -> None:
             "run_not_requested",
             Text(zh=f"第 {manifest.run} 次运行未被请求。", en=f"Run {manifest.run} was never requested."),
             Text(zh="请先请求运行任务。", en="Request a run of the task first."),
+        )
+
+
+def check_sealing(task: Task, manifest: Manifest, recipients: Collection[str]) -> None:
+    """Check that a batch is sealed if and only if its task is, and to keys of `recipients` (key ids in force) only.
+
+    Raises:
+        Refused: `exchange.not_sealed`, `exchange.sealed_unasked`, `exchange.wrong_recipient`.
+    """
+    sealing = manifest.sealing
+    if sealing is None:
+        if task.sealed:
+            raise _refused(
+                "not_sealed",
+                Text(zh="任务要求端到端加密，而批次没有加密。", en="The task is sealed, and the batch is not."),
+                Text(zh="请升级提供方的前置机。", en="Upgrade the producing node."),
+            )
+        return
+    if not task.sealed:
+        raise _refused(
+            "sealed_unasked",
+            Text(zh="任务没有要求加密，而批次已加密。", en="The batch is sealed, and the task is not."),
+            Text(zh="请按任务重新生成批次。", en="Cut the batch again, as the task says."),
+        )
+    strangers = sorted(set(sealing.key_ids) - set(recipients))
+    if strangers or len(set(sealing.key_ids)) != len(sealing.key_ids):
+        raise _refused(
+            "wrong_recipient",
+            Text(
+                zh="批次加密给了不是消费方有效收件密钥的密钥。",
+                en="The batch is sealed to keys that are no recipient keys of its consumers in force.",
+            ),
+            Text(zh="请按现行收件密钥重新生成批次。", en="Cut the batch again for the keys in force."),
         )
 
 
@@ -178,17 +214,17 @@ def confirmed_after(manifest: Manifest) -> Confirmed:
     )
 
 
-def work_of(task: Task, confirmed: Confirmed) -> ProduceWork:
-    """Return the run that the producer shall move now, and where it begins.
+def work_of(task: Task, confirmed: Confirmed, recipients: tuple[RecipientKey, ...] = ()) -> ProduceWork:
+    """Return the run that the producer shall move now, where it begins, and for whom it is sealed.
 
     A run that is under way goes on. A new run of a snapshot starts from nothing; an increment goes on from where the
     last run ended.
     """
     if not confirmed.run_ended:
-        return ProduceWork(task=task, run=confirmed.run, confirmed=confirmed)
+        return ProduceWork(task=task, run=confirmed.run, confirmed=confirmed, recipients=recipients)
     cursor = confirmed.cursor if task.mode is TransferMode.INCREMENT else None
     start = confirmed.model_copy(update={"part": 0, "cursor": cursor})
-    return ProduceWork(task=task, run=task.run_requested, confirmed=start)
+    return ProduceWork(task=task, run=task.run_requested, confirmed=start, recipients=recipients)
 
 
 def _check_run(confirmed: Confirmed, manifest: Manifest) -> None:

@@ -19,6 +19,7 @@ def task_facts(task: Task, action: str) -> dict[str, JsonValue]:
         "run_requested": task.run_requested,
         "run_done": task.run_done,
         "columns": [pair.column for pair in task.columns] if action == "create" else len(task.columns),
+        **({"sealed": True} if task.sealed else {}),
     }
 
 
@@ -44,6 +45,7 @@ def batch_facts(task: Task, signed: SignedManifest) -> dict[str, JsonValue]:
         "produced_at": utc_text(manifest.produced_at),
         "key_id": signed.key_id,
         "signature": signed.signature,
+        **({} if manifest.sealing is None else {"sealed_to": list(manifest.sealing.key_ids)}),
     }
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from datong.catalogue import RecipientKey
 from datong.exchange import chain, store
 from datong.exchange.facts import task_facts
 from datong.exchange.intake import Intake
 from datong.exchange.landing import landed_digest
-from datong.exchange.protocols import DepartmentKeys, TransferTerms
+from datong.exchange.protocols import DepartmentKeys, NoRecipients, Recipients, TransferTerms
 from datong.exchange.receipts import Receipts
 from datong.exchange.reconciliation import Reconciliations
 from datong.exchange.refusals import check_producer, illegal_step, no_batch
@@ -84,7 +85,9 @@ class Exchange:
         terms: TransferTerms,
         lake: Path,
         hub_signer: Signer,
+        recipients: Recipients | None = None,
     ) -> None:
+        self._recipients = recipients or NoRecipients()
         self._database = database
         self._clock = clock
         self._ledger = ledger
@@ -99,6 +102,7 @@ class Exchange:
             keys=keys,
             files=self._files,
             check_terms=self._check_terms,
+            recipients_of=self._recipients_of,
         )
         self._receipts = Receipts(database=database, clock=clock, ledger=ledger, keys=keys, hub_signer=hub_signer)
         self._reconciliations = Reconciliations(
@@ -112,10 +116,11 @@ class Exchange:
 
         Raises:
             Invalid: `exchange.task_columns` when keys or cursor are not among the moved columns.
-            Refused: the terms do not cover it.
+            Refused: the terms do not cover it; `exchange.sealed_library` for a sealed task of the hub's own library.
         """
         now = self._clock.now()
         _check_columns(draft)
+        _check_sealed_consumer(draft)
         self._check_terms(draft)
         task = Task(**draft.model_dump(), id=TaskId(new_id()), state=TaskState.ACTIVE, created_at=now)
         with self._database.transaction() as connection:
@@ -365,7 +370,8 @@ class Exchange:
         """Return everything that a node has to do now."""
         with self._database.snapshot() as connection:
             produce = tuple(
-                chain.work_of(task, confirmed) for task, confirmed in store.produce_work(connection, node_id)
+                chain.work_of(task, confirmed, self._recipients_of(task))
+                for task, confirmed in store.produce_work(connection, node_id)
             )
             return NodeWork(
                 produce=produce,
@@ -425,6 +431,12 @@ class Exchange:
             now=self._clock.now(),
         )
 
+    def _recipients_of(self, task: Task) -> tuple[RecipientKey, ...]:
+        """Return the keys in force of everybody for whom a task's payloads are sealed."""
+        if not task.sealed or task.consumer_node is None:
+            return ()
+        return self._recipients.in_force(task.consumer, task.consumer_node)
+
     def _transit(self, task_id: TaskId, action: str, actor: Actor) -> Task:
         def change(task: Task) -> dict[str, object] | None:
             state = _TRANSITIONS.get((task.state, action))
@@ -455,6 +467,27 @@ class Exchange:
     def _record_task(self, connection: Connection, task: Task, action: str, actor: Actor) -> None:
         self._ledger.append(
             connection, kind=EntryKind.TASK, subject=task.id, actor=actor, facts=task_facts(task, action)
+        )
+
+
+def _check_sealed_consumer(draft: TaskDraft) -> None:
+    """Check that whoever receives a sealed task's payloads has a key to open them.
+
+    Raises:
+        Refused: `exchange.sealed_library`.
+    """
+    if draft.sealed and draft.consumer_node is None:
+        raise Refused(
+            "exchange.sealed_library",
+            what=Text(
+                zh="统一资源库不能接收端到端加密的任务：平台没有打开数据的密钥，也就不能清洗、关联和服务。",
+                en="The library cannot receive a sealed task: the hub has no key to open it, so that it could neither "
+                "cleanse nor link nor serve the rows.",
+            ),
+            remedy=Text(
+                zh="请指定消费部门的前置机，或不加密。", en="Name a node of the consuming department, or do not seal."
+            ),
+            field="/sealed",
         )
 
 

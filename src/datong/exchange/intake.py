@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from sqlalchemy import delete, func, insert, select
 
+from datong.catalogue import RecipientKey
 from datong.exchange import chain, store
 from datong.exchange.facts import batch_facts, refusal_facts
-from datong.exchange.payload import digest_file, digest_payload
+from datong.exchange.payload import check_sealed_file, digest_file, digest_payload
 from datong.exchange.protocols import DepartmentKeys
 from datong.exchange.refusals import check_producer, no_batch, not_the_producer
 from datong.exchange.signatures import verify
@@ -21,7 +22,10 @@ OPEN_UPLOADS_PER_TASK_MAX = 16
 
 
 class Intake:
-    """Takes batches in; `check_terms` raises when a task's agreement does not cover it now."""
+    """Takes batches in; `check_terms` raises when a task's agreement does not cover it now.
+
+    `recipients_of` returns the keys in force to which a task may be sealed.
+    """
 
     def __init__(
         self,
@@ -32,6 +36,7 @@ class Intake:
         keys: DepartmentKeys,
         files: UploadFiles,
         check_terms: Callable[[TaskDraft], None],
+        recipients_of: Callable[[Task], tuple[RecipientKey, ...]],
     ) -> None:
         self._database = database
         self._clock = clock
@@ -39,6 +44,7 @@ class Intake:
         self._keys = keys
         self._files = files
         self._check_terms = check_terms
+        self._recipients_of = recipients_of
 
     def open_upload(self, signed: SignedManifest, *, node: NodeId) -> UploadState:
         """Accept a batch's manifest, or find it again; see `Exchange.open_upload`."""
@@ -212,6 +218,7 @@ class Intake:
         chain.check_signer(task, signed, key.department, revoked=key.revoked_at is not None)
         verify(signed.key_id, key.public_key, signed.manifest.signing_bytes(), signed.signature)
         chain.check_task(task, signed.manifest)
+        chain.check_sealing(task, signed.manifest, {key.key_id for key in self._recipients_of(task)})
         self._check_terms(task)
 
     def _verify_payload(self, task: Task, signed: SignedManifest, actor: Actor) -> None:
@@ -221,8 +228,11 @@ class Intake:
         try:
             digest, size = digest_file(path) if path.exists() else ("", 0)
             chain.check_payload(manifest, payload_digest=digest, payload_bytes=size, content=None)
-            content = digest_payload(path, manifest.columns)
-            chain.check_payload(manifest, payload_digest=digest, payload_bytes=size, content=content)
+            if manifest.sealing is not None:
+                check_sealed_file(path)
+            else:
+                content = digest_payload(path, manifest.columns)
+                chain.check_payload(manifest, payload_digest=digest, payload_bytes=size, content=content)
         except Corrupt as error:
             with self._database.transaction() as connection:
                 if store.batch(connection, manifest.batch_id) is not None:

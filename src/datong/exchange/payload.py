@@ -1,6 +1,7 @@
 """Payloads of batches: one Arrow IPC stream, zstd-compressed, in one file that is complete or absent."""
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from datong.exchange.digest import DigestSum
+from datong.exchange.sealed_streams import MAGIC, ContentKey, SealedReader, SealedWriter
 from datong.exchange.types import arrow_schema
 from datong.exchange.values import Column, ContentDigest, Cursor
 from datong.kernel import Corrupt, Text, Value
@@ -42,14 +44,22 @@ def cursor_at_end(batch: pa.RecordBatch, order: tuple[str, ...]) -> Cursor | Non
     return Cursor(values=tuple(cursor_text(batch.column(name)[last]) for name in order))
 
 
-def write_payload(path: Path, batches: Iterable[pa.RecordBatch], columns: tuple[Column, ...]) -> PayloadFacts:
-    """Write `batches` to `path` (by way of a temporary name, fsync, rename) and return what was written."""
+def write_payload(
+    path: Path, batches: Iterable[pa.RecordBatch], columns: tuple[Column, ...], key: ContentKey | None = None
+) -> PayloadFacts:
+    """Write `batches` to `path` (by way of a temporary name, fsync, rename) and return what was written.
+
+    With `key` they are sealed while they are written: what lies at `path` never was in the clear.
+    """
     temporary = path.with_name(path.name + ".tmp")
     total = DigestSum(columns)
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     try:
         with temporary.open("wb") as file:
-            with pa.ipc.new_stream(file, arrow_schema(columns), options=options) as writer:
+            with (
+                _sealing_sink(file, key) as sink,
+                pa.ipc.new_stream(sink, arrow_schema(columns), options=options) as writer,
+            ):
                 for batch in batches:
                     writer.write_batch(batch)
                     total.add(batch)
@@ -65,13 +75,15 @@ def write_payload(path: Path, batches: Iterable[pa.RecordBatch], columns: tuple[
 
 
 @contextmanager
-def read_payload(path: Path, columns: tuple[Column, ...]) -> Iterator[pa.RecordBatchReader]:
-    """Yield a reader over the payload at `path`.
+def read_payload(
+    path: Path, columns: tuple[Column, ...], key: ContentKey | None = None
+) -> Iterator[pa.RecordBatchReader]:
+    """Yield a reader over the payload at `path`; with `key` it is opened while it is read, never on disk.
 
     Raises:
-        Corrupt: `exchange.payload_unreadable`, `exchange.payload_schema`.
+        Corrupt: `exchange.payload_unreadable`, `exchange.payload_schema`; see `SealedReader` (also while reading).
     """
-    with pa.memory_map(str(path)) as source:
+    with _opening_source(path, key) as source:
         try:
             reader = pa.ipc.open_stream(source)
         except (pa.ArrowInvalid, OSError) as error:
@@ -88,15 +100,15 @@ def read_payload(path: Path, columns: tuple[Column, ...]) -> Iterator[pa.RecordB
             yield reader
 
 
-def digest_payload(path: Path, columns: tuple[Column, ...]) -> ContentDigest:
-    """Return the content digest of the payload at `path`.
+def digest_payload(path: Path, columns: tuple[Column, ...], key: ContentKey | None = None) -> ContentDigest:
+    """Return the content digest of the payload at `path`, opened with `key` if it is sealed.
 
     Raises:
         Corrupt: it cannot be read as the manifest says.
     """
     total = DigestSum(columns)
     try:
-        with read_payload(path, columns) as reader:
+        with read_payload(path, columns, key) as reader:
             try:
                 for batch in reader:
                     total.add(batch)
@@ -107,11 +119,57 @@ def digest_payload(path: Path, columns: tuple[Column, ...]) -> ContentDigest:
         total.close()
 
 
+def check_sealed_file(path: Path) -> None:
+    """Check that the payload at `path` is sealed, as far as somebody without a key can see.
+
+    Raises:
+        Corrupt: `exchange.payload_not_sealed`.
+    """
+    with path.open("rb") as file:
+        head = file.read(len(MAGIC))
+    if head != MAGIC:
+        raise Corrupt(
+            "exchange.payload_not_sealed",
+            what=Text(
+                zh="批次声明已加密，数据却是明文。", en="The batch says that it is sealed, and its payload is not."
+            ),
+            remedy=Text(
+                zh="数据已删除；请提供方重新生成该批次。",
+                en="The payload was deleted; the producer must cut the batch again.",
+            ),
+        )
+
+
 def digest_file(path: Path) -> tuple[str, int]:
     """Return the SHA-256 and the size in bytes of the file at `path`."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return digest, file.tell()
+
+
+@contextmanager
+def _sealing_sink(file: io.BufferedWriter, key: ContentKey | None) -> Iterator[io.IOBase]:
+    """Yield what to write content into, so that `file` gets it sealed under `key`, or as it is."""
+    if key is None:
+        yield file
+        return
+    with SealedWriter(file, key) as sealed:
+        yield sealed
+
+
+@contextmanager
+def _opening_source(path: Path, key: ContentKey | None) -> Iterator[pa.NativeFile]:
+    """Yield what to read the content of the file at `path` from."""
+    if key is None:
+        with pa.memory_map(str(path)) as source:
+            yield source
+        return
+    with (
+        path.open("rb") as file,
+        io.BufferedReader(SealedReader(file, key), READ_BYTES) as opened,
+        pa.PythonFile(opened, mode="r") as source,
+    ):
+        yield source
 
 
 def fsync_folder(folder: Path) -> None:

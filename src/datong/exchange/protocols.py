@@ -5,7 +5,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from datong.catalogue import DepartmentKey
+from datong.catalogue import DepartmentKey, RecipientKey
 from datong.exchange.values import (
     Applied,
     AppliedCursor,
@@ -16,7 +16,7 @@ from datong.exchange.values import (
     TableSchema,
     TransferMode,
 )
-from datong.kernel import AgreementId, DepartmentCode, ResourceId, TaskId
+from datong.kernel import AgreementId, DepartmentCode, NodeId, ResourceId, TaskId
 
 
 class Connector(Protocol):
@@ -140,6 +140,22 @@ class DepartmentKeys(Protocol):
             NotFound: nobody registered it.
         """
         ...
+
+
+class Recipients(Protocol):
+    """The keys to which payloads are sealed; `catalogue.RecipientKeys` implements it."""
+
+    def in_force(self, department: DepartmentCode, node_id: NodeId) -> tuple[RecipientKey, ...]:
+        """Return the keys to which may be sealed what `node_id` of `department` shall open."""
+        ...
+
+
+class NoRecipients:
+    """A register without any key: where nothing is sealed."""
+
+    def in_force(self, department: DepartmentCode, node_id: NodeId) -> tuple[RecipientKey, ...]:
+        """There is none."""
+        return ()
 
 
 class OpenTerms:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import Field
 
+from datong.catalogue import RecipientKey
+from datong.exchange.sealing import Sealing, batch_context
 from datong.kernel import (
     AgreementId,
     BatchId,
@@ -195,6 +197,8 @@ class TaskDraft(Value):
     mode: TransferMode = TransferMode.SNAPSHOT
     rate_limit_rows_per_second: int | None = Field(None, ge=1)
     batch_rows: int = Field(BATCH_ROWS_DEFAULT, ge=1, le=1_000_000)
+    sealed: bool = False
+    """Payloads are encrypted to the consumer: the hub sees manifests only."""
 
 
 class Task(TaskDraft):
@@ -256,11 +260,28 @@ class Manifest(Value):
     run: int = Field(ge=1)
     part: int = Field(ge=1)
     last: bool
+    sealing: Sealing | None = None
+    """Of a sealed payload; `content_digest` then is a commitment that only recipients can compare."""
 
     def signing_bytes(self) -> bytes:
-        """Return the canonical bytes that are signed."""
-        facts = self.model_dump(mode="json") | {"produced_at": utc_text(self.produced_at), "v": 1, "type": "manifest"}
-        return canonical_json(facts)
+        """Return the canonical bytes that are signed; what a batch does not have is left out."""
+        facts = self.model_dump(mode="json", exclude={"sealing"} if self.sealing is None else None)
+        return canonical_json(facts | {"produced_at": utc_text(self.produced_at), "v": 1, "type": "manifest"})
+
+    @property
+    def sealing_context(self) -> bytes:
+        """What the batch's payload is bound to if it is sealed."""
+        return batch_context(
+            batch_id=self.batch_id,
+            task_id=self.task_id,
+            agreement_id=self.agreement_id,
+            department=self.department,
+            sequence=self.sequence,
+            previous_digest=self.previous_digest,
+            run=self.run,
+            part=self.part,
+            schema_fingerprint=self.schema_fingerprint,
+        )
 
     @property
     def digest(self) -> str:
@@ -385,6 +406,8 @@ class ProduceWork(Value):
     task: Task
     run: int
     confirmed: Confirmed
+    recipients: tuple[RecipientKey, ...] = ()
+    """The keys to which a sealed task's payloads are encrypted."""
 
 
 class ConsumeWork(Value):

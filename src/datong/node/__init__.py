@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datong.node.hub_client import HubClient
     from datong.node.inventory import Crawler
     from datong.node.journal import InventoryJournal
+    from datong.node.keyring import Keyring
     from datong.node.program import NodeProgram
     from datong.node.sketching import Sketcher, SketchKeyHub, SketchKeyring
 else:
@@ -20,6 +21,7 @@ else:
             "hub_client": ["HubClient"],
             "inventory": ["Crawler"],
             "journal": ["InventoryJournal"],
+            "keyring": ["Keyring"],
             "program": ["NodeProgram"],
             "sketching": ["SketchKeyHub", "SketchKeyring", "Sketcher"],
         },
@@ -29,6 +31,7 @@ __all__ = [
     "Crawler",
     "HubClient",
     "InventoryJournal",
+    "Keyring",
     "NodeConfig",
     "NodeHome",
     "NodeIdentity",

@@ -19,6 +19,7 @@ from datong.catalogue import (
     FoundTable,
     Inventory,
     InventoryStart,
+    RecipientKey,
     Resource,
     ResourceContent,
     SketchKeyWork,
@@ -38,6 +39,7 @@ from datong.kernel import (
     Conflict,
     Corrupt,
     DatongError,
+    DepartmentCode,
     Invalid,
     NotFound,
     Refused,
@@ -169,6 +171,24 @@ class HubClient:
         """Report one end of a reconciliation."""
         task_id = signed.end_digest.task_id
         self._call("POST", f"/api/v1/tasks/{task_id}/digests", body=signed.model_dump(mode="json"))
+
+    # Recipient keys
+
+    def recipient_keys(self, department: DepartmentCode) -> tuple[RecipientKey, ...]:
+        """Return a department's recipient keys, revoked ones included."""
+        response = self._call("GET", f"/api/v1/departments/{department}/recipient-keys")
+        return TypeAdapter(tuple[RecipientKey, ...]).validate_json(response.content)
+
+    def register_recipient_key(self, public_key: bytes, signature: bytes) -> RecipientKey:
+        """Register a key to which payloads may be sealed for this node."""
+        body = {"public_key": base64.b64encode(public_key).decode(), "signature": base64.b64encode(signature).decode()}
+        response = self._call("POST", "/api/v1/nodes/me/recipient-keys", body=body)
+        return RecipientKey.model_validate_json(response.content)
+
+    def revoke_recipient_key(self, key_id: str, reason: str) -> RecipientKey:
+        """Revoke one of this node's recipient keys."""
+        response = self._call("POST", f"/api/v1/nodes/me/recipient-keys/{key_id}/revocation", body={"reason": reason})
+        return RecipientKey.model_validate_json(response.content)
 
     # Agreements, catalogue, log
 

@@ -19,6 +19,7 @@ from datong.ledger import Signer, Witness
 from datong.node.agreements import sign_confirmed
 from datong.node.consumer import Consumer
 from datong.node.hub_client import HubClient, delay_seconds
+from datong.node.keyring import Keyring
 from datong.node.producer import Producer
 from datong.node.schedule import InventorySchedule
 from datong.node.sketching import Sketcher
@@ -93,6 +94,7 @@ class NodeLoop:
         reconciler: Reconciler,
         witness: Witness,
         tell: Tell,
+        keyring: Keyring | None = None,
         sketcher: Sketcher | None = None,
         schedule: InventorySchedule | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -100,6 +102,7 @@ class NodeLoop:
         self._client = client
         self._signer = signer
         self._department = department
+        self._keyring = keyring
         self._sketcher = sketcher
         self._schedule = schedule
         self._node_id = node_id
@@ -133,8 +136,9 @@ class NodeLoop:
         Raises:
             DatongError: the hub does not answer, or does not accept this node.
         """
+        failed = self._attend("recipient key", self._keys)
         work = self._client.work(wait_seconds)
-        failed = self._attend("agreements", self._sign)
+        failed += self._attend("agreements", self._sign)
         failed += self._transfers(work)
         failed += self._attend("witness", self._witnessed)
         failed += self._attend("sketches", self._sketched)
@@ -169,6 +173,10 @@ class NodeLoop:
     def _sign(self) -> None:
         for agreement_id in sign_confirmed(self._client, self._signer, self._department):
             self._tell(Text(zh=f"已签署协议 {agreement_id}。", en=f"Signed the agreement {agreement_id}."))
+
+    def _keys(self) -> None:
+        if self._keyring is not None:
+            self._keyring.attend(self._client)
 
     def _sketched(self) -> None:
         if self._sketcher is not None and (tables := self._sketcher.attend()):

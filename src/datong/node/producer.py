@@ -9,20 +9,24 @@ from datong.exchange import (
     Column,
     Confirmed,
     Connector,
+    ContentKey,
+    Cursor,
     Manifest,
     ProduceWork,
     SignedManifest,
     Task,
     TransferMode,
     arrow_schema,
+    batch_context,
     cursor_at_end,
     schema_fingerprint,
     signed_manifest,
     write_payload,
 )
-from datong.kernel import BatchId, Clock, Conflict, Corrupt, Refused, Text, new_id
+from datong.kernel import BatchId, Clock, Conflict, Corrupt, Misconfigured, Refused, Text, new_id
 from datong.ledger import Signer
 from datong.node.hub_client import CHUNK_BYTES, HubClient
+from datong.node.keyring import Keyring
 from datong.node.spool import Spool, SpooledBatch
 from datong.node.steps import Passed, Step, unobserved
 
@@ -56,6 +60,7 @@ class Producer:
         signer: Signer,
         clock: Clock,
         open_source: Callable[[str], Connector],
+        keyring: Keyring | None = None,
         sleep: Callable[[float], None] = time.sleep,
         passed: Passed = unobserved,
     ) -> None:
@@ -64,6 +69,7 @@ class Producer:
         self._signer = signer
         self._clock = clock
         self._open_source = open_source
+        self._keyring = keyring
         self._sleep = sleep
         self._passed = passed
 
@@ -124,7 +130,7 @@ class Producer:
         source = self._open_source(task.source)
         try:
             columns = _columns(source, task)
-            reader = source.read(task.query(confirmed.cursor))
+            reader = source.read(task.query(self._opened_cursor(task, confirmed.cursor)))
             for rows, last in _with_last(reader):
                 if rows is None:
                     nothing = task.mode is TransferMode.INCREMENT and confirmed.part == 0
@@ -148,9 +154,11 @@ class Producer:
         task = work.task
         batch_id = BatchId(new_id())
         path = self._spool.path(batch_id)
-        facts = write_payload(path, [] if rows is None else [rows], columns)
+        fingerprint = schema_fingerprint(columns)
+        key = self._content_key(work, confirmed, batch_id, fingerprint)
+        facts = write_payload(path, [] if rows is None else [rows], columns, key)
         self._passed(Step.PAYLOAD_WRITTEN)
-        cursor = None if rows is None else cursor_at_end(rows, task.order)
+        cursor = None if rows is None else self._sealed_cursor(task, cursor_at_end(rows, task.order))
         manifest = Manifest(
             batch_id=batch_id,
             task_id=task.id,
@@ -159,12 +167,12 @@ class Producer:
             previous_digest=confirmed.digest,
             resource_id=task.resource_id,
             resource_version=task.resource_version,
-            schema_fingerprint=schema_fingerprint(columns),
+            schema_fingerprint=fingerprint,
             columns=columns,
             cursor_from=confirmed.cursor,
             cursor_to=cursor or confirmed.cursor,
             rows=facts.content.rows,
-            content_digest=facts.content.sum,
+            content_digest=facts.content.sum if key is None else key.commitment(facts.content),
             payload_digest=facts.digest,
             payload_bytes=facts.bytes,
             produced_at=self._clock.now(),
@@ -173,11 +181,54 @@ class Producer:
             run=work.run,
             part=confirmed.part + 1,
             last=last,
+            sealing=None if key is None else key.sealing(work.recipients),
         )
         signed = signed_manifest(manifest, self._signer)
         self._spool.add(signed)
         self._passed(Step.BATCH_SPOOLED)
         return SpooledBatch(signed=signed, path=path)
+
+    def _content_key(
+        self, work: ProduceWork, confirmed: Confirmed, batch_id: BatchId, fingerprint: str
+    ) -> ContentKey | None:
+        """Return a fresh key for one batch of a sealed task, bound to all that is known before the batch is cut."""
+        task = work.task
+        if not task.sealed:
+            return None
+        if not work.recipients:
+            raise _nobody_to_seal_to(task)
+        context = batch_context(
+            batch_id=batch_id,
+            task_id=task.id,
+            agreement_id=task.agreement_id,
+            department=task.provider,
+            sequence=confirmed.sequence + 1,
+            previous_digest=confirmed.digest,
+            run=work.run,
+            part=confirmed.part + 1,
+            schema_fingerprint=fingerprint,
+        )
+        return ContentKey.generate(context)
+
+    def _sealed_cursor(self, task: Task, cursor: Cursor | None) -> Cursor | None:
+        """Return what the hub may see of a cursor: of a sealed task nothing."""
+        if cursor is None or not task.sealed:
+            return cursor
+        return self._secrets().sealed_cursor(task.id, cursor)
+
+    def _opened_cursor(self, task: Task, cursor: Cursor | None) -> Cursor | None:
+        if cursor is None or not task.sealed:
+            return cursor
+        return self._secrets().opened_cursor(task.id, cursor)
+
+    def _secrets(self) -> Keyring:
+        if self._keyring is None:
+            raise Misconfigured(
+                "node.keyring_missing",
+                what=Text(zh="本节点没有密钥文件。", en="This node has no keyring."),
+                remedy=Text(zh="请重新启动节点。", en="Start the node again."),
+            )
+        return self._keyring
 
     def _send(self, batch: SpooledBatch, pace: Pace) -> Confirmed:
         """Upload one batch from where the hub has it, have it committed, and drop it from the spool."""
@@ -202,6 +253,21 @@ class Producer:
                 data = file.read(CHUNK_BYTES)
                 received = self._client.put_chunk(manifest.batch_id, received, data).received_bytes
                 self._passed(Step.CHUNK_SENT)
+
+
+def _nobody_to_seal_to(task: Task) -> Conflict:
+    return Conflict(
+        "node.no_recipient_key",
+        what=Text(
+            zh="消费方的前置机还没有有效的收件密钥，无法加密。",
+            en="The consumer's node has no recipient key in force: there is nobody to seal to.",
+        ),
+        remedy=Text(
+            zh="请消费方启动其前置机（会自动登记密钥），随后任务自动继续。",
+            en="The consumer must start its node, which registers a key by itself; then the task goes on.",
+        ),
+        context={"consumer": task.consumer},
+    )
 
 
 def _with_last(reader: pa.RecordBatchReader) -> Iterator[tuple[pa.RecordBatch | None, bool]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from datong.catalogue import CrawlOptions, CrawlWatch, Department, Inventory, SourcePlan
+from datong.catalogue import CrawlOptions, CrawlWatch, Department, Inventory, RecipientKey, SourcePlan
 from datong.exchange import Connector, Target
 from datong.kernel import Clock, NotFound, Text
 from datong.ledger import Signer, Witness
@@ -14,6 +14,7 @@ from datong.node.home import NodeHome, NodeIdentity, SourceEntry
 from datong.node.hub_client import HubClient, enrol
 from datong.node.inventory import Crawler, send_plan
 from datong.node.journal import InventoryJournal
+from datong.node.keyring import Keyring
 from datong.node.loop import NodeLoop, Reconciler, Tell
 from datong.node.producer import Producer
 from datong.node.schedule import InventorySchedule
@@ -210,6 +211,20 @@ class NodeProgram:
         )
         return Sketcher(client=client, keyring=keyring, open_source=self.open_source, load_pack=self._load_pack)
 
+    def rotate_recipient_key(self, *, revoke_others: bool) -> RecipientKey:
+        """Make a new key to which others seal for this node, and register it; see `Keyring.rotate`."""
+        client = self.client()
+        try:
+            return self._keyring(self._load_signer(self._home.key_path)).rotate(client, revoke_others=revoke_others)
+        finally:
+            client.close()
+
+    def _keyring(self, signer: Signer) -> Keyring:
+        identity = self._home.identity()
+        return Keyring(
+            folder=self._home.directory, signer=signer, node_id=identity.node_id, department=identity.department
+        )
+
     def open_source(self, name: str) -> Connector:
         """Open the source called `name`."""
         return self._open_connector(self._home.source(name).url)
@@ -241,12 +256,14 @@ class NodeProgram:
         signer = self._load_signer(self._home.key_path)
         spool = Spool(folder=self._home.spool, state_path=self._home.state_path)
         spool.sweep()
+        keyring = self._keyring(signer)
         producer = Producer(
             client=client,
             spool=spool,
             signer=signer,
             clock=self._clock,
             open_source=self.open_source,
+            keyring=keyring,
             sleep=sleep,
             passed=passed,
         )
@@ -256,6 +273,7 @@ class NodeProgram:
             signer=signer,
             clock=self._clock,
             open_target=self.open_writable,
+            keyring=keyring,
             passed=passed,
         )
         reconciler = Reconciler(
@@ -283,6 +301,7 @@ class NodeProgram:
             consumer=consumer,
             reconciler=reconciler,
             witness=witness,
+            keyring=keyring,
             sketcher=self.sketcher(client),
             schedule=schedule,
             tell=tell,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Inventories,
         OpenCatalogue,
         Overlaps,
+        RecipientKeys,
         ServiceItems,
         SketchKeys,
         Sources,
@@ -40,6 +41,7 @@ class Services:
     pack: NormPack
     ledger: Ledger
     departments: Departments
+    recipient_keys: RecipientKeys
     catalogue: Catalogue
     open_catalogue: OpenCatalogue
     sketch_keys: SketchKeys

@@ -5,7 +5,7 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import Field
 
-from datong.catalogue import Department, DepartmentKey
+from datong.catalogue import Department, DepartmentKey, RecipientKey
 from datong.kernel import DepartmentCode, NodeId, NotFound, Page, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Account, Action, ApplicationSecret, Role, Target
@@ -88,6 +88,28 @@ def revoke_department_key(
             remedy=Text(zh="请核对密钥编号。", en="Check the key's id."),
         )
     return public_key_of(hub.departments.revoke_key(key_id, caller.actor, body.reason))
+
+
+@router.get("/departments/{code}/recipient-keys")
+def list_recipient_keys(code: DepartmentCode, caller: Caller, hub: Hub) -> tuple[RecipientKey, ...]:
+    """Return the keys to which payloads are sealed for the department's nodes, revoked ones included."""
+    hub.policy.require(caller, Action.DEPARTMENT_READ)
+    return hub.recipient_keys.of_department(code)
+
+
+@router.post("/departments/{code}/recipient-keys/{key_id}/revocation", status_code=201)
+def revoke_recipient_key(
+    code: DepartmentCode, key_id: str, body: KeyRevocation, caller: Caller, hub: Hub
+) -> RecipientKey:
+    """Revoke a recipient key from now on, for example because its node's machine was lost."""
+    hub.policy.require(caller, Action.ENROLMENT_CREATE, concerning(code))
+    if hub.recipient_keys.key(key_id).department != code:
+        raise NotFound(
+            "web.key_of_other_department",
+            what=Text(zh=f"该部门没有密钥 {key_id}。", en=f"The department has no key {key_id}."),
+            remedy=Text(zh="请核对密钥编号。", en="Check the key's id."),
+        )
+    return hub.recipient_keys.revoke(key_id, caller.actor, body.reason)
 
 
 @router.get("/people")

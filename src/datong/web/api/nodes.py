@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from datong.catalogue import RecipientKey
 from datong.exchange import NodeWork
-from datong.kernel import DepartmentCode, NodeId, Value
+from datong.kernel import DepartmentCode, NodeId, NotFound, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX, POLL_WAIT_SECONDS_MAX
 from datong.sharing import Action, Node, Principal, Target
 from datong.web.api.base64_bytes import Base64Bytes
@@ -113,6 +114,40 @@ def beat(body: Heartbeat, caller: Caller, hub: Hub) -> None:
     """Record that the node is alive."""
     hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
     hub.identity.heartbeat(NodeId(caller.actor.id), body.status)
+
+
+class NewRecipientKey(Value):
+    """A node's X25519 key (32 raw bytes), signed by the node's registered Ed25519 key."""
+
+    public_key: Base64Bytes
+    signature: Base64Bytes
+
+
+class RecipientKeyRevocation(Value):
+    """Why a recipient key is revoked; the log holds the reason's digest."""
+
+    reason: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+
+
+@router.post("/nodes/me/recipient-keys", status_code=201)
+def register_recipient_key(body: NewRecipientKey, caller: Caller, hub: Hub) -> RecipientKey:
+    """Register a key to which payloads may be sealed for the calling node; several may be in force."""
+    hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
+    return hub.recipient_keys.register(caller.actor, body.public_key, body.signature)
+
+
+@router.post("/nodes/me/recipient-keys/{key_id}/revocation", status_code=201)
+def revoke_own_recipient_key(key_id: str, body: RecipientKeyRevocation, caller: Caller, hub: Hub) -> RecipientKey:
+    """Revoke one of the calling node's recipient keys."""
+    hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
+    found = hub.recipient_keys.key(key_id)
+    if found.node_id != caller.actor.id:
+        raise NotFound(
+            "web.key_of_other_node",
+            what=Text(zh=f"本节点没有收件密钥 {key_id}。", en=f"This node has no recipient key {key_id}."),
+            remedy=Text(zh="请核对密钥编号。", en="Check the key's id."),
+        )
+    return hub.recipient_keys.revoke(key_id, caller.actor, body.reason)
 
 
 def own_node(caller: Principal) -> Target:

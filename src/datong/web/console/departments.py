@@ -5,7 +5,7 @@ from datetime import timedelta
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from datong.catalogue import Department, DepartmentKey
+from datong.catalogue import Department, DepartmentKey, RecipientKey
 from datong.kernel import DepartmentCode, Value
 from datong.ledger import WitnessState
 from datong.sharing import Action, Node
@@ -23,6 +23,7 @@ class DepartmentLine(Value):
 
     department: Department
     keys: tuple[DepartmentKey, ...]
+    recipient_keys: tuple[RecipientKey, ...]
     nodes: tuple[Node, ...]
     resources: int
     may_enrol: bool
@@ -50,6 +51,7 @@ def _page(desk: Desk, token: str, enrolling: DepartmentCode | None) -> Response:
         DepartmentLine(
             department=department,
             keys=hub.departments.keys(department.code),
+            recipient_keys=hub.recipient_keys.of_department(department.code),
             nodes=hub.identity.nodes(department.code),
             resources=counts.get(department.code, 0),
             may_enrol=desk.may(Action.ENROLMENT_CREATE, concerning(department.code)),
