@@ -330,20 +330,26 @@ def measure(
     def page(text: str) -> object:
         return discovery.search(SearchRequest(text=text, limit=PAGE))
 
+    def grouped(text: str) -> object:
+        return discovery.search(SearchRequest(text=text, grouped=True, limit=PAGE))
+
+    def medians(act: Callable[[str], object]) -> list[float]:
+        runs = [timings(act, asked) for _ in range(chosen.runs)]
+        return [statistics.median(each) for each in zip(*runs, strict=True)]
+
     first = timings(page, asked)
-    runs = [timings(page, asked) for _ in range(chosen.runs)]
-    warm = [statistics.median(each) for each in zip(*runs, strict=True)]
+    warm = medians(page)
     slowest = sorted(zip(warm, asked, strict=True), reverse=True)[:5]
     report.say("slowest: " + ", ".join(f"{text or '(all)'} {taken:.0f} ms" for taken, text in slowest))
     typed = [text[:size] for text in asked if text for size in (1, 2, 4)]
-    grouped = timings(lambda text: discovery.search(SearchRequest(text=text, grouped=True, limit=PAGE)), asked)
     figures: dict[str, report.Figure] = {
         "build_seconds": report.rounded(building),
         "index_mb": round(size / 1e6),
         **spread("", warm),
         **spread("first_", first),
         **spread("cpu_", timings(page, asked, time.process_time)),
-        **spread("grouped_", grouped),
+        **spread("grouped_", medians(grouped)),
+        **spread("grouped_cpu_", timings(grouped, asked, time.process_time)),
         **spread("suggest_", timings(discovery.suggest, typed)),
     }
     database.close()

@@ -247,6 +247,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         departments=departments,
         policy=policy,
         signer=signer,
+        uses=catalogue.discovery,
     )
     requests = Requests(
         database=database,
@@ -257,6 +258,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         catalogue=catalogue,
         departments=departments,
         agreements=agreements,
+        uses=catalogue.discovery,
     )
     exchange = Exchange(
         database=database,

@@ -141,11 +141,12 @@ if TYPE_CHECKING:
     )
     from datong.catalogue.profile import (
         ColumnProfile,
+        Profiler,
         SourceColumn,
         SourceReference,
         SourceTable,
         TableProfile,
-        profile_table,
+        by_structure,
         without_values,
     )
     from datong.catalogue.proposal import ProposedTable, propose_source
@@ -300,11 +301,12 @@ else:
             "mapping": ["ColumnMapper", "Mapping"],
             "profile": [
                 "ColumnProfile",
+                "Profiler",
                 "SourceColumn",
                 "SourceReference",
                 "SourceTable",
                 "TableProfile",
-                "profile_table",
+                "by_structure",
                 "without_values",
             ],
             "recipient_keys": ["RecipientKeys", "check_recipient_key", "recipient_key_message"],
@@ -510,6 +512,7 @@ __all__ = [
     "Overlaps",
     "Party",
     "Placement",
+    "Profiler",
     "Progress",
     "ProposedTable",
     "Publisher",
@@ -577,6 +580,7 @@ __all__ = [
     "advance",
     "applied",
     "assess",
+    "by_structure",
     "cardinality",
     "changed_resources",
     "changes_digest",
@@ -606,7 +610,6 @@ __all__ = [
     "overlap",
     "plan_document",
     "possible_actions",
-    "profile_table",
     "propose_source",
     "public_part",
     "published_among",

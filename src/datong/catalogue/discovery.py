@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from sqlalchemy import Connection
+
 from datong.catalogue.demand import Demands
 from datong.catalogue.search import SearchRequest, evaluate, run_search
 from datong.catalogue.search_feed import record_changes
@@ -57,7 +59,8 @@ class Discovery:
             state = self._index.current(connection)
             view = state.public if open_only else state.internal
             vocabulary = self._words.current(connection)
-            return tuple(suggest(connection, view, vocabulary, text, min(limit, SUGGESTIONS_MAX)))
+            most = min(limit, SUGGESTIONS_MAX)
+            return tuple(suggest(connection, view, vocabulary, text, most, public=open_only))
 
     def keep_up(self) -> bool:
         """Bring the index up to date and its files in order; return whether there was much to do."""
@@ -68,11 +71,21 @@ class Discovery:
         self, resource_id: ResourceId, kind: UseKind, user: DepartmentCode | None, provider: DepartmentCode
     ) -> None:
         """Count that a department uses a resource of another one; ranking looks at how many do."""
-        if user is None or user == provider:
-            return
-        with self._database.transaction() as connection:
-            if record_use(connection, resource_id, user, kind, self._clock.now()):
-                record_changes(connection, [resource_id])
+        if user is not None and user != provider:
+            with self._database.transaction() as connection:
+                self.record_use_within(connection, resource_id, kind, user, provider)
+
+    def record_use_within(
+        self,
+        connection: Connection,
+        resource_id: ResourceId,
+        kind: UseKind,
+        user: DepartmentCode,
+        provider: DepartmentCode,
+    ) -> None:
+        """Count it in the transaction of the act that is the use (`sharing.ResourceUses`)."""
+        if user != provider and record_use(connection, resource_id, user, kind, self._clock.now()):
+            record_changes(connection, [resource_id])
 
     def vocabulary(self) -> tuple[VocabularyEntry, ...]:
         """Return the words that operators added, newest first."""

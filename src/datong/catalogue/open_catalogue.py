@@ -15,13 +15,14 @@ from sqlalchemy.sql.selectable import Subquery
 
 from datong.catalogue.faults import resource_not_found
 from datong.catalogue.open_filters import EVERYTHING, OpenFilter, condition
-from datong.catalogue.open_matches import OpenMatches
+from datong.catalogue.open_matches import OpenMatches, OpenWording
 from datong.catalogue.open_records import open_from, select_open
 from datong.catalogue.opening import OpenEdition, OpenField, OpenResource, edition_changes
 from datong.catalogue.search_index import SearchIndex
+from datong.catalogue.search_suggestions import SUGGESTIONS_MAX
 from datong.catalogue.tables import department as departments
 from datong.catalogue.tables import open_edition, open_listing, open_term
-from datong.catalogue.values import Department, ResourceContent
+from datong.catalogue.values import Department, ResourceContent, Suggestion
 from datong.kernel import Database, DepartmentCode, Page, ResourceId, Text, Value, page_of
 from datong.norms import NormPack
 
@@ -145,6 +146,16 @@ class OpenCatalogue:
             rows = connection.execute(statement.limit(max(0, min(limit, OPEN_ROWS_MAX)))).mappings()
             found = tuple(open_from(dict(row)) for row in rows)
         return page_of(found, total=total, offset=offset)
+
+    def wording(self, text: str) -> OpenWording:
+        """Return how `find` reads a text: the spelling it searches instead, or one that finds much more."""
+        with self._database.snapshot() as connection:
+            return self._matches.wording(connection, text) if text.strip() else OpenWording()
+
+    def suggest(self, text: str, *, limit: int = SUGGESTIONS_MAX) -> tuple[Suggestion, ...]:
+        """Return what somebody who typed `text` may mean among what is open, with how many resources each has."""
+        with self._database.snapshot() as connection:
+            return tuple(self._matches.suggestions(connection, text, min(limit, SUGGESTIONS_MAX)))
 
     def ids(self, *, offset: int = 0, limit: int | None = None) -> tuple[ResourceId, ...]:
         """Return the ids of open resources, sorted."""

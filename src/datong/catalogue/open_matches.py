@@ -6,9 +6,19 @@ from sqlalchemy import ARRAY, Connection, String, Subquery, bindparam, func, sel
 
 from datong.catalogue.search import SearchRequest, evaluate
 from datong.catalogue.search_index import SearchIndex
+from datong.catalogue.search_suggestions import suggest
 from datong.catalogue.search_view import SearchOrder
+from datong.catalogue.values import Suggestion
 from datong.catalogue.vocabulary import VocabularyInForce
+from datong.kernel import Value
 from datong.norms import NormPack
+
+
+class OpenWording(Value):
+    """How a text was read by the public's index: the spelling searched instead, or one that finds much more."""
+
+    corrected: str = ""
+    did_you_mean: str = ""
 
 
 class OpenMatches:
@@ -25,6 +35,17 @@ class OpenMatches:
             return None
         best = view.ordered(outcome.selection, SearchOrder.RELEVANCE, outcome.query, outcome.selection.total)
         return ids_relation(connection.dialect.name, [view.resource_id(each) for each in best])
+
+    def wording(self, connection: Connection, text: str) -> OpenWording:
+        """Return the other spellings of a text that open resources have, if it needs one."""
+        view = self._index.current(connection).public
+        outcome = evaluate(view, self._words.current(connection), SearchRequest(text=text))
+        return OpenWording(corrected=outcome.corrected, did_you_mean=outcome.did_you_mean)
+
+    def suggestions(self, connection: Connection, text: str, limit: int) -> list[Suggestion]:
+        """Return the subjects of open resources that somebody who typed `text` may mean."""
+        view = self._index.current(connection).public
+        return suggest(connection, view, self._words.current(connection), text, limit, public=True)
 
 
 def ids_relation(dialect: str, ids: list[str]) -> Subquery:

@@ -1,14 +1,15 @@
 """Profiles the columns of a table without letting a value out: only counts, ratios and lengths.
 
 Runs at the department's node, over a sample in Arrow batches. Single values prove little (4% of random digits pass for
-credit codes), so what counts is the ratio per column. Each column is measured twice by DuckDB: first its presence,
-lengths and characters, all columns in one statement; then, on its distinct values with their frequency, only what those
-leave possible (a column of four characters holds no citizen ID).
+credit codes), so what counts is the ratio per column. DuckDB turns the sample into one list of the distinct values of
+every column with their frequency; each question is then asked of all columns in one statement, and of a value only if
+its length leaves it possible (one of four characters is no citizen ID).
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from types import TracebackType
 
 import duckdb
 import pyarrow as pa
@@ -135,25 +136,59 @@ def without_values(comment: str) -> str:
     return plain[:COMMENT_CHARS_MAX]
 
 
-def profile_table(
-    table: SourceTable, batches: Iterable[pa.RecordBatch], *, pack: NormPack, rows_max: int = PROFILE_ROWS_MAX
-) -> TableProfile:
-    """Measure up to `rows_max` rows of `batches`; columns that no batch has count as empty."""
-    looked_at = list(_first(batches, rows_max))
-    if sum(batch.num_rows for batch in looked_at) == 0:
-        return _profile(table, 0, tuple(_column(column, 0, {}) for column in table.columns))
-    taken = pa.Table.from_batches(looked_at)
-    connection = duckdb.connect(config={"threads": 1})
-    try:
+class Profiler:
+    """Measures tables; one for many tables, since it keeps the codes of a pack's lists in a table of its own.
+
+    Several threads may use it at once.
+    """
+
+    def __init__(self, pack: NormPack) -> None:
+        self._connection = duckdb.connect(config={"threads": 1})
+        self._connection.execute("CREATE TABLE codes (list VARCHAR, spelling VARCHAR)")
+        pairs = {
+            (codes.key, spelling.upper())
+            for codes in pack.code_lists
+            for code in codes.codes
+            for spelling in (code.code, code.name.zh, *code.aliases)
+        }
+        lists, spellings = zip(*sorted(pairs), strict=True) if pairs else ((), ())
+        known = pa.table({"list": pa.array(lists, pa.string()), "spelling": pa.array(spellings, pa.string())})
+        self._connection.register("known", known)
+        self._connection.execute("INSERT INTO codes SELECT * FROM known")
+        self._connection.unregister("known")
+
+    def __enter__(self) -> "Profiler":
+        """Return the profiler itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of its memory."""
+        self._connection.close()
+
+    def profile(
+        self, table: SourceTable, batches: Iterable[pa.RecordBatch], *, rows_max: int = PROFILE_ROWS_MAX
+    ) -> TableProfile:
+        """Measure up to `rows_max` rows of `batches`; columns that no batch has count as empty."""
+        looked_at = list(_first(batches, rows_max))
+        if sum(batch.num_rows for batch in looked_at) == 0:
+            return by_structure(table)
+        taken = pa.Table.from_batches(looked_at)
         # Source names may differ only in case, or hold anything: inside DuckDB columns go by their position.
-        connection.register("source", taken.rename_columns([f"c{index}" for index in range(taken.num_columns)]))
         places = {name: f"c{index}" for index, name in enumerate(taken.column_names)}
-        present = [(column, places[column.name]) for column in table.columns if column.name in places]
-        measured = _measure(connection, present, taken.num_rows, pack)
-    finally:
-        connection.close()
-    columns = tuple(measured.get(column.name) or _column(column, 0, {}) for column in table.columns)
-    return _profile(table, taken.num_rows, columns)
+        with self._connection.cursor() as cursor:
+            cursor.register("source", taken.rename_columns(list(places.values())))
+            measured = _measured(cursor)
+        columns = tuple(
+            _column(column, taken.num_rows, measured.get(places.get(column.name, ""), {})) for column in table.columns
+        )
+        return _profile(table, taken.num_rows, columns)
+
+
+def by_structure(table: SourceTable) -> TableProfile:
+    """Return the profile of a table of which no row was seen."""
+    return _profile(table, 0, tuple(_column(column, 0, {}) for column in table.columns))
 
 
 def _first(batches: Iterable[pa.RecordBatch], rows_max: int) -> Iterator[pa.RecordBatch]:
@@ -180,54 +215,59 @@ def _profile(table: SourceTable, rows: int, columns: tuple[ColumnProfile, ...]) 
     )
 
 
-def _measure(
-    connection: duckdb.DuckDBPyConnection, columns: list[tuple[SourceColumn, str]], rows: int, pack: NormPack
-) -> dict[str, ColumnProfile]:
-    folded = ", ".join(f"nullif({fold_sql(place)}, '') AS {place}" for _, place in columns)
-    connection.execute(f"CREATE TEMP TABLE folded AS SELECT {folded} FROM source")
-    measures = ("present", "exact", "length_min", "length_max")
-    wanted = ", ".join(
-        f"count({place}), count(DISTINCT {place}), min(length({place})), max(length({place}))" for _, place in columns
+def _measured(cursor: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
+    """Return the counts of every column of `source`, by the column's name in it."""
+    folded = fold_sql("value")
+    # Most values occur more than once: they are counted before they are folded, and again after it.
+    cursor.execute(
+        f"""
+        CREATE TEMP TABLE seen AS
+        SELECT place, value, upper(value) AS big, length(value) AS chars, CAST(sum(n) AS BIGINT) AS n
+        FROM (
+            SELECT place, {folded} AS value, n
+            FROM (
+                SELECT place, value, count(*) AS n
+                FROM (UNPIVOT (SELECT COLUMNS(*)::VARCHAR FROM source) ON COLUMNS(*) INTO NAME place VALUE value)
+                GROUP BY ALL
+            )
+        )
+        WHERE value <> '' GROUP BY ALL
+        """
     )
-    answer = connection.execute(f"SELECT {wanted} FROM folded").fetchone() or ()
-    found = {}
-    for index, (column, place) in enumerate(columns):
-        part = answer[index * len(measures) : (index + 1) * len(measures)]
-        counts: dict[str, int] = {name: value or 0 for name, value in zip(measures, part, strict=True)}
-        if counts["present"]:
-            counts |= _looks(connection, place, counts, pack)
-        found[column.name] = _column(column, rows, counts)
+    found: dict[str, dict[str, int]] = {}
+    names = ("present", "exact", "length_min", "length_max", *_CONDITIONS)
+    wanted = ", ".join(f"coalesce(sum(n) FILTER ({condition}), 0)" for condition in _CONDITIONS.values())
+    for place, *counts in cursor.execute(
+        f"SELECT place, sum(n), count(*), min(chars), max(chars), {wanted} FROM seen GROUP BY place"
+    ).fetchall():
+        found[place] = {name: int(count) for name, count in zip(names, counts, strict=True)}
+    few = f"SELECT place FROM seen GROUP BY place HAVING count(*) <= {CODE_DISTINCT_MAX}"
+    for place, key, count in cursor.execute(
+        f"SELECT place, list, sum(n) FROM seen JOIN codes ON big = spelling WHERE place IN ({few}) GROUP BY ALL"
+    ).fetchall():
+        found[place][f"codes:{key}"] = int(count)
     return found
 
 
-def _looks(connection: duckdb.DuckDBPyConnection, place: str, basic: dict[str, int], pack: NormPack) -> dict[str, int]:
-    """Count what the values of one column look like, by its distinct values and how often each occurs."""
-    conditions = _conditions(basic, pack)
-    wanted = ", ".join(f"coalesce(sum(n) FILTER ({condition}), 0)" for condition in conditions.values())
-    distinct = f"SELECT {place} AS value, count(*) AS n FROM folded WHERE {place} IS NOT NULL GROUP BY 1"
-    answer = connection.execute(f"SELECT {wanted} FROM ({distinct})").fetchone() or ()
-    return {name: int(count) for name, count in zip(conditions, answer, strict=True)}
+def _conditions() -> dict[str, str]:
+    """Named conditions on a value; lengths are looked at first, because patterns cost more."""
+    named = {
+        f"identifier:{kind.value}": (_IDENTIFIER_CHARS.get(kind), identifier_valid_sql(kind, "big"))
+        for kind in IdentifierKind
+    }
+    named |= {
+        f"pattern:{name}": (_PATTERN_CHARS.get(name), f"regexp_full_match(value, {text_literal(pattern)})")
+        for name, pattern in _PATTERNS.items()
+    }
+    return {
+        name: f"CASE WHEN chars BETWEEN {chars[0]} AND {chars[1]} THEN {condition} ELSE false END"
+        if chars
+        else condition
+        for name, (chars, condition) in named.items()
+    }
 
 
-def _conditions(basic: dict[str, int], pack: NormPack) -> dict[str, str]:
-    """Named conditions on `value`: those that the column's lengths and its number of values leave possible."""
-
-    def possible(lengths: tuple[int, int] | None) -> bool:
-        return lengths is None or (lengths[0] <= basic["length_max"] and basic["length_min"] <= lengths[1])
-
-    conditions = {}
-    for kind in IdentifierKind:
-        if possible(_IDENTIFIER_CHARS.get(kind)):
-            conditions[f"identifier:{kind.value}"] = identifier_valid_sql(kind, "upper(value)")
-    for name, pattern in _PATTERNS.items():
-        if possible(_PATTERN_CHARS.get(name)):
-            conditions[f"pattern:{name}"] = f"regexp_full_match(value, {text_literal(pattern)})"
-    if basic["exact"] <= CODE_DISTINCT_MAX:
-        for codes in pack.code_lists:
-            spellings = {s.upper() for code in codes.codes for s in (code.code, code.name.zh, *code.aliases)}
-            members = ", ".join(text_literal(spelling) for spelling in sorted(spellings))
-            conditions[f"codes:{codes.key}"] = f"upper(value) IN ({members})"
-    return conditions
+_CONDITIONS = _conditions()
 
 
 def _column(column: SourceColumn, rows: int, counts: dict[str, int]) -> ColumnProfile:

@@ -10,10 +10,11 @@ from sqlalchemy import Connection, select
 
 from datong.catalogue.records import published_from, select_published
 from datong.catalogue.search_corrections import corrections, spoken
+from datong.catalogue.search_grouping import Group, grouped
 from datong.catalogue.search_index import SearchIndex
 from datong.catalogue.search_query import SearchQuery, Vocabulary, parse_query
 from datong.catalogue.search_text import highlight
-from datong.catalogue.search_view import IndexView, Ranked, SearchOrder, Selection, Wanted
+from datong.catalogue.search_view import IndexView, SearchOrder, Selection, Wanted
 from datong.catalogue.tables import department as departments
 from datong.catalogue.tables import listing
 from datong.catalogue.values import (
@@ -34,9 +35,6 @@ ENOUGH_HITS = 10
 """Fewer exact hits than this are followed by those that match in part."""
 FEW_HITS = 3
 """With fewer hits than this, a spelling that finds many more is offered."""
-GROUPED_HITS_MAX = 1_000
-"""So many of the best hits are put into groups of near-duplicates; who wants more narrows the search."""
-SIMILAR_SHOWN_MAX = 20
 SNAPSHOTS_MAX = 3
 FACET_LABELS = {
     "departments": Text(zh="提供部门", en="Department"),
@@ -81,22 +79,21 @@ def run_search(
             state = index.current(connection)
             view = state.public if request.open_only else state.internal
             outcome = evaluate(view, vocabulary, request)
-            groups = _groups(view, outcome, request)
-            shown = groups[request.offset : request.offset + request.limit]
-            ids = [view.resource_id(each) for group in shown for each in group[: SIMILAR_SHOWN_MAX + 1]]
-            titles = _titles(connection, ids)
-            resources = _resources(connection, [view.resource_id(group[0]) for group in shown], request.open_only)
+            shown, more = _groups(view, outcome, request)
+            ids = [view.resource_id(each) for group in shown for each in group.members[1:]]
+            titles = _titles(connection, ids) if ids else {}
+            heads = [view.resource_id(group.members[0]) for group in shown]
+            resources = _resources(connection, heads, request.open_only)
             names = _department_names(connection, outcome.selection)
         # Another thread may have moved the index on since this snapshot began: look again with a newer one.
         if len(resources) == len(shown) or attempt == SNAPSHOTS_MAX - 1:
             break
     hits = tuple(
         _hit(view, resources[head], group, titles, outcome.query)
-        for group in shown
-        if (head := view.resource_id(group[0])) in resources
+        for head, group in zip(heads, shown, strict=True)
+        if head in resources
     )
     end = request.offset + len(shown)
-    more = end < len(groups)
     return SearchPage(
         hits=hits,
         total=outcome.selection.total,
@@ -144,15 +141,20 @@ def _better(view: IndexView, query: SearchQuery, vocabulary: Vocabulary, found: 
     return None
 
 
-def _groups(view: IndexView, outcome: Outcome, request: SearchRequest) -> list[list[Ranked]]:
-    """Return the hits up to the end of the page and one more, each with its near-duplicates behind it."""
-    if not request.grouped:
-        most = request.offset + request.limit + 1
-        return [[each] for each in view.ordered(outcome.selection, request.order, outcome.query, most)]
-    groups: dict[bytes, list[Ranked]] = {}
-    for each in view.ordered(outcome.selection, request.order, outcome.query, GROUPED_HITS_MAX):
-        groups.setdefault(view.core(each), []).append(each)
-    return list(groups.values())
+def _groups(view: IndexView, outcome: Outcome, request: SearchRequest) -> tuple[list[Group], bool]:
+    """Return the hits of the page, each with its near-duplicates behind it, and whether more follow."""
+    if request.grouped:
+        return grouped(
+            view,
+            outcome.selection,
+            request.order,
+            outcome.query,
+            offset=request.offset,
+            limit=request.limit,
+        )
+    end = request.offset + request.limit
+    best = view.ordered(outcome.selection, request.order, outcome.query, end + 1)
+    return [Group((each,), 1) for each in best[request.offset : end]], len(best) > end
 
 
 def _wanted(filters: SearchFilters) -> Wanted:
@@ -196,22 +198,22 @@ def _most_frequent(counts: dict[str, int]) -> list[tuple[str, int]]:
 def _hit(
     view: IndexView,
     found: Resource,
-    group: list[Ranked],
+    group: Group,
     titles: dict[str, SimilarResource],
     query: SearchQuery,
 ) -> SearchHit:
     content, needles = found.content, query.needles
     items = [highlight(item.name.zh, needles) for item in content.items] if needles else []
     matched = [fragments for fragments in items if any(fragment.match for fragment in fragments)]
-    others = (titles.get(view.resource_id(each)) for each in group[1 : SIMILAR_SHOWN_MAX + 1])
+    others = (titles.get(view.resource_id(each)) for each in group.members[1:])
     return SearchHit(
         resource=found,
-        score=group[0].score,
+        score=group.members[0].score,
         title=highlight(content.title.zh, needles),
         summary=highlight(content.summary.zh, needles),
         items=tuple(matched[:HIGHLIGHTED_ITEMS_MAX]),
         similar=tuple(other for other in others if other is not None),
-        similar_total=len(group) - 1,
+        similar_total=group.total - 1,
     )
 
 

@@ -38,7 +38,7 @@ from datong.catalogue.search_segment import (
 from datong.catalogue.search_view import IndexView, Mask
 from datong.kernel import new_id
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever terms or files change their meaning: an index of another format is built anew."""
 SMALL_SEGMENTS_MAX = 8
 SMALL_DOCS_MAX = 4_000

@@ -347,7 +347,7 @@ def load_segment(folder: Path) -> Segment:
         facet_codes={facet: arrays[f"facet.{facet}"] for facet in FACETS},
         facet_values={facet: tuple(described["facets"][facet]) for facet in FACETS},
         cores=Cores(
-            keys=table("cores"), readings=table("cores_readings"),
+            keys=table("cores"), marks=arrays["cores_marks"], readings=table("cores_readings"),
             initials=table("cores_initials"), by_reading=arrays["cores_by_reading"],
             by_initials=arrays["cores_by_initials"], of_doc=arrays["core_of_doc"],
         ),
@@ -365,6 +365,7 @@ def _saved(segment: Segment, folder: Path) -> Segment:
     arrays: dict[str, npt.NDArray[Any]] = {name: getattr(segment, name) for name in ARRAYS}
     arrays |= {f"facet.{facet}": segment.facet_codes[facet] for facet in FACETS}
     arrays |= {
+        "cores_marks": cores.marks,
         "cores_by_reading": cores.by_reading,
         "cores_by_initials": cores.by_initials,
         "core_of_doc": cores.of_doc,

@@ -1,12 +1,12 @@
 """What somebody who is typing may mean: subjects of titles that begin so, in characters, pinyin or initials."""
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 
 from datong.catalogue.search_corrections import spoken
 from datong.catalogue.search_query import Vocabulary, parse_query
 from datong.catalogue.search_text import core_title, fold, squeezed
 from datong.catalogue.search_view import IndexView, SearchOrder
-from datong.catalogue.tables import listing
+from datong.catalogue.tables import listing, open_listing
 from datong.catalogue.values import Suggestion
 
 SUGGESTIONS_MAX = 10
@@ -15,8 +15,13 @@ SUBJECTS_MAX = 200
 HITS_MAX = 200
 
 
-def suggest(connection: Connection, view: IndexView, vocabulary: Vocabulary, text: str, limit: int) -> list[Suggestion]:
-    """Return what `text` may become, what most resources are about first; nothing for an empty text."""
+def suggest(
+    connection: Connection, view: IndexView, vocabulary: Vocabulary, text: str, limit: int, *, public: bool = False
+) -> list[Suggestion]:
+    """Return what `text` may become, what most resources are about first; nothing for an empty text.
+
+    `public` says the words of open resources' public titles; the view must be the public's then.
+    """
     typed = squeezed(fold(text))
     if not typed:
         return []
@@ -31,19 +36,17 @@ def suggest(connection: Connection, view: IndexView, vocabulary: Vocabulary, tex
             if subject not in counts and len(chosen) < limit:
                 counts[subject] = view.subject_count(subject)
                 chosen.append(subject)
-    return _worded(connection, view, chosen, counts)
+    return _worded(connection, view, chosen, counts, open_listing if public else listing)
 
 
 def _worded(
-    connection: Connection, view: IndexView, subjects: list[bytes], counts: dict[bytes, int]
+    connection: Connection, view: IndexView, subjects: list[bytes], counts: dict[bytes, int], titled: Table
 ) -> list[Suggestion]:
     """Say each subject as the title of one of its living resources does, read from the database."""
     examples = {subject: view.example(subject) for subject in subjects}
-    statement = select(listing.c.resource_id, listing.c.title)
     wanted = [example for example in examples.values() if example is not None]
-    titles = {
-        row.resource_id: row.title for row in connection.execute(statement.where(listing.c.resource_id.in_(wanted)))
-    }
+    statement = select(titled.c.resource_id, titled.c.title).where(titled.c.resource_id.in_(wanted))
+    titles = {row.resource_id: row.title for row in connection.execute(statement)}
     return [
         Suggestion(text=core_title(titles[example]), count=counts[subject])
         for subject, example in examples.items()

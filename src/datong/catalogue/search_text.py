@@ -7,8 +7,7 @@ width to half width, upper to lower case, traditional to simplified characters.
 
 import re
 import unicodedata
-from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 from datong.catalogue.values import Fragment
@@ -70,26 +69,41 @@ def core_title(title: str) -> str:
     return core if len(core) >= CORE_CHARS_MIN else title.strip()
 
 
-def highlight(text: str, words: Iterable[str]) -> tuple[Fragment, ...]:
+def highlight(text: str, words: tuple[str, ...]) -> tuple[Fragment, ...]:
     """Return the original `text` in fragments, those that match a word or a pair of its characters marked."""
     folded = fold(text)
     if len(folded) != len(text):
         folded = "".join(_fold_one(character) for character in text)
-    marks = [False] * len(text)
-    for word in words:
-        needles = [word] if word in folded else [word[index : index + 2] for index in range(len(word) - 1)]
-        for needle in needles if len(needles) == 1 or is_han(word) else ():
+    spans: list[tuple[int, int]] = []
+    for word, pairs in _needles(words):
+        for needle in (word,) if word in folded else pairs:
             start = folded.find(needle)
-            while start >= 0 and needle:
-                marks[start : start + len(needle)] = [True] * len(needle)
+            while start >= 0:
+                spans.append((start, start + len(needle)))
                 start = folded.find(needle, start + 1)
     fragments: list[Fragment] = []
-    begin = 0
-    for index in range(1, len(text) + 1):
-        if index == len(text) or marks[index] != marks[begin]:
-            fragments.append(Fragment(text=text[begin:index], match=marks[begin]))
-            begin = index
+    at = 0
+    for start, end in sorted(spans):
+        if start > at:
+            fragments.append(Fragment(text=text[at:start], match=False))
+        if end > at and fragments and fragments[-1].match and start <= at:
+            fragments[-1] = Fragment(text=fragments[-1].text + text[at:end], match=True)
+        elif end > at:
+            fragments.append(Fragment(text=text[max(at, start) : end], match=True))
+        at = max(at, end)
+    if at < len(text):
+        fragments.append(Fragment(text=text[at:], match=False))
     return tuple(fragments)
+
+
+@lru_cache(maxsize=256)
+def _needles(words: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return each word with what is looked for where it is not found as a whole: the pairs of a Chinese word."""
+    return tuple(
+        (word, tuple(word[index : index + 2] for index in range(len(word) - 1)) if is_han(word) else ())
+        for word in words
+        if word
+    )
 
 
 def _fold_one(character: str) -> str:

@@ -17,9 +17,11 @@ from datong.catalogue.search_matching import Found, match_all, match_some
 from datong.catalogue.search_query import SearchQuery
 from datong.catalogue.search_segment import FACETS, JOINT_FACETS, Segment
 from datong.catalogue.search_terms import Places
+from datong.catalogue.search_titles import Marks
 from datong.kernel import Text
 
 Mask = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.int64]
 Wanted = dict[str, frozenset[str]]
 SortKey = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.generic]]
 """Gives what decides the order for some places of a selection, which come sorted."""
@@ -77,6 +79,13 @@ class Ranked(NamedTuple):
     score: float
 
 
+class Placed(NamedTuple):
+    """Places in a selection, counted over its segments, in order; and the score of each."""
+
+    places: Positions
+    scores: npt.NDArray[np.float64]
+
+
 class IndexView:
     """The segments with their living resources; `masks` has None where all live."""
 
@@ -117,6 +126,34 @@ class IndexView:
         """Return what near-duplicates of a resource share with it."""
         cores = self.segments[ranked.segment].cores
         return cores.keys[int(cores.of_doc[ranked.doc])]
+
+    def marks(self, selection: Selection, places: Positions) -> Marks:
+        """Return, for some places of a selection, a number that near-duplicates share."""
+        segments, docs = self.located(selection, places)
+        found = np.empty(len(places), np.uint64)
+        for index in np.unique(segments):
+            here, cores = segments == index, self.segments[index].cores
+            found[here] = cores.marks[cores.of_doc[docs[here]]]
+        return found
+
+    def marked(self, selection: Selection, marks: Marks) -> Mask:
+        """Return which places of a selection have one of some marks."""
+        parts = []
+        for segment, docs in zip(self.segments, selection.docs, strict=True):
+            known = segment.cores.places_of(marks)
+            table = np.zeros(len(segment.cores.keys), np.bool_)
+            table[known[known >= 0]] = True
+            parts.append(table[segment.cores.of_doc[docs]])
+        return np.concatenate(parts) if parts else np.empty(0, np.bool_)
+
+    def mark_counts(self, selection: Selection, marks: Marks) -> npt.NDArray[np.int64]:
+        """Return how many of a selection have each of some marks."""
+        counts = np.zeros(len(marks), np.int64)
+        for segment, docs in zip(self.segments, selection.docs, strict=True):
+            known = segment.cores.places_of(marks)
+            tally = np.bincount(segment.cores.of_doc[docs], minlength=len(segment.cores.keys) + 1)
+            counts += np.where(known >= 0, tally[known], 0)
+        return counts
 
     def facet(self, ranked: Ranked, facet: str) -> str:
         """Return the value that a resource has in a facet."""
@@ -201,36 +238,55 @@ class IndexView:
 
     def ordered(self, selection: Selection, order: SearchOrder, query: SearchQuery, most: int) -> list[Ranked]:
         """Return the first `most` of a selection in order; the first of them are looked at title by title."""
-        by_title = order is SearchOrder.RELEVANCE and bool(query.asked)
-        keys = self._sort_keys(selection, order if query.asked else _without_query(order))
-        best = _first(keys, selection.total, max(most, WINDOW if by_title else 0))
-        ends = np.cumsum([len(docs) for docs in selection.docs])
-        at = np.searchsorted(ends, best, "right")
-        begins = np.concatenate([[0], ends])
-        scores = np.concatenate(selection.scores) if selection.scores else np.empty(0, np.float32)
-        ranked = [
-            Ranked(int(segment), int(selection.docs[segment][place - begins[segment]]), float(scores[place]))
-            for segment, place in zip(at, best, strict=True)
-        ]
-        if by_title:
-            ranked[:WINDOW] = self._by_title(ranked[:WINDOW], query)
-        return ranked[:most]
+        return self.ranked(selection, self.placed(selection, order, query, most))
 
-    def _by_title(self, ranked: list[Ranked], query: SearchQuery) -> list[Ranked]:
+    def placed(
+        self, selection: Selection, order: SearchOrder, query: SearchQuery, most: int, among: Positions | None = None
+    ) -> Placed:
+        """Return where the first `most` of a selection stand in it, in order, with their scores.
+
+        `among` are the places that are left when the best ones were taken out: their titles are not looked at.
+        """
+        by_title = among is None and order is SearchOrder.RELEVANCE and bool(query.asked)
+        keys = self._sort_keys(selection, order if query.asked else _without_query(order))
+        left = np.arange(selection.total) if among is None else among
+        best = _first(keys, left, max(most, WINDOW if by_title else 0))
+        scores = np.concatenate(selection.scores)[best] if selection.scores else np.empty(0, np.float32)
+        found = Placed(best, scores.astype(np.float64))
+        if by_title:
+            found = self._by_title(selection, found, query)
+        return Placed(found.places[:most], found.scores[:most])
+
+    def ranked(self, selection: Selection, placed: Placed) -> list[Ranked]:
+        """Return the resources at some places of a selection."""
+        segments, docs = self.located(selection, placed.places)
+        rows = zip(segments.tolist(), docs.tolist(), placed.scores.tolist(), strict=True)
+        return [Ranked(segment, doc, score) for segment, doc, score in rows]
+
+    def located(self, selection: Selection, places: Positions) -> tuple[Positions, Positions]:
+        """Return the segment, and the place in it, of some places of a selection."""
+        begins = np.concatenate([[0], np.cumsum([len(docs) for docs in selection.docs])]).astype(np.int64)
+        segments = np.searchsorted(begins[1:], places, "right")
+        docs = np.empty(len(places), np.int64)
+        for index in np.unique(segments):
+            here = segments == index
+            docs[here] = selection.docs[index][places[here] - begins[index]]
+        return segments, docs
+
+    def _by_title(self, selection: Selection, found: Placed, query: SearchQuery) -> Placed:
         needed = [unit for unit in query.units if not unit.wish]
-        again = []
-        for place, each in enumerate(ranked):
+        ways = [[(way.text.replace(" ", ""), way.weight) for way in unit.alternatives] for unit in needed]
+        scores = found.scores.copy()
+        for place, each in enumerate(self.ranked(selection, Placed(found.places[:WINDOW], scores[:WINDOW]))):
             title = self.title(each)
-            boost = 0.0
             if query.asked in title:
-                boost += CONTAINED_TITLE_BOOST * len(query.asked) / max(len(title), 1)
-            said = sum(
-                max((way.weight for way in unit.alternatives if way.text.replace(" ", "") in title), default=0.0)
-                for unit in needed
-            )
-            boost += UNITS_IN_TITLE_BOOST * said / max(len(needed), 1)
-            again.append((-(each.score + boost), place, each._replace(score=each.score + boost)))
-        return [each for _, _, each in sorted(again)]
+                scores[place] += CONTAINED_TITLE_BOOST * len(query.asked) / max(len(title), 1)
+            said = sum(max((weight for text, weight in unit if text in title), default=0.0) for unit in ways)
+            scores[place] += UNITS_IN_TITLE_BOOST * said / max(len(needed), 1)
+        order = np.concatenate(
+            [np.argsort(-scores[:WINDOW], kind="stable"), np.arange(min(WINDOW, len(scores)), len(scores))]
+        )
+        return Placed(found.places[order], scores[order])
 
     def _boosted(self, segment: Segment, query: SearchQuery, found: Found) -> Found:
         """Titles that are or begin with the query come first, the shorter ones before; use counts a little."""
@@ -374,10 +430,10 @@ def _wanted_codes(segment: Segment, facet: str, values: frozenset[str]) -> Mask:
     return np.fromiter((value in values for value in known), np.bool_, len(known))
 
 
-def _first(keys: list[SortKey], size: int, most: int) -> npt.NDArray[np.int64]:
-    """Return the places of the `most` largest by the first key, then the second, and so on, in order."""
-    chosen: list[npt.NDArray[np.int64]] = []
-    among = np.arange(size)
+def _first(keys: list[SortKey], left: Positions, most: int) -> Positions:
+    """Return those of the places `left` that are the `most` largest by the first key, then the second, and so on."""
+    chosen: list[Positions] = []
+    among = left
     for key in keys:
         need = most - sum(len(part) for part in chosen)
         if len(among) <= need:

@@ -20,12 +20,13 @@ from datong.catalogue import (
     Fault,
     Inventory,
     InventoryStart,
+    Profiler,
     SourceColumn,
     SourcePlan,
     SourceReference,
     SourceTable,
     TableProfile,
-    profile_table,
+    by_structure,
     propose_source,
 )
 from datong.exchange import Connector, TableKind, TableSchema
@@ -100,15 +101,18 @@ class Crawler:
             if found is not None and _same_structure(found, schema):
                 return found, None
             if self._stop():
-                return _by_structure(schema, self._pack), None
+                return _by_structure(schema), None
             try:
-                profile = self._profile(connector, schema)
+                profile = self._profile(connector, schema, profiler)
             except DatongError as error:
-                return _by_structure(schema, self._pack), error
+                return _by_structure(schema), error
             journal.write(profile, at=self._clock.now(), sample_rows=self._options.sample_rows)
             return profile, None
 
-        with ThreadPoolExecutor(max_workers=TABLES_AT_ONCE, thread_name_prefix="inventory") as pool:
+        with (
+            Profiler(self._pack) as profiler,
+            ThreadPoolExecutor(max_workers=TABLES_AT_ONCE, thread_name_prefix="inventory") as pool,
+        ):
             for done, (schema, (profile, failure)) in enumerate(
                 zip(schemas, pool.map(crawl, schemas), strict=True), start=1
             ):
@@ -131,10 +135,10 @@ class Crawler:
         )
         return SourcePlan(source=name, engine=engine, tables=tables)
 
-    def _profile(self, connector: Connector, schema: TableSchema) -> TableProfile:
+    def _profile(self, connector: Connector, schema: TableSchema, profiler: Profiler) -> TableProfile:
         batches = connector.sample(schema, self._options.sample_rows)
         try:
-            profile = profile_table(source_table(schema, schema.changed_at), batches, pack=self._pack)
+            profile = profiler.profile(source_table(schema, schema.changed_at), batches)
         finally:
             batches.close()
         changed_at = self._changed_at(connector, schema) if profile.rows else None
@@ -169,8 +173,8 @@ def send_plan(plan: SourcePlan, client: HubClient) -> Inventory:
     return client.finish_inventory(inventory.id, plan.fault)
 
 
-def _by_structure(schema: TableSchema, pack: NormPack) -> TableProfile:
-    return profile_table(source_table(schema, schema.changed_at), (), pack=pack)
+def _by_structure(schema: TableSchema) -> TableProfile:
+    return by_structure(source_table(schema, schema.changed_at))
 
 
 def _same_structure(profile: TableProfile, schema: TableSchema) -> bool:

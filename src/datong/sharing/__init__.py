@@ -7,7 +7,14 @@ from datong.sharing.actions import Action, DataAccess, Decision, Target
 from datong.sharing.agreement_rules import AgreementAction
 from datong.sharing.masks import MaskKind, apply_mask, mask_for
 from datong.sharing.matching import Match
-from datong.sharing.ports import DepartmentBook, MemoryDepartments, MemoryResources, PublishedResources
+from datong.sharing.ports import (
+    DepartmentBook,
+    MemoryDepartments,
+    MemoryResources,
+    MemoryUses,
+    PublishedResources,
+    ResourceUses,
+)
 from datong.sharing.principals import Principal, Role
 from datong.sharing.records import FixedRecords, Record, RecordSource
 from datong.sharing.request_rules import RequestAction, RequestParty
@@ -86,6 +93,7 @@ __all__ = [
     "Match",
     "MemoryDepartments",
     "MemoryResources",
+    "MemoryUses",
     "Node",
     "PartySignature",
     "PasswordHasher",
@@ -102,6 +110,7 @@ __all__ = [
     "RequestParty",
     "RequestState",
     "Requests",
+    "ResourceUses",
     "Role",
     "ServiceLevels",
     "Session",

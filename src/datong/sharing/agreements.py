@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
-from datong.catalogue import DepartmentKey
+from datong.catalogue import DepartmentKey, UseKind
 from datong.kernel import (
     PLATFORM_ACTOR,
     Actor,
@@ -38,7 +38,7 @@ from datong.sharing.contract import contract_yaml
 from datong.sharing.credentials import invalid_field
 from datong.sharing.evidence import agreement_facts
 from datong.sharing.policy import PolicyEngine, refusal
-from datong.sharing.ports import DepartmentBook
+from datong.sharing.ports import DepartmentBook, ResourceUses
 from datong.sharing.principals import Principal
 from datong.sharing.request_rules import reply_limits
 from datong.sharing.terms import Agreement, AgreementState, Confirmation, PartySignature, Request
@@ -76,6 +76,7 @@ class Agreements:
         departments: DepartmentBook,
         policy: PolicyEngine,
         signer: Signer,
+        uses: ResourceUses,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -84,6 +85,7 @@ class Agreements:
         self._departments = departments
         self._policy = policy
         self._signer = signer
+        self._uses = uses
         # A revision never changes, so an agreement that was parsed stays true; the database says which is present.
         self._read: dict[tuple[AgreementId, int], Agreement] = {}
         self._limits = reply_limits(pack)
@@ -348,6 +350,10 @@ class Agreements:
                 )
             for signed in after.signatures[len(before.signatures) :]:
                 connection.execute(insert(tables.signature).values(agreement_id=after.id, **signed.model_dump()))
+            if before.state is AgreementState.CONFIRMED and after.state is AgreementState.ACTIVE:
+                self._uses.record_use_within(
+                    connection, after.resource_id, UseKind.AGREEMENT, after.consumer, after.provider
+                )
             self._record(connection, after, step, actor)
         return after
 

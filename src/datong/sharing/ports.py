@@ -1,13 +1,16 @@
 """What the sharing system needs from the catalogue, with fakes that hold it in memory.
 
-`catalogue.Departments` and `catalogue.Catalogue` satisfy these protocols.
+`catalogue.Departments`, `catalogue.Catalogue` and `catalogue.Discovery` satisfy these protocols.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Protocol
 
-from datong.catalogue import Department, DepartmentKey, Resource
+from sqlalchemy import Connection
+
+from datong.catalogue import Department, DepartmentKey, Resource, UseKind
 from datong.kernel import Actor, DepartmentCode, NodeId, NotFound, ResourceId, Text, sha256_hex
 
 
@@ -38,6 +41,21 @@ class PublishedResources(Protocol):
 
     def published(self, resource_id: ResourceId) -> Resource:
         """Return the published version of a resource, or raise NotFound."""
+        ...
+
+
+class ResourceUses(Protocol):
+    """Counts which departments use which resources: the catalogue's ranking looks at it."""
+
+    def record_use_within(
+        self,
+        connection: Connection,
+        resource_id: ResourceId,
+        kind: UseKind,
+        user: DepartmentCode,
+        provider: DepartmentCode,
+    ) -> None:
+        """Count one use in the transaction of the act that is the use; a department's own resources do not count."""
         ...
 
 
@@ -99,6 +117,25 @@ class MemoryResources:
         if resource_id not in self._resources:
             raise _unknown(resource_id)
         return self._resources[resource_id]
+
+
+class MemoryUses:
+    """Uses held in memory, for tests: how often each department used each resource in each way."""
+
+    def __init__(self) -> None:
+        self.times: Counter[tuple[ResourceId, UseKind, DepartmentCode]] = Counter()
+
+    def record_use_within(
+        self,
+        connection: Connection,
+        resource_id: ResourceId,
+        kind: UseKind,
+        user: DepartmentCode,
+        provider: DepartmentCode,
+    ) -> None:
+        """Count one use, unless the transaction is over or the resource is the department's own."""
+        if user != provider and connection.in_transaction():
+            self.times[resource_id, kind, user] += 1
 
 
 def _unknown(key: str) -> NotFound:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
 
-from datong.catalogue import Resource
+from datong.catalogue import Resource, UseKind
 from datong.kernel import (
     PLATFORM_ACTOR,
     Actor,
@@ -28,7 +28,7 @@ from datong.norms import NormPack, ShareType
 from datong.sharing import tables
 from datong.sharing.agreements import Agreements
 from datong.sharing.evidence import request_facts
-from datong.sharing.ports import DepartmentBook, PublishedResources
+from datong.sharing.ports import DepartmentBook, PublishedResources, ResourceUses
 from datong.sharing.request_rules import (
     LINES_MAX,
     Problem,
@@ -64,6 +64,7 @@ class Requests:
         catalogue: PublishedResources,
         departments: DepartmentBook,
         agreements: Agreements,
+        uses: ResourceUses,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -73,6 +74,7 @@ class Requests:
         self._catalogue = catalogue
         self._departments = departments
         self._agreements = agreements
+        self._uses = uses
         self._limits = reply_limits(pack)
 
     def submit(
@@ -259,6 +261,9 @@ class Requests:
     def _record_new(self, connection: Connection, request: Request, actor: Actor) -> Request:
         """Store a fresh request with its evidence, and grant it at once when its items are shared unconditionally."""
         connection.execute(insert(tables.request).values(_row(request)))
+        self._uses.record_use_within(
+            connection, request.resource_id, UseKind.REQUEST, request.consumer, request.provider
+        )
         self._ledger.append(
             connection,
             kind=EntryKind.REQUEST,

@@ -20,6 +20,7 @@ PUBLIC = frozenset(
         "/static",
         "/sign-in",
         "/open",
+        "/open/suggestions",
         "/open/{resource_id}",
         "/open/{resource_id}.json",
         "/open/{resource_id}.ttl",

@@ -17,6 +17,7 @@ VOLATILE_PATHS = ("/healthz", "/log/")
 """The time, and the size of the log: they tell that something happened, never what (docs/adr/0021)."""
 SEARCHES = (
     "/open?q={}",
+    "/open/suggestions?q={}",
     "/api/3/action/package_search?q={}",
     "/api/3/action/package_search?fq=tags:%22{}%22",
     "/api/3/action/package_search?fq=title:{}",

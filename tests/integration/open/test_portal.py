@@ -8,6 +8,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser
@@ -44,6 +45,25 @@ def test_facets_count_and_narrow(filled_hub: FilledHub) -> None:
             assert visitor.get("/open", params={"sort": sort}).status_code == 200
         english = visitor.get("/open", headers={"Accept-Language": "en"}).text
         assert f"{len(filled_hub.filled.open_ids)} resources" in english
+
+
+def test_the_portal_suggests_and_reads_slips(filled_hub: FilledHub) -> None:
+    catalogue = filled_hub.hub.services.open_catalogue
+    titles = [catalogue.get(key).content.title.zh for key in filled_hub.filled.open_ids[:40]]
+    with filled_hub.hub.visitor() as visitor:
+        assert 'hx-get="/open/suggestions"' in visitor.get("/open").text
+        suggested = catalogue.suggest(titles[0][-4:-2])
+        piece = visitor.get("/open/suggestions", params={"q": titles[0][-4:-2]}).text
+        assert suggested
+        for each in suggested:
+            assert f'href="/open?q={quote(each.text)}"' in piece
+            assert catalogue.count(text=each.text) > 0
+        assert "href" not in visitor.get("/open/suggestions", params={"q": ""}).text
+        slips = [title[:-2] + title[-1] + title[-2] for title in titles]
+        read = [(slip, catalogue.wording(slip)) for slip in slips]
+        slip, wording = next((slip, wording) for slip, wording in read if wording.corrected or wording.did_you_mean)
+        page = visitor.get("/open", params={"q": slip}).text
+        assert html.escape(wording.corrected or wording.did_you_mean) in page
 
 
 def test_the_examples_on_a_page_run(filled_hub: FilledHub) -> None:

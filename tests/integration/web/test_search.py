@@ -3,6 +3,7 @@
 import httpx
 
 from tests.integration.web.conftest import RunningHub
+from tests.integration.web.publishing import publish
 
 
 def test_operators_keep_the_vocabulary_and_everybody_searches(hub: RunningHub) -> None:
@@ -31,3 +32,31 @@ def test_a_search_without_a_hit_is_a_demand(hub: RunningHub) -> None:
     assert police.get("/api/v1/search/suggestions", params={"q": "chongwu"}).json() == []
     with httpx.Client(base_url=hub.url) as visitor:
         assert visitor.get("/api/v1/search", params={"q": "x"}).status_code == 401
+
+
+def test_what_other_departments_request_comes_first_among_the_most_used(hub: RunningHub) -> None:
+    asked, _ = publish(hub, "户籍人口信息", table="a"), publish(hub, "户籍地址信息", table="b")
+    education = hub.person("education")
+
+    def most_used() -> list[str]:
+        page = education.get("/api/v1/search", params={"q": "户籍", "order": "most_used"}).json()
+        return [hit["resource"]["id"] for hit in page["hits"]]
+
+    before = most_used()
+    assert before[-1] == asked  # nobody uses either: the newer one comes first
+    request = {
+        "lines": [{"resource_id": asked, "items": ["dz"]}],
+        "purpose": {
+            "legal_basis": "义务教育法第九条",
+            "scene": "入学审核",
+            "scope": "入学儿童",
+            "modes": ["interface"],
+            "valid_from": "2026-01-01T00:00:00+08:00",
+            "valid_until": "2030-01-01T00:00:00+08:00",
+            "service_item": "RX-1",
+        },
+    }
+    assert education.post("/api/v1/requests", json={**request, "lines": []}).status_code == 422
+    assert most_used() == before
+    assert education.post("/api/v1/requests", json=request).status_code == 201
+    assert most_used()[0] == asked

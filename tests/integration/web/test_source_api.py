@@ -3,11 +3,9 @@
 import yaml
 
 from datong.app.bridges import SharedInstead
-from datong.catalogue import Item, ResourceAction
-from datong.kernel import Actor, ActorKind, DepartmentCode, Text
-from datong.norms import ShareType
-from tests.integration.web.conftest import BUREAU, EDUCATION, POLICE, RunningHub
-from tests.unit.catalogue.conftest import content
+from datong.kernel import DepartmentCode
+from tests.integration.web.conftest import EDUCATION, POLICE, RunningHub
+from tests.integration.web.publishing import publish
 
 FILE = {
     "items": [
@@ -19,22 +17,6 @@ FILE = {
         }
     ]
 }
-
-
-def publish(hub: RunningHub) -> str:
-    """Publish what the police hold."""
-    items = (
-        Item(name=Text(zh="身份证号", en="ID"), column="id", element="citizen_id", share_type=ShareType.UNCONDITIONAL),
-        Item(name=Text(zh="地址", en="Address"), column="dz", element="address", share_type=ShareType.UNCONDITIONAL),
-    )
-    officer = Actor(kind=ActorKind.PERSON, id="p", department=POLICE)
-    authority = Actor(kind=ActorKind.PERSON, id="a", department=BUREAU)
-    catalogue = hub.services.catalogue
-    made = catalogue.draft(POLICE, content("户籍", items=items, share_type=ShareType.UNCONDITIONAL), officer)
-    catalogue.act(made.id, ResourceAction.SIGN_OFF, officer)
-    catalogue.act(made.id, ResourceAction.SUBMIT, officer)
-    catalogue.act(made.id, ResourceAction.APPROVE, authority)
-    return catalogue.act(made.id, ResourceAction.PUBLISH, authority).id
 
 
 def test_designation_and_objection(hub: RunningHub) -> None:

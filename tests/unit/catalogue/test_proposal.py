@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from datong.catalogue import (
     Department,
+    Profiler,
     ResourceDraft,
     SourceColumn,
     SourceTable,
     TableProfile,
     content_problems,
-    profile_table,
     propose_source,
 )
 from datong.kernel import DepartmentCode, NodeId, Text
@@ -43,6 +43,11 @@ def proposed(profile: TableProfile, pack: NormPack) -> ResourceDraft:
     return found.draft
 
 
+def measured(pack: NormPack, described: SourceTable, batches: list[pa.RecordBatch]) -> TableProfile:
+    with Profiler(pack) as profiler:
+        return profiler.profile(described, batches)
+
+
 def people() -> tuple[SourceTable, list[pa.RecordBatch]]:
     ids: list[str | None] = [citizen_id(number) for number in range(ROWS)]
     ids[:10] = [None] * 5 + ["1101019003070"] * 5
@@ -64,7 +69,7 @@ def people() -> tuple[SourceTable, list[pa.RecordBatch]]:
 
 
 def test_a_profile_holds_ratios_and_no_values(pack: NormPack) -> None:
-    profile = profile_table(*people(), pack=pack)
+    profile = measured(pack, *people())
     column = profile.column("AAC002")
     assert column is not None
     assert column.null_ratio == 0.025
@@ -81,7 +86,7 @@ def test_a_profile_holds_ratios_and_no_values(pack: NormPack) -> None:
 
 
 def test_a_proposal_maps_grades_and_explains(pack: NormPack) -> None:
-    profile = profile_table(*people(), pack=pack)
+    profile = measured(pack, *people())
     draft = proposed(profile, pack)
     content = draft.content
     elements = {item.column: item.element for item in content.items}
@@ -118,20 +123,20 @@ def test_a_proposal_maps_grades_and_explains(pack: NormPack) -> None:
 
 def test_an_identifier_is_recognised_by_its_checksum_alone(pack: NormPack) -> None:
     ids: list[str | None] = [citizen_id(number) for number in range(ROWS)]
-    profile = profile_table(*table({"c17": ("", ids)}), pack=pack)
+    profile = measured(pack, *table({"c17": ("", ids)}))
     item = proposed(profile, pack).content.items[0]
     assert item.element == "citizen_id"
 
 
 def test_a_name_that_the_values_contradict_is_not_believed(pack: NormPack) -> None:
-    profile = profile_table(*table({"sfzh": ("", ["甲", "乙"] * 50)}), pack=pack)
+    profile = measured(pack, *table({"sfzh": ("", ["甲", "乙"] * 50)}))
     item = proposed(profile, pack).content.items[0]
     assert item.element is None
 
 
 def test_an_empty_table_is_proposed_by_its_names(pack: NormPack) -> None:
     described, _ = table({"姓名": ("", []), "csrq": ("出生日期", [])})
-    draft = proposed(profile_table(described, [], pack=pack), pack)
+    draft = proposed(measured(pack, described, []), pack)
     assert [item.element for item in draft.content.items] == ["person_name", "birth_date"]
     assert any("没有数据" in text.zh for text in draft.attention)
 
@@ -140,5 +145,5 @@ def test_an_empty_table_is_proposed_by_its_names(pack: NormPack) -> None:
 @given(st.lists(st.one_of(st.none(), st.text(max_size=20)), min_size=1, max_size=10), st.text(min_size=1, max_size=10))
 def test_any_column_can_be_profiled(values: list[str | None], name: str) -> None:
     described, batches = table({name: ("", values)})
-    profile = profile_table(described, batches, pack=PACK)
+    profile = measured(PACK, described, batches)
     assert profile.rows == len(values)

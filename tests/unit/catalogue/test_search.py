@@ -136,7 +136,7 @@ def test_any_text_is_a_query(filled: Office, query: str) -> None:
 
 @given(st.text(max_size=100), st.text(max_size=20))
 def test_highlights_keep_the_original_text(text: str, query: str) -> None:
-    assert "".join(fragment.text for fragment in highlight(text, [fold(query)])) == text
+    assert "".join(fragment.text for fragment in highlight(text, (fold(query),))) == text
 
 
 def test_a_suspicious_title_is_data_not_syntax(office: Office) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from datong.catalogue import ResourceAction, SearchIndex, SearchOrder, SearchRequest
 from datong.catalogue.search import evaluate
 from datong.catalogue.search_feed import EVERYTHING, record_changes
+from datong.catalogue.search_grouping import grouped
 from datong.catalogue.search_index import IndexState
 from datong.catalogue.search_query import Vocabulary
 from datong.catalogue.search_view import IndexView
@@ -63,6 +64,11 @@ def answers(view: IndexView, words: Vocabulary) -> list[object]:
         found.append((outcome.selection.total, outcome.exact_total, outcome.corrected, outcome.did_you_mean))
         found.append(outcome.selection.facets)
         found.append(view.subjects(text, 50) if text else None)
+        groups, more = grouped(
+            view, outcome.selection, SearchOrder.RELEVANCE, outcome.query, offset=0, limit=5, hits_at_once=4
+        )
+        found.append([([view.resource_id(each) for each in group.members], group.total) for group in groups])
+        found.append(more)
     return found
 
 

@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 import yaml
 
+from datong.catalogue import UseKind
 from datong.exchange import TransferTerms
 from datong.kernel import AgreementId, Conflict, Corrupt, Invalid, NotFound, Refused
 from datong.ledger import EntryKind
@@ -46,6 +47,17 @@ def test_confirmed_by_officers_then_signed_by_keys(world: World) -> None:
     assert world.sign(active, EDUCATION) == active
     steps = [entry.facts["step"] for entry in world.ledger.entries(kind=EntryKind.AGREEMENT).rows]
     assert list(reversed(steps)) == ["draw_up", "confirm", "confirm", "sign", "sign"]
+
+
+def test_an_agreement_counts_as_use_once_it_is_in_force(world: World) -> None:
+    agreement = drawn(world)
+    counted = (RESOURCE, UseKind.AGREEMENT, EDUCATION)
+    assert world.uses.times == {(RESOURCE, UseKind.REQUEST, EDUCATION): 1}
+    active = world.put_in_force(agreement.id)
+    assert world.uses.times[counted] == 1
+    world.agreements.suspend(active.id, person(POLICE), "核查")
+    world.agreements.resume(active.id, person(POLICE))
+    assert world.uses.times[counted] == 1
 
 
 def test_a_wrong_signature_or_key_is_refused(world: World) -> None:

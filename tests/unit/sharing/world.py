@@ -10,7 +10,7 @@ from datong.sharing.credentials import BoundedArgon2
 from datong.sharing.gateway import Gateway
 from datong.sharing.identity import Identity
 from datong.sharing.policy import PolicyEngine
-from datong.sharing.ports import DepartmentBook, MemoryDepartments, MemoryResources
+from datong.sharing.ports import DepartmentBook, MemoryDepartments, MemoryResources, MemoryUses
 from datong.sharing.records import Record
 from datong.sharing.requests import Requests
 from datong.sharing.subjects import subject_index_key
@@ -55,6 +55,7 @@ class World:
         )
         self.departments = register(self)
         self.resources = MemoryResources([resource()])
+        self.uses = MemoryUses()
         self.keys = {department.code: Ed25519Signer.generate() for department in DEPARTMENTS}
         self.identity = Identity(
             database=database,
@@ -73,6 +74,7 @@ class World:
             departments=self.departments,
             policy=POLICY,
             signer=self.signer,
+            uses=self.uses,
         )
         self.requests = Requests(
             database=database,
@@ -83,6 +85,7 @@ class World:
             catalogue=self.resources,
             departments=self.departments,
             agreements=self.agreements,
+            uses=self.uses,
         )
         self.records = Records()
         index_key = subject_index_key(self.signer)

@@ -92,6 +92,7 @@ def open_catalogue(
         "portal/open.html",
         q=q,
         found=found,
+        wording=desk.services.open_catalogue.wording(q),
         facets=_facets(desk, q, where, chosen),
         forms=FORMS,
         orders=ORDERS,
@@ -100,6 +101,13 @@ def open_catalogue(
         offset=offset,
         step=PAGE_ROWS,
     )
+
+
+@router.get("/open/suggestions")
+def open_suggestions(desk: Anyone, q: Words = "") -> Response:
+    """Return what somebody who types may mean among what is open, as a piece of the page."""
+    found = desk.services.open_catalogue.suggest(q)
+    return desk.page("catalogue/suggestions.html", suggestions=found, search="/open")
 
 
 @router.get("/open/{resource_id}")

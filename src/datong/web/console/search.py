@@ -99,7 +99,8 @@ def search(
 def suggestions(desk: SignedIn, q: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "") -> Response:
     """Return what somebody who types may mean, as a piece of the search page."""
     desk.require(Action.RESOURCE_READ)
-    return desk.page("catalogue/suggestions.html", suggestions=desk.services.catalogue.discovery.suggest(q))
+    found = desk.services.catalogue.discovery.suggest(q)
+    return desk.page("catalogue/suggestions.html", suggestions=found, search="/catalogue")
 
 
 @router.get("/catalogue/vocabulary")
