@@ -41,25 +41,25 @@ from datong.adapters.mariadb_catalog import (
 from datong.adapters.sql_target import (
     CURSORS,
     DEAD_LETTERS,
-    INCOMING,
-    NUMBER,
-    STAGE_PREFIX,
-    SqlTransaction,
     apply_batch,
+    current_view,
     is_internal,
     last_applied,
+    layouts,
     rejected_rows,
 )
+from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction
 from datong.exchange import (
     Applied,
     AppliedCursor,
+    ApplyMode,
     Column,
     ContentDigest,
     Manifest,
     ReadQuery,
     TableKind,
     TableSchema,
-    TransferMode,
+    TargetPlan,
     arrow_schema,
     content_digest,
     decimal_parameters,
@@ -193,16 +193,14 @@ class MariadbDatabase:
 
     # As a target
 
-    def prepare(
-        self, table: str, columns: tuple[Column, ...], key_columns: tuple[str, ...], mode: TransferMode
-    ) -> None:
+    def prepare(self, plan: TargetPlan, columns: tuple[Column, ...]) -> None:
         """Create what is missing; here and not in `apply`, because MariaDB commits at every definition."""
-        unique = key_columns if mode is TransferMode.INCREMENT else ()
         text = "VARCHAR(100) CHARACTER SET ascii NOT NULL"
         with self._open() as transaction:
-            transaction.execute(_definition(table, columns, unique))
-            if mode is TransferMode.SNAPSHOT:
-                transaction.execute(_definition(STAGE_PREFIX + table, columns, ()))
+            for layout in layouts(plan, columns):
+                transaction.execute(_definition(*layout))
+            if plan.mode is ApplyMode.HISTORY:
+                transaction.execute("CREATE OR REPLACE VIEW " + current_view(plan, columns, quoted))
             transaction.execute(
                 f"CREATE TABLE IF NOT EXISTS {CURSORS} (task_id {text} PRIMARY KEY, sequence BIGINT NOT NULL, "
                 f"batch_id {text}, manifest_digest {text}, rows_applied BIGINT NOT NULL, "
@@ -230,17 +228,14 @@ class MariadbDatabase:
         manifest: Manifest,
         reader: pa.RecordBatchReader,
         *,
-        table: str,
-        key_columns: tuple[str, ...],
+        plan: TargetPlan,
         applied_at: datetime,
     ) -> Applied:
         """Apply one batch and move the cursor in one transaction."""
         with self._open() as transaction:
             # Locks the task's row, or the gap where it will be, so that two consumers cannot apply at once.
             transaction.execute(f"SELECT task_id FROM {CURSORS} WHERE task_id = ? FOR UPDATE", (manifest.task_id,))
-            result = apply_batch(
-                transaction, manifest, reader, table=table, key_columns=key_columns, applied_at=applied_at
-            )
+            result = apply_batch(transaction, manifest, reader, plan=plan, applied_at=applied_at)
             transaction.commit()
         return result
 
@@ -347,9 +342,10 @@ class _MariadbTransaction(SqlTransaction):
             f"WHERE {NUMBER} >= {first} AND {NUMBER} < {end} ORDER BY {NUMBER}"
         )
         if keys:
-            others = [column.name for column in columns if column.name not in keys] or [keys[0]]
-            changes = ", ".join(f"{quoted(name)} = VALUES({quoted(name)})" for name in others)
-            statement += f" ON DUPLICATE KEY UPDATE {changes}"
+            statement += self.upsert_clause([column.name for column in columns], keys)
+        return self.attempt(statement)
+
+    def attempt(self, statement: str) -> str | None:
         self.execute("SAVEPOINT datong_range")
         try:
             self.execute(statement)
@@ -360,6 +356,30 @@ class _MariadbTransaction(SqlTransaction):
             return str(error.args[-1])
         self.execute("RELEASE SAVEPOINT datong_range")
         return None
+
+    def upsert_clause(self, columns: Sequence[str], keys: Sequence[str]) -> str:
+        others = [name for name in columns if name not in keys] or [keys[0]]
+        changes = ", ".join(f"{quoted(name)} = VALUES({quoted(name)})" for name in others)
+        return f" ON DUPLICATE KEY UPDATE {changes}"
+
+    def value(self, column: Column, alias: str) -> str:
+        return f"{alias}.{quoted(column.name)}"
+
+    def differ(self, left: str, right: str, column: Column) -> str:
+        # A department's own table may have a collation that takes unlike texts for the same.
+        binary = "BINARY " if column.type == "string" else ""
+        return f"(NOT ({binary}{left} <=> {binary}{right}))"
+
+    def moment(self, at: datetime) -> str:
+        return "CAST('" + at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") + "' AS DATETIME(6))"
+
+    def delete_matched(self, target: str, keys: Sequence[Column], condition: str) -> None:
+        match = " AND ".join(f"t.{quoted(key.name)} = i.{quoted(key.name)}" for key in keys)
+        self.execute(f"DELETE t FROM {quoted(target)} AS t JOIN {INCOMING} AS i ON {match} WHERE {condition}")
+
+    def update_matched(self, target: str, source: str, keys: Sequence[str], changes: str, condition: str) -> None:
+        match = " AND ".join(f"t.{quoted(key)} = i.{quoted(key)}" for key in keys)
+        self.execute(f"UPDATE {quoted(target)} AS t JOIN {source} AS i ON {match} SET {changes} WHERE {condition}")
 
 
 def _is_integer(column: Column | None) -> bool:

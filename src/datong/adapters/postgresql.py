@@ -42,24 +42,24 @@ from datong.adapters.postgresql_catalog import (
 from datong.adapters.sql_target import (
     CURSORS,
     DEAD_LETTERS,
-    INCOMING,
-    NUMBER,
-    STAGE_PREFIX,
-    SqlTransaction,
     apply_batch,
+    current_view,
     is_internal,
     last_applied,
+    layouts,
     rejected_rows,
 )
+from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction
 from datong.exchange import (
     Applied,
     AppliedCursor,
+    ApplyMode,
     Column,
     ContentDigest,
     Manifest,
     ReadQuery,
     TableSchema,
-    TransferMode,
+    TargetPlan,
     arrow_schema,
     content_digest,
     decimal_parameters,
@@ -185,14 +185,11 @@ class PostgresqlDatabase:
 
     # As a target
 
-    def prepare(
-        self, table: str, columns: tuple[Column, ...], key_columns: tuple[str, ...], mode: TransferMode
-    ) -> None:
+    def prepare(self, plan: TargetPlan, columns: tuple[Column, ...]) -> None:
         """Create what is missing."""
-        unique = key_columns if mode is TransferMode.INCREMENT else ()
-        statements = [_definition(table, columns, unique)]
-        if mode is TransferMode.SNAPSHOT:
-            statements.append(_definition(STAGE_PREFIX + table, columns, ()))
+        statements = [_definition(*layout) for layout in layouts(plan, columns)]
+        if plan.mode is ApplyMode.HISTORY:
+            statements.append("CREATE OR REPLACE VIEW " + current_view(plan, columns, quoted))
         statements.append(
             f"CREATE TABLE IF NOT EXISTS {CURSORS} (task_id text PRIMARY KEY, sequence bigint NOT NULL, "
             "batch_id text NOT NULL, manifest_digest text NOT NULL, rows_applied bigint NOT NULL, "
@@ -226,17 +223,14 @@ class PostgresqlDatabase:
         manifest: Manifest,
         reader: pa.RecordBatchReader,
         *,
-        table: str,
-        key_columns: tuple[str, ...],
+        plan: TargetPlan,
         applied_at: datetime,
     ) -> Applied:
         """Apply one batch and move the cursor in one transaction."""
         with self._open() as connection:
             transaction = _PostgresqlTransaction(connection)
             transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (manifest.task_id,))
-            result = apply_batch(
-                transaction, manifest, reader, table=table, key_columns=key_columns, applied_at=applied_at
-            )
+            result = apply_batch(transaction, manifest, reader, plan=plan, applied_at=applied_at)
             connection.commit()
         return result
 
@@ -348,26 +342,49 @@ class _PostgresqlTransaction(SqlTransaction):
     def insert(
         self, target: str, columns: tuple[Column, ...], keys: tuple[str, ...], first: int, end: int
     ) -> str | None:
-        names = ", ".join(quoted(column.name) for column in columns)
+        names = self.names([column.name for column in columns])
         casts = ", ".join(f"{quoted(column.name)}::{_declared(column)}" for column in columns)
         statement = (
             f"INSERT INTO {quoted(target)} ({names}) SELECT {casts} FROM {INCOMING} "
             f"WHERE {NUMBER} >= {first} AND {NUMBER} < {end} ORDER BY {NUMBER}"
         )
         if keys:
-            others = [column.name for column in columns if column.name not in keys]
-            changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
-            action = f"UPDATE SET {changes}" if others else "NOTHING"
-            statement += f" ON CONFLICT ({', '.join(quoted(name) for name in keys)}) DO {action}"
+            statement += self.upsert_clause([column.name for column in columns], keys)
+        return self.attempt(statement)
+
+    def attempt(self, statement: str) -> str | None:
         # The driver gives up a transaction at its first error, so the server itself catches the row's fault: class 22
-        # is a data exception, 23 a constraint violation (SQL standard); any other error ends the transaction.
+        # is a data exception, 23 a constraint violation (SQL standard), 21 two rows of one key for one upsert; any
+        # other error ends the transaction.
         self.execute(
             f"DO $datong$ BEGIN {statement}; PERFORM set_config('datong.fault', '', true); "
-            "EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN "
+            "EXCEPTION WHEN data_exception OR integrity_constraint_violation OR cardinality_violation THEN "
             "PERFORM set_config('datong.fault', SQLSTATE || ' ' || SQLERRM, true); END $datong$"
         )
         reason = self.execute("SELECT current_setting('datong.fault')")[0][0]
         return str(reason) if reason else None
+
+    def upsert_clause(self, columns: Sequence[str], keys: Sequence[str]) -> str:
+        others = [name for name in columns if name not in keys]
+        changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
+        return f" ON CONFLICT ({self.names(keys)}) DO " + (f"UPDATE SET {changes}" if others else "NOTHING")
+
+    def value(self, column: Column, alias: str) -> str:
+        return f"{alias}.{quoted(column.name)}::{_declared(column)}"
+
+    def differ(self, left: str, right: str, column: Column) -> str:
+        return f"{left} IS DISTINCT FROM {right}"
+
+    def moment(self, at: datetime) -> str:
+        return literal(at.isoformat()) + "::timestamptz"
+
+    def delete_matched(self, target: str, keys: Sequence[Column], condition: str) -> None:
+        match = " AND ".join(f"t.{quoted(key.name)} = {self.value(key, 'i')}" for key in keys)
+        self.execute(f"DELETE FROM {quoted(target)} AS t USING {INCOMING} AS i WHERE {condition} AND {match}")
+
+    def update_matched(self, target: str, source: str, keys: Sequence[str], changes: str, condition: str) -> None:
+        match = " AND ".join(f"t.{quoted(key)} = i.{quoted(key)}" for key in keys)
+        self.execute(f"UPDATE {quoted(target)} AS t SET {changes} FROM {source} AS i WHERE {condition} AND {match}")
 
 
 def _declared(column: Column) -> str:

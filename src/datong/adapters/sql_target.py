@@ -1,33 +1,59 @@
 """The part of a target that is the same for every SQL database: rows and cursor move in one transaction.
 
-A batch is loaded into a temporary table, then inserted from there in ranges. A range that the database refuses because
-of its *values* is halved until the offending row stands alone; that row goes to `_datong_dead_letter` with the
-database's reason. A failure of any other kind rolls the whole batch back.
+A batch is loaded into a temporary table, and enters its table from there by set operations, as the task's apply mode
+says. A range of rows that the database refuses because of its *values* is halved until the offending row stands alone;
+that row goes to `_datong_dead_letter` with the database's reason. A failure of any other kind rolls the whole batch
+back.
 """
 
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datong.adapters.conversion import far_times, last_of_each_key, rows_where, texts_of
-from datong.exchange import Applied, AppliedCursor, Column, Manifest, TransferMode, arrow_schema
+from datong.adapters import sql_history
+from datong.adapters.conversion import last_of_each_key, rows_where, texts_of
+from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction, refused_rows
+from datong.exchange import (
+    CURRENT,
+    CURRENT_SUFFIX,
+    DELETED,
+    VALID_FROM,
+    VALID_TO,
+    VERSION,
+    Applied,
+    AppliedCursor,
+    ApplyMode,
+    Column,
+    Manifest,
+    TargetPlan,
+    TransferMode,
+    added_values,
+    arrow_schema,
+    target_columns,
+)
 from datong.kernel import BatchId, Conflict, TaskId, Text
 
-INCOMING = "_datong_in"
-NUMBER = "_datong_n"
 CURSORS = "_datong_applied"
 DEAD_LETTERS = "_datong_dead_letter"
 STAGE_PREFIX = "_datong_stage_"
 REASON_CHARS_MAX = 500
+DELETED_ROW = "源端已删除的行不能追加 / a row that the source deleted cannot be appended"
 
 CURSOR_FIELDS = (
     "task_id", "sequence", "batch_id", "manifest_digest", "rows_applied", "rows_rejected", "run", "applied_at",
 )  # fmt: skip
 DEAD_LETTER_FIELDS = ("task_id", "run", "sequence", "batch_id", "row_in_batch", "reason", "content", "rejected_at")
+
+HISTORY_OF_ROWS = (
+    Column(name=VALID_FROM, type="timestamp_utc"),
+    Column(name=VALID_TO, type="timestamp_utc"),
+    Column(name=CURRENT, type="boolean"),
+    Column(name=VERSION, type="int64"),
+)
 
 
 def is_internal(table: str) -> bool:
@@ -35,33 +61,33 @@ def is_internal(table: str) -> bool:
     return table.startswith("_datong_")
 
 
-class SqlTransaction(ABC):
-    """One transaction on one connection of a SQL database."""
+class Layout(NamedTuple):
+    """A table that a plan needs: its columns, and those whose values together are unique."""
 
-    @abstractmethod
-    def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        """Run a statement (its places are `?`) and return its rows."""
+    table: str
+    columns: tuple[Column, ...]
+    unique: tuple[str, ...]
 
-    @abstractmethod
-    def load(self, table: pa.Table, columns: tuple[Column, ...]) -> None:
-        """Put `table` (the columns, then `_datong_n`) into a new temporary table `_datong_in`."""
 
-    @abstractmethod
-    def insert(
-        self, target: str, columns: tuple[Column, ...], keys: tuple[str, ...], first: int, end: int
-    ) -> str | None:
-        """Insert, or upsert when there are keys, the rows of `_datong_in` with first ≤ number < end.
+def layouts(plan: TargetPlan, columns: tuple[Column, ...]) -> list[Layout]:
+    """Return the tables that a plan needs for batches with `columns`: the target, then its stage if it has one."""
+    own = target_columns(plan, columns)
+    keys = plan.key_columns if plan.mode.needs_keys else ()
+    if plan.mode is not ApplyMode.HISTORY:
+        result = [Layout(plan.table, own, keys)]
+    else:
+        result = [Layout(plan.table, own + HISTORY_OF_ROWS, (*keys, VERSION))]
+    if plan.mode.gathers_snapshots:
+        result.append(Layout(STAGE_PREFIX + plan.table, own, keys))
+    return result
 
-        Returns None, or the database's reason when it refused a value; then nothing of the range was inserted.
-        """
 
-    @abstractmethod
-    def quote(self, name: str) -> str:
-        """Return `name` as an identifier."""
-
-    def faults(self, batch: pa.RecordBatch) -> dict[int, str]:
-        """Return the rows that this database could not even load, each with the reason."""
-        return far_times(batch)
+def current_view(plan: TargetPlan, columns: tuple[Column, ...], quote: Callable[[str], str]) -> str:
+    """Return name and definition of the view of a history's open versions."""
+    names = ", ".join(quote(column.name) for column in target_columns(plan, columns))
+    return (
+        f"{quote(plan.table + CURRENT_SUFFIX)} AS SELECT {names} FROM {quote(plan.table)} WHERE {quote(CURRENT)} = TRUE"
+    )
 
 
 def last_applied(transaction: SqlTransaction, task_id: TaskId) -> AppliedCursor | None:
@@ -92,32 +118,30 @@ def apply_batch(
     manifest: Manifest,
     reader: pa.RecordBatchReader,
     *,
-    table: str,
-    key_columns: tuple[str, ...],
+    plan: TargetPlan,
     applied_at: datetime,
 ) -> Applied:
     """Apply one batch inside `transaction`, cursor included; the caller commits.
 
     Raises:
-        Conflict: `adapters.batch_gap`, `adapters.batch_fork`.
+        Conflict: `adapters.batch_gap`, `adapters.batch_fork`, `adapters.target_refuses`.
     """
     known = last_applied(transaction, manifest.task_id)
     repeated = _repeated(known, manifest)
     if repeated is not None:
         return repeated
     snapshot = manifest.mode is TransferMode.SNAPSHOT
-    into = STAGE_PREFIX + table if snapshot else table
+    gathers = snapshot and plan.mode.gathers_snapshots
+    stage = STAGE_PREFIX + plan.table
     if snapshot and manifest.part == 1:
-        transaction.execute(f"DELETE FROM {transaction.quote(into)}")
-        transaction.execute(f"DELETE FROM {DEAD_LETTERS} WHERE task_id = ?", (manifest.task_id,))
-    rejected = _insert_rows(transaction, manifest, reader, into, () if snapshot else key_columns, applied_at)
-    if snapshot and manifest.last:
-        names = ", ".join(transaction.quote(column.name) for column in manifest.columns)
-        transaction.execute(f"DELETE FROM {transaction.quote(table)}")
-        transaction.execute(
-            f"INSERT INTO {transaction.quote(table)} ({names}) SELECT {names} FROM {transaction.quote(into)}"
-        )
-        transaction.execute(f"DELETE FROM {transaction.quote(into)}")
+        if gathers:
+            transaction.execute(f"DELETE FROM {transaction.quote(stage)}")
+        if plan.mode is not ApplyMode.APPEND:
+            transaction.execute(f"DELETE FROM {DEAD_LETTERS} WHERE task_id = ?", (manifest.task_id,))
+    rejected = _Entry(transaction, manifest, plan, applied_at).enter(reader, stage if gathers else None)
+    if gathers and manifest.last:
+        _publish(transaction, manifest, plan, stage)
+        transaction.execute(f"DELETE FROM {transaction.quote(stage)}")
     result = Applied(rows=manifest.rows - rejected, rejected=rejected)
     places = ", ".join("?" * len(CURSOR_FIELDS))
     transaction.execute(f"DELETE FROM {CURSORS} WHERE task_id = ?", (manifest.task_id,))
@@ -135,6 +159,46 @@ def apply_batch(
         ),
     )
     return result
+
+
+def _publish(transaction: SqlTransaction, manifest: Manifest, plan: TargetPlan, stage: str) -> None:
+    """Let a whole snapshot, gathered in `stage`, become what the table says."""
+    columns = target_columns(plan, manifest.columns)
+    if plan.mode is ApplyMode.HISTORY:
+        reason = sql_history.enter_snapshot(transaction, plan, manifest, stage)
+    elif plan.mode is ApplyMode.MIRROR:
+        target = transaction.quote(plan.table)
+        same = " AND ".join(
+            f"s.{transaction.quote(key)} = {target}.{transaction.quote(key)}" for key in plan.key_columns
+        )
+        names = [column.name for column in columns]
+        transaction.execute(
+            f"DELETE FROM {target} WHERE NOT EXISTS (SELECT 1 FROM {transaction.quote(stage)} AS s WHERE {same})"
+        )
+        reason = transaction.attempt(
+            f"INSERT INTO {target} ({transaction.names(names)}) SELECT {transaction.names(names)} "
+            f"FROM {transaction.quote(stage)} WHERE TRUE {transaction.upsert_clause(names, plan.key_columns)}"
+        )
+    else:
+        reason = transaction.replace(plan.table, stage, transaction.names([column.name for column in columns]))
+    if reason is not None:
+        raise refused_by_target(plan.table, reason)
+
+
+def refused_by_target(table: str, reason: str) -> Conflict:
+    """A set of rows of which each alone is sound cannot stand in the table together."""
+    return Conflict(
+        "adapters.target_refuses",
+        what=Text(
+            zh=f"目标表 {table} 不接受这些数据：{reason}",
+            en=f"The target table {table} does not take the rows: {reason}",
+        ),
+        remedy=Text(
+            zh="请核对目标表的约束与任务的主键列；未改动任何数据，修正后节点会重试。",
+            en="Check the table's constraints against the task's keys; nothing was changed, and the node tries again.",
+        ),
+        context={"table": table},
+    )
 
 
 def _repeated(known: AppliedCursor | None, manifest: Manifest) -> Applied | None:
@@ -162,64 +226,93 @@ def _repeated(known: AppliedCursor | None, manifest: Manifest) -> Applied | None
     return None
 
 
-def _insert_rows(
-    transaction: SqlTransaction,
-    manifest: Manifest,
-    reader: pa.RecordBatchReader,
-    into: str,
-    keys: tuple[str, ...],
-    applied_at: datetime,
-) -> int:
-    """Insert every row that the target can hold; return how many it could not."""
-    table, refused = _gathered(transaction, manifest, reader, keys)
-    letters = dict(refused)
-    numbered = table.append_column(NUMBER, pa.array(range(table.num_rows), pa.int64()))
-    if letters:
-        bad = pa.array(list(letters), pa.int64())
-        numbered = numbered.filter(pc.invert(pc.is_in(numbered.column(NUMBER), value_set=bad)))
-    if keys:
-        numbered = last_of_each_key(numbered, keys, NUMBER)
-    if numbered.num_rows:
-        transaction.load(numbered, manifest.columns)
-        letters |= _insert_ranges(transaction, into, manifest.columns, keys, table.num_rows)
-        transaction.execute(f"DROP TABLE {transaction.quote(INCOMING)}")
-    _write_letters(transaction, manifest, table, letters, applied_at)
-    return len(letters)
+class _Entry:
+    """The way of one batch's rows into its table, or into the stage of a snapshot."""
+
+    def __init__(self, transaction: SqlTransaction, manifest: Manifest, plan: TargetPlan, applied_at: datetime) -> None:
+        self._transaction = transaction
+        self._manifest = manifest
+        self._plan = plan
+        self._applied_at = applied_at
+        self._columns = target_columns(plan, manifest.columns)
+        self._carries_deletes = bool(manifest.columns) and manifest.columns[0].name == DELETED
+
+    def enter(self, reader: pa.RecordBatchReader, stage: str | None) -> int:
+        """Put every row that the target can hold where it belongs; return how many it could not."""
+        moved, letters = self._gathered(reader)
+        table = added_values(moved, self._plan, self._applied_at)
+        numbered = table.append_column(NUMBER, pa.array(range(table.num_rows), pa.int64()))
+        if letters:
+            bad = pa.array(list(letters), pa.int64())
+            numbered = numbered.filter(pc.invert(pc.is_in(numbered.column(NUMBER), value_set=bad)))
+        if self._plan.mode is ApplyMode.HISTORY and stage is None:
+            if numbered.num_rows:
+                letters |= sql_history.enter_changes(self._transaction, self._plan, self._manifest, numbered)
+        elif numbered.num_rows:
+            letters |= self._enter_table(numbered, stage)
+        _write_letters(self._transaction, self._manifest, moved, letters, self._applied_at)
+        return len(letters)
+
+    def _enter_table(self, numbered: pa.Table, stage: str | None) -> dict[int, str]:
+        """Insert, upsert or delete; return the refused rows by number, each with the reason."""
+        keys = self._plan.key_columns if self._plan.mode.needs_keys else ()
+        end = int(pc.max(numbered.column(NUMBER)).as_py()) + 1
+        columns = self._columns
+        if keys:
+            numbered = last_of_each_key(numbered, keys, NUMBER)
+        if self._carries_deletes:
+            gone = numbered.column(DELETED)
+            if self._plan.mode is ApplyMode.MIRROR and pc.any(gone).as_py():
+                columns = (self._manifest.columns[0], *columns)
+            else:
+                # What is only upserted stays, whatever the source deletes.
+                numbered = numbered.filter(pc.invert(gone)).drop_columns([DELETED])
+        if not numbered.num_rows:
+            return {}
+        self._transaction.load(numbered.select([*(column.name for column in columns), NUMBER]), columns)
+        if columns is not self._columns:
+            by_name = {column.name: column for column in columns}
+            deleted = self._transaction.quote(DELETED)
+            self._transaction.delete_matched(self._plan.table, [by_name[key] for key in keys], f"i.{deleted}")
+            self._transaction.execute(f"DELETE FROM {INCOMING} WHERE {deleted}")
+        letters = insert_ranges(self._transaction, stage or self._plan.table, self._columns, keys, end)
+        self._transaction.execute(f"DROP TABLE {self._transaction.quote(INCOMING)}")
+        return letters
+
+    def _gathered(self, reader: pa.RecordBatchReader) -> tuple[pa.Table, dict[int, str]]:
+        """Return the batch's rows under the target's names, and those that cannot even be loaded, with the reasons."""
+        letters: dict[int, str] = {}
+        pieces: list[pa.RecordBatch] = []
+        offset = 0
+        names = [self._plan.name(column.name) for column in self._manifest.columns]
+        for received in reader:
+            batch = pa.RecordBatch.from_arrays(received.columns, names=names)
+            faults = self._transaction.faults(batch)
+            if self._plan.mode.needs_keys:
+                for name in self._plan.key_columns:
+                    for row in rows_where(pc.is_null(batch.column(name))):
+                        faults.setdefault(row, f"主键列 {name} 为空 / key column {name} is NULL")
+            if self._carries_deletes and self._plan.mode is ApplyMode.APPEND:
+                for row in rows_where(batch.column(DELETED)):
+                    faults.setdefault(row, DELETED_ROW)
+            letters |= {offset + row: reason for row, reason in faults.items()}
+            pieces.append(batch)
+            offset += batch.num_rows
+        columns = tuple(
+            column.model_copy(update={"name": name}) for column, name in zip(self._manifest.columns, names, strict=True)
+        )
+        return pa.Table.from_batches(pieces, schema=arrow_schema(columns)).combine_chunks(), letters
 
 
-def _gathered(
-    transaction: SqlTransaction, manifest: Manifest, reader: pa.RecordBatchReader, keys: tuple[str, ...]
-) -> tuple[pa.Table, dict[int, str]]:
-    """Return the batch's rows, and those that cannot even be loaded, by number, each with the reason."""
-    letters: dict[int, str] = {}
-    pieces: list[pa.RecordBatch] = []
-    offset = 0
-    for batch in reader:
-        faults = transaction.faults(batch)
-        for name in keys:
-            for row in rows_where(pc.is_null(batch.column(name))):
-                faults.setdefault(row, f"主键列 {name} 为空 / key column {name} is NULL")
-        letters |= {offset + row: reason for row, reason in faults.items()}
-        pieces.append(batch)
-        offset += batch.num_rows
-    return pa.Table.from_batches(pieces, schema=arrow_schema(manifest.columns)).combine_chunks(), letters
-
-
-def _insert_ranges(
+def insert_ranges(
     transaction: SqlTransaction, into: str, columns: tuple[Column, ...], keys: tuple[str, ...], rows: int
 ) -> dict[int, str]:
     """Insert the loaded rows; halve a refused range until the offending rows stand alone, and return those."""
-    letters: dict[int, str] = {}
-    ranges = [(0, rows)]
-    while ranges:
-        first, end = ranges.pop()
-        reason = transaction.insert(into, columns, keys, first, end)
-        if reason is not None and end - first == 1:
-            letters[first] = reason
-        elif reason is not None:
-            middle = (first + end) // 2
-            ranges += [(middle, end), (first, middle)]
-    return letters
+
+    def insert(first: int, end: int) -> str | None:
+        return transaction.insert(into, columns, keys, first, end)
+
+    return refused_rows(insert, rows)
 
 
 def _write_letters(

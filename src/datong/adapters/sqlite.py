@@ -27,25 +27,25 @@ from datong.adapters.conversion import (
 from datong.adapters.sql_target import (
     CURSORS,
     DEAD_LETTERS,
-    INCOMING,
-    NUMBER,
-    STAGE_PREFIX,
-    SqlTransaction,
     apply_batch,
+    current_view,
     is_internal,
     last_applied,
+    layouts,
     rejected_rows,
 )
+from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction
 from datong.adapters.sqlite_catalog import SAMPLE_BATCH_ROWS, columns_of, quoted, sample_statements, table_schemas
 from datong.exchange import (
     Applied,
     AppliedCursor,
+    ApplyMode,
     Column,
     ContentDigest,
     Manifest,
     ReadQuery,
     TableSchema,
-    TransferMode,
+    TargetPlan,
     arrow_schema,
     content_digest,
     decimal_parameters,
@@ -146,17 +146,15 @@ class SqliteDatabase:
 
     # As a target
 
-    def prepare(
-        self, table: str, columns: tuple[Column, ...], key_columns: tuple[str, ...], mode: TransferMode
-    ) -> None:
+    def prepare(self, plan: TargetPlan, columns: tuple[Column, ...]) -> None:
         """Create what is missing."""
-        unique = key_columns if mode is TransferMode.INCREMENT else ()
         with self._open() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute(_definition(table, columns, unique))
-            if mode is TransferMode.SNAPSHOT:
-                connection.execute(_definition(STAGE_PREFIX + table, columns, ()))
+            for layout in layouts(plan, columns):
+                connection.execute(_definition(*layout))
+            if plan.mode is ApplyMode.HISTORY:
+                connection.execute("CREATE VIEW IF NOT EXISTS " + current_view(plan, columns, quoted))
             connection.execute(
                 f"CREATE TABLE IF NOT EXISTS {CURSORS} (task_id TEXT PRIMARY KEY, sequence INTEGER NOT NULL, "
                 "batch_id TEXT NOT NULL, manifest_digest TEXT NOT NULL, rows_applied INTEGER NOT NULL, "
@@ -185,8 +183,7 @@ class SqliteDatabase:
         manifest: Manifest,
         reader: pa.RecordBatchReader,
         *,
-        table: str,
-        key_columns: tuple[str, ...],
+        plan: TargetPlan,
         applied_at: datetime,
     ) -> Applied:
         """Apply one batch and move the cursor in one transaction."""
@@ -197,8 +194,7 @@ class SqliteDatabase:
                 _SqliteTransaction(connection),
                 manifest,
                 reader,
-                table=table,
-                key_columns=key_columns,
+                plan=plan,
                 applied_at=applied_at,
             )
             connection.execute("COMMIT")
@@ -285,16 +281,42 @@ class _SqliteTransaction(SqlTransaction):
             f"WHERE {NUMBER} >= ? AND {NUMBER} < ? ORDER BY {NUMBER}"
         )
         if keys:
-            others = [column.name for column in columns if column.name not in keys]
-            changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
-            action = f"UPDATE SET {changes}" if others else "NOTHING"
-            statement += f" ON CONFLICT ({_names(keys)}) DO {action}"
+            statement += self.upsert_clause([column.name for column in columns], keys)
+        return self._attempt(statement, (first, end))
+
+    def attempt(self, statement: str) -> str | None:
+        return self._attempt(statement, ())
+
+    def _attempt(self, statement: str, values: Sequence[object]) -> str | None:
         try:
             # A failing statement undoes itself; the transaction goes on.
-            self._connection.execute(statement, (first, end))
+            self._connection.execute(statement, values)
         except (sqlite3.IntegrityError, sqlite3.DataError) as error:
             return str(error)
         return None
+
+    def upsert_clause(self, columns: Sequence[str], keys: Sequence[str]) -> str:
+        others = [name for name in columns if name not in keys]
+        changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
+        return f" ON CONFLICT ({_names(keys)}) DO " + (f"UPDATE SET {changes}" if others else "NOTHING")
+
+    def value(self, column: Column, alias: str) -> str:
+        return f"{alias}.{quoted(column.name)}"
+
+    def differ(self, left: str, right: str, column: Column) -> str:
+        return f"({left} IS NOT {right})"
+
+    def moment(self, at: datetime) -> str:
+        return "'" + at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%fZ") + "'"
+
+    def delete_matched(self, target: str, keys: Sequence[Column], condition: str) -> None:
+        names = _names([key.name for key in keys])
+        chosen = f"SELECT {names} FROM temp.{INCOMING} AS i WHERE {condition}"
+        self.execute(f"DELETE FROM {quoted(target)} WHERE ({names}) IN ({chosen})")
+
+    def update_matched(self, target: str, source: str, keys: Sequence[str], changes: str, condition: str) -> None:
+        match = " AND ".join(f"t.{quoted(key)} = i.{quoted(key)}" for key in keys)
+        self.execute(f"UPDATE {quoted(target)} AS t SET {changes} FROM {source} AS i WHERE {condition} AND {match}")
 
 
 def _names(names: Sequence[str]) -> str:

@@ -2,6 +2,17 @@
 
 from typing import TYPE_CHECKING
 
+from datong.exchange.apply_modes import (
+    CURRENT,
+    CURRENT_SUFFIX,
+    DELETED,
+    VALID_FROM,
+    VALID_TO,
+    VERSION,
+    AddedColumn,
+    ApplyMode,
+    TargetPlan,
+)
 from datong.exchange.protocols import (
     Connector,
     DepartmentKeys,
@@ -17,7 +28,6 @@ from datong.exchange.values import (
     GENESIS_DIGEST,
     Applied,
     AppliedCursor,
-    ApplyMode,
     BatchRecord,
     Column,
     ColumnMap,
@@ -55,6 +65,7 @@ from datong.exchange.values import (
 from datong.kernel import on_demand
 
 if TYPE_CHECKING:
+    from datong.exchange.applying import added_values, check_apply, moved_columns, target_columns
     from datong.exchange.digest import DigestSum, content_digest
     from datong.exchange.hub import Exchange
     from datong.exchange.payload import cursor_at_end, digest_file, digest_payload, read_payload, write_payload
@@ -64,6 +75,7 @@ else:
     __getattr__ = on_demand(
         __name__,
         {
+            "applying": ["added_values", "check_apply", "moved_columns", "target_columns"],
             "digest": ["DigestSum", "content_digest"],
             "hub": ["Exchange"],
             "payload": ["cursor_at_end", "digest_file", "digest_payload", "read_payload", "write_payload"],
@@ -73,7 +85,14 @@ else:
     )
 
 __all__ = [
+    "CURRENT",
+    "CURRENT_SUFFIX",
+    "DELETED",
     "GENESIS_DIGEST",
+    "VALID_FROM",
+    "VALID_TO",
+    "VERSION",
+    "AddedColumn",
     "Applied",
     "AppliedCursor",
     "ApplyMode",
@@ -117,6 +136,7 @@ __all__ = [
     "TableKind",
     "TableSchema",
     "Target",
+    "TargetPlan",
     "Task",
     "TaskDraft",
     "TaskState",
@@ -124,14 +144,17 @@ __all__ = [
     "TransferTerms",
     "UploadState",
     "WrappedKey",
+    "added_values",
     "arrow_schema",
     "arrow_type",
     "batch_context",
+    "check_apply",
     "content_digest",
     "cursor_at_end",
     "decimal_parameters",
     "digest_file",
     "digest_payload",
+    "moved_columns",
     "read_payload",
     "schema_fingerprint",
     "sealed_bytes",
@@ -139,5 +162,6 @@ __all__ = [
     "signed_end_digest",
     "signed_manifest",
     "signed_receipt",
+    "target_columns",
     "write_payload",
 ]

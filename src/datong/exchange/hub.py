@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from datong.catalogue import RecipientKey
 from datong.exchange import chain, store
+from datong.exchange.applying import check_apply
 from datong.exchange.facts import task_facts
 from datong.exchange.intake import Intake
 from datong.exchange.landing import landed_digest
@@ -115,11 +116,12 @@ class Exchange:
         """Create an active task, with no run requested yet.
 
         Raises:
-            Invalid: `exchange.task_columns` when keys or cursor are not among the moved columns.
+            Invalid: `exchange.task_columns` when keys or cursor are not among the moved columns; see `check_apply`.
             Refused: the terms do not cover it; `exchange.sealed_library` for a sealed task of the hub's own library.
         """
         now = self._clock.now()
         _check_columns(draft)
+        check_apply(draft)
         _check_sealed_consumer(draft)
         self._check_terms(draft)
         task = Task(**draft.model_dump(), id=TaskId(new_id()), state=TaskState.ACTIVE, created_at=now)

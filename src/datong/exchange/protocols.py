@@ -6,6 +6,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from datong.catalogue import DepartmentKey, RecipientKey
+from datong.exchange.apply_modes import TargetPlan
 from datong.exchange.values import (
     Applied,
     AppliedCursor,
@@ -14,7 +15,6 @@ from datong.exchange.values import (
     Manifest,
     ReadQuery,
     TableSchema,
-    TransferMode,
 )
 from datong.kernel import AgreementId, DepartmentCode, NodeId, ResourceId, TaskId
 
@@ -70,10 +70,11 @@ class Target(Protocol):
     Raises (all methods): `Unavailable` when the target does not answer; `Conflict` when a batch does not follow.
     """
 
-    def prepare(
-        self, table: str, columns: tuple[Column, ...], key_columns: tuple[str, ...], mode: TransferMode
-    ) -> None:
-        """Create what is missing: the table, its stage, the cursors and the dead letters. Idempotent."""
+    def prepare(self, plan: TargetPlan, columns: tuple[Column, ...]) -> None:
+        """Create what is missing: the table, its stage, the cursors and the dead letters. Idempotent.
+
+        `columns` are those of the task's batches.
+        """
         ...
 
     def last_applied(self, task_id: TaskId) -> AppliedCursor | None:
@@ -85,14 +86,13 @@ class Target(Protocol):
         manifest: Manifest,
         reader: pa.RecordBatchReader,
         *,
-        table: str,
-        key_columns: tuple[str, ...],
+        plan: TargetPlan,
         applied_at: datetime,
     ) -> Applied:
         """Apply one batch and move the cursor in one transaction; a batch already applied changes nothing.
 
-        An increment is upserted by its key columns, or appended when it has none. A snapshot gathers in a stage and
-        replaces the table with its last batch. Rows the target cannot hold go to `_datong_dead_letter` with the reason.
+        What becomes of the rows is `plan.mode`. A snapshot gathers in a stage and counts with its last batch, unless
+        it is only upserted or appended. Rows the target cannot hold go to `_datong_dead_letter` with the reason.
         """
         ...
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from datong.catalogue import RecipientKey
+from datong.exchange.apply_modes import CURRENT_SUFFIX, AddedColumn, ApplyMode, TargetPlan
 from datong.exchange.sealing import Sealing, batch_context
 from datong.kernel import (
     AgreementId,
@@ -131,18 +132,18 @@ class TransferMode(StrEnum):
 
     SNAPSHOT = "snapshot"
     INCREMENT = "increment"
+    DIFF = "diff"
+    CAPTURE = "capture"
 
     @property
     def label(self) -> Text:
         """The mode's name."""
         return _MODES[self]
 
-
-class ApplyMode(StrEnum):
-    """How an increment's rows enter the target table; a snapshot always replaces the whole table at its end."""
-
-    UPSERT = "upsert"
-    APPEND = "append"
+    @property
+    def carries_deletes(self) -> bool:
+        """Whether batches say which rows were deleted at the source."""
+        return self in {TransferMode.DIFF, TransferMode.CAPTURE}
 
 
 class TaskState(StrEnum):
@@ -161,6 +162,8 @@ class TaskState(StrEnum):
 _MODES = {
     TransferMode.SNAPSHOT: Text(zh="全量", en="Snapshot"),
     TransferMode.INCREMENT: Text(zh="增量", en="Increment"),
+    TransferMode.DIFF: Text(zh="比对增量", en="Snapshot difference"),
+    TransferMode.CAPTURE: Text(zh="变更捕获", en="Change capture"),
 }
 _STATES = {
     TaskState.ACTIVE: Text(zh="启用", en="Active"),
@@ -170,10 +173,14 @@ _STATES = {
 
 
 class ColumnMap(Value):
-    """One moved column: its name at the source (and in batches) and the catalogue's item name."""
+    """One moved column: its name at the source (and in batches) and the catalogue's item name.
+
+    `target` is its name in the target table; empty: the same as at the source.
+    """
 
     column: str
     item: str
+    target: str = Field("", max_length=NAME_CHARS_MAX)
 
 
 class TaskDraft(Value):
@@ -195,10 +202,24 @@ class TaskDraft(Value):
     target_source: str = Field("", max_length=NAME_CHARS_MAX)
     """The consumer node's writable source; empty: the only writable one it has."""
     mode: TransferMode = TransferMode.SNAPSHOT
+    apply: ApplyMode | None = None
+    """None: what `apply_mode` says for the mode."""
+    added_columns: tuple[AddedColumn, ...] = Field((), max_length=ITEMS_PER_RESOURCE_MAX)
     rate_limit_rows_per_second: int | None = Field(None, ge=1)
     batch_rows: int = Field(BATCH_ROWS_DEFAULT, ge=1, le=1_000_000)
     sealed: bool = False
     """Payloads are encrypted to the consumer: the hub sees manifests only."""
+
+    @property
+    def apply_mode(self) -> ApplyMode:
+        """How rows enter the target; without a choice a snapshot replaces, changes with keys are carried out."""
+        if self.apply is not None:
+            return self.apply
+        if self.mode is TransferMode.SNAPSHOT:
+            return ApplyMode.REPLACE
+        if not self.key_columns:
+            return ApplyMode.APPEND
+        return ApplyMode.MIRROR if self.mode.carries_deletes else ApplyMode.UPSERT
 
 
 class Task(TaskDraft):
@@ -211,9 +232,22 @@ class Task(TaskDraft):
     created_at: datetime
 
     @property
-    def apply_mode(self) -> ApplyMode:
-        """Upsert when rows have keys, append when not."""
-        return ApplyMode.UPSERT if self.key_columns else ApplyMode.APPEND
+    def target_plan(self) -> TargetPlan:
+        """What the target does with this task's batches."""
+        named = {pair.column: pair.target or pair.column for pair in self.columns}
+        return TargetPlan(
+            table=self.target_table or self.table,
+            mode=self.apply_mode,
+            key_columns=tuple(named.get(name, name) for name in self.key_columns),
+            renamed=tuple((column, target) for column, target in named.items() if column != target),
+            added=self.added_columns,
+        )
+
+    @property
+    def compared_table(self) -> str:
+        """The table or view of the target that must equal the source: of a history only the open versions."""
+        table = self.target_table or self.table
+        return table + CURRENT_SUFFIX if self.apply_mode is ApplyMode.HISTORY else table
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from datong.exchange import (
     Task,
     digest_file,
     digest_payload,
+    moved_columns,
     read_payload,
     signed_receipt,
 )
@@ -67,17 +68,17 @@ class Consumer:
 
     def _consume_one(self, task: Task, record: BatchRecord, target: Target) -> None:
         manifest = record.manifest
-        table = task.target_table or task.table
-        target.prepare(table, manifest.columns, task.key_columns, task.mode)
+        target.prepare(task.target_plan, manifest.columns)
         applied = target.last_applied(task.id)
         if applied is None or applied.sequence < manifest.sequence:
             check_follows(manifest, applied)
-            applied = self._apply(task, manifest, target, table)
+            applied = self._apply(task, manifest, target)
         elif applied.sequence > manifest.sequence or applied.manifest_digest != manifest.digest:
             raise _fork(manifest)
         # The digest of a table of few rows can be found by trying, and the hub shall learn nothing of a sealed task.
         told = manifest.last and manifest.sealing is None
-        digest = target.digest(table, manifest.columns) if told else None
+        compared = moved_columns(task.target_plan, manifest.columns)
+        digest = target.digest(task.compared_table, compared) if told else None
         receipt = Receipt(
             batch_id=manifest.batch_id,
             task_id=task.id,
@@ -92,7 +93,7 @@ class Consumer:
         self._client.send_receipt(signed_receipt(receipt, self._signer))
         self._passed(Step.RECEIPT_SENT)
 
-    def _apply(self, task: Task, manifest: Manifest, target: Target, table: str) -> AppliedCursor:
+    def _apply(self, task: Task, manifest: Manifest, target: Target) -> AppliedCursor:
         path = self._folder / f"{manifest.batch_id}.arrow"
         self._client.download(manifest.batch_id, path, manifest.payload_bytes)
         self._passed(Step.PAYLOAD_FETCHED)
@@ -101,7 +102,7 @@ class Consumer:
             check_fetched(manifest, path, key)
             now = self._clock.now()
             with read_payload(path, manifest.columns, key) as reader:
-                result = target.apply(manifest, reader, table=table, key_columns=task.key_columns, applied_at=now)
+                result = target.apply(manifest, reader, plan=task.target_plan, applied_at=now)
         finally:
             path.unlink(missing_ok=True)
         self._passed(Step.BATCH_APPLIED)

@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 
 from datong.exchange import (
+    DELETED,
     Connector,
     EndDigest,
     NodeWork,
     ReconcileEnd,
     ReconcileWork,
     Target,
+    moved_columns,
     signed_end_digest,
 )
 from datong.kernel import Clock, DatongError, DepartmentCode, Text
@@ -60,11 +62,11 @@ class Reconciler:
         rejected = 0
         if work.end is ReconcileEnd.PRODUCER:
             source = self._open_source(task.source)
-            digest = source.digest(task.table, work.columns)
+            digest = source.digest(task.table, tuple(one for one in work.columns if one.name != DELETED))
             source.close()
         else:
             target = self._open_target(task.target_source)
-            digest = target.digest(task.target_table or task.table, work.columns)
+            digest = target.digest(task.compared_table, moved_columns(task.target_plan, work.columns))
             rejected = target.rejected(task.id)
             target.close()
         end = EndDigest(

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from datong.adapters.connections import open_connector, open_target
-from datong.exchange import Column, Connector, ReadQuery, Target, TransferMode, content_digest
+from datong.exchange import ApplyMode, Column, Connector, ReadQuery, Target, TargetPlan, TransferMode, content_digest
 from datong.exchange.payload import cursor_at_end
 from datong.kernel import Conflict, Invalid, NotFound, TaskId
 from tests.integration.exchange.samples import COLUMNS, ROWS, manifest_of, reader_of, record_batch
@@ -19,6 +19,7 @@ from tests.servers import DatabaseServer
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 TASK = TaskId("task-1")
+KEYED = TargetPlan(table="t", mode=ApplyMode.UPSERT, key_columns=("id",))
 NARROW = (
     Column(name="id", type="int64"),
     Column(name="name", type="string"),
@@ -42,9 +43,9 @@ class Bench:
         return open_target(self.url)
 
     def load(self, batch: pa.RecordBatch, columns: tuple[Column, ...], table: str = "t") -> None:
-        self.target.prepare(table, columns, (), TransferMode.SNAPSHOT)
+        self.target.prepare(TargetPlan(table=table), columns)
         manifest = manifest_of(batch, columns, task=f"load-{table}")
-        self.target.apply(manifest, reader_of(batch), table=table, key_columns=(), applied_at=NOW)
+        self.target.apply(manifest, reader_of(batch), plan=TargetPlan(table=table), applied_at=NOW)
 
 
 DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}
@@ -72,7 +73,7 @@ def increment(batch: pa.RecordBatch, sequence: int, previous: str) -> Callable[[
     manifest = manifest_of(
         batch, NARROW, sequence=sequence, run=sequence, mode=TransferMode.INCREMENT, previous=previous
     )
-    return lambda target: target.apply(manifest, reader_of(batch), table="t", key_columns=("id",), applied_at=NOW)
+    return lambda target: target.apply(manifest, reader_of(batch), plan=KEYED, applied_at=NOW)
 
 
 def test_every_type_survives_the_round_trip(bench: Bench) -> None:
@@ -130,7 +131,7 @@ def test_unknown_table_and_column_are_named(bench: Bench) -> None:
 
 def test_upsert_keeps_one_row_a_key_and_repeats_harmlessly(bench: Bench) -> None:
     target = bench.target
-    target.prepare("t", NARROW, ("id",), TransferMode.INCREMENT)
+    target.prepare(KEYED, NARROW)
     first = increment(people(range(10)), 1, "0" * 64)
     first(target)
     second = increment(people(range(5, 15), "2026-03-01T00:00:00"), 2, "1" * 64)
@@ -147,7 +148,7 @@ def test_upsert_keeps_one_row_a_key_and_repeats_harmlessly(bench: Bench) -> None
 
 def test_gap_and_fork_change_nothing(bench: Bench) -> None:
     target = bench.target
-    target.prepare("t", NARROW, ("id",), TransferMode.INCREMENT)
+    target.prepare(KEYED, NARROW)
     increment(people(range(3)), 1, "0" * 64)(target)
     with pytest.raises(Conflict, match="batch_gap"):
         increment(people(range(3, 6)), 3, "1" * 64)(target)
@@ -165,19 +166,19 @@ def test_snapshot_shows_the_old_copy_until_the_new_one_is_whole(bench: Bench) ->
             batch, NARROW, task="load-t", sequence=part + 1, run=2, part=part, last=part == 2, previous="1" * 64
         )
         assert bench.source.count("t") == 8
-        target.apply(manifest, reader_of(batch), table="t", key_columns=(), applied_at=NOW)
+        target.apply(manifest, reader_of(batch), plan=TargetPlan(table="t"), applied_at=NOW)
     assert bench.target.digest("t", NARROW) == content_digest(parts, NARROW)
 
 
 def test_rows_the_target_cannot_hold_become_dead_letters(bench: Bench) -> None:
     wide = (Column(name="id", type="int64"), Column(name="name", type="string"))
-    bench.target.prepare("t", wide, ("id",), TransferMode.INCREMENT)
+    bench.target.prepare(KEYED, wide)
     rows: list[dict[str, object]] = [{"id": n, "name": f"人{n}"} for n in range(200)]
     rows[17]["id"] = None
     rows[123]["id"] = None
     batch = record_batch(rows, wide)
     manifest = manifest_of(batch, wide, mode=TransferMode.INCREMENT)
-    answer = bench.target.apply(manifest, reader_of(batch), table="t", key_columns=("id",), applied_at=NOW)
+    answer = bench.target.apply(manifest, reader_of(batch), plan=KEYED, applied_at=NOW)
     assert (answer.rows, answer.rejected) == (198, 2)
     assert bench.source.count("t") == 198
     assert bench.target.rejected(TASK) == 2
@@ -190,7 +191,7 @@ def test_the_platform_s_own_tables_are_not_offered(bench: Bench) -> None:
 
 def test_empty_batch_moves_the_cursor(bench: Bench) -> None:
     target = bench.target
-    target.prepare("t", NARROW, ("id",), TransferMode.INCREMENT)
+    target.prepare(KEYED, NARROW)
     increment(people(range(0)), 1, "0" * 64)(target)
     applied = bench.target.last_applied(TASK)
     assert applied is not None

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
 from datong.adapters.connections import open_connector, open_target
-from datong.exchange import Column, Connector, ReadQuery, TransferMode
+from datong.exchange import ApplyMode, Column, Connector, ReadQuery, TargetPlan, TransferMode
 from datong.kernel import Invalid, Unavailable
 from tests.integration.exchange.samples import manifest_of, reader_of, record_batch
 from tests.servers import MariadbServer, PostgresqlServer
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
+APPENDED = TargetPlan(table="t", mode=ApplyMode.APPEND)
 
 
 def everything(connector: Connector, table: str) -> list[dict[str, object]]:
@@ -119,8 +120,8 @@ def test_no_decimal_changes_on_its_way_through_postgresql(postgresql: str, value
     batch = record_batch([{"id": number, "v": value} for number, value in enumerate(values)], columns)
     run_postgresql(postgresql, "DROP TABLE IF EXISTS t, _datong_stage_t, _datong_applied, _datong_dead_letter")
     target = open_target(postgresql)
-    target.prepare("t", columns, (), TransferMode.SNAPSHOT)
-    target.apply(manifest_of(batch, columns), reader_of(batch), table="t", key_columns=(), applied_at=NOW)
+    target.prepare(TargetPlan(table="t"), columns)
+    target.apply(manifest_of(batch, columns), reader_of(batch), plan=TargetPlan(table="t"), applied_at=NOW)
     read = {row["id"]: row["v"] for row in everything(open_connector(postgresql), "t")}
     assert read == dict(enumerate(values))
 
@@ -174,9 +175,9 @@ def test_existing_target_with_narrow_types_gets_dead_letters(mariadb: str, postg
     run_postgresql(postgresql, definition)
     for url in (mariadb, postgresql):
         target = open_target(url)
-        target.prepare("t", columns, (), TransferMode.INCREMENT)
+        target.prepare(APPENDED, columns)
         manifest = manifest_of(batch, columns, mode=TransferMode.INCREMENT)
-        answer = target.apply(manifest, reader_of(batch), table="t", key_columns=(), applied_at=NOW)
+        answer = target.apply(manifest, reader_of(batch), plan=APPENDED, applied_at=NOW)
         assert (answer.rows, answer.rejected) == (36, 4)
         assert open_connector(url).count("t") == 36
 
@@ -186,8 +187,8 @@ def test_nul_and_infinity_are_rejected_where_they_cannot_live(mariadb: str, post
     batch = record_batch([{"id": 1, "name": "a\0b", "v": 1.0}, {"id": 2, "name": "c", "v": float("inf")}], columns)
     for url in (mariadb, postgresql):
         target = open_target(url)
-        target.prepare("t", columns, (), TransferMode.SNAPSHOT)
-        answer = target.apply(manifest_of(batch, columns), reader_of(batch), table="t", key_columns=(), applied_at=NOW)
+        target.prepare(TargetPlan(table="t"), columns)
+        answer = target.apply(manifest_of(batch, columns), reader_of(batch), plan=TargetPlan(table="t"), applied_at=NOW)
         assert answer.rejected == 1
 
 
