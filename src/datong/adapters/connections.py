@@ -1,7 +1,7 @@
 """Opening a source or a target by its URL."""
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from datong import adapters
 from datong.exchange import Connector, Target
@@ -33,7 +33,8 @@ def open_connector(url: str) -> Connector:
         case "mysql" | "mariadb":
             return adapters.MariadbDatabase(url)
         case "files":
-            return adapters.FileFolder(_path(parts.path))
+            state = parse_qs(parts.query).get("state", [""])[0]
+            return adapters.FileFolder(_path(parts.path), state=_path(state) if state else None)
     if "+" in parts.scheme or parts.scheme in SQLALCHEMY_SCHEMES:
         return adapters.SqlalchemyDatabase(url)
     raise _unknown(parts.scheme)

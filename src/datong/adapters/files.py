@@ -1,115 +1,56 @@
-"""A folder of CSV, Excel and Parquet files as a source: every file (or sheet) is a table.
+"""A folder of CSV, Excel, Parquet and JSON files as a source.
 
-CSV values travel as the text that stands in the file: an unquoted empty field is NULL, a quoted one the empty text. The
-encoding is UTF-8 where the bytes are valid UTF-8, else GB18030 (which holds GBK and GB2312). Parquet keeps its types.
+A file in the folder itself (or a sheet of it) is a table. A subfolder, or a pattern that `datong.yaml` declares, is a
+*watched* table: new files add rows to it (`adapters.watched_table`).
 """
 
-import codecs
-import csv
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
-from python_calamine import CalamineError, CalamineWorkbook
 
-from datong.adapters.conversion import chosen_columns, no_table, not_lossless, null_in_order, rebatched, unreadable
-from datong.exchange import (
-    Column,
-    ContentDigest,
-    ReadQuery,
-    TableKind,
-    TableSchema,
-    arrow_schema,
-    arrow_type,
-    content_digest,
-)
-from datong.kernel import DatongError, Text, TooLarge, Unavailable
+from datong.adapters.conversion import chosen_columns, no_table, not_lossless, null_in_order, rebatched
+from datong.adapters.file_arrivals import Arrivals
+from datong.adapters.file_formats import FileOptions, columns_of, read_file, typed
+from datong.adapters.folder_tables import SINGLE_SUFFIXES, FolderTable, SingleTable, single_tables, watched_tables
+from datong.adapters.watched_table import ORDER, WatchedTable
+from datong.exchange import Column, ContentDigest, ReadQuery, TableKind, TableSchema, arrow_schema, content_digest
+from datong.kernel import DatongError, Text, Unavailable
 
-FILE_BYTES_MAX = 2 * 1024 * 1024 * 1024
-SNIFF_BYTES = 1 << 20
 KEY_PROBE_ROWS_MAX = 1_000_000
 SAMPLE_BLOCKS = 20
-_DAMAGE = (pa.ArrowException, CalamineError, OSError)
-_SUFFIXES = (".csv", ".xlsx", ".xls", ".parquet")
-_SIMPLE: dict[pa.DataType, str] = {
-    pa.bool_(): "boolean",
-    pa.int8(): "int64",
-    pa.int16(): "int64",
-    pa.int32(): "int64",
-    pa.int64(): "int64",
-    pa.uint8(): "int64",
-    pa.uint16(): "int64",
-    pa.uint32(): "int64",
-    pa.uint64(): "uint64",
-    pa.float32(): "float32",
-    pa.float64(): "float64",
-    pa.string(): "string",
-    pa.large_string(): "string",
-    pa.binary(): "binary",
-    pa.large_binary(): "binary",
-    pa.date32(): "date",
-}
-
-
-def encoding_of(path: Path) -> str:
-    """Return `utf-8-sig` when the whole file is valid UTF-8, else `gb18030`."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as file:
-        try:
-            while chunk := file.read(SNIFF_BYTES):
-                decoder.decode(chunk)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return "gb18030"
-    return "utf-8-sig"
-
-
-def column_type(table: str, field: "pa.Field[pa.DataType]") -> str:
-    """Return the exchange's type of a Parquet column.
-
-    Raises:
-        Invalid: `adapters.value_not_lossless` for nested types and nanoseconds.
-    """
-    kind = field.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    name = _SIMPLE.get(kind)
-    if name is not None:
-        return name
-    if pa.types.is_decimal128(kind):
-        return f"decimal({kind.precision},{kind.scale})"
-    if pa.types.is_timestamp(kind) and kind.unit != "ns":
-        return "timestamp" if kind.tz is None else "timestamp_utc"
-    if pa.types.is_time(kind) and kind.unit != "ns":
-        return "time"
-    reason = Text(zh=f"交换不支持类型 {kind}。", en=f"the exchange has no counterpart of the type {kind}.")
-    raise not_lossless(table, field.name, reason)
+DIGEST_ROWS = 100_000
+STATE = ".datong"
+REGISTER = "arrivals.sqlite"
 
 
 def read_table_file(path: Path) -> pa.Table:
-    """Return one CSV, Excel (its first sheet) or Parquet file as a table; CSV and Excel as the text that stands there.
+    """Return one file (of a workbook its first sheet) as a table; CSV and Excel as the text that stands there.
 
     Raises:
         Invalid: the file is of another kind, or not readable.
         TooLarge: it has over 2 GiB.
     """
-    if path.suffix.lower() not in _SUFFIXES:
-        kinds = ", ".join(_SUFFIXES)
+    if path.suffix.lower() not in SINGLE_SUFFIXES:
+        kinds = ", ".join(sorted(SINGLE_SUFFIXES))
         raise not_lossless(
             path.name, "*", Text(zh=f"只能读取 {kinds} 文件。", en=f"only files of the kinds {kinds} can be read.")
         )
-    return _read_file(path, path.stem)
+    return read_file(path)
 
 
 class FileFolder:
-    """A folder of files, as Connector. Files are read whole: one read, one state of the file."""
+    """A folder of files, as Connector. A file is read whole: one read, one state of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, state: Path | None = None, now_seconds: Callable[[], float] = time.time
+    ) -> None:
         self._folder = folder
+        self._now_seconds = now_seconds
+        self._arrivals = Arrivals((state or folder / STATE) / REGISTER, now_seconds)
 
     @property
     def name(self) -> str:
@@ -120,35 +61,21 @@ class FileFolder:
         """Nothing stays open between calls."""
 
     def inspect(self) -> list[TableSchema]:
-        """Return every table; the key proposed for CSV and Excel is the first column that is unique and never empty."""
-        tables = []
-        for table, path in sorted(self._tables()):
-            status = path.stat()
-            found = TableSchema(
-                table=table,
-                columns=(),
-                kind=TableKind.FILE,
-                bytes=status.st_size,
-                changed_at=datetime.fromtimestamp(status.st_mtime, tz=UTC),
-            )
+        """Return every table; the key proposed for a single file is the first column that is unique and never empty."""
+        watched = self._watched()
+        found = [_single_schema(single) for single in single_tables(self._folder, watched)]
+        for table in watched:
             try:
-                rows = self._load(table)
-                columns = _columns(table, rows)
-            except (DatongError, *_DAMAGE):
-                # One damaged file hides no other: it is listed without columns, and whoever reads it is told why.
-                tables.append(found)
-                continue
-            known = {"columns": columns, "key_columns": _key(rows), "rows": rows.num_rows}
-            tables.append(found.model_copy(update=known))
-        return tables
+                found.append(self._opened(table).schema())
+            except DatongError as error:
+                problem = TableSchema(table=table.table, columns=(), kind=TableKind.FILE, problems=(error.what,))
+                found.append(problem)
+        return sorted(found, key=lambda schema: schema.table)
 
     def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
-        """Return blocks from all over the file, as text."""
+        """Return blocks from all over the table, as text."""
         texts = tuple(column.model_copy(update={"type": "string"}) for column in schema.columns)
-        try:
-            rows = self._load(schema.table).select([column.name for column in schema.columns])
-        except _DAMAGE as error:
-            raise unreadable(schema.table, error) from error
+        rows = self._whole(schema.table).select([column.name for column in schema.columns])
         blocks = min(SAMPLE_BLOCKS, rows_max)
         if rows.num_rows > rows_max:
             starts = [rows.num_rows * block // blocks for block in range(blocks)]
@@ -159,8 +86,7 @@ class FileFolder:
 
     def newest(self, table: str, column: str) -> datetime | None:
         """Return the largest moment in `column`, by its text in ISO 8601; without a zone it counts as UTC."""
-        rows = self._load(table)
-        found = pc.max(_text_of(rows.column(column))).as_py()
+        found = pc.max(_text_of(self._whole(table).column(column))).as_py()
         try:
             moment = datetime.fromisoformat(str(found))
         except ValueError:
@@ -168,153 +94,96 @@ class FileFolder:
         return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
     def read(self, query: ReadQuery) -> pa.RecordBatchReader:
-        """Return the rows after the query's cursor, in its order."""
-        rows = self._load(query.table)
-        known = _columns(query.table, rows)
+        """Return the rows after the query's cursor, in its order.
+
+        A watched table in its own order (arrival, row) or in none streams file by file; whatever else is sorted whole.
+        """
+        place = self._place(query.table)
+        if isinstance(place, FolderTable) and query.order in {(), ORDER}:
+            watched = self._opened(place)
+            columns = chosen_columns(query.table, watched.columns(), query.columns)
+            names = [column.name for column in columns]
+            batches = (batch.select(names) for batch in watched.batches(query.after))
+            return rebatched(batches, arrow_schema(columns), query.batch_rows)
+        rows = self._rows(place)
+        known = _columns(rows)
         columns = chosen_columns(query.table, known, query.columns)
-        typed = _typed(query.table, rows, known)
         if query.order:
             order = chosen_columns(query.table, known, query.order)
-            if any(typed.column(column.name).null_count for column in order):
+            if any(rows.column(column.name).null_count for column in order):
                 raise null_in_order(query.table, query.order)
-            typed = typed.sort_by([(column.name, "ascending") for column in order])
+            rows = rows.sort_by([(column.name, "ascending") for column in order])
             if query.after is not None:
-                typed = typed.filter(_after(typed, order, query.after.values))
-        chosen = typed.select([column.name for column in columns])
+                rows = rows.filter(_after(rows, order, query.after.values))
+        chosen = rows.select([column.name for column in columns])
         return rebatched(chosen.to_batches(), arrow_schema(columns), query.batch_rows)
 
     def count(self, table: str) -> int:
         """Return the number of rows of `table`."""
-        return self._load(table).num_rows
+        return self._whole(table).num_rows
 
     def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
         """Return the content digest of `table` on `columns`."""
-        rows = self._load(table)
-        chosen_columns(table, _columns(table, rows), [column.name for column in columns])
-        typed = _typed(table, rows.select([column.name for column in columns]), columns)
-        return content_digest(typed.to_batches(max_chunksize=100_000), columns)
+        rows = self._whole(table)
+        chosen_columns(table, _columns(rows), [column.name for column in columns])
+        return content_digest(typed(table, rows, columns).to_batches(max_chunksize=DIGEST_ROWS), columns)
 
-    def _tables(self) -> Iterator[tuple[str, Path]]:
-        """Yield table names and their files; a workbook's sheets are `file.sheet` unless there is only one."""
+    # Inside
+
+    def _watched(self) -> list[FolderTable]:
         if not self._folder.is_dir():
             raise Unavailable(
                 "adapters.source_unavailable",
                 what=Text(zh=f"文件夹 {self.name} 无法访问。", en=f"The folder {self.name} does not answer."),
                 remedy=Text(zh="请检查路径及权限。", en="Check the path and its permissions."),
             )
-        for path in sorted(self._folder.iterdir()):
-            if path.suffix.lower() not in _SUFFIXES or path.name.startswith((".", "~")):
-                continue
-            if path.suffix.lower() in {".xlsx", ".xls"}:
-                try:
-                    sheets = CalamineWorkbook.from_path(path).sheet_names
-                except CalamineError:
-                    # Listed all the same: whoever reads it is told that it is damaged.
-                    sheets = [path.stem]
-                for sheet in sheets:
-                    yield (path.stem if len(sheets) == 1 else f"{path.stem}.{sheet}"), path
-            else:
-                yield path.stem, path
+        return watched_tables(self._folder)
 
-    def _load(self, table: str) -> pa.Table:
-        path = next((path for name, path in self._tables() if name == table), None)
-        if path is None:
+    def _opened(self, table: FolderTable) -> WatchedTable:
+        watched = WatchedTable(self._folder, table, self._arrivals)
+        watched.look(self._now_seconds())
+        return watched
+
+    def _place(self, table: str) -> SingleTable | FolderTable:
+        watched = self._watched()
+        places: Iterator[SingleTable | FolderTable] = iter([*watched, *single_tables(self._folder, watched)])
+        found = next((place for place in places if place.table == table), None)
+        if found is None:
             raise no_table(table)
-        return _read_file(path, table)
+        return found
+
+    def _whole(self, table: str) -> pa.Table:
+        return self._rows(self._place(table))
+
+    def _rows(self, place: SingleTable | FolderTable) -> pa.Table:
+        """Return all rows of a table, with the exchange's types."""
+        if isinstance(place, SingleTable):
+            rows = read_file(place.path, FileOptions(sheet=place.sheet))
+            return typed(place.path.name, rows, columns_of(place.table, rows, {}))
+        watched = self._opened(place)
+        return pa.Table.from_batches(watched.batches(), schema=arrow_schema(watched.columns()))
 
 
-def _read_file(path: Path, table: str) -> pa.Table:
-    if path.stat().st_size > FILE_BYTES_MAX:
-        raise TooLarge(
-            "adapters.file_too_large",
-            what=Text(
-                zh=f"文件 {path.name} 超过 {FILE_BYTES_MAX} 字节。",
-                en=f"The file {path.name} has over {FILE_BYTES_MAX} bytes.",
-            ),
-            remedy=Text(zh="请拆分文件或改用数据库。", en="Split the file, or use a database."),
-        )
-    if path.suffix.lower() == ".csv":
-        return _read_csv(table, path)
-    if path.suffix.lower() == ".parquet":
-        return pyarrow.parquet.ParquetFile(path).read()
-    return _read_sheet(path, table)
-
-
-def _read_csv(table: str, path: Path) -> pa.Table:
-    encoding = encoding_of(path)
-    with path.open(encoding=encoding, newline="") as file:
-        try:
-            header = next(csv.reader([file.readline()]), [])
-        except (UnicodeDecodeError, pa.ArrowInvalid) as error:
-            raise _bad_file(table) from error
-    options = pyarrow.csv.ReadOptions(encoding="utf-8" if encoding == "utf-8-sig" else encoding)
+def _single_schema(single: SingleTable) -> TableSchema:
+    status = single.path.stat()
+    found = TableSchema(
+        table=single.table,
+        columns=(),
+        kind=TableKind.FILE,
+        bytes=status.st_size,
+        changed_at=datetime.fromtimestamp(status.st_mtime, tz=UTC),
+    )
     try:
-        return pyarrow.csv.read_csv(
-            path,
-            read_options=options,
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=_as_text(header),
-        )
-    except (UnicodeDecodeError, pa.ArrowInvalid) as error:
-        raise _bad_file(table) from error
+        rows = read_file(single.path, FileOptions(sheet=single.sheet))
+        columns = columns_of(single.table, rows, {})
+    except DatongError as error:
+        # One damaged file hides no other: it is listed without columns, and with the reason.
+        return found.model_copy(update={"problems": (error.what,)})
+    return found.model_copy(update={"columns": columns, "key_columns": _key(rows), "rows": rows.num_rows})
 
 
-def _as_text(header: list[str]) -> pyarrow.csv.ConvertOptions:
-    return pyarrow.csv.ConvertOptions(
-        column_types={name: pa.string() for name in header},
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-    )
-
-
-def _bad_file(table: str) -> Exception:
-    reason = Text(zh="文件不是可读的 CSV（编码或列数不对）。", en="the file is not readable CSV (encoding or columns).")
-    return not_lossless(table, "*", reason)
-
-
-def _read_sheet(path: Path, table: str) -> pa.Table:
-    """Return a sheet: the first row names the columns; every value is taken as its text."""
-    workbook = CalamineWorkbook.from_path(path)
-    named = table.removeprefix(f"{path.stem}.")
-    sheet = named if named in workbook.sheet_names else workbook.sheet_names[0]
-    rows = workbook.get_sheet_by_name(sheet).to_python()
-    header = [str(value) for value in rows[0]] if rows else []
-    arrays = [
-        pa.array([_cell(row[number]) if number < len(row) else None for row in rows[1:]], pa.string())
-        for number in range(len(header))
-    ]
-    return pa.table(arrays, names=header)
-
-
-def _cell(value: object) -> str | None:
-    """Return a cell's text; a whole number without the decimal point that spreadsheets add."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return str(value)
-    return str(value)
-
-
-def _columns(table: str, rows: pa.Table) -> tuple[Column, ...]:
-    return tuple(
-        Column(name=field.name, type=column_type(table, field), source_type=str(field.type)) for field in rows.schema
-    )
-
-
-def _typed(table: str, rows: pa.Table, columns: tuple[Column, ...]) -> pa.Table:
-    arrays = []
-    for column in columns:
-        try:
-            arrays.append(rows.column(column.name).cast(arrow_type(column.type)))
-        except pa.ArrowInvalid as error:
-            reason = Text(zh=f"不是 {column.type} 类型能表示的值。", en=f"it does not fit the type {column.type}.")
-            raise not_lossless(table, column.name, reason) from error
-    return pa.table(arrays, schema=arrow_schema(columns))
+def _columns(rows: pa.Table) -> tuple[Column, ...]:
+    return columns_of("", rows, {})
 
 
 def _key(rows: pa.Table) -> tuple[str, ...]:
@@ -330,11 +199,9 @@ def _key(rows: pa.Table) -> tuple[str, ...]:
 
 def _text_of(values: "pa.ChunkedArray[pa.Scalar[pa.DataType]]") -> "pa.ChunkedArray[pa.Scalar[pa.DataType]]":
     """Return a column as text; binary values are only marked as present."""
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
-        marks = ["(binary)" if present else None for present in pc.is_valid(values).to_pylist()]
-        return pa.chunked_array([pa.array(marks, pa.string())])
+    if pa.types.is_binary(values.type):
+        mark = pa.scalar("(binary)", pa.string())
+        return pa.chunked_array([pc.if_else(pc.is_valid(chunk), mark, None) for chunk in values.chunks], pa.string())
     return values.cast(pa.string())
 
 
