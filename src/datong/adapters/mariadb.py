@@ -18,6 +18,7 @@ from pymysql.connections import Connection
 from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
+from datong.adapters.comparison import Comparison
 from datong.adapters.conversion import (
     Convert,
     chosen_columns,
@@ -38,6 +39,7 @@ from datong.adapters.mariadb_catalog import (
     sample_statements,
     table_schemas,
 )
+from datong.adapters.mariadb_ranges import RangeStatements, row_text
 from datong.adapters.sql_target import (
     CURSORS,
     DEAD_LETTERS,
@@ -56,7 +58,10 @@ from datong.exchange import (
     Column,
     ContentDigest,
     Manifest,
+    RangeDigest,
+    RangeQuery,
     ReadQuery,
+    RowDigest,
     TableKind,
     TableSchema,
     TargetPlan,
@@ -185,11 +190,27 @@ class MariadbDatabase:
 
     def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
         """Return the content digest of `table` on `columns`."""
-        actual = {column.name: column.source_type for column in self._columns(table)}
-        typed = tuple(column.model_copy(update={"source_type": actual.get(column.name, "")}) for column in columns)
+        typed = _retyped(columns, self._columns(table))
         names = ", ".join(select_expression(column) for column in typed)
         rows = self._rows(f"SELECT {names} FROM {quoted(table)}", [])
         return content_digest(reader_of_rows(table, rows, typed, DIGEST_ROWS, _converters(typed)), typed)
+
+    # Compared with another end
+
+    def ranges(self, query: RangeQuery) -> tuple[RangeDigest, ...]:
+        """Return the digest of every range of the query that has a row."""
+        with self._comparison(query) as comparison:
+            return comparison.ranges()
+
+    def listed(self, query: RangeQuery) -> tuple[RowDigest, ...]:
+        """Return place and digest of every row of the query's ranges, by place."""
+        with self._comparison(query) as comparison:
+            return comparison.rows()
+
+    def chosen(self, query: RangeQuery) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the query's ranges themselves."""
+        with self._comparison(query) as comparison:
+            yield from comparison.chosen()
 
     # As a target
 
@@ -285,6 +306,32 @@ class MariadbDatabase:
             raise no_table(table)
         return found.columns
 
+    @contextmanager
+    def _comparison(self, query: RangeQuery) -> Iterator[Comparison]:
+        actual = {column.name: column for column in self._columns(query.table)}
+        chosen_columns(query.table, list(actual.values()), [column.name for column in query.columns])
+        typed = _retyped(query.columns, list(actual.values()))
+        names = ", ".join(select_expression(column) for column in typed)
+        newer = "FALSE"
+        with self._open() as transaction:
+            if query.bounds:
+                columns, texts = zip(*query.bounds, strict=True)
+                condition, values = _after(columns, texts)
+                newer = f"COALESCE({transaction.literal(condition, values)}, FALSE)"
+            row, key = row_text(query.columns, actual), row_text(query.keys, actual)
+            statements = None if row is None or key is None else RangeStatements(query, row, key, newer)
+            transaction.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            transaction.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+
+            def select(statement: str) -> Iterator[tuple[object, ...]]:
+                return transaction.stream(statement, [])
+
+            def read(condition: str) -> pa.RecordBatchReader:
+                rows = select(f"SELECT {names} FROM {quoted(query.table)} WHERE {condition}")
+                return reader_of_rows(query.table, rows, typed, DIGEST_ROWS, _converters(typed))
+
+            yield Comparison(query, statements, select, read)
+
     def _refuse_nulls(self, query: ReadQuery) -> None:
         condition = " OR ".join(f"{quoted(name)} IS NULL" for name in query.order)
         with self._open() as transaction:
@@ -309,6 +356,11 @@ class _MariadbTransaction(SqlTransaction):
         with self._connection.cursor() as cursor:
             cursor.execute(_placed(statement, values), tuple(values) or None)
             return list(cursor.fetchall())
+
+    def literal(self, condition: str, values: Sequence[object]) -> str:
+        """Return a condition with its places filled in by the driver."""
+        with self._connection.cursor() as cursor:
+            return str(cursor.mogrify(_placed(condition, values), tuple(values)))
 
     def stream(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
         with self._connection.cursor() as cursor:
@@ -380,6 +432,12 @@ class _MariadbTransaction(SqlTransaction):
     def update_matched(self, target: str, source: str, keys: Sequence[str], changes: str, condition: str) -> None:
         match = " AND ".join(f"t.{quoted(key)} = i.{quoted(key)}" for key in keys)
         self.execute(f"UPDATE {quoted(target)} AS t JOIN {source} AS i ON {match} SET {changes} WHERE {condition}")
+
+
+def _retyped(columns: tuple[Column, ...], actual: Sequence[Column]) -> tuple[Column, ...]:
+    """Return `columns` with the source types that the same columns have here."""
+    known = {column.name: column.source_type for column in actual}
+    return tuple(column.model_copy(update={"source_type": known.get(column.name, "")}) for column in columns)
 
 
 def _is_integer(column: Column | None) -> bool:

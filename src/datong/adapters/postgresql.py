@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from adbc_driver_manager.dbapi import Connection
 
+from datong.adapters.comparison import Comparison
 from datong.adapters.conversion import (
     chosen_columns,
     far_times,
@@ -39,6 +40,7 @@ from datong.adapters.postgresql_catalog import (
     sample_statement,
     table_schemas,
 )
+from datong.adapters.postgresql_ranges import RangeStatements, row_text
 from datong.adapters.sql_target import (
     CURSORS,
     DEAD_LETTERS,
@@ -57,7 +59,10 @@ from datong.exchange import (
     Column,
     ContentDigest,
     Manifest,
+    RangeDigest,
+    RangeQuery,
     ReadQuery,
+    RowDigest,
     TableSchema,
     TargetPlan,
     arrow_schema,
@@ -183,6 +188,23 @@ class PostgresqlDatabase:
         names = ", ".join(select_expression(column) for column in columns)
         return content_digest(self._stream(table, f"SELECT {names} FROM {relation(table)}", columns), columns)
 
+    # Compared with another end
+
+    def ranges(self, query: RangeQuery) -> tuple[RangeDigest, ...]:
+        """Return the digest of every range of the query that has a row."""
+        with self._comparison(query) as comparison:
+            return comparison.ranges()
+
+    def listed(self, query: RangeQuery) -> tuple[RowDigest, ...]:
+        """Return place and digest of every row of the query's ranges, by place."""
+        with self._comparison(query) as comparison:
+            return comparison.rows()
+
+    def chosen(self, query: RangeQuery) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the query's ranges themselves."""
+        with self._comparison(query) as comparison:
+            yield from comparison.chosen()
+
     # As a target
 
     def prepare(self, plan: TargetPlan, columns: tuple[Column, ...]) -> None:
@@ -276,10 +298,18 @@ class PostgresqlDatabase:
         self, table: str, statement: str, columns: tuple[Column, ...], *, seconds_max: int = 0, keep: bool = False
     ) -> Iterator[pa.RecordBatch]:
         """Yield what `statement` returns; it may run `seconds_max`, or as long as it likes when that is 0."""
+        with self._open(keep=keep) as connection:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET statement_timeout = '{seconds_max}s'")
+            yield from self._batches(connection, table, statement, columns)
+
+    @staticmethod
+    def _batches(
+        connection: Connection, table: str, statement: str, columns: tuple[Column, ...]
+    ) -> Iterator[pa.RecordBatch]:
         schema = arrow_schema(columns)
         try:
-            with self._open(keep=keep) as connection, connection.cursor() as cursor:
-                cursor.execute(f"SET statement_timeout = '{seconds_max}s'")
+            with connection.cursor() as cursor:
                 cursor.execute(statement)
                 for batch in cursor.fetch_record_batch():
                     yield _typed_batch(table, batch, columns, schema)
@@ -293,6 +323,30 @@ class PostgresqlDatabase:
                 raise
             reason = Text(zh="无穷日期没有对应的值。", en="an infinite date has no counterpart elsewhere.")
             raise not_lossless(table, "*", reason) from error
+
+    @contextmanager
+    def _comparison(self, query: RangeQuery) -> Iterator[Comparison]:
+        actual = {column.name: column for column in self._columns(query.table)}
+        chosen_columns(query.table, list(actual.values()), [column.name for column in query.columns])
+        names = ", ".join(select_expression(column) for column in query.columns)
+        newer = "false"
+        if query.bounds:
+            order = ", ".join(quoted(column.name) for column, _ in query.bounds)
+            bounds = ", ".join(_typed(actual[column.name], text) for column, text in query.bounds)
+            newer = f"coalesce(({order}) > ({bounds}), false)"
+        row, key = row_text(query.columns, actual), row_text(query.keys, actual)
+        statements = None if row is None or key is None else RangeStatements(query, row, key, newer)
+        with self._open() as connection:
+            transaction = _PostgresqlTransaction(connection)
+            transaction.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            if str(transaction.execute("SELECT current_setting('server_encoding')")[0][0]) != "UTF8":
+                statements = None
+
+            def read(condition: str) -> Iterator[pa.RecordBatch]:
+                statement = f"SELECT {names} FROM {relation(query.table)} WHERE {condition}"
+                return self._batches(connection, query.table, statement, query.columns)
+
+            yield Comparison(query, statements, transaction.execute, read)
 
     def _refuse_nulls(self, query: ReadQuery) -> None:
         condition = " OR ".join(f"{quoted(name)} IS NULL" for name in query.order)

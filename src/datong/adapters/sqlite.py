@@ -43,7 +43,11 @@ from datong.exchange import (
     Column,
     ContentDigest,
     Manifest,
+    RangeDigest,
+    RangeQuery,
+    RangeReader,
     ReadQuery,
+    RowDigest,
     TableSchema,
     TargetPlan,
     arrow_schema,
@@ -140,9 +144,21 @@ class SqliteDatabase:
 
     def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
         """Return the content digest of `table` on `columns`."""
-        names = _names([column.name for column in columns])
-        rows = self._rows(f"SELECT {names} FROM {quoted(table)}", [])
-        return content_digest(reader_of_rows(table, rows, columns, DIGEST_ROWS, _converters(columns)), columns)
+        return content_digest(self._whole(table, columns), columns)
+
+    # Compared with another end
+
+    def ranges(self, query: RangeQuery) -> tuple[RangeDigest, ...]:
+        """Return the digest of every range of the query that has a row; SQLite knows no MD5, so rows are read."""
+        return RangeReader(query).ranges(self._whole(query.table, query.columns))
+
+    def listed(self, query: RangeQuery) -> tuple[RowDigest, ...]:
+        """Return place and digest of every row of the query's ranges, by place."""
+        return RangeReader(query).rows(self._whole(query.table, query.columns))
+
+    def chosen(self, query: RangeQuery) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the query's ranges themselves."""
+        return RangeReader(query).chosen(self._whole(query.table, query.columns))
 
     # As a target
 
@@ -239,6 +255,11 @@ class SqliteDatabase:
     def _rows(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
         with self._open() as connection:
             yield from connection.execute(statement, values)
+
+    def _whole(self, table: str, columns: tuple[Column, ...]) -> pa.RecordBatchReader:
+        names = _names([column.name for column in columns])
+        rows = self._rows(f"SELECT {names} FROM {quoted(table)}", [])
+        return reader_of_rows(table, rows, columns, DIGEST_ROWS, _converters(columns))
 
     def _refuse_nulls(self, query: ReadQuery) -> None:
         condition = " OR ".join(f"{quoted(name)} IS NULL" for name in query.order)

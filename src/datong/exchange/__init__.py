@@ -14,6 +14,7 @@ from datong.exchange.apply_modes import (
     TargetPlan,
 )
 from datong.exchange.protocols import (
+    Comparing,
     Connector,
     DepartmentKeys,
     NoRecipients,
@@ -22,6 +23,7 @@ from datong.exchange.protocols import (
     Target,
     TransferTerms,
 )
+from datong.exchange.ranges import RangeDigest, RangeQuery, RowDigest
 from datong.exchange.sealing import Sealing, WrappedKey, batch_context, sealing_context
 from datong.exchange.signatures import signed_end_digest, signed_manifest, signed_receipt
 from datong.exchange.values import (
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from datong.exchange.digest import DigestSum, content_digest
     from datong.exchange.hub import Exchange
     from datong.exchange.payload import cursor_at_end, digest_file, digest_payload, read_payload, write_payload
+    from datong.exchange.range_digests import RangeReader, by_place, merged, range_digest
     from datong.exchange.sealed_streams import ContentKey, SealedReader, SealedWriter, sealed_bytes
     from datong.exchange.types import arrow_schema, arrow_type, decimal_parameters, schema_fingerprint
 else:
@@ -79,6 +82,7 @@ else:
             "digest": ["DigestSum", "content_digest"],
             "hub": ["Exchange"],
             "payload": ["cursor_at_end", "digest_file", "digest_payload", "read_payload", "write_payload"],
+            "range_digests": ["RangeReader", "by_place", "merged", "range_digest"],
             "sealed_streams": ["ContentKey", "SealedReader", "SealedWriter", "sealed_bytes"],
             "types": ["arrow_schema", "arrow_type", "decimal_parameters", "schema_fingerprint"],
         },
@@ -99,6 +103,7 @@ __all__ = [
     "BatchRecord",
     "Column",
     "ColumnMap",
+    "Comparing",
     "Confirmed",
     "Connector",
     "ConsumeWork",
@@ -117,6 +122,9 @@ __all__ = [
     "OpenTerms",
     "ProduceWork",
     "Progress",
+    "RangeDigest",
+    "RangeQuery",
+    "RangeReader",
     "ReadQuery",
     "Receipt",
     "ReceiptRecord",
@@ -126,6 +134,7 @@ __all__ = [
     "Reconciliation",
     "ReconciliationState",
     "RefusedColumn",
+    "RowDigest",
     "SealedReader",
     "SealedWriter",
     "Sealing",
@@ -148,13 +157,16 @@ __all__ = [
     "arrow_schema",
     "arrow_type",
     "batch_context",
+    "by_place",
     "check_apply",
     "content_digest",
     "cursor_at_end",
     "decimal_parameters",
     "digest_file",
     "digest_payload",
+    "merged",
     "moved_columns",
+    "range_digest",
     "read_payload",
     "schema_fingerprint",
     "sealed_bytes",

@@ -1,12 +1,14 @@
 """What the exchange needs from others: connectors and targets (adapters), terms (sharing), keys (catalogue)."""
 
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from datong.catalogue import DepartmentKey, RecipientKey
 from datong.exchange.apply_modes import TargetPlan
+from datong.exchange.ranges import RangeDigest, RangeQuery, RowDigest
 from datong.exchange.values import (
     Applied,
     AppliedCursor,
@@ -61,6 +63,26 @@ class Connector(Protocol):
 
     def close(self) -> None:
         """Close every connection."""
+        ...
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """A source or target that digests ranges of a table by itself. Others are read (`RangeReader`).
+
+    Raises (all methods): `Unavailable`, and `Invalid` with `adapters.value_not_lossless`, as a connector does.
+    """
+
+    def ranges(self, query: RangeQuery) -> tuple[RangeDigest, ...]:
+        """Return the digest of every range of the query that has a row."""
+        ...
+
+    def listed(self, query: RangeQuery) -> tuple[RowDigest, ...]:
+        """Return place and digest of every row of the query's ranges, by place."""
+        ...
+
+    def chosen(self, query: RangeQuery) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the query's ranges themselves."""
         ...
 
 

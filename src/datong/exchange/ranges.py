@@ -1,0 +1,79 @@
+"""Ranges of a table's rows, by which two ends compare themselves without showing a value.
+
+A row's place is the MD5 of a salt and its key's canonical text, in hexadecimal. A range is all rows whose place begins
+with a prefix. So ranges are about equally large, every engine agrees on them whatever its collation, and a prefix says
+nothing about a key. A table without a key has whole rows for keys.
+"""
+
+from pydantic import Field
+
+from datong.exchange.values import Column, Cursor
+from datong.kernel import Value
+from datong.kernel.limits import NAME_CHARS_MAX
+
+PLACE_DIGITS = 32
+RANGES_MAX = 4096
+"""Ranges that one end digests for one question."""
+ROWS_LISTED_MAX = 10_000
+"""Rows that one end lists for one question."""
+SALT_HEX = r"^[0-9a-f]{32}$"
+PREFIX_HEX = r"^[0-9a-f]{0,32}$"
+
+
+class RangeQuery(Value):
+    """Which rows an end shall digest, and how finely; all `prefixes` have the same length, and "" means every row.
+
+    Rows after `as_of`, in the order of `cursor_column` and then of the keys, are counted as newer and left out of
+    the sums. With `ties_are_old` rows that share the cursor column's value with `as_of` are not newer, whatever
+    their keys: that is the consumer's view, whose engine may order keys otherwise.
+    """
+
+    table: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    columns: tuple[Column, ...] = Field(min_length=1)
+    key_columns: tuple[str, ...] = ()
+    salt: str = Field(pattern=SALT_HEX)
+    prefixes: tuple[str, ...] = Field(("",), min_length=1, max_length=ROWS_LISTED_MAX)
+    digits: int = Field(0, ge=0, le=PLACE_DIGITS)
+    cursor_column: str | None = None
+    as_of: Cursor | None = None
+    ties_are_old: bool = False
+
+    @property
+    def keys(self) -> tuple[Column, ...]:
+        """The columns whose values place a row."""
+        if not self.key_columns:
+            return self.columns
+        by_name = {column.name: column for column in self.columns}
+        return tuple(by_name[name] for name in self.key_columns)
+
+    @property
+    def bounds(self) -> tuple[tuple[Column, str], ...]:
+        """The columns and texts after which a row is newer; empty when no row is."""
+        if self.as_of is None or self.cursor_column is None:
+            return ()
+        order = (self.cursor_column, *(name for name in self.key_columns if name != self.cursor_column))
+        by_name = {column.name: column for column in self.columns}
+        pairs = tuple((by_name[name], text) for name, text in zip(order, self.as_of.values, strict=True))
+        return pairs[:1] if self.ties_are_old else pairs
+
+    @property
+    def prefix_digits(self) -> int:
+        """How many digits the prefixes have."""
+        return len(self.prefixes[0])
+
+
+class RangeDigest(Value):
+    """One range: its rows, the sum of their digests (as in `ContentDigest`), and how many newer rows it leaves out."""
+
+    prefix: str = Field(pattern=PREFIX_HEX)
+    rows: int = Field(ge=0)
+    sum: str = Field(pattern=SALT_HEX)
+    newer: int = Field(0, ge=0)
+
+
+class RowDigest(Value):
+    """One row: its place, and the salted MD5 of its canonical text."""
+
+    place: str = Field(pattern=SALT_HEX)
+    row: str = Field(pattern=SALT_HEX)
+    newer: bool = False
