@@ -9,6 +9,7 @@ import pyarrow as pa
 from datong.demo.city import CityPlan
 from datong.demo.databases import Departments
 from datong.demo.records import COLUMNS, Source
+from datong.exchange import DELETED_COLUMN
 from datong.kernel import BatchId, DepartmentCode, ResourceId, Text
 from datong.library import LandedBatch, LandedSource, LandingMode
 
@@ -85,6 +86,16 @@ def with_increment(source: LandedSource, folder: Path, rows: Sequence[Row]) -> L
     sequence = len(source.batches) + 1
     batch_id = BatchId(f"{source.resource_id}-{sequence}")
     path = write_batch(folder / f"{batch_id}.arrow", tuple(source.columns), rows)
+    batch = LandedBatch(batch_id=batch_id, sequence=sequence, path=path)
+    return source.model_copy(update={"batches": (*source.batches, batch)})
+
+
+def with_changes(source: LandedSource, folder: Path, rows: Sequence[Row], *, deleted: Sequence[bool]) -> LandedSource:
+    """Return `source` with one more batch, of changes: `rows`, each `deleted` or not."""
+    sequence = len(source.batches) + 1
+    batch_id = BatchId(f"{source.resource_id}-{sequence}")
+    marked = [(gone, *row) for gone, row in zip(deleted, rows, strict=True)]
+    path = write_batch(folder / f"{batch_id}.arrow", (DELETED_COLUMN.name, *source.columns), marked)
     batch = LandedBatch(batch_id=batch_id, sequence=sequence, path=path)
     return source.model_copy(update={"batches": (*source.batches, batch)})
 

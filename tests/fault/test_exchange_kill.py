@@ -150,10 +150,12 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.stop_hub()
 
 
-PRODUCING = [step for step in Step if step not in {Step.PAYLOAD_FETCHED, Step.BATCH_APPLIED, Step.RECEIPT_SENT}]
+CONSUMING = {Step.PAYLOAD_FETCHED, Step.BATCH_APPLIED, Step.RECEIPT_SENT}
+COMPARING = {Step.ROWS_GATHERED, Step.STATE_WRITTEN}
+PRODUCING = [step for step in Step if step not in CONSUMING]
 
 
-@pytest.mark.parametrize("step", list(Step))
+@pytest.mark.parametrize("step", [step for step in Step if step not in COMPARING])
 def test_a_node_killed_at_any_step_loses_and_doubles_nothing(world: World, step: Step) -> None:
     world.fill(0, ROWS, "2026-01-01")
     task = world.task(TransferMode.INCREMENT)
@@ -165,6 +167,30 @@ def test_a_node_killed_at_any_step_loses_and_doubles_nothing(world: World, step:
     assert world.node("police") == 0
     assert world.node("education") == 0
     world.check_equal(task, ROWS)
+
+
+@pytest.mark.parametrize("step", list(Step))
+@pytest.mark.parametrize("run", [1, 2])
+def test_a_difference_survives_a_kill_at_any_step_of_either_run(world: World, step: Step, run: int) -> None:
+    world.fill(0, ROWS, "2026-01-01")
+    task = world.task(TransferMode.DIFF)
+    if run == 2:
+        assert (world.node("police"), world.node("education")) == (0, 0)
+        world.fill(100, 600, "2026-02-01")
+        world.fill(ROWS, ROWS + 50, "2026-02-01")
+        with closing(sqlite3.connect(world.database("police"))) as connection, connection:
+            connection.execute("DELETE FROM people WHERE id < 50")
+        world.hub.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
+    party = "education" if step in CONSUMING else "police"
+    if party == "education":
+        assert world.node("police") == 0
+    number = 1 if step in COMPARING | {Step.RUN_FINISHED} else 3
+    assert world.node(party, step, number) == -signal.SIGKILL
+    assert (world.node("police"), world.node("education")) == (0, 0)
+    world.check_equal(task, ROWS)
+    modes = [record.manifest.mode for record in world.hub.exchange.batches(task.id)]
+    assert modes.count(TransferMode.SNAPSHOT) == 7
+    assert len(modes) == (7 if run == 1 else 7 + 1 + 4)
 
 
 def test_increment_after_kills_moves_only_the_changes(world: World) -> None:

@@ -1,5 +1,7 @@
 """Small adapters that satisfy one package's Protocol with another package's service."""
 
+from collections.abc import Iterator
+
 from datong.catalogue import Catalogue, Departments, FieldState, RepeatCollection, ServiceAction, ServiceItems
 from datong.exchange import Delivery, Exchange, TransferMode
 from datong.kernel import PLATFORM_ACTOR, NotFound, ResourceId
@@ -19,7 +21,7 @@ class ExchangeLanding:
     def sources(self) -> tuple[LandedSource, ...]:
         """Return every resource with batches for the library, by resource id."""
         by_resource: dict[ResourceId, list[Delivery]] = {}
-        for delivery in self._exchange.library_deliveries():
+        for delivery in _usable(self._exchange.library_deliveries()):
             if delivery.receipted:
                 by_resource.setdefault(delivery.task.resource_id, []).append(delivery)
         return tuple(self._source(resource_id, by_resource[resource_id]) for resource_id in sorted(by_resource))
@@ -92,6 +94,19 @@ class LibraryReceipts:
         for delivery in missing:
             self._exchange.record_library_receipt(delivery.record.manifest.batch_id)
         return bool(missing)
+
+
+def _usable(deliveries: tuple[Delivery, ...]) -> Iterator[Delivery]:
+    """Yield what the library may read: no snapshot that is not whole yet, or was given up half-way."""
+    whole = {
+        (one.task.id, one.record.manifest.run)
+        for one in deliveries
+        if one.receipted and one.record.manifest.last and one.record.manifest.mode is TransferMode.SNAPSHOT
+    }
+    for one in deliveries:
+        manifest = one.record.manifest
+        if manifest.mode is not TransferMode.SNAPSHOT or (one.task.id, manifest.run) in whole:
+            yield one
 
 
 def _landed(delivery: Delivery) -> LandedBatch:

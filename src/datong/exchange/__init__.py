@@ -27,7 +27,9 @@ from datong.exchange.ranges import RangeDigest, RangeQuery, RowDigest
 from datong.exchange.sealing import Sealing, WrappedKey, batch_context, sealing_context
 from datong.exchange.signatures import signed_end_digest, signed_manifest, signed_receipt
 from datong.exchange.values import (
+    DELETED_COLUMN,
     GENESIS_DIGEST,
+    RESERVED_PREFIX,
     Applied,
     AppliedCursor,
     BatchRecord,
@@ -63,14 +65,22 @@ from datong.exchange.values import (
     TaskState,
     TransferMode,
     UploadState,
+    data_columns,
 )
 from datong.kernel import on_demand
 
 if TYPE_CHECKING:
     from datong.exchange.applying import added_values, check_apply, moved_columns, target_columns
-    from datong.exchange.digest import DigestSum, content_digest
+    from datong.exchange.digest import DigestSum, canonical_expression, content_digest
     from datong.exchange.hub import Exchange
-    from datong.exchange.payload import cursor_at_end, digest_file, digest_payload, read_payload, write_payload
+    from datong.exchange.payload import (
+        cursor_at_end,
+        digest_file,
+        digest_payload,
+        fsync_folder,
+        read_payload,
+        write_payload,
+    )
     from datong.exchange.range_digests import RangeReader, by_place, merged, range_digest
     from datong.exchange.sealed_streams import ContentKey, SealedReader, SealedWriter, sealed_bytes
     from datong.exchange.types import arrow_schema, arrow_type, decimal_parameters, schema_fingerprint
@@ -79,9 +89,16 @@ else:
         __name__,
         {
             "applying": ["added_values", "check_apply", "moved_columns", "target_columns"],
-            "digest": ["DigestSum", "content_digest"],
+            "digest": ["DigestSum", "canonical_expression", "content_digest"],
             "hub": ["Exchange"],
-            "payload": ["cursor_at_end", "digest_file", "digest_payload", "read_payload", "write_payload"],
+            "payload": [
+                "cursor_at_end",
+                "digest_file",
+                "digest_payload",
+                "fsync_folder",
+                "read_payload",
+                "write_payload",
+            ],
             "range_digests": ["RangeReader", "by_place", "merged", "range_digest"],
             "sealed_streams": ["ContentKey", "SealedReader", "SealedWriter", "sealed_bytes"],
             "types": ["arrow_schema", "arrow_type", "decimal_parameters", "schema_fingerprint"],
@@ -92,7 +109,9 @@ __all__ = [
     "CURRENT",
     "CURRENT_SUFFIX",
     "DELETED",
+    "DELETED_COLUMN",
     "GENESIS_DIGEST",
+    "RESERVED_PREFIX",
     "VALID_FROM",
     "VALID_TO",
     "VERSION",
@@ -158,12 +177,15 @@ __all__ = [
     "arrow_type",
     "batch_context",
     "by_place",
+    "canonical_expression",
     "check_apply",
     "content_digest",
     "cursor_at_end",
+    "data_columns",
     "decimal_parameters",
     "digest_file",
     "digest_payload",
+    "fsync_folder",
     "merged",
     "moved_columns",
     "range_digest",

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from datong.catalogue import RecipientKey
 from datong.exchange.types import schema_fingerprint
 from datong.exchange.values import (
+    DELETED_COLUMN,
     Confirmed,
     ContentDigest,
     Manifest,
@@ -42,10 +43,10 @@ def check_task(task: Task, manifest: Manifest) -> None:
             "resource and version",
         ),
         ("wrong_department", manifest.department == task.provider, "提供部门", "providing department"),
-        ("wrong_mode", manifest.mode is task.mode, "交换方式", "mode"),
+        ("wrong_mode", manifest.mode in _modes(task), "交换方式", "mode"),
         (
             "wrong_columns",
-            tuple(column.name for column in manifest.columns) == tuple(pair.column for pair in task.columns),
+            tuple(column.name for column in manifest.columns) == _names(task, manifest.mode),
             "列",
             "columns",
         ),
@@ -57,7 +58,8 @@ def check_task(task: Task, manifest: Manifest) -> None:
                 Text(zh=f"批次声明的{zh}与任务不符。", en=f"The batch's {en} is not that of the task."),
                 Text(zh="请提供方按任务重新生成批次。", en="The producer must cut the batch again, as the task says."),
             )
-    if manifest.run > task.run_requested:
+    begins_anew = task.mode.carries_deletes and manifest.mode is TransferMode.SNAPSHOT
+    if manifest.run > task.run_requested + begins_anew:
         raise _refused(
             "run_not_requested",
             Text(zh=f"第 {manifest.run} 次运行未被请求。", en=f"Run {manifest.run} was never requested."),
@@ -121,8 +123,10 @@ def check_signer(task: Task, signed: SignedManifest, key_department: DepartmentC
         )
 
 
-def check_chain(confirmed: Confirmed, manifest: Manifest) -> None:
+def check_chain(confirmed: Confirmed, manifest: Manifest, *, may_begin_anew: bool = False) -> None:
     """Check that the batch is the next link after `confirmed`.
+
+    With `may_begin_anew` (tasks that carry changes) a run that did not end may be given up for a snapshot.
 
     Raises:
         Conflict: `exchange.replay`, `exchange.gap`, `exchange.fork`, `exchange.run_order`, `exchange.cursor_order`,
@@ -157,7 +161,7 @@ def check_chain(confirmed: Confirmed, manifest: Manifest) -> None:
             ),
             Text(zh="请从已确认的位置重新生成批次。", en="Cut the batch again from the confirmed cursor."),
         )
-    _check_run(confirmed, manifest)
+    _check_run(confirmed, manifest, may_begin_anew=may_begin_anew)
     if schema_fingerprint(manifest.columns) != manifest.schema_fingerprint:
         raise Corrupt(
             "exchange.schema_fingerprint",
@@ -211,6 +215,7 @@ def confirmed_after(manifest: Manifest) -> Confirmed:
         run_ended=manifest.last,
         cursor=manifest.cursor_to,
         schema_fingerprint=manifest.schema_fingerprint,
+        mode=manifest.mode,
     )
 
 
@@ -227,9 +232,10 @@ def work_of(task: Task, confirmed: Confirmed, recipients: tuple[RecipientKey, ..
     return ProduceWork(task=task, run=task.run_requested, confirmed=start, recipients=recipients)
 
 
-def _check_run(confirmed: Confirmed, manifest: Manifest) -> None:
+def _check_run(confirmed: Confirmed, manifest: Manifest, *, may_begin_anew: bool) -> None:
     """Check run, part and cursor order."""
-    goes_on = not confirmed.run_ended
+    anew = may_begin_anew and manifest.mode is TransferMode.SNAPSHOT and manifest.run > confirmed.run
+    goes_on = not confirmed.run_ended and not anew
     expected = (confirmed.run, confirmed.part + 1) if goes_on else None
     if (expected is not None and (manifest.run, manifest.part) != expected) or (
         expected is None and (manifest.run <= confirmed.run or manifest.part != 1)
@@ -248,6 +254,17 @@ def _check_run(confirmed: Confirmed, manifest: Manifest) -> None:
             Text(zh="批次的起点不是已确认批次的终点。", en="The batch does not begin where the confirmed one ended."),
             Text(zh="请从已确认的位置继续。", en="Go on from the confirmed cursor."),
         )
+
+
+def _modes(task: Task) -> set[TransferMode]:
+    """Return what a batch of the task may hold."""
+    return {task.mode, TransferMode.SNAPSHOT} if task.mode.carries_deletes else {task.mode}
+
+
+def _names(task: Task, mode: TransferMode) -> tuple[str, ...]:
+    """Return the columns of a batch of the task that holds `mode`."""
+    data = tuple(pair.column for pair in task.columns)
+    return (DELETED_COLUMN.name, *data) if mode.carries_deletes else data
 
 
 def _refused(code: str, what: Text, remedy: Text) -> Refused:

@@ -36,6 +36,7 @@ def batch_facts(task: Task, signed: SignedManifest) -> dict[str, JsonValue]:
         "sequence": manifest.sequence,
         "run": manifest.run,
         "last": manifest.last,
+        "mode": manifest.mode.value,
         "rows": manifest.rows,
         "manifest_digest": manifest.digest,
         "previous_digest": manifest.previous_digest,

@@ -22,6 +22,7 @@ from datong.exchange.refusals import check_producer, illegal_step, no_batch
 from datong.exchange.signatures import signed_receipt
 from datong.exchange.uploads import UploadFiles
 from datong.exchange.values import (
+    RESERVED_PREFIX,
     BatchRecord,
     Column,
     ContentDigest,
@@ -494,12 +495,35 @@ def _check_sealed_consumer(draft: TaskDraft) -> None:
 
 
 def _check_columns(draft: TaskDraft) -> None:
-    """Check that keys and cursor are moved, once each, and that an increment has a cursor.
+    """Check that keys and cursor are moved, once each, that an increment has a cursor and changes have keys.
 
     Raises:
-        Invalid: `exchange.task_columns`.
+        Invalid: `exchange.task_columns`, `exchange.task_keys`, `exchange.column_reserved`.
     """
     names = [pair.column for pair in draft.columns]
+    if draft.mode.carries_deletes and not draft.key_columns:
+        raise Invalid(
+            "exchange.task_keys",
+            what=Text(
+                zh=f"“{draft.mode.label.zh}”方式必须有主键列：变更与删除按主键应用。",
+                en=f"A task of the mode “{draft.mode.label.en}” needs key columns: changes and deletes go by key.",
+            ),
+            remedy=Text(zh="请指定主键列。", en="Name the key columns."),
+            field="/key_columns",
+        )
+    reserved = [name for name in names if name.startswith(RESERVED_PREFIX)]
+    if reserved:
+        raise Invalid(
+            "exchange.column_reserved",
+            what=Text(
+                zh=f"列 {'、'.join(reserved)} 以平台保留的前缀 {RESERVED_PREFIX} 开头。",
+                en=f"The columns {', '.join(reserved)} begin with {RESERVED_PREFIX}, the platform's own prefix.",
+            ),
+            remedy=Text(
+                zh="请在数据源中改名，或用视图另取列名。", en="Rename them, or give them other names in a view."
+            ),
+            field="/columns",
+        )
     needed = draft.key_columns + (() if draft.cursor_column is None else (draft.cursor_column,))
     missing = [name for name in needed if name not in names]
     without_cursor = draft.mode is TransferMode.INCREMENT and draft.cursor_column is None

@@ -64,7 +64,7 @@ class Intake:
             if node != task.producer_node:
                 raise not_the_producer()
             self._check_batch(task, signed)
-            chain.check_chain(store.confirmed_of(row), manifest)
+            chain.check_chain(store.confirmed_of(row), manifest, may_begin_anew=task.mode.carries_deletes)
             waiting = select(func.count()).select_from(UPLOADS).where(UPLOADS.c.task_id == task.id)
             if connection.execute(waiting).scalar_one() >= OPEN_UPLOADS_PER_TASK_MAX:
                 connection.execute(delete(UPLOADS).where(UPLOADS.c.task_id == task.id))
@@ -145,7 +145,7 @@ class Intake:
                 return known
             task = store.task_of(row)
             chain.check_task(task, manifest)
-            chain.check_chain(store.confirmed_of(row), manifest)
+            chain.check_chain(store.confirmed_of(row), manifest, may_begin_anew=task.mode.carries_deletes)
             self._files.complete(manifest)
             now = self._clock.now()
             entry_id = self._ledger.append(
@@ -159,6 +159,7 @@ class Intake:
                 connection,
                 task.id,
                 confirmed=chain.confirmed_after(manifest).model_dump(mode="json"),
+                run_requested=max(task.run_requested, manifest.run),
                 batches=manifest.sequence,
                 rows=fields["rows"] + manifest.rows,
                 payload_bytes=fields["payload_bytes"] + manifest.payload_bytes,

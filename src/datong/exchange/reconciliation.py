@@ -19,6 +19,7 @@ from datong.exchange.values import (
     ReconciliationState,
     SignedEndDigest,
     Task,
+    data_columns,
 )
 from datong.kernel import Actor, Clock, Conflict, Database, NodeId, NotFound, Refused, TaskId, Text, new_id
 from datong.ledger import EntryKind, Ledger, Signer
@@ -175,7 +176,7 @@ class Reconciliations:
 
     def _columns(self, connection: Connection, task_id: TaskId) -> tuple[Column, ...]:
         newest = store.newest_batch(connection, task_id)
-        return () if newest is None else newest.manifest.columns
+        return () if newest is None else data_columns(newest.manifest.columns)
 
     def _check_signer(self, signed: SignedEndDigest) -> Task:
         end = signed.end_digest

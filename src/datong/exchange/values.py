@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from datong.catalogue import RecipientKey
-from datong.exchange.apply_modes import CURRENT_SUFFIX, AddedColumn, ApplyMode, TargetPlan
+from datong.exchange.apply_modes import CURRENT_SUFFIX, DELETED, AddedColumn, ApplyMode, TargetPlan
 from datong.exchange.sealing import Sealing, batch_context
 from datong.kernel import (
     AgreementId,
@@ -27,6 +27,8 @@ from datong.kernel.limits import BATCH_ROWS_DEFAULT, ITEMS_PER_RESOURCE_MAX, NAM
 
 GENESIS_DIGEST = "0" * 64
 """What the first batch of a task names as its predecessor."""
+RESERVED_PREFIX = "_datong_"
+"""How the platform's own columns and tables begin; no column of a source may."""
 
 
 def utc_text(moment: datetime) -> str:
@@ -42,6 +44,15 @@ class Column(Value):
     nullable: bool = True
     source_type: str = ""
     comment: str = ""
+
+
+DELETED_COLUMN = Column(name=DELETED, type="boolean", nullable=False)
+"""The first column of a batch of changes: true when the row with these keys was deleted (its other values are NULL)."""
+
+
+def data_columns(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Return those columns of a manifest that hold data: what enters a table and is counted and digested there."""
+    return tuple(column for column in columns if not column.name.startswith(RESERVED_PREFIX))
 
 
 class ForeignKey(Value):
@@ -128,7 +139,11 @@ TableDigest = ContentDigest
 
 
 class TransferMode(StrEnum):
-    """What one run of a task moves."""
+    """What one run of a task moves, and what the rows of a batch are.
+
+    A task of a mode that carries changes begins with a snapshot, and begins anew with one whenever it cannot tell what
+    changed; so its batches are of its own mode or of `SNAPSHOT`.
+    """
 
     SNAPSHOT = "snapshot"
     INCREMENT = "increment"
@@ -432,6 +447,8 @@ class Confirmed(Value):
     run_ended: bool = True
     cursor: Cursor | None = None
     schema_fingerprint: str = ""
+    mode: TransferMode | None = None
+    """What the last batch held; None for chains that ended before this was kept."""
 
 
 class ProduceWork(Value):

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from datong.exchange import DELETED_COLUMN
 from datong.kernel import Corrupt, Invalid, NotFound, Text, Value
 from datong.library.definition import Definition, SourceRole
 from datong.library.engine import sql_name, sql_text
@@ -99,7 +100,7 @@ def conform_source(
         head = f"INSERT INTO {landed}" if created else f"CREATE TABLE {landed} AS"
         connection.execute(
             f"{head} SELECT {raws}, {sql_text(batch.batch_id)} AS __batch, {batch.sequence} AS __sequence, "
-            f"{sql_text(produced)} AS __produced, __position FROM {incoming}"
+            f"{sql_text(produced)} AS __produced, __deleted, __position FROM {incoming}"
         )
         connection.unregister(incoming)
         created = True
@@ -122,13 +123,17 @@ def _batch_reader(batch: LandedBatch, source: LandedSource) -> pa.RecordBatchRea
     missing = [column for column in wanted if stream.schema.get_field_index(column) < 0]
     if missing:
         raise _corrupt(batch, source, missing)
-    schema = pa.schema([*(stream.schema.field(column) for column in wanted), pa.field("__position", pa.int64())])
+    fields = [stream.schema.field(column) for column in wanted]
+    schema = pa.schema([*fields, pa.field("__deleted", pa.bool_()), pa.field("__position", pa.int64())])
+    changes = stream.schema.get_field_index(DELETED_COLUMN.name) >= 0
 
     def rows() -> Iterator[pa.RecordBatch]:
         start = 0
         for part in stream:
             columns = [part.column(column) for column in wanted]
-            yield pa.record_batch([*columns, pa.array(range(start, start + part.num_rows), pa.int64())], schema=schema)
+            deleted = part.column(DELETED_COLUMN.name) if changes else pa.repeat(pa.scalar(False), part.num_rows)
+            numbers = pa.array(range(start, start + part.num_rows), pa.int64())
+            yield pa.record_batch([*columns, deleted, numbers], schema=schema)
             start += part.num_rows
 
     return pa.RecordBatchReader.from_batches(schema, rows())
@@ -179,10 +184,21 @@ def _key_sql(source: LandedSource) -> str:
 def _count(connection: duckdb.DuckDBPyConnection, source: LandedSource, landed: str) -> dict[str, int]:
     key = _key_sql(source)
     row = connection.execute(f"SELECT count(*), count({key}), count(DISTINCT {key}) FROM {landed}").fetchone()
-    if row is None:
+    gone = connection.execute(
+        f"SELECT count(*) FROM (SELECT __deleted FROM {landed} WHERE {key} IS NOT NULL QUALIFY row_number() OVER "
+        f"(PARTITION BY {key} ORDER BY __sequence DESC, __position DESC) = 1) WHERE __deleted"
+        if _has_deletes(connection, landed)
+        else "SELECT 0"
+    ).fetchone()
+    if row is None or gone is None:
         raise AssertionError("an aggregate has one row")
-    received, keyed, current = (int(count) for count in row)
+    received, keyed, known = (int(count) for count in row)
+    current = known - int(gone[0])
     return {"rows": current, "superseded": keyed - current, "without_key": received - keyed}
+
+
+def _has_deletes(connection: duckdb.DuckDBPyConnection, landed: str) -> bool:
+    return connection.execute(f"SELECT 1 FROM {landed} WHERE __deleted LIMIT 1").fetchone() is not None
 
 
 def _conform_sql(conformed: ConformedSource, pack: NormPack, landed: str) -> str:
@@ -209,7 +225,7 @@ def _conform_sql(conformed: ConformedSource, pack: NormPack, landed: str) -> str
             FROM keyed WHERE row_key IS NOT NULL
         ), raws AS (
             SELECT row_key, __batch AS batch_id, __sequence AS sequence, first_sequence, __produced, {", ".join(raws)}
-            FROM ranked WHERE recency = 1
+            FROM ranked WHERE recency = 1 AND NOT __deleted
         ), cleaned AS (SELECT *, {", ".join(cleans)} FROM raws)
         SELECT * EXCLUDE (__produced), coalesce({observed}, nullif(__produced, '')) AS observed_at
         FROM cleaned ORDER BY row_key

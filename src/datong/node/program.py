@@ -10,12 +10,14 @@ from datong.exchange import Connector, Target
 from datong.kernel import Clock, NotFound, Text
 from datong.ledger import Signer, Witness
 from datong.node.consumer import Consumer
+from datong.node.differences import Differences
 from datong.node.home import NodeHome, NodeIdentity, SourceEntry
 from datong.node.hub_client import HubClient, enrol
 from datong.node.inventory import Crawler, send_plan
 from datong.node.journal import InventoryJournal
 from datong.node.keyring import Keyring
 from datong.node.loop import NodeLoop, Reconciler, Tell
+from datong.node.outbox import Outbox
 from datong.node.producer import Producer
 from datong.node.schedule import InventorySchedule
 from datong.node.sketching import Sketcher, SketchKeyring
@@ -24,6 +26,7 @@ from datong.node.steps import Passed, Step, unobserved
 from datong.norms import NormPack
 
 FETCHED = "fetched"
+DIFFERENCES = "differences"
 INVENTORY = "inventory"
 Sleep = Callable[[float], None]
 STOP_CHECK_SECONDS = 0.2
@@ -257,16 +260,14 @@ class NodeProgram:
         spool = Spool(folder=self._home.spool, state_path=self._home.state_path)
         spool.sweep()
         keyring = self._keyring(signer)
-        producer = Producer(
-            client=client,
-            spool=spool,
-            signer=signer,
-            clock=self._clock,
+        outbox = Outbox(client=client, spool=spool, signer=signer, clock=self._clock, keyring=keyring, passed=passed)
+        differences = Differences(
+            outbox=outbox,
+            folder=self._home.directory / DIFFERENCES,
             open_source=self.open_source,
-            keyring=keyring,
-            sleep=sleep,
             passed=passed,
         )
+        producer = Producer(outbox=outbox, open_source=self.open_source, differences=differences, sleep=sleep)
         consumer = Consumer(
             client=client,
             folder=self._home.directory / FETCHED,

@@ -7,6 +7,8 @@ from enum import StrEnum
 class Step(StrEnum):
     """A point that the node has just passed."""
 
+    ROWS_GATHERED = "rows gathered"
+    STATE_WRITTEN = "state written"
     PAYLOAD_WRITTEN = "payload written"
     BATCH_SPOOLED = "batch spooled"
     UPLOAD_OPENED = "upload opened"

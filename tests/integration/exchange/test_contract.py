@@ -11,7 +11,17 @@ import pyarrow as pa
 import pytest
 
 from datong.adapters.connections import open_connector, open_target
-from datong.exchange import ApplyMode, Column, Connector, ReadQuery, Target, TargetPlan, TransferMode, content_digest
+from datong.exchange import (
+    DELETED_COLUMN,
+    ApplyMode,
+    Column,
+    Connector,
+    ReadQuery,
+    Target,
+    TargetPlan,
+    TransferMode,
+    content_digest,
+)
 from datong.exchange.payload import cursor_at_end
 from datong.kernel import Conflict, Invalid, NotFound, TaskId
 from tests.integration.exchange.samples import COLUMNS, ROWS, manifest_of, reader_of, record_batch
@@ -20,6 +30,7 @@ from tests.servers import DatabaseServer
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 TASK = TaskId("task-1")
 KEYED = TargetPlan(table="t", mode=ApplyMode.UPSERT, key_columns=("id",))
+MIRRORED = TargetPlan(table="t", mode=ApplyMode.MIRROR, key_columns=("id",))
 NARROW = (
     Column(name="id", type="int64"),
     Column(name="name", type="string"),
@@ -196,3 +207,50 @@ def test_empty_batch_moves_the_cursor(bench: Bench) -> None:
     applied = bench.target.last_applied(TASK)
     assert applied is not None
     assert applied.sequence == 1
+
+
+def changed(rows: list[tuple[bool, int, str | None]], sequence: int) -> Callable[[Target], object]:
+    columns = (DELETED_COLUMN, *NARROW)
+    facts: list[dict[str, object]] = [
+        {DELETED_COLUMN.name: gone, "id": number, "name": name} for gone, number, name in rows
+    ]
+    batch = record_batch(facts, columns)
+    manifest = manifest_of(batch, columns, sequence=sequence, run=sequence, mode=TransferMode.DIFF, previous="1" * 64)
+    return lambda target: target.apply(manifest, reader_of(batch), plan=MIRRORED, applied_at=NOW)
+
+
+def named(rows: list[tuple[int, str]]) -> pa.RecordBatch:
+    return record_batch([{"id": number, "name": name} for number, name in rows], NARROW)
+
+
+def test_changes_delete_and_upsert_and_the_last_one_of_a_key_wins(bench: Bench) -> None:
+    target = bench.target
+    target.prepare(MIRRORED, NARROW)
+    first = manifest_of(named([(1, "a"), (2, "b"), (3, "c")]), NARROW, mode=TransferMode.SNAPSHOT)
+    reader = reader_of(named([(1, "a"), (2, "b"), (3, "c")]))
+    target.apply(first, reader, plan=MIRRORED, applied_at=NOW)
+    second = changed(
+        [(True, 1, None), (False, 2, "x"), (False, 2, "y"), (False, 4, "d"), (True, 4, None), (True, 3, None)]
+        + [(False, 3, "back"), (True, 99, None)],
+        2,
+    )
+    second(target)
+    assert getattr(second(bench.target), "repeated", False)
+    assert bench.target.digest("t", NARROW) == content_digest([named([(2, "y"), (3, "back")])], NARROW)
+
+
+def test_a_change_that_the_target_refuses_becomes_a_dead_letter_with_its_place(bench: Bench) -> None:
+    target = bench.target
+    target.prepare(MIRRORED, NARROW)
+    columns = (DELETED_COLUMN, *NARROW)
+    rows: list[dict[str, object]] = [
+        {DELETED_COLUMN.name: False, "id": 1, "name": "a"},
+        {DELETED_COLUMN.name: True, "id": None},
+        {DELETED_COLUMN.name: True, "id": 7},
+    ]
+    batch = record_batch(rows, columns)
+    manifest = manifest_of(batch, columns, mode=TransferMode.DIFF)
+    applied = target.apply(manifest, reader_of(batch), plan=MIRRORED, applied_at=NOW)
+    assert (applied.rows, applied.rejected) == (2, 1)
+    assert bench.target.rejected(TASK) == 1
+    assert bench.source.count("t") == 1

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datong.exchange import (
+    DELETED_COLUMN,
     GENESIS_DIGEST,
     Column,
     ColumnMap,
@@ -18,6 +19,7 @@ from datong.exchange import (
     Task,
     TaskState,
     TransferMode,
+    data_columns,
     schema_fingerprint,
 )
 from datong.exchange.chain import check_chain, check_payload, check_signer, check_task, confirmed_after, work_of
@@ -207,3 +209,36 @@ def test_a_new_snapshot_starts_from_nothing_and_an_increment_goes_on() -> None:
     assert work_of(task, confirmed).confirmed.cursor == confirmed.cursor
     snapshot = work_of(task.model_copy(update={"mode": TransferMode.SNAPSHOT}), confirmed)
     assert (snapshot.confirmed.cursor, snapshot.run, snapshot.confirmed.part) == (None, 2, 0)
+
+
+CHANGES = (DELETED_COLUMN, *COLUMNS)
+
+
+def test_a_task_of_changes_takes_changes_and_snapshots_each_with_its_columns() -> None:
+    task = task_of(mode=TransferMode.DIFF)
+    check_task(task, manifest_of(mode=TransferMode.DIFF, columns=CHANGES))
+    check_task(task, manifest_of(mode=TransferMode.SNAPSHOT))
+    assert code_of(Refused, check_task, task, manifest_of(mode=TransferMode.DIFF)) == "exchange.wrong_columns"
+    mixed = manifest_of(mode=TransferMode.SNAPSHOT, columns=CHANGES)
+    assert code_of(Refused, check_task, task, mixed) == "exchange.wrong_columns"
+    assert code_of(Refused, check_task, task, manifest_of()) == "exchange.wrong_mode"
+
+
+def test_a_snapshot_may_take_the_place_of_a_run_of_changes_that_did_not_end() -> None:
+    confirmed = confirmed_after(manifest_of(mode=TransferMode.DIFF, columns=CHANGES))
+    assert confirmed.mode is TransferMode.DIFF
+    anew = manifest_of(
+        mode=TransferMode.SNAPSHOT, sequence=2, previous_digest=confirmed.digest, run=2, cursor_from=confirmed.cursor
+    )
+    check_task(task_of(mode=TransferMode.DIFF), anew)
+    check_chain(confirmed, anew, may_begin_anew=True)
+    assert code_of(Conflict, check_chain, confirmed, anew) == "exchange.run_order"
+    for other in ({"mode": TransferMode.DIFF}, {"part": 2}, {"run": 1}):
+        changed = anew.model_copy(update=other)
+        assert code_of(Conflict, check_chain, confirmed, changed, may_begin_anew=True) == "exchange.run_order"
+    beyond = anew.model_copy(update={"run": 3})
+    assert code_of(Refused, check_task, task_of(mode=TransferMode.DIFF), beyond) == "exchange.run_not_requested"
+
+
+def test_only_data_columns_enter_a_table() -> None:
+    assert data_columns(CHANGES) == COLUMNS

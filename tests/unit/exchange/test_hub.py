@@ -336,3 +336,21 @@ def test_the_library_receipts_and_reconciles_by_the_hub_s_key(scene: Scene) -> N
     assert scene.entries(EntryKind.RECONCILIATION) == 1
     assert scene.exchange.report_end(signed_end_digest(report, scene.police), actor=NODE) == result
     assert scene.exchange.reconciliation(task.id) == result
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"key_columns": ()}, "exchange.task_keys"),
+        (
+            {"columns": ({"column": "id", "item": "id"}, {"column": "_datong_x", "item": "x"})},
+            "exchange.column_reserved",
+        ),
+    ],
+)
+def test_a_task_of_changes_needs_keys_and_columns_of_its_own(
+    scene: Scene, changes: dict[str, object], code: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        scene.task(**({"mode": "diff", "cursor_column": None} | changes))
+    assert caught.value.code == code

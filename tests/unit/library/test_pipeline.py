@@ -10,7 +10,7 @@ from datong.library import LandedSource, evaluate_links, shipped_definitions
 from datong.library.engine import Engine
 from datong.library.pipeline import Pipeline, Previous, read_links
 from datong.norms import load_pack
-from tests.library_sources import Row, landed, landed_city, with_increment, write_batch
+from tests.library_sources import Row, landed, landed_city, with_changes, with_increment, write_batch
 
 ENGINE = Engine(threads=2, memory="1500MB")
 PACK = load_pack(None)
@@ -153,6 +153,18 @@ def test_an_increment_replaces_rows_by_key_and_keeps_ids(tmp_path: Path) -> None
     rebuilt = build(tmp_path / "b3", (second,))
     assert rebuilt.golden_digest() == after.golden_digest()
     assert rebuilt.golden_digest() != before.golden_digest()
+
+
+def test_a_deleted_row_leaves_the_current_state_and_comes_back_when_it_is_sent_again(tmp_path: Path) -> None:
+    first = register(tmp_path)
+    gone = (REGISTERED[0][0], *([None] * (len(REGISTERED[0]) - 1)))
+    second = with_changes(first, tmp_path, (gone, REGISTERED[1]), deleted=(True, False))
+    after = build(tmp_path / "b1", (second,))
+    assert ("register", "1") not in links(after)
+    assert ("register", "2") in links(after)
+    assert after.report().sources[0].rows == len(REGISTERED) - 1
+    third = with_changes(second, tmp_path, (REGISTERED[0],), deleted=(False,))
+    assert ("register", "1") in links(build(tmp_path / "b2", (third,)))
 
 
 def test_the_city_is_linked_as_it_truly_is_and_twice_the_same(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from datong.kernel import DepartmentCode, FixedClock, Text
 from datong.ledger import Ed25519Signer, Witness
 from datong.node import HubClient
 from datong.node.consumer import Consumer
+from datong.node.differences import Differences
 from datong.node.loop import NodeLoop, Reconciler
+from datong.node.outbox import Outbox
 from datong.node.producer import Producer
 from datong.node.spool import Spool
 
@@ -31,17 +33,17 @@ def _loop(folder: Path, transport: httpx.BaseTransport, told: list[Text], waits:
     client = HubClient(
         hub_url="http://hub", node_id="n1", signer=signer, clock=CLOCK, transport=transport, sleep=waits.append
     )
+    spool = Spool(folder=folder / "spool", state_path=folder / "state.sqlite")
+    outbox = Outbox(client=client, spool=spool, signer=signer, clock=CLOCK)
     return NodeLoop(
         client=client,
         signer=signer,
         department=DEPARTMENT,
         node_id="n1",
         producer=Producer(
-            client=client,
-            spool=Spool(folder=folder / "spool", state_path=folder / "state.sqlite"),
-            signer=signer,
-            clock=CLOCK,
+            outbox=outbox,
             open_source=_no_source,
+            differences=Differences(outbox=outbox, folder=folder / "differences", open_source=_no_source),
         ),
         consumer=Consumer(client=client, folder=folder / "fetched", signer=signer, clock=CLOCK, open_target=_no_target),
         reconciler=Reconciler(

@@ -1,6 +1,6 @@
 """The rate limit of a task."""
 
-from datong.node.producer import Pace
+from datong.node.outbox import Pace
 
 
 def test_rows_over_the_rate_wait() -> None:
