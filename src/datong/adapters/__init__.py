@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datong.adapters.postgresql import PostgresqlDatabase
     from datong.adapters.sqlalchemy_database import SqlalchemyDatabase
     from datong.adapters.sqlite import SqliteDatabase
+    from datong.adapters.web_api import WebApi
 else:
     __getattr__ = on_demand(
         __name__,
@@ -32,6 +33,7 @@ else:
             "postgresql": ["PostgresqlDatabase"],
             "sqlalchemy_database": ["SqlalchemyDatabase"],
             "sqlite": ["SqliteDatabase"],
+            "web_api": ["WebApi"],
         },
     )
 
@@ -44,6 +46,7 @@ __all__ = [
     "PostgresqlDatabase",
     "SqlalchemyDatabase",
     "SqliteDatabase",
+    "WebApi",
     "load_or_create_signer",
     "open_connector",
     "open_target",

@@ -12,6 +12,7 @@ SCHEMES = (
     "postgresql://user:password@host/database",
     "mysql://user:password@host/database",
     "files:///folder",
+    "api:///definition.yaml",
     "oracle+oracledb://… / mssql+pyodbc://… / dm+dmPython://… (SQLAlchemy)",
 )
 SQLALCHEMY_SCHEMES = frozenset({"oracle", "mssql", "dm", "kingbase", "kingbase8", "duckdb"})
@@ -19,7 +20,7 @@ SQLALCHEMY_SCHEMES = frozenset({"oracle", "mssql", "dm", "kingbase", "kingbase8"
 
 
 def open_connector(url: str) -> Connector:
-    """Return the connector for `url` (`sqlite:///…`, `postgresql://…`, `mysql://…`, `files:///folder`).
+    """Return the connector for `url`, of one of the kinds in `SCHEMES`.
 
     Raises:
         Invalid: `adapters.url_unknown`.
@@ -35,6 +36,8 @@ def open_connector(url: str) -> Connector:
         case "files":
             state = parse_qs(parts.query).get("state", [""])[0]
             return adapters.FileFolder(_path(parts.path), state=_path(state) if state else None)
+        case "api":
+            return adapters.WebApi(_path(parts.path))
     if "+" in parts.scheme or parts.scheme in SQLALCHEMY_SCHEMES:
         return adapters.SqlalchemyDatabase(url)
     raise _unknown(parts.scheme)

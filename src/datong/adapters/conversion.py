@@ -251,3 +251,24 @@ def float_rows(batch: pa.RecordBatch, *, infinite: bool) -> dict[int, str]:
             for row in rows_where(bad):
                 result[row] = f"列 {name} 不是有限数 / column {name}: not a finite number"
     return result
+
+
+def texts_of_column(values: "pa.ChunkedArray[pa.Scalar[pa.DataType]]") -> "pa.ChunkedArray[pa.Scalar[pa.DataType]]":
+    """Return a column as text; binary values are only marked as present."""
+    if pa.types.is_binary(values.type):
+        mark = pa.scalar("(binary)", pa.string())
+        return pa.chunked_array([pc.if_else(pc.is_valid(chunk), mark, None) for chunk in values.chunks], pa.string())
+    return values.cast(pa.string())
+
+
+def rows_after(rows: pa.Table, order: tuple[Column, ...], texts: tuple[str, ...]) -> "pa.BooleanArray":
+    """Return which rows come after the cursor, in lexicographic order of the ordering columns."""
+    result = pa.array([False] * rows.num_rows)
+    equal = pa.array([True] * rows.num_rows)
+    for column, text in zip(order, texts, strict=True):
+        values = rows.column(column.name).combine_chunks()
+        plain = bytes.fromhex(text) if column.type == "binary" else text
+        bound = pa.scalar(plain).cast(values.type)
+        result = pc.or_(result, pc.and_(equal, pc.greater(values, bound)))
+        equal = pc.and_(equal, pc.equal(values, bound))
+    return result

@@ -12,7 +12,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datong.adapters.conversion import chosen_columns, no_table, not_lossless, null_in_order, rebatched
+from datong.adapters.conversion import (
+    chosen_columns,
+    no_table,
+    not_lossless,
+    null_in_order,
+    rebatched,
+    rows_after,
+    texts_of_column,
+)
 from datong.adapters.file_arrivals import Arrivals
 from datong.adapters.file_formats import FileOptions, columns_of, read_file, typed
 from datong.adapters.folder_tables import SINGLE_SUFFIXES, FolderTable, SingleTable, single_tables, watched_tables
@@ -80,13 +88,13 @@ class FileFolder:
         if rows.num_rows > rows_max:
             starts = [rows.num_rows * block // blocks for block in range(blocks)]
             rows = pa.concat_tables([rows.slice(start, rows_max // blocks) for start in starts])
-        arrays = [_text_of(rows.column(column.name)) for column in schema.columns]
+        arrays = [texts_of_column(rows.column(column.name)) for column in schema.columns]
         table = pa.table(arrays, schema=arrow_schema(texts))
         return rebatched(table.to_batches(), arrow_schema(texts), rows_max)
 
     def newest(self, table: str, column: str) -> datetime | None:
         """Return the largest moment in `column`, by its text in ISO 8601; without a zone it counts as UTC."""
-        found = pc.max(_text_of(self._whole(table).column(column))).as_py()
+        found = pc.max(texts_of_column(self._whole(table).column(column))).as_py()
         try:
             moment = datetime.fromisoformat(str(found))
         except ValueError:
@@ -114,7 +122,7 @@ class FileFolder:
                 raise null_in_order(query.table, query.order)
             rows = rows.sort_by([(column.name, "ascending") for column in order])
             if query.after is not None:
-                rows = rows.filter(_after(rows, order, query.after.values))
+                rows = rows.filter(rows_after(rows, order, query.after.values))
         chosen = rows.select([column.name for column in columns])
         return rebatched(chosen.to_batches(), arrow_schema(columns), query.batch_rows)
 
@@ -195,24 +203,3 @@ def _key(rows: pa.Table) -> tuple[str, ...]:
         if whole and pc.count_distinct(values).as_py() == rows.num_rows:
             return (name,)
     return ()
-
-
-def _text_of(values: "pa.ChunkedArray[pa.Scalar[pa.DataType]]") -> "pa.ChunkedArray[pa.Scalar[pa.DataType]]":
-    """Return a column as text; binary values are only marked as present."""
-    if pa.types.is_binary(values.type):
-        mark = pa.scalar("(binary)", pa.string())
-        return pa.chunked_array([pc.if_else(pc.is_valid(chunk), mark, None) for chunk in values.chunks], pa.string())
-    return values.cast(pa.string())
-
-
-def _after(rows: pa.Table, order: tuple[Column, ...], texts: tuple[str, ...]) -> "pa.BooleanArray":
-    """Return which rows come after the cursor, in lexicographic order of the ordering columns."""
-    result = pa.array([False] * rows.num_rows)
-    equal = pa.array([True] * rows.num_rows)
-    for column, text in zip(order, texts, strict=True):
-        values = rows.column(column.name).combine_chunks()
-        plain = bytes.fromhex(text) if column.type == "binary" else text.removesuffix("Z")
-        bound = pa.scalar(plain).cast(values.type)
-        result = pc.or_(result, pc.and_(equal, pc.greater(values, bound)))
-        equal = pc.and_(equal, pc.equal(values, bound))
-    return result

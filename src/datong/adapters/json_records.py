@@ -7,6 +7,7 @@ of the record.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class JsonRecords:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._is_rewritten_long = False
         self._connection = duckdb.connect(config={"threads": 1})
         self._connection.execute("CREATE TABLE records (n BIGINT, j VARCHAR)")
 
@@ -81,13 +83,24 @@ class JsonRecords:
             reason = Text(zh=f"{place} 处没有记录数组。", en=f"there is no array of records at {place}.")
             raise damaged(self._name, NOWHERE, reason)
         before = self._value("SELECT count(*) FROM records", [])
+        # Taking a record out of its document writes its numbers anew.
+        self._is_rewritten_long |= re.search(_LONG_FRACTION, body) is not None
         self._connection.execute(
-            "INSERT INTO records SELECT ? + row_number() OVER (), unnest::VARCHAR "
-            "FROM (SELECT unnest(json_extract(?, ?)))",
+            "INSERT INTO records SELECT ? + row_number() OVER (), one::VARCHAR "
+            "FROM (SELECT unnest(json_extract(?, ?)) AS one)",
             [before, body, f"{where}[*]"],
         )
         self._check_objects()
         return int(str(self._value("SELECT count(*) FROM records", []))) - int(str(before))
+
+    def text_at(self, body: str, place: str) -> str:
+        """Return the text at `place` (as `meta.next`) of a document that was loaded; empty when there is none."""
+        path = _path(place, {place: place})
+        found = self._value(
+            "SELECT CASE WHEN json_type($b, $p) = 'NULL' THEN NULL ELSE json_extract_string($b, $p) END",
+            {"b": body, "p": path},
+        )
+        return "" if found is None else str(found)
 
     def columns(
         self, declared: Mapping[str, str], places: Mapping[str, str], *, json_text: tuple[str, ...] | None = None
@@ -178,9 +191,9 @@ class JsonRecords:
         """
         number = self._value(
             "SELECT min(n) FROM records WHERE json_type(j, $p) IN ('DOUBLE', 'OBJECT', 'ARRAY') AND ("
-            f"regexp_matches(j, '{_LONG_FRACTION}') OR (json_type(j, $p) = 'DOUBLE' AND "
+            f"$long OR regexp_matches(j, '{_LONG_FRACTION}') OR (json_type(j, $p) = 'DOUBLE' AND "
             f"length(regexp_replace(json_extract_string(j, $p), '[^0-9]', '', 'g')) > {_MANY_DIGITS}))",
-            {"p": path},
+            {"p": path, "long": self._is_rewritten_long},
         )
         if number is not None:
             reason = Text(

@@ -291,7 +291,7 @@ def _document(address: str, response: httpx.Response, bytes_max: int) -> Documen
     if status in REDIRECT_STATUSES and response.headers.get("location"):
         return str(response.headers["location"])
     if status in TRANSIENT_STATUSES:
-        raise _Transient(f"HTTP {status}", _pause(response.headers.get("retry-after", "")))
+        raise _Transient(f"HTTP {status}", retry_pause(response.headers.get("retry-after", "")))
     validators = {
         "etag": response.headers.get("etag", "")[:200],
         "last_modified": response.headers.get("last-modified", "")[:100],
@@ -324,12 +324,12 @@ def _document(address: str, response: httpx.Response, bytes_max: int) -> Documen
         address=address,
         media_type=kind.strip().lower(),
         charset=charset,
-        body=_body(address, response, bytes_max),
+        body=bounded_body(address, response, bytes_max),
         **validators,
     )
 
 
-def _body(address: str, response: httpx.Response, bytes_max: int) -> bytes:
+def bounded_body(address: str, response: httpx.Response, bytes_max: int) -> bytes:
     """Read a body, inflating it piece by piece so that a small answer cannot become a large one.
 
     Raises:
@@ -368,7 +368,7 @@ def _damaged(address: str) -> Corrupt:
     )
 
 
-def _pause(retry_after: str) -> float | None:
+def retry_pause(retry_after: str) -> float | None:
     """Return the seconds that a Retry-After header asks for, as a number or as a date."""
     text = retry_after.strip()
     if text.isascii() and text.isdecimal():
