@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Context, Decimal, InvalidOperation
 from itertools import islice
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -231,15 +232,26 @@ def far_times(batch: pa.RecordBatch) -> dict[int, str]:
             counts = column.cast(pa.int64())
         else:
             continue
+        bounds = pc.min_max(counts)
+        if bounds["min"].as_py() is None or (bounds["min"].as_py() >= low and bounds["max"].as_py() <= high):
+            continue
         outside = pc.or_(pc.less(counts, pa.scalar(low)), pc.greater(counts, pa.scalar(high)))
         for row in rows_where(outside):
             result[row] = f"列 {name} 的日期超出 1–9999 年 / column {name}: a date outside the years 1 to 9999"
     return result
 
 
-def rows_where(condition: "pa.Array[pa.Scalar[pa.DataType]] | pa.BooleanArray") -> list[int]:
+def rows_where(condition: "pa.BooleanArray | pa.Array[pa.Scalar[pa.DataType]]") -> list[int]:
     """Return the numbers of the rows for which `condition` is true (NULL is not)."""
-    return [number for number, holds in enumerate(condition) if holds.as_py()]
+    # NULL in an array of Booleans becomes None, which is as little true as False.
+    return [int(number) for number in np.flatnonzero(condition.to_numpy(zero_copy_only=False))]
+
+
+def may_hold_nul(column: "pa.Array[pa.Scalar[pa.DataType]]") -> bool:
+    """Whether the bytes under a text column hold a NUL at all: far cheaper than to look at value after value."""
+    text = column.buffers()[2]
+    # Bytes of values outside a slice are looked at too: then the answer is true too often, never too seldom.
+    return text is not None and text.size > 0 and int(np.frombuffer(memoryview(text), np.uint8).min()) == 0
 
 
 def float_rows(batch: pa.RecordBatch, *, infinite: bool) -> dict[int, str]:

@@ -21,6 +21,7 @@ from datong.adapters.comparison import Comparison
 from datong.adapters.conversion import (
     chosen_columns,
     far_times,
+    may_hold_nul,
     no_table,
     not_lossless,
     null_in_order,
@@ -41,6 +42,7 @@ from datong.adapters.postgresql_catalog import (
     table_schemas,
 )
 from datong.adapters.postgresql_ranges import RangeStatements, row_text
+from datong.adapters.postgresql_target import INTERCHANGEABLE, SAME_COLUMNS, lock_statement
 from datong.adapters.sql_target import (
     CURSORS,
     DEAD_LETTERS,
@@ -87,6 +89,12 @@ _TARGET_TYPES = {
     "timestamp": "timestamp",
     "timestamp_utc": "timestamptz",
 }
+_FORMATTED = {
+    "time": "time without time zone",
+    "timestamp": "timestamp without time zone",
+    "timestamp_utc": "timestamp with time zone",
+}
+RETIRED = "_datong_retired"
 _LOADED_AS_TEXT = {"uint64", "time"}
 _PLACE = re.compile(r"\?")
 
@@ -249,12 +257,23 @@ class PostgresqlDatabase:
         applied_at: datetime,
     ) -> Applied:
         """Apply one batch and move the cursor in one transaction."""
-        with self._open() as connection:
-            transaction = _PostgresqlTransaction(connection)
-            transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (manifest.task_id,))
-            result = apply_batch(transaction, manifest, reader, plan=plan, applied_at=applied_at)
-            connection.commit()
-        return result
+        batches = list(reader)
+
+        def attempt(*, direct: bool) -> Applied:
+            rows = pa.RecordBatchReader.from_batches(reader.schema, batches)
+            with self._open() as connection:
+                transaction = _PostgresqlTransaction(connection, direct=direct)
+                transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (manifest.task_id,))
+                result = apply_batch(transaction, manifest, rows, plan=plan, applied_at=applied_at)
+                connection.commit()
+            return result
+
+        try:
+            return attempt(direct=True)
+        except (adbc_driver_manager.DataError, adbc_driver_manager.IntegrityError):
+            # The table refused a value, and the driver gives up a transaction at its first error: once more, the long
+            # way, which finds the offending rows.
+            return attempt(direct=False)
 
     # Inside
 
@@ -361,8 +380,9 @@ class PostgresqlDatabase:
 class _PostgresqlTransaction(SqlTransaction):
     """The transaction of one ADBC connection (autocommit is off: it begins with the first statement)."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, direct: bool = True) -> None:
         self._connection = connection
+        self._direct = direct
 
     def quote(self, name: str) -> str:
         return quoted(name)
@@ -377,10 +397,44 @@ class _PostgresqlTransaction(SqlTransaction):
     def faults(self, batch: pa.RecordBatch) -> dict[int, str]:
         result = far_times(batch)
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            if pa.types.is_string(column.type):
+            if pa.types.is_string(column.type) and may_hold_nul(column):
                 for row in rows_where(pc.match_substring(column, "\0")):
                     result[row] = f"列 {name} 含 NUL 字符 / column {name}: a NUL character"
         return result
+
+    def append(self, target: str, table: pa.Table, columns: tuple[Column, ...]) -> bool:
+        names, types = (
+            chr(31).join(texts) for texts in zip(*[(one.name, _formatted(one)) for one in columns], strict=True)
+        )
+        if (
+            not self._direct
+            or not self.execute(SAME_COLUMNS, (len(columns), quoted(target), names, types, names))[0][0]
+        ):
+            return False
+        with self._connection.cursor() as cursor:
+            cursor.adbc_ingest(target, table, mode="append")
+        return True
+
+    def clear(self, stage: str) -> None:
+        self.execute(f"TRUNCATE {quoted(stage)}")
+
+    def replace(self, target: str, stage: str, names: str) -> str | None:
+        if not self._swappable(target, stage):
+            return super().replace(target, stage, names)
+        self.execute(f"ALTER TABLE {quoted(target)} RENAME TO {quoted(RETIRED)}")
+        self.execute(f"ALTER TABLE {quoted(stage)} RENAME TO {quoted(target)}")
+        self.execute(f"ALTER TABLE {quoted(RETIRED)} RENAME TO {quoted(stage)}")
+        return None
+
+    def _swappable(self, target: str, stage: str) -> bool:
+        """Whether `stage` may become `target`: asked before the lock, and again when nobody can change it any more."""
+        pair = (quoted(target), quoted(stage))
+        if not self.execute(INTERCHANGEABLE, pair)[0][0]:
+            return False
+        self.execute(lock_statement(quoted(target)))
+        if self.execute("SELECT current_setting('datong.fault')")[0][0]:
+            return False
+        return bool(self.execute(INTERCHANGEABLE, pair)[0][0])
 
     def load(self, table: pa.Table, columns: tuple[Column, ...]) -> None:
         arrays = [
@@ -439,6 +493,11 @@ class _PostgresqlTransaction(SqlTransaction):
     def update_matched(self, target: str, source: str, keys: Sequence[str], changes: str, condition: str) -> None:
         match = " AND ".join(f"t.{quoted(key)} = i.{quoted(key)}" for key in keys)
         self.execute(f"UPDATE {quoted(target)} AS t SET {changes} FROM {source} AS i WHERE {condition} AND {match}")
+
+
+def _formatted(column: Column) -> str:
+    """Return the declared type as `format_type` writes it."""
+    return _FORMATTED.get(column.type) or _declared(column)
 
 
 def _declared(column: Column) -> str:

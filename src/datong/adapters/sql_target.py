@@ -1,6 +1,7 @@
 """The part of a target that is the same for every SQL database: rows and cursor move in one transaction.
 
-A batch is loaded into a temporary table, and enters its table from there by set operations, as the task's apply mode
+Rows that are only added go straight into their table where the database can do that. Else, or when a value was refused,
+a batch is loaded into a temporary table, and enters its table from there by set operations, as the task's apply mode
 says. A range of rows that the database refuses because of its *values* is halved until the offending row stands alone;
 that row goes to `_datong_dead_letter` with the database's reason. A failure of any other kind rolls the whole batch
 back.
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -135,13 +137,13 @@ def apply_batch(
     stage = STAGE_PREFIX + plan.table
     if snapshot and manifest.part == 1:
         if gathers:
-            transaction.execute(f"DELETE FROM {transaction.quote(stage)}")
+            transaction.clear(stage)
         if plan.mode is not ApplyMode.APPEND:
             transaction.execute(f"DELETE FROM {DEAD_LETTERS} WHERE task_id = ?", (manifest.task_id,))
     rejected = _Entry(transaction, manifest, plan, applied_at).enter(reader, stage if gathers else None)
     if gathers and manifest.last:
         _publish(transaction, manifest, plan, stage)
-        transaction.execute(f"DELETE FROM {transaction.quote(stage)}")
+        transaction.clear(stage)
     result = Applied(rows=manifest.rows - rejected, rejected=rejected)
     places = ", ".join("?" * len(CURSOR_FIELDS))
     transaction.execute(f"DELETE FROM {CURSORS} WHERE task_id = ?", (manifest.task_id,))
@@ -241,7 +243,12 @@ class _Entry:
         """Put every row that the target can hold where it belongs; return how many it could not."""
         moved, letters = self._gathered(reader)
         table = added_values(moved, self._plan, self._applied_at)
-        numbered = table.append_column(NUMBER, pa.array(range(table.num_rows), pa.int64()))
+        if self._only_added(letters, stage):
+            names = [column.name for column in self._columns]
+            if self._transaction.append(stage or self._plan.table, table.select(names), self._columns):
+                return 0
+            moved, table = moved.combine_chunks(), table.combine_chunks()
+        numbered = table.append_column(NUMBER, pa.array(np.arange(table.num_rows, dtype=np.int64)))
         if letters:
             bad = pa.array(list(letters), pa.int64())
             numbered = numbered.filter(pc.invert(pc.is_in(numbered.column(NUMBER), value_set=bad)))
@@ -252,6 +259,12 @@ class _Entry:
             letters |= self._enter_table(numbered, stage)
         _write_letters(self._transaction, self._manifest, moved, letters, self._applied_at)
         return len(letters)
+
+    def _only_added(self, letters: dict[int, str], stage: str | None) -> bool:
+        """Whether all rows are sound as far as can be seen, and none of them changes or removes another."""
+        keys = self._plan.mode.needs_keys or self._carries_deletes
+        history = self._plan.mode is ApplyMode.HISTORY and stage is None
+        return not (letters or keys or history)
 
     def _enter_table(self, numbered: pa.Table, stage: str | None) -> dict[int, str]:
         """Insert, upsert or delete; return the refused rows by number, each with the reason."""
@@ -301,7 +314,7 @@ class _Entry:
         columns = tuple(
             column.model_copy(update={"name": name}) for column, name in zip(self._manifest.columns, names, strict=True)
         )
-        return pa.Table.from_batches(pieces, schema=arrow_schema(columns)).combine_chunks(), letters
+        return pa.Table.from_batches(pieces, schema=arrow_schema(columns)), letters
 
 
 def insert_ranges(

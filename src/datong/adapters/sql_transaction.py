@@ -61,6 +61,17 @@ class SqlTransaction(ABC):
     def update_matched(self, target: str, source: str, keys: Sequence[str], changes: str, condition: str) -> None:
         """Change the rows of `target` (called `t`) that have the keys of a row of `source` (called `i`)."""
 
+    def append(self, target: str, table: pa.Table, columns: tuple[Column, ...]) -> bool:
+        """Put the rows of `table` straight into `target`, if this database can and `target` has the columns' types.
+
+        Returns False when nothing was done: the rows then go by `_datong_in`, which finds the ones that are refused.
+        """
+        return False
+
+    def clear(self, stage: str) -> None:
+        """Empty the stage, which nobody else reads."""
+        self.execute(f"DELETE FROM {self.quote(stage)}")
+
     def replace(self, target: str, stage: str, names: str) -> str | None:
         """Let the rows of `stage` take the place of those of `target`; return the reason when it refuses them."""
         self.execute(f"DELETE FROM {self.quote(target)}")

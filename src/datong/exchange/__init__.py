@@ -71,7 +71,7 @@ from datong.kernel import on_demand
 
 if TYPE_CHECKING:
     from datong.exchange.applying import added_values, check_apply, moved_columns, target_columns
-    from datong.exchange.digest import DigestSum, canonical_expression, content_digest
+    from datong.exchange.digest import canonical_expression, combined, content_digest
     from datong.exchange.hub import Exchange
     from datong.exchange.payload import (
         cursor_at_end,
@@ -89,7 +89,7 @@ else:
         __name__,
         {
             "applying": ["added_values", "check_apply", "moved_columns", "target_columns"],
-            "digest": ["DigestSum", "canonical_expression", "content_digest"],
+            "digest": ["canonical_expression", "combined", "content_digest"],
             "hub": ["Exchange"],
             "payload": [
                 "cursor_at_end",
@@ -131,7 +131,6 @@ __all__ = [
     "Cursor",
     "Delivery",
     "DepartmentKeys",
-    "DigestSum",
     "EndDigest",
     "Exchange",
     "ForeignKey",
@@ -179,6 +178,7 @@ __all__ = [
     "by_place",
     "canonical_expression",
     "check_apply",
+    "combined",
     "content_digest",
     "cursor_at_end",
     "data_columns",

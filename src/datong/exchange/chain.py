@@ -19,6 +19,7 @@ from datong.exchange.values import (
     TransferMode,
 )
 from datong.kernel import Conflict, Corrupt, DepartmentCode, Refused, Text
+from datong.kernel.limits import CONTENT_CHECK_ROWS_MAX
 
 
 def check_task(task: Task, manifest: Manifest) -> None:
@@ -176,13 +177,11 @@ def check_chain(confirmed: Confirmed, manifest: Manifest, *, may_begin_anew: boo
         )
 
 
-def check_payload(
-    manifest: Manifest, *, payload_digest: str, payload_bytes: int, content: ContentDigest | None
-) -> None:
-    """Check what was received against what the manifest says; `content` None when not yet computed.
+def check_payload(manifest: Manifest, *, payload_digest: str, payload_bytes: int) -> None:
+    """Check that the bytes which were received are those that the manifest names.
 
     Raises:
-        Corrupt: `exchange.payload_digest`, `exchange.content_digest`.
+        Corrupt: `exchange.payload_digest`.
     """
     if (payload_digest, payload_bytes) != (manifest.payload_digest, manifest.payload_bytes):
         raise Corrupt(
@@ -193,16 +192,48 @@ def check_payload(
             remedy=Text(zh="请重新上传该批次。", en="Upload the batch again."),
             context={"expected": manifest.payload_digest, "received": payload_digest},
         )
-    if content is not None and (content.rows, content.sum) != (manifest.rows, manifest.content_digest):
-        raise Corrupt(
-            "exchange.content_digest",
-            what=Text(
-                zh="数据内容与清单声明的行数或内容摘要不符。",
-                en="The rows do not have the count or content digest that the manifest states.",
-            ),
-            remedy=Text(zh="请提供方重新生成该批次。", en="The producer must cut the batch again."),
-            context={"rows": content.rows, "rows_stated": manifest.rows},
-        )
+
+
+def hub_checks_content(manifest: Manifest) -> bool:
+    """Whether the hub computes a batch's content digest itself: of a run's first part, and of every small batch.
+
+    The digest is a function of bytes whose SHA-256 was checked, so computing it again can only show a provider whose
+    software digests wrongly: the first part shows that (docs/adr/0060).
+    """
+    return manifest.part == 1 or manifest.rows <= CONTENT_CHECK_ROWS_MAX
+
+
+def check_content(manifest: Manifest, content: ContentDigest) -> None:
+    """Check the rows' count and content digest against what the manifest states.
+
+    Raises:
+        Corrupt: `exchange.content_digest`.
+    """
+    if content.sum != manifest.content_digest:
+        raise _other_content(manifest, content.rows)
+    check_rows(manifest, content.rows)
+
+
+def check_rows(manifest: Manifest, rows: int) -> None:
+    """Check the count of rows against what the manifest states.
+
+    Raises:
+        Corrupt: `exchange.content_digest`.
+    """
+    if rows != manifest.rows:
+        raise _other_content(manifest, rows)
+
+
+def _other_content(manifest: Manifest, rows: int) -> Corrupt:
+    return Corrupt(
+        "exchange.content_digest",
+        what=Text(
+            zh="数据内容与清单声明的行数或内容摘要不符。",
+            en="The rows do not have the count or content digest that the manifest states.",
+        ),
+        remedy=Text(zh="请提供方重新生成该批次。", en="The producer must cut the batch again."),
+        context={"rows": rows, "rows_stated": manifest.rows},
+    )
 
 
 def confirmed_after(manifest: Manifest) -> Confirmed:

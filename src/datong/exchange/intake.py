@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, insert, select
 from datong.catalogue import RecipientKey
 from datong.exchange import chain, store
 from datong.exchange.facts import batch_facts, refusal_facts
-from datong.exchange.payload import check_sealed_file, digest_file, digest_payload
+from datong.exchange.payload import check_sealed_file, count_payload, digest_file, digest_payload
 from datong.exchange.protocols import DepartmentKeys
 from datong.exchange.refusals import check_producer, no_batch, not_the_producer
 from datong.exchange.signatures import verify
@@ -228,12 +228,13 @@ class Intake:
         path = self._files.arrived(manifest)
         try:
             digest, size = digest_file(path) if path.exists() else ("", 0)
-            chain.check_payload(manifest, payload_digest=digest, payload_bytes=size, content=None)
+            chain.check_payload(manifest, payload_digest=digest, payload_bytes=size)
             if manifest.sealing is not None:
                 check_sealed_file(path)
+            elif chain.hub_checks_content(manifest):
+                chain.check_content(manifest, digest_payload(path, manifest.columns))
             else:
-                content = digest_payload(path, manifest.columns)
-                chain.check_payload(manifest, payload_digest=digest, payload_bytes=size, content=content)
+                chain.check_rows(manifest, count_payload(path, manifest.columns))
         except Corrupt as error:
             with self._database.transaction() as connection:
                 if store.batch(connection, manifest.batch_id) is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from datong.exchange.digest import DigestSum, content_digest
+from datong.exchange.digest import content_digest
 from datong.exchange.payload import read_payload
 from datong.exchange.types import arrow_schema
 from datong.exchange.values import DELETED_COLUMN, Column, ContentDigest, Manifest, TransferMode, data_columns
@@ -26,15 +26,7 @@ def landed_digest(
     chosen = _chosen(batches, columns)
     merged = any(manifest.mode is not TransferMode.SNAPSHOT for manifest, _ in chosen)
     if not (merged and key_columns):
-        total = DigestSum(columns)
-        try:
-            for _, path in chosen:
-                with read_payload(path, columns) as reader:
-                    for batch in reader:
-                        total.add(batch)
-            return total.result()
-        finally:
-            total.close()
+        return content_digest(_rows(chosen, columns), columns)
     with duckdb.connect(config={"threads": 1}) as connection:
         return content_digest(_merged(connection, chosen, columns, key_columns), columns)
 
@@ -64,6 +56,12 @@ def _merged(
     for batch in rows:
         arrays = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _rows(batches: Sequence[tuple[Manifest, Path]], columns: tuple[Column, ...]) -> Iterator[pa.RecordBatch]:
+    for _, path in batches:
+        with read_payload(path, columns) as reader:
+            yield from reader
 
 
 def _chosen(batches: Sequence[tuple[Manifest, Path]], columns: tuple[Column, ...]) -> list[tuple[Manifest, Path]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from datong.exchange.digest import DigestSum
+from datong.exchange.digest import content_digest
 from datong.exchange.sealed_streams import MAGIC, ContentKey, SealedReader, SealedWriter
 from datong.exchange.types import arrow_schema
 from datong.exchange.values import Column, ContentDigest, Cursor
@@ -52,26 +52,26 @@ def write_payload(
     With `key` they are sealed while they are written: what lies at `path` never was in the clear.
     """
     temporary = path.with_name(path.name + ".tmp")
-    total = DigestSum(columns)
     options = pa.ipc.IpcWriteOptions(compression="zstd")
-    try:
-        with temporary.open("wb") as file:
-            with (
-                _sealing_sink(file, key) as sink,
-                pa.ipc.new_stream(sink, arrow_schema(columns), options=options) as writer,
-            ):
-                for batch in batches:
-                    writer.write_batch(batch)
-                    total.add(batch)
-            file.flush()
-            os.fsync(file.fileno())
-        content = total.result()
-    finally:
-        total.close()
+    with temporary.open("wb") as file:
+        with (
+            _sealing_sink(file, key) as sink,
+            pa.ipc.new_stream(sink, arrow_schema(columns), options=options) as writer,
+        ):
+            content = content_digest(_written(batches, writer), columns)
+        file.flush()
+        os.fsync(file.fileno())
     digest, size = digest_file(temporary)
     temporary.replace(path)
     fsync_folder(path.parent)
     return PayloadFacts(digest=digest, bytes=size, content=content)
+
+
+def _written(batches: Iterable[pa.RecordBatch], writer: pa.RecordBatchStreamWriter) -> Iterator[pa.RecordBatch]:
+    """Write each batch, then pass it on, so that the rows are gone through once."""
+    for batch in batches:
+        writer.write_batch(batch)
+        yield batch
 
 
 @contextmanager
@@ -106,17 +106,27 @@ def digest_payload(path: Path, columns: tuple[Column, ...], key: ContentKey | No
     Raises:
         Corrupt: it cannot be read as the manifest says.
     """
-    total = DigestSum(columns)
-    try:
-        with read_payload(path, columns, key) as reader:
+    with read_payload(path, columns, key) as reader:
+        try:
+            return content_digest(reader, columns)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise _unreadable(path) from error
+
+
+def count_payload(path: Path, columns: tuple[Column, ...]) -> int:
+    """Return how many rows the payload at `path` holds; only its first column is unpacked.
+
+    Raises:
+        Corrupt: it cannot be read as the manifest says.
+    """
+    with read_payload(path, columns):
+        options = pa.ipc.IpcReadOptions(included_fields=[0])
+        with pa.memory_map(str(path)) as source:
             try:
-                for batch in reader:
-                    total.add(batch)
+                with pa.ipc.open_stream(source, options=options) as reader:
+                    return sum(batch.num_rows for batch in reader)
             except (pa.ArrowInvalid, OSError) as error:
                 raise _unreadable(path) from error
-        return total.result()
-    finally:
-        total.close()
 
 
 def check_sealed_file(path: Path) -> None:

@@ -10,6 +10,8 @@ LEDGER_ENTRY_BYTES_MAX = 65535
 """C2SP tlog-tiles frames an entry with a 16-bit length."""
 UPLOAD_CHUNK_BYTES_MAX = 16 * 1024 * 1024
 BATCH_ROWS_DEFAULT = 100_000
+CONTENT_CHECK_ROWS_MAX = 20_000
+"""Batches of up to so many rows have their content digest computed by the hub as well."""
 BATCH_BYTES_MAX = 1024 * 1024 * 1024
 REQUEST_BODY_BYTES_MAX = 8 * 1024 * 1024
 GATEWAY_ITEMS_MAX = 100

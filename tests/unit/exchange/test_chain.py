@@ -22,7 +22,17 @@ from datong.exchange import (
     data_columns,
     schema_fingerprint,
 )
-from datong.exchange.chain import check_chain, check_payload, check_signer, check_task, confirmed_after, work_of
+from datong.exchange.chain import (
+    check_chain,
+    check_content,
+    check_payload,
+    check_rows,
+    check_signer,
+    check_task,
+    confirmed_after,
+    hub_checks_content,
+    work_of,
+)
 from datong.kernel import (
     AgreementId,
     BatchId,
@@ -35,6 +45,7 @@ from datong.kernel import (
     ResourceId,
     TaskId,
 )
+from datong.kernel.limits import CONTENT_CHECK_ROWS_MAX
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 COLUMNS = (Column(name="id", type="int64"), Column(name="changed", type="timestamp"))
@@ -169,13 +180,26 @@ def test_a_false_fingerprint_is_corrupt() -> None:
 
 def test_payload_and_content_are_checked_apart() -> None:
     manifest = manifest_of()
-    good = ContentDigest(rows=1, sum="c")
-    check_payload(manifest, payload_digest="p", payload_bytes=10, content=good)
-    wrong = code_of(Corrupt, check_payload, manifest, payload_digest="x", payload_bytes=10, content=None)
+    check_payload(manifest, payload_digest="p", payload_bytes=10)
+    check_content(manifest, ContentDigest(rows=1, sum="c"))
+    check_rows(manifest, 1)
+    wrong = code_of(Corrupt, check_payload, manifest, payload_digest="x", payload_bytes=10)
     assert wrong == "exchange.payload_digest"
     for content in (ContentDigest(rows=2, sum="c"), ContentDigest(rows=1, sum="d")):
-        code = code_of(Corrupt, check_payload, manifest, payload_digest="p", payload_bytes=10, content=content)
-        assert code == "exchange.content_digest"
+        assert code_of(Corrupt, check_content, manifest, content) == "exchange.content_digest"
+    assert code_of(Corrupt, check_rows, manifest, 2) == "exchange.content_digest"
+
+
+@pytest.mark.parametrize(
+    ("part", "rows", "checked"),
+    [
+        (1, CONTENT_CHECK_ROWS_MAX + 1, True),
+        (2, CONTENT_CHECK_ROWS_MAX, True),
+        (2, CONTENT_CHECK_ROWS_MAX + 1, False),
+    ],
+)
+def test_the_hub_digests_first_parts_and_small_batches_itself(part: int, rows: int, *, checked: bool) -> None:
+    assert hub_checks_content(manifest_of(part=part, rows=rows)) is checked
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=12))

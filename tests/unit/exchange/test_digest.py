@@ -1,5 +1,7 @@
 """Content digests: independent of order and packing, sensitive to every value, count and column border."""
 
+import hashlib
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
@@ -8,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datong.exchange import Column, arrow_schema, arrow_type, content_digest, decimal_parameters, schema_fingerprint
+from datong.exchange import (
+    Column,
+    arrow_schema,
+    arrow_type,
+    combined,
+    content_digest,
+    decimal_parameters,
+    schema_fingerprint,
+)
 from datong.kernel import Invalid
 
 PAIR = (Column(name="a", type="string"), Column(name="b", type="string"))
@@ -23,6 +33,40 @@ def digest_of(rows: list[tuple[str | None, str | None]], pieces: int = 1) -> str
     result = content_digest(batches, PAIR)
     assert result.rows == len(rows)
     return result.sum
+
+
+def test_the_digest_is_what_its_definition_says() -> None:
+    columns = tuple(
+        Column(name=kind, type=kind)
+        for kind in ("boolean", "int64", "decimal(9,2)", "float64", "date", "timestamp_utc", "binary", "string")
+    )
+    moment = datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC)
+    values = (True, -12, Decimal("-0.10"), 0.5, date(1970, 1, 11), moment, b"\x00\xff")
+    texts = ("true", "-12", "-0.10", "0.5", "10", "1000005", "00ff")
+    upper = lower = 0
+    rows: list[tuple[object, ...]] = []
+    for long in ("", "n;", "é" * 99, "é" * 100, "x" * 199, "x" * 200, "汉" * 5000):
+        rows += [(*values, long), (*[None] * len(values), long)]
+        for row in ([*texts, long], [*[None] * len(texts), long]):
+            parts = ["n;" if text is None else f"{len(text.encode())}:{text}" for text in row]
+            md5 = hashlib.md5("".join(parts).encode(), usedforsecurity=False).digest()
+            upper += int.from_bytes(md5[:8], "little")
+            lower += int.from_bytes(md5[8:], "little")
+    batch = pa.RecordBatch.from_pylist(
+        [dict(zip([column.name for column in columns], row, strict=True)) for row in rows], schema=arrow_schema(columns)
+    )
+    result = content_digest([batch], columns)
+    assert (result.rows, result.sum) == (len(rows), f"{upper % 2**64:016x}{lower % 2**64:016x}")
+    assert combined([content_digest([batch.slice(0, 5)], columns), content_digest([batch.slice(5)], columns)]) == result
+
+
+def test_what_goes_wrong_while_rows_come_is_raised_as_it_is() -> None:
+    def failing() -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_pylist([{"a": "x", "b": "y"}], schema=arrow_schema(PAIR))
+        raise KeyError("the source")
+
+    with pytest.raises(KeyError, match="the source"):
+        content_digest(failing(), PAIR)
 
 
 @settings(max_examples=40, deadline=None)
