@@ -6,7 +6,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from datong.exchange import RangeDigest, RangeQuery, RangeReader, RowDigest, by_place, merged, range_digest
-from datong.exchange.ranges import ROWS_LISTED_MAX
+from datong.exchange.questions import ROWS_LISTED_MAX
 from datong.kernel import Text, TooLarge
 
 Select = Callable[[str], Iterable[Sequence[object]]]

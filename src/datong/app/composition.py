@@ -53,6 +53,7 @@ from datong.web import Services
 
 AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
 RECEIPT_INTERVAL_SECONDS = 0.3
+RECONCILIATION_INTERVAL_SECONDS = 2.0
 OVERLAP_INTERVAL_SECONDS = 2.0
 HARVEST_INTERVAL_SECONDS = 1.0
 QUALITY_INTERVAL_SECONDS = 15.0
@@ -99,6 +100,11 @@ class Hub:
         return [
             Sweep(name="search", interval_seconds=SEARCH_INTERVAL_SECONDS, run=services.catalogue.discovery.keep_up),
             Sweep(name="log", interval_seconds=settings.sequence_interval_seconds, run=services.ledger.integrate),
+            Sweep(
+                name="reconciliations",
+                interval_seconds=RECONCILIATION_INTERVAL_SECONDS,
+                run=services.exchange.reconciliations.keep_up,
+            ),
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
             Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=end_expired_terms),
             Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),

@@ -23,7 +23,19 @@ from datong.exchange.protocols import (
     Target,
     TransferTerms,
 )
-from datong.exchange.ranges import RangeDigest, RangeQuery, RowDigest
+from datong.exchange.questions import (
+    Answer,
+    ComparedRange,
+    Difference,
+    DifferenceKind,
+    Findings,
+    Question,
+    QuestionKind,
+    RangeDigest,
+    RowDigest,
+)
+from datong.exchange.ranges import RangeQuery
+from datong.exchange.reports import SignedReport
 from datong.exchange.sealing import Sealing, WrappedKey, batch_context, sealing_context
 from datong.exchange.signatures import signed_end_digest, signed_manifest, signed_receipt
 from datong.exchange.values import (
@@ -66,6 +78,7 @@ from datong.exchange.values import (
     TransferMode,
     UploadState,
     data_columns,
+    total_of,
 )
 from datong.kernel import on_demand
 
@@ -82,6 +95,7 @@ if TYPE_CHECKING:
         write_payload,
     )
     from datong.exchange.range_digests import RangeReader, by_place, merged, range_digest
+    from datong.exchange.reconciliation import range_query
     from datong.exchange.sealed_streams import ContentKey, SealedReader, SealedWriter, sealed_bytes
     from datong.exchange.types import arrow_schema, arrow_type, decimal_parameters, schema_fingerprint
 else:
@@ -99,6 +113,7 @@ else:
                 "read_payload",
                 "write_payload",
             ],
+            "reconciliation": ["range_query"],
             "range_digests": ["RangeReader", "by_place", "merged", "range_digest"],
             "sealed_streams": ["ContentKey", "SealedReader", "SealedWriter", "sealed_bytes"],
             "types": ["arrow_schema", "arrow_type", "decimal_parameters", "schema_fingerprint"],
@@ -116,12 +131,14 @@ __all__ = [
     "VALID_TO",
     "VERSION",
     "AddedColumn",
+    "Answer",
     "Applied",
     "AppliedCursor",
     "ApplyMode",
     "BatchRecord",
     "Column",
     "ColumnMap",
+    "ComparedRange",
     "Comparing",
     "Confirmed",
     "Connector",
@@ -131,8 +148,11 @@ __all__ = [
     "Cursor",
     "Delivery",
     "DepartmentKeys",
+    "Difference",
+    "DifferenceKind",
     "EndDigest",
     "Exchange",
+    "Findings",
     "ForeignKey",
     "Manifest",
     "NoRecipients",
@@ -140,6 +160,8 @@ __all__ = [
     "OpenTerms",
     "ProduceWork",
     "Progress",
+    "Question",
+    "QuestionKind",
     "RangeDigest",
     "RangeQuery",
     "RangeReader",
@@ -159,6 +181,7 @@ __all__ = [
     "SignedEndDigest",
     "SignedManifest",
     "SignedReceipt",
+    "SignedReport",
     "TableDigest",
     "TableKind",
     "TableSchema",
@@ -189,6 +212,7 @@ __all__ = [
     "merged",
     "moved_columns",
     "range_digest",
+    "range_query",
     "read_payload",
     "schema_fingerprint",
     "sealed_bytes",
@@ -197,5 +221,6 @@ __all__ = [
     "signed_manifest",
     "signed_receipt",
     "target_columns",
+    "total_of",
     "write_payload",
 ]

@@ -1,5 +1,6 @@
 """What the ledger says about transfers: digests, counts and names; never a value of anybody's row."""
 
+from datong.exchange.questions import DifferenceKind, Findings
 from datong.exchange.values import Reconciliation, ReconciliationState, SignedManifest, SignedReceipt, Task, utc_text
 from datong.kernel import JsonValue
 
@@ -78,7 +79,7 @@ def refusal_facts(task: Task, signed: SignedManifest, code: str) -> dict[str, Js
     return {**batch_facts(task, signed), "refused": code}
 
 
-def reconciliation_facts(task: Task, reconciliation: Reconciliation) -> dict[str, JsonValue]:
+def reconciliation_facts(task: Task, reconciliation: Reconciliation, report_digest: str) -> dict[str, JsonValue]:
     """Return the facts of a decided reconciliation."""
     ends: dict[str, JsonValue] = {}
     for name, signed in (("producer", reconciliation.producer), ("consumer", reconciliation.consumer)):
@@ -102,4 +103,21 @@ def reconciliation_facts(task: Task, reconciliation: Reconciliation) -> dict[str
         "consumer": task.consumer,
         "state": reconciliation.state.value,
         "ends": ends,
+        "report_digest": report_digest,
+        **_found(reconciliation.findings),
+    }
+
+
+def _found(findings: Findings | None) -> dict[str, JsonValue]:
+    """Return how many rows differ, and how; places stay in the report."""
+    if findings is None:
+        return {}
+    return {
+        "rounds": findings.rounds,
+        "missing": findings.count(DifferenceKind.MISSING),
+        "extra": findings.count(DifferenceKind.EXTRA),
+        "changed": findings.count(DifferenceKind.CHANGED),
+        "pending": findings.pending,
+        "unresolved_ranges": findings.unresolved_ranges,
+        "unresolved_rows": findings.unresolved_rows,
     }

@@ -14,8 +14,11 @@ from datong.exchange import chain, store
 from datong.exchange.applying import check_apply
 from datong.exchange.facts import task_facts
 from datong.exchange.intake import Intake
-from datong.exchange.landing import landed_digest
+from datong.exchange.landing import landed_rows
 from datong.exchange.protocols import DepartmentKeys, NoRecipients, Recipients, TransferTerms
+from datong.exchange.questions import Answer, Question, QuestionKind
+from datong.exchange.range_digests import RangeReader
+from datong.exchange.ranges import RangeQuery
 from datong.exchange.receipts import Receipts
 from datong.exchange.reconciliation import Reconciliations
 from datong.exchange.refusals import check_producer, illegal_step, no_batch
@@ -24,7 +27,6 @@ from datong.exchange.uploads import UploadFiles
 from datong.exchange.values import (
     RESERVED_PREFIX,
     BatchRecord,
-    Column,
     ContentDigest,
     Delivery,
     Manifest,
@@ -107,8 +109,13 @@ class Exchange:
             recipients_of=self._recipients_of,
         )
         self._receipts = Receipts(database=database, clock=clock, ledger=ledger, keys=keys, hub_signer=hub_signer)
-        self._reconciliations = Reconciliations(
-            database=database, clock=clock, ledger=ledger, keys=keys, hub_signer=hub_signer
+        self.reconciliations = Reconciliations(
+            database=database,
+            clock=clock,
+            ledger=ledger,
+            keys=keys,
+            hub_signer=hub_signer,
+            library=self._library_answer,
         )
 
     # Tasks
@@ -379,7 +386,7 @@ class Exchange:
             return NodeWork(
                 produce=produce,
                 consume=store.consume_work(connection, node_id),
-                reconcile=self._reconciliations.work_for(connection, node_id),
+                reconcile=self.reconciliations.work_for(connection, node_id),
             )
 
     def progress(self, task_id: TaskId) -> Progress:
@@ -403,7 +410,7 @@ class Exchange:
         Raises:
             NotFound: no such task. Conflict: `exchange.nothing_to_reconcile` before the first batch.
         """
-        return self._reconciliations.request(task_id, actor=actor, library=self._library_digest)
+        return self.reconciliations.request(task_id, actor=actor)
 
     def report_end(self, signed: SignedEndDigest, *, actor: Actor) -> Reconciliation:
         """Record one end's signed count and digest; the second one decides.
@@ -411,18 +418,21 @@ class Exchange:
         Raises:
             NotFound: no such reconciliation. Refused: `exchange.wrong_signer`. Corrupt: wrong signature.
         """
-        return self._reconciliations.report(signed, actor=actor)
+        return self.reconciliations.report(signed, actor=actor)
 
     def reconciliation(self, task_id: TaskId) -> Reconciliation | None:
         """Return the task's newest reconciliation, if there ever was one."""
-        return self._reconciliations.newest(task_id)
+        return self.reconciliations.newest(task_id)
 
     # Inside
 
-    def _library_digest(self, task: Task, columns: tuple[Column, ...]) -> ContentDigest:
+    def _library_answer(self, task: Task, query: RangeQuery, question: Question) -> Answer:
         deliveries = [delivery for delivery in self.library_deliveries() if delivery.task.id == task.id]
         landed = [(delivery.record.manifest, delivery.path) for delivery in deliveries if delivery.receipted]
-        return landed_digest(landed, columns, task.key_columns)
+        rows, reader = landed_rows(landed, query.columns, task.key_columns), RangeReader(query)
+        if question.kind is QuestionKind.ROWS:
+            return Answer(rows=reader.rows(rows))
+        return Answer(ranges=reader.ranges(rows))
 
     def _check_terms(self, task: TaskDraft) -> None:
         self._terms.check(

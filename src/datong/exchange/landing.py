@@ -6,18 +6,17 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from datong.exchange.digest import content_digest
 from datong.exchange.payload import read_payload
 from datong.exchange.types import arrow_schema
-from datong.exchange.values import DELETED_COLUMN, Column, ContentDigest, Manifest, TransferMode, data_columns
+from datong.exchange.values import DELETED_COLUMN, Column, Manifest, TransferMode, data_columns
 
 READ_ROWS = 100_000
 
 
-def landed_digest(
+def landed_rows(
     batches: Sequence[tuple[Manifest, Path]], columns: tuple[Column, ...], key_columns: tuple[str, ...]
-) -> ContentDigest:
-    """Return the content digest of what a task's batches add up to.
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows that a task's batches add up to.
 
     A snapshot's newest complete run is the table; increments with keys keep the last row of each key, without keys all;
     changes do so on top of the newest complete snapshot, and drop the keys whose last change is a delete. Batches whose
@@ -25,37 +24,37 @@ def landed_digest(
     """
     chosen = _chosen(batches, columns)
     merged = any(manifest.mode is not TransferMode.SNAPSHOT for manifest, _ in chosen)
-    if not (merged and key_columns):
-        return content_digest(_rows(chosen, columns), columns)
-    with duckdb.connect(config={"threads": 1}) as connection:
-        return content_digest(_merged(connection, chosen, columns, key_columns), columns)
+    if merged and key_columns:
+        yield from _merged(chosen, columns, key_columns)
+        return
+    yield from _rows(chosen, columns)
 
 
 def _merged(
-    connection: duckdb.DuckDBPyConnection,
-    chosen: Sequence[tuple[Manifest, Path]],
-    columns: tuple[Column, ...],
-    key_columns: tuple[str, ...],
+    chosen: Sequence[tuple[Manifest, Path]], columns: tuple[Column, ...], key_columns: tuple[str, ...]
 ) -> Iterator[pa.RecordBatch]:
     """Yield the last version of each key that is not deleted."""
     keys = ", ".join('"' + name.replace('"', '""') + '"' for name in key_columns)
     schema = arrow_schema(columns)
-    connection.register("empty", arrow_schema((DELETED_COLUMN, *columns)).empty_table())
-    connection.execute("CREATE TABLE landed AS SELECT *, 0::BIGINT AS _sequence, 0::BIGINT AS _number FROM empty")
-    for manifest, path in chosen:
-        with read_payload(path, manifest.columns) as reader:
-            table = reader.read_all()
-        connection.register("part", table.append_column("_number", pa.array(range(table.num_rows), pa.int64())))
-        connection.execute("INSERT INTO landed BY NAME SELECT *, ?::BIGINT AS _sequence FROM part", [manifest.sequence])
-        connection.unregister("part")
-    rows = connection.execute(
-        f"SELECT * EXCLUDE (_sequence, _number, {DELETED_COLUMN.name}) FROM (SELECT * FROM landed "
-        f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _sequence DESC, _number DESC) = 1) "
-        f"WHERE {DELETED_COLUMN.name} IS NOT TRUE"
-    ).to_arrow_reader(READ_ROWS)
-    for batch in rows:
-        arrays = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
-        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.register("empty", arrow_schema((DELETED_COLUMN, *columns)).empty_table())
+        connection.execute("CREATE TABLE landed AS SELECT *, 0::BIGINT AS _sequence, 0::BIGINT AS _number FROM empty")
+        for manifest, path in chosen:
+            with read_payload(path, manifest.columns) as reader:
+                table = reader.read_all()
+            connection.register("part", table.append_column("_number", pa.array(range(table.num_rows), pa.int64())))
+            connection.execute(
+                "INSERT INTO landed BY NAME SELECT *, ?::BIGINT AS _sequence FROM part", [manifest.sequence]
+            )
+            connection.unregister("part")
+        rows = connection.execute(
+            f"SELECT * EXCLUDE (_sequence, _number, {DELETED_COLUMN.name}) FROM (SELECT * FROM landed "
+            f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _sequence DESC, _number DESC) = 1) "
+            f"WHERE {DELETED_COLUMN.name} IS NOT TRUE"
+        ).to_arrow_reader(READ_ROWS)
+        for batch in rows:
+            arrays = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _rows(batches: Sequence[tuple[Manifest, Path]], columns: tuple[Column, ...]) -> Iterator[pa.RecordBatch]:

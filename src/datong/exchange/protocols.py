@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from datong.catalogue import DepartmentKey, RecipientKey
 from datong.exchange.apply_modes import TargetPlan
-from datong.exchange.ranges import RangeDigest, RangeQuery, RowDigest
+from datong.exchange.questions import RangeDigest, RowDigest
+from datong.exchange.ranges import RangeQuery
 from datong.exchange.values import (
     Applied,
     AppliedCursor,

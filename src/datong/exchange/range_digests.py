@@ -6,7 +6,8 @@ import duckdb
 import pyarrow as pa
 
 from datong.exchange.digest import canonical_expression
-from datong.exchange.ranges import RangeDigest, RangeQuery, RowDigest
+from datong.exchange.questions import RangeDigest, RowDigest
+from datong.exchange.ranges import RangeQuery
 from datong.exchange.types import arrow_schema
 from datong.exchange.values import Column
 

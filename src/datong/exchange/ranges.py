@@ -7,17 +7,10 @@ nothing about a key. A table without a key has whole rows for keys.
 
 from pydantic import Field
 
+from datong.exchange.questions import HEX_32, PLACE_DIGITS, ROWS_LISTED_MAX
 from datong.exchange.values import Column, Cursor
 from datong.kernel import Value
 from datong.kernel.limits import NAME_CHARS_MAX
-
-PLACE_DIGITS = 32
-RANGES_MAX = 4096
-"""Ranges that one end digests for one question."""
-ROWS_LISTED_MAX = 10_000
-"""Rows that one end lists for one question."""
-SALT_HEX = r"^[0-9a-f]{32}$"
-PREFIX_HEX = r"^[0-9a-f]{0,32}$"
 
 
 class RangeQuery(Value):
@@ -31,7 +24,7 @@ class RangeQuery(Value):
     table: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
     columns: tuple[Column, ...] = Field(min_length=1)
     key_columns: tuple[str, ...] = ()
-    salt: str = Field(pattern=SALT_HEX)
+    salt: str = Field(pattern=HEX_32)
     prefixes: tuple[str, ...] = Field(("",), min_length=1, max_length=ROWS_LISTED_MAX)
     digits: int = Field(0, ge=0, le=PLACE_DIGITS)
     cursor_column: str | None = None
@@ -60,20 +53,3 @@ class RangeQuery(Value):
     def prefix_digits(self) -> int:
         """How many digits the prefixes have."""
         return len(self.prefixes[0])
-
-
-class RangeDigest(Value):
-    """One range: its rows, the sum of their digests (as in `ContentDigest`), and how many newer rows it leaves out."""
-
-    prefix: str = Field(pattern=PREFIX_HEX)
-    rows: int = Field(ge=0)
-    sum: str = Field(pattern=SALT_HEX)
-    newer: int = Field(0, ge=0)
-
-
-class RowDigest(Value):
-    """One row: its place, and the salted MD5 of its canonical text."""
-
-    place: str = Field(pattern=SALT_HEX)
-    row: str = Field(pattern=SALT_HEX)
-    newer: bool = False

@@ -1,17 +1,27 @@
-"""Reconciliation: both ends count and digest their tables, sign that, and the hub compares and records it."""
+"""Reconciliation: both ends count and digest what they hold, sign that, and the hub compares and records it.
 
+The search goes in rounds (`questions`): a question to both ends, two signed answers, the next question. The open
+question and the answers to it live in the reconciliation's row, so that any hub process goes on where another ended.
+"""
+
+import secrets
 from collections.abc import Callable
+from datetime import timedelta
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from datong.exchange import store
-from datong.exchange.facts import reconciliation_facts
+from datong.exchange.facts import reconciliation_facts, task_facts
 from datong.exchange.protocols import DepartmentKeys
+from datong.exchange.questions import Answer, Question, follow
+from datong.exchange.ranges import RangeQuery
+from datong.exchange.refusals import sealed_not_compared
+from datong.exchange.reports import Round, Search, SignedReport, report_digest, report_of
 from datong.exchange.signatures import signed_end_digest, verify
 from datong.exchange.tables import RECONCILIATIONS, TASKS
 from datong.exchange.values import (
     Column,
-    ContentDigest,
+    Cursor,
     EndDigest,
     ReconcileEnd,
     ReconcileWork,
@@ -19,17 +29,34 @@ from datong.exchange.values import (
     ReconciliationState,
     SignedEndDigest,
     Task,
+    TransferMode,
     data_columns,
+    total_of,
 )
-from datong.kernel import Actor, Clock, Conflict, Database, NodeId, NotFound, Refused, TaskId, Text, new_id
+from datong.kernel import (
+    PLATFORM_ACTOR,
+    Actor,
+    Clock,
+    Conflict,
+    Database,
+    NodeId,
+    NotFound,
+    Refused,
+    TaskId,
+    Text,
+    new_id,
+)
 from datong.ledger import EntryKind, Ledger, Signer
 
-LibraryDigest = Callable[[Task, tuple[Column, ...]], ContentDigest]
-"""Counts and digests what the hub's own library holds of a task."""
+SALT_BYTES = 16
+ABANDONED_AFTER = timedelta(hours=6)
+"""A reconciliation whose ends have not answered for so long is given up when another is asked for."""
+LibraryAnswer = Callable[[Task, RangeQuery, Question], Answer]
+"""Answers a question from what the hub's own library holds of a task."""
 
 
 def decide(producer: EndDigest, consumer: EndDigest) -> ReconciliationState:
-    """Return what two ends say: equal when count and digest agree and nothing lies rejected."""
+    """Return what two ends say of their whole tables: equal when count and digest agree."""
     same = producer.digest == consumer.digest
     return ReconciliationState.EQUAL if same else ReconciliationState.DIFFERENT
 
@@ -38,21 +65,35 @@ class Reconciliations:
     """The hub's reconciliations."""
 
     def __init__(
-        self, *, database: Database, clock: Clock, ledger: Ledger, keys: DepartmentKeys, hub_signer: Signer
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        ledger: Ledger,
+        keys: DepartmentKeys,
+        hub_signer: Signer,
+        library: LibraryAnswer,
     ) -> None:
         self._database = database
         self._clock = clock
         self._ledger = ledger
         self._keys = keys
         self._hub_signer = hub_signer
+        self._library = library
 
-    def request(self, task_id: TaskId, *, actor: Actor, library: LibraryDigest) -> Reconciliation:
-        """Ask both ends of a task; `library` answers at once for a task whose consumer is the hub itself."""
+    def request(self, task_id: TaskId, *, actor: Actor) -> Reconciliation:
+        """Ask both ends of a task; the hub answers at once for its own library."""
+        now = self._clock.now()
         with self._database.transaction() as connection:
-            task = store.task_of(store.task_row(connection, task_id, lock=True))
+            row = store.task_row(connection, task_id, lock=True)
+            task = store.task_of(row)
+            if task.sealed:
+                raise sealed_not_compared()
             newest = self._newest(connection, task_id)
             if newest is not None and newest.state is ReconciliationState.WAITING:
-                return newest
+                if now - newest.requested_at < ABANDONED_AFTER:
+                    return newest
+                self._set(connection, newest.id, state=ReconciliationState.ABANDONED.value, finished_at=now)
             if not store.batches(connection, task_id, after_sequence=0, limit=1):
                 raise Conflict(
                     "exchange.nothing_to_reconcile",
@@ -60,87 +101,125 @@ class Reconciliations:
                     remedy=Text(zh="请先运行任务。", en="Run the task first."),
                 )
             reconciliation = Reconciliation(
-                id=new_id(),
-                task_id=task_id,
-                state=ReconciliationState.WAITING,
-                requested_at=self._clock.now(),
+                id=new_id(), task_id=task_id, state=ReconciliationState.WAITING, requested_at=now
+            )
+            search = Search(
+                salt=secrets.token_hex(SALT_BYTES), as_of=_as_of(connection, task, row["receipted_sequence"])
             )
             connection.execute(
                 insert(RECONCILIATIONS).values(
                     id=reconciliation.id,
                     task_id=task_id,
                     state=reconciliation.state.value,
-                    requested_at=reconciliation.requested_at,
+                    requested_at=now,
+                    search=search.model_dump(mode="json"),
                 )
             )
-            columns = self._columns(connection, task_id)
         if task.consumer_node is not None:
             return reconciliation
-        end = EndDigest(
-            reconciliation_id=reconciliation.id,
-            task_id=task_id,
-            end=ReconcileEnd.CONSUMER,
-            department=task.consumer,
-            digest=library(task, columns),
-            at=self._clock.now(),
-        )
-        return self.report(signed_end_digest(end, self._hub_signer), actor=actor)
+        return self.answer_for_library(task, actor=actor) or reconciliation
 
     def report(self, signed: SignedEndDigest, *, actor: Actor) -> Reconciliation:
-        """Record one end; when both are here, compare them and record the result in the ledger. Idempotent."""
-        end = signed.end_digest
+        """Record one end's answer; when both are here, ask on, or record the result in the ledger. Idempotent."""
         task = self._check_signer(signed)
-        with self._database.transaction() as connection:
-            store.task_row(connection, task.id, lock=True)
-            row = (
-                connection.execute(
-                    select(RECONCILIATIONS).where(
-                        RECONCILIATIONS.c.id == end.reconciliation_id, RECONCILIATIONS.c.task_id == task.id
-                    )
-                )
-                .mappings()
-                .one_or_none()
-            )
-            if row is None:
-                raise NotFound(
-                    "exchange.reconciliation_not_found",
-                    what=Text(zh="没有这次对账。", en="There is no such reconciliation."),
-                    remedy=Text(zh="请重新发起对账。", en="Request a new reconciliation."),
-                )
-            known = reconciliation_of(row)
-            if known.state is not ReconciliationState.WAITING:
-                return known
-            result = known.model_copy(update={end.end.value: signed})
-            if result.producer is not None and result.consumer is not None:
-                state = decide(result.producer.end_digest, result.consumer.end_digest)
-                result = result.model_copy(update={"state": state, "finished_at": self._clock.now()})
-                entry_id = self._ledger.append(
-                    connection,
-                    kind=EntryKind.RECONCILIATION,
-                    subject=task.id,
-                    actor=actor,
-                    facts=reconciliation_facts(task, result),
-                )
-                result = result.model_copy(update={"entry_id": entry_id})
-            values = result.model_dump(mode="json", include={"producer", "consumer", "state", "entry_id"})
-            connection.execute(
-                update(RECONCILIATIONS)
-                .where(RECONCILIATIONS.c.id == result.id)
-                .values(**values, finished_at=result.finished_at)
-            )
+        result = self._record(task, signed, actor)
+        if task.consumer_node is None and result.state is ReconciliationState.WAITING:
+            result = self.answer_for_library(task, actor=actor) or result
         return result
+
+    def answer_for_library(self, task: Task, *, actor: Actor) -> Reconciliation | None:
+        """Answer the open question of a task whose consumer is the hub itself; None when it is answered."""
+        with self._database.snapshot() as connection:
+            newest = self._newest(connection, task.id)
+            if newest is None or newest.state is not ReconciliationState.WAITING:
+                return None
+            search = self._search(connection, newest.id)
+            if search is None or search.consumer is not None:
+                return None
+            columns = self._columns(connection, task.id)
+        query = range_query(task, columns, search.question, search.salt, search.as_of, ReconcileEnd.CONSUMER)
+        answer = self._library(task, query, search.question)
+        end = EndDigest(
+            reconciliation_id=newest.id,
+            task_id=task.id,
+            end=ReconcileEnd.CONSUMER,
+            department=task.consumer,
+            digest=total_of(answer),
+            at=self._clock.now(),
+            round=search.question.number,
+            answer=answer,
+        )
+        return self._record(task, signed_end_digest(end, self._hub_signer), actor)
 
     def newest(self, task_id: TaskId) -> Reconciliation | None:
         """Return the task's newest reconciliation, if there ever was one."""
         with self._database.snapshot() as connection:
             return self._newest(connection, task_id)
 
+    def history(self, task_id: TaskId, limit: int) -> tuple[Reconciliation, ...]:
+        """Return the task's reconciliations, newest first."""
+        with self._database.snapshot() as connection:
+            return self._history(connection, task_id, limit)
+
+    def document(self, task_id: TaskId, reconciliation_id: str) -> SignedReport:
+        """Return the signed report of a finished reconciliation.
+
+        Raises:
+            NotFound: `exchange.reconciliation_not_found`.
+        """
+        with self._database.snapshot() as connection:
+            task = store.task_of(store.task_row(connection, task_id))
+            row = self._row(connection, task_id, reconciliation_id)
+            search = self._search(connection, reconciliation_id)
+        reconciliation = reconciliation_of(row)
+        if search is None or reconciliation.finished_at is None:
+            raise not_found()
+        report = report_of(task, reconciliation, search)
+        return SignedReport(report=report, key_id=self._hub_signer.key_id, signature=search.signature)
+
+    def every_hours(self, task_id: TaskId) -> int | None:
+        """Return every how many hours the task is reconciled; None: only on demand."""
+        with self._database.snapshot() as connection:
+            found = store.task_row(connection, task_id)["reconcile_hours"]
+        return None if found is None else int(found)
+
+    def schedule(self, task_id: TaskId, every_hours: int | None, *, actor: Actor) -> Task:
+        """Have a task reconciled every so many hours, or only on demand."""
+        with self._database.transaction() as connection:
+            task = store.task_of(store.task_row(connection, task_id, lock=True))
+            if task.sealed and every_hours is not None:
+                raise sealed_not_compared()
+            store.set_task(connection, task_id, reconcile_hours=every_hours)
+            facts = task_facts(task, "schedule_reconciliation") | {"reconcile_hours": every_hours}
+            self._ledger.append(connection, kind=EntryKind.TASK, subject=task_id, actor=actor, facts=facts)
+        return task
+
+    def keep_up(self) -> bool:
+        """Begin what is due, and answer for the hub's own library; return whether anything was done."""
+        done = False
+        with self._database.snapshot() as connection:
+            due = [task for task, hours in store.reconciled_tasks(connection) if self._is_due(connection, task, hours)]
+            mine = store.library_reconciliations(connection)
+        for task in due:
+            self.request(task.id, actor=PLATFORM_ACTOR)
+            done = True
+        for task in mine:
+            done = self.answer_for_library(task, actor=PLATFORM_ACTOR) is not None or done
+        return done
+
+    def _is_due(self, connection: Connection, task: Task, hours: int) -> bool:
+        newest = self._newest(connection, task.id)
+        if newest is None:
+            return bool(store.batches(connection, task.id, after_sequence=0, limit=1))
+        waits = newest.state is ReconciliationState.WAITING
+        return self._clock.now() - newest.requested_at >= (ABANDONED_AFTER if waits else timedelta(hours=hours))
+
     def work_for(self, connection: Connection, node_id: NodeId) -> tuple[ReconcileWork, ...]:
-        """Return the ends that this node still has to report."""
+        """Return the questions that this node still has to answer."""
         result: list[ReconcileWork] = []
-        for end, node, stored in (
-            (ReconcileEnd.PRODUCER, TASKS.c.producer_node, "producer"),
-            (ReconcileEnd.CONSUMER, TASKS.c.consumer_node, "consumer"),
+        for end, node in (
+            (ReconcileEnd.PRODUCER, TASKS.c.producer_node),
+            (ReconcileEnd.CONSUMER, TASKS.c.consumer_node),
         ):
             query = (
                 select(RECONCILIATIONS)
@@ -148,7 +227,10 @@ class Reconciliations:
                 .where(node == node_id, RECONCILIATIONS.c.state == ReconciliationState.WAITING.value)
             )
             for row in connection.execute(query).mappings():
-                if row[stored] is not None:
+                if row["search"] is None:
+                    continue
+                search = Search.model_validate(row["search"])
+                if search.answered(end):
                     continue
                 task_id = TaskId(row["task_id"])
                 result.append(
@@ -157,22 +239,95 @@ class Reconciliations:
                         reconciliation_id=row["id"],
                         end=end,
                         columns=self._columns(connection, task_id),
+                        question=search.question,
+                        salt=search.salt,
+                        as_of=search.as_of,
                     )
                 )
         return tuple(result)
 
-    def _newest(self, connection: Connection, task_id: TaskId) -> Reconciliation | None:
-        row = (
-            connection.execute(
-                select(RECONCILIATIONS)
-                .where(RECONCILIATIONS.c.task_id == task_id)
-                .order_by(RECONCILIATIONS.c.requested_at.desc(), RECONCILIATIONS.c.id.desc())
-                .limit(1)
-            )
-            .mappings()
-            .one_or_none()
+    def _record(self, task: Task, signed: SignedEndDigest, actor: Actor) -> Reconciliation:
+        end = signed.end_digest
+        with self._database.transaction() as connection:
+            store.task_row(connection, task.id, lock=True)
+            known = reconciliation_of(self._row(connection, task.id, end.reconciliation_id))
+            search = self._search(connection, known.id)
+            if known.state is not ReconciliationState.WAITING or search is None or end.round != search.question.number:
+                return known
+            search = search.model_copy(update={end.end.value: signed})
+            result = known.model_copy(update={end.end.value: signed}) if end.round == 1 else known
+            if search.producer is None or search.consumer is None:
+                self._store(connection, result, search)
+                return result
+            question, search = _next(search, search.producer, search.consumer)
+            result = result.model_copy(update={"findings": search.findings, "round": search.question.number})
+            if question is None:
+                result, search = self._finish(connection, task, result, search, actor)
+            self._store(connection, result, search)
+        return result
+
+    def _finish(
+        self, connection: Connection, task: Task, result: Reconciliation, search: Search, actor: Actor
+    ) -> tuple[Reconciliation, Search]:
+        first = search.rounds[0]
+        state = decide(first.producer.end_digest, first.consumer.end_digest)
+        if search.findings is not None:
+            state = ReconciliationState.EQUAL if search.findings.are_equal else ReconciliationState.DIFFERENT
+        result = result.model_copy(update={"state": state, "finished_at": self._clock.now()})
+        if state is ReconciliationState.EQUAL:
+            search = search.model_copy(update={"salt": ""})
+        digest, content = report_digest(report_of(task, result, search))
+        entry_id = self._ledger.append(
+            connection,
+            kind=EntryKind.RECONCILIATION,
+            subject=task.id,
+            actor=actor,
+            facts=reconciliation_facts(task, result, digest),
         )
-        return None if row is None else reconciliation_of(row)
+        signature = self._hub_signer.sign(content).hex()
+        return result.model_copy(update={"entry_id": entry_id}), search.model_copy(update={"signature": signature})
+
+    def _store(self, connection: Connection, result: Reconciliation, search: Search) -> None:
+        values = result.model_dump(mode="json", include={"producer", "consumer", "state", "entry_id"})
+        self._set(
+            connection,
+            result.id,
+            **values,
+            search=search.model_dump(mode="json"),
+            finished_at=result.finished_at,
+        )
+
+    @staticmethod
+    def _set(connection: Connection, reconciliation_id: str, **values: object) -> None:
+        connection.execute(update(RECONCILIATIONS).where(RECONCILIATIONS.c.id == reconciliation_id).values(**values))
+
+    @staticmethod
+    def _row(connection: Connection, task_id: TaskId, reconciliation_id: str) -> RowMapping:
+        table = RECONCILIATIONS
+        query = select(table).where(table.c.id == reconciliation_id, table.c.task_id == task_id)
+        row = connection.execute(query).mappings().one_or_none()
+        if row is None:
+            raise not_found()
+        return row
+
+    @staticmethod
+    def _search(connection: Connection, reconciliation_id: str) -> Search | None:
+        query = select(RECONCILIATIONS.c.search).where(RECONCILIATIONS.c.id == reconciliation_id)
+        found = connection.execute(query).scalar_one_or_none()
+        return None if found is None else Search.model_validate(found)
+
+    def _newest(self, connection: Connection, task_id: TaskId) -> Reconciliation | None:
+        return next(iter(self._history(connection, task_id, 1)), None)
+
+    @staticmethod
+    def _history(connection: Connection, task_id: TaskId, limit: int) -> tuple[Reconciliation, ...]:
+        query = (
+            select(RECONCILIATIONS)
+            .where(RECONCILIATIONS.c.task_id == task_id)
+            .order_by(RECONCILIATIONS.c.requested_at.desc(), RECONCILIATIONS.c.id.desc())
+            .limit(limit)
+        )
+        return tuple(reconciliation_of(row) for row in connection.execute(query).mappings())
 
     def _columns(self, connection: Connection, task_id: TaskId) -> tuple[Column, ...]:
         newest = store.newest_batch(connection, task_id)
@@ -183,12 +338,6 @@ class Reconciliations:
         with self._database.snapshot() as connection:
             task = store.task_of(store.task_row(connection, end.task_id))
         expected = task.provider if end.end is ReconcileEnd.PRODUCER else task.consumer
-        hub = (
-            end.end is ReconcileEnd.CONSUMER and task.consumer_node is None and signed.key_id == self._hub_signer.key_id
-        )
-        if hub:
-            verify(signed.key_id, self._hub_signer.public_key, end.signing_bytes(), signed.signature)
-            return task
         key = self._keys.key(signed.key_id)
         verify(signed.key_id, key.public_key, end.signing_bytes(), signed.signature)
         if key.department != expected or end.department != expected or key.revoked_at is not None:
@@ -203,6 +352,59 @@ class Reconciliations:
         return task
 
 
+def range_query(
+    task: Task, columns: tuple[Column, ...], question: Question, salt: str, as_of: Cursor | None, end: ReconcileEnd
+) -> RangeQuery:
+    """Return what one end of a task digests for a question, in the names of the source."""
+    return RangeQuery(
+        table=task.table,
+        columns=columns,
+        key_columns=task.key_columns,
+        salt=salt,
+        prefixes=question.prefixes,
+        digits=question.digits,
+        cursor_column=task.cursor_column if as_of is not None else None,
+        as_of=as_of,
+        ties_are_old=end is ReconcileEnd.CONSUMER,
+    )
+
+
 def reconciliation_of(row: RowMapping) -> Reconciliation:
-    """Return the reconciliation that a row holds."""
-    return Reconciliation.model_validate(dict(row))
+    """Return the reconciliation that a row holds; the salt stays behind."""
+    facts = {name: row[name] for name in Reconciliation.model_fields if name in row}
+    search = row["search"] or {}
+    return Reconciliation.model_validate(
+        facts | {"findings": search.get("findings"), "round": search.get("question", {}).get("number", 1)}
+    )
+
+
+def not_found() -> NotFound:
+    """Return the error of a reconciliation that does not exist."""
+    return NotFound(
+        "exchange.reconciliation_not_found",
+        what=Text(zh="没有这次对账。", en="There is no such reconciliation."),
+        remedy=Text(zh="请重新发起对账。", en="Request a new reconciliation."),
+    )
+
+
+def _next(search: Search, producer: SignedEndDigest, consumer: SignedEndDigest) -> tuple[Question | None, Search]:
+    """Return the next question and the search with this round put away; an end without ranges ends the search."""
+    asked = Round(question=search.question, producer=producer, consumer=consumer)
+    ours, theirs = producer.end_digest.answer, consumer.end_digest.answer
+    rounds = (*search.rounds, asked)
+    if ours is None or theirs is None:
+        return None, search.model_copy(update={"rounds": rounds})
+    findings = search.findings or Search.nothing()
+    question, findings = follow(search.question, ours, theirs, findings)
+    update: dict[str, object] = {"rounds": rounds, "findings": findings}
+    if question is not None:
+        update |= {"question": question, "producer": None, "consumer": None}
+    return question, search.model_copy(update=update)
+
+
+def _as_of(connection: Connection, task: Task, receipted: int) -> Cursor | None:
+    """Return the cursor up to which the consumer holds a task of increments; None compares everything."""
+    if task.mode is not TransferMode.INCREMENT or not receipted:
+        return None
+    applied = store.batches(connection, task.id, after_sequence=receipted - 1, limit=1)
+    return applied[0].manifest.cursor_to if applied else None

@@ -55,3 +55,18 @@ def check_producer(node: NodeId, actor: Actor) -> None:
     """
     if actor.kind is ActorKind.NODE and actor.id != node:
         raise not_the_producer()
+
+
+def sealed_not_compared() -> Refused:
+    """Digests of a sealed task would let the hub find its values by trying."""
+    return Refused(
+        "exchange.sealed_not_compared",
+        what=Text(
+            zh="加密任务不对账：摘要会让枢纽通过试算猜出数据。",
+            en="A sealed task is not reconciled: from its digests the hub could find values by trying.",
+        ),
+        remedy=Text(
+            zh="两端部门可在各自数据库中核对行数；或重新运行任务。",
+            en="The departments can count rows in their own databases; or run the task again.",
+        ),
+    )

@@ -2,13 +2,14 @@
 
 from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
 
-from datong.exchange.tables import BATCHES, RECEIPTS, TASKS, UPLOADS
+from datong.exchange.tables import BATCHES, RECEIPTS, RECONCILIATIONS, TASKS, UPLOADS
 from datong.exchange.values import (
     BatchRecord,
     Confirmed,
     ConsumeWork,
     Progress,
     ReceiptRecord,
+    ReconciliationState,
     SignedManifest,
     SignedReceipt,
     Task,
@@ -281,3 +282,16 @@ def progress_of(row: RowMapping, *, uploading: int, uploading_total: int) -> Pro
         last_committed_at=row["last_committed_at"],
         last_applied_at=row["last_applied_at"],
     )
+
+
+def reconciled_tasks(connection: Connection) -> tuple[tuple[Task, int], ...]:
+    """Return the active tasks that are reconciled by a schedule, each with its hours."""
+    query = select(TASKS).where(TASKS.c.reconcile_hours.is_not(None), TASKS.c.state == TaskState.ACTIVE.value)
+    return tuple((task_of(row), int(row["reconcile_hours"])) for row in connection.execute(query).mappings())
+
+
+def library_reconciliations(connection: Connection) -> tuple[Task, ...]:
+    """Return the tasks of the hub's own library whose reconciliation waits."""
+    waiting = select(RECONCILIATIONS.c.task_id).where(RECONCILIATIONS.c.state == ReconciliationState.WAITING.value)
+    query = select(TASKS).where(TASKS.c.consumer_node.is_(None), TASKS.c.id.in_(waiting))
+    return tuple(task_of(row) for row in connection.execute(query).mappings())

@@ -28,6 +28,7 @@ TASKS = Table(
     Column("rows_rejected", BigInteger, nullable=False),
     Column("last_committed_at", UtcDateTime),
     Column("last_applied_at", UtcDateTime),
+    Column("reconcile_hours", Integer, index=True),
 )
 """`confirmed` is the end of the chain; the sums are kept up to date with every batch and receipt."""
 
@@ -80,5 +81,7 @@ RECONCILIATIONS = Table(
     Column("producer", JsonColumn),
     Column("consumer", JsonColumn),
     Column("entry_id", String(36)),
+    Column("search", JsonColumn),
+    Column("repair", JsonColumn),
     Index("ix_exchange_reconciliation_task_requested", "task_id", "requested_at"),
 )

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from datong.catalogue import RecipientKey
 from datong.exchange.apply_modes import CURRENT_SUFFIX, DELETED, AddedColumn, ApplyMode, TargetPlan
+from datong.exchange.questions import Answer, Findings, Question
 from datong.exchange.sealing import Sealing, batch_context
 from datong.kernel import (
     AgreementId,
@@ -477,12 +478,18 @@ class ReconcileEnd(StrEnum):
 
 
 class ReconcileWork(Value):
-    """A reconciliation for which the node shall report its end; `columns` are those of the newest batch."""
+    """A question that the node shall answer for its end; `columns` are those of the newest batch.
+
+    `as_of` is the cursor up to which the consumer holds the task's increments; None compares everything.
+    """
 
     task: Task
     reconciliation_id: str
     end: ReconcileEnd
     columns: tuple[Column, ...]
+    question: Question = Question()
+    salt: str = "0" * 32
+    as_of: Cursor | None = None
 
 
 class NodeWork(Value):
@@ -499,7 +506,10 @@ class NodeWork(Value):
 
 
 class EndDigest(Value):
-    """One end's count and digest for a reconciliation. `signing_bytes` is what the node signs."""
+    """One end's answer in a round of a reconciliation. `signing_bytes` is what the node signs.
+
+    `digest` is the count and sum of what `answer` holds: in the first round that of the whole table.
+    """
 
     reconciliation_id: str
     task_id: TaskId
@@ -509,10 +519,18 @@ class EndDigest(Value):
     rejected: int = Field(0, ge=0)
     """Rows of this task that lie in the dead-letter table (consumer's end only)."""
     at: datetime
+    round: int = Field(1, ge=1)
+    answer: Answer | None = None
+    """None: a node of an earlier version, which knows whole tables only."""
 
     def signing_bytes(self) -> bytes:
-        """Return the canonical bytes that are signed."""
-        facts = self.model_dump(mode="json") | {"at": utc_text(self.at), "v": 1, "type": "end-digest"}
+        """Return the canonical bytes that are signed; what an earlier version did not know is left out at its default.
+
+        So digests that were signed before still verify.
+        """
+        unknown = {"answer"} if self.answer is None else set()
+        unknown |= {"round"} if self.round == 1 else set()
+        facts = self.model_dump(mode="json", exclude=unknown) | {"at": utc_text(self.at), "v": 1, "type": "end-digest"}
         return canonical_json(facts)
 
 
@@ -538,6 +556,7 @@ class ReconciliationState(StrEnum):
     WAITING = "waiting"
     EQUAL = "equal"
     DIFFERENT = "different"
+    ABANDONED = "abandoned"
 
     @property
     def label(self) -> Text:
@@ -549,11 +568,15 @@ _RECONCILIATIONS = {
     ReconciliationState.WAITING: Text(zh="等待双方上报", en="Waiting for both ends"),
     ReconciliationState.EQUAL: Text(zh="一致", en="Equal"),
     ReconciliationState.DIFFERENT: Text(zh="不一致", en="Different"),
+    ReconciliationState.ABANDONED: Text(zh="未得到双方应答，已放弃", en="Given up without answers"),
 }
 
 
 class Reconciliation(Value):
-    """Both ends' signed counts and digests of one task, and what they say."""
+    """Both ends' signed counts and digests of one task, and what they say.
+
+    `producer` and `consumer` are the answers of the first round; `round` is the one that is asked now, or was last.
+    """
 
     id: str
     task_id: TaskId
@@ -563,6 +586,16 @@ class Reconciliation(Value):
     producer: SignedEndDigest | None = None
     consumer: SignedEndDigest | None = None
     entry_id: EntryId | None = None
+    findings: Findings | None = None
+    round: int = 1
+
+
+def total_of(answer: Answer) -> ContentDigest:
+    """Return the count and sum of everything an answer holds."""
+    sums = [one.sum for one in answer.ranges] + [one.row for one in answer.rows]
+    upper, lower = (sum(int(text[half], 16) for text in sums) % (1 << 64) for half in (slice(16), slice(16, 32)))
+    rows = sum(one.rows for one in answer.ranges) + len(answer.rows)
+    return ContentDigest(rows=rows, sum=f"{upper:016x}{lower:016x}")
 
 
 class Progress(Value):

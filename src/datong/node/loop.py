@@ -5,24 +5,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 
-from datong.exchange import (
-    DELETED,
-    Connector,
-    EndDigest,
-    NodeWork,
-    ReconcileEnd,
-    ReconcileWork,
-    Target,
-    moved_columns,
-    signed_end_digest,
-)
-from datong.kernel import Clock, DatongError, DepartmentCode, Text
+from datong.exchange import NodeWork
+from datong.kernel import DatongError, DepartmentCode, Text
 from datong.ledger import Signer, Witness
 from datong.node.agreements import sign_confirmed
 from datong.node.consumer import Consumer
 from datong.node.hub_client import HubClient, delay_seconds
 from datong.node.keyring import Keyring
 from datong.node.producer import Producer
+from datong.node.reconciler import Reconciler
 from datong.node.schedule import InventorySchedule
 from datong.node.sketching import Sketcher
 
@@ -34,51 +25,6 @@ DELAY_ATTEMPT_MAX = 8
 
 Tell = Callable[[Text], None]
 """Told in a sentence what the node does or what went wrong."""
-
-
-class Reconciler:
-    """Counts and digests this node's end of a task and signs what it found."""
-
-    def __init__(
-        self,
-        *,
-        client: HubClient,
-        signer: Signer,
-        clock: Clock,
-        department: DepartmentCode,
-        open_source: Callable[[str], Connector],
-        open_target: Callable[[str], Target],
-    ) -> None:
-        self._client = client
-        self._signer = signer
-        self._clock = clock
-        self._department = department
-        self._open_source = open_source
-        self._open_target = open_target
-
-    def report(self, work: ReconcileWork) -> None:
-        """Report this node's end of one reconciliation."""
-        task = work.task
-        rejected = 0
-        if work.end is ReconcileEnd.PRODUCER:
-            source = self._open_source(task.source)
-            digest = source.digest(task.table, tuple(one for one in work.columns if one.name != DELETED))
-            source.close()
-        else:
-            target = self._open_target(task.target_source)
-            digest = target.digest(task.compared_table, moved_columns(task.target_plan, work.columns))
-            rejected = target.rejected(task.id)
-            target.close()
-        end = EndDigest(
-            reconciliation_id=work.reconciliation_id,
-            task_id=task.id,
-            end=work.end,
-            department=self._department,
-            digest=digest,
-            rejected=rejected,
-            at=self._clock.now(),
-        )
-        self._client.send_end_digest(signed_end_digest(end, self._signer))
 
 
 class NodeLoop:

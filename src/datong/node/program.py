@@ -16,9 +16,10 @@ from datong.node.hub_client import HubClient, enrol
 from datong.node.inventory import Crawler, send_plan
 from datong.node.journal import InventoryJournal
 from datong.node.keyring import Keyring
-from datong.node.loop import NodeLoop, Reconciler, Tell
+from datong.node.loop import NodeLoop, Tell
 from datong.node.outbox import Outbox
 from datong.node.producer import Producer
+from datong.node.reconciler import Reconciler
 from datong.node.schedule import InventorySchedule
 from datong.node.sketching import Sketcher, SketchKeyring
 from datong.node.spool import Spool

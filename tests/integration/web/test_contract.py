@@ -159,6 +159,10 @@ CONTRACT = {
         POST batches/{batch_id}/receipts
         POST tasks/{task_id}/digests
         GET tasks/{task_id}/reconciliation
+        GET tasks/{task_id}/reconciliations
+        GET tasks/{task_id}/reconciliations/{reconciliation_id}/report
+        GET tasks/{task_id}/reconciliation-schedule
+        PUT tasks/{task_id}/reconciliation-schedule
         GET libraries
         POST libraries/{name}/builds
         GET builds/{build_id}

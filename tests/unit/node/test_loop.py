@@ -11,9 +11,10 @@ from datong.ledger import Ed25519Signer, Witness
 from datong.node import HubClient
 from datong.node.consumer import Consumer
 from datong.node.differences import Differences
-from datong.node.loop import NodeLoop, Reconciler
+from datong.node.loop import NodeLoop
 from datong.node.outbox import Outbox
 from datong.node.producer import Producer
+from datong.node.reconciler import Reconciler
 from datong.node.spool import Spool
 
 CLOCK = FixedClock(datetime(2026, 1, 5, tzinfo=UTC))

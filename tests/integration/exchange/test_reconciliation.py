@@ -1,0 +1,202 @@
+"""A reconciliation from PostgreSQL to MariaDB and SQLite, through a hub process and real nodes."""
+
+import base64
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from datong.adapters.connections import open_connector, open_target
+from datong.adapters.file_keys import load_or_create_signer
+from datong.exchange import (
+    ColumnMap,
+    DifferenceKind,
+    Reconciliation,
+    ReconciliationState,
+    Task,
+    TaskDraft,
+    TransferMode,
+)
+from datong.kernel import PLATFORM_ACTOR, AgreementId, DepartmentCode, NodeId, ResourceId, SystemClock, canonical_json
+from datong.ledger import verify_signature
+from datong.node import NodeHome, NodeIdentity, NodeProgram, SourceEntry
+from datong.norms import load_pack
+from tests.exchange_hub import TestHub, app_of
+from tests.integration.exchange.test_fidelity import run_mariadb, run_postgresql
+from tests.servers import MariadbServer, PostgresqlServer, free_port
+
+ROWS = 3000
+PEOPLE = "id, name, amount, ratio, born, changed"
+
+
+class Ends:
+    """A hub in a thread, a police node over PostgreSQL, an education node over MariaDB."""
+
+    def __init__(self, folder: Path, source: str, target: str) -> None:
+        self.folder, self.source, self.target = folder, source, target
+        self.hub = TestHub(folder / "hub")
+        self.port = free_port()
+        key = base64.b64encode(self.hub.signer.public_key).decode()
+        for party, url in (("police", source), ("education", target)):
+            home = NodeHome(folder / party)
+            signer = load_or_create_signer(home.key_path)
+            self.hub.keys.register(signer.key_id, signer.public_key, party, f"node-{party}")
+            home.save_identity(
+                NodeIdentity(
+                    hub_url=f"http://127.0.0.1:{self.port}",
+                    node_id=NodeId(f"node-{party}"),
+                    name=party,
+                    department=DepartmentCode(party),
+                    log_origin="test.local/log",
+                    log_key=key,
+                    hub_public_key=key,
+                )
+            )
+            home.add_source(SourceEntry(name="main", url=url, writable=party == "education"))
+
+    def work(self, *parties: str) -> None:
+        """Let nodes work, in turn, until nothing waits for any of them."""
+        with ExitStack() as stack:
+            loops = []
+            for party in parties or ("police", "education"):
+                program = NodeProgram(
+                    directory=self.folder / party,
+                    clock=SystemClock(),
+                    load_signer=load_or_create_signer,
+                    open_connector=open_connector,
+                    open_target=open_target,
+                    load_pack=lambda: load_pack(None),
+                )
+                client = program.client()
+                stack.callback(client.close)
+                loops.append((client, program.loop(client, lambda text: print(text.en))))
+            for _ in range(60):
+                busy = [(client, loop) for client, loop in loops if not client.work(0).is_empty]
+                if not busy:
+                    return
+                for _, loop in busy:
+                    loop.round(0)
+        raise AssertionError("there is always more to do")
+
+    def task(self, mode: TransferMode, **changes: object) -> Task:
+        """Create a task and have it moved once."""
+        names = PEOPLE.split(", ")
+        draft = TaskDraft(
+            agreement_id=AgreementId("agreement"),
+            resource_id=ResourceId("resource"),
+            resource_version=1,
+            provider=DepartmentCode("police"),
+            consumer=DepartmentCode("education"),
+            producer_node=NodeId("node-police"),
+            consumer_node=NodeId("node-education"),
+            source="main",
+            table="people",
+            columns=tuple(ColumnMap(column=name, item=name) for name in names),
+            key_columns=("id",),
+            cursor_column="changed" if mode is TransferMode.INCREMENT else None,
+            target_table="received",
+            mode=mode,
+        ).model_copy(update=changes)
+        task = self.hub.exchange.create_task(draft, actor=PLATFORM_ACTOR)
+        self.hub.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
+        self.work()
+        return task
+
+    def reconcile(self, task: Task) -> Reconciliation:
+        """Reconcile a task to its end."""
+        self.hub.exchange.request_reconciliation(task.id, actor=PLATFORM_ACTOR)
+        self.work()
+        found = self.hub.exchange.reconciliation(task.id)
+        assert found is not None
+        assert found.finished_at is not None
+        return found
+
+
+@pytest.fixture
+def ends(tmp_path: Path, postgresql_server: PostgresqlServer, mariadb_server: MariadbServer) -> Iterator[Ends]:
+    source, target = postgresql_server.create_database(), mariadb_server.create_database()
+    run_postgresql(
+        source,
+        "CREATE TABLE people (id text PRIMARY KEY, name text, amount numeric(12,2), ratio float8, born date, "
+        "changed timestamp NOT NULL)",
+        f"INSERT INTO people SELECT md5(n::text), CASE WHEN n % 7 > 0 THEN '人😀' || n END, n / 4.0, n / 100.0, "
+        f"DATE '1950-01-01' + n, TIMESTAMP '2026-01-01' + n * interval '1 s' FROM generate_series(1, {ROWS}) AS g(n)",
+    )
+    world = Ends(tmp_path, source, target)
+    config = uvicorn.Config(app_of(world.hub), host="127.0.0.1", port=world.port, log_level="warning")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.02)
+    yield world
+    server.should_exit = True
+    thread.join(20)
+    postgresql_server.drop_database(source)
+    mariadb_server.drop_database(target)
+
+
+def counts(found: Reconciliation) -> dict[DifferenceKind, int]:
+    assert found.findings is not None
+    return {kind: found.findings.count(kind) for kind in DifferenceKind}
+
+
+def test_equal_ends_are_found_equal_in_one_round(ends: Ends) -> None:
+    task = ends.task(TransferMode.INCREMENT)
+    found = ends.reconcile(task)
+    assert (found.state, found.round) == (ReconciliationState.EQUAL, 1)
+    assert found.producer is not None
+    assert found.producer.end_digest.digest.rows == ROWS
+    assert found.findings is not None
+    assert sum(one.consumer_rows for one in found.findings.ranges) == ROWS
+
+
+def test_every_kind_of_difference_is_found_down_to_its_row(ends: Ends) -> None:
+    task = ends.task(TransferMode.SNAPSHOT)
+    run_mariadb(
+        ends.target,
+        "DELETE FROM received ORDER BY id LIMIT 3",
+        "UPDATE received SET name = '改' WHERE id LIKE 'ff%' ORDER BY id LIMIT 2",
+        "INSERT INTO received VALUES ('nobody-here', NULL, 1, 2, '2000-01-01', '2026-01-01')",
+    )
+    found = ends.reconcile(task)
+    assert found.state is ReconciliationState.DIFFERENT
+    assert counts(found) == {DifferenceKind.MISSING: 3, DifferenceKind.CHANGED: 2, DifferenceKind.EXTRA: 1}
+    assert found.findings is not None
+    assert found.findings.unresolved_ranges == 0
+    document = ends.hub.exchange.reconciliations.document(task.id, found.id)
+    signature = bytes.fromhex(document.signature)
+    verify_signature(ends.hub.signer.public_key, canonical_json(document.report), signature)
+    assert "nobody-here" not in str(document)
+    assert "改" not in str(document)
+
+
+def test_rows_beyond_the_confirmed_cursor_are_no_differences(ends: Ends) -> None:
+    task = ends.task(TransferMode.INCREMENT)
+    run_postgresql(
+        ends.source,
+        "INSERT INTO people VALUES ('new', '新', 1, 1, '2000-01-01', '2026-02-01')",
+        "UPDATE people SET name = '后来', changed = '2026-02-02' WHERE id = md5('17')",
+    )
+    run_mariadb(ends.target, "DELETE FROM received WHERE id = MD5('18')")
+    found = ends.reconcile(task)
+    assert counts(found)[DifferenceKind.MISSING] == 1
+    assert found.findings is not None
+    assert len(found.findings.differences) == 1
+    assert found.findings.producer_newer == 2
+    # What only waits for its transfer shows when its range is searched, or not at all; never as a difference.
+    assert found.findings.pending <= 2
+
+
+def test_changed_names_and_histories_are_compared_as_the_source_has_them(ends: Ends) -> None:
+    renamed = tuple(
+        ColumnMap(column=name, item=name, target={"id": "no", "name": "姓名"}.get(name, name))
+        for name in PEOPLE.split(", ")
+    )
+    task = ends.task(TransferMode.INCREMENT, columns=renamed)
+    assert ends.reconcile(task).state is ReconciliationState.EQUAL
+    run_mariadb(ends.target, "UPDATE received SET `姓名` = '' WHERE no = MD5('3')")
+    assert counts(ends.reconcile(task))[DifferenceKind.CHANGED] == 1
