@@ -1,7 +1,7 @@
 """The composition root: settings in, services out. The only place where a hub's parts are put together."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import yaml
@@ -30,7 +30,7 @@ from datong.catalogue import (
     SketchKeys,
     Sources,
 )
-from datong.exchange import Exchange
+from datong.exchange import DiskReserve, Exchange, FileExchange, FilePolicy
 from datong.federation import Cascade, Exchanges, Harvester, Harvests, Joined, Peers, ReaderTerms, Superior, WebReader
 from datong.governance import Cases, Indicators, LedgerEvidence, Monitor, StageLimits
 from datong.kernel import (
@@ -58,6 +58,8 @@ OVERLAP_INTERVAL_SECONDS = 2.0
 HARVEST_INTERVAL_SECONDS = 1.0
 QUALITY_INTERVAL_SECONDS = 15.0
 SEARCH_INTERVAL_SECONDS = 5.0
+FILES_INTERVAL_SECONDS = 30.0
+MIB, GIB = 1024**2, 1024**3
 _OVERRIDES = TypeAdapter(dict[date, bool], config=ConfigDict(strict=True))
 
 
@@ -105,6 +107,7 @@ class Hub:
                 interval_seconds=RECONCILIATION_INTERVAL_SECONDS,
                 run=services.exchange.reconciliations.keep_up,
             ),
+            Sweep(name="files", interval_seconds=FILES_INTERVAL_SECONDS, run=services.files.sweep),
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
             Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=end_expired_terms),
             Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
@@ -276,6 +279,21 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         hub_signer=signer,
         recipients=recipient_keys,
     )
+    files = FileExchange(
+        database=database,
+        clock=clock,
+        ledger=ledger,
+        keys=departments,
+        recipients=recipient_keys,
+        terms=agreements,
+        lake=settings.lake,
+        disk=DiskReserve(settings.lake, settings.disk_reserve_mb * MIB),
+        policy=FilePolicy(
+            quota_bytes=settings.file_quota_gb * GIB,
+            retention=timedelta(days=settings.file_retention_days),
+            expiry=timedelta(days=settings.file_expiry_days),
+        ),
+    )
     library = Library(
         database=database,
         clock=clock,
@@ -347,6 +365,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         cascade=cascade,
         exchanges=exchanges,
         exchange=exchange,
+        files=files,
         library=library,
         identity=identity,
         policy=policy,

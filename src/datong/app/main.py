@@ -16,6 +16,7 @@ GROUPS = {
     "node": "datong.app.node_commands",
     "norms": "datong.cli.norms",
     "catalogue": "datong.cli.catalogue",
+    "exchange": "datong.app.exchange_commands",
     "harvest": "datong.cli.harvest",
     "cascade": "datong.cli.cascade",
     "ledger": "datong.cli.ledger",

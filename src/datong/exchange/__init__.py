@@ -13,10 +13,23 @@ from datong.exchange.apply_modes import (
     ApplyMode,
     TargetPlan,
 )
+from datong.exchange.file_values import (
+    FileId,
+    FileManifest,
+    FileReceipt,
+    FileRecord,
+    FileState,
+    SealedHead,
+    SignedFile,
+    SignedFileReceipt,
+    file_context,
+)
 from datong.exchange.protocols import (
     Comparing,
     Connector,
     DepartmentKeys,
+    FileTerms,
+    KeyRegister,
     NoRecipients,
     OpenTerms,
     Recipients,
@@ -37,7 +50,14 @@ from datong.exchange.questions import (
 from datong.exchange.ranges import RangeQuery
 from datong.exchange.reports import SignedReport
 from datong.exchange.sealing import Sealing, WrappedKey, batch_context, sealing_context
-from datong.exchange.signatures import signed_end_digest, signed_manifest, signed_receipt
+from datong.exchange.signatures import (
+    signed_end_digest,
+    signed_file,
+    signed_file_receipt,
+    signed_manifest,
+    signed_receipt,
+    verify,
+)
 from datong.exchange.values import (
     DELETED_COLUMN,
     GENESIS_DIGEST,
@@ -85,6 +105,8 @@ from datong.kernel import on_demand
 if TYPE_CHECKING:
     from datong.exchange.applying import added_values, check_apply, moved_columns, target_columns
     from datong.exchange.digest import canonical_expression, combined, content_digest
+    from datong.exchange.disk_reserve import DiskReserve
+    from datong.exchange.file_exchange import FileExchange, FilePolicy
     from datong.exchange.hub import Exchange
     from datong.exchange.payload import (
         cursor_at_end,
@@ -104,6 +126,8 @@ else:
         {
             "applying": ["added_values", "check_apply", "moved_columns", "target_columns"],
             "digest": ["canonical_expression", "combined", "content_digest"],
+            "disk_reserve": ["DiskReserve"],
+            "file_exchange": ["FileExchange", "FilePolicy"],
             "hub": ["Exchange"],
             "payload": [
                 "cursor_at_end",
@@ -150,10 +174,20 @@ __all__ = [
     "DepartmentKeys",
     "Difference",
     "DifferenceKind",
+    "DiskReserve",
     "EndDigest",
     "Exchange",
+    "FileExchange",
+    "FileId",
+    "FileManifest",
+    "FilePolicy",
+    "FileReceipt",
+    "FileRecord",
+    "FileState",
+    "FileTerms",
     "Findings",
     "ForeignKey",
+    "KeyRegister",
     "Manifest",
     "NoRecipients",
     "NodeWork",
@@ -175,10 +209,13 @@ __all__ = [
     "ReconciliationState",
     "RefusedColumn",
     "RowDigest",
+    "SealedHead",
     "SealedReader",
     "SealedWriter",
     "Sealing",
     "SignedEndDigest",
+    "SignedFile",
+    "SignedFileReceipt",
     "SignedManifest",
     "SignedReceipt",
     "SignedReport",
@@ -208,6 +245,7 @@ __all__ = [
     "decimal_parameters",
     "digest_file",
     "digest_payload",
+    "file_context",
     "fsync_folder",
     "merged",
     "moved_columns",
@@ -218,9 +256,12 @@ __all__ = [
     "sealed_bytes",
     "sealing_context",
     "signed_end_digest",
+    "signed_file",
+    "signed_file_receipt",
     "signed_manifest",
     "signed_receipt",
     "target_columns",
     "total_of",
+    "verify",
     "write_payload",
 ]

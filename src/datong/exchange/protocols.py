@@ -173,6 +173,26 @@ class Recipients(Protocol):
         ...
 
 
+class KeyRegister(Protocol):
+    """The recipient keys of whole departments; `catalogue.RecipientKeys` implements it."""
+
+    def of_department(self, code: DepartmentCode) -> tuple[RecipientKey, ...]:
+        """Return a department's recipient keys, revoked ones included."""
+        ...
+
+
+class FileTerms(Protocol):
+    """What agreements allow of files; the sharing package implements it."""
+
+    def file_recipient(self, agreement_id: AgreementId, *, sender: DepartmentCode, now: datetime) -> DepartmentCode:
+        """Return who may be sent files under an agreement that is in force and allows it.
+
+        Raises:
+            NotFound: there is no such agreement. Refused: it does not allow it; the text says why.
+        """
+        ...
+
+
 class NoRecipients:
     """A register without any key: where nothing is sealed."""
 

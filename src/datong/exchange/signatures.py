@@ -3,6 +3,7 @@
 import base64
 import binascii
 
+from datong.exchange.file_values import FileManifest, FileReceipt, SignedFile, SignedFileReceipt
 from datong.exchange.values import (
     EndDigest,
     Manifest,
@@ -31,6 +32,18 @@ def signed_end_digest(end_digest: EndDigest, signer: Signer) -> SignedEndDigest:
     """Return `end_digest` signed by `signer`."""
     signature = _encode(signer.sign(end_digest.signing_bytes()))
     return SignedEndDigest(end_digest=end_digest, key_id=signer.key_id, signature=signature)
+
+
+def signed_file(manifest: FileManifest, signer: Signer) -> SignedFile:
+    """Return the manifest of a file signed by `signer`."""
+    return SignedFile(manifest=manifest, key_id=signer.key_id, signature=_encode(signer.sign(manifest.signing_bytes())))
+
+
+def signed_file_receipt(receipt: FileReceipt, signer: Signer) -> SignedFileReceipt:
+    """Return the receipt of a file signed by `signer`."""
+    return SignedFileReceipt(
+        receipt=receipt, key_id=signer.key_id, signature=_encode(signer.sign(receipt.signing_bytes()))
+    )
 
 
 def verify(key_id: str, public_key: bytes, message: bytes, signature: str) -> None:

@@ -58,6 +58,28 @@ UPLOADS = Table(
 )
 """Batches on their way; how many bytes have arrived is the length of the part file."""
 
+FILES = Table(
+    "exchange_file",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("agreement_id", String(64), nullable=False, index=True),
+    Column("sender", String(18), nullable=False, index=True),
+    Column("recipient", String(18), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("payload_bytes", BigInteger, nullable=False),
+    Column("signed", JsonColumn, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("committed_at", UtcDateTime),
+    Column("entry_id", String(36)),
+    Column("receipt", JsonColumn),
+    Column("receipt_entry_id", String(36)),
+    Column("received_at", UtcDateTime),
+    Column("disposed_at", UtcDateTime),
+    Index("ix_exchange_file_state_changed", "state", "changed_at"),
+)
+"""Files in exchange; how many bytes of one on its way have arrived is the length of its part file."""
+
 RECEIPTS = Table(
     "exchange_receipt",
     METADATA,

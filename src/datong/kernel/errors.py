@@ -71,5 +71,9 @@ class Unavailable(DatongError):
     transient = True
 
 
+class StorageFull(Unavailable):
+    """There is no room left where something must be kept; the same call may succeed once there is."""
+
+
 class Misconfigured(DatongError):
     """The installation's own settings, keys or files are wrong; an operator must act."""

@@ -56,6 +56,18 @@ class Settings(Value):
     session_hours: int = Field(12, ge=1, le=168, description="Hours a person's session lasts.")
     token_seconds: int = Field(600, ge=60, le=3600, description="Seconds a machine's access token lasts.")
     logins_at_once_max: int = Field(4, ge=1, description="Password checks at once (each takes 64 MiB).")
+    disk_reserve_mb: int = Field(
+        1024, ge=0, description="MiB of the lake's disk kept free: uploads are turned away (507) before they take it."
+    )
+    file_quota_gb: int = Field(
+        100, ge=1, description="GiB of files in exchange that one sending department may have at the hub."
+    )
+    file_retention_days: int = Field(
+        30, ge=0, description="Days a file stays at the hub after its recipient has acknowledged it."
+    )
+    file_expiry_days: int = Field(
+        90, ge=1, description="Days a file waits to be fetched, or to be uploaded whole, before it is deleted."
+    )
     metrics_token: str = Field(
         "", description="Bearer token with which a scraper may read /metrics; empty: only staff who signed in may."
     )

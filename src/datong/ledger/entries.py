@@ -49,6 +49,7 @@ class EntryKind(StrEnum):
     BATCH = "exchange.batch"
     RECEIPT = "exchange.receipt"
     RECONCILIATION = "exchange.reconciliation"
+    FILE = "exchange.file"
     DATASET = "library.dataset"
     ACCESS = "sharing.access"
     REFUSAL = "sharing.refusal"

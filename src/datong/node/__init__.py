@@ -6,6 +6,7 @@ from datong.kernel import on_demand
 from datong.node.steps import Passed, Step
 
 if TYPE_CHECKING:
+    from datong.node.files import FileReceiver, FileSender
     from datong.node.home import NodeConfig, NodeHome, NodeIdentity, SourceEntry
     from datong.node.hub_client import HubClient
     from datong.node.inventory import Crawler
@@ -17,6 +18,7 @@ else:
     __getattr__ = on_demand(
         __name__,
         {
+            "files": ["FileReceiver", "FileSender"],
             "home": ["NodeConfig", "NodeHome", "NodeIdentity", "SourceEntry"],
             "hub_client": ["HubClient"],
             "inventory": ["Crawler"],
@@ -29,6 +31,8 @@ else:
 
 __all__ = [
     "Crawler",
+    "FileReceiver",
+    "FileSender",
     "HubClient",
     "InventoryJournal",
     "Keyring",

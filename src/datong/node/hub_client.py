@@ -27,8 +27,13 @@ from datong.catalogue import (
 )
 from datong.exchange import (
     BatchRecord,
+    FileId,
+    FileRecord,
+    FileState,
     NodeWork,
     SignedEndDigest,
+    SignedFile,
+    SignedFileReceipt,
     SignedManifest,
     SignedReceipt,
     UploadState,
@@ -42,6 +47,7 @@ from datong.kernel import (
     DepartmentCode,
     Invalid,
     NotFound,
+    Page,
     Refused,
     TaskId,
     Text,
@@ -52,7 +58,7 @@ from datong.kernel import (
     new_id,
     sha256_hex,
 )
-from datong.kernel.limits import RETRY_ATTEMPTS_MAX, RETRY_DELAY_SECONDS_MAX
+from datong.kernel.limits import PAGE_ROWS_MAX, RETRY_ATTEMPTS_MAX, RETRY_DELAY_SECONDS_MAX
 from datong.ledger import Signer
 from datong.sharing import Agreement
 
@@ -62,6 +68,8 @@ ASSERTION_SECONDS = 120
 TOKEN_MARGIN_SECONDS = 30
 TIMEOUT_SECONDS = 60.0
 RETRY_DELAY_SECONDS = 0.2
+FILE_COMMIT_TIMEOUT_SECONDS = 1800.0
+"""The hub reads a whole file once to commit it: a terabyte takes some minutes."""
 CHUNK_BYTES = 4 * 1024 * 1024
 _CLASSES: dict[int, type[DatongError]] = {
     400: Invalid,
@@ -171,6 +179,69 @@ class HubClient:
         """Report one end of a reconciliation."""
         task_id = signed.end_digest.task_id
         self._call("POST", f"/api/v1/tasks/{task_id}/digests", body=signed.model_dump(mode="json"))
+
+    # Files
+
+    def agreement(self, agreement_id: str) -> Agreement:
+        """Return an agreement that this department is a party of."""
+        return Agreement.model_validate_json(self._call("GET", f"/api/v1/agreements/{agreement_id}").content)
+
+    def department_keys(self, department: DepartmentCode) -> dict[str, bytes]:
+        """Return the raw public keys in force with which a department's nodes sign, by key id."""
+        rows = json.loads(self._call("GET", f"/api/v1/departments/{department}/keys").content)
+        return {row["key_id"]: base64.b64decode(row["public_key"]) for row in rows if row["revoked_at"] is None}
+
+    def open_file(self, signed: SignedFile) -> FileRecord:
+        """Announce a file."""
+        return FileRecord.model_validate_json(
+            self._call("POST", "/api/v1/files", body=signed.model_dump(mode="json")).content
+        )
+
+    def put_file_chunk(self, file_id: FileId, offset: int, data: bytes) -> FileRecord:
+        """Upload one chunk of a file."""
+        response = self._call(
+            "PUT",
+            f"/api/v1/files/{file_id}/chunks/{offset}",
+            content=data,
+            headers={"Datong-Chunk-Digest": sha256_hex(data), "Content-Type": "application/octet-stream"},
+        )
+        return FileRecord.model_validate_json(response.content)
+
+    def commit_file(self, file_id: FileId) -> FileRecord:
+        """Ask the hub to verify and record a file."""
+        response = self._call(
+            "POST", f"/api/v1/files/{file_id}/commit", body={}, timeout_seconds=FILE_COMMIT_TIMEOUT_SECONDS
+        )
+        return FileRecord.model_validate_json(response.content)
+
+    def file(self, file_id: FileId) -> FileRecord:
+        """Return a file."""
+        return FileRecord.model_validate_json(self._call("GET", f"/api/v1/files/{file_id}").content)
+
+    def files(self, state: FileState | None = None, recipient: DepartmentCode | None = None) -> tuple[FileRecord, ...]:
+        """Return the files that this department sends or receives, newest first."""
+        found: list[FileRecord] = []
+        wanted = {"limit": str(PAGE_ROWS_MAX)}
+        wanted |= {} if state is None else {"state": state.value}
+        wanted |= {} if recipient is None else {"recipient": recipient}
+        offset: int | None = 0
+        while offset is not None:
+            response = self._call("GET", "/api/v1/files", params={**wanted, "offset": str(offset)})
+            page = TypeAdapter(Page[FileRecord]).validate_json(response.content)
+            found += page.rows
+            offset = page.next_offset
+        return tuple(found)
+
+    def file_part(self, file_id: FileId, first: int, end: int) -> bytes:
+        """Return the bytes `first` to `end` (exclusive) of a file's content, or all of them if the hub sends all."""
+        response = self._call("GET", f"/api/v1/files/{file_id}/content", headers={"Range": f"bytes={first}-{end - 1}"})
+        whole = response.status_code != httpx.codes.PARTIAL_CONTENT
+        return response.content[first:end] if whole else response.content
+
+    def send_file_receipt(self, signed: SignedFileReceipt) -> FileRecord:
+        """Hand in the receipt of a file."""
+        path = f"/api/v1/files/{signed.receipt.file_id}/receipt"
+        return FileRecord.model_validate_json(self._call("POST", path, body=signed.model_dump(mode="json")).content)
 
     # Recipient keys
 
@@ -283,6 +354,7 @@ class HubClient:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> httpx.Response:
         """Send one request; try again, a bounded number of times, while the hub is unavailable.
 
@@ -293,7 +365,7 @@ class HubClient:
         renewed = False
         for attempt in range(RETRY_ATTEMPTS_MAX):
             try:
-                return self._once(method, path, payload, {**sent, **(headers or {})}, params)
+                return self._once(method, path, payload, {**sent, **(headers or {})}, params, timeout_seconds)
             except Unauthenticated:
                 if renewed:
                     raise
@@ -311,10 +383,13 @@ class HubClient:
         content: bytes | None,
         headers: Mapping[str, str],
         params: Mapping[str, str] | None,
+        timeout_seconds: float,
     ) -> httpx.Response:
         authorised = {**headers, "Authorization": f"Bearer {self._access_token()}"}
         try:
-            response = self._http.request(method, path, content=content, headers=authorised, params=params)
+            response = self._http.request(
+                method, path, content=content, headers=authorised, params=params, timeout=timeout_seconds
+            )
         except httpx.TransportError as error:
             raise _unavailable(self._hub_url) from error
         if response.is_success:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import Field, TypeAdapter, ValidationError
 
 from datong.catalogue import RecipientKey, recipient_key_message
-from datong.exchange import ContentKey, Cursor, Manifest
+from datong.exchange import ContentKey, Cursor, Manifest, Sealing
 from datong.kernel import Base64Bytes, Conflict, DepartmentCode, Misconfigured, NodeId, TaskId, Text, Value
 from datong.ledger import Signer, key_id_of
 
@@ -100,7 +100,15 @@ class Keyring:
         """
         if manifest.sealing is None:
             return None
-        return ContentKey.unwrap(manifest.sealing, manifest.sealing_context, self._private_keys())
+        return self.key_of(manifest.sealing, manifest.sealing_context)
+
+    def key_of(self, sealing: Sealing, context: bytes) -> ContentKey:
+        """Return the key that opens what is sealed so, and bound to `context`.
+
+        Raises:
+            Refused: it is sealed to others. Corrupt: its key was made for something else.
+        """
+        return ContentKey.unwrap(sealing, context, self._private_keys())
 
     def sealed_cursor(self, task_id: TaskId, cursor: Cursor) -> Cursor:
         """Return a cursor that only this node can read."""

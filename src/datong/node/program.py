@@ -1,16 +1,17 @@
 """Everything that the command line asks of a node, put together from a node's folder."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from datong.catalogue import CrawlOptions, CrawlWatch, Department, Inventory, RecipientKey, SourcePlan
-from datong.exchange import Connector, Target
-from datong.kernel import Clock, NotFound, Text
+from datong.exchange import Connector, FileId, FileRecord, Target
+from datong.kernel import AgreementId, Clock, NotFound, Text
 from datong.ledger import Signer, Witness
 from datong.node.consumer import Consumer
 from datong.node.differences import Differences
+from datong.node.files import FileReceiver, FileSender, Progressed
 from datong.node.home import NodeHome, NodeIdentity, SourceEntry
 from datong.node.hub_client import HubClient, enrol
 from datong.node.inventory import Crawler, send_plan
@@ -28,6 +29,7 @@ from datong.norms import NormPack
 
 FETCHED = "fetched"
 DIFFERENCES = "differences"
+FILES = "files"
 INVENTORY = "inventory"
 Sleep = Callable[[float], None]
 STOP_CHECK_SECONDS = 0.2
@@ -222,6 +224,62 @@ class NodeProgram:
             return self._keyring(self._load_signer(self._home.key_path)).rotate(client, revoke_others=revoke_others)
         finally:
             client.close()
+
+    def send_file(self, path: Path, agreement_id: AgreementId, *, seal: bool, progress: Progressed) -> FileRecord:
+        """Send one file; see `FileSender.send`."""
+        with self._calling() as client:
+            return self.file_sender(client).send(path, agreement_id, seal=seal, progress=progress)
+
+    def files(self) -> tuple[FileRecord, ...]:
+        """Return the files that this department sends or receives, newest first."""
+        with self._calling() as client:
+            return client.files()
+
+    def waiting_files(self) -> tuple[FileRecord, ...]:
+        """Return the files that were sent to this department and not acknowledged."""
+        with self._calling() as client:
+            return self.file_receiver(client).waiting()
+
+    def receive_file(self, file_id: FileId, target: Path, *, progress: Progressed) -> Path:
+        """Receive one file into a folder; see `FileReceiver.receive`."""
+        with self._calling() as client:
+            return self.file_receiver(client).receive(file_id, target, progress=progress)
+
+    @contextmanager
+    def _calling(self) -> Iterator[HubClient]:
+        client = self.client()
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def file_sender(self, client: HubClient) -> FileSender:
+        """Return what sends files over `client`."""
+        identity = self._home.identity()
+        return FileSender(
+            client=client,
+            folder=self._home.directory / FILES,
+            signer=self._load_signer(self._home.key_path),
+            clock=self._clock,
+            department=identity.department,
+            node_id=identity.node_id,
+            passed=self._passed,
+        )
+
+    def file_receiver(self, client: HubClient) -> FileReceiver:
+        """Return what receives files over `client`."""
+        identity = self._home.identity()
+        signer = self._load_signer(self._home.key_path)
+        return FileReceiver(
+            client=client,
+            folder=self._home.directory / FILES,
+            signer=signer,
+            keyring=self._keyring(signer),
+            clock=self._clock,
+            department=identity.department,
+            node_id=identity.node_id,
+            passed=self._passed,
+        )
 
     def _keyring(self, signer: Signer) -> Keyring:
         identity = self._home.identity()

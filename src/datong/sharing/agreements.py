@@ -271,10 +271,44 @@ class Agreements:
             mode=ShareMode.BULK,
             purpose=agreement.purpose.service_item,
         )
+        self._require(agreement, access, consumer, now)
+
+    def file_recipient(self, agreement_id: AgreementId, *, sender: DepartmentCode, now: datetime) -> DepartmentCode:
+        """Return to whom `sender` may send files under an agreement (`exchange.FileTerms`).
+
+        Files go from the provider to the consumer, under an agreement in force that allows file or bulk sharing.
+
+        Raises:
+            NotFound: there is no such agreement.
+            Refused: `sharing.not_the_provider`; `sharing.transfer_refused`, with every reason of the policy.
+        """
+        agreement = self.get(agreement_id)
+        if sender != agreement.provider:
+            raise Refused(
+                "sharing.not_the_provider",
+                what=Text(
+                    zh="只有协议的提供部门可以按该协议发送文件。",
+                    en="Only the provider of an agreement may send files under it.",
+                ),
+                remedy=Text(zh="请核对协议编号。", en="Check the agreement."),
+            )
+        modes = agreement.purpose.modes
+        access = DataAccess(
+            resource_id=agreement.resource_id,
+            provider=agreement.provider,
+            items=agreement.columns,
+            mode=ShareMode.FILE if ShareMode.FILE in modes else ShareMode.BULK,
+            purpose=agreement.purpose.service_item,
+        )
+        self._require(agreement, access, agreement.consumer, now)
+        return agreement.consumer
+
+    def _require(self, agreement: Agreement, access: DataAccess, consumer: DepartmentCode, now: datetime) -> None:
+        """Let a transfer to `consumer` pass, or refuse it with every reason of the policy."""
         principal = Principal(actor=Actor(kind=ActorKind.NODE, id=consumer, department=consumer))
         decision = self._policy.authorise_data(principal, Action.DATA_TRANSFER, access, agreement, now)
         if not decision.allowed:
-            raise refusal("sharing.transfer_refused", decision, agreement_id=agreement_id)
+            raise refusal("sharing.transfer_refused", decision, agreement_id=agreement.id)
 
     def contract(self, agreement_id: AgreementId) -> str:
         """Return the agreement as a data contract (Open Data Contract Standard 3.1.0, YAML).

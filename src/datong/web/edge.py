@@ -20,7 +20,7 @@ from datong.web.metrics import HttpMetrics
 from datong.web.problems import Problem, problem_response
 
 REQUESTS_IN_FLIGHT_MAX = 1000
-CHUNK_PATH = re.compile(r"/api/v1/batches/[^/]+/chunks/\d+")
+CHUNK_PATH = re.compile(r"/api/v1/(batches|files)/[^/]+/chunks/\d+")
 HSTS_SECONDS = 31_536_000
 SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (

@@ -25,6 +25,7 @@ from datong.kernel import (
     Misconfigured,
     NotFound,
     Refused,
+    StorageFull,
     Text,
     TooLarge,
     Unauthenticated,
@@ -48,6 +49,7 @@ STATUS_OF: Mapping[type[DatongError], HTTPStatus] = {
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Corrupt: HTTPStatus.UNPROCESSABLE_ENTITY,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     Misconfigured: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """The one table from causes to statuses."""
@@ -64,6 +66,7 @@ TITLES: Mapping[int, Text] = {
     422: Text(zh="内容不符合要求", en="Invalid"),
     500: Text(zh="内部错误", en="Internal error"),
     503: Text(zh="暂时不可用", en="Unavailable"),
+    507: Text(zh="存储空间不足", en="Insufficient storage"),
 }
 
 
@@ -184,7 +187,7 @@ def problem_response(request: Request, problem: Problem, headers: Mapping[str, s
     extra["Cache-Control"] = "no-store"
     if problem.status == HTTPStatus.UNAUTHORIZED:
         extra["WWW-Authenticate"] = "Bearer"
-    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if problem.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE}:
         extra.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     document = problem_document(
         problem,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         SketchKeys,
         Sources,
     )
-    from datong.exchange import Exchange
+    from datong.exchange import Exchange, FileExchange
     from datong.federation import Cascade, Exchanges, Harvests, Peers
     from datong.governance import Cases, Indicators, Monitor
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
@@ -56,6 +56,7 @@ class Services:
     cascade: Cascade
     exchanges: Exchanges
     exchange: Exchange
+    files: FileExchange
     library: Library
     identity: Identity
     policy: PolicyEngine

@@ -2,10 +2,12 @@
 
 import base64
 import contextlib
+import io
 from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from datong.adapters.connections import open_connector
 from datong.adapters.file_keys import load_or_create_signer
@@ -24,6 +26,7 @@ from datong.catalogue import (
     ResourceAction,
     ResourceContent,
     SourcePlan,
+    recipient_key_message,
 )
 from datong.demo.cast import (
     AUDITOR,
@@ -48,14 +51,20 @@ from datong.exchange import (
     Column,
     ColumnMap,
     Confirmed,
+    ContentKey,
+    FileId,
+    FileManifest,
+    FileRecord,
     Manifest,
     Receipt,
+    SealedWriter,
     SignedManifest,
     SignedReceipt,
     Task,
     TaskDraft,
     TransferMode,
     schema_fingerprint,
+    signed_file,
     write_payload,
 )
 from datong.kernel import (
@@ -138,6 +147,7 @@ class ConsoleCity:
         self.resources: dict[Source, Resource] = {}
         self.requests: list[Request] = []
         self.tasks: list[Task] = []
+        self.files: list[FileRecord] = []
 
     def build(self) -> None:
         """Play what a city does in its first weeks."""
@@ -149,6 +159,7 @@ class ConsoleCity:
         self._ask()
         self._agree()
         self._transfer(data)
+        self._send_files()
         self._build_libraries()
         self._use(data)
         collect(self)
@@ -382,6 +393,45 @@ class ConsoleCity:
             agreement = self.hub.agreements.of_request(request.id)
             if agreement is not None and agreement.state is AgreementState.ACTIVE:
                 self._run_task(data, agreement)
+
+    def _send_files(self) -> None:
+        """Send a file that waits, one that is sealed, and the beginning of a third, all to the education office."""
+        request = next(one for one in self.requests if one.consumer == EDUCATION.code and one.agreement_id)
+        agreement = self.hub.agreements.get(AgreementId(str(request.agreement_id)))
+        sender, receiver = (self.nodes[self._member(code).key] for code in agreement.parties)
+        secret = X25519PrivateKey.generate().public_key().public_bytes_raw()
+        vouched = receiver.signer.sign(recipient_key_message(str(receiver.member.code), receiver.id, secret))
+        recipient = self.hub.recipient_keys.register(receiver.actor, secret, vouched)
+        for name, whole in (("学区不动产登记档案扫描件.zip", True), ("", True), ("入学审核附件 2026 秋.tar", False)):
+            content = name.encode() * 20_000
+            manifest = FileManifest(
+                file_id=FileId(new_id()),
+                agreement_id=agreement.id,
+                sender=agreement.provider,
+                sender_node=sender.id,
+                recipient=agreement.consumer,
+                name=name,
+                sm3=sha256_hex(b"sm3 " + content) if name else "",
+                payload_digest=sha256_hex(content),
+                payload_bytes=len(content),
+                sent_at=self.clock.now(),
+            )
+            if not name:
+                sealed, key = io.BytesIO(), ContentKey.generate(manifest.sealing_context)
+                with SealedWriter(sealed, key) as writer:
+                    writer.write(b"sealed" * 20_000)
+                content = sealed.getvalue()
+                facts = {"payload_digest": sha256_hex(content), "payload_bytes": len(content)}
+                manifest = manifest.model_copy(update={**facts, "sealing": key.sealing([recipient])})
+            self._send(sender, manifest, content if whole else content[: len(content) // 3], whole=whole)
+
+    def _send(self, sender: Node, manifest: FileManifest, content: bytes, *, whole: bool) -> None:
+        files = self.hub.files
+        files.open(signed_file(manifest, sender.signer), node=sender.id)
+        files.put_chunk(manifest.file_id, 0, content, sha256_hex(content), node=sender.id)
+        if whole:
+            files.commit(manifest.file_id, actor=sender.actor)
+        self.files.append(files.record(manifest.file_id))
 
     def _run_task(self, data: Departments, agreement: Agreement) -> None:
         source = next(key for key, resource in self.resources.items() if resource.id == agreement.resource_id)

@@ -88,6 +88,9 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             f"/agreements/{agreement}",
             "/transfers",
             f"/transfers/{city.tasks[0].id}",
+            "/files",
+            "/files?state=ready",
+            *(f"/files/{one.manifest.file_id}" for one in city.files),
             "/library",
             "/library/population?q=%E9%99%88",
             "/library/geography",
@@ -122,6 +125,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
         "education.officer": [
             "/catalogue/files",
             f"/catalogue/{draft}/edit",
+            "/files",
+            f"/files/{city.files[0].manifest.file_id}",
             "/service-items",
             f"/service-items/{item}",
             "/sources/address",

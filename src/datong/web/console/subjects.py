@@ -20,6 +20,7 @@ PLACES: Mapping[EntryKind, str] = {
     EntryKind.BATCH: "/transfers/",
     EntryKind.RECEIPT: "/transfers/",
     EntryKind.RECONCILIATION: "/transfers/",
+    EntryKind.FILE: "/files/",
     EntryKind.FINDING: "/governance/findings/",
     EntryKind.CASE: "/cases/",
 }

@@ -20,6 +20,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "exchange.task": Text(zh="交换任务", en="Transfer task"),
     "exchange.batch": Text(zh="传输批次", en="Batch"),
     "exchange.receipt": Text(zh="接收回执", en="Receipt"),
+    "exchange.file": Text(zh="文件交换", en="File"),
     "exchange.reconciliation": Text(zh="对账", en="Reconciliation"),
     "library.dataset": Text(zh="资源库发布", en="Dataset"),
     "sharing.access": Text(zh="数据调用", en="Access"),
