@@ -3,14 +3,21 @@
 The rows are made with the dirt that real tables have: other forms of dates and numbers, names instead of codes,
 separators, wrong check characters. The peer in the same run is what one would write in plain Python: the same rows, one
 value at a time, with python-stdnum for the identifiers and a set for the codes; it only checks, it repairs nothing. It
-runs over a part of the rows (`--peer-rows`), so its figure is values per second.
+runs over a part of the rows (`--peer-rows`), so its figure is values per second. A second peer is pandera over Polars
+(`pandera_peer`), in an environment of its own that the first run fills from PyPI by pinned hashes.
 """
 
+import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+from pyarrow import parquet
 from stdnum.cn import ric, uscc
 
 from benchmarks import report
@@ -18,6 +25,8 @@ from datong.norms import JudgedColumn, NormPack, judged_sql, load_pack, match_co
 
 ROWS = 1_000_000
 PEER_ROWS = 100_000
+PANDERA = Path(__file__).parent.parent / "var" / "benchmarks" / "pandera"
+PANDERA_REQUIREMENTS = Path(__file__).parent.parent / "requirements" / "pandera.txt"
 TODAY = date(2026, 11, 26)
 ELEMENTS = (
     "citizen_id",
@@ -76,7 +85,10 @@ def make_people(connection: duckdb.DuckDBPyConnection, rows: int) -> None:
 def judge(connection: duckdb.DuckDBPyConnection, pack: NormPack) -> int:
     """Judge and keep every value; return how many rows were judged."""
     columns = [JudgedColumn(column=code, element=pack.element(code)) for code in ELEMENTS]
-    connection.execute(f"CREATE OR REPLACE TABLE judged AS {judged_sql('people', columns, TODAY)}")
+    # The values as they were lie in `people` already.
+    kept = ", ".join(f"clean_{place}, flag_{place}, repairs_{place}, doubts_{place}" for place, _ in enumerate(columns))
+    judged = judged_sql("people", columns, TODAY)
+    connection.execute(f"CREATE OR REPLACE TABLE judged AS SELECT {kept} FROM ({judged})")
     row = connection.execute("SELECT count(*) FROM judged").fetchone()
     return int(row[0]) if row else 0
 
@@ -123,6 +135,25 @@ def peer(rows: list[tuple[str | None, ...]], pack: NormPack) -> int:
     return passed
 
 
+def pandera_peer(folder: Path, rows: list[tuple[str | None, ...]], pack: NormPack) -> dict[str, float]:
+    """Return how long pandera takes to validate `rows` (`seconds`, `cpu_seconds`), and how many checks `failed`."""
+    python = PANDERA / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(PANDERA)], check=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(PANDERA_REQUIREMENTS)]
+        subprocess.run(install, check=True)
+    data, codes = folder / "rows.parquet", folder / "codes.json"
+    columns = list(zip(*rows, strict=True))
+    parquet.write_table(
+        pa.table({code: pa.array(column, pa.string()) for code, column in zip(ELEMENTS, columns, strict=True)}), data
+    )
+    known = {code: [entry.code for entry in pack.element(code).codes] for code in ("sex", "ethnicity")}
+    codes.write_text(json.dumps(known))
+    program = Path(__file__).with_name("pandera_peer.py")
+    done = subprocess.run([str(python), str(program), str(data), str(codes)], check=True, capture_output=True)
+    return {name: float(value) for name, value in json.loads(done.stdout).items()}
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = report.options(__doc__)
@@ -137,26 +168,39 @@ def main() -> None:
         prepare_divisions(connection, pack, TODAY)
         mapping = match_columns(ELEMENTS, pack)
         sample = connection.execute(f"SELECT * FROM people LIMIT {peer_rows}").fetchall()
-        judged, scored, checked = [], [], []
+        judged, judged_cpu, scored, checked, validated = [], [], [], [], []
         for run in range(runs):
+            started = time.process_time()
             judged.append(report.timed(lambda: judge(connection, pack))[0])
+            judged_cpu.append(time.process_time() - started)
             scored.append(report.timed(lambda: score_table(connection, "people", mapping, pack, today=TODAY))[0])
             checked.append(report.timed(lambda: peer(sample, pack))[0])
-            report.say(f"run {run + 1}: judged {judged[-1]:.2f} s, scored {scored[-1]:.2f} s, peer {checked[-1]:.2f} s")
+            if not given.quick:
+                validated.append(pandera_peer(Path(folder), sample, pack))
+            report.say(
+                f"run {run + 1}: judged {judged[-1]:.2f} s ({judged_cpu[-1]:.2f} s of CPU), scored {scored[-1]:.2f} s,"
+                f" plain Python {checked[-1]:.2f} s, pandera {validated[-1:]} s"
+            )
         connection.close()
     values = rows * len(ELEMENTS)
     rate = values / report.median(judged)
     peer_rate = len(sample) * len(ELEMENTS) / report.median(checked)
+    pandera = {name: report.median([one[name] for one in validated]) for name in validated[0]} if validated else {}
+    pandera_rate = len(sample) * len(ELEMENTS) / pandera["seconds"] if pandera else None
     report.finish(
         "norms",
         sizes={"rows": rows, "elements": len(ELEMENTS), "peer_rows": peer_rows},
         runs=runs,
         figures={
             "judge_seconds": report.median(judged),
+            "judge_cpu_seconds": report.median(judged_cpu),
             "score_seconds": report.median(scored),
             "values_per_second": report.rounded(rate),
             "peer_values_per_second": report.rounded(peer_rate),
             "ratio_to_python": report.rounded(rate / peer_rate),
+            "pandera_values_per_second": None if pandera_rate is None else report.rounded(pandera_rate),
+            "pandera_cpu_seconds": pandera.get("cpu_seconds"),
+            "ratio_to_pandera": None if pandera_rate is None else report.rounded(rate / pandera_rate),
             "peak_rss_mb": report.peak_rss_mb(),
         },
     )

@@ -10,6 +10,7 @@ Repairs and doubts are bit masks in SQL (`Repair.bit`, `Doubt.bit`): a column is
 from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import StrEnum
+from itertools import zip_longest
 
 import duckdb
 import pyarrow as pa
@@ -27,7 +28,10 @@ from datong.norms.standardise import (
     PHONES,
     clean_known_sql,
     flag_case_sql,
-    known_sql,
+    flag_steps,
+    fold_text_sql,
+    known_folded_sql,
+    plain_sql,
 )
 from datong.norms.terms import DataType, Mask
 
@@ -134,12 +138,23 @@ def judged_sql(
     elements = [column.element for column in columns]
     owner = next((i for i in places if elements[i].code == CITIZEN_ELEMENT), None)
     raw = [f"CAST({quoted(columns[i].column)} AS VARCHAR) AS raw_{i}" for i in places]
+    plain = [plain_sql(element, f"raw_{i}") for i, element in enumerate(elements)]
+
+    def unless_plain(place: int, standardised: str) -> str:
+        """The value itself where it is plain, else what `standardised` makes of it."""
+        if plain[place] is None:
+            return standardised
+        return f"(CASE WHEN its_{place}_plain THEN raw_{place} ELSE {standardised} END)"
+
     # Each stage names what the next one reads, so that nothing is computed twice.
     stages = [
-        [f"{known_sql(elements[i], f'raw_{i}')} AS known_{i}" for i in places],
-        [f"{clean_known_sql(elements[i], f'known_{i}')} AS clean_{i}" for i in places],
+        [f"{plain[i] or 'false'} AS its_{i}_plain" for i in places],
+        [f"{unless_plain(i, fold_text_sql(f'raw_{i}'))} AS folded_{i}" for i in places],
+        [f"{unless_plain(i, known_folded_sql(elements[i], f'folded_{i}'))} AS known_{i}" for i in places],
+        [f"{unless_plain(i, clean_known_sql(elements[i], f'known_{i}'))} AS clean_{i}" for i in places],
         [text for i in places for text in _region_columns(elements[i], i)],
-        [f"{flag_case_sql(elements[i], f'known_{i}', f'clean_{i}')} AS flag_{i}" for i in places],
+        *_flag_stages(elements),
+        [f"{flag_case_sql(elements[i], f'known_{i}', f'clean_{i}', f'its_{i}')} AS flag_{i}" for i in places],
     ]
     carried = [f"{expression} AS {name}" for expression, name in kept]
     query = f"SELECT {', '.join([*carried, *raw])} FROM {relation}"
@@ -152,6 +167,14 @@ def judged_sql(
         for i in places
     ]
     return f"SELECT {', '.join([*(name for _, name in kept), *judged])} FROM ({query})"
+
+
+def _flag_stages(elements: Sequence[DataElement]) -> list[list[str]]:
+    steps = [flag_steps(element, f"clean_{i}", f"its_{i}") for i, element in enumerate(elements)]
+    return [
+        [f"{value} AS {name}" for step in at_once if step is not None for name, value in step.items()]
+        for at_once in zip_longest(*steps)
+    ]
 
 
 def standardised_sql(relation: str, columns: Sequence[JudgedColumn], others: Sequence[str], today: date) -> str:

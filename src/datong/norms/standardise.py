@@ -11,14 +11,18 @@ A text that cannot be understood stays in its folded form (a mistyped identifier
 code that cannot be understood becomes NULL. `flag_sql` tells the two apart from a missing value.
 """
 
+import re
+
 from datong.norms.entries import DataElement
 from datong.norms.identifier_sql import (
+    check_sql,
+    check_steps,
     citizen_date_sql,
     citizen_to_18_sql,
-    identifier_pattern,
     identifier_valid_sql,
     let_sql,
     matches_sql,
+    plain_pattern,
     text_literal,
 )
 from datong.norms.identifiers import PATTERNS, IdentifierKind
@@ -30,6 +34,7 @@ _HALF_WIDTH = "".join(chr(point) for point in range(0x21, 0x7F)) + "  "
 _FOLDING = str.maketrans(_FULL_WIDTH, _HALF_WIDTH)
 _BLANK = r"[ \t\r\n]"
 INVISIBLE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{200b}-\x{200f}\x{2060}\x{feff}]"
+_TRIMMED = "E' \\t\\r\\n'"
 _UNTIDY = f"{FOLDABLE}|{INVISIBLE}|^{_BLANK}|{_BLANK}$"
 PHONES = (IdentifierKind.MOBILE, IdentifierKind.LANDLINE, IdentifierKind.TELEPHONE)
 _SHORT_NUMBER = r"-?[0-9]{1,9}(\.[0-9]{1,8})?"
@@ -40,17 +45,29 @@ MIDDLE_DOTS = "[.•‧∙⋅・･˙●｡]"
 
 def fold_sql(column: str) -> str:
     """`column` as text: full-width characters folded to half-width, invisible ones removed, trimmed."""
+    return let_sql(f"CAST({column} AS VARCHAR)", "text", fold_text_sql("text"))
+
+
+def fold_text_sql(text: str) -> str:
+    """`fold_sql` of a text that has the name `text`."""
     # Most values need no folding: one search decides, and the costly replacements run on the others only.
-    text = f"CAST({column} AS VARCHAR)"
-    folded = f"translate(text, {text_literal(_FULL_WIDTH)}, {text_literal(_HALF_WIDTH)})"
-    tidy = f"trim(regexp_replace({folded}, '{INVISIBLE}', '', 'g'), E' \\t\\r\\n')"
-    return let_sql(text, "text", f"CASE WHEN regexp_matches(text, '{_UNTIDY}') THEN {tidy} ELSE text END")
+    folded = f"translate({text}, {text_literal(_FULL_WIDTH)}, {text_literal(_HALF_WIDTH)})"
+    tidy = f"trim(regexp_replace({folded}, '{INVISIBLE}', '', 'g'), {_TRIMMED})"
+    return (
+        f"(CASE WHEN NOT regexp_matches({text}, '{_UNTIDY}') THEN {text}"
+        f" WHEN regexp_matches({text}, '{FOLDABLE}|{INVISIBLE}') THEN {tidy} ELSE trim({text}, {_TRIMMED}) END)"
+    )
 
 
 def known_sql(element: DataElement, column: str) -> str:
     """The folded text of `column`, or NULL where the source says that it does not know."""
+    return let_sql(fold_sql(column), "folded", known_folded_sql(element, "folded"))
+
+
+def known_folded_sql(element: DataElement, folded: str) -> str:
+    """`known_sql` of a folded text that has the name `folded`."""
     markers = ", ".join(text_literal(marker) for marker in dict.fromkeys(("", *element.null_markers)))
-    return let_sql(fold_sql(column), "folded", f"CASE WHEN folded IN ({markers}) THEN NULL ELSE folded END")
+    return f"(CASE WHEN {folded} IN ({markers}) THEN NULL ELSE {folded} END)"
 
 
 def clean_sql(element: DataElement, column: str) -> str:
@@ -60,17 +77,40 @@ def clean_sql(element: DataElement, column: str) -> str:
 
 def flag_sql(element: DataElement, column: str) -> str:
     """The code of `QualityFlag` for the raw value of `column`, or NULL if nothing is wrong with it."""
-    judged = let_sql(clean_known_sql(element, "known"), "clean", flag_case_sql(element, "known", "clean"))
+    body = flag_case_sql(element, "known", "clean", "its")
+    for step in reversed(flag_steps(element, "clean", "its")):
+        for name, value in step.items():
+            body = let_sql(value, name, body)
+    body = let_sql(plain_sql(element, "clean") or "false", "its_plain", body)
+    judged = let_sql(clean_known_sql(element, "known"), "clean", body)
     return let_sql(known_sql(element, column), "known", judged)
 
 
-def flag_case_sql(element: DataElement, known: str, clean: str) -> str:
-    """The code of `QualityFlag`, or NULL, from the names of a value's known and its canonical form."""
+def flag_steps(element: DataElement, clean: str, name: str) -> list[dict[str, str]]:
+    """What `flag_case_sql` reads besides the value and `{name}_plain`: each step from the names of those before it."""
+    if element.codes or element.identifier is None or element.identifier is IdentifierKind.MOBILE:
+        return []
+    return check_steps(element.identifier, clean, name)
+
+
+def plain_sql(element: DataElement, text: str) -> str | None:
+    """Whether the text of the name `text` needs no standardising (false: nobody knows yet); None: it never tells."""
+    pattern = plain_pattern(element.identifier) if element.identifier is not None and not element.codes else None
+    if pattern is None or any(re.fullmatch(pattern, marker) for marker in element.null_markers):
+        return None
+    return matches_sql(text, pattern)
+
+
+def flag_case_sql(element: DataElement, known: str, clean: str, name: str) -> str:
+    """The code of `QualityFlag`, or NULL, from the names of a value's known and its canonical form.
+
+    `name` is what the names of `flag_steps` begin with.
+    """
     cases = [f"WHEN {known} IS NULL THEN {_flag(QualityFlag.MISSING)}"]
     if element.codes:
         cases.append(f"WHEN {clean} IS NULL THEN {_flag(QualityFlag.UNKNOWN_CODE)}")
     elif element.identifier is not None:
-        cases.extend(_identifier_cases(element.identifier, clean))
+        cases.extend(_identifier_cases(element.identifier, clean, name))
     elif element.data_type in (DataType.DATE, DataType.DATETIME):
         shaped = f"regexp_matches({known}, '^[0-9]{{4}}\\D{{0,3}}[0-9]{{1,2}}\\D{{0,3}}[0-9]{{1,2}}')"
         cases.append(f"WHEN {clean} IS NULL AND {shaped} THEN {_flag(QualityFlag.IMPOSSIBLE_DATE)}")
@@ -98,7 +138,8 @@ def clean_known_sql(element: DataElement, known: str) -> str:
     if element.mask is Mask.NAME:
         return _name_sql(known)
     if element.mask is Mask.ADDRESS:
-        return f"regexp_replace(regexp_replace({known}, '\\s+', '', 'g'), '[—–−]+', '-', 'g')"
+        tidy = f"regexp_replace(regexp_replace({known}, '\\s+', '', 'g'), '[—–−]+', '-', 'g')"
+        return f"(CASE WHEN regexp_matches({known}, '[\\s—–−]') THEN {tidy} ELSE {known} END)"
     if element.mask is Mask.ID:
         return f"upper(regexp_replace({known}, '\\s+', '', 'g'))"
     return f"regexp_replace({known}, '\\s+', ' ', 'g')"
@@ -108,31 +149,40 @@ def _flag(flag: QualityFlag) -> str:
     return text_literal(flag.value)
 
 
-def _identifier_cases(kind: IdentifierKind, clean: str) -> list[str]:
+def _identifier_cases(kind: IdentifierKind, clean: str, name: str) -> list[str]:
     """The cases of `flag_case_sql` for an identifier whose canonical form has the name `clean`."""
     if kind is IdentifierKind.MOBILE:
         # A landline is a telephone number too: only what is neither is malformed.
         valid = f"({identifier_valid_sql(kind, clean)} OR {matches_sql(clean, PATTERNS[IdentifierKind.TELEPHONE])})"
-        return [f"WHEN NOT {valid} THEN {_flag(QualityFlag.MALFORMED)}"]
-    cases = [f"WHEN NOT {matches_sql(clean, identifier_pattern(kind))} THEN {_flag(QualityFlag.MALFORMED)}"]
+        return [f"WHEN NOT (CASE WHEN {name}_plain THEN true ELSE {valid} END) THEN {_flag(QualityFlag.MALFORMED)}"]
+    cases = [f"WHEN NOT {name}_shaped THEN {_flag(QualityFlag.MALFORMED)}"]
     if kind is IdentifierKind.CITIZEN_ID:
-        cases.append(f"WHEN {citizen_date_sql(clean)} IS NULL THEN {_flag(QualityFlag.IMPOSSIBLE_DATE)}")
-    cases.append(f"WHEN NOT {identifier_valid_sql(kind, clean)} THEN {_flag(QualityFlag.CHECKSUM)}")
+        exists = f"(CASE WHEN {name}_plain THEN true ELSE {citizen_date_sql(clean)} IS NOT NULL END)"
+        cases.append(f"WHEN NOT {exists} THEN {_flag(QualityFlag.IMPOSSIBLE_DATE)}")
+    check = check_sql(kind, clean, name)
+    if check is not None:
+        cases.append(f"WHEN NOT ({check}) THEN {_flag(QualityFlag.CHECKSUM)}")
     return cases
 
 
 def _identifier_sql(kind: IdentifierKind, known: str) -> str:
     if kind in PHONES:
         digits = f"regexp_replace({known}, '[^0-9]', '', 'g')"
-        return f"nullif(regexp_replace({digits}, '^(00)?86(1[3-9][0-9]{{9}})$', '\\2'), '')"
+        bare = f"nullif(regexp_replace({digits}, '^(00)?86(1[3-9][0-9]{{9}})$', '\\2'), '')"
+        return _unless_plain(known, PATTERNS[IdentifierKind.MOBILE], bare)
     if kind is IdentifierKind.PLATE:
         return f"upper(regexp_replace({known}, '[\\s·.•-]+', '', 'g'))"
     if kind is IdentifierKind.CERTIFICATE_ID:
         return f"upper(regexp_replace({known}, '\\s+', '', 'g'))"
     compact = f"upper(regexp_replace({known}, '[\\s-]+', '', 'g'))"
     if kind is IdentifierKind.CITIZEN_ID:
-        return let_sql(compact, "compact", citizen_to_18_sql("compact"))
-    return compact
+        return _unless_plain(known, "[0-9]{17}[0-9X]", let_sql(compact, "compact", citizen_to_18_sql("compact")))
+    return _unless_plain(known, "[0-9A-Z]+", compact)
+
+
+def _unless_plain(known: str, plain: str, otherwise: str) -> str:
+    """`known` itself where it is written as the canonical form is, which most values are; else the costly way."""
+    return f"(CASE WHEN regexp_full_match({known}, {text_literal(plain)}) THEN {known} ELSE {otherwise} END)"
 
 
 def _code_sql(element: DataElement, known: str) -> str:
@@ -147,10 +197,11 @@ def _code_sql(element: DataElement, known: str) -> str:
 def _date_sql(known: str) -> str:
     """A DATE from 2016-09-01, 2016/9/1, 2016.9.1, 2016年9月1日, 20160901, each with or without a time behind it."""
     shape = "'^([0-9]{4})(?:[-/.年]\\s*([0-9]{1,2})[-/.月]\\s*([0-9]{1,2})日?|([0-9]{2})([0-9]{2}))(?:[T\\s].*)?$'"
-    year, spread_month, spread_day, month, day = (f"regexp_extract({known}, {shape}, {group})" for group in range(1, 6))
+    # The two ways to write month and day exclude each other: of each pair of groups one is empty.
+    ordered = f"regexp_replace({known}, {shape}, '\\1-\\2\\4-\\3\\5')"
     return (
-        f"try_cast({year} || '-' || lpad({spread_month} || {month}, 2, '0') || '-'"
-        f" || lpad({spread_day} || {day}, 2, '0') AS DATE)"
+        f"(CASE WHEN regexp_full_match({known}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}') THEN try_cast({known} AS DATE)"
+        f" WHEN regexp_matches({known}, {shape}) THEN try_cast({ordered} AS DATE) END)"
     )
 
 
@@ -170,22 +221,26 @@ def _number_sql(element: DataElement, known: str) -> str:
     """A decimal from a number with thousands separators, currency marks, units, or 万."""
     text = f"regexp_replace({known}, '[,，\\s¥￥]|元$|元整$|平方米$|㎡$|m2$|个月$|月$', '', 'g')"
     # Numbers that fit 64 bits take a way that is a hundred times as fast as that of the long ones.
-    short = f"CAST(CAST(CAST(digits AS DECIMAL(18, 8)) AS DECIMAL(18, {element.decimals})) AS VARCHAR)"
+    short = f"CAST(CAST(CAST({{}} AS DECIMAL(18, 8)) AS DECIMAL(18, {element.decimals})) AS VARCHAR)"
     factor = "regexp_extract(digits, '^(-?[0-9.]+)万', 1)"
     ten_thousands = f"CAST({factor} AS DECIMAL(12, 6)) * 10000::DECIMAL(5, 0)"
     scaled = f"CAST(CAST({ten_thousands} AS DECIMAL(18, {element.decimals})) AS VARCHAR)"
     plain_long, scaled_long = "try_cast(digits AS DECIMAL(24, 8))", f"try_cast({factor} AS DECIMAL(20, 8)) * 10000"
     number = f"(CASE WHEN regexp_matches(digits, '^-?[0-9.]+$') THEN {plain_long} ELSE {scaled_long} END)"
-    return let_sql(
+    spread = let_sql(
         text,
         "digits",
-        f"CASE WHEN regexp_full_match(digits, '{_SHORT_NUMBER}') THEN {short}"
+        f"CASE WHEN regexp_full_match(digits, '{_SHORT_NUMBER}') THEN {short.format('digits')}"
         f" WHEN regexp_full_match(digits, '{_SHORT_SCALED}') THEN {scaled}"
         f" ELSE CAST(try_cast({number} AS DECIMAL(24, {element.decimals})) AS VARCHAR) END",
     )
+    return f"(CASE WHEN regexp_full_match({known}, '{_SHORT_NUMBER}') THEN {short.format(known)} ELSE {spread} END)"
 
 
 def _name_sql(known: str) -> str:
     spaces = f"regexp_replace({known}, '\\s+', ' ', 'g')"
     chinese = f"regexp_replace(regexp_replace({known}, '\\s+', '', 'g'), '{MIDDLE_DOTS}+', '·', 'g')"
-    return f"(CASE WHEN regexp_matches({known}, '\\p{{Han}}') THEN {chinese} ELSE upper({spaces}) END)"
+    return (
+        f"(CASE WHEN regexp_full_match({known}, '\\p{{Han}}+') THEN {known}"
+        f" WHEN regexp_matches({known}, '\\p{{Han}}') THEN {chinese} ELSE upper({spaces}) END)"
+    )
