@@ -22,14 +22,11 @@ from datong.kernel import (
     Unauthenticated,
     Unavailable,
     Value,
-    canonical_json,
-    new_id,
 )
 from datong.ledger import Signer
+from datong.sharing import token_request
 
 OAUTH_PATH = "/api/v1/oauth/token"
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-ASSERTION_SECONDS = 120
 TOKEN_MARGIN_SECONDS = 30
 TIMEOUT_SECONDS = 120.0
 LINK_PATH = "/api/v1/cascade/link"
@@ -107,31 +104,12 @@ class HubLink:
     def _access_token(self) -> str:
         if self._token and time.monotonic() < self._token_until:
             return self._token
-        form = {
-            "grant_type": "client_credentials",
-            "client_assertion_type": ASSERTION_TYPE,
-            "client_assertion": self._assertion(),
-        }
+        form = token_request(self._signer, node_id=self._node_id, hub_url=self._address, now=self._clock.now())
         answer = send(self._http, "POST", OAUTH_PATH, data=form)
         granted = self._read(_AccessToken, answer)
         self._token = granted.access_token
         self._token_until = time.monotonic() + granted.expires_in - TOKEN_MARGIN_SECONDS
         return self._token
-
-    def _assertion(self) -> str:
-        """Return a `private_key_jwt` (RFC 7523) signed by this hub's key."""
-        now = int(self._clock.now().timestamp())
-        header = {"alg": "EdDSA", "kid": self._signer.key_id, "typ": "JWT"}
-        claims = {
-            "iss": self._node_id,
-            "sub": self._node_id,
-            "aud": self._address + OAUTH_PATH,
-            "iat": now,
-            "exp": now + ASSERTION_SECONDS,
-            "jti": new_id(),
-        }
-        signed = f"{_base64url(canonical_json(header))}.{_base64url(canonical_json(claims))}"
-        return f"{signed}.{_base64url(self._signer.sign(signed.encode()))}"
 
 
 def join_superior(address: str, token: str, *, name: str, hub: str, signer: Signer, clock: Clock) -> Joined:
@@ -182,7 +160,3 @@ def _unavailable(address: str) -> Unavailable:
         what=Text(zh=f"上级平台 {address} 没有应答。", en=f"The higher hub {address} does not answer."),
         remedy=Text(zh="会自动重试；请检查网络和地址。", en="It is tried again; check the network and the address."),
     )
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

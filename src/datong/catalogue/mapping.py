@@ -19,6 +19,7 @@ from datong.catalogue.naming import (
     head_phrase,
     is_network_address,
     record_number_chars,
+    with_table,
 )
 from datong.catalogue.profile import ColumnProfile, TableProfile
 from datong.catalogue.types import TypeClass, TypeFit, type_class, type_fit
@@ -91,6 +92,14 @@ class ColumnMapper:
         """Return the mappings by table and column; a foreign key takes the element of the column it refers to."""
         first = {table.table: self.map_table(table) for table in tables}
         return {table.table: self.map_table(table, first) for table in tables}
+
+    def map_name(self, name: str) -> Mapping | None:
+        """Return the most likely data element of a column of which only the name is known, if there is one."""
+        column = ColumnProfile(
+            name=name, type="", comment="", null_ratio=1.0, distinct=0, unique=False, length_min=0, length_max=0
+        )
+        table = TableProfile(table="", comment="", rows=0, rows_total=None, columns=(column,))
+        return self.map_table(table).get(name)
 
     def map_table(
         self, table: TableProfile, known: Table[str, Table[str, Mapping]] | None = None
@@ -165,6 +174,7 @@ class ColumnMapper:
         if own != column.name.lower() and own:
             # `person_name` in the table `person`: the table's own name adds nothing.
             found += self._lexicon.matches(own)
+        found += self._table_matches(column, table)
         if len(table.references) >= REFERENCES_OF_RECORDS and column.name.lower() in _OWN_CODES:
             found.append(NameMatch(element=RECORD_ELEMENT, fit=Fit.EXACT, words=1, of=1, short=True))
         best: dict[str, NameMatch] = {}
@@ -174,6 +184,12 @@ class ColumnMapper:
             if held is None or order.index(match.fit) < order.index(held.fit):
                 best[match.element] = match
         return list(best.values())
+
+    def _table_matches(self, column: ColumnProfile, table: TableProfile) -> list[NameMatch]:
+        """What a bare name means together with its table's name, as a short name: values may deny it."""
+        together = with_table(column.name, table.table, table.comment)
+        found = [one for name in together for one in self._lexicon.matches(name) + self._lexicon.chinese_matches(name)]
+        return [one.model_copy(update={"short": True}) for one in found if one.fit is Fit.EXACT]
 
     def _comment_matches(self, column: ColumnProfile) -> list[NameMatch]:
         phrase = head_phrase(column.comment).lower()
@@ -194,12 +210,6 @@ class ColumnMapper:
 
 def _is_other(match: NameMatch) -> bool:
     return match.element != RECORD_ELEMENT
-
-
-def map_column(column: ColumnProfile, pack: NormPack) -> Mapping | None:
-    """Return the most likely data element of a column on its own, or None if nothing speaks for one."""
-    table = TableProfile(table="", comment="", rows=0, rows_total=None, columns=(column,))
-    return ColumnMapper(pack).map_table(table).get(column.name)
 
 
 Signal = tuple[float, Text | None]

@@ -54,6 +54,24 @@ _JOINED = {
     ("cell", "phone"): "mobile",
     ("id", "card"): "idcard",
 }
+_BARE = (
+    ("code", ("code",), ("代码", "编码")),
+    ("dm", ("code",), ("代码", "编码")),
+    ("daima", ("code",), ("代码", "编码")),
+    ("name", ("name",), ("名称",)),
+    ("mc", ("name",), ("名称",)),
+    ("mingcheng", ("name",), ("名称",)),
+    ("代码", ("code",), ("代码",)),
+    ("编码", ("code",), ("编码", "代码")),
+    ("名称", ("name",), ("名称",)),
+    ("level", ("level",), ("级别",)),
+    ("type", ("type",), ("类型",)),
+    ("类型", ("type",), ("类型",)),
+)
+"""Names that say nothing without their table's, and how an element's name ends that means the same."""
+_TABLE_PREFIX = re.compile(r"^(t|tb|tbl|tab|dim|dwd|ods|base|sys)_", re.IGNORECASE)
+_TABLE_ENDING = re.compile(r"(信息|数据|字典)?表?$")
+_TABLE_WORDS_MAX = 2
 _FILLERS = {"of", "the", "a", "for", "and", "at", "to"}
 _HEAD = re.compile(r"[:：,，;；(（\[【/|、。\n\t]|\s(?=[0-9])|[0-9](?=[-=:：.、\s]*[\u3400-\u9fff])")
 _NUMBERED = re.compile(
@@ -128,6 +146,26 @@ def is_network_address(name: str) -> bool:
 def is_coded(name: str) -> bool:
     """Whether a column's name is a code of a norm (AAC002)."""
     return _CODED.fullmatch(name) is not None
+
+
+def with_table(column: str, table: str, comment: str) -> list[str]:
+    """Return the names that a column's name makes with its table's: `code` of a table of divisions is `division code`.
+
+    Only names that say nothing by themselves are put together so. `comment` is the table's.
+    """
+    endings = [(latin, chinese) for bare, latin, chinese in _BARE if bare == column.strip().lower()]
+    if not endings:
+        return []
+    stem = words(_TABLE_PREFIX.sub("", table.rsplit(".", 1)[-1]))
+    subjects = [stem[-size:] for size in range(1, min(_TABLE_WORDS_MAX, len(stem)) + 1)]
+    about = _TABLE_ENDING.sub("", head_phrase(comment))
+    found = []
+    for latin, chinese in endings:
+        found += ["_".join((*subject, ending)) for subject in subjects for ending in latin]
+        # A table may be called in pinyin, and its column in English.
+        found += ["".join((*subject, *toneless_syllables(ending))) for subject in subjects for ending in chinese]
+        found += [f"{about}{ending}" for ending in chinese if about]
+    return list(dict.fromkeys(found))
 
 
 class Lexicon:

@@ -5,7 +5,6 @@ Columns are found by their Chinese or English heading, in any order. In YAML, `i
 """
 
 import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,13 +19,12 @@ from datong.catalogue.service_values import (
     NewServiceField,
     NewServiceItem,
 )
+from datong.catalogue.spreadsheet_guard import check_archive, not_a_spreadsheet
 from datong.kernel import DatongError, DepartmentCode, Invalid, Text, TooLarge, Value
 from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.norms import NormPack, read_mapping
 
 FILE_BYTES_MAX = 8 * 1024 * 1024
-UNPACKED_BYTES_MAX = 64 * 1024 * 1024
-"""A workbook is a zip archive: a small one may hide a large one."""
 ROWS_MAX = 50_000
 PROBLEMS_MAX = 200
 CODE_CHARS_MAX = 64
@@ -220,14 +218,12 @@ def _report_repeats(rows: Sequence[_Row], reader: _Reader) -> None:
 
 
 def _read_workbook(content: bytes, reader: _Reader) -> list[tuple[_Row, list[_Row]]]:
+    check_archive(content)
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > UNPACKED_BYTES_MAX:
-                raise _unreadable("the workbook unpacks to more than 64 MiB", "工作簿解开后超过 64 MiB")
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
         sheets = {name: workbook.get_sheet_by_name(name).to_python() for name in workbook.sheet_names}
-    except (CalamineError, zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
-        raise _unreadable("it is no xlsx workbook", "不是可读的 xlsx 工作簿") from error
+    except (CalamineError, ValueError, OSError) as error:
+        raise not_a_spreadsheet(str(error)) from error
     items = _sheet_rows(sheets, ITEM_SHEETS, ITEM_COLUMNS, reader)
     fields = _sheet_rows(sheets, FIELD_SHEETS, FIELD_COLUMNS, reader)
     by_code: dict[str, list[_Row]] = {}

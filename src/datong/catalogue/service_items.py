@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select, update
@@ -10,8 +11,7 @@ from datong.catalogue.collections import repeats, report
 from datong.catalogue.departments import Departments
 from datong.catalogue.faults import wrong_party
 from datong.catalogue.holdings import holdings_of
-from datong.catalogue.mapping import map_column
-from datong.catalogue.profile import ColumnProfile
+from datong.catalogue.mapping import ColumnMapper
 from datong.catalogue.service_values import (
     FieldState,
     NewServiceField,
@@ -79,6 +79,11 @@ class ServiceItems:
     ) -> None:
         self._database, self._clock, self._ledger = database, clock, ledger
         self._departments, self._sources, self._pack = departments, sources, pack
+
+    @cached_property
+    def _mapper(self) -> ColumnMapper:
+        """Made at the first need: learning all names of the pack takes a while."""
+        return ColumnMapper(self._pack)
 
     def put(self, new: NewServiceItem, actor: Actor) -> ServiceItem:
         """Register a service item, or change the one with that code; see `put_all`."""
@@ -306,7 +311,7 @@ class ServiceItems:
         """The field with an element: as given (a person's choice), or as its name suggests."""
         if field.element is not None:
             return field, 100
-        found = map_column(_named(field.name.zh), self._pack) or map_column(_named(field.name.en), self._pack)
+        found = self._mapper.map_name(field.name.zh) or self._mapper.map_name(field.name.en)
         return (field, 0) if found is None else (field.model_copy(update={"element": found.element}), found.confidence)
 
     def _require_own(self, department: DepartmentCode, actor: Actor) -> None:
@@ -357,13 +362,6 @@ class ServiceItems:
                 entry_id=entry_id,
             )
         )
-
-
-def _named(name: str) -> ColumnProfile:
-    """A column of which nothing is known but its name."""
-    return ColumnProfile(
-        name=name, type="", comment="", null_ratio=1.0, distinct=0, unique=False, length_min=0, length_max=0
-    )
 
 
 def _same(before: ServiceItem, new: NewServiceItem, fields: Sequence[tuple[NewServiceField, int]]) -> bool:

@@ -9,8 +9,11 @@ most where it matters here: when nearly all of one department's values are held 
 """
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from datong.kernel import Value
 
@@ -22,9 +25,10 @@ RATE_FLOOR = 1e-9
 """The smallest share of the larger set's rate that is told from none."""
 STEP_MAX = 2.0
 
-_ABOVE = (*(2.0 ** (-level / LEVELS_PER_OCTAVE) for level in range(LEVEL_MAX)), 0.0)
+Numbers = npt.NDArray[np.float64]
+_ABOVE: Numbers = np.append(2.0 ** (-np.arange(LEVEL_MAX) / LEVELS_PER_OCTAVE), 0.0)
 """The chance that a value's level is above x."""
-_BETWEEN = (0.0, *(_ABOVE[level - 1] - _ABOVE[level] for level in range(1, LEVEL_MAX + 1)))
+_BETWEEN: Numbers = np.append(0.0, _ABOVE[:-1] - _ABOVE[1:])
 """The chance that a value's level is exactly x."""
 
 Vector = tuple[float, float, float]
@@ -72,37 +76,50 @@ def cardinality_of(levels: bytes) -> float:
 
 def cardinality(levels: bytes) -> Estimate:
     """Return the estimated number of distinct values behind a sketch, with its standard error."""
-    counts = Counter(levels)
-    if counts.get(0, 0) == len(levels):
+    counts = _Counts.of(np.bincount(np.frombuffer(levels, np.uint8), minlength=LEVEL_MAX + 1))
+    if not any(levels):
         return Estimate(value=0.0, error=0.0)
     # The likelihood is concave in the rate: a bisection of its slope finds the one maximum.
     low, high = 0.0, 1.0
-    while _slope(counts, high) > 0:
+    while counts.terms(high)[1] > 0:
         low, high = high, high * 2
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (middle, high) if _slope(counts, middle) > 0 else (low, middle)
+        low, high = (middle, high) if counts.terms(middle)[1] > 0 else (low, middle)
     rate = (low + high) / 2
-    information = sum(count * -_single(level, rate)[2] for level, count in counts.items() if level)
+    information = -counts.terms(rate)[2]
     bins = len(levels)
     return Estimate(value=rate * bins, error=bins / math.sqrt(information) if information > 0 else 0.0)
 
 
-def _slope(counts: Mapping[int, int], rate: float) -> float:
-    return sum(count * _single(level, rate)[1] for level, count in counts.items())
+class _Counts(NamedTuple):
+    """How often each level above 0 is the highest, with its chances; and how many registers have none."""
 
+    counts: Numbers
+    above: Numbers
+    between: Numbers
+    empty: float
 
-def _single(level: int, rate: float) -> Vector:
-    """The logarithm of the chance that the highest of Poisson(`rate`) levels is `level`; its first two derivatives."""
-    above, between = _ABOVE[level], _BETWEEN[level]
-    if level == 0:
-        return -rate * above, -above, 0.0
-    if rate <= 0:
-        return -math.inf, math.inf, -math.inf
-    scaled = rate * between
-    rest = -math.expm1(-scaled)
-    ratio = math.exp(-scaled) / rest
-    return math.log(rest) - rate * above, between * ratio - above, -between * between * ratio / rest
+    @classmethod
+    def of(cls, tally: npt.NDArray[np.int64]) -> "_Counts":
+        """Keep the levels that occur."""
+        found = np.flatnonzero(tally[1:]) + 1
+        return cls(tally[found].astype(np.float64), _ABOVE[found], _BETWEEN[found], float(tally[0]))
+
+    def terms(self, rate: float) -> Vector:
+        """The logarithm of the chance that Poisson(`rate`) values reach these levels; its first two derivatives."""
+        value, first, second = -rate * self.empty * float(_ABOVE[0]), -self.empty * float(_ABOVE[0]), 0.0
+        if len(self.counts) == 0:
+            return value, first, second
+        if rate <= 0:
+            return -math.inf, math.inf, -math.inf
+        scaled = rate * self.between
+        rest = -np.expm1(-scaled)
+        ratio = np.exp(-scaled) / rest
+        value += float(self.counts @ (np.log(rest) - rate * self.above))
+        first += float(self.counts @ (self.between * ratio - self.above))
+        second -= float(self.counts @ (self.between * self.between * ratio / rest))
+        return value, first, second
 
 
 class _Sums:
@@ -110,41 +127,32 @@ class _Sums:
 
     def __init__(self) -> None:
         self.value = 0.0
-        self.gradient = [0.0, 0.0, 0.0]
-        self.hessian = [[0.0] * 3 for _ in range(3)]
+        self.gradient: Numbers = np.zeros(3)
+        self.hessian: Numbers = np.zeros((3, 3))
 
-    def add(self, count: int, term: Vector, places: Sequence[int]) -> None:
-        """Add `count` times a term (value, slope, curvature) that depends on the sum of the rates at `places`."""
-        value, first, second = term
-        self.value += count * value
-        for row in places:
-            self.gradient[row] += count * first
-            for column in places:
-                self.hessian[row][column] += count * second
+    def add(self, term: Vector, members: Numbers) -> None:
+        """Add a term (value, slope, curvature) that depends on the sum of the rates that `members` marks with 1."""
+        self.value += term[0]
+        self.gradient += term[1] * members
+        self.hessian += term[2] * np.outer(members, members)
 
 
 class _Bins:
     """How often each pair of registers occurs, split as the likelihood wants it."""
 
     def __init__(self, left: bytes, right: bytes) -> None:
-        pairs = Counter(zip(left, right, strict=True))
-        # (levels, the rates whose highest level they are): see `_log_likelihood`.
-        self.singles: list[tuple[Counter[int], tuple[int, ...]]] = []
-        right_higher, left_higher = (
-            {pair: count for pair, count in pairs.items() if pair[0] < pair[1]},
-            {pair: count for pair, count in pairs.items() if pair[0] > pair[1]},
-        )
-        for found, left_rates, right_rates in ((right_higher, (0, 2), (1,)), (left_higher, (0,), (1, 2))):
-            lefts: Counter[int] = Counter()
-            rights: Counter[int] = Counter()
-            for (one, other), count in found.items():
-                lefts[one] += count
-                rights[other] += count
-            self.singles += [(lefts, left_rates), (rights, right_rates)]
-        self.equal: Counter[int] = Counter()
-        for (one, other), count in pairs.items():
-            if one == other:
-                self.equal[one] += count
+        size = LEVEL_MAX + 1
+        pairs = np.frombuffer(left, np.uint8).astype(np.int64) * size + np.frombuffer(right, np.uint8)
+        table = np.bincount(pairs, minlength=size * size).reshape(size, size)
+        # (levels, the rates whose highest level they are): see `at`.
+        self._singles: list[tuple[_Counts, Numbers]] = []
+        for found, left_rates, right_rates in (
+            (np.triu(table, 1), (1.0, 0.0, 1.0), (0.0, 1.0, 0.0)),
+            (np.tril(table, -1), (1.0, 0.0, 0.0), (0.0, 1.0, 1.0)),
+        ):
+            self._singles.append((_Counts.of(found.sum(axis=1)), np.array(left_rates)))
+            self._singles.append((_Counts.of(found.sum(axis=0)), np.array(right_rates)))
+        self._equal = _Counts.of(np.diagonal(table).copy())
 
     def at(self, rates: Vector) -> _Sums:
         """The log-likelihood at `rates`.
@@ -152,41 +160,42 @@ class _Bins:
         Where X < Y, nothing in both can exceed X: X is the highest of a and c, Y that of b alone; X > Y mirrored.
         """
         sums = _Sums()
-        for levels, places in self.singles:
-            rate = sum(rates[place] for place in places)
-            for level, count in levels.items():
-                sums.add(count, _single(level, rate), places)
-        for level, count in self.equal.items():
-            _add_equal(sums, count, level, rates)
+        for levels, members in self._singles:
+            sums.add(levels.terms(float(members @ np.array(rates))), members)
+        _add_equal(sums, self._equal, rates)
         return sums
 
 
-def _add_equal(sums: _Sums, count: int, level: int, rates: Vector) -> None:
-    """Add X = Y = `level`: reached by something in both, or by both sides on their own with nothing above."""
-    above, between = _ABOVE[level], _BETWEEN[level]
-    sums.add(count, (-sum(rates) * above, -above, 0.0), (0, 1, 2))
-    if level == 0:
+def _add_equal(sums: _Sums, equal: _Counts, rates: Vector) -> None:
+    """Add X = Y: reached by something in both, or by both sides on their own with nothing above."""
+    above = equal.empty * float(_ABOVE[0]) + float(equal.counts @ equal.above)
+    sums.add((-sum(rates) * above, -above, 0.0), np.ones(3))
+    if len(equal.counts) == 0:
         return
-    not_a, not_b, not_c = (math.exp(-rate * between) for rate in rates)
-    some_a, some_b, some_c = (-math.expm1(-rate * between) for rate in rates)
+    between = equal.between
+    not_a, not_b, not_c = (np.exp(-rate * between) for rate in rates)
+    some_a, some_b = (-np.expm1(-rate * between) for rate in rates[:2])
+    some_c = -np.expm1(-rates[2] * between)
     chance = some_c + not_c * some_a * some_b
-    first = [
-        between * not_c * not_a * some_b,
-        between * not_c * not_b * some_a,
-        between * not_c * (1 - some_a * some_b),
-    ]
+    first = np.stack(
+        [
+            between * not_c * not_a * some_b,
+            between * not_c * not_b * some_a,
+            between * not_c * (1 - some_a * some_b),
+        ]
+    )
     square = between * between
-    second = [
-        [-square * not_c * not_a * some_b, square * not_c * not_a * not_b, -square * not_c * not_a * some_b],
-        [square * not_c * not_a * not_b, -square * not_c * not_b * some_a, -square * not_c * not_b * some_a],
-        [-square * not_c * not_a * some_b, -square * not_c * not_b * some_a, -square * not_c * (1 - some_a * some_b)],
-    ]
-    sums.value += count * math.log(chance)
-    for row in range(3):
-        slope = first[row] / chance
-        sums.gradient[row] += count * slope
-        for column in range(3):
-            sums.hessian[row][column] += count * (second[row][column] / chance - slope * first[column] / chance)
+    a, b, c, ab = (
+        -square * not_c * not_a * some_b,
+        -square * not_c * not_b * some_a,
+        -square * not_c * (1 - some_a * some_b),
+        square * not_c * not_a * not_b,
+    )
+    second = np.stack([[a, ab, a], [ab, b, b], [a, b, c]])
+    slopes = first / chance
+    sums.value += float(equal.counts @ np.log(chance))
+    sums.gradient += slopes @ equal.counts
+    sums.hessian += (second / chance - slopes[:, None] * slopes[None, :]) @ equal.counts
 
 
 def overlap(left: bytes, right: bytes) -> OverlapEstimate:
@@ -198,7 +207,8 @@ def overlap(left: bytes, right: bytes) -> OverlapEstimate:
     if len(left) != len(right) or not any(left) or not any(right):
         raise ValueError("two sketches with equally many registers and something in them are needed")
     bins = len(left)
-    total = cardinality_of(bytes(map(max, left, right))) / bins
+    either = np.maximum(np.frombuffer(left, np.uint8), np.frombuffer(right, np.uint8)).tobytes()
+    total = cardinality_of(either) / bins
     one, other = cardinality_of(left) / bins, cardinality_of(right) / bins
     least = RATE_FLOOR * total
     shared = min(max(one + other - total, total / bins), one, other)
@@ -211,10 +221,11 @@ def _climb(bins: _Bins, start: Vector, least: float) -> tuple[Vector, _Sums]:
     """Newton's method in the logarithms of the rates, damped until each step gains."""
     rates, sums, damping = start, bins.at(start), 1e-3
     for _ in range(ROUNDS_MAX):
-        gradient = [rate * slope for rate, slope in zip(rates, sums.gradient, strict=True)]
+        gradient = [rate * float(slope) for rate, slope in zip(rates, sums.gradient, strict=True)]
         curvature = [
             [
-                -rates[row] * rates[column] * sums.hessian[row][column] - (gradient[row] if row == column else 0.0)
+                -rates[row] * rates[column] * float(sums.hessian[row, column])
+                - (gradient[row] if row == column else 0.0)
                 for column in range(3)
             ]
             for row in range(3)
@@ -273,23 +284,30 @@ def _cholesky_solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -
 
 
 def _covariance(rates: Vector, sums: _Sums, least: float) -> list[list[float]]:
-    """The inverse of the observed information; a rate at its floor has the spread of an exponential of that slope."""
+    """The inverse of the observed information; a rate at its floor has the spread of an exponential of that slope.
+
+    A rate that the likelihood hardly tells (its logarithm spreads by more than 1) has itself as its spread, and the
+    others are told without it: a nearly singular matrix would give all of them errors of any size.
+    """
     inside = [place for place in range(3) if rates[place] > least * 2 or sums.gradient[place] >= 0]
     covariance = [[0.0] * 3 for _ in range(3)]
     for place in set(range(3)) - set(inside):
-        covariance[place][place] = 1 / sums.gradient[place] ** 2
-    scale = [rates[place] for place in inside]
-    information = [
-        [-sums.hessian[row][column] * scale[i] * scale[j] for j, column in enumerate(inside)]
-        for i, row in enumerate(inside)
-    ]
-    for i, row in enumerate(inside):
-        unit = [1.0 if k == i else 0.0 for k in range(len(inside))]
-        solved = _cholesky_solve(information, unit)
-        for j, column in enumerate(inside):
-            # Where the likelihood is too flat for an inverse, the rate itself is the honest spread.
-            spread = solved[j] if solved is not None else (1.0 if i == j else 0.0)
-            covariance[row][column] = spread * scale[i] * scale[j]
+        covariance[place][place] = 1 / float(sums.gradient[place]) ** 2
+    while inside:
+        information = [
+            [-float(sums.hessian[row, column]) * rates[row] * rates[column] for column in inside] for row in inside
+        ]
+        size = len(inside)
+        spreads = [_cholesky_solve(information, [float(k == i) for k in range(size)]) for i in range(size)]
+        known = [spread for spread in spreads if spread is not None]
+        if len(known) == size and all(spread[i] <= 1 for i, spread in enumerate(known)):
+            for i, row in enumerate(inside):
+                for j, column in enumerate(inside):
+                    covariance[row][column] = known[i][j] * rates[row] * rates[column]
+            break
+        flattest = inside[min(range(len(inside)), key=lambda i: information[i][i])]
+        covariance[flattest][flattest] = rates[flattest] ** 2
+        inside.remove(flattest)
     return covariance
 
 

@@ -54,17 +54,13 @@ from datong.kernel import (
     TooLarge,
     Unauthenticated,
     Unavailable,
-    canonical_json,
-    new_id,
     sha256_hex,
 )
 from datong.kernel.limits import PAGE_ROWS_MAX, RETRY_ATTEMPTS_MAX, RETRY_DELAY_SECONDS_MAX
 from datong.ledger import Signer
-from datong.sharing import Agreement
+from datong.sharing import Agreement, token_request
 
 OAUTH_PATH = "/api/v1/oauth/token"
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-ASSERTION_SECONDS = 120
 TOKEN_MARGIN_SECONDS = 30
 TIMEOUT_SECONDS = 60.0
 RETRY_DELAY_SECONDS = 0.2
@@ -399,11 +395,7 @@ class HubClient:
     def _access_token(self) -> str:
         if self._token and time.monotonic() < self._token_until:
             return self._token
-        form = {
-            "grant_type": "client_credentials",
-            "client_assertion_type": ASSERTION_TYPE,
-            "client_assertion": self.assertion(),
-        }
+        form = token_request(self._signer, node_id=self._node_id, hub_url=self._hub_url, now=self._clock.now())
         try:
             response = self._http.post(OAUTH_PATH, data=form)
         except httpx.TransportError as error:
@@ -414,21 +406,6 @@ class HubClient:
         self._token = str(answer["access_token"])
         self._token_until = time.monotonic() + float(answer["expires_in"]) - TOKEN_MARGIN_SECONDS
         return self._token
-
-    def assertion(self) -> str:
-        """Return a `private_key_jwt` (RFC 7523) signed by the node's key, through the Signer protocol."""
-        now = int(self._clock.now().timestamp())
-        header = {"alg": "EdDSA", "kid": self._signer.key_id, "typ": "JWT"}
-        claims = {
-            "iss": self._node_id,
-            "sub": self._node_id,
-            "aud": self._hub_url + OAUTH_PATH,
-            "iat": now,
-            "exp": now + ASSERTION_SECONDS,
-            "jti": new_id(),
-        }
-        signed = f"{_base64url(canonical_json(header))}.{_base64url(canonical_json(claims))}"
-        return f"{signed}.{_base64url(self._signer.sign(signed.encode()))}"
 
 
 def enrol(hub_url: str, token: str, name: str, public_key: bytes) -> dict[str, str]:
@@ -478,10 +455,6 @@ def error_of(response: httpx.Response) -> DatongError:
     if code.startswith(_CORRUPT_CODES) and kind is not TooLarge:
         kind = Corrupt
     return kind(code, what=what, remedy=advice, context=context if isinstance(context, dict) else None)
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _unavailable(hub_url: str) -> Unavailable:

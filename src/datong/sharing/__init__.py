@@ -36,6 +36,7 @@ from datong.sharing.terms import (
 
 if TYPE_CHECKING:
     from datong.sharing.agreements import Agreements, decode_signature
+    from datong.sharing.assertions import ASSERTION_TYPE, client_assertion, token_request
     from datong.sharing.contract import contract_yaml
     from datong.sharing.credentials import BoundedArgon2, PasswordHasher
     from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from datong.sharing.policy import PolicyEngine
     from datong.sharing.requests import Requests
     from datong.sharing.subjects import subject_index_key
-    from datong.sharing.tokens import ASSERTION_TYPE, AccessToken
+    from datong.sharing.tokens import AccessToken
     from datong.sharing.usage import Usage, Use
 else:
     __getattr__ = on_demand(
@@ -61,7 +62,8 @@ else:
             "policy": ["PolicyEngine"],
             "requests": ["Requests"],
             "subjects": ["subject_index_key"],
-            "tokens": ["ASSERTION_TYPE", "AccessToken"],
+            "tokens": ["AccessToken"],
+            "assertions": ["ASSERTION_TYPE", "client_assertion", "token_request"],
             "usage": ["Usage", "Use"],
         },
     )
@@ -119,8 +121,10 @@ __all__ = [
     "Use",
     "VerifyAnswer",
     "apply_mask",
+    "client_assertion",
     "contract_yaml",
     "decode_signature",
     "mask_for",
     "subject_index_key",
+    "token_request",
 ]

@@ -17,6 +17,7 @@ from joserfc.jws import JWSRegistry
 from datong.kernel import Actor, ActorKind, DepartmentCode, Text, Unauthenticated, Value
 from datong.kernel.ids import new_id
 from datong.ledger import Signer
+from datong.sharing.assertions import ENDPOINT_PATH
 
 ALGORITHM = "Ed25519"
 ALGORITHMS = frozenset({ALGORITHM, "EdDSA"})
@@ -24,8 +25,6 @@ ALGORITHMS = frozenset({ALGORITHM, "EdDSA"})
 ASSERTION_SECONDS_MAX = 300
 CLOCK_SKEW_SECONDS = 60
 TOKEN_CHARS_MAX = 8192
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-ENDPOINT_PATH = "/api/v1/oauth/token"
 BEARER = "Bearer"
 
 

@@ -79,6 +79,17 @@ def test_a_bare_name_is_a_person_s_only_among_persons(pack: NormPack) -> None:
     assert among["name"] == "person_name"
 
 
+def test_a_bare_code_or_name_means_what_its_table_is_about(pack: NormPack) -> None:
+    columns = (column("code"), column("name"), column("level", kind="int"), column("price", kind="numeric"))
+    wanted = {"code": "division_code", "name": "division_name"}
+    for called, comment in (("xingzhengquhua", ""), ("gis.t_division", ""), ("q1", "行政区划信息表")):
+        described = table(called, *columns).model_copy(update={"comment": comment})
+        found = {name: one.element for name, one in ColumnMapper(pack).map_table(described).items()}
+        assert {name: found.get(name) for name in wanted} == wanted, called
+    other = {name: one.element for name, one in ColumnMapper(pack).map_table(table("price_list", *columns)).items()}
+    assert not {"code", "name"} & set(other)
+
+
 def test_what_is_asked_about_a_thing_is_not_the_thing(pack: NormPack) -> None:
     assert mapped(pack, column("c1", "身份证照片"), column("c2", "是否低保", "char(1)")) == {}
 

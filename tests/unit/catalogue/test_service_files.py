@@ -1,6 +1,7 @@
 """Files of service items: read as written, and every fault named by its cell."""
 
 import io
+import zipfile
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -157,8 +158,16 @@ def test_what_yaml_gets_wrong() -> None:
     "content", [b"", b"PK\x03\x04", b"PK", b"\xff\xfe\x00", b"items: &a [*a]", b"[1]", b"a: b: c", b"items: [" * 50]
 )
 def test_what_cannot_be_read(content: bytes) -> None:
-    with pytest.raises(Invalid, match="service_file"):
+    with pytest.raises(Invalid, match="service_file|not_a_spreadsheet"):
         read(content)
+
+
+def test_a_small_workbook_that_hides_a_large_one_is_refused() -> None:
+    hidden = io.BytesIO()
+    with zipfile.ZipFile(hidden, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b"<a>" + b" " * (300 * 1024 * 1024) + b"</a>")
+    with pytest.raises(Invalid, match="spreadsheet_too_large"):
+        read(hidden.getvalue())
 
 
 def test_limits() -> None:
@@ -169,7 +178,7 @@ def test_limits() -> None:
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode) | st.binary(max_size=300).map(b"PK".__add__))
 def test_any_bytes_give_items_or_our_error(content: bytes) -> None:
     code = code_of(lambda: read(content))
-    assert code.startswith("catalogue.service_file") or not code
+    assert code.startswith(("catalogue.service_file", "catalogue.not_a_spreadsheet")) or not code
 
 
 json = st.recursive(

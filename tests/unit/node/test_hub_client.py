@@ -1,7 +1,5 @@
 """The client of the hub: retries only what may heal, renews its token once, gives the hub's errors back."""
 
-import base64
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +21,7 @@ from datong.kernel import (
     Unavailable,
 )
 from datong.kernel.limits import RETRY_ATTEMPTS_MAX, RETRY_DELAY_SECONDS_MAX
-from datong.ledger import Ed25519Signer, verify_signature
+from datong.ledger import Ed25519Signer
 from datong.node import HubClient
 from datong.node.hub_client import delay_seconds, error_of
 
@@ -115,16 +113,6 @@ def test_an_expired_token_is_renewed_once() -> None:
     with pytest.raises(Unauthenticated):
         always.client.work(0)
     assert len(always.requests) == 2
-
-
-def test_the_assertion_is_signed_by_the_node_s_key() -> None:
-    hub = Hub()
-    header, claims, signature = hub.client.assertion().split(".")
-    decoded = [json.loads(base64.urlsafe_b64decode(part + "==")) for part in (header, claims)]
-    assert decoded[0] == {"alg": "EdDSA", "kid": hub.signer.key_id, "typ": "JWT"}
-    assert (decoded[1]["iss"], decoded[1]["aud"]) == ("n1", "http://hub/api/v1/oauth/token")
-    raw = base64.urlsafe_b64decode(signature + "==")
-    verify_signature(hub.signer.public_key, f"{header}.{claims}".encode(), raw)
 
 
 def test_a_download_goes_on_where_it_stopped(tmp_path: Path) -> None:
