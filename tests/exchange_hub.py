@@ -16,7 +16,7 @@ from starlette.routing import Route
 from datong.adapters.directory_store import DirectoryStore
 from datong.adapters.file_keys import load_or_create_signer
 from datong.catalogue import DepartmentKey, RecipientKey
-from datong.exchange import Exchange, OpenTerms, SignedEndDigest, SignedManifest, SignedReceipt
+from datong.exchange import Exchange, OpenTerms, SignedEndDigest, SignedManifest, SignedReceipt, SignedSchemaReport
 from datong.kernel import (
     METADATA,
     Actor,
@@ -229,6 +229,9 @@ def app_of(hub: TestHub) -> Starlette:
         signed = SignedEndDigest.model_validate_json(body)
         return hub.exchange.report_end(signed, actor=actor_of(request))
 
+    def schema(request: Request, body: bytes) -> Value:
+        return hub.exchange.report_schema(SignedSchemaReport.model_validate_json(body), actor=actor_of(request))
+
     def done(request: Request, _: bytes) -> Value:
         task, run = TaskId(request.path_params["task"]), request.path_params["run"]
         return hub.exchange.finish_run(task, run, actor=actor_of(request))
@@ -264,6 +267,7 @@ def app_of(hub: TestHub) -> Starlette:
             route(f"{api}/batches/{{batch}}/receipts", "POST", receipt),
             route(f"{api}/tasks/{{task}}/batches", "GET", batches),
             route(f"{api}/tasks/{{task}}/digests", "POST", digest),
+            route(f"{api}/tasks/{{task}}/schema/reports", "POST", schema),
             route(f"{api}/tasks/{{task}}/runs/{{run:int}}/done", "POST", done),
         ]
     )

@@ -162,7 +162,7 @@ def test_a_node_killed_at_any_step_loses_and_doubles_nothing(world: World, step:
     party = "police" if step in PRODUCING else "education"
     if party == "education":
         assert world.node("police") == 0
-    number = 1 if step is Step.RUN_FINISHED else 3
+    number = 1 if step in {Step.RUN_FINISHED, Step.SCHEMA_REPORTED} else 3
     assert world.node(party, step, number) == -signal.SIGKILL
     assert world.node("police") == 0
     assert world.node("education") == 0
@@ -184,7 +184,7 @@ def test_a_difference_survives_a_kill_at_any_step_of_either_run(world: World, st
     party = "education" if step in CONSUMING else "police"
     if party == "education":
         assert world.node("police") == 0
-    number = 1 if step in COMPARING | {Step.RUN_FINISHED} else 3
+    number = 1 if step in COMPARING | {Step.RUN_FINISHED, Step.SCHEMA_REPORTED} else 3
     assert world.node(party, step, number) == -signal.SIGKILL
     assert (world.node("police"), world.node("education")) == (0, 0)
     world.check_equal(task, ROWS)

@@ -49,6 +49,17 @@ from datong.exchange.questions import (
 )
 from datong.exchange.ranges import RangeQuery
 from datong.exchange.reports import SignedReport
+from datong.exchange.schema_changes import (
+    SchemaDecision,
+    SchemaFinding,
+    SchemaFindingKind,
+    SchemaRecord,
+    SchemaReport,
+    SchemaState,
+    SchemaVerdict,
+    SignedSchemaReport,
+    SourceShape,
+)
 from datong.exchange.sealing import Sealing, WrappedKey, batch_context, sealing_context
 from datong.exchange.signatures import (
     signed_end_digest,
@@ -56,6 +67,7 @@ from datong.exchange.signatures import (
     signed_file_receipt,
     signed_manifest,
     signed_receipt,
+    signed_schema_report,
     verify,
 )
 from datong.exchange.values import (
@@ -209,6 +221,13 @@ __all__ = [
     "ReconciliationState",
     "RefusedColumn",
     "RowDigest",
+    "SchemaDecision",
+    "SchemaFinding",
+    "SchemaFindingKind",
+    "SchemaRecord",
+    "SchemaReport",
+    "SchemaState",
+    "SchemaVerdict",
     "SealedHead",
     "SealedReader",
     "SealedWriter",
@@ -219,6 +238,8 @@ __all__ = [
     "SignedManifest",
     "SignedReceipt",
     "SignedReport",
+    "SignedSchemaReport",
+    "SourceShape",
     "TableDigest",
     "TableKind",
     "TableSchema",
@@ -260,6 +281,7 @@ __all__ = [
     "signed_file_receipt",
     "signed_manifest",
     "signed_receipt",
+    "signed_schema_report",
     "target_columns",
     "total_of",
     "verify",

@@ -1,6 +1,7 @@
 """What the ledger says about transfers: digests, counts and names; never a value of anybody's row."""
 
 from datong.exchange.questions import DifferenceKind, Findings
+from datong.exchange.schema_changes import SchemaFinding
 from datong.exchange.values import Reconciliation, ReconciliationState, SignedManifest, SignedReceipt, Task, utc_text
 from datong.kernel import JsonValue
 
@@ -21,6 +22,15 @@ def task_facts(task: Task, action: str) -> dict[str, JsonValue]:
         "run_done": task.run_done,
         "columns": [pair.column for pair in task.columns] if action == "create" else len(task.columns),
         **({"sealed": True} if task.sealed else {}),
+    }
+
+
+def schema_facts(fingerprint: str, findings: tuple[SchemaFinding, ...]) -> dict[str, JsonValue]:
+    """Return the facts of a change of a source table: names and types, which are no values."""
+    return {
+        "schema": fingerprint,
+        "breaking": any(finding.breaking for finding in findings),
+        "findings": [f"{finding.kind.value}: {finding.column}".removesuffix(": ") for finding in findings],
     }
 
 

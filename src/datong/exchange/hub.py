@@ -22,6 +22,8 @@ from datong.exchange.ranges import RangeQuery
 from datong.exchange.receipts import Receipts
 from datong.exchange.reconciliation import Reconciliations
 from datong.exchange.refusals import check_producer, illegal_step, no_batch
+from datong.exchange.schema_changes import SchemaDecision, SchemaRecord, SchemaVerdict, SignedSchemaReport
+from datong.exchange.schemas import Schemas
 from datong.exchange.signatures import signed_receipt
 from datong.exchange.uploads import UploadFiles
 from datong.exchange.values import (
@@ -70,6 +72,8 @@ _TRANSITIONS: dict[tuple[TaskState, str], TaskState] = {
     (TaskState.PAUSED, "resume"): TaskState.ACTIVE,
     (TaskState.ACTIVE, "end"): TaskState.ENDED,
     (TaskState.PAUSED, "end"): TaskState.ENDED,
+    (TaskState.BLOCKED, "resume"): TaskState.ACTIVE,
+    (TaskState.BLOCKED, "end"): TaskState.ENDED,
 }
 
 
@@ -99,6 +103,7 @@ class Exchange:
         self._terms = terms
         self._files = UploadFiles(lake)
         self._hub_signer = hub_signer
+        self._schemas = Schemas(database=database, clock=clock, ledger=ledger, keys=keys)
         self._intake = Intake(
             database=database,
             clock=clock,
@@ -106,6 +111,7 @@ class Exchange:
             keys=keys,
             files=self._files,
             check_terms=self._check_terms,
+            check_schema=self._schemas.check_batch,
             recipients_of=self._recipients_of,
         )
         self._receipts = Receipts(database=database, clock=clock, ledger=ledger, keys=keys, hub_signer=hub_signer)
@@ -128,10 +134,7 @@ class Exchange:
             Refused: the terms do not cover it; `exchange.sealed_library` for a sealed task of the hub's own library.
         """
         now = self._clock.now()
-        _check_columns(draft)
-        check_apply(draft)
-        _check_sealed_consumer(draft)
-        self._check_terms(draft)
+        self._check_draft(draft)
         task = Task(**draft.model_dump(), id=TaskId(new_id()), state=TaskState.ACTIVE, created_at=now)
         with self._database.transaction() as connection:
             store.insert_task(connection, task)
@@ -191,7 +194,7 @@ class Exchange:
         return self._transit(task_id, "pause", actor)
 
     def resume(self, task_id: TaskId, *, actor: Actor) -> Task:
-        """Let a paused task go on.
+        """Let a paused task go on, or a stopped one look again whether its source is as agreed.
 
         Raises:
             Conflict: `exchange.task_not_active` when it is not paused.
@@ -236,6 +239,36 @@ class Exchange:
                 remedy=Text(zh="请先提交其余批次。", en="Commit the remaining batches first."),
             )
         return self._change(task_id, "run_done", actor, change)
+
+    # The source's schema
+
+    def report_schema(self, signed: SignedSchemaReport, *, actor: Actor) -> SchemaVerdict:
+        """Compare the source table that a producer found with the agreed one, before a row moves. Idempotent.
+
+        A compatible difference is recorded and becomes the agreed shape; a breaking one stops the task.
+
+        Raises:
+            NotFound: no such task. Refused: `exchange.wrong_signer`. Corrupt: wrong signature.
+        """
+        return self._schemas.report(signed, actor=actor)
+
+    def schema_records(self, task_id: TaskId) -> tuple[SchemaRecord, ...]:
+        """Return what is on record about a task's source table, newest first; the first entry is what was found first.
+
+        Raises:
+            NotFound: no such task.
+        """
+        self.task(task_id)
+        return self._schemas.records(task_id)
+
+    def accept_schema(self, task_id: TaskId, decision: SchemaDecision, *, actor: Actor) -> Task:
+        """Let a task that a breaking change stopped go on, as `decision` says.
+
+        Raises:
+            NotFound: no such task. Conflict: `exchange.schema_not_blocked`.
+            Invalid: `exchange.schema_columns`, or the changed task does not stand. Refused: the terms do not cover it.
+        """
+        return self._schemas.accept(task_id, decision, actor=actor, check=self._check_draft)
 
     # Uploads and batches
 
@@ -433,6 +466,12 @@ class Exchange:
         if question.kind is QuestionKind.ROWS:
             return Answer(rows=reader.rows(rows))
         return Answer(ranges=reader.ranges(rows))
+
+    def _check_draft(self, draft: TaskDraft) -> None:
+        _check_columns(draft)
+        check_apply(draft)
+        _check_sealed_consumer(draft)
+        self._check_terms(draft)
 
     def _check_terms(self, task: TaskDraft) -> None:
         self._terms.check(

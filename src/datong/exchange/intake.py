@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from datong.catalogue import RecipientKey
 from datong.exchange import chain, store
@@ -36,6 +36,7 @@ class Intake:
         keys: DepartmentKeys,
         files: UploadFiles,
         check_terms: Callable[[TaskDraft], None],
+        check_schema: Callable[[Connection, Task, Manifest], None],
         recipients_of: Callable[[Task], tuple[RecipientKey, ...]],
     ) -> None:
         self._database = database
@@ -44,6 +45,7 @@ class Intake:
         self._keys = keys
         self._files = files
         self._check_terms = check_terms
+        self._check_schema = check_schema
         self._recipients_of = recipients_of
 
     def open_upload(self, signed: SignedManifest, *, node: NodeId) -> UploadState:
@@ -65,6 +67,7 @@ class Intake:
                 raise not_the_producer()
             self._check_batch(task, signed)
             chain.check_chain(store.confirmed_of(row), manifest, may_begin_anew=task.mode.carries_deletes)
+            self._check_schema(connection, task, manifest)
             waiting = select(func.count()).select_from(UPLOADS).where(UPLOADS.c.task_id == task.id)
             if connection.execute(waiting).scalar_one() >= OPEN_UPLOADS_PER_TASK_MAX:
                 connection.execute(delete(UPLOADS).where(UPLOADS.c.task_id == task.id))

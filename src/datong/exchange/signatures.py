@@ -4,6 +4,7 @@ import base64
 import binascii
 
 from datong.exchange.file_values import FileManifest, FileReceipt, SignedFile, SignedFileReceipt
+from datong.exchange.schema_changes import SchemaReport, SignedSchemaReport
 from datong.exchange.values import (
     EndDigest,
     Manifest,
@@ -44,6 +45,12 @@ def signed_file_receipt(receipt: FileReceipt, signer: Signer) -> SignedFileRecei
     return SignedFileReceipt(
         receipt=receipt, key_id=signer.key_id, signature=_encode(signer.sign(receipt.signing_bytes()))
     )
+
+
+def signed_schema_report(report: SchemaReport, signer: Signer) -> SignedSchemaReport:
+    """Return `report` signed by `signer`."""
+    signature = _encode(signer.sign(report.signing_bytes()))
+    return SignedSchemaReport(report=report, key_id=signer.key_id, signature=signature)
 
 
 def verify(key_id: str, public_key: bytes, message: bytes, signature: str) -> None:

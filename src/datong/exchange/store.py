@@ -241,7 +241,8 @@ def consume_work(connection: Connection, node_id: NodeId) -> tuple[ConsumeWork, 
     """Return the node's tasks with batches that have no receipt."""
     query = select(TASKS).where(
         TASKS.c.consumer_node == node_id,
-        TASKS.c.state == TaskState.ACTIVE.value,
+        # What was committed before the source changed is still good.
+        TASKS.c.state.in_([TaskState.ACTIVE.value, TaskState.BLOCKED.value]),
         TASKS.c.batches > TASKS.c.receipted_sequence,
     )
     return tuple(

@@ -107,3 +107,20 @@ RECONCILIATIONS = Table(
     Column("repair", JsonColumn),
     Index("ix_exchange_reconciliation_task_requested", "task_id", "requested_at"),
 )
+
+SCHEMAS = Table(
+    "exchange_schema",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("task_id", String(36), ForeignKey("exchange_task.id"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("shape", JsonColumn),
+    Column("findings", JsonColumn, nullable=False),
+    Column("signed", JsonColumn, nullable=False),
+    Column("reported_at", UtcDateTime, nullable=False),
+    Column("entry_id", String(36), nullable=False),
+    Column("decided_at", UtcDateTime),
+    Column("decision", JsonColumn),
+    Index("ix_exchange_schema_task", "task_id", "id"),
+)
+"""Shapes of source tables that producers reported, where they differed from the agreed one; ids grow with time."""

@@ -167,6 +167,7 @@ class TaskState(StrEnum):
 
     ACTIVE = "active"
     PAUSED = "paused"
+    BLOCKED = "blocked"
     ENDED = "ended"
 
     @property
@@ -184,6 +185,7 @@ _MODES = {
 _STATES = {
     TaskState.ACTIVE: Text(zh="启用", en="Active"),
     TaskState.PAUSED: Text(zh="已暂停", en="Paused"),
+    TaskState.BLOCKED: Text(zh="已停：数据源结构变化", en="Stopped: the source changed"),
     TaskState.ENDED: Text(zh="已结束", en="Ended"),
 }
 

@@ -31,11 +31,13 @@ from datong.exchange import (
     FileRecord,
     FileState,
     NodeWork,
+    SchemaVerdict,
     SignedEndDigest,
     SignedFile,
     SignedFileReceipt,
     SignedManifest,
     SignedReceipt,
+    SignedSchemaReport,
     UploadState,
 )
 from datong.kernel import (
@@ -122,6 +124,12 @@ class HubClient:
         self._call("POST", f"/api/v1/tasks/{task_id}/runs/{run}/done", body={})
 
     # Producing
+
+    def report_schema(self, signed: SignedSchemaReport) -> SchemaVerdict:
+        """Report a source table as it is now; the answer says whether its rows may move."""
+        task_id = signed.report.task_id
+        response = self._call("POST", f"/api/v1/tasks/{task_id}/schema/reports", body=signed.model_dump(mode="json"))
+        return SchemaVerdict.model_validate_json(response.content)
 
     def open_upload(self, signed: SignedManifest) -> UploadState:
         """Announce a batch."""

@@ -14,6 +14,7 @@ from datong.exchange import (
 from datong.kernel import Conflict, Corrupt, Refused
 from datong.node.differences import Differences
 from datong.node.outbox import Cut, Outbox, Pace, confirmed_after, source_columns, with_last
+from datong.node.source_watch import SourceWatch
 from datong.node.spool import SpooledBatch
 
 
@@ -26,11 +27,13 @@ class Producer:
         outbox: Outbox,
         open_source: Callable[[str], Connector],
         differences: Differences,
+        watch: SourceWatch | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._outbox = outbox
         self._open_source = open_source
         self._differences = differences
+        self._watch = watch
         self._sleep = sleep
 
     def produce(self, work: ProduceWork) -> None:
@@ -38,6 +41,7 @@ class Producer:
 
         Raises:
             Unavailable: hub or source do not answer; calling again goes on where this stopped.
+            Conflict: `node.schema_blocked`, before a row moves.
             Refused, Conflict, Corrupt: the hub did not accept a batch; its spooled batches are dropped and will be cut
                 anew from the confirmed cursor.
         """
@@ -45,6 +49,8 @@ class Producer:
         pace = Pace(task.rate_limit_rows_per_second, self._sleep)
         # A kill between a run's last commit and its end leaves a run that only needs to be ended.
         complete = work.confirmed.run == run and work.confirmed.run_ended
+        if not complete and self._watch is not None and not self._watch.stands(task):
+            return
         try:
             if not complete and task.mode is TransferMode.DIFF:
                 run = self._differences.produce(work, pace)

@@ -23,6 +23,7 @@ from datong.node.producer import Producer
 from datong.node.reconciler import Reconciler
 from datong.node.schedule import InventorySchedule
 from datong.node.sketching import Sketcher, SketchKeyring
+from datong.node.source_watch import SourceWatch
 from datong.node.spool import Spool
 from datong.node.steps import Passed, Step, unobserved
 from datong.norms import NormPack
@@ -326,7 +327,12 @@ class NodeProgram:
             open_source=self.open_source,
             passed=passed,
         )
-        producer = Producer(outbox=outbox, open_source=self.open_source, differences=differences, sleep=sleep)
+        watch = SourceWatch(
+            client=client, signer=signer, clock=self._clock, open_source=self.open_source, passed=passed
+        )
+        producer = Producer(
+            outbox=outbox, open_source=self.open_source, differences=differences, watch=watch, sleep=sleep
+        )
         consumer = Consumer(
             client=client,
             folder=self._home.directory / FETCHED,

@@ -7,6 +7,7 @@ from enum import StrEnum
 class Step(StrEnum):
     """A point that the node has just passed."""
 
+    SCHEMA_REPORTED = "schema reported"
     ROWS_GATHERED = "rows gathered"
     STATE_WRITTEN = "state written"
     PAYLOAD_WRITTEN = "payload written"

@@ -27,6 +27,7 @@ from datong.web.api import (
     sessions,
     sketches,
     sources,
+    task_schemas,
     tasks,
     uses,
 )
@@ -50,6 +51,7 @@ for _module in (
     cascade,
     requests,
     agreements,
+    task_schemas,
     tasks,
     reconciliations,
     batches,

@@ -29,6 +29,7 @@ from datong.web.console import (
     service_items,
     session,
     sources,
+    transfer_schemas,
     transfers,
 )
 from datong.web.console.problem import problem_page
@@ -49,6 +50,7 @@ PARTS = (
     service_items,
     requests,
     agreements,
+    transfer_schemas,
     transfers,
     reconciliations,
     files,

@@ -24,6 +24,9 @@ NOTICES: Mapping[str, Text] = {
         en="Confirmed; your department's node will sign it with the department's key.",
     ),
     "agreement": Text(zh="协议状态已变更并存证。", en="The agreement's state was changed and put on record."),
+    "schema": Text(
+        zh="新的结构已接受并存证，任务继续。", en="The new structure is accepted and on record; the task goes on."
+    ),
     "task": Text(zh="交换任务已更新。", en="The transfer task was updated."),
     "task_run": Text(zh="已通知节点开始传输。", en="The nodes were told to run the transfer."),
     "file_withdrawn": Text(zh="文件已撤回并存证，内容已删除。", en="Taken back, deleted and put on record."),

@@ -90,6 +90,7 @@ def _actions(desk: Desk, task: Task) -> tuple[TaskAction, ...]:
     return {
         TaskState.ACTIVE: (TaskAction.RUN, TaskAction.RECONCILE, TaskAction.PAUSE),
         TaskState.PAUSED: (TaskAction.RESUME,),
+        TaskState.BLOCKED: (TaskAction.RESUME,),
     }.get(task.state, ())
 
 
