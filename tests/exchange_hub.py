@@ -16,12 +16,21 @@ from starlette.routing import Route
 from datong.adapters.directory_store import DirectoryStore
 from datong.adapters.file_keys import load_or_create_signer
 from datong.catalogue import DepartmentKey, RecipientKey
-from datong.exchange import Exchange, OpenTerms, SignedEndDigest, SignedManifest, SignedReceipt, SignedSchemaReport
+from datong.exchange import (
+    Exchange,
+    Failure,
+    OpenTerms,
+    SignedEndDigest,
+    SignedManifest,
+    SignedReceipt,
+    SignedSchemaReport,
+)
 from datong.kernel import (
     METADATA,
     Actor,
     ActorKind,
     BatchId,
+    Clock,
     Conflict,
     Corrupt,
     Database,
@@ -117,9 +126,9 @@ class TestHub:
 
     __test__ = False
 
-    def __init__(self, folder: Path, database: Database | None = None) -> None:
+    def __init__(self, folder: Path, database: Database | None = None, clock: Clock | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        clock = SystemClock()
+        clock = clock or SystemClock()
         if database is None:
             database = Database(f"sqlite:///{folder / 'control.sqlite'}")
             METADATA.create_all(database.engine)
@@ -248,6 +257,15 @@ def app_of(hub: TestHub) -> Starlette:
     def revoke_recipient(request: Request, _: bytes) -> Value:
         return hub.recipients.revoke(request.path_params["key"])
 
+    def failed(request: Request, body: bytes) -> Value:
+        task, run = TaskId(request.path_params["task"]), request.path_params["run"]
+        return hub.exchange.runs.fail(task, run, Failure.model_validate_json(body), actor=actor_of(request))
+
+    def begun(request: Request, body: bytes) -> Value:
+        task, run = TaskId(request.path_params["task"]), request.path_params["run"]
+        expected = json.loads(body)["expected_rows"]
+        return hub.exchange.runs.begin(task, run, expected_rows=expected, actor=actor_of(request))
+
     api = "/api/v1"
     return Starlette(
         routes=[
@@ -269,6 +287,8 @@ def app_of(hub: TestHub) -> Starlette:
             route(f"{api}/tasks/{{task}}/digests", "POST", digest),
             route(f"{api}/tasks/{{task}}/schema/reports", "POST", schema),
             route(f"{api}/tasks/{{task}}/runs/{{run:int}}/done", "POST", done),
+            route(f"{api}/tasks/{{task}}/runs/{{run:int}}/begin", "POST", begun),
+            route(f"{api}/tasks/{{task}}/runs/{{run:int}}/failures", "POST", failed),
         ]
     )
 

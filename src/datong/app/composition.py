@@ -14,6 +14,7 @@ from datong.adapters.hub_link import HubLink, join_superior
 from datong.adapters.polite_web import PoliteWeb
 from datong.app.bridges import AuthorityKey, ExchangeLanding, LibraryReceipts, LibraryRecords, SharedInstead
 from datong.app.schema import migrate
+from datong.app.task_offers import AgreementOffers
 from datong.app.worker import Sweep
 from datong.catalogue import (
     Catalogue,
@@ -30,7 +31,7 @@ from datong.catalogue import (
     SketchKeys,
     Sources,
 )
-from datong.exchange import DiskReserve, Exchange, FileExchange, FilePolicy
+from datong.exchange import DiskReserve, Exchange, FileExchange, FilePolicy, Planning
 from datong.federation import Cascade, Exchanges, Harvester, Harvests, Joined, Peers, ReaderTerms, Superior, WebReader
 from datong.governance import Cases, Indicators, LedgerEvidence, Monitor, StageLimits
 from datong.kernel import (
@@ -54,6 +55,7 @@ from datong.web import Services
 AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
 RECEIPT_INTERVAL_SECONDS = 0.3
 RECONCILIATION_INTERVAL_SECONDS = 2.0
+TASKS_INTERVAL_SECONDS = 1.0
 OVERLAP_INTERVAL_SECONDS = 2.0
 HARVEST_INTERVAL_SECONDS = 1.0
 QUALITY_INTERVAL_SECONDS = 15.0
@@ -108,6 +110,7 @@ class Hub:
                 run=services.exchange.reconciliations.keep_up,
             ),
             Sweep(name="files", interval_seconds=FILES_INTERVAL_SECONDS, run=services.files.sweep),
+            Sweep(name="tasks", interval_seconds=TASKS_INTERVAL_SECONDS, run=services.exchange.runs.start_due),
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
             Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=end_expired_terms),
             Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
@@ -278,6 +281,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         lake=settings.lake,
         hub_signer=signer,
         recipients=recipient_keys,
+        calendar=calendar,
     )
     files = FileExchange(
         database=database,
@@ -366,6 +370,11 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         exchanges=exchanges,
         exchange=exchange,
         files=files,
+        planning=Planning(
+            database=database,
+            exchange=exchange,
+            offers=AgreementOffers(agreements=agreements, catalogue=catalogue, identity=identity),
+        ),
         library=library,
         identity=identity,
         policy=policy,

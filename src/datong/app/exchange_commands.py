@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-import typer
-
 from datong import adapters, node, norms
+from datong.cli.exchange import app
 from datong.cli.exchange_files import FileCommands, add_file_commands
 from datong.kernel import Clock
-
-app = typer.Typer(help="数据交换 / move data between departments", no_args_is_help=True)
 
 
 def open_node(directory: Path, clock: Clock) -> FileCommands:
@@ -23,9 +20,9 @@ def open_node(directory: Path, clock: Clock) -> FileCommands:
     )
 
 
-@app.callback()
-def exchange() -> None:
-    """数据交换：发送和接收文件 / send and receive files."""
-
-
 add_file_commands(app, open_node)
+
+__all__ = [
+    "app",
+    "open_node",
+]

@@ -13,6 +13,15 @@ from datong.exchange.apply_modes import (
     ApplyMode,
     TargetPlan,
 )
+from datong.exchange.declarations import (
+    FieldChange,
+    NodeChoice,
+    PlanAct,
+    PlanStep,
+    TaskOffer,
+    TaskOffers,
+    draft_of,
+)
 from datong.exchange.file_values import (
     FileId,
     FileManifest,
@@ -49,6 +58,9 @@ from datong.exchange.questions import (
 )
 from datong.exchange.ranges import RangeQuery
 from datong.exchange.reports import SignedReport
+from datong.exchange.run_values import Failure, NotedFailure, Run, RunReason, RunState, TransferEnd
+from datong.exchange.scheduling import Days, Misfire, Retry, Schedule, Window
+from datong.exchange.scheduling import preview as schedule_preview
 from datong.exchange.schema_changes import (
     SchemaDecision,
     SchemaFinding,
@@ -98,6 +110,7 @@ from datong.exchange.values import (
     Reconciliation,
     ReconciliationState,
     RefusedColumn,
+    RunSpan,
     SignedEndDigest,
     SignedManifest,
     SignedReceipt,
@@ -128,9 +141,12 @@ if TYPE_CHECKING:
         read_payload,
         write_payload,
     )
+    from datong.exchange.planning import Planning
     from datong.exchange.range_digests import RangeReader, by_place, merged, range_digest
     from datong.exchange.reconciliation import range_query
+    from datong.exchange.runs import Runs
     from datong.exchange.sealed_streams import ContentKey, SealedReader, SealedWriter, sealed_bytes
+    from datong.exchange.task_files import TaskText
     from datong.exchange.types import arrow_schema, arrow_type, decimal_parameters, schema_fingerprint
 else:
     __getattr__ = on_demand(
@@ -152,6 +168,9 @@ else:
             "reconciliation": ["range_query"],
             "range_digests": ["RangeReader", "by_place", "merged", "range_digest"],
             "sealed_streams": ["ContentKey", "SealedReader", "SealedWriter", "sealed_bytes"],
+            "planning": ["Planning"],
+            "runs": ["Runs"],
+            "task_files": ["TaskText"],
             "types": ["arrow_schema", "arrow_type", "decimal_parameters", "schema_fingerprint"],
         },
     )
@@ -182,6 +201,7 @@ __all__ = [
     "ContentDigest",
     "ContentKey",
     "Cursor",
+    "Days",
     "Delivery",
     "DepartmentKeys",
     "Difference",
@@ -189,6 +209,8 @@ __all__ = [
     "DiskReserve",
     "EndDigest",
     "Exchange",
+    "Failure",
+    "FieldChange",
     "FileExchange",
     "FileId",
     "FileManifest",
@@ -201,9 +223,15 @@ __all__ = [
     "ForeignKey",
     "KeyRegister",
     "Manifest",
+    "Misfire",
     "NoRecipients",
+    "NodeChoice",
     "NodeWork",
+    "NotedFailure",
     "OpenTerms",
+    "PlanAct",
+    "PlanStep",
+    "Planning",
     "ProduceWork",
     "Progress",
     "Question",
@@ -220,7 +248,14 @@ __all__ = [
     "Reconciliation",
     "ReconciliationState",
     "RefusedColumn",
+    "Retry",
     "RowDigest",
+    "Run",
+    "RunReason",
+    "RunSpan",
+    "RunState",
+    "Runs",
+    "Schedule",
     "SchemaDecision",
     "SchemaFinding",
     "SchemaFindingKind",
@@ -247,10 +282,15 @@ __all__ = [
     "TargetPlan",
     "Task",
     "TaskDraft",
+    "TaskOffer",
+    "TaskOffers",
     "TaskState",
+    "TaskText",
+    "TransferEnd",
     "TransferMode",
     "TransferTerms",
     "UploadState",
+    "Window",
     "WrappedKey",
     "added_values",
     "arrow_schema",
@@ -266,6 +306,7 @@ __all__ = [
     "decimal_parameters",
     "digest_file",
     "digest_payload",
+    "draft_of",
     "file_context",
     "fsync_folder",
     "merged",
@@ -273,6 +314,7 @@ __all__ = [
     "range_digest",
     "range_query",
     "read_payload",
+    "schedule_preview",
     "schema_fingerprint",
     "sealed_bytes",
     "sealing_context",

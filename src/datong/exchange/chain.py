@@ -13,6 +13,7 @@ from datong.exchange.values import (
     ContentDigest,
     Manifest,
     ProduceWork,
+    RunSpan,
     SignedManifest,
     Task,
     TaskState,
@@ -250,17 +251,19 @@ def confirmed_after(manifest: Manifest) -> Confirmed:
     )
 
 
-def work_of(task: Task, confirmed: Confirmed, recipients: tuple[RecipientKey, ...] = ()) -> ProduceWork:
+def work_of(
+    task: Task, confirmed: Confirmed, recipients: tuple[RecipientKey, ...] = (), span: RunSpan | None = None
+) -> ProduceWork:
     """Return the run that the producer shall move now, where it begins, and for whom it is sealed.
 
     A run that is under way goes on. A new run of a snapshot starts from nothing; an increment goes on from where the
-    last run ended.
+    last run ended, a replay or backfill where its `span` begins.
     """
     if not confirmed.run_ended:
-        return ProduceWork(task=task, run=confirmed.run, confirmed=confirmed, recipients=recipients)
+        return ProduceWork(task=task, run=confirmed.run, confirmed=confirmed, recipients=recipients, span=span)
     cursor = confirmed.cursor if task.mode is TransferMode.INCREMENT else None
-    start = confirmed.model_copy(update={"part": 0, "cursor": cursor})
-    return ProduceWork(task=task, run=task.run_requested, confirmed=start, recipients=recipients)
+    start = confirmed.model_copy(update={"part": 0, "cursor": cursor if span is None else span.after})
+    return ProduceWork(task=task, run=task.run_requested, confirmed=start, recipients=recipients, span=span)
 
 
 def _check_run(confirmed: Confirmed, manifest: Manifest, *, may_begin_anew: bool) -> None:

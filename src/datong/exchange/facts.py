@@ -1,9 +1,18 @@
 """What the ledger says about transfers: digests, counts and names; never a value of anybody's row."""
 
 from datong.exchange.questions import DifferenceKind, Findings
+from datong.exchange.run_values import Run
 from datong.exchange.schema_changes import SchemaFinding
-from datong.exchange.values import Reconciliation, ReconciliationState, SignedManifest, SignedReceipt, Task, utc_text
-from datong.kernel import JsonValue
+from datong.exchange.values import (
+    Reconciliation,
+    ReconciliationState,
+    SignedManifest,
+    SignedReceipt,
+    Task,
+    TaskDraft,
+    utc_text,
+)
+from datong.kernel import JsonValue, canonical_json, sha256_hex
 
 
 def task_facts(task: Task, action: str) -> dict[str, JsonValue]:
@@ -22,6 +31,26 @@ def task_facts(task: Task, action: str) -> dict[str, JsonValue]:
         "run_done": task.run_done,
         "columns": [pair.column for pair in task.columns] if action == "create" else len(task.columns),
         **({"sealed": True} if task.sealed else {}),
+        "settings_digest": settings_digest(task),
+    }
+
+
+def settings_digest(task: Task) -> str:
+    """Return the digest of everything that was decided about a task, so that a change of any of it shows."""
+    return sha256_hex(canonical_json(task.model_dump(mode="json", include=set(TaskDraft.model_fields))))
+
+
+def run_facts(task: Task, run: Run, action: str) -> dict[str, JsonValue]:
+    """Return the facts of a step of a run; cursors are left out, since a key may be somebody's number."""
+    return {
+        **task_facts(task, action),
+        "run": run.run,
+        "reason": run.reason.value,
+        "run_state": run.state.value,
+        "due_at": None if run.due_at is None else utc_text(run.due_at),
+        "missed": run.missed,
+        "failures": run.failures,
+        "error": None if run.error is None else run.error.code,
     }
 
 

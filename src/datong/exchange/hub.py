@@ -10,8 +10,9 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from datong.catalogue import RecipientKey
-from datong.exchange import chain, store
+from datong.exchange import store
 from datong.exchange.applying import check_apply
+from datong.exchange.declarations import CHANGEABLE
 from datong.exchange.facts import task_facts
 from datong.exchange.intake import Intake
 from datong.exchange.landing import landed_rows
@@ -21,7 +22,9 @@ from datong.exchange.range_digests import RangeReader
 from datong.exchange.ranges import RangeQuery
 from datong.exchange.receipts import Receipts
 from datong.exchange.reconciliation import Reconciliations
-from datong.exchange.refusals import check_producer, illegal_step, no_batch
+from datong.exchange.refusals import illegal_step, name_taken, no_batch
+from datong.exchange.runs import Runs
+from datong.exchange.scheduling import check_schedule, next_due
 from datong.exchange.schema_changes import SchemaDecision, SchemaRecord, SchemaVerdict, SignedSchemaReport
 from datong.exchange.schemas import Schemas
 from datong.exchange.signatures import signed_receipt
@@ -52,7 +55,6 @@ from datong.kernel import (
     AgreementId,
     BatchId,
     Clock,
-    Conflict,
     Database,
     DepartmentCode,
     Invalid,
@@ -62,6 +64,7 @@ from datong.kernel import (
     ResourceId,
     TaskId,
     Text,
+    WorkingCalendar,
     new_id,
 )
 from datong.kernel.limits import PAGE_ROWS_MAX
@@ -94,6 +97,7 @@ class Exchange:
         lake: Path,
         hub_signer: Signer,
         recipients: Recipients | None = None,
+        calendar: WorkingCalendar | None = None,
     ) -> None:
         self._recipients = recipients or NoRecipients()
         self._database = database
@@ -103,18 +107,23 @@ class Exchange:
         self._terms = terms
         self._files = UploadFiles(lake)
         self._hub_signer = hub_signer
-        self._schemas = Schemas(database=database, clock=clock, ledger=ledger, keys=keys)
+        self._calendar = calendar or WorkingCalendar()
+        self.runs = Runs(database=database, clock=clock, ledger=ledger, calendar=self._calendar)
+        self._schemas = Schemas(database=database, clock=clock, ledger=ledger, keys=keys, runs=self.runs)
         self._intake = Intake(
             database=database,
             clock=clock,
             ledger=ledger,
             keys=keys,
             files=self._files,
+            runs=self.runs,
             check_terms=self._check_terms,
             check_schema=self._schemas.check_batch,
             recipients_of=self._recipients_of,
         )
-        self._receipts = Receipts(database=database, clock=clock, ledger=ledger, keys=keys, hub_signer=hub_signer)
+        self._receipts = Receipts(
+            database=database, clock=clock, ledger=ledger, keys=keys, hub_signer=hub_signer, runs=self.runs
+        )
         self.reconciliations = Reconciliations(
             database=database,
             clock=clock,
@@ -130,16 +139,51 @@ class Exchange:
         """Create an active task, with no run requested yet.
 
         Raises:
-            Invalid: `exchange.task_columns` when keys or cursor are not among the moved columns; see `check_apply`.
+            Invalid: `exchange.task_columns` when keys or cursor are not among the moved columns; a schedule or window
+                that never comes true; see `check_apply`.
             Refused: the terms do not cover it; `exchange.sealed_library` for a sealed task of the hub's own library.
+            Conflict: `exchange.task_name_taken`.
         """
         now = self._clock.now()
-        self._check_draft(draft)
+        self.check_draft(draft)
         task = Task(**draft.model_dump(), id=TaskId(new_id()), state=TaskState.ACTIVE, created_at=now)
         with self._database.transaction() as connection:
-            store.insert_task(connection, task)
+            if task.name and store.named_task(connection, task.name) is not None:
+                raise name_taken(task.name)
+            store.insert_task(connection, task, next_due(task.schedule, now))
             self._record_task(connection, task, "create", actor)
         return task
+
+    def check_draft(self, draft: TaskDraft) -> None:
+        """Check that a task may be as `draft` says; see `create_task`."""
+        _check_columns(draft)
+        check_apply(draft)
+        _check_sealed_consumer(draft)
+        check_schedule(draft.schedule, draft.window, self._clock.now(), self._calendar)
+        self._check_terms(draft)
+
+    def change_task(self, task_id: TaskId, draft: TaskDraft, *, actor: Actor) -> Task:
+        """Change when and how patiently a task runs (`declarations.CHANGEABLE`); the rest of `draft` is ignored.
+
+        Raises:
+            NotFound: no such task. Conflict: it has ended. Invalid: a schedule or window that never comes true.
+        """
+        check_schedule(draft.schedule, draft.window, self._clock.now(), self._calendar)
+
+        def change(task: Task) -> dict[str, object] | None:
+            if task.state is TaskState.ENDED:
+                raise illegal_step(task, "change")
+            changed = task.model_copy(update={name: getattr(draft, name) for name in CHANGEABLE})
+            if changed == task:
+                return None
+            values: dict[str, object] = {
+                "details": changed.model_dump(mode="json", include=set(TaskDraft.model_fields))
+            }
+            if changed.schedule != task.schedule:
+                values["next_due_at"] = next_due(changed.schedule, self._clock.now())
+            return values
+
+        return self._change(task_id, "change", actor, change)
 
     def task(self, task_id: TaskId) -> Task:
         """Return a task.
@@ -177,13 +221,7 @@ class Exchange:
             NotFound: no such task.
             Conflict: `exchange.task_not_active`.
         """
-
-        def change(task: Task) -> dict[str, object] | None:
-            if task.state is not TaskState.ACTIVE:
-                raise illegal_step(task, "run")
-            return None if task.run_requested > task.run_done else {"run_requested": task.run_requested + 1}
-
-        return self._change(task_id, "run", actor, change)
+        return self.runs.request(task_id, actor=actor)
 
     def pause(self, task_id: TaskId, *, actor: Actor) -> Task:
         """Stop the task until it is resumed.
@@ -216,29 +254,7 @@ class Exchange:
             Refused: `exchange.run_not_requested`; `exchange.not_the_producer`.
             Conflict: `exchange.run_not_complete` when batches of the run are missing.
         """
-
-        def change(task: Task) -> dict[str, object] | None:
-            check_producer(task.producer_node, actor)
-            return None if run <= task.run_done else {"run_done": run}
-
-        with self._database.snapshot() as connection:
-            row = store.task_row(connection, task_id)
-        confirmed, task = store.confirmed_of(row), store.task_of(row)
-        if run > task.run_requested:
-            raise Refused(
-                "exchange.run_not_requested",
-                what=Text(zh=f"第 {run} 次运行未被请求。", en=f"Run {run} was never requested."),
-                remedy=Text(zh="请先请求运行任务。", en="Request a run of the task first."),
-            )
-        if confirmed.run == run and not confirmed.run_ended:
-            raise Conflict(
-                "exchange.run_not_complete",
-                what=Text(
-                    zh=f"第 {run} 次运行的最后一批尚未提交。", en=f"The last batch of run {run} is not committed."
-                ),
-                remedy=Text(zh="请先提交其余批次。", en="Commit the remaining batches first."),
-            )
-        return self._change(task_id, "run_done", actor, change)
+        return self.runs.finish(task_id, run, actor=actor)
 
     # The source's schema
 
@@ -268,7 +284,7 @@ class Exchange:
             NotFound: no such task. Conflict: `exchange.schema_not_blocked`.
             Invalid: `exchange.schema_columns`, or the changed task does not stand. Refused: the terms do not cover it.
         """
-        return self._schemas.accept(task_id, decision, actor=actor, check=self._check_draft)
+        return self._schemas.accept(task_id, decision, actor=actor, check=self.check_draft)
 
     # Uploads and batches
 
@@ -413,12 +429,12 @@ class Exchange:
         """Return everything that a node has to do now."""
         with self._database.snapshot() as connection:
             produce = tuple(
-                chain.work_of(task, confirmed, self._recipients_of(task))
-                for task, confirmed in store.produce_work(connection, node_id)
+                work.model_copy(update={"recipients": self._recipients_of(work.task)})
+                for work in self.runs.produce_work(connection, node_id)
             )
             return NodeWork(
                 produce=produce,
-                consume=store.consume_work(connection, node_id),
+                consume=self.runs.consume_work(connection, node_id),
                 reconcile=self.reconciliations.work_for(connection, node_id),
             )
 
@@ -467,12 +483,6 @@ class Exchange:
             return Answer(rows=reader.rows(rows))
         return Answer(ranges=reader.ranges(rows))
 
-    def _check_draft(self, draft: TaskDraft) -> None:
-        _check_columns(draft)
-        check_apply(draft)
-        _check_sealed_consumer(draft)
-        self._check_terms(draft)
-
     def _check_terms(self, task: TaskDraft) -> None:
         self._terms.check(
             agreement_id=task.agreement_id,
@@ -507,11 +517,14 @@ class Exchange:
     ) -> Task:
         """Apply what `change` says to a locked task, with evidence; None changes nothing."""
         with self._database.transaction() as connection:
-            task = store.task_of(store.task_row(connection, task_id, lock=True))
+            row = store.task_row(connection, task_id, lock=True)
+            task = store.task_of(row)
             values = change(task)
             if values is None:
                 return task
             store.set_task(connection, task_id, **values)
+            if values.get("state") == TaskState.ENDED.value:
+                self.runs.close_all(connection, row)
             task = store.task_of(store.task_row(connection, task_id))
             self._record_task(connection, task, action, actor)
         return task

@@ -10,6 +10,7 @@ from datong.exchange.facts import batch_facts, refusal_facts
 from datong.exchange.payload import check_sealed_file, count_payload, digest_file, digest_payload
 from datong.exchange.protocols import DepartmentKeys
 from datong.exchange.refusals import check_producer, no_batch, not_the_producer
+from datong.exchange.runs import Runs
 from datong.exchange.signatures import verify
 from datong.exchange.tables import UPLOADS
 from datong.exchange.uploads import UploadFiles
@@ -35,6 +36,7 @@ class Intake:
         ledger: Ledger,
         keys: DepartmentKeys,
         files: UploadFiles,
+        runs: Runs,
         check_terms: Callable[[TaskDraft], None],
         check_schema: Callable[[Connection, Task, Manifest], None],
         recipients_of: Callable[[Task], tuple[RecipientKey, ...]],
@@ -44,6 +46,7 @@ class Intake:
         self._ledger = ledger
         self._keys = keys
         self._files = files
+        self._runs = runs
         self._check_terms = check_terms
         self._check_schema = check_schema
         self._recipients_of = recipients_of
@@ -80,6 +83,7 @@ class Intake:
                     opened_at=self._clock.now(),
                 )
             )
+            self._runs.announced(connection, manifest)
         return self._state(signed)
 
     def upload(self, batch_id: BatchId) -> UploadState:
@@ -162,12 +166,12 @@ class Intake:
                 connection,
                 task.id,
                 confirmed=chain.confirmed_after(manifest).model_dump(mode="json"),
-                run_requested=max(task.run_requested, manifest.run),
                 batches=manifest.sequence,
                 rows=fields["rows"] + manifest.rows,
                 payload_bytes=fields["payload_bytes"] + manifest.payload_bytes,
                 last_committed_at=now,
             )
+            self._runs.committed(connection, task, manifest, actor=actor)
         return record
 
     def manifest(self, batch_id: BatchId) -> Manifest:

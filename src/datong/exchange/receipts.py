@@ -4,6 +4,7 @@ from datong.exchange import store
 from datong.exchange.facts import receipt_facts
 from datong.exchange.protocols import DepartmentKeys
 from datong.exchange.refusals import wrong_consumer
+from datong.exchange.runs import Runs
 from datong.exchange.signatures import verify
 from datong.exchange.values import BatchRecord, Manifest, Receipt, ReceiptRecord, SignedReceipt, Task
 from datong.kernel import Actor, Clock, Conflict, Corrupt, Database, Text
@@ -14,13 +15,14 @@ class Receipts:
     """Verifies and records receipts."""
 
     def __init__(
-        self, *, database: Database, clock: Clock, ledger: Ledger, keys: DepartmentKeys, hub_signer: Signer
+        self, *, database: Database, clock: Clock, ledger: Ledger, keys: DepartmentKeys, hub_signer: Signer, runs: Runs
     ) -> None:
         self._database = database
         self._clock = clock
         self._ledger = ledger
         self._keys = keys
         self._hub_signer = hub_signer
+        self._runs = runs
 
     def record(self, batch: BatchRecord, signed: SignedReceipt, *, actor: Actor) -> ReceiptRecord:
         """Verify and record the receipt of `batch` with its ledger entry; a second one returns the first."""
@@ -55,7 +57,11 @@ class Receipts:
                 rows_applied=fields["rows_applied"] + receipt.rows_applied,
                 rows_rejected=fields["rows_rejected"] + receipt.rows_rejected,
                 last_applied_at=receipt.applied_at,
+                consume_failures=0,
+                consume_not_before=None,
+                consume_error=None,
             )
+            self._runs.received(connection, manifest, receipt)
         return result
 
     def _check_signer(self, task: Task, signed: SignedReceipt) -> None:

@@ -47,6 +47,16 @@ def illegal_step(task: Task, action: str) -> Conflict:
     )
 
 
+def name_taken(name: str) -> Conflict:
+    """Another task that has not ended has this name."""
+    return Conflict(
+        "exchange.task_name_taken",
+        what=Text(zh=f"已有名为“{name}”的任务。", en=f"There is a task called “{name}” already."),
+        remedy=Text(zh="请换一个名称，或先结束那个任务。", en="Choose another name, or end that task first."),
+        field="/name",
+    )
+
+
 def check_producer(node: NodeId, actor: Actor) -> None:
     """Check that a node that acts is the producing one; people and the platform are checked by policy.
 

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from datong.exchange import store
 from datong.exchange.facts import schema_facts, task_facts
 from datong.exchange.protocols import DepartmentKeys
+from datong.exchange.runs import Runs
 from datong.exchange.schema_changes import (
     SchemaDecision,
     SchemaFinding,
@@ -30,7 +31,8 @@ from datong.ledger import EntryKind, Ledger
 class Schemas:
     """The agreed shape of every task's source table, and what became of changes."""
 
-    def __init__(self, *, database: Database, clock: Clock, ledger: Ledger, keys: DepartmentKeys) -> None:
+    def __init__(self, *, database: Database, clock: Clock, ledger: Ledger, keys: DepartmentKeys, runs: Runs) -> None:
+        self._runs = runs
         self._database = database
         self._clock = clock
         self._ledger = ledger
@@ -56,7 +58,7 @@ class Schemas:
                 self._record(connection, task, signed, SchemaState.AGREED, findings, actor)
             anew = report.shape is not None and _stands_in_the_way(task, report.shape, confirmed)
             if anew:
-                _abandon_run(connection, task, confirmed)
+                self._runs.begin_anew(connection, task, actor=actor)
             return SchemaVerdict(goes_on=not anew, begins_anew=anew, findings=findings)
 
     def accept(
@@ -86,7 +88,7 @@ class Schemas:
             )
             task = store.task_of(store.task_row(connection, task_id))
             if _stands_in_the_way(task, blocked.shape, confirmed):
-                _abandon_run(connection, task, confirmed)
+                self._runs.begin_anew(connection, task, actor=actor)
             self._ledger.append(
                 connection,
                 kind=EntryKind.TASK,
@@ -203,18 +205,6 @@ def _stands_in_the_way(task: Task, shape: SourceShape, confirmed: Confirmed) -> 
     columns = tuple(Column(name=name, type=kind) for name, kind in moved_shape(task, shape))
     marked = (Column(name="_datong_deleted", type="boolean"), *columns)
     return confirmed.schema_fingerprint not in {schema_fingerprint(columns), schema_fingerprint(marked)}
-
-
-def _abandon_run(connection: Connection, task: Task, confirmed: Confirmed) -> None:
-    """End a run in its middle and ask for another: a snapshot begins anew, an increment goes on from its cursor."""
-    ended = confirmed.model_copy(update={"run_ended": True})
-    store.set_task(
-        connection,
-        task.id,
-        confirmed=ended.model_dump(mode="json"),
-        run_done=confirmed.run,
-        run_requested=max(task.run_requested, confirmed.run + 1),
-    )
 
 
 def _check_shape(draft: TaskDraft, shape: SourceShape) -> None:

@@ -1,8 +1,10 @@
 """Named queries over the exchange's own tables; each takes the connection of the caller's transaction."""
 
+from datetime import datetime
+
 from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
 
-from datong.exchange.tables import BATCHES, RECEIPTS, RECONCILIATIONS, TASKS, UPLOADS
+from datong.exchange.tables import BATCHES, RECEIPTS, RECONCILIATIONS, RUNS, TASKS, UPLOADS
 from datong.exchange.values import (
     BatchRecord,
     Confirmed,
@@ -31,7 +33,7 @@ from datong.kernel import (
 )
 
 
-def insert_task(connection: Connection, task: Task) -> None:
+def insert_task(connection: Connection, task: Task, next_due_at: datetime | None) -> None:
     """Store a new task, its chain empty."""
     connection.execute(
         insert(TASKS).values(
@@ -54,6 +56,8 @@ def insert_task(connection: Connection, task: Task) -> None:
             receipted_sequence=0,
             rows_applied=0,
             rows_rejected=0,
+            live_name=task.name or None,
+            next_due_at=next_due_at,
         )
     )
 
@@ -102,9 +106,12 @@ def tasks(
     resource_id: ResourceId | None,
     offset: int,
     limit: int,
+    living: bool = False,
 ) -> Page[Task]:
-    """Return tasks, newest first."""
+    """Return tasks, newest first; with `living` only those that have not ended."""
     query = select(TASKS)
+    if living:
+        query = query.where(TASKS.c.state != TaskState.ENDED.value)
     if department is not None:
         query = query.where(or_(TASKS.c.provider == department, TASKS.c.consumer == department))
     if agreement_id is not None:
@@ -114,6 +121,12 @@ def tasks(
     total = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
     rows = connection.execute(query.order_by(TASKS.c.id.desc()).offset(offset).limit(limit)).mappings().all()
     return page_of(tuple(task_of(row) for row in rows), total=total, offset=offset)
+
+
+def named_task(connection: Connection, name: str) -> Task | None:
+    """Return the task of that name that has not ended, or None."""
+    row = connection.execute(select(TASKS).where(TASKS.c.live_name == name)).mappings().one_or_none()
+    return None if row is None else task_of(row)
 
 
 def set_task(connection: Connection, task_id: TaskId, **values: object) -> None:
@@ -163,6 +176,14 @@ def batches(connection: Connection, task_id: TaskId, *, after_sequence: int, lim
         .limit(limit)
     )
     return tuple(batch_of(row) for row in connection.execute(query).mappings())
+
+
+def run_of_sequence(connection: Connection, task_id: TaskId, sequence: int) -> int:
+    """Return the run to which a committed batch belongs."""
+    query = select(RUNS.c.run).where(
+        RUNS.c.task_id == task_id, RUNS.c.first_sequence <= sequence, RUNS.c.last_sequence >= sequence
+    )
+    return connection.execute(query.limit(1)).scalar_one_or_none() or 0
 
 
 def newest_batch(connection: Connection, task_id: TaskId) -> BatchRecord | None:
@@ -227,26 +248,22 @@ def receipts(connection: Connection, task_id: TaskId, *, after_sequence: int, li
     return tuple(receipt_of(row) for row in connection.execute(query).mappings())
 
 
-def produce_work(connection: Connection, node_id: NodeId) -> tuple[tuple[Task, Confirmed], ...]:
-    """Return the node's active tasks whose newest requested run is not done, with the ends of their chains."""
-    query = select(TASKS).where(
-        TASKS.c.producer_node == node_id,
-        TASKS.c.state == TaskState.ACTIVE.value,
-        TASKS.c.run_requested > TASKS.c.run_done,
-    )
-    return tuple((task_of(row), confirmed_of(row)) for row in connection.execute(query.order_by(TASKS.c.id)).mappings())
-
-
-def consume_work(connection: Connection, node_id: NodeId) -> tuple[ConsumeWork, ...]:
-    """Return the node's tasks with batches that have no receipt."""
+def consume_work(connection: Connection, node_id: NodeId, now: datetime) -> tuple[ConsumeWork, ...]:
+    """Return the node's tasks with batches that have no receipt, unless a retry waits for its time."""
     query = select(TASKS).where(
         TASKS.c.consumer_node == node_id,
         # What was committed before the source changed is still good.
         TASKS.c.state.in_([TaskState.ACTIVE.value, TaskState.BLOCKED.value]),
         TASKS.c.batches > TASKS.c.receipted_sequence,
+        or_(TASKS.c.consume_not_before.is_(None), TASKS.c.consume_not_before <= now),
     )
     return tuple(
-        ConsumeWork(task=task_of(row), receipted=row["receipted_sequence"], newest=row["batches"])
+        ConsumeWork(
+            task=task_of(row),
+            receipted=row["receipted_sequence"],
+            newest=row["batches"],
+            run=run_of_sequence(connection, row["id"], row["receipted_sequence"] + 1),
+        )
         for row in connection.execute(query.order_by(TASKS.c.id)).mappings()
     )
 

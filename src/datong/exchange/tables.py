@@ -29,8 +29,51 @@ TASKS = Table(
     Column("last_committed_at", UtcDateTime),
     Column("last_applied_at", UtcDateTime),
     Column("reconcile_hours", Integer, index=True),
+    Column("live_name", String(200), unique=True),
+    Column("next_due_at", UtcDateTime, index=True),
+    Column("change_mark", String(200)),
+    Column("consume_failures", Integer, nullable=False, server_default="0"),
+    Column("consume_not_before", UtcDateTime),
+    Column("consume_error", JsonColumn),
+    Column("source_report", JsonColumn),
 )
-"""`confirmed` is the end of the chain; the sums are kept up to date with every batch and receipt."""
+"""`live_name` is the task's name until it ends; `next_due_at` when its schedule is due next; `change_mark` what the
+source looked like when it was last seen to change. `confirmed` is the end of the chain; the sums are kept up to date
+with every batch and receipt.
+"""
+
+RUNS = Table(
+    "exchange_run",
+    METADATA,
+    Column("task_id", String(36), ForeignKey("exchange_task.id"), primary_key=True),
+    Column("run", Integer, primary_key=True),
+    Column("lineage_id", String(36), nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("requested_by", JsonColumn, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime),
+    Column("missed", Integer, nullable=False),
+    Column("not_before", UtcDateTime),
+    Column("started_at", UtcDateTime),
+    Column("delivered_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Column("failures", Integer, nullable=False),
+    Column("failures_in_row", Integer, nullable=False),
+    Column("first_sequence", BigInteger),
+    Column("last_sequence", BigInteger),
+    Column("batches", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("payload_bytes", BigInteger, nullable=False),
+    Column("rows_applied", BigInteger, nullable=False),
+    Column("rows_rejected", BigInteger, nullable=False),
+    Column("expected_rows", BigInteger),
+    Column("error", JsonColumn),
+    Column("span", JsonColumn),
+    Column("entry_id", String(36)),
+    UniqueConstraint("task_id", "due_at"),
+)
+"""The history of runs. One due time has one run at most, whatever number of processes looks at the clock."""
 
 BATCHES = Table(
     "exchange_batch",

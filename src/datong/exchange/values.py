@@ -10,6 +10,7 @@ from pydantic import Field
 from datong.catalogue import RecipientKey
 from datong.exchange.apply_modes import CURRENT_SUFFIX, DELETED, AddedColumn, ApplyMode, TargetPlan
 from datong.exchange.questions import Answer, Findings, Question
+from datong.exchange.scheduling import PRIORITY_DEFAULT, PRIORITY_MAX, Retry, Schedule, Window
 from datong.exchange.sealing import Sealing, batch_context
 from datong.kernel import (
     AgreementId,
@@ -227,6 +228,14 @@ class TaskDraft(Value):
     batch_rows: int = Field(BATCH_ROWS_DEFAULT, ge=1, le=1_000_000)
     sealed: bool = False
     """Payloads are encrypted to the consumer: the hub sees manifests only."""
+    name: str = Field("", max_length=NAME_CHARS_MAX)
+    """What people call it; unique among the tasks that have not ended. Empty: it has no name."""
+    schedule: Schedule | None = None
+    """None: only on demand."""
+    window: Window | None = None
+    priority: int = Field(PRIORITY_DEFAULT, ge=0, le=PRIORITY_MAX)
+    """0 to 9; nodes take higher ones first."""
+    retry: Retry = Retry()
 
     @property
     def apply_mode(self) -> ApplyMode:
@@ -454,22 +463,39 @@ class Confirmed(Value):
     """What the last batch held; None for chains that ended before this was kept."""
 
 
+class RunSpan(Value):
+    """What a replay or a backfill moves: rows after `after` (None: from the first) up to `until` (None: to the last).
+
+    `return_to` is where the task goes on afterwards.
+    """
+
+    after: Cursor | None = None
+    until: Cursor | None = None
+    return_to: Cursor | None = None
+
+
 class ProduceWork(Value):
-    """A task whose run `run` the node shall produce, from `confirmed` on."""
+    """A task whose run `run` the node shall produce, from `confirmed` on, no longer than `until` (its time window)."""
 
     task: Task
     run: int
     confirmed: Confirmed
     recipients: tuple[RecipientKey, ...] = ()
     """The keys to which a sealed task's payloads are encrypted."""
+    until: datetime | None = None
+    span: RunSpan | None = None
 
 
 class ConsumeWork(Value):
-    """A task with batches that the node shall apply; `receipted` is the newest sequence with a receipt."""
+    """A task with batches that the node shall apply; `receipted` is the newest sequence with a receipt.
+
+    `run` is the run of the first of these batches.
+    """
 
     task: Task
     receipted: int
     newest: int
+    run: int = 0
 
 
 class ReconcileEnd(StrEnum):

@@ -201,8 +201,10 @@ def transfer_duties(entries: Iterable[RecordedEntry], *, calendar: WorkingCalend
     duties: list[Duty] = []
     runs: dict[int, list[RecordedEntry]] = {}
     batches: dict[str, RecordedEntry] = {}
+    known = tuple(in_order(entries))
+    ended = {action: _runs_with(known, action) for action in ("fail_run", "cancel_run")}
     current = 0
-    for entry in in_order(entries):
+    for entry in known:
         if entry.kind is EntryKind.BATCH:
             batches[entry.facts["batch"]] = entry
             runs.setdefault(entry.facts["run"], []).append(entry)
@@ -212,15 +214,22 @@ def transfer_duties(entries: Iterable[RecordedEntry], *, calendar: WorkingCalend
                 runs.setdefault(batch.facts["run"], []).append(entry)
                 duties += _quality(batch, entry, title_of)
         elif entry.facts.get("action") == "run":
+            # A run that failed leaves the duty as it was; the next one is to meet it.
+            failed = runs.pop(current) if current in ended["fail_run"] else []
             current = entry.facts["run_requested"]
-            runs.setdefault(current, []).insert(0, entry)
+            runs[current] = [*failed, entry, *runs.get(current, [])]
         elif current and entry.facts.get("action") in {"pause", "resume", "end"}:
             runs[current].append(entry)
-    for run, acts in sorted(runs.items()):
-        duty = _run_duty(run, in_order(acts), calendar, title_of)
+    for run in sorted(set(runs) - ended["cancel_run"]):
+        duty = _run_duty(run, in_order(runs[run]), calendar, title_of)
         if duty is not None:
             duties.append(duty)
     return duties
+
+
+def _runs_with(entries: Iterable[RecordedEntry], action: str) -> set[int]:
+    """Return the runs of a task that ended by `action`."""
+    return {entry.facts["run"] for entry in entries if entry.facts.get("action") == action}
 
 
 def _run_duty(run: int, acts: Sequence[RecordedEntry], calendar: WorkingCalendar, title_of: TitleOf) -> Duty | None:

@@ -27,6 +27,7 @@ from datong.catalogue import (
 )
 from datong.exchange import (
     BatchRecord,
+    Failure,
     FileId,
     FileRecord,
     FileState,
@@ -68,6 +69,8 @@ TIMEOUT_SECONDS = 60.0
 RETRY_DELAY_SECONDS = 0.2
 FILE_COMMIT_TIMEOUT_SECONDS = 1800.0
 """The hub reads a whole file once to commit it: a terabyte takes some minutes."""
+HUB_UNAVAILABLE = "node.hub_unavailable"
+"""Code of the error that the hub does not answer."""
 CHUNK_BYTES = 4 * 1024 * 1024
 _CLASSES: dict[int, type[DatongError]] = {
     400: Invalid,
@@ -122,6 +125,15 @@ class HubClient:
     def finish_run(self, task_id: TaskId, run: int) -> None:
         """Tell the hub that a run is complete."""
         self._call("POST", f"/api/v1/tasks/{task_id}/runs/{run}/done", body={})
+
+    def begin_run(self, task_id: TaskId, run: int, expected_rows: int | None) -> None:
+        """Tell the hub that a run has begun, and how many rows are expected."""
+        self._call("POST", f"/api/v1/tasks/{task_id}/runs/{run}/begin", body={"expected_rows": expected_rows})
+
+    def report_failure(self, task_id: TaskId, run: int, failure: Failure) -> None:
+        """Tell the hub that this node's part of a run failed."""
+        path = f"/api/v1/tasks/{task_id}/runs/{run}/failures"
+        self._call("POST", path, body=failure.model_dump(mode="json"))
 
     # Producing
 
@@ -467,7 +479,7 @@ def error_of(response: httpx.Response) -> DatongError:
 
 def _unavailable(hub_url: str) -> Unavailable:
     return Unavailable(
-        "node.hub_unavailable",
+        HUB_UNAVAILABLE,
         what=Text(zh=f"平台 {hub_url} 没有应答。", en=f"The hub {hub_url} does not answer."),
         remedy=Text(zh="节点会自动重试；请检查网络。", en="The node tries again by itself; check the network."),
     )

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 
-from datong.exchange import NodeWork
+from datong.exchange import ConsumeWork, NodeWork, ProduceWork, TransferEnd
 from datong.kernel import DatongError, DepartmentCode, Text
 from datong.ledger import Signer, Witness
 from datong.node.agreements import sign_confirmed
 from datong.node.consumer import Consumer
+from datong.node.failures import reported
 from datong.node.hub_client import HubClient, delay_seconds
 from datong.node.keyring import Keyring
 from datong.node.producer import Producer
@@ -99,8 +100,8 @@ class NodeLoop:
     def _transfers(self, work: NodeWork) -> list[str]:
         """Do the work of several tasks side by side; return the failures."""
         jobs: list[tuple[str, Callable[[], None]]] = []
-        jobs += [(one.task.id, partial(self._producer.produce, one)) for one in work.produce]
-        jobs += [(one.task.id, partial(self._consumer.consume, one)) for one in work.consume]
+        jobs += [(one.task.id, partial(self._produce, one)) for one in work.produce]
+        jobs += [(one.task.id, partial(self._consume, one)) for one in work.consume]
         jobs += [(one.task.id, partial(self._reconciler.report, one)) for one in work.reconcile]
         if not jobs:
             return []
@@ -108,6 +109,14 @@ class NodeLoop:
             futures = [pool.submit(self._attend, name, job) for name, job in jobs]
             wait(futures)
         return [line for future in futures for line in future.result()]
+
+    def _produce(self, work: ProduceWork) -> None:
+        with reported(self._client, work.task, work.run, TransferEnd.PRODUCER):
+            self._producer.produce(work)
+
+    def _consume(self, work: ConsumeWork) -> None:
+        with reported(self._client, work.task, work.run, TransferEnd.CONSUMER):
+            self._consumer.consume(work)
 
     def _attend(self, name: str, job: Callable[[], None]) -> list[str]:
         """Do one job; tell and return its failure, which leaves the other jobs alone."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 
 import pyarrow as pa
 
@@ -159,6 +160,10 @@ class Outbox:
         self._passed(Step.BATCH_UNSPOOLED)
         pace.passed(manifest.rows)
         return confirmed_after(manifest)
+
+    def is_past(self, moment: datetime | None) -> bool:
+        """Whether a moment has come, such as the end of a task's time window; None never comes."""
+        return moment is not None and self._clock.now() >= moment
 
     def finish_run(self, task: Task, run: int) -> None:
         """Tell the hub that a run is complete."""

@@ -56,8 +56,8 @@ class Producer:
                 run = self._differences.produce(work, pace)
             elif not complete:
                 confirmed, complete = self._send_pending(work, pace)
-                if not complete:
-                    self._send_new(work, confirmed, pace)
+                if not (complete or self._send_new(work, confirmed, pace)):
+                    return
         except (Refused, Conflict, Corrupt):
             self._outbox.drop_all(task)
             raise
@@ -77,8 +77,11 @@ class Producer:
             confirmed = self._outbox.send(batch, pace)
         return confirmed, confirmed.run_ended
 
-    def _send_new(self, work: ProduceWork, confirmed: Confirmed, pace: Pace) -> None:
-        """Cut the rest of the run and upload it; without an order, only once everything is cut."""
+    def _send_new(self, work: ProduceWork, confirmed: Confirmed, pace: Pace) -> bool:
+        """Cut the rest of the run and upload it; without an order, only once everything is cut.
+
+        Returns False when the task's time window closed before the end; the run goes on when it opens again.
+        """
         resumable = bool(work.task.order)
         waiting: list[SpooledBatch] = []
         for batch in self._cut(work, confirmed):
@@ -86,8 +89,12 @@ class Producer:
                 self._outbox.send(batch, pace)
             else:
                 waiting.append(batch)
+            if not batch.signed.manifest.last and self._outbox.is_past(work.until):
+                self._outbox.drop(waiting)
+                return False
         for batch in waiting:
             self._outbox.send(batch, pace)
+        return True
 
     def _cut(self, work: ProduceWork, confirmed: Confirmed) -> Iterator[SpooledBatch]:
         """Yield the run's next batches, each signed and spooled; the last one says so."""

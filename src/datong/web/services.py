@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         SketchKeys,
         Sources,
     )
-    from datong.exchange import Exchange, FileExchange
+    from datong.exchange import Exchange, FileExchange, Planning
     from datong.federation import Cascade, Exchanges, Harvests, Peers
     from datong.governance import Cases, Indicators, Monitor
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
@@ -57,6 +57,7 @@ class Services:
     exchanges: Exchanges
     exchange: Exchange
     files: FileExchange
+    planning: Planning
     library: Library
     identity: Identity
     policy: PolicyEngine

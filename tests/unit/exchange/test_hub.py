@@ -35,6 +35,7 @@ from datong.kernel import (
     ActorKind,
     AgreementId,
     BatchId,
+    Clock,
     Conflict,
     Corrupt,
     Database,
@@ -59,8 +60,8 @@ CONSUMER = Actor(kind=ActorKind.NODE, id="node-education", department=Department
 class Scene:
     """A hub with two departments' keys, and the means to cut batches."""
 
-    def __init__(self, folder: Path, database: Database) -> None:
-        self.hub = TestHub(folder / "hub", database)
+    def __init__(self, folder: Path, database: Database, clock: Clock | None = None) -> None:
+        self.hub = TestHub(folder / "hub", database, clock)
         self.exchange = self.hub.exchange
         self.folder = folder
         self.police, self.education = Ed25519Signer.generate(), Ed25519Signer.generate()

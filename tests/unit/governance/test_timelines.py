@@ -65,6 +65,7 @@ def task_step(action: str, at: datetime, *, run: int, by: DepartmentCode | None 
     facts: dict[str, object] = {
         "action": action,
         "run_requested": run,
+        "run": run,
         "provider": POLICE,
         "consumer": EDUCATION,
         "resource": "resource-1",
@@ -244,6 +245,22 @@ def test_a_run_is_the_provider_s_until_delivered_then_the_consumer_s_until_ackno
     late = judge(duty, now=MONDAY + 9 * DAY, calendar=CALENDAR)
     assert late is not None
     assert [part.department for part in late.parties] == [EDUCATION]
+
+
+def test_a_failed_run_leaves_the_duty_to_the_next_one_and_a_cancelled_one_ends_it() -> None:
+    """The duty of a failed run runs from its own request until the run that delivers is acknowledged."""
+    steps = [
+        task_step("run", MONDAY, run=1),
+        task_step("fail_run", MONDAY + timedelta(hours=1), run=1),
+        task_step("run", MONDAY + timedelta(hours=2), run=2),
+        batch(MONDAY + timedelta(hours=3), run=2, number=1, last=True),
+        receipt(MONDAY + timedelta(hours=4), number=1),
+    ]
+    (duty,) = transfers(*steps)
+    assert duty.done_at == MONDAY + timedelta(hours=4)
+    assert duty.spans[0].since == MONDAY
+    cancelled = [task_step("run", MONDAY, run=1), task_step("cancel_run", MONDAY + timedelta(hours=1), run=1)]
+    assert transfers(*cancelled) == []
 
 
 def test_whoever_pauses_a_transfer_holds_it() -> None:

@@ -5,16 +5,21 @@ from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from pydantic import Field
 
 from datong.exchange import (
     BatchRecord,
+    Failure,
     Progress,
     ReceiptRecord,
     ReconcileEnd,
     Reconciliation,
+    Run,
+    RunState,
     SignedEndDigest,
     Task,
     TaskDraft,
+    TransferEnd,
 )
 from datong.kernel import Actor, AgreementId, DepartmentCode, Page, TaskId, Value
 from datong.kernel.limits import PAGE_ROWS_MAX
@@ -24,6 +29,8 @@ from datong.web.authentication import Caller, Hub
 from datong.web.services import Services
 
 router = APIRouter(prefix="/tasks", tags=["exchange"])
+
+RunNumber = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the run, from 1.")]
 
 
 class TaskAction(StrEnum):
@@ -40,6 +47,12 @@ class TaskActRequest(Value):
     """An act on a task."""
 
     action: TaskAction
+
+
+class RunBeginning(Value):
+    """What the producer knows when it begins a run: how many rows it expects, None when it cannot tell."""
+
+    expected_rows: int | None = Field(None, ge=0)
 
 
 class TaskView(Value):
@@ -92,11 +105,57 @@ def act_on_task(task_id: TaskId, body: TaskActRequest, caller: Caller, hub: Hub)
 
 
 @router.post("/{task_id}/runs/{run}/done")
-def finish_run(task_id: TaskId, run: Annotated[int, Path(ge=1)], caller: Caller, hub: Hub) -> Task:
+def finish_run(task_id: TaskId, run: RunNumber, caller: Caller, hub: Hub) -> Task:
     """Record that the producer's node has delivered a whole run."""
     task = hub.exchange.task(task_id)
     hub.policy.require(caller, Action.TASK_PRODUCE, task_target(task, task_id=task_id))
     return hub.exchange.finish_run(task_id, run, actor=caller.actor)
+
+
+@router.get("/{task_id}/runs")
+def list_runs(
+    task_id: TaskId,
+    caller: Caller,
+    hub: Hub,
+    state: RunState | None = None,
+    offset: Offset = 0,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[Run]:
+    """Return a task's runs, newest first: who asked and why, what was moved, what failed."""
+    readable_task(hub, caller, task_id)
+    return hub.exchange.runs.history(task_id, state=state, offset=offset, limit=limit)
+
+
+@router.get("/{task_id}/runs/{run}")
+def read_run(task_id: TaskId, run: RunNumber, caller: Caller, hub: Hub) -> Run:
+    """Return one run of a task."""
+    readable_task(hub, caller, task_id)
+    return hub.exchange.runs.run(task_id, run)
+
+
+@router.post("/{task_id}/runs/{run}/cancellation")
+def cancel_run(task_id: TaskId, run: RunNumber, caller: Caller, hub: Hub) -> Run:
+    """Cancel a run that is not delivered yet; what it has delivered stays delivered."""
+    task = hub.exchange.task(task_id)
+    hub.policy.require(caller, Action.TASK_CONTROL, task_target(task, task_id=task_id))
+    return hub.exchange.runs.cancel(task_id, run, actor=caller.actor)
+
+
+@router.post("/{task_id}/runs/{run}/begin")
+def begin_run(task_id: TaskId, run: RunNumber, body: RunBeginning, caller: Caller, hub: Hub) -> Run:
+    """Note that the producer's node has begun a run, and how many rows it expects."""
+    task = hub.exchange.task(task_id)
+    hub.policy.require(caller, Action.TASK_PRODUCE, task_target(task, task_id=task_id))
+    return hub.exchange.runs.begin(task_id, run, expected_rows=body.expected_rows, actor=caller.actor)
+
+
+@router.post("/{task_id}/runs/{run}/failures", status_code=201)
+def report_failure(task_id: TaskId, run: RunNumber, body: Failure, caller: Caller, hub: Hub) -> Run:
+    """Report that a node's part of a run failed; the hub decides when it is tried again."""
+    task = hub.exchange.task(task_id)
+    needed = Action.TASK_PRODUCE if body.end is TransferEnd.PRODUCER else Action.TASK_CONSUME
+    hub.policy.require(caller, needed, task_target(task, task_id=task_id))
+    return hub.exchange.runs.fail(task_id, run, body, actor=caller.actor)
 
 
 @router.get("/{task_id}/batches")

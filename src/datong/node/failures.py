@@ -1,0 +1,27 @@
+"""Telling the hub that a node's part of a run failed, so that it decides when the run is tried again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from datong.exchange import Failure, Task, TransferEnd
+from datong.kernel import DatongError
+from datong.node.hub_client import HUB_UNAVAILABLE, HubClient
+
+
+@contextmanager
+def reported(client: HubClient, task: Task, run: int, end: TransferEnd) -> Iterator[None]:
+    """Report the failure of what is done inside, and raise it on.
+
+    A hub that does not answer cannot be told, and has not failed the run; a hub that does not take the report (the run
+    is over, or it is restored to an earlier day) offers the work again when it sees fit.
+    """
+    try:
+        yield
+    except DatongError as error:
+        if error.code != HUB_UNAVAILABLE and run > 0:
+            failure = Failure(
+                end=end, code=error.code[:100], what=error.what, remedy=error.remedy, transient=error.transient
+            )
+            with suppress(DatongError):
+                client.report_failure(task.id, run, failure.cut())
+        raise
