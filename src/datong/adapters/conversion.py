@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Context, Decimal, InvalidOperation
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -284,3 +285,16 @@ def rows_after(rows: pa.Table, order: tuple[Column, ...], texts: tuple[str, ...]
         result = pc.or_(result, pc.and_(equal, pc.greater(values, bound)))
         equal = pc.and_(equal, pc.equal(values, bound))
     return result
+
+
+def parsed_texts(texts: Any, kind: pa.DataType) -> Any:
+    """Return texts (an array, chunked or not) as values of another type; times of day take a day along, since Arrow
+    parses none alone.
+
+    Raises:
+        pa.ArrowInvalid: a text is none of the type.
+    """
+    if pa.types.is_time(kind):
+        join: Callable[..., Any] = pc.binary_join_element_wise
+        return join("1970-01-01", texts, " ").cast(pa.timestamp("us")).cast(kind)
+    return texts.cast(kind)

@@ -5,13 +5,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 from pydantic import Field
 
 from datong.adapters import file_sheets
-from datong.adapters.conversion import not_lossless
+from datong.adapters.conversion import not_lossless, parsed_texts
 from datong.adapters.file_csv import SNIFF_BYTES, encoding_of, read_csv
 from datong.adapters.file_errors import NOWHERE, damaged, record
 from datong.adapters.json_records import JsonRecords
@@ -124,7 +125,7 @@ def typed(file: str, rows: pa.Table, columns: tuple[Column, ...]) -> pa.Table:
         values = rows.column(column.name)
         kind = arrow_type(column.type)
         try:
-            arrays.append(values.cast(kind))
+            arrays.append(_cast(values, kind))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             reason = Text(
                 zh=f"列 {column.name} 的值不符合类型 {column.type}。",
@@ -134,13 +135,17 @@ def typed(file: str, rows: pa.Table, columns: tuple[Column, ...]) -> pa.Table:
     return pa.table(arrays, schema=arrow_schema(columns))
 
 
+def _cast(values: "pa.ChunkedArray[pa.Scalar[pa.DataType]]", kind: pa.DataType) -> Any:
+    return parsed_texts(values, kind) if pa.types.is_string(values.type) else values.cast(kind)
+
+
 def _first_unfit(values: "pa.ChunkedArray[pa.Scalar[pa.DataType]]", kind: pa.DataType) -> int:
     """Return the number, from 0, of the first value that cannot be cast, by halving."""
     first, end = 0, len(values)
     while end - first > 1:
         middle = (first + end) // 2
         try:
-            values.slice(first, middle - first).cast(kind)
+            _cast(values.slice(first, middle - first), kind)
             first = middle
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             end = middle

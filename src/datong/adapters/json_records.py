@@ -10,11 +10,12 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from datong.adapters.conversion import not_lossless
+from datong.adapters.conversion import not_lossless, parsed_texts
 from datong.adapters.file_errors import NOWHERE, damaged, line, record
 from datong.exchange import Column, arrow_schema, arrow_type, decimal_parameters
 from datong.kernel import Invalid, Text
@@ -141,7 +142,7 @@ class JsonRecords:
         kinds = self._kinds(path)
         return bool(kinds & _NESTED) or len({"NUMBER" if kind in _NUMBERS else kind for kind in kinds}) > 1
 
-    def _array(self, column: Column, path: str) -> "pa.ChunkedArray[pa.Scalar[pa.DataType]]":
+    def _array(self, column: Column, path: str) -> Any:
         as_text = column.source_type == JSON_TEXT
         if not as_text and column.type == "string" and self._is_mixed(path):
             reason = Text(zh="含有嵌套或多种类型的值。", en="it holds nested values, or values of several kinds.")
@@ -156,7 +157,7 @@ class JsonRecords:
         ).to_arrow_table()
         texts = values.column("v").cast(pa.string())
         try:
-            result = texts.cast(arrow_type(column.type))
+            result = parsed_texts(texts, arrow_type(column.type))
         except pa.ArrowInvalid as error:
             reason = Text(zh=f"不是 {column.type} 类型能表示的值。", en=f"it does not fit the type {column.type}.")
             raise not_lossless(self._name, column.name, reason) from error

@@ -1,28 +1,26 @@
 """MariaDB and MySQL as a source and as a target, over the text protocol.
 
 Every value is fetched as the text that the server prints (no driver conversion), from a generated select list, and
-parsed by the column's declared type: so BIGINT UNSIGNED, BIT and decimals keep every digit. Zero dates
-(`0000-00-00`), which no other database knows, are refused, or travel as text when the source's URL says
+parsed by the column's declared type: so BIGINT UNSIGNED, BIT and decimals keep every digit. Rows come as lines that
+Arrow parses (`adapters.mariadb_stream`) and go as statements that Arrow writes (`adapters.mariadb_literals`).
+Zero dates (`0000-00-00`), which no other database knows, are refused, or travel as text when the source's URL says
 `?zero_dates=text`.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from decimal import Decimal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pyarrow as pa
 import pymysql
-from pymysql.connections import Connection
 from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
 from datong.adapters.comparison import Comparison
 from datong.adapters.conversion import (
-    Convert,
     chosen_columns,
-    decimal_of,
     far_times,
     float_rows,
     no_table,
@@ -39,7 +37,9 @@ from datong.adapters.mariadb_catalog import (
     sample_statements,
     table_schemas,
 )
+from datong.adapters.mariadb_literals import insert_statements, literal_bytes, literal_bytes_max, row_too_long
 from datong.adapters.mariadb_ranges import RangeStatements, row_text
+from datong.adapters.mariadb_stream import RowStream, batches_of_lines, joined_select
 from datong.adapters.sql_target import (
     CURSORS,
     DEAD_LETTERS,
@@ -75,6 +75,8 @@ DIGEST_ROWS = 50_000
 SAMPLE_BATCH_ROWS = 5_000
 LOAD_ROWS = 1_000
 CONNECT_SECONDS = 10
+PACKET_BYTES_SAFE, PACKET_BYTES_SPARED = 1 << 20, 1024
+"""So long a statement every server takes; so much the words around its rows need."""
 KEY_CHARS_MAX = 700
 """InnoDB indexes at most 3072 bytes, four bytes a character: shared by a key's columns."""
 
@@ -94,21 +96,6 @@ _TARGET_TYPES = {
 _ROW_FAULTS = {1048, 1062, 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1452, 1690, 3819, 4025}
 """Server errors of a row's own values: NULL, duplicate, out of range, truncated, wrong, too long, constraint."""
 _LOST = {1040, 1053, 1205, 1213, 2002, 2003, 2006, 2013, 2055}
-
-
-def select_expression(column: Column) -> str:
-    """Return the expression whose printed text is parsed as the column's type."""
-    name = quoted(column.name)
-    if column.source_type.startswith("bit"):
-        return f"CAST({name} AS UNSIGNED)"
-    if column.type == "binary":
-        return f"HEX({name})"
-    if column.type == "float32":
-        # The server prints a FLOAT with six digits only; as a DOUBLE it prints all of them.
-        return f"CAST({name} AS DOUBLE)"
-    if column.type == "string":
-        return f"CAST({name} AS CHAR CHARACTER SET utf8mb4)"
-    return name
 
 
 class MariadbDatabase:
@@ -172,7 +159,7 @@ class MariadbDatabase:
         known = self._columns(query.table)
         columns = chosen_columns(query.table, known, query.columns)
         order = order_columns(known, query)
-        statement = f"SELECT {', '.join(select_expression(column) for column in columns)} FROM {quoted(query.table)}"
+        statement = f"SELECT {joined_select(columns)} FROM {quoted(query.table)}"
         values: list[object] = []
         if order:
             self._refuse_nulls(query)
@@ -180,8 +167,7 @@ class MariadbDatabase:
                 condition, values = _after(order, query.after.values)
                 statement += f" WHERE {condition}"
             statement += f" ORDER BY {', '.join(quoted(name) for name in query.order)}"
-        rows = self._rows(statement, values)
-        return reader_of_rows(query.table, rows, columns, query.batch_rows, _converters(columns))
+        return self._reader(query.table, statement, values, columns, query.batch_rows)
 
     def count(self, table: str) -> int:
         """Return the number of rows of `table`."""
@@ -191,9 +177,8 @@ class MariadbDatabase:
     def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
         """Return the content digest of `table` on `columns`."""
         typed = _retyped(columns, self._columns(table))
-        names = ", ".join(select_expression(column) for column in typed)
-        rows = self._rows(f"SELECT {names} FROM {quoted(table)}", [])
-        return content_digest(reader_of_rows(table, rows, typed, DIGEST_ROWS, _converters(typed)), typed)
+        statement = f"SELECT {joined_select(typed)} FROM {quoted(table)}"
+        return content_digest(self._reader(table, statement, [], typed, DIGEST_ROWS), typed)
 
     # Compared with another end
 
@@ -262,8 +247,8 @@ class MariadbDatabase:
 
     # Inside
 
-    def _connect(self) -> Connection:
-        connection = Connection(
+    def _connect(self) -> RowStream:
+        connection = RowStream(
             host=self._host,
             port=self._port,
             user=self._user,
@@ -296,6 +281,17 @@ class MariadbDatabase:
                 remedy=Text(zh="请检查数据库及网络。", en="Check the database and the network."),
             ) from error
 
+    def _reader(
+        self, table: str, statement: str, values: Sequence[object], columns: tuple[Column, ...], batch_rows: int
+    ) -> pa.RecordBatchReader:
+        """Return what a statement over `joined_select` finds."""
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with self._open() as transaction:
+                yield from transaction.batches(table, statement, values, columns, batch_rows)
+
+        return pa.RecordBatchReader.from_batches(arrow_schema(columns), batches())
+
     def _rows(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
         with self._open() as transaction:
             yield from transaction.stream(statement, values)
@@ -311,7 +307,6 @@ class MariadbDatabase:
         actual = {column.name: column for column in self._columns(query.table)}
         chosen_columns(query.table, list(actual.values()), [column.name for column in query.columns])
         typed = _retyped(query.columns, list(actual.values()))
-        names = ", ".join(select_expression(column) for column in typed)
         newer = "FALSE"
         with self._open() as transaction:
             if query.bounds:
@@ -327,8 +322,9 @@ class MariadbDatabase:
                 return transaction.stream(statement, [])
 
             def read(condition: str) -> pa.RecordBatchReader:
-                rows = select(f"SELECT {names} FROM {quoted(query.table)} WHERE {condition}")
-                return reader_of_rows(query.table, rows, typed, DIGEST_ROWS, _converters(typed))
+                statement = f"SELECT {joined_select(typed)} FROM {quoted(query.table)} WHERE {condition}"
+                found = transaction.batches(query.table, statement, [], typed, DIGEST_ROWS)
+                return pa.RecordBatchReader.from_batches(arrow_schema(typed), found)
 
             yield Comparison(query, statements, select, read)
 
@@ -343,7 +339,7 @@ class MariadbDatabase:
 class _MariadbTransaction(SqlTransaction):
     """The transaction of one connection (autocommit is off: it begins with the first statement)."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: RowStream) -> None:
         self._connection = connection
 
     def quote(self, name: str) -> str:
@@ -359,8 +355,17 @@ class _MariadbTransaction(SqlTransaction):
 
     def literal(self, condition: str, values: Sequence[object]) -> str:
         """Return a condition with its places filled in by the driver."""
+        if not values:
+            return condition
         with self._connection.cursor() as cursor:
             return str(cursor.mogrify(_placed(condition, values), tuple(values)))
+
+    def batches(
+        self, table: str, statement: str, values: Sequence[object], columns: tuple[Column, ...], batch_rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield what a statement over `joined_select` finds."""
+        lines = self._connection.lines(self.literal(statement, values), table, columns)
+        yield from batches_of_lines(lines, table, columns, batch_rows)
 
     def stream(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
         with self._connection.cursor() as cursor:
@@ -369,6 +374,7 @@ class _MariadbTransaction(SqlTransaction):
                 yield from rows
 
     def faults(self, batch: pa.RecordBatch) -> dict[int, str]:
+        self._require_room(batch)
         return far_times(batch) | float_rows(batch, infinite=True)
 
     def load(self, table: pa.Table, columns: tuple[Column, ...]) -> None:
@@ -377,13 +383,22 @@ class _MariadbTransaction(SqlTransaction):
             f"CREATE TEMPORARY TABLE {INCOMING} ({definition}, {NUMBER} BIGINT PRIMARY KEY) "
             "ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
         )
-        arrays = [_storable(table.column(column.name), column) for column in columns]
-        arrays.append(list(table.column(NUMBER).to_pylist()))
-        places = ", ".join(["%s"] * len(arrays))
-        rows = list(zip(*arrays, strict=True))
-        with self._connection.cursor() as cursor:
-            for start in range(0, len(rows), LOAD_ROWS):
-                cursor.executemany(f"INSERT INTO {INCOMING} VALUES ({places})", rows[start : start + LOAD_ROWS])
+        for statement in insert_statements(INCOMING, table, columns, NUMBER):
+            self._connection.query(statement)
+
+    def _require_room(self, batch: pa.RecordBatch) -> None:
+        """Check that the server takes a statement of the longest row; its dead letter would be as long.
+
+        Raises:
+            Misconfigured: `adapters.row_too_long`.
+        """
+        bounds = literal_bytes_max(batch)
+        if bounds.max(initial=0) >= PACKET_BYTES_SAFE:
+            packet = int(str(self.execute("SELECT @@max_allowed_packet")[0][0])) - PACKET_BYTES_SPARED
+            suspects = pa.array((bounds > packet).nonzero()[0], pa.int64())
+            needed = int(literal_bytes(batch.take(suspects)).max(initial=0))
+            if needed > packet:
+                raise row_too_long(needed)
 
     def insert(
         self, target: str, columns: tuple[Column, ...], keys: tuple[str, ...], first: int, end: int
@@ -487,36 +502,3 @@ def _after(order: tuple[Column, ...], texts: tuple[str, ...]) -> tuple[str, list
             values.append(text.removesuffix("Z") if column.type == "timestamp_utc" else text)
     names = ", ".join(quoted(column.name) for column in order)
     return f"({names}) > ({', '.join('?' * len(order))})", values
-
-
-def _storable(values: "pa.ChunkedArray[pa.Scalar[pa.DataType]]", column: Column) -> list[object]:
-    """Return an array as values that the driver writes without loss."""
-    if column.type == "timestamp_utc":
-        values = values.cast(pa.timestamp("us"))
-    if column.type in {"time", "timestamp", "timestamp_utc"}:
-        return [None if value is None else str(value) for value in values.cast(pa.string()).to_pylist()]
-    return [value.as_py() for value in values]
-
-
-_CONVERTERS: dict[str, Convert] = {
-    "boolean": lambda value: {"0": False, "1": True}[str(value)],
-    "int64": lambda value: int(str(value)),
-    "uint64": lambda value: int(str(value)),
-    "float32": lambda value: float(str(value)),
-    "float64": lambda value: float(str(value)),
-    "binary": lambda value: bytes.fromhex(str(value)),
-    "date": lambda value: date.fromisoformat(str(value)),
-    "time": lambda value: time.fromisoformat(str(value)),
-    "timestamp": lambda value: datetime.fromisoformat(str(value)),
-    "timestamp_utc": lambda value: datetime.fromisoformat(str(value)).replace(tzinfo=UTC),
-}
-
-
-def _converters(columns: tuple[Column, ...]) -> dict[str, Convert]:
-    result = {}
-    for column in columns:
-        if decimal_parameters(column.type) is not None:
-            result[column.name] = decimal_of(column.type)
-        elif column.type in _CONVERTERS:
-            result[column.name] = _CONVERTERS[column.type]
-    return result

@@ -17,8 +17,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from datong.cli.node import DEFAULT_HOME, ClockOption, HomeOption
+from datong.cli.node import ClockOption
 from datong.cli.shell import language, say
+from datong.cli.sources import DEFAULT_HOME, HomeOption
 from datong.exchange import FileId, FileRecord
 from datong.kernel import AgreementId, Clock, DatongError, OffsetClock, SystemClock, Text
 

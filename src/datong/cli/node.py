@@ -12,13 +12,12 @@ import typer
 
 from datong.catalogue import SAMPLE_ROWS_DEFAULT, CrawlOptions, RecipientKey
 from datong.cli.shell import say
+from datong.cli.sources import DEFAULT_HOME, HomeOption, SourceCommands, source_commands
 from datong.kernel import Clock, DepartmentCode, NodeId, OffsetClock, SystemClock, Text
 
 if TYPE_CHECKING:
     from datong.catalogue import CrawlWatch, Inventory, SourcePlan
 
-HOME_HELP = "节点目录 / the node's folder"
-HomeOption = Annotated[Path, typer.Option("--home", envvar="DATONG_NODE_HOME", help=HOME_HELP)]
 ClockOption = Annotated[
     Path | None,
     typer.Option(
@@ -27,7 +26,6 @@ ClockOption = Annotated[
         help="模拟时间：偏移秒数文件 / simulated time: a file with seconds to add",
     ),
 ]
-DEFAULT_HOME = Path("var/node")
 
 
 class EnrolledIdentity(Protocol):
@@ -58,15 +56,11 @@ class InventoryCommands(Protocol):
         ...
 
 
-class NodeCommands(InventoryCommands, Protocol):
+class NodeCommands(InventoryCommands, SourceCommands, Protocol):
     """What the commands need of a node; `datong.node.NodeProgram` is one."""
 
     def enrol(self, *, hub_url: str, token: str, name: str) -> EnrolledIdentity:
         """Enrol with the hub."""
-        ...
-
-    def add_source(self, *, name: str, url: str, writable: bool) -> int:
-        """Remember a source; return how many tables it offers."""
         ...
 
     def run(self, *, stop: Callable[[], bool], tell: Callable[[Text], None], inventory_hours: float = 0) -> None:
@@ -89,6 +83,7 @@ OpenNode = Callable[[Path, Clock], NodeCommands]
 def node_commands(open_node: OpenNode) -> typer.Typer:
     """Return the command group `node`."""
     app = typer.Typer(help="部门前置机 / a department's node", no_args_is_help=True)
+    app.add_typer(source_commands(lambda home: _open(open_node, home, None)), name="source")
 
     @app.command("enrol")
     def enrol(
@@ -105,12 +100,12 @@ def node_commands(open_node: OpenNode) -> typer.Typer:
     @app.command("add-source")
     def add_source(
         name: Annotated[str, typer.Argument(help="数据源名称 / name of the source")],
-        url: Annotated[str, typer.Argument(help="sqlite:///… postgresql://… mysql://… files:///…")],
+        url: Annotated[str, typer.Argument(help="sqlite:///… postgresql://… mysql://… files:///… api:///…")],
         writable: Annotated[bool, typer.Option("--writable", help="可接收数据 / may receive data")] = False,
         home: HomeOption = DEFAULT_HOME,
         clock_offset_file: ClockOption = None,
     ) -> None:
-        """添加数据源（地址只留在本机） / Add a source; its URL stays on this machine."""
+        """添加数据源，同 source add / Add a source, as `source add` does; its URL stays on this machine."""
         tables = _open(open_node, home, clock_offset_file).add_source(name=name, url=url, writable=writable)
         say(Text(zh=f"已添加数据源 {name}（{tables} 张表）。", en=f"Added the source {name} ({tables} tables)."))
 

@@ -8,6 +8,7 @@ last state.
 import base64
 import json
 import os
+import stat
 import tomllib
 from pathlib import Path
 
@@ -128,6 +129,33 @@ class NodeHome:
         others = tuple(entry for entry in config.sources if entry.name != source.name)
         self._save(config.model_copy(update={"sources": (*others, source)}))
 
+    def remove_source(self, name: str) -> None:
+        """Forget a source.
+
+        Raises:
+            NotFound: `node.source_not_found`.
+        """
+        gone = self.source(name)
+        config = self.config()
+        self._save(config.model_copy(update={"sources": tuple(one for one in config.sources if one != gone)}))
+
+    def require_private(self) -> None:
+        """Check that nobody but the owner can read the sources' credentials.
+
+        Raises:
+            Misconfigured: `node.config_exposed`.
+        """
+        path = self.directory / "node.toml"
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise Misconfigured(
+                "node.config_exposed",
+                what=Text(
+                    zh=f"节点配置 {path} 含有数据源口令，其他用户却可以读取。",
+                    en=f"The node's configuration {path} holds the sources' passwords, and other users can read it.",
+                ),
+                remedy=Text(zh=f"请执行 chmod 600 {path}。", en=f"Run chmod 600 {path}."),
+            )
+
     def source(self, name: str) -> SourceEntry:
         """Return the source called `name`.
 
@@ -139,7 +167,7 @@ class NodeHome:
             raise NotFound(
                 "node.source_not_found",
                 what=Text(zh=f"节点没有数据源 {name}。", en=f"The node has no source {name}."),
-                remedy=Text(zh="请执行 datong node add-source。", en="Add it by datong node add-source."),
+                remedy=Text(zh="请执行 datong node source add。", en="Add it by datong node source add."),
             )
         return found
 
@@ -157,8 +185,8 @@ class NodeHome:
                     zh="无法确定接收数据的可写数据源。", en="It is not clear which writable source shall receive data."
                 ),
                 remedy=Text(
-                    zh="请用 add-source --writable 添加一个可写数据源，或在任务中指明。",
-                    en="Add one by add-source --writable, or name it in the task.",
+                    zh="请用 source add --writable 添加一个可写数据源，或在任务中指明。",
+                    en="Add one by source add --writable, or name it in the task.",
                 ),
             )
         return candidates[0]

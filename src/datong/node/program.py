@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from datong.catalogue import CrawlOptions, CrawlWatch, Department, Inventory, RecipientKey, SourcePlan
-from datong.exchange import Connector, FileId, FileRecord, Target
+from datong.exchange import Connector, FileId, FileRecord, TableSchema, Target
 from datong.kernel import AgreementId, Clock, NotFound, Text
 from datong.ledger import Signer, Witness
 from datong.node.consumer import Consumer
@@ -90,6 +90,43 @@ class NodeProgram:
             connector.close()
         self._home.add_source(SourceEntry(name=name, url=url, writable=writable))
         return tables
+
+    def sources(self) -> list[dict[str, object]]:
+        """Return every source's name, kind and whether it is writable; no credential is among it.
+
+        Raises:
+            Misconfigured: others can read the sources' credentials.
+        """
+        self._home.require_private()
+        return [
+            {"name": entry.name, "kind": entry.url.split(":", 1)[0], "writable": entry.writable}
+            for entry in self._home.config().sources
+        ]
+
+    def test_source(self, name: str) -> list[TableSchema]:
+        """Connect to a source, both ways if it is writable; return its tables with every column's type or refusal.
+
+        Raises:
+            NotFound: there is no such source. Unavailable: it does not answer. Misconfigured: others can read its
+                credentials, or its driver is missing.
+        """
+        self._home.require_private()
+        entry = self._home.source(name)
+        if entry.writable:
+            self._open_target(entry.url).close()
+        connector = self._open_connector(entry.url)
+        try:
+            return connector.inspect()
+        finally:
+            connector.close()
+
+    def remove_source(self, name: str) -> None:
+        """Forget a source; its data stays as it is.
+
+        Raises:
+            NotFound: there is no such source.
+        """
+        self._home.remove_source(name)
 
     def plan_inventory(
         self,
@@ -192,10 +229,7 @@ class NodeProgram:
             "node_id": config.identity.node_id if config.identity else None,
             "department": config.identity.department if config.identity else None,
             "hub_url": config.identity.hub_url if config.identity else None,
-            "sources": [
-                {"name": entry.name, "kind": entry.url.split(":", 1)[0], "writable": entry.writable}
-                for entry in config.sources
-            ],
+            "sources": self.sources(),
             "spooled_batches": len(spool),
             "spooled_bytes": sum(path.stat().st_size for path in spool),
         }
