@@ -1,7 +1,7 @@
 """Opening a source or a target by its URL."""
 
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from datong import adapters
 from datong.exchange import Connector, Target
@@ -25,7 +25,7 @@ def open_connector(url: str) -> Connector:
     Raises:
         Invalid: `adapters.url_unknown`.
     """
-    parts = urlsplit(url)
+    parts = _parts(url)
     match parts.scheme:
         case "sqlite":
             return adapters.SqliteDatabase(_path(parts.path))
@@ -49,7 +49,7 @@ def open_target(url: str) -> Target:
     Raises:
         Invalid: `adapters.url_unknown`.
     """
-    parts = urlsplit(url)
+    parts = _parts(url)
     match parts.scheme:
         case "sqlite":
             return adapters.SqliteDatabase(_path(parts.path), writable=True)
@@ -58,6 +58,21 @@ def open_target(url: str) -> Target:
         case "mysql" | "mariadb":
             return adapters.MariadbDatabase(url)
     raise _unknown(parts.scheme)
+
+
+def _parts(url: str) -> SplitResult:
+    """Return the parts of a URL.
+
+    Raises:
+        Invalid: `adapters.url_unknown`: it is malformed.
+    """
+    try:
+        parts = urlsplit(url)
+        # A port that is no number is noticed only when it is asked for.
+        _ = parts.port
+    except ValueError as error:
+        raise _unknown(url.split(":", 1)[0]) from error
+    return parts
 
 
 def _path(path: str) -> Path:

@@ -93,9 +93,11 @@ class Arrivals:
                 context={"table": place},
             )
 
-    def counted(self, place: str, number: int, rows: int) -> None:
-        """Remember how many rows a file holds."""
+    def read(self, place: str, number: int, rows: int, columns: tuple[Column, ...]) -> None:
+        """Remember how many rows a file holds; the first file that was read gives the table its columns."""
+        text = json.dumps([column.model_dump(mode="json") for column in columns], ensure_ascii=False)
         with self._open() as connection:
+            connection.execute("INSERT OR IGNORE INTO pinned VALUES (?, ?)", (place, text))
             connection.execute("UPDATE arrivals SET rows = ? WHERE place = ? AND number = ?", (rows, place, number))
 
     def refuse(self, place: str, number: int, reason: Text) -> None:
@@ -111,12 +113,6 @@ class Arrivals:
         with self._open() as connection:
             found = connection.execute("SELECT columns FROM pinned WHERE place = ?", (place,)).fetchone()
         return None if found is None else tuple(Column.model_validate(one) for one in json.loads(found[0]))
-
-    def pin(self, place: str, columns: tuple[Column, ...]) -> None:
-        """Give the table its columns."""
-        text = json.dumps([column.model_dump(mode="json") for column in columns], ensure_ascii=False)
-        with self._open() as connection:
-            connection.execute("INSERT OR IGNORE INTO pinned VALUES (?, ?)", (place, text))
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -55,7 +55,7 @@ class SqlalchemyDatabase:
             self._engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
         except (ImportError, sa.exc.NoSuchModuleError) as error:
             raise _driver_missing(url) from error
-        except sa.exc.ArgumentError as error:
+        except (sa.exc.ArgumentError, ValueError) as error:
             raise _driver_missing("") from error
         self._dialect = self._engine.dialect.name
         if self._dialect in {"mysql", "mariadb"}:

@@ -127,8 +127,8 @@ class WatchedTable:
         except DatongError as error:
             self._arrivals.refuse(place, arrival.number, error.what)
             return None
-        self._arrivals.pin(place, pinned)
-        self._arrivals.counted(place, arrival.number, rows.num_rows)
+        if arrival.rows is None:
+            self._arrivals.read(place, arrival.number, rows.num_rows, pinned)
         return rows
 
 

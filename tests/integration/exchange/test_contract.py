@@ -1,4 +1,4 @@
-"""One contract suite of the Connector and Target Protocols, over SQLite, PostgreSQL and MariaDB.
+"""One contract suite of the Connector and Target Protocols, over SQLite, PostgreSQL, MariaDB and files.
 
 Each engine is read by its own connector and by the one over SQLAlchemy.
 """
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from datong.adapters.connections import open_connector, open_target
@@ -62,8 +63,20 @@ class Bench:
 DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}
 
 
-@pytest.fixture(params=[engine + way for engine in DRIVERS for way in ("", " over SQLAlchemy")])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+DATABASES = [engine + way for engine in DRIVERS for way in ("", " over SQLAlchemy")]
+
+
+class FilesBench(Bench):
+    """A folder: nobody's target, so its tables are written as Parquet files."""
+
+    def load(self, batch: pa.RecordBatch, columns: tuple[Column, ...], table: str = "t") -> None:
+        assert [column.name for column in columns] == batch.schema.names
+        path = Path(self.url.removeprefix("files://")) / f"{table}.parquet"
+        pyarrow.parquet.write_table(pa.Table.from_batches([batch]), path)
+
+
+def opened_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """Yield a bench of the engine and the way that the parameter names."""
     engine, _, way = request.param.partition(" ")
     if engine == "sqlite":
         url = f"sqlite:///{tmp_path / 'data.sqlite'}"
@@ -73,6 +86,21 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     url = server.create_database()
     yield Bench(url, f"{DRIVERS[engine]}:{url.split(':', 1)[1]}" if way else None)
     server.drop_database(url)
+
+
+@pytest.fixture(params=DATABASES)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """Whatever can be both."""
+    yield from opened_bench(request, tmp_path)
+
+
+@pytest.fixture(params=[*DATABASES, "files"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """Whatever can be a source."""
+    if request.param == "files":
+        yield FilesBench(f"files://{tmp_path}")
+        return
+    yield from opened_bench(request, tmp_path)
 
 
 def people(numbers: range, changed: str = "2026-01-01T00:00:00") -> pa.RecordBatch:
@@ -97,12 +125,25 @@ def test_every_type_survives_the_round_trip(bench: Bench) -> None:
     assert bench.source.count("t") == len(ROWS)
 
 
-def test_reading_pages_by_key_until_nothing_is_left(bench: Bench) -> None:
-    bench.load(people(range(25)), NARROW)
+def test_every_type_is_read_and_digested_as_it_lies(shelf: Bench) -> None:
+    batch = record_batch(ROWS)
+    shelf.load(batch, COLUMNS)
+    assert shelf.source.digest("t", COLUMNS) == content_digest([batch], COLUMNS)
+    assert shelf.source.count("t") == len(ROWS)
+    (schema,) = shelf.source.inspect()
+    assert [column.name for column in schema.columns] == [column.name for column in COLUMNS]
+    query = ReadQuery(table="t", columns=tuple(column.name for column in schema.columns), key_columns=("id",))
+    read = shelf.source.read(query).read_all()
+    assert read.column("id").to_pylist() == [row["id"] for row in ROWS]
+    assert content_digest(read.to_batches(), schema.columns) == shelf.source.digest("t", schema.columns)
+
+
+def test_reading_pages_by_key_until_nothing_is_left(shelf: Bench) -> None:
+    shelf.load(people(range(25)), NARROW)
     after, seen = None, []
     for _ in range(9):
         query = ReadQuery(table="t", columns=("id", "name"), key_columns=("id",), after=after, batch_rows=4)
-        first = next(iter(bench.source.read(query)))
+        first = next(iter(shelf.source.read(query)))
         assert first.num_rows in {4, 1}
         seen += first.column("id").to_pylist()
         after = cursor_at_end(first, query.order)
@@ -111,33 +152,33 @@ def test_reading_pages_by_key_until_nothing_is_left(bench: Bench) -> None:
     assert seen == list(range(25))
 
 
-def test_increment_reads_only_what_changed_since(bench: Bench) -> None:
+def test_increment_reads_only_what_changed_since(shelf: Bench) -> None:
     old, new = people(range(5)), people(range(5, 8), "2026-02-01T00:00:00.000001")
-    bench.load(pa.Table.from_batches([old, new]).combine_chunks().to_batches()[0], NARROW)
+    shelf.load(pa.Table.from_batches([old, new]).combine_chunks().to_batches()[0], NARROW)
     columns = ("changed", "id", "name")
     query = ReadQuery(table="t", columns=columns, key_columns=("id",), cursor_column="changed", batch_rows=5)
-    batches = list(bench.source.read(query))
+    batches = list(shelf.source.read(query))
     assert [batch.num_rows for batch in batches] == [5, 3]
     again = query.model_copy(update={"after": cursor_at_end(batches[0], query.order)})
-    assert next(iter(bench.source.read(again))).column("id").to_pylist() == [5, 6, 7]
+    assert next(iter(shelf.source.read(again))).column("id").to_pylist() == [5, 6, 7]
     end = query.model_copy(update={"after": cursor_at_end(batches[1], query.order)})
-    assert list(bench.source.read(end)) == []
+    assert list(shelf.source.read(end)) == []
 
 
-def test_null_in_the_cursor_is_refused(bench: Bench) -> None:
-    bench.load(record_batch([{"id": 1, "name": "a"}], NARROW), NARROW)
+def test_null_in_the_cursor_is_refused(shelf: Bench) -> None:
+    shelf.load(record_batch([{"id": 1, "name": "a"}], NARROW), NARROW)
     query = ReadQuery(table="t", columns=("id", "changed"), key_columns=("id",), cursor_column="changed")
     with pytest.raises(Invalid) as caught:
-        list(bench.source.read(query))
+        list(shelf.source.read(query))
     assert caught.value.code == "adapters.null_in_order"
 
 
-def test_unknown_table_and_column_are_named(bench: Bench) -> None:
-    bench.load(people(range(1)), NARROW)
+def test_unknown_table_and_column_are_named(shelf: Bench) -> None:
+    shelf.load(people(range(1)), NARROW)
     with pytest.raises(NotFound, match="table_not_found"):
-        bench.source.read(ReadQuery(table="nowhere", columns=("id",)))
+        shelf.source.read(ReadQuery(table="nowhere", columns=("id",)))
     with pytest.raises(NotFound, match="column_not_found"):
-        bench.source.read(ReadQuery(table="t", columns=("id", "nothing")))
+        shelf.source.read(ReadQuery(table="t", columns=("id", "nothing")))
 
 
 def test_upsert_keeps_one_row_a_key_and_repeats_harmlessly(bench: Bench) -> None:
