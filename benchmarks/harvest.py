@@ -34,7 +34,7 @@ def measure(folder: Path, form: str) -> dict[str, object]:
         filled = fill(database, origin.services.pack, RESOURCES, open_percent=OPEN_PERCENT)
         for department in origin.services.departments.all():
             second.services.departments.register(department, PLATFORM_ACTOR)
-        pair = Pair(origin, filled, second)
+        pair = Pair(origin, filled, second, folder)
         source = pair.source(form)
         seconds: dict[str, float] = {}
         counts: dict[str, list[int]] = {}

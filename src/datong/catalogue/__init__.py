@@ -150,7 +150,7 @@ if TYPE_CHECKING:
         without_values,
     )
     from datong.catalogue.proposal import ProposedTable, propose_source
-    from datong.catalogue.quality import QualityReport, QualityScheme, assess, quality_scheme
+    from datong.catalogue.quality import Missing, QualityReport, QualityScheme, assess, quality_scheme
     from datong.catalogue.quality_scores import CatalogueQuality, DepartmentQuality, QualityOverview
     from datong.catalogue.readings import toneless_syllables
     from datong.catalogue.recipient_keys import RecipientKeys, check_recipient_key, recipient_key_message
@@ -313,7 +313,7 @@ else:
             "records": ["content_digest"],
             "revision": ["revised_content"],
             "proposal": ["ProposedTable", "propose_source"],
-            "quality": ["QualityReport", "QualityScheme", "assess", "quality_scheme"],
+            "quality": ["Missing", "QualityReport", "QualityScheme", "assess", "quality_scheme"],
             "quality_scores": ["CatalogueQuality", "DepartmentQuality", "QualityOverview"],
             "readings": ["toneless_syllables"],
             "search_view": ["SearchOrder"],
@@ -490,6 +490,7 @@ __all__ = [
     "LegalDuty",
     "ListedTable",
     "Mapping",
+    "Missing",
     "NewServiceField",
     "NewServiceItem",
     "NoneOf",

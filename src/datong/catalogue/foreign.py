@@ -4,14 +4,14 @@ They have a life of their own beside `lifecycle`: received, changed, withdrawn, 
 version or a mark on one, with its evidence, in the caller's transaction; nobody here edits, reviews or signs them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection, bindparam, select
 
 from datong.catalogue.records import content_digest, hide, show
-from datong.catalogue.tables import resource, step, version
+from datong.catalogue.tables import open_edition, resource, step, version
 from datong.catalogue.values import Resource, ResourceContent, ResourceState
 from datong.kernel import (
     Actor,
@@ -126,6 +126,30 @@ class ForeignEntries:
         show(connection, published)
         self._record(connection, published, known, actor, facts)
         return made
+
+    def own_among(
+        self, connection: Connection, wanted: Collection[tuple[DepartmentCode, str]]
+    ) -> frozenset[tuple[DepartmentCode, str]]:
+        """Return which departments and Chinese titles are those of resources that were opened here by their own.
+
+        Earlier editions count: a copy elsewhere may be older than the resource.
+        """
+        if not wanted:
+            return frozenset()
+        title = open_edition.c.content["title"]["zh"].as_string()
+        statement = (
+            select(open_edition.c.department, title)
+            .join(resource, resource.c.id == open_edition.c.resource_id)
+            .where(
+                # Only what is catalogued here has a code: foreign entries keep theirs in their origin.
+                resource.c.code.is_not(None),
+                open_edition.c.department.in_({department for department, _ in wanted}),
+                title.in_({text for _, text in wanted}),
+            )
+            .distinct()
+        )
+        found = {(DepartmentCode(department), text) for department, text in connection.execute(statement)}
+        return frozenset(found & set(wanted))
 
     def withdraw(
         self,

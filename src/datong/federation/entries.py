@@ -28,6 +28,14 @@ class Entry(Value):
     department: DepartmentCode
     content: ResourceContent
     adjusted: tuple[Text, ...] = ()
+    of_a_hub: bool = False
+    """Declared by another Datong hub: department and title came through unchanged."""
+
+    @property
+    def offered_back(self) -> Rejected:
+        """What becomes of it when it is this hub's own resource, which the other hub harvested before."""
+        reason = Text(zh="是本平台自己的资源，由来源转载", en="it is this hub's own resource, offered back")
+        return Rejected(remote_id=self.remote_id, title=self.content.title.zh[:200], reason=reason, withdraw=True)
 
 
 class EntryRules(Value):
@@ -37,7 +45,6 @@ class EntryRules(Value):
     settings: SourceSettings
     departments: frozenset[DepartmentCode]
     pack: NormPack
-    hub: str = ""
 
     def judge(self, dataset: RemoteDataset) -> Entry | Rejected:
         """Return the entry that `dataset` becomes, or why it is not taken."""
@@ -71,6 +78,7 @@ class EntryRules(Value):
             department=department,
             content=content.model_copy(update={"origin": origin, "open": self.settings.open_here}),
             adjusted=tuple(remarks),
+            of_a_hub=bool(dataset.declared),
         )
 
     def _department(self, dataset: RemoteDataset) -> DepartmentCode | None:

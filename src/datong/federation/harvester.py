@@ -178,11 +178,30 @@ class Harvester:
 
     def _take_page(self, work: _Work, rules: EntryRules, page: RemotePage, met: set[str]) -> None:
         """Keep a page in batches; the first batch of a page also holds what of it could not be read."""
-        judged: list[Entry | Rejected] = [*page.rejected, *(rules.judge(dataset) for dataset in page.datasets)]
+        judged: list[Entry | Rejected] = [
+            *page.rejected,
+            *self._without_own([rules.judge(dataset) for dataset in page.datasets]),
+        ]
         for start in range(0, max(len(judged), 1), BATCH_ENTRIES):
             self._take(work, judged[start : start + BATCH_ENTRIES], page.total, met)
         if page.deleted:
             self._withdraw(work, page.deleted, _GONE)
+
+    def _without_own(self, judged: Sequence[Entry | Rejected]) -> list[Entry | Rejected]:
+        """Return what was judged without what this hub opened itself: two hubs that harvest each other are a loop."""
+        offered = {
+            (entry.department, entry.content.title.zh)
+            for entry in judged
+            if isinstance(entry, Entry) and entry.of_a_hub
+        }
+        with self._database.snapshot() as connection:
+            own = self._foreign.own_among(connection, offered)
+        return [
+            entry.offered_back
+            if isinstance(entry, Entry) and entry.of_a_hub and (entry.department, entry.content.title.zh) in own
+            else entry
+            for entry in judged
+        ]
 
     def _take(self, work: _Work, judged: Sequence[Entry | Rejected], total: int | None, met: set[str]) -> None:
         fresh: dict[str, Entry] = {}
@@ -197,7 +216,7 @@ class Harvester:
             else:
                 met.add(found.remote_id)
                 fresh[found.remote_id] = found
-        withdrawn = [entry.remote_id for entry in rejected if entry.withdraw]
+        withdrawn = {entry.remote_id: entry.reason for entry in rejected if entry.withdraw}
         with self._database.transaction() as connection:
             self._hold(connection, work, expected=total)
             known = records.known_entries(connection, work.source_id, [*fresh, *(r.remote_id for r in rejected)])
@@ -214,8 +233,8 @@ class Harvester:
                     "rejected": said,
                 },
             )
-        if withdrawn:
-            self._withdraw(work, withdrawn, Text(zh="已被本平台排除", en="excluded by this platform"))
+        for reason in dict.fromkeys(withdrawn.values()):
+            self._withdraw(work, [key for key, why in withdrawn.items() if why == reason], reason)
 
     def _keep(self, connection: Connection, work: _Work, fresh: dict[str, Entry], known: dict[str, Known]) -> None:
         """Publish what is new or changed, and remember every entry of the batch as seen."""

@@ -35,6 +35,7 @@ class Pair:
     origin: OpenHub
     filled: Filled
     second: Hub
+    home: Path
 
     def source(self, form: str) -> HarvestSource:
         kind, path = FORMS[form]
@@ -85,7 +86,7 @@ def pair(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Pair]:
         filled = fill(database, origin.services.pack, RESOURCES, open_percent=55)
         for department in origin.services.departments.all():
             second.services.departments.register(department, PLATFORM_ACTOR)
-        yield Pair(origin, filled, second)
+        yield Pair(origin, filled, second, tmp_path)
     second.close()
     database.close()
 
@@ -144,3 +145,23 @@ def test_the_second_hub_has_an_equal_catalogue(pair: Pair, form: str) -> None:
     pair.compare()
     open_catalogue = pair.second.services.open_catalogue
     assert open_catalogue.find(order=(OpenSort(by=OpenOrder.ID),), limit=1).total == first.added - hidden
+
+
+def test_two_hubs_that_harvest_each_other_offer_nothing_back(pair: Pair) -> None:
+    """What the second hub took is the first one's own, even when the first has changed it since."""
+    opened = len(pair.filled.open_ids)
+    assert pair.harvest(pair.source("ckan")).added == opened
+    change_origin(pair)
+    origin = Hub(Settings(home=pair.home / "again", database_url=pair.origin.services.database.url))
+    with served(pair.second.database, pair.home / "second-served") as second:
+        settings = SourceSettings(
+            name="回程", kind=SourceKind.CKAN, address=second.url, allow_private=True, requests_per_minute=6000
+        )
+        back = origin.services.harvests.create(settings, PLATFORM_ACTOR)
+        origin.services.harvests.start(back.id, "test")
+        run = origin.harvester().perform_next()
+        assert run is not None
+        assert (run.state, run.seen, run.added, run.rejected) == (RunState.SUCCEEDED, opened, 0, opened)
+        reasons = {note.reason.zh for note in origin.services.harvests.notes(run.id, limit=50).rows}
+        assert reasons == {"是本平台自己的资源，由来源转载"}
+    origin.close()

@@ -31,6 +31,8 @@ def test_a_draft_is_edited_and_nobody_is_overwritten(hub: RunningHub) -> None:
     browser = signed_in(hub, "police")
     page = browser.get(f"/catalogue/{resource}/edit")
     assert page.status_code == 200
+    assert "目录质量" in page.text
+    assert "补充后质量 +30：" in page.text
     form = inputs(page.text) | {"title.zh": "户籍人口（新）", "act": "save"}
     saved = browser.post(f"/catalogue/{resource}/edit", data=form)
     assert saved.status_code == 200

@@ -1,9 +1,10 @@
-from datong.catalogue import FieldComment, Item
+from datong.catalogue import FieldComment, Item, assess
 from datong.kernel import Text
 from datong.norms import Grade, load_pack
 from datong.web.console.editing import (
     comments_by_input,
     content_from,
+    gaps_with_inputs,
     item_numbers,
     name_of_pointer,
     set_all,
@@ -82,3 +83,13 @@ def test_comments_find_their_inputs_also_after_an_item_moved() -> None:
         "items.0.name.zh": ["改名"],
         "contact.unit": ["补电话"],
     }
+
+
+def test_what_would_raise_the_quality_stands_at_its_input() -> None:
+    bare = content(keywords=(), spatial="", contact=None, distributions=(), binding=None)
+    missing = assess(bare, PACK).missing
+    gaps = gaps_with_inputs(missing, PACK)
+    assert [gap for _, gap in gaps] == list(missing)
+    places = {gap.indicator: place for place, gap in gaps}
+    assert (places["keywords"], places["spatial"], places["contact"]) == ("keywords", "spatial", "contact.phone")
+    assert places["access"] == ""

@@ -12,6 +12,7 @@ from datong.catalogue import (
     ResourceAction,
     ResourceContent,
     ResourceStep,
+    assess,
     content_digest,
     content_problems,
     field_name,
@@ -26,6 +27,7 @@ from datong.web.console.editing import (
     Typed,
     comments_by_input,
     content_from,
+    gaps_with_inputs,
     groups_of,
     item_numbers,
     name_of_pointer,
@@ -148,6 +150,7 @@ def _page(
     blank = blank or (0 if numbers else BLANK_ROWS)
     fresh = list(range(start, start + blank))
     opened = {int(name.split(".")[1]) for name in shown if name.startswith("items.") and name.split(".")[1].isdecimal()}
+    quality = assess(resource.content, pack)
     review = _last_review(desk, resource)
     said = {} if review is None else comments_by_input(review.comments, typed)
     opened |= {int(name.split(".")[1]) for name in said if name.startswith("items.")}
@@ -163,6 +166,8 @@ def _page(
         conflict=conflict,
         saved=saved,
         problems=problems,
+        quality=quality,
+        gaps=gaps_with_inputs(quality.missing, pack),
         groups=groups_of(pack),
         item_inputs=ITEM_INPUTS,
         numbers=[*numbers, *fresh],

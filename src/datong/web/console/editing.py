@@ -16,6 +16,7 @@ from datong.catalogue import (
     AssessmentConclusion,
     FieldComment,
     Item,
+    Missing,
     ResourceContent,
 )
 from datong.kernel import Text
@@ -124,6 +125,13 @@ def groups_of(pack: NormPack) -> tuple[Group, ...]:
             ),
         ),
     )
+
+
+def gaps_with_inputs(missing: Iterable[Missing], pack: NormPack) -> list[tuple[str, Missing]]:
+    """Return what would raise the quality, each with the input where it is said; empty if no single input says it."""
+    inputs = {field.path for group in groups_of(pack) for field in group.fields}
+    places = {"contact": "contact.phone"}
+    return [(place if (place := places.get(gap.field, gap.field)) in inputs else "", gap) for gap in missing]
 
 
 ITEM_INPUTS = (
