@@ -12,10 +12,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 import pymysql
@@ -71,6 +72,8 @@ class DatabaseServer:
     folder: Path
     process: subprocess.Popen[bytes]
     stop_signal: signal.Signals
+    command: Sequence[str]
+    log: Path
     _count: int = field(default=0)
 
     def url(self, database: str) -> str:
@@ -89,6 +92,30 @@ class DatabaseServer:
     def drop_database(self, url: str) -> None:
         """Drop the database that `create_database` made."""
         raise NotImplementedError
+
+    def execute(self, statement: str) -> None:
+        """Run one statement as the administrator."""
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        """End the server as a power cut would; its data stay."""
+        self.process.kill()
+        self.process.wait()
+
+    def start_again(self) -> None:
+        """Start a killed server on its data and port, and return once it answers.
+
+        Raises:
+            RuntimeError: it did not answer in time; the message holds its log.
+        """
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            self.process = _launch(self.command, self.log)
+            if _answers(self):
+                return
+            # Orphans of the killed server hold its shared memory until they notice that it is gone.
+            time.sleep(0.2)
+        raise RuntimeError(_silence(self))
 
     def stop(self) -> None:
         """Stop the server and remove its data."""
@@ -141,6 +168,9 @@ class MariadbServer(DatabaseServer):
         self.execute(f"DROP DATABASE IF EXISTS `{url.rsplit('/', 1)[1]}`")
 
 
+Server = TypeVar("Server", bound=DatabaseServer)
+
+
 def start_postgresql(*, durable: bool = False) -> PostgresqlServer:
     """Start a PostgreSQL server of our own and return it once it answers; `durable`: commits reach the disk.
 
@@ -174,14 +204,10 @@ def start_postgresql(*, durable: bool = False) -> PostgresqlServer:
     command = [str(POSTGRESQL_BIN / "postgres"), "-D", str(data)]
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            _as_user("postgres", command), stdout=output, stderr=subprocess.STDOUT, cwd="/", start_new_session=True
-        )
-    server = PostgresqlServer("postgresql", port, "datong", password, folder, process, signal.SIGINT)
-    _wait(server, log, lambda: server.execute("SELECT 1"))
-    return server
+    command, log = _as_user("postgres", command), folder / "server.log"
+    process = _launch(command, log)
+    server = PostgresqlServer("postgresql", port, "datong", password, folder, process, signal.SIGINT, command, log)
+    return _ready(server)
 
 
 def start_mariadb() -> MariadbServer:
@@ -211,24 +237,40 @@ def start_mariadb() -> MariadbServer:
     command += ["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--skip-name-resolve"]
     command += ["--character-set-server=utf8mb4", "--log-bin=binlog", "--binlog-format=ROW", "--server-id=1"]
     command += ["--max-allowed-packet=64M", "--sync-binlog=0", f"--tmpdir={folder}"]
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            _as_user("mysql", command), stdout=output, stderr=subprocess.STDOUT, cwd="/", start_new_session=True
-        )
-    server = MariadbServer("mysql", port, "datong", password, folder, process, signal.SIGTERM)
-    _wait(server, log, lambda: server.execute("SELECT 1"))
-    return server
+    command, log = _as_user("mysql", command), folder / "server.log"
+    process = _launch(command, log)
+    server = MariadbServer("mysql", port, "datong", password, folder, process, signal.SIGTERM, command, log)
+    return _ready(server)
 
 
-def _wait(server: DatabaseServer, log: Path, probe: Callable[[], None]) -> None:
-    """Return when `probe` succeeds; stop the server and raise its log when it does not in time."""
+def _launch(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd="/", start_new_session=True)
+
+
+def _ready(server: Server) -> Server:
+    """Return `server` once it answers; stop it when it does not in time.
+
+    Raises:
+        RuntimeError: the message holds its log.
+    """
+    if _answers(server):
+        return server
+    text = _silence(server)
+    server.stop()
+    raise RuntimeError(text)
+
+
+def _answers(server: DatabaseServer) -> bool:
+    """Return whether the server answers in time."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and server.process.poll() is None:
         with suppress(psycopg.Error, pymysql.Error, OSError):
-            probe()
-            return
+            server.execute("SELECT 1")
+            return True
         time.sleep(0.1)
-    text = log.read_text(errors="replace")[-4000:]
-    server.stop()
-    raise RuntimeError(f"{server.scheme} server did not start:\n{text}")
+    return False
+
+
+def _silence(server: DatabaseServer) -> str:
+    return f"{server.scheme} server did not start:\n{server.log.read_text(errors='replace')[-4000:]}"

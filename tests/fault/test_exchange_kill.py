@@ -193,6 +193,16 @@ def test_a_difference_survives_a_kill_at_any_step_of_either_run(world: World, st
     assert len(modes) == (7 if run == 1 else 7 + 1 + 4)
 
 
+def test_a_node_killed_after_the_last_commit_leaves_nothing_in_its_spool(world: World) -> None:
+    world.fill(0, ROWS, "2026-01-01")
+    task = world.task(TransferMode.INCREMENT)
+    last = -(-ROWS // BATCH_ROWS)
+    assert world.node("police", Step.BATCH_COMMITTED, last) == -signal.SIGKILL
+    assert world.node("police") == 0
+    assert world.node("education") == 0
+    world.check_equal(task, ROWS)
+
+
 def test_increment_after_kills_moves_only_the_changes(world: World) -> None:
     world.fill(0, ROWS, "2026-01-01")
     task = world.task(TransferMode.INCREMENT)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi
@@ -76,6 +77,14 @@ from datong.kernel import TaskId, Text, Unavailable
 DIGEST_ROWS = 100_000
 SAMPLE_SECONDS_MAX = 120
 IDLE_CONNECTIONS_MAX = 4
+LINK_LIMITS = {
+    "connect_timeout": "15",
+    "keepalives_idle": "20",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+"""Parameters of libpq: seconds, but the last, in milliseconds."""
 _TARGET_TYPES = {
     "boolean": "boolean",
     "int64": "bigint",
@@ -119,11 +128,21 @@ def select_expression(column: Column) -> str:
     return f"{safe} AS {name}"
 
 
+def with_link_limits(url: str) -> str:
+    """Return `url` with bounds on a link that is dead without saying so; what the URL itself states stays.
+
+    Without them, a statement whose server vanished (no reset ever comes) would keep a node waiting for ever.
+    """
+    parts = urlsplit(url)
+    stated = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return urlunsplit(parts._replace(query=urlencode({**LINK_LIMITS, **stated}, quote_via=quote)))
+
+
 class PostgresqlDatabase:
     """One PostgreSQL database, as Connector and as Target; tables are those of the current schema."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._url = with_link_limits(url)
         self._idle: deque[Connection] = deque()
         """A connection first reads every type of the database, so a crawl of many tables would mostly connect."""
 

@@ -53,14 +53,19 @@ def write_payload(
     """
     temporary = path.with_name(path.name + ".tmp")
     options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with temporary.open("wb") as file:
-        with (
-            _sealing_sink(file, key) as sink,
-            pa.ipc.new_stream(sink, arrow_schema(columns), options=options) as writer,
-        ):
-            content = content_digest(_written(batches, writer), columns)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with temporary.open("wb") as file:
+            with (
+                _sealing_sink(file, key) as sink,
+                pa.ipc.new_stream(sink, arrow_schema(columns), options=options) as writer,
+            ):
+                content = content_digest(_written(batches, writer), columns)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        # A disk that is full must not stay so because of what did not fit.
+        temporary.unlink(missing_ok=True)
+        raise
     digest, size = digest_file(temporary)
     temporary.replace(path)
     fsync_folder(path.parent)

@@ -5,6 +5,7 @@ Batches and files are uploaded the same way; what they are and what must hold of
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from datong.exchange.payload import fsync_folder
@@ -26,8 +27,9 @@ class UploadSlot(Value):
 
     def received(self) -> int:
         """Return how many bytes have arrived."""
-        for path in (self.final, self.part):
-            if path.exists():
+        # A commit may move the part to its final place between two looks.
+        for path in (self.final, self.part, self.final):
+            with suppress(FileNotFoundError):
                 return path.stat().st_size
         return 0
 

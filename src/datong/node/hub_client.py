@@ -5,6 +5,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,6 +66,8 @@ from datong.sharing import Agreement, token_request
 
 OAUTH_PATH = "/api/v1/oauth/token"
 TOKEN_MARGIN_SECONDS = 30
+CLOCK_ERROR_SECONDS_MIN = 20.0
+"""A smaller difference is not why an assertion was refused."""
 TIMEOUT_SECONDS = 60.0
 RETRY_DELAY_SECONDS = 0.2
 FILE_COMMIT_TIMEOUT_SECONDS = 1800.0
@@ -105,6 +108,8 @@ class HubClient:
         self._sleep = sleep
         self._token = ""
         self._token_until = 0.0
+        self.clock_error_seconds = 0.0
+        """How far the hub's clock is ahead of this machine's, once that mattered; 0 before."""
         self._http = httpx.Client(base_url=self._hub_url, timeout=TIMEOUT_SECONDS, transport=transport, trust_env=False)
 
     def close(self) -> None:
@@ -415,17 +420,35 @@ class HubClient:
     def _access_token(self) -> str:
         if self._token and time.monotonic() < self._token_until:
             return self._token
-        form = token_request(self._signer, node_id=self._node_id, hub_url=self._hub_url, now=self._clock.now())
-        try:
-            response = self._http.post(OAUTH_PATH, data=form)
-        except httpx.TransportError as error:
-            raise _unavailable(self._hub_url) from error
+        response = self._ask_for_token()
+        if not response.is_success and self._learn_of_time(error_of(response)):
+            response = self._ask_for_token()
         if not response.is_success:
             raise error_of(response)
         answer = response.json()
         self._token = str(answer["access_token"])
         self._token_until = time.monotonic() + float(answer["expires_in"]) - TOKEN_MARGIN_SECONDS
         return self._token
+
+    def _ask_for_token(self) -> httpx.Response:
+        now = self._clock.now() + timedelta(seconds=self.clock_error_seconds)
+        form = token_request(self._signer, node_id=self._node_id, hub_url=self._hub_url, now=now)
+        try:
+            return self._http.post(OAUTH_PATH, data=form)
+        except httpx.TransportError as error:
+            raise _unavailable(self._hub_url) from error
+
+    def _learn_of_time(self, error: DatongError) -> bool:
+        """Return whether the hub refused for its clock says otherwise than ours; from now on its time is used."""
+        try:
+            hub_now = datetime.fromisoformat(str(error.context["now"]))
+        except (KeyError, ValueError):
+            return False
+        seconds = (hub_now - self._clock.now()).total_seconds()
+        if abs(seconds - self.clock_error_seconds) < CLOCK_ERROR_SECONDS_MIN:
+            return False
+        self.clock_error_seconds = seconds
+        return True
 
 
 def enrol(hub_url: str, token: str, name: str, public_key: bytes) -> dict[str, str]:

@@ -1,8 +1,10 @@
 """The node's life: ask the hub for work, do it, sign, witness, and begin again. One failing task stops no other."""
 
+import logging
+import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 
 from datong.exchange import ConsumeWork, NodeWork, ProduceWork, TransferEnd
@@ -17,7 +19,9 @@ from datong.node.producer import Producer
 from datong.node.reconciler import Reconciler
 from datong.node.schedule import InventorySchedule
 from datong.node.sketching import Sketcher
+from datong.node.trouble import trouble_of
 
+_LOG = logging.getLogger(__name__)
 POLL_WAIT_SECONDS = 20.0
 WITNESS_INTERVAL_SECONDS = 2.0
 TASKS_AT_ONCE_MAX = 4
@@ -93,7 +97,11 @@ class NodeLoop:
         failed += self._attend("sketches", self._sketched)
         if self._schedule is not None:
             failed += self._attend("inventory", self._schedule.attend)
-        self._client.heartbeat("; ".join(failed)[:1000] or "ok")
+        if self._client.clock_error_seconds:
+            told = [*failed, f"clock: {-self._client.clock_error_seconds:+.0f} s"]
+            self._client.heartbeat("; ".join(told)[:1000])
+        else:
+            self._client.heartbeat("; ".join(failed)[:1000] or "ok")
         if failed:
             self._sleep(FAILURE_PAUSE_SECONDS)
 
@@ -108,7 +116,19 @@ class NodeLoop:
         with ThreadPoolExecutor(max_workers=TASKS_AT_ONCE_MAX, thread_name_prefix="transfer") as pool:
             futures = [pool.submit(self._attend, name, job) for name, job in jobs]
             wait(futures)
-        return [line for future in futures for line in future.result()]
+        return [line for (name, _), future in zip(jobs, futures, strict=True) for line in self._outcome(name, future)]
+
+    def _outcome(self, name: str, future: Future[list[str]]) -> list[str]:
+        """Return a transfer's failures; one that nobody foresaw leaves the other transfers and the node alone too."""
+        error = future.exception()
+        if isinstance(error, Exception):
+            _LOG.error("%s", name, exc_info=error)
+            return self._failed(name, trouble_of(error))
+        return future.result()
+
+    def _failed(self, name: str, error: DatongError) -> list[str]:
+        self._tell(error.what)
+        return [f"{name}: {error.code}"]
 
     def _produce(self, work: ProduceWork) -> None:
         with reported(self._client, work.task, work.run, TransferEnd.PRODUCER):
@@ -122,9 +142,8 @@ class NodeLoop:
         """Do one job; tell and return its failure, which leaves the other jobs alone."""
         try:
             job()
-        except DatongError as error:
-            self._tell(error.what)
-            return [f"{name}: {error.code}"]
+        except (DatongError, OSError, sqlite3.Error) as error:
+            return self._failed(name, trouble_of(error))
         return []
 
     def _sign(self) -> None:

@@ -49,6 +49,8 @@ class Producer:
         pace = Pace(task.rate_limit_rows_per_second, self._sleep)
         # A kill between a run's last commit and its end leaves a run that only needs to be ended.
         complete = work.confirmed.run == run and work.confirmed.run_ended
+        if complete:
+            self._outbox.pending(task, work.confirmed)
         if not complete and self._watch is not None and not self._watch.stands(task):
             return
         try:

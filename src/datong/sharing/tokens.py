@@ -139,7 +139,7 @@ class AccessTokens:
         if not isinstance(expires_at, int) or claims["sub"] != node_id:
             raise unrecognised("sub")
         if expires_at > now.timestamp() + ASSERTION_SECONDS_MAX + CLOCK_SKEW_SECONDS:
-            raise unrecognised("exp")
+            raise unrecognised("exp", now)
         if not isinstance(jti, str) or not 8 <= len(jti) <= 128:
             raise unrecognised("jti")
         return Assertion(node_id=node_id, key_id=found["kid"], jti=jti, expires_at_seconds=expires_at)
@@ -150,15 +150,18 @@ def public_jwk(public_key: bytes) -> OKPKey:
     return OKPKey.import_key(Ed25519PublicKey.from_public_bytes(public_key))
 
 
-def unrecognised(detail: str) -> Unauthenticated:
-    """Return the one answer to bad machine credentials; `detail` names the part that was wrong, never its value."""
+def unrecognised(detail: str, now: datetime | None = None) -> Unauthenticated:
+    """Return the one answer to bad machine credentials; `detail` names the part that was wrong, never its value.
+
+    `now` is told where time decided, so that a machine whose clock is wrong can find out by how much.
+    """
     return Unauthenticated(
         "sharing.token_invalid",
         what=Text(
             zh="访问令牌或断言无效、已过期，或不是发给本平台的。", en="The token or assertion is not valid here."
         ),
         remedy=Text(zh="请重新获取访问令牌。", en="Obtain a new access token."),
-        context={"part": detail},
+        context={"part": detail} if now is None else {"part": detail, "now": now.isoformat()},
     )
 
 
@@ -192,7 +195,7 @@ def _check(claims: Mapping[str, object], now: datetime, *, issuer: tuple[str, ..
     try:
         registry.validate(dict(claims))
     except (JoseError, ValueError, TypeError) as error:
-        raise unrecognised("claims") from error
+        raise unrecognised("claims", now) from error
 
 
 def _segment(value: Mapping[str, object]) -> str:

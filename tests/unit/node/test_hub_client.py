@@ -1,8 +1,9 @@
 """The client of the hub: retries only what may heal, renews its token once, gives the hub's errors back."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -103,6 +104,31 @@ def test_a_token_that_ran_out_while_the_hub_was_away_is_renewed() -> None:
     hub.client.heartbeat("ok")
     assert hub.tokens == 2
     assert len(hub.waits) == 2
+
+
+@pytest.mark.parametrize("error_seconds", [3600, -3600])
+def test_a_node_whose_clock_is_wrong_learns_the_time_from_the_hub(error_seconds: int) -> None:
+    hub_now = CLOCK.now() + timedelta(seconds=error_seconds)
+    asked: list[int] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/api/v1/oauth/token":
+            return httpx.Response(204)
+        form = dict(parse_qsl(request.content.decode()))
+        claims = json.loads(base64.urlsafe_b64decode(form["client_assertion"].split(".")[1] + "=="))
+        asked.append(claims["iat"])
+        if abs(claims["iat"] - hub_now.timestamp()) > 60:
+            problem = {"code": "sharing.token_invalid", "context": {"part": "claims", "now": hub_now.isoformat()}}
+            return httpx.Response(401, json=problem)
+        return httpx.Response(200, json={"access_token": "t", "expires_in": 600})
+
+    transport = httpx.MockTransport(answer)
+    client = HubClient(
+        hub_url="http://hub/", node_id="n1", signer=Ed25519Signer.generate(), clock=CLOCK, transport=transport
+    )
+    client.heartbeat("ok")
+    assert client.clock_error_seconds == error_seconds
+    assert [moment - int(CLOCK.now().timestamp()) for moment in asked] == [0, error_seconds]
 
 
 def test_an_expired_token_is_renewed_once() -> None:
