@@ -1,5 +1,7 @@
 """The client of the hub: retries only what may heal, renews its token once, gives the hub's errors back."""
 
+import base64
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
