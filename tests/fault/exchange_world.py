@@ -15,7 +15,7 @@ from benchmarks import agreed
 
 from datong.adapters.file_keys import load_or_create_signer
 from datong.app.composition import Hub
-from datong.exchange import ColumnMap, Progress, Task, TaskDraft, TransferMode
+from datong.exchange import BatchRecord, ColumnMap, Progress, Task, TaskDraft, TransferMode
 from datong.kernel import DepartmentCode, Settings
 from datong.ledger import verify_log
 from datong.node import NodeHome, NodeIdentity, SourceEntry
@@ -173,7 +173,7 @@ class World:
         """Check that both ends hold the same rows, each batch once, and that the log accounts for all of it."""
         for table, task in self.tasks.items():
             assert self.sum("source", table) == self.sum("target", table), self.state()
-            records = self.hub.services.exchange.batches(task.id)
+            records = self._batches(task)
             assert [record.manifest.sequence for record in records] == list(range(1, len(records) + 1))
             assert len({record.manifest.batch_id for record in records}) == len(records)
             progress = self.hub.services.exchange.progress(task.id)
@@ -182,7 +182,7 @@ class World:
                 cursors = connection.execute(
                     b"SELECT sequence FROM _datong_applied WHERE task_id = %s", (task.id,)
                 ).fetchall()
-            assert cursors == [(len(records),)]
+            assert cursors == [(len(records),)], (cursors, len(records), self.state())
         left = list((self.folder / "producer" / "spool").iterdir())
         assert not left, (left, self.state())
 
@@ -214,6 +214,13 @@ class World:
         facts = {table: self.progress(table).model_dump(mode="json") for table in TABLES}
         logs = [f"--- {name}\n{_end_of(self.folder / f'{name}.log')}" for name in self.programs]
         return "\n".join([json.dumps(facts, ensure_ascii=False, indent=1), *logs])
+
+    def _batches(self, task: Task) -> list[BatchRecord]:
+        """Return every committed batch of a task, page after page."""
+        found: list[BatchRecord] = []
+        while page := self.hub.services.exchange.batches(task.id, after_sequence=len(found)):
+            found += page
+        return found
 
     def _settled(self, task: Task) -> bool:
         now = self.hub.services.exchange.task(task.id)

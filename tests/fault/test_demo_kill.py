@@ -25,6 +25,7 @@ TOGETHER = {"the hub in every step": [f"hub@{step}+{0.2 * step:.1f}" for step in
 """Four stories in which, together, every process is killed in every step."""
 SHORT = ["the hub in every step", "nodes, group 0"]
 LONG_RUN = "DATONG_FAULT_ROUNDS" in os.environ
+pytestmark = pytest.mark.timeout(3600)  # a story on a crowded machine may take long, and still must hold
 
 
 def _play(folder: Path, kill: list[str]) -> tuple[int, dict[str, Any]]:
