@@ -13,6 +13,7 @@ from datong.adapters.file_keys import load_or_create_signer
 from datong.adapters.hub_link import HubLink, join_superior
 from datong.adapters.polite_web import PoliteWeb
 from datong.app.bridges import AuthorityKey, ExchangeLanding, LibraryReceipts, LibraryRecords, SharedInstead
+from datong.app.lineage_posting import LineagePosting
 from datong.app.schema import migrate
 from datong.app.task_offers import AgreementOffers
 from datong.app.worker import Sweep
@@ -56,6 +57,7 @@ AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
 RECEIPT_INTERVAL_SECONDS = 0.3
 RECONCILIATION_INTERVAL_SECONDS = 2.0
 TASKS_INTERVAL_SECONDS = 1.0
+LINEAGE_INTERVAL_SECONDS = 5.0
 OVERLAP_INTERVAL_SECONDS = 2.0
 HARVEST_INTERVAL_SECONDS = 1.0
 QUALITY_INTERVAL_SECONDS = 15.0
@@ -101,7 +103,10 @@ class Hub:
             services.harvests.start_due()
             return harvester.perform_next() is not None
 
+        lineage = LineagePosting(services.exchange, settings)
+
         return [
+            Sweep(name="lineage", interval_seconds=LINEAGE_INTERVAL_SECONDS, run=lineage.post),
             Sweep(name="search", interval_seconds=SEARCH_INTERVAL_SECONDS, run=services.catalogue.discovery.keep_up),
             Sweep(name="log", interval_seconds=settings.sequence_interval_seconds, run=services.ledger.integrate),
             Sweep(
@@ -282,6 +287,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         hub_signer=signer,
         recipients=recipient_keys,
         calendar=calendar,
+        hub_name=settings.log_origin,
     )
     files = FileExchange(
         database=database,

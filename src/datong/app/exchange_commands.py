@@ -5,6 +5,7 @@ from pathlib import Path
 from datong import adapters, node, norms
 from datong.cli.exchange import app
 from datong.cli.exchange_files import FileCommands, add_file_commands
+from datong.cli.exchange_status import status
 from datong.kernel import Clock
 
 
@@ -21,6 +22,7 @@ def open_node(directory: Path, clock: Clock) -> FileCommands:
 
 
 add_file_commands(app, open_node)
+app.command()(status)
 
 __all__ = [
     "app",

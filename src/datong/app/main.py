@@ -20,6 +20,7 @@ GROUPS = {
     "harvest": "datong.cli.harvest",
     "cascade": "datong.cli.cascade",
     "ledger": "datong.cli.ledger",
+    "trial": "datong.app.trial_commands",
     "demo": "datong.app.demo_command",
 }
 """Command groups and the modules that hold them, each as `app`."""

@@ -33,6 +33,8 @@ from datong.exchange.file_values import (
     SignedFileReceipt,
     file_context,
 )
+from datong.exchange.lineage import Event as LineageEvent
+from datong.exchange.lineage import LineageKind, run_event
 from datong.exchange.protocols import (
     Comparing,
     Connector,
@@ -58,7 +60,7 @@ from datong.exchange.questions import (
 )
 from datong.exchange.ranges import RangeQuery
 from datong.exchange.reports import SignedReport
-from datong.exchange.run_values import Failure, NotedFailure, Run, RunReason, RunState, TransferEnd
+from datong.exchange.run_values import Failure, NotedFailure, Run, RunReason, RunState, SourceReport, TransferEnd
 from datong.exchange.scheduling import Days, Misfire, Retry, Schedule, Window
 from datong.exchange.scheduling import preview as schedule_preview
 from datong.exchange.schema_changes import (
@@ -122,6 +124,7 @@ from datong.exchange.values import (
     TaskState,
     TransferMode,
     UploadState,
+    WatchWork,
     data_columns,
     total_of,
 )
@@ -133,6 +136,8 @@ if TYPE_CHECKING:
     from datong.exchange.disk_reserve import DiskReserve
     from datong.exchange.file_exchange import FileExchange, FilePolicy
     from datong.exchange.hub import Exchange
+    from datong.exchange.lineage_log import LineageEntry, LineageLog, LineageReceiver
+    from datong.exchange.observation import Observation, TaskStatus, ThroughputPoint
     from datong.exchange.payload import (
         cursor_at_end,
         digest_file,
@@ -168,6 +173,8 @@ else:
             "reconciliation": ["range_query"],
             "range_digests": ["RangeReader", "by_place", "merged", "range_digest"],
             "sealed_streams": ["ContentKey", "SealedReader", "SealedWriter", "sealed_bytes"],
+            "lineage_log": ["LineageEntry", "LineageLog", "LineageReceiver"],
+            "observation": ["Observation", "TaskStatus", "ThroughputPoint"],
             "planning": ["Planning"],
             "runs": ["Runs"],
             "task_files": ["TaskText"],
@@ -222,12 +229,18 @@ __all__ = [
     "Findings",
     "ForeignKey",
     "KeyRegister",
+    "LineageEntry",
+    "LineageEvent",
+    "LineageKind",
+    "LineageLog",
+    "LineageReceiver",
     "Manifest",
     "Misfire",
     "NoRecipients",
     "NodeChoice",
     "NodeWork",
     "NotedFailure",
+    "Observation",
     "OpenTerms",
     "PlanAct",
     "PlanStep",
@@ -274,6 +287,7 @@ __all__ = [
     "SignedReceipt",
     "SignedReport",
     "SignedSchemaReport",
+    "SourceReport",
     "SourceShape",
     "TableDigest",
     "TableKind",
@@ -285,11 +299,14 @@ __all__ = [
     "TaskOffer",
     "TaskOffers",
     "TaskState",
+    "TaskStatus",
     "TaskText",
+    "ThroughputPoint",
     "TransferEnd",
     "TransferMode",
     "TransferTerms",
     "UploadState",
+    "WatchWork",
     "Window",
     "WrappedKey",
     "added_values",
@@ -314,6 +331,7 @@ __all__ = [
     "range_digest",
     "range_query",
     "read_payload",
+    "run_event",
     "schedule_preview",
     "schema_fingerprint",
     "sealed_bytes",

@@ -16,6 +16,8 @@ from datong.exchange.declarations import CHANGEABLE
 from datong.exchange.facts import task_facts
 from datong.exchange.intake import Intake
 from datong.exchange.landing import landed_rows
+from datong.exchange.lineage_log import LineageLog
+from datong.exchange.observation import Observation
 from datong.exchange.protocols import DepartmentKeys, NoRecipients, Recipients, TransferTerms
 from datong.exchange.questions import Answer, Question, QuestionKind
 from datong.exchange.range_digests import RangeReader
@@ -98,6 +100,7 @@ class Exchange:
         hub_signer: Signer,
         recipients: Recipients | None = None,
         calendar: WorkingCalendar | None = None,
+        hub_name: str = "hub",
     ) -> None:
         self._recipients = recipients or NoRecipients()
         self._database = database
@@ -108,7 +111,9 @@ class Exchange:
         self._files = UploadFiles(lake)
         self._hub_signer = hub_signer
         self._calendar = calendar or WorkingCalendar()
-        self.runs = Runs(database=database, clock=clock, ledger=ledger, calendar=self._calendar)
+        self.lineage = LineageLog(database=database, clock=clock, hub=hub_name)
+        self.runs = Runs(database=database, clock=clock, ledger=ledger, calendar=self._calendar, lineage=self.lineage)
+        self.observation = Observation(database=database, clock=clock, runs=self.runs)
         self._schemas = Schemas(database=database, clock=clock, ledger=ledger, keys=keys, runs=self.runs)
         self._intake = Intake(
             database=database,
@@ -436,6 +441,7 @@ class Exchange:
                 produce=produce,
                 consume=self.runs.consume_work(connection, node_id),
                 reconcile=self.reconciliations.work_for(connection, node_id),
+                watch=self.observation.watch_for(connection, node_id),
             )
 
     def progress(self, task_id: TaskId) -> Progress:

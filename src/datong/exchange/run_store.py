@@ -108,18 +108,18 @@ def set_run(connection: Connection, task_id: TaskId, number: int, **values: obje
     connection.execute(update(RUNS).where(RUNS.c.task_id == task_id, RUNS.c.run == number).values(**values))
 
 
-def begin(connection: Connection, task_id: TaskId, number: int, now: datetime) -> None:
-    """Note that the producer has begun a run, unless it is noted."""
-    connection.execute(
+def begin(connection: Connection, task_id: TaskId, number: int, now: datetime) -> bool:
+    """Note that the producer has begun a run; return False when that was noted before."""
+    changed = connection.execute(
         update(RUNS)
         .where(RUNS.c.task_id == task_id, RUNS.c.run == number, RUNS.c.state == RunState.WAITING.value)
         .values(state=RunState.RUNNING.value, started_at=func.coalesce(RUNS.c.started_at, literal(now, UtcDateTime)))
     )
+    return changed.rowcount > 0
 
 
-def add_batch(connection: Connection, manifest: Manifest, now: datetime) -> None:
+def add_batch(connection: Connection, manifest: Manifest) -> None:
     """Add a committed batch to its run; whatever failed before has been overcome."""
-    begin(connection, manifest.task_id, manifest.run, now)
     connection.execute(
         update(RUNS)
         .where(RUNS.c.task_id == manifest.task_id, RUNS.c.run == manifest.run)

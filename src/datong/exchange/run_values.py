@@ -132,3 +132,12 @@ class Run(Value):
         """How often the producer set about it."""
         under_way = self.started_at is not None and self.state is not RunState.FAILED
         return max(self.failures + (1 if under_way else 0), self.failures)
+
+
+class SourceReport(Value):
+    """What a node says about the source of one task: the newest moment in it, and what lies in its spool."""
+
+    task_id: TaskId
+    newest: datetime | None = None
+    spool_batches: int = Field(0, ge=0)
+    spool_bytes: int = Field(0, ge=0)

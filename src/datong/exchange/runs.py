@@ -11,6 +11,8 @@ from sqlalchemy import Connection, RowMapping, delete
 
 from datong.exchange import chain, run_store, store
 from datong.exchange.facts import run_facts
+from datong.exchange.lineage import LineageKind
+from datong.exchange.lineage_log import LineageLog
 from datong.exchange.refusals import check_producer, illegal_step
 from datong.exchange.run_values import Failure, NotedFailure, Run, RunReason, RunState, TransferEnd
 from datong.exchange.scheduling import due_now, urgency
@@ -39,7 +41,10 @@ DUE_AT_ONCE_MAX = 200
 class Runs:
     """The runs of all tasks. `calendar` says on which days windows open."""
 
-    def __init__(self, *, database: Database, clock: Clock, ledger: Ledger, calendar: WorkingCalendar) -> None:
+    def __init__(
+        self, *, database: Database, clock: Clock, ledger: Ledger, calendar: WorkingCalendar, lineage: LineageLog
+    ) -> None:
+        self._lineage = lineage
         self._database = database
         self._clock = clock
         self._ledger = ledger
@@ -77,6 +82,23 @@ class Runs:
             if task.run_requested > task.run_done:
                 return task
             return self._insert(connection, task, reason, actor)
+
+    def request_for_change(self, task_id: TaskId, mark: str, *, actor: Actor) -> Task:
+        """Ask for a run because the source looks like `mark`, unless that is known or a run is under way.
+
+        Raises:
+            NotFound: no such task. Refused: the node is not its producer.
+        """
+        with self._database.transaction() as connection:
+            row = store.task_row(connection, task_id, lock=True)
+            task = store.task_of(row)
+            check_producer(task.producer_node, actor)
+            on_change = task.schedule is not None and task.schedule.on_change_seconds is not None
+            free = task.state is TaskState.ACTIVE and task.run_requested == task.run_done
+            if not (on_change and free) or row["change_mark"] == mark:
+                return task
+            store.set_task(connection, task_id, change_mark=mark)
+            return self._insert(connection, task, RunReason.CHANGE, actor)
 
     def start_due(self) -> bool:
         """Request a run of every task whose schedule is due; return whether more may be due at once.
@@ -130,13 +152,13 @@ class Runs:
             check_producer(task.producer_node, actor)
             run = run_store.run(connection, task_id, number)
             if run.state.is_producing:
-                run_store.begin(connection, task_id, number, self._clock.now())
+                self._begin(connection, task_id, number)
                 run_store.set_run(connection, task_id, number, expected_rows=expected_rows)
             return run_store.run(connection, task_id, number)
 
     def announced(self, connection: Connection, manifest: Manifest) -> None:
         """Note that a batch of a run is on its way, in the transaction of its announcement."""
-        run_store.begin(connection, manifest.task_id, manifest.run, self._clock.now())
+        self._begin(connection, manifest.task_id, manifest.run)
 
     def committed(self, connection: Connection, task: Task, manifest: Manifest, *, actor: Actor) -> None:
         """Add a committed batch to its run, in the transaction of the commit.
@@ -149,12 +171,15 @@ class Runs:
             run_store.set_run(connection, task.id, given_up.run, state=RunState.CANCELLED.value, finished_at=now)
             store.set_task(connection, task.id, run_done=given_up.run)
             self._record(connection, task.id, given_up.run, "cancel_run", actor)
+            self._tell(connection, task.id, given_up.run, LineageKind.ABORT)
             self._insert(connection, task, given_up.reason, given_up.requested_by)
-        run_store.add_batch(connection, manifest, now)
+        self._begin(connection, task.id, manifest.run)
+        run_store.add_batch(connection, manifest)
 
     def received(self, connection: Connection, manifest: Manifest, receipt: Receipt) -> None:
         """Add a receipt to the run of its batch, in the transaction of the receipt."""
-        run_store.add_receipt(connection, manifest, receipt, self._clock.now())
+        for number in run_store.add_receipt(connection, manifest, receipt, self._clock.now()):
+            self._tell(connection, manifest.task_id, number, LineageKind.COMPLETE)
 
     def finish(self, task_id: TaskId, number: int, *, actor: Actor) -> Task:
         """Record that the producer has moved everything of a run; repeating it changes nothing.
@@ -171,6 +196,7 @@ class Runs:
             if number <= task.run_done:
                 return task
             run, now = run_store.run(connection, task_id, number), self._clock.now()
+            self._begin(connection, task_id, number)
             applied = run.last_sequence is None or row["receipted_sequence"] >= run.last_sequence
             run_store.set_run(
                 connection,
@@ -186,6 +212,7 @@ class Runs:
             to_the_end = run.span is not None and run.span.until is None and run.batches > 0
             ended = confirmed if to_the_end else _returned(confirmed, run)
             store.set_task(connection, task_id, run_done=number, confirmed=ended.model_dump(mode="json"))
+            self._tell(connection, task_id, number, LineageKind.COMPLETE if applied else LineageKind.RUNNING)
             return self._record(connection, task_id, number, "run_done", actor)
 
     def fail(self, task_id: TaskId, number: int, failure: Failure, *, actor: Actor) -> Run:
@@ -276,7 +303,8 @@ class Runs:
 
     def close_all(self, connection: Connection, row: RowMapping) -> None:
         """Cancel what is unfinished of a task that ends, in the transaction of its end."""
-        run_store.cancel_unfinished(connection, row["id"], self._clock.now())
+        for number in run_store.cancel_unfinished(connection, row["id"], self._clock.now()):
+            self._tell(connection, row["id"], number, LineageKind.ABORT)
         store.set_task(connection, row["id"], run_done=row["run_requested"], next_due_at=None, live_name=None)
 
     def _close(
@@ -290,6 +318,8 @@ class Runs:
         ended = _returned(store.confirmed_of(row).model_copy(update={"run_ended": True}), run)
         store.set_task(connection, run.task_id, run_done=run.run, confirmed=ended.model_dump(mode="json"))
         self._record(connection, run.task_id, run.run, action, actor)
+        kind = LineageKind.FAIL if state is RunState.FAILED else LineageKind.ABORT
+        self._tell(connection, run.task_id, run.run, kind)
 
     # Offering
 
@@ -315,6 +345,15 @@ class Runs:
         return tuple(sorted(work, key=lambda one: (-one.task.priority, one.task.id)))
 
     # Inside
+
+    def _begin(self, connection: Connection, task_id: TaskId, number: int) -> None:
+        if run_store.begin(connection, task_id, number, self._clock.now()):
+            self._tell(connection, task_id, number, LineageKind.START)
+
+    def _tell(self, connection: Connection, task_id: TaskId, number: int, kind: LineageKind) -> None:
+        """Record a step of a run as a lineage event."""
+        task = store.task_of(store.task_row(connection, task_id))
+        self._lineage.write(connection, task, run_store.run(connection, task_id, number), kind)
 
     def _insert(self, connection: Connection, task: Task, reason: RunReason, actor: Actor) -> Task:
         run = task.run_requested + 1

@@ -1,5 +1,6 @@
 """Named queries over the exchange's own tables; each takes the connection of the caller's transaction."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
@@ -109,6 +110,35 @@ def tasks(
     living: bool = False,
 ) -> Page[Task]:
     """Return tasks, newest first; with `living` only those that have not ended."""
+    total, rows = task_rows(
+        connection,
+        department=department,
+        agreement_id=agreement_id,
+        resource_id=resource_id,
+        offset=offset,
+        limit=limit,
+        living=living,
+    )
+    return page_of(tuple(task_of(row) for row in rows), total=total, offset=offset)
+
+
+def named_task(connection: Connection, name: str) -> Task | None:
+    """Return the task of that name that has not ended, or None."""
+    row = connection.execute(select(TASKS).where(TASKS.c.live_name == name)).mappings().one_or_none()
+    return None if row is None else task_of(row)
+
+
+def task_rows(
+    connection: Connection,
+    *,
+    department: DepartmentCode | None,
+    agreement_id: AgreementId | None = None,
+    resource_id: ResourceId | None = None,
+    offset: int,
+    limit: int,
+    living: bool = False,
+) -> tuple[int, Sequence[RowMapping]]:
+    """Return how many tasks there are and some of their rows, newest first."""
     query = select(TASKS)
     if living:
         query = query.where(TASKS.c.state != TaskState.ENDED.value)
@@ -119,14 +149,7 @@ def tasks(
     if resource_id is not None:
         query = query.where(TASKS.c.resource_id == resource_id)
     total = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-    rows = connection.execute(query.order_by(TASKS.c.id.desc()).offset(offset).limit(limit)).mappings().all()
-    return page_of(tuple(task_of(row) for row in rows), total=total, offset=offset)
-
-
-def named_task(connection: Connection, name: str) -> Task | None:
-    """Return the task of that name that has not ended, or None."""
-    row = connection.execute(select(TASKS).where(TASKS.c.live_name == name)).mappings().one_or_none()
-    return None if row is None else task_of(row)
+    return total, connection.execute(query.order_by(TASKS.c.id.desc()).offset(offset).limit(limit)).mappings().all()
 
 
 def set_task(connection: Connection, task_id: TaskId, **values: object) -> None:

@@ -88,6 +88,7 @@ BATCHES = Table(
     Column("committed_at", UtcDateTime, nullable=False),
     Column("entry_id", String(36), nullable=False),
     UniqueConstraint("task_id", "sequence"),
+    Index("ix_exchange_batch_task_committed", "task_id", "committed_at"),
 )
 
 UPLOADS = Table(
@@ -133,7 +134,24 @@ RECEIPTS = Table(
     Column("recorded_at", UtcDateTime, nullable=False),
     Column("entry_id", String(36), nullable=False),
     UniqueConstraint("task_id", "sequence"),
+    Index("ix_exchange_receipt_task_recorded", "task_id", "recorded_at"),
 )
+
+LINEAGE = Table(
+    "exchange_lineage",
+    METADATA,
+    Column("serial", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("task_id", String(36), ForeignKey("exchange_task.id"), nullable=False, index=True),
+    Column("run", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("event", JsonColumn, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_post_at", UtcDateTime, nullable=False),
+    Column("posted_at", UtcDateTime),
+    Index("ix_exchange_lineage_posted_serial", "posted_at", "serial"),
+)
+"""Lineage events in the order of their insertion, and whether an OpenLineage endpoint has taken them."""
 
 RECONCILIATIONS = Table(
     "exchange_reconciliation",

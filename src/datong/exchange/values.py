@@ -520,12 +520,24 @@ class ReconcileWork(Value):
     as_of: Cursor | None = None
 
 
+class WatchWork(Value):
+    """A task whose source the producing node watches; `mark` is what it looked like when it was last seen to change.
+
+    `idle`: no run is under way, so a change asks for one.
+    """
+
+    task: Task
+    mark: str | None = None
+    idle: bool = True
+
+
 class NodeWork(Value):
-    """Everything a node has to do now; empty when there is nothing."""
+    """Everything a node has to do now; empty when there is nothing. What it watches meanwhile does not count."""
 
     produce: tuple[ProduceWork, ...] = ()
     consume: tuple[ConsumeWork, ...] = ()
     reconcile: tuple[ReconcileWork, ...] = ()
+    watch: tuple[WatchWork, ...] = ()
 
     @property
     def is_empty(self) -> bool:

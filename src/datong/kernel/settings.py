@@ -68,6 +68,13 @@ class Settings(Value):
     file_expiry_days: int = Field(
         90, ge=1, description="Days a file waits to be fetched, or to be uploaded whole, before it is deleted."
     )
+    openlineage_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s]+)?$",
+        description="OpenLineage endpoint to which lineage events are posted, such as "
+        "https://marquez.example/api/v1/lineage; empty: they are kept at the hub only.",
+    )
+    openlineage_token: str = Field("", description="Bearer token for the OpenLineage endpoint.")
     metrics_token: str = Field(
         "", description="Bearer token with which a scraper may read /metrics; empty: only staff who signed in may."
     )

@@ -1,11 +1,13 @@
 """Telling the hub that a node's part of a run failed, so that it decides when the run is tried again."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from datong.exchange import Failure, Task, TransferEnd
 from datong.kernel import DatongError
 from datong.node.hub_client import HUB_UNAVAILABLE, HubClient
+from datong.node.trouble import trouble_of
 
 
 @contextmanager
@@ -17,10 +19,11 @@ def reported(client: HubClient, task: Task, run: int, end: TransferEnd) -> Itera
     """
     try:
         yield
-    except DatongError as error:
-        if error.code != HUB_UNAVAILABLE and run > 0:
+    except (DatongError, OSError, sqlite3.Error) as error:
+        trouble = trouble_of(error)
+        if trouble.code != HUB_UNAVAILABLE and run > 0:
             failure = Failure(
-                end=end, code=error.code[:100], what=error.what, remedy=error.remedy, transient=error.transient
+                end=end, code=trouble.code[:100], what=trouble.what, remedy=trouble.remedy, transient=trouble.transient
             )
             with suppress(DatongError):
                 client.report_failure(task.id, run, failure.cut())

@@ -40,6 +40,7 @@ from datong.exchange import (
     SignedManifest,
     SignedReceipt,
     SignedSchemaReport,
+    SourceReport,
     UploadState,
 )
 from datong.kernel import (
@@ -123,9 +124,14 @@ class HubClient:
         response = self._call("GET", "/api/v1/nodes/me/work", params={"wait": str(wait_seconds)})
         return NodeWork.model_validate_json(response.content)
 
-    def heartbeat(self, status: str) -> None:
-        """Tell the hub that this node lives, and how."""
-        self._call("POST", "/api/v1/nodes/me/heartbeat", body={"status": status})
+    def heartbeat(self, status: str, sources: Sequence[SourceReport] = ()) -> None:
+        """Tell the hub that this node lives, and how its tasks' sources stand."""
+        reports = [report.model_dump(mode="json") for report in sources]
+        self._call("POST", "/api/v1/nodes/me/heartbeat", body={"status": status, "sources": reports})
+
+    def change_seen(self, task_id: TaskId, mark: str) -> None:
+        """Tell the hub that a task's source has changed."""
+        self._call("POST", f"/api/v1/tasks/{task_id}/changes", body={"mark": mark})
 
     def finish_run(self, task_id: TaskId, run: int) -> None:
         """Tell the hub that a run is complete."""

@@ -20,6 +20,7 @@ from datong.node.reconciler import Reconciler
 from datong.node.schedule import InventorySchedule
 from datong.node.sketching import Sketcher
 from datong.node.trouble import trouble_of
+from datong.node.watcher import SourceWatcher
 
 _LOG = logging.getLogger(__name__)
 POLL_WAIT_SECONDS = 20.0
@@ -45,6 +46,7 @@ class NodeLoop:
         producer: Producer,
         consumer: Consumer,
         reconciler: Reconciler,
+        watcher: SourceWatcher,
         witness: Witness,
         tell: Tell,
         keyring: Keyring | None = None,
@@ -62,6 +64,7 @@ class NodeLoop:
         self._producer = producer
         self._consumer = consumer
         self._reconciler = reconciler
+        self._watcher = watcher
         self._witness = witness
         self._tell = tell
         self._sleep = sleep
@@ -97,11 +100,11 @@ class NodeLoop:
         failed += self._attend("sketches", self._sketched)
         if self._schedule is not None:
             failed += self._attend("inventory", self._schedule.attend)
+        failed += self._watcher.attend(work.watch)
+        told = [*failed]
         if self._client.clock_error_seconds:
-            told = [*failed, f"clock: {-self._client.clock_error_seconds:+.0f} s"]
-            self._client.heartbeat("; ".join(told)[:1000])
-        else:
-            self._client.heartbeat("; ".join(failed)[:1000] or "ok")
+            told.append(f"clock: {-self._client.clock_error_seconds:+.0f} s")
+        self._client.heartbeat("; ".join(told)[:1000] or "ok", self._watcher.reports(work.watch))
         if failed:
             self._sleep(FAILURE_PAUSE_SECONDS)
 

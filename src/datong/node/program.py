@@ -26,6 +26,7 @@ from datong.node.sketching import Sketcher, SketchKeyring
 from datong.node.source_watch import SourceWatch
 from datong.node.spool import Spool
 from datong.node.steps import Passed, Step, unobserved
+from datong.node.watcher import SourceWatcher
 from datong.norms import NormPack
 
 FETCHED = "fetched"
@@ -400,6 +401,7 @@ class NodeProgram:
             producer=producer,
             consumer=consumer,
             reconciler=reconciler,
+            watcher=SourceWatcher(client=client, spool=spool, open_source=self.open_source),
             witness=witness,
             keyring=keyring,
             sketcher=self.sketcher(client),

@@ -16,6 +16,7 @@ from datong.web import gateway, health, log
 from datong.web.api import api_router
 from datong.web.console import console_router, problem_page
 from datong.web.edge import Edge
+from datong.web.exchange_metrics import ExchangeMetrics
 from datong.web.metrics import HttpMetrics, admit_watchers, metrics_router
 from datong.web.open import open_router
 from datong.web.problems import MEDIA_TYPE, ProblemDocument, install_problem_handlers
@@ -61,6 +62,7 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     app.state.worker_threads = chosen.worker_threads
     metrics.gauge("datong_simulated_time", "1 while the hub runs on simulated time.", lambda: services.clock.simulated)
     metrics.gauge("datong_log_entries", "Entries that the published checkpoint covers.", services.ledger.size)
+    metrics.add(ExchangeMetrics(services.exchange.observation.everything))
     install_problem_handlers(app, page=problem_page)
     app.include_router(health.router)
     app.include_router(metrics_router(metrics, admit_watchers))

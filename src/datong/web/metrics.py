@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 from starlette.types import Scope
 
 from datong.sharing import Action
@@ -39,6 +40,10 @@ class HttpMetrics:
         route = getattr(scope.get("route"), "path", UNMATCHED)
         self._requests.labels(scope["method"], route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+
+    def add(self, collector: Collector) -> None:
+        """Publish what `collector` collects when somebody asks for the metrics."""
+        self.registry.register(collector)
 
     def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Publish a number that is read when somebody asks for the metrics."""

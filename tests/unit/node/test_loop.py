@@ -16,6 +16,7 @@ from datong.node.outbox import Outbox
 from datong.node.producer import Producer
 from datong.node.reconciler import Reconciler
 from datong.node.spool import Spool
+from datong.node.watcher import SourceWatcher
 
 CLOCK = FixedClock(datetime(2026, 1, 5, tzinfo=UTC))
 DEPARTMENT = DepartmentCode("11440600007020010X")
@@ -55,6 +56,7 @@ def _loop(folder: Path, transport: httpx.BaseTransport, told: list[Text], waits:
             open_source=_no_source,
             open_target=_no_target,
         ),
+        watcher=SourceWatcher(client=client, spool=spool, open_source=_no_source),
         witness=Witness(
             name="n1",
             signer=signer,

@@ -29,6 +29,7 @@ from datong.web.api import (
     sources,
     task_files,
     task_schemas,
+    task_status,
     tasks,
     uses,
 )
@@ -56,6 +57,7 @@ for _module in (
     task_files,
     tasks,
     reconciliations,
+    task_status,
     batches,
     files,
     libraries,

@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from datong.catalogue import RecipientKey
-from datong.exchange import NodeWork
+from datong.exchange import NodeWork, SourceReport
 from datong.kernel import DepartmentCode, NodeId, NotFound, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX, POLL_WAIT_SECONDS_MAX
 from datong.sharing import Action, Node, Principal, Target
@@ -22,6 +22,7 @@ router = APIRouter(tags=["nodes"])
 
 POLL_INTERVAL_SECONDS = 0.25
 STATUS_CHARS_MAX = 2000
+REPORTS_MAX = 1000
 
 
 class NewEnrolment(Value):
@@ -58,6 +59,8 @@ class Heartbeat(Value):
     """What a node says of itself."""
 
     status: str = Field("", max_length=STATUS_CHARS_MAX)
+    sources: tuple[SourceReport, ...] = Field((), max_length=REPORTS_MAX)
+    """What it knows about the sources of its tasks, and what of them lies in its spool."""
 
 
 @router.post("/enrolments", status_code=201)
@@ -111,9 +114,10 @@ async def take_work(
 
 @router.post("/nodes/me/heartbeat", status_code=204)
 def beat(body: Heartbeat, caller: Caller, hub: Hub) -> None:
-    """Record that the node is alive."""
+    """Record that the node is alive, and what it reports about the sources of its tasks."""
     hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
     hub.identity.heartbeat(NodeId(caller.actor.id), body.status)
+    hub.exchange.observation.note(NodeId(caller.actor.id), body.sources)
 
 
 class NewRecipientKey(Value):

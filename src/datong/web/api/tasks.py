@@ -55,6 +55,12 @@ class RunBeginning(Value):
     expected_rows: int | None = Field(None, ge=0)
 
 
+class SeenChange(Value):
+    """What a source looks like now, in a text that changes with it and holds no value of anybody's row."""
+
+    mark: str = Field(max_length=200)
+
+
 class TaskView(Value):
     """A task and how far it is."""
 
@@ -110,6 +116,14 @@ def finish_run(task_id: TaskId, run: RunNumber, caller: Caller, hub: Hub) -> Tas
     task = hub.exchange.task(task_id)
     hub.policy.require(caller, Action.TASK_PRODUCE, task_target(task, task_id=task_id))
     return hub.exchange.finish_run(task_id, run, actor=caller.actor)
+
+
+@router.post("/{task_id}/changes")
+def report_change(task_id: TaskId, body: SeenChange, caller: Caller, hub: Hub) -> Task:
+    """Report that the task's source has changed; a task that runs on change is run, unless it is under way."""
+    task = hub.exchange.task(task_id)
+    hub.policy.require(caller, Action.TASK_PRODUCE, task_target(task, task_id=task_id))
+    return hub.exchange.observation.change_seen(task_id, body.mark, actor=caller.actor)
 
 
 @router.get("/{task_id}/runs")

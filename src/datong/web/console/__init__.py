@@ -29,6 +29,7 @@ from datong.web.console import (
     service_items,
     session,
     sources,
+    transfer_runs,
     transfer_schemas,
     transfers,
 )
@@ -51,6 +52,7 @@ PARTS = (
     requests,
     agreements,
     transfer_schemas,
+    transfer_runs,
     transfers,
     reconciliations,
     files,

@@ -5,12 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import Response
 
-from datong.exchange import BatchRecord, Progress, ReceiptRecord, Task, TaskState
+from datong.exchange import BatchRecord, Progress, ReceiptRecord, Task, TaskState, TaskStatus
 from datong.kernel import TaskId, Text, Value
 from datong.sharing import Action
 from datong.web.api.scope import department_in_scope
 from datong.web.api.tasks import TaskAction, TaskActRequest, act_on_task, readable_task, task_target
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+from datong.web.console.transfer_runs import standing
 
 router = APIRouter()
 
@@ -29,6 +30,9 @@ class TaskLine(Value):
     task: Task
     title: Text
     progress: Progress
+    status: TaskStatus
+    spark: str
+    """Points of the small line of its speed."""
 
 
 class ChainLink(Value):
@@ -45,7 +49,17 @@ def list_tasks(desk: SignedIn, offset: Offset) -> Response:
     page = exchange.tasks(
         department=department_in_scope(desk.services, desk.caller, Action.TASK_READ), offset=offset, limit=PAGE_ROWS
     )
-    lines = [TaskLine(task=task, title=_title(desk, task), progress=exchange.progress(task.id)) for task in page.rows]
+    stands = standing(desk, [task.id for task in page.rows])
+    lines = [
+        TaskLine(
+            task=task,
+            title=_title(desk, task),
+            progress=exchange.progress(task.id),
+            status=stands[task.id][0],
+            spark=stands[task.id][1],
+        )
+        for task in page.rows
+    ]
     return desk.page("transfers/list.html", page=page, lines=lines, offset=offset, step=PAGE_ROWS)
 
 
@@ -69,6 +83,7 @@ def show_task(desk: SignedIn, task_id: TaskId) -> Response:
         task=task,
         title=_title(desk, task),
         progress=progress,
+        stands=exchange.observation.status(task_id),
         chain=chain,
         reconciliation=exchange.reconciliation(task_id),
         actions=[(action, LABELS[action]) for action in _actions(desk, task)],
