@@ -15,7 +15,7 @@ import pytest
 
 from datong.adapters.connections import open_connector, open_target
 from datong.adapters.file_keys import load_or_create_signer
-from datong.exchange import ColumnMap, ReconciliationState, Task, TaskDraft, TransferMode
+from datong.exchange import ColumnMap, ReconciliationState, RunAgain, Task, TaskDraft, TransferMode
 from datong.kernel import PLATFORM_ACTOR, AgreementId, DepartmentCode, NodeId, ResourceId
 from datong.node import NodeHome, NodeIdentity, SourceEntry, Step
 from tests.exchange_hub import TestHub, serve
@@ -218,6 +218,28 @@ def test_increment_after_kills_moves_only_the_changes(world: World) -> None:
     assert world.node("education") == 0
     assert world.hub.exchange.progress(task.id).rows - before.rows == 40
     world.check_equal(task, ROWS + 30)
+
+
+def test_a_backfill_killed_midway_restores_what_the_target_lost_and_the_chain_goes_on(world: World) -> None:
+    world.fill(0, ROWS, "2026-01-01")
+    task = world.task(TransferMode.INCREMENT)
+    assert world.node("police") == 0
+    assert world.node("education") == 0
+    with closing(sqlite3.connect(world.database("education"))) as connection, connection:
+        connection.execute("DELETE FROM received WHERE id % 3 = 0")
+    world.hub.exchange.runs.again(task.id, RunAgain(from_sequence=1, until_sequence=7), actor=PLATFORM_ACTOR)
+    assert world.node("police", Step.BATCH_COMMITTED, 2) == -signal.SIGKILL
+    assert world.node("police") == 0
+    assert world.node("education", Step.BATCH_APPLIED, 2) == -signal.SIGKILL
+    assert world.node("education") == 0
+    world.check_equal(task, ROWS)
+    world.fill(ROWS, ROWS + 20, "2026-02-01")
+    before = world.hub.exchange.progress(task.id).rows
+    world.hub.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
+    assert world.node("police") == 0
+    assert world.node("education") == 0
+    assert world.hub.exchange.progress(task.id).rows - before == 20
+    world.check_equal(task, ROWS + 20)
 
 
 def test_snapshot_replaces_what_was_deleted_at_the_source(world: World) -> None:

@@ -111,6 +111,22 @@ def runs(task: TaskArgument, hub: HubOption, token: TokenOption, as_json: JsonOp
 
 
 @app.command()
+def again(
+    task: TaskArgument,
+    hub: HubOption,
+    token: TokenOption,
+    from_sequence: Annotated[int | None, typer.Option(help="从第几批开始 · first batch to move again")] = None,
+    until_sequence: Annotated[int | None, typer.Option(help="到第几批为止 · last batch to move again")] = None,
+    since: Annotated[str | None, typer.Option(help="从何时生成的批次开始（ISO 8601） · batches since then")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """重放或回补：提供方重新读取这一段 · Replay from a point, or backfill a range: that part is read once more."""
+    body = {"from_sequence": from_sequence, "until_sequence": until_sequence, "since": since}
+    made = Run.model_validate(call_hub(hub, token, "POST", f"/tasks/{task_id(hub, token, task)}/again", body))
+    typer.echo(made.model_dump_json(indent=1)) if as_json else say(run_line(made))
+
+
+@app.command()
 def cancel(
     task: TaskArgument,
     number: Annotated[int, typer.Argument(help="运行序号 · number of the run")],

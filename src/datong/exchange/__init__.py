@@ -60,7 +60,16 @@ from datong.exchange.questions import (
 )
 from datong.exchange.ranges import RangeQuery
 from datong.exchange.reports import SignedReport
-from datong.exchange.run_values import Failure, NotedFailure, Run, RunReason, RunState, SourceReport, TransferEnd
+from datong.exchange.run_values import (
+    Failure,
+    NotedFailure,
+    Run,
+    RunAgain,
+    RunReason,
+    RunState,
+    SourceReport,
+    TransferEnd,
+)
 from datong.exchange.scheduling import Days, Misfire, Retry, Schedule, Window
 from datong.exchange.scheduling import preview as schedule_preview
 from datong.exchange.schema_changes import (
@@ -151,6 +160,7 @@ if TYPE_CHECKING:
     from datong.exchange.reconciliation import range_query
     from datong.exchange.runs import Runs
     from datong.exchange.sealed_streams import ContentKey, SealedReader, SealedWriter, sealed_bytes
+    from datong.exchange.spans import rows_until
     from datong.exchange.task_files import TaskText
     from datong.exchange.types import arrow_schema, arrow_type, decimal_parameters, schema_fingerprint
 else:
@@ -177,6 +187,7 @@ else:
             "observation": ["Observation", "TaskStatus", "ThroughputPoint"],
             "planning": ["Planning"],
             "runs": ["Runs"],
+            "spans": ["rows_until"],
             "task_files": ["TaskText"],
             "types": ["arrow_schema", "arrow_type", "decimal_parameters", "schema_fingerprint"],
         },
@@ -264,6 +275,7 @@ __all__ = [
     "Retry",
     "RowDigest",
     "Run",
+    "RunAgain",
     "RunReason",
     "RunSpan",
     "RunState",
@@ -331,6 +343,7 @@ __all__ = [
     "range_digest",
     "range_query",
     "read_payload",
+    "rows_until",
     "run_event",
     "schedule_preview",
     "schema_fingerprint",

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from datong.exchange.values import RunSpan
+from datong.exchange.values import Cursor, RunSpan
 from datong.kernel import Actor, EntryId, TaskId, Text, Value
 from datong.kernel.limits import TEXT_CHARS_MAX
 
@@ -95,6 +95,20 @@ class NotedFailure(Failure):
     """A failure and when the hub was told."""
 
     at: datetime
+
+
+class RunAgain(Value):
+    """From where a task's rows are moved again, and up to where: batches by their sequence, an instant, or a cursor.
+
+    Without a start it begins with the first row; without an end it goes on to the newest. `since` begins with the first
+    batch produced at that moment or later.
+    """
+
+    from_sequence: int | None = Field(None, ge=1)
+    since: datetime | None = None
+    after: Cursor | None = None
+    until_sequence: int | None = Field(None, ge=1)
+    until: Cursor | None = None
 
 
 class Run(Value):

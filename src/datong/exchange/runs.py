@@ -9,15 +9,15 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, RowMapping, delete
 
-from datong.exchange import chain, run_store, store
+from datong.exchange import again, chain, run_store, store
 from datong.exchange.facts import run_facts
 from datong.exchange.lineage import LineageKind
 from datong.exchange.lineage_log import LineageLog
 from datong.exchange.refusals import check_producer, illegal_step
-from datong.exchange.run_values import Failure, NotedFailure, Run, RunReason, RunState, TransferEnd
+from datong.exchange.run_values import Failure, NotedFailure, Run, RunAgain, RunReason, RunState, TransferEnd
 from datong.exchange.scheduling import due_now, urgency
 from datong.exchange.tables import UPLOADS
-from datong.exchange.values import Confirmed, ConsumeWork, Manifest, ProduceWork, Receipt, Task, TaskState
+from datong.exchange.values import Confirmed, ConsumeWork, Manifest, ProduceWork, Receipt, RunSpan, Task, TaskState
 from datong.kernel import (
     PLATFORM_ACTOR,
     Actor,
@@ -99,6 +99,29 @@ class Runs:
                 return task
             store.set_task(connection, task_id, change_mark=mark)
             return self._insert(connection, task, RunReason.CHANGE, actor)
+
+    def again(self, task_id: TaskId, wanted: RunAgain, *, actor: Actor) -> Run:
+        """Ask the producer to read a part of an increment once more: a replay to the end, or a backfill of a range.
+
+        The rows travel as new batches of the same chain, applied over what the target holds; afterwards the task goes
+        on from where it was.
+
+        Raises:
+            NotFound: no such task or batch. Invalid: the part is named in two ways.
+            Conflict: `exchange.task_not_active`, `exchange.run_under_way`, `exchange.again_mode`.
+        """
+        with self._database.transaction() as connection:
+            row = store.task_row(connection, task_id, lock=True)
+            task = store.task_of(row)
+            if task.state is not TaskState.ACTIVE:
+                raise illegal_step(task, "run")
+            again.check(task)
+            span = again.span_of(connection, task_id, wanted).model_copy(
+                update={"return_to": store.confirmed_of(row).cursor}
+            )
+            reason = RunReason.REPLAY if span.until is None else RunReason.BACKFILL
+            self._insert(connection, task, reason, actor, span)
+            return run_store.run(connection, task_id, task.run_requested + 1)
 
     def start_due(self) -> bool:
         """Request a run of every task whose schedule is due; return whether more may be due at once.
@@ -355,11 +378,13 @@ class Runs:
         task = store.task_of(store.task_row(connection, task_id))
         self._lineage.write(connection, task, run_store.run(connection, task_id, number), kind)
 
-    def _insert(self, connection: Connection, task: Task, reason: RunReason, actor: Actor) -> Task:
+    def _insert(
+        self, connection: Connection, task: Task, reason: RunReason, actor: Actor, span: RunSpan | None = None
+    ) -> Task:
         run = task.run_requested + 1
         store.set_task(connection, task.id, run_requested=run)
         now = self._clock.now()
-        run_store.insert_run(connection, task_id=task.id, run=run, reason=reason, actor=actor, now=now)
+        run_store.insert_run(connection, task_id=task.id, run=run, reason=reason, actor=actor, now=now, span=span)
         return self._record(connection, task.id, run, "run", actor)
 
     def _record(self, connection: Connection, task_id: TaskId, number: int, action: str, actor: Actor) -> Task:

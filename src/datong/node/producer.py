@@ -10,6 +10,7 @@ from datong.exchange import (
     ProduceWork,
     TransferMode,
     cursor_at_end,
+    rows_until,
 )
 from datong.kernel import Conflict, Corrupt, Refused
 from datong.node.differences import Differences
@@ -105,7 +106,8 @@ class Producer:
         try:
             columns = source_columns(source, task)
             reader = source.read(task.query(self._outbox.opened_cursor(task, confirmed.cursor)))
-            for rows, last in with_last(reader):
+            until = None if work.span is None else self._outbox.opened_cursor(task, work.span.until)
+            for rows, last in with_last(reader if until is None else rows_until(reader, task.order, until)):
                 if rows is None and task.mode is TransferMode.INCREMENT and confirmed.part == 0:
                     return
                 cursor = None if rows is None else cursor_at_end(rows, task.order)

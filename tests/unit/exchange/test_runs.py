@@ -10,10 +10,12 @@ from datong.exchange import (
     Confirmed,
     Failure,
     Retry,
+    RunAgain,
     RunReason,
     RunState,
     Schedule,
     SignedManifest,
+    Task,
     TransferEnd,
     Window,
     signed_receipt,
@@ -250,6 +252,69 @@ def test_higher_priority_comes_first_until_others_have_waited_long(scene: TimedS
     scene.clock.advance(timedelta(minutes=60))
     scene.exchange.request_run(high.id, actor=PLATFORM_ACTOR)
     assert scene.offered() == [low.id, high.id]
+
+
+def moved(scene: TimedScene) -> Task:
+    """Return an increment of three batches, applied whole."""
+    task = scene.task()
+    confirmed = Confirmed()
+    for part in range(3):
+        signed, payload = scene.cut(task, confirmed, range(part * 5, part * 5 + 5), last=part == 2)
+        confirmed = scene.upload(signed, payload)
+        scene.receive(signed)
+    scene.exchange.finish_run(task.id, 1, actor=NODE)
+    return task
+
+
+def test_a_backfill_reads_a_range_again_and_the_task_goes_on_from_where_it_was(scene: TimedScene) -> None:
+    task = moved(scene)
+    before = scene.exchange.batches(task.id)
+    newest = before[2].manifest.cursor_to
+    run = scene.runs.again(task.id, RunAgain(from_sequence=2, until_sequence=2), actor=PLATFORM_ACTOR)
+    assert (run.run, run.reason) == (2, RunReason.BACKFILL)
+    work = scene.exchange.work_for(NODE_ID).produce[0]
+    assert work.confirmed.cursor == before[1].manifest.cursor_from
+    assert work.span is not None
+    assert work.span.until == before[1].manifest.cursor_to
+    signed, payload = scene.cut(task, work.confirmed, range(5, 10), run=2)
+    scene.upload(signed, payload)
+    scene.exchange.finish_run(task.id, 2, actor=NODE)
+    scene.receive(signed)
+    assert scene.runs.run(task.id, 2).state is RunState.DONE
+    scene.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
+    assert scene.exchange.work_for(NODE_ID).produce[0].confirmed.cursor == newest
+    facts = scene.hub.ledger.entries(kind=EntryKind.TASK, subject=task.id).rows
+    assert [entry.facts["reason"] for entry in facts if entry.facts.get("run") == 2][0] == "backfill"
+
+
+def test_a_cancelled_replay_leaves_the_task_where_it_was(scene: TimedScene) -> None:
+    task = moved(scene)
+    newest = scene.exchange.batches(task.id)[2].manifest.cursor_to
+    run = scene.runs.again(task.id, RunAgain(), actor=PLATFORM_ACTOR)
+    assert run.reason is RunReason.REPLAY
+    work = scene.exchange.work_for(NODE_ID).produce[0]
+    assert work.confirmed.cursor is None
+    signed, payload = scene.cut(task, work.confirmed, range(5), run=2, last=False)
+    scene.upload(signed, payload)
+    scene.runs.cancel(task.id, 2, actor=PLATFORM_ACTOR)
+    scene.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
+    assert scene.exchange.work_for(NODE_ID).produce[0].confirmed.cursor == newest
+
+
+def test_what_cannot_be_moved_again_is_refused(scene: TimedScene) -> None:
+    task = moved(scene)
+    with pytest.raises(NotFound, match="no_such_batch"):
+        scene.runs.again(task.id, RunAgain(from_sequence=9), actor=PLATFORM_ACTOR)
+    with pytest.raises(NotFound, match="no_such_batch"):
+        scene.runs.again(task.id, RunAgain(since=NOON + timedelta(days=9)), actor=PLATFORM_ACTOR)
+    with pytest.raises(Invalid, match="again_start"):
+        scene.runs.again(task.id, RunAgain(from_sequence=1, since=NOON), actor=PLATFORM_ACTOR)
+    scene.runs.again(task.id, RunAgain(since=NOON - timedelta(days=999)), actor=PLATFORM_ACTOR)
+    with pytest.raises(Conflict, match="run_under_way"):
+        scene.runs.again(task.id, RunAgain(), actor=PLATFORM_ACTOR)
+    appended = scene.exchange.create_task(scene.draft(key_columns=()), actor=PLATFORM_ACTOR)
+    with pytest.raises(Conflict, match="again_mode"):
+        scene.runs.again(appended.id, RunAgain(), actor=PLATFORM_ACTOR)
 
 
 def test_only_the_producer_reports_for_a_run(scene: TimedScene) -> None:

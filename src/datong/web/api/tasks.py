@@ -15,6 +15,7 @@ from datong.exchange import (
     ReconcileEnd,
     Reconciliation,
     Run,
+    RunAgain,
     RunState,
     SignedEndDigest,
     Task,
@@ -138,6 +139,14 @@ def list_runs(
     """Return a task's runs, newest first: who asked and why, what was moved, what failed."""
     readable_task(hub, caller, task_id)
     return hub.exchange.runs.history(task_id, state=state, offset=offset, limit=limit)
+
+
+@router.post("/{task_id}/again", status_code=201)
+def run_again(task_id: TaskId, body: RunAgain, caller: Caller, hub: Hub) -> Run:
+    """Replay a task from a point, or backfill a range: the producer reads that part once more."""
+    task = hub.exchange.task(task_id)
+    hub.policy.require(caller, Action.TASK_CONTROL, task_target(task, task_id=task_id))
+    return hub.exchange.runs.again(task_id, body, actor=caller.actor)
 
 
 @router.get("/{task_id}/runs/{run}")
