@@ -51,7 +51,16 @@ class ExchangeWorld:
             )
             home.add_source(SourceEntry(name="main", url=self.urls[party], writable=party == "education"))
 
-    def task(self, table: str, columns: tuple[str, ...], keys: tuple[str, ...], mode: TransferMode, rows: int) -> Task:
+    def task(
+        self,
+        table: str,
+        columns: tuple[str, ...],
+        keys: tuple[str, ...],
+        mode: TransferMode,
+        rows: int,
+        *,
+        cursor: str | None = None,
+    ) -> Task:
         """Create a task with its first run requested."""
         draft = TaskDraft(
             agreement_id=AgreementId("agreement"),
@@ -65,6 +74,7 @@ class ExchangeWorld:
             table=table,
             columns=tuple(ColumnMap(column=name, item=name) for name in columns),
             key_columns=keys,
+            cursor_column=cursor,
             target_table="received",
             mode=mode,
             batch_rows=rows,

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import xlsxwriter
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -345,3 +346,32 @@ def test_a_column_stays_json_text_in_later_files(tmp_path: Path) -> None:
     assert rows == [{"deep": '{"a":1}', "plain": "x"}, {"deep": '"y"', "plain": None}]
     (schema,) = connector.inspect()
     assert "3.jsonl" in schema.problems[0].en
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.text(max_size=60)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text("*./a~t", max_size=6),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["tables", "table", "pattern", "columns", "ready"]), inner, max_size=4)
+        ),
+        max_leaves=12,
+    ).map(lambda document: yaml.safe_dump(document, allow_unicode=True))
+)
+def test_no_definition_gives_another_error_than_ours(tmp_path: Path, text: str) -> None:
+    (tmp_path / "datong.yaml").write_text(text, encoding="utf-8", errors="ignore")
+    try:
+        FileFolder(tmp_path).inspect()
+    except DatongError:
+        return
+
+
+@pytest.mark.parametrize("pattern", ["/etc/*.csv", "../*.csv", "a/../../*.csv", "*"])
+def test_a_pattern_never_leaves_its_folder(tmp_path: Path, pattern: str) -> None:
+    put(tmp_path / "secret.csv", "a\n1\n")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "datong.yaml").write_text(f"tables: [{{table: t, pattern: '{pattern}'}}]")
+    (schema,) = FileFolder(tmp_path / "in").inspect()
+    assert schema.columns == ()
