@@ -241,6 +241,10 @@ def app_of(hub: TestHub) -> Starlette:
     def schema(request: Request, body: bytes) -> Value:
         return hub.exchange.report_schema(SignedSchemaReport.model_validate_json(body), actor=actor_of(request))
 
+    def task(request: Request, _: bytes) -> Response:
+        found = hub.exchange.task(TaskId(request.path_params["task"]))
+        return JSONResponse({"task": found.model_dump(mode="json")})
+
     def done(request: Request, _: bytes) -> Value:
         task, run = TaskId(request.path_params["task"]), request.path_params["run"]
         return hub.exchange.finish_run(task, run, actor=actor_of(request))
@@ -283,6 +287,7 @@ def app_of(hub: TestHub) -> Starlette:
             route(f"{api}/batches/{{batch}}/commit", "POST", commit),
             route(f"{api}/batches/{{batch}}/payload", "GET", payload),
             route(f"{api}/batches/{{batch}}/receipts", "POST", receipt),
+            route(f"{api}/tasks/{{task}}", "GET", task),
             route(f"{api}/tasks/{{task}}/batches", "GET", batches),
             route(f"{api}/tasks/{{task}}/digests", "POST", digest),
             route(f"{api}/tasks/{{task}}/schema/reports", "POST", schema),

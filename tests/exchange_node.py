@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from datong.adapters.connections import open_connector, open_target
+from datong.adapters.connections import open_changes, open_connector, open_target
 from datong.adapters.file_keys import load_or_create_signer
 from datong.kernel import SystemClock, Text
 from datong.node import NodeProgram, Step
@@ -32,6 +32,7 @@ def work_off(folder: Path, fatal: Step | None = None, number: int = 1) -> None:
         clock=SystemClock(),
         load_signer=load_or_create_signer,
         open_connector=open_connector,
+        open_changes=open_changes,
         open_target=open_target,
         load_pack=lambda: load_pack(None),
         passed=passed,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import uvicorn
 
-from datong.adapters.connections import open_connector, open_target
+from datong.adapters.connections import open_changes, open_connector, open_target
 from datong.adapters.file_keys import load_or_create_signer
-from datong.exchange import ColumnMap, Task, TaskDraft, TransferMode, data_columns
+from datong.exchange import ChangeSource, ColumnMap, Task, TaskDraft, TransferMode, data_columns
 from datong.kernel import PLATFORM_ACTOR, AgreementId, DepartmentCode, NodeId, ResourceId, SystemClock, Text
 from datong.node import NodeHome, NodeIdentity, NodeProgram, SourceEntry, Step
 from datong.norms import load_pack
@@ -86,13 +86,14 @@ class ExchangeWorld:
         """Request one more run."""
         return self.hub.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
 
-    def program(self, party: str, passed: Callable[[Step], None]) -> NodeProgram:
+    def program(self, party: str, passed: Callable[[Step], None], changes: ChangeSource | None = None) -> NodeProgram:
         """Return a node's program as a new process would make it."""
         return NodeProgram(
             directory=self.folder / party,
             clock=SystemClock(),
             load_signer=load_or_create_signer,
             open_connector=open_connector,
+            open_changes=lambda url: changes or open_changes(url),
             open_target=open_target,
             load_pack=lambda: load_pack(None),
             passed=passed,
@@ -121,6 +122,10 @@ class ExchangeWorld:
         finally:
             client.close()
         return False
+
+    def consume(self) -> None:
+        """Let the receiving node apply everything that the hub holds."""
+        assert not self.work_off("education")
 
     def round(self, party: str) -> None:
         """Let a node do one round of its work."""

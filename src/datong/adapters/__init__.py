@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from datong.kernel import on_demand
 
 if TYPE_CHECKING:
-    from datong.adapters.connections import open_connector, open_target
+    from datong.adapters.connections import open_changes, open_connector, open_target
     from datong.adapters.durable_jobs import DurableJobs
     from datong.adapters.file_keys import load_or_create_signer
     from datong.adapters.files import FileFolder, read_table_file
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datong.adapters.mariadb import MariadbDatabase
     from datong.adapters.polite_web import PoliteWeb
     from datong.adapters.postgresql import PostgresqlDatabase
+    from datong.adapters.postgresql_capture import PostgresqlChanges
     from datong.adapters.sqlalchemy_database import SqlalchemyDatabase
     from datong.adapters.sqlite import SqliteDatabase
     from datong.adapters.web_api import WebApi
@@ -23,7 +24,7 @@ else:
     __getattr__ = on_demand(
         __name__,
         {
-            "connections": ["open_connector", "open_target"],
+            "connections": ["open_changes", "open_connector", "open_target"],
             "durable_jobs": ["DurableJobs"],
             "file_keys": ["load_or_create_signer"],
             "files": ["FileFolder", "read_table_file"],
@@ -31,6 +32,7 @@ else:
             "mariadb": ["MariadbDatabase"],
             "polite_web": ["PoliteWeb"],
             "postgresql": ["PostgresqlDatabase"],
+            "postgresql_capture": ["PostgresqlChanges"],
             "sqlalchemy_database": ["SqlalchemyDatabase"],
             "sqlite": ["SqliteDatabase"],
             "web_api": ["WebApi"],
@@ -43,11 +45,13 @@ __all__ = [
     "HubLink",
     "MariadbDatabase",
     "PoliteWeb",
+    "PostgresqlChanges",
     "PostgresqlDatabase",
     "SqlalchemyDatabase",
     "SqliteDatabase",
     "WebApi",
     "load_or_create_signer",
+    "open_changes",
     "open_connector",
     "open_target",
     "read_table_file",

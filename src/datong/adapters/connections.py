@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from datong import adapters
-from datong.exchange import Connector, Target
+from datong.exchange import ChangeSource, Connector, Target
 from datong.kernel import Invalid, Text
 
 SCHEMES = (
@@ -58,6 +58,26 @@ def open_target(url: str) -> Target:
         case "mysql" | "mariadb":
             return adapters.MariadbDatabase(url)
     raise _unknown(parts.scheme)
+
+
+def open_changes(url: str) -> ChangeSource:
+    """Return the log of changes of the database at `url`.
+
+    Raises:
+        Invalid: `adapters.no_change_log`.
+    """
+    parts = _parts(url)
+    if parts.scheme in {"postgresql", "postgres"}:
+        return adapters.PostgresqlChanges(url)
+    raise Invalid(
+        "adapters.no_change_log",
+        what=Text(
+            zh=f"{parts.scheme}:// 类型的数据源没有可读取的变更日志。",
+            en=f"A {parts.scheme}:// source keeps no log of changes that could be read.",
+        ),
+        remedy=Text(zh="请改用比对增量方式（diff）。", en="Use the mode diff."),
+        field="/mode",
+    )
 
 
 def _parts(url: str) -> SplitResult:

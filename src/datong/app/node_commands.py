@@ -14,6 +14,7 @@ def open_node(directory: Path, clock: Clock) -> NodeCommands:
         clock=clock,
         load_signer=adapters.load_or_create_signer,
         open_connector=adapters.open_connector,
+        open_changes=adapters.open_changes,
         open_target=adapters.open_target,
         load_pack=norms.load_pack,
     )

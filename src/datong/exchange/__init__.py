@@ -13,6 +13,7 @@ from datong.exchange.apply_modes import (
     ApplyMode,
     TargetPlan,
 )
+from datong.exchange.changes import Beginning, ChangePiece, ChangesLost, ChangeSource, ChangeStream, Following
 from datong.exchange.declarations import (
     FieldChange,
     NodeChoice,
@@ -209,6 +210,11 @@ __all__ = [
     "AppliedCursor",
     "ApplyMode",
     "BatchRecord",
+    "Beginning",
+    "ChangePiece",
+    "ChangeSource",
+    "ChangeStream",
+    "ChangesLost",
     "Column",
     "ColumnMap",
     "ComparedRange",
@@ -238,6 +244,7 @@ __all__ = [
     "FileState",
     "FileTerms",
     "Findings",
+    "Following",
     "ForeignKey",
     "KeyRegister",
     "LineageEntry",

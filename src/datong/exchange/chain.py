@@ -261,7 +261,8 @@ def work_of(
     """
     if not confirmed.run_ended:
         return ProduceWork(task=task, run=confirmed.run, confirmed=confirmed, recipients=recipients, span=span)
-    cursor = confirmed.cursor if task.mode is TransferMode.INCREMENT else None
+    goes_on = task.mode in {TransferMode.INCREMENT, TransferMode.CAPTURE}
+    cursor = confirmed.cursor if goes_on else None
     start = confirmed.model_copy(update={"part": 0, "cursor": cursor if span is None else span.after})
     return ProduceWork(task=task, run=task.run_requested, confirmed=start, recipients=recipients, span=span)
 

@@ -17,7 +17,17 @@ from datong.exchange.refusals import check_producer, illegal_step
 from datong.exchange.run_values import Failure, NotedFailure, Run, RunAgain, RunReason, RunState, TransferEnd
 from datong.exchange.scheduling import due_now, urgency
 from datong.exchange.tables import UPLOADS
-from datong.exchange.values import Confirmed, ConsumeWork, Manifest, ProduceWork, Receipt, RunSpan, Task, TaskState
+from datong.exchange.values import (
+    Confirmed,
+    ConsumeWork,
+    Manifest,
+    ProduceWork,
+    Receipt,
+    RunSpan,
+    Task,
+    TaskState,
+    TransferMode,
+)
 from datong.kernel import (
     PLATFORM_ACTOR,
     Actor,
@@ -236,7 +246,11 @@ class Runs:
             ended = confirmed if to_the_end else _returned(confirmed, run)
             store.set_task(connection, task_id, run_done=number, confirmed=ended.model_dump(mode="json"))
             self._tell(connection, task_id, number, LineageKind.COMPLETE if applied else LineageKind.RUNNING)
-            return self._record(connection, task_id, number, "run_done", actor)
+            task = self._record(connection, task_id, number, "run_done", actor)
+            if task.mode is TransferMode.CAPTURE and number == task.run_requested:
+                # Changes follow their snapshot by themselves, without end: such a task always has a run to do.
+                return self._insert(connection, task, run.reason, run.requested_by)
+            return task
 
     def fail(self, task_id: TaskId, number: int, failure: Failure, *, actor: Actor) -> Run:
         """Note that a node's part of a run failed: it is tried again later, or the run has failed for good.

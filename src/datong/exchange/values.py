@@ -540,6 +540,13 @@ class NodeWork(Value):
     watch: tuple[WatchWork, ...] = ()
 
     @property
+    def is_pressing(self) -> bool:
+        """Whether something waits to be done, beside the capture of changes, which never ends."""
+        return bool(self.consume or self.reconcile) or any(
+            one.task.mode is not TransferMode.CAPTURE for one in self.produce
+        )
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
         return not (self.produce or self.consume or self.reconcile)

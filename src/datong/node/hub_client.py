@@ -41,6 +41,7 @@ from datong.exchange import (
     SignedReceipt,
     SignedSchemaReport,
     SourceReport,
+    TaskState,
     UploadState,
 )
 from datong.kernel import (
@@ -132,6 +133,11 @@ class HubClient:
     def change_seen(self, task_id: TaskId, mark: str) -> None:
         """Tell the hub that a task's source has changed."""
         self._call("POST", f"/api/v1/tasks/{task_id}/changes", body={"mark": mark})
+
+    def task_state(self, task_id: TaskId) -> TaskState:
+        """Return whether a task may run."""
+        response = self._call("GET", f"/api/v1/tasks/{task_id}")
+        return TaskState(str(response.json()["task"]["state"]))
 
     def finish_run(self, task_id: TaskId, run: int) -> None:
         """Tell the hub that a run is complete."""

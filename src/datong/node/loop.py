@@ -7,10 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 
-from datong.exchange import ConsumeWork, NodeWork, ProduceWork, TransferEnd
+from datong.exchange import ConsumeWork, NodeWork, ProduceWork, TransferEnd, TransferMode
 from datong.kernel import DatongError, DepartmentCode, Text
 from datong.ledger import Signer, Witness
 from datong.node.agreements import sign_confirmed
+from datong.node.capture import Streams
 from datong.node.consumer import Consumer
 from datong.node.failures import reported
 from datong.node.hub_client import HubClient, delay_seconds
@@ -52,9 +53,11 @@ class NodeLoop:
         keyring: Keyring | None = None,
         sketcher: Sketcher | None = None,
         schedule: InventorySchedule | None = None,
+        streams: Streams | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
+        self._streams = streams
         self._signer = signer
         self._department = department
         self._keyring = keyring
@@ -68,6 +71,8 @@ class NodeLoop:
         self._witness = witness
         self._tell = tell
         self._sleep = sleep
+        self._busy = False
+        self._chores_at = 0.0
 
     def run(self, stop: Callable[[], bool], *, wait_seconds: float = POLL_WAIT_SECONDS) -> None:
         """Work until `stop` is true; it is asked after every round.
@@ -76,15 +81,23 @@ class NodeLoop:
         """
         unanswered = 0
         waited = 0.0
-        while not stop():
-            try:
-                self.round(waited)
-                unanswered = 0
-                waited = min(wait_seconds, WITNESS_INTERVAL_SECONDS)
-            except DatongError as error:
-                self._tell(error.what)
-                self._sleep(delay_seconds(min(unanswered, DELAY_ATTEMPT_MAX)))
-                unanswered += 1
+        try:
+            while not stop():
+                try:
+                    self.round(waited)
+                    unanswered = 0
+                    waited = min(wait_seconds, WITNESS_INTERVAL_SECONDS)
+                except DatongError as error:
+                    self._tell(error.what)
+                    self._sleep(delay_seconds(min(unanswered, DELAY_ATTEMPT_MAX)))
+                    unanswered += 1
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop what runs beside the rounds."""
+        if self._streams is not None:
+            self._streams.close()
 
     def round(self, wait_seconds: float) -> None:
         """Do everything that waits for this node now; wait for some up to `wait_seconds`.
@@ -92,34 +105,53 @@ class NodeLoop:
         Raises:
             DatongError: the hub does not answer, or does not accept this node.
         """
-        failed = self._attend("recipient key", self._keys)
+        # While batches keep coming, what is not a transfer waits for its turn: they must not grow old meanwhile.
+        chores = not self._busy or time.monotonic() - self._chores_at >= WITNESS_INTERVAL_SECONDS
+        failed = self._attend("recipient key", self._keys) if chores else []
         work = self._client.work(wait_seconds)
-        failed += self._attend("agreements", self._sign)
+        self._busy = bool(work.consume)
+        if chores:
+            failed += self._attend("agreements", self._sign)
         failed += self._transfers(work)
-        failed += self._attend("witness", self._witnessed)
-        failed += self._attend("sketches", self._sketched)
-        if self._schedule is not None:
-            failed += self._attend("inventory", self._schedule.attend)
-        failed += self._watcher.attend(work.watch)
-        told = [*failed]
+        if chores:
+            failed += self._chores()
+            failed += self._watcher.attend(work.watch)
+        if chores or failed:
+            self._beat(failed, work)
+        if failed:
+            self._sleep(FAILURE_PAUSE_SECONDS)
+
+    def _beat(self, failed: list[str], work: NodeWork) -> None:
+        """Tell the hub that the node lives, what failed, and how wrong its clock is."""
+        told = list(failed)
         if self._client.clock_error_seconds:
             told.append(f"clock: {-self._client.clock_error_seconds:+.0f} s")
         self._client.heartbeat("; ".join(told)[:1000] or "ok", self._watcher.reports(work.watch))
-        if failed:
-            self._sleep(FAILURE_PAUSE_SECONDS)
+
+    def _chores(self) -> list[str]:
+        """Do what is not a transfer; return the failures."""
+        failed = self._attend("witness", self._witnessed)
+        failed += self._attend("sketches", self._sketched)
+        if self._schedule is not None:
+            failed += self._attend("inventory", self._schedule.attend)
+        self._chores_at = time.monotonic()
+        return failed
 
     def _transfers(self, work: NodeWork) -> list[str]:
         """Do the work of several tasks side by side; return the failures."""
         jobs: list[tuple[str, Callable[[], None]]] = []
-        jobs += [(one.task.id, partial(self._produce, one)) for one in work.produce]
+        captured = [one for one in work.produce if one.task.mode is TransferMode.CAPTURE]
+        failed = self._captured(captured)
+        jobs += [(one.task.id, partial(self._produce, one)) for one in work.produce if one not in captured]
         jobs += [(one.task.id, partial(self._consume, one)) for one in work.consume]
         jobs += [(one.task.id, partial(self._reconciler.report, one)) for one in work.reconcile]
         if not jobs:
-            return []
+            return failed
         with ThreadPoolExecutor(max_workers=TASKS_AT_ONCE_MAX, thread_name_prefix="transfer") as pool:
             futures = [pool.submit(self._attend, name, job) for name, job in jobs]
             wait(futures)
-        return [line for (name, _), future in zip(jobs, futures, strict=True) for line in self._outcome(name, future)]
+        pairs = zip(jobs, futures, strict=True)
+        return failed + [line for (name, _), future in pairs for line in self._outcome(name, future)]
 
     def _outcome(self, name: str, future: Future[list[str]]) -> list[str]:
         """Return a transfer's failures; one that nobody foresaw leaves the other transfers and the node alone too."""
@@ -132,6 +164,11 @@ class NodeLoop:
     def _failed(self, name: str, error: DatongError) -> list[str]:
         self._tell(error.what)
         return [f"{name}: {error.code}"]
+
+    def _captured(self, works: list[ProduceWork]) -> list[str]:
+        """See that changes are captured beside the rounds; return what failed since the last round."""
+        failures = [] if self._streams is None else self._streams.attend(works)
+        return [line for task_id, error in failures for line in self._failed(task_id, error)]
 
     def _produce(self, work: ProduceWork) -> None:
         with reported(self._client, work.task, work.run, TransferEnd.PRODUCER):

@@ -6,11 +6,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from datong.catalogue import CrawlOptions, CrawlWatch, Department, Inventory, RecipientKey, SourcePlan
-from datong.exchange import Connector, FileId, FileRecord, TableSchema, Target
+from datong.exchange import ChangeSource, Connector, FileId, FileRecord, TableSchema, Target, TransferEnd
 from datong.kernel import AgreementId, Clock, NotFound, Text
 from datong.ledger import Signer, Witness
+from datong.node.capture import REST_INTERVAL_SECONDS, Capture, Streams, no_changes
 from datong.node.consumer import Consumer
 from datong.node.differences import Differences
+from datong.node.failures import reported
 from datong.node.files import FileReceiver, FileSender, Progressed
 from datong.node.home import NodeHome, NodeIdentity, SourceEntry
 from datong.node.hub_client import HubClient, enrol
@@ -32,6 +34,7 @@ from datong.norms import NormPack
 FETCHED = "fetched"
 DIFFERENCES = "differences"
 FILES = "files"
+CAPTURES = "captures"
 INVENTORY = "inventory"
 Sleep = Callable[[float], None]
 STOP_CHECK_SECONDS = 0.2
@@ -53,6 +56,7 @@ class NodeProgram:
         open_connector: Callable[[str], Connector],
         open_target: Callable[[str], Target],
         load_pack: Callable[[], NormPack],
+        open_changes: Callable[[str], ChangeSource] | None = None,
         passed: Passed = unobserved,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -62,6 +66,7 @@ class NodeProgram:
         self._open_connector = open_connector
         self._open_target = open_target
         self._load_pack = load_pack
+        self._open_log = open_changes
         self._passed = passed
         self._sleep = sleep
 
@@ -243,6 +248,21 @@ class NodeProgram:
         """Return the node's loop over `client`."""
         return self._loop(client, tell, sleep=self._sleep, passed=self._passed)
 
+    def capture(self, client: HubClient, tell: Tell, *, rest_seconds: float = REST_INTERVAL_SECONDS) -> Capture:
+        """Return what captures changes over `client`, for whoever runs one task by itself."""
+        spool = Spool(folder=self._home.spool, state_path=self._home.state_path)
+        spool.sweep()
+        signer = self._load_signer(self._home.key_path)
+        outbox = Outbox(
+            client=client,
+            spool=spool,
+            signer=signer,
+            clock=self._clock,
+            keyring=self._keyring(signer),
+            passed=self._passed,
+        )
+        return self._capture(outbox, tell, sleep=self._sleep, passed=self._passed, rest_seconds=rest_seconds)
+
     def sketcher(self, client: HubClient) -> Sketcher:
         """Return what sketches this node's tables over `client`."""
         keyring = SketchKeyring(
@@ -327,6 +347,14 @@ class NodeProgram:
         """Open the source called `name`."""
         return self._open_connector(self._home.source(name).url)
 
+    def open_changes(self, name: str) -> ChangeSource:
+        """Open the log of changes of the source called `name`.
+
+        Raises:
+            Invalid: `node.no_change_log`, `adapters.no_change_log`.
+        """
+        return no_changes(name) if self._open_log is None else self._open_log(self._home.source(name).url)
+
     def open_writable(self, name: str) -> Target:
         """Open the writable source called `name`, or the only one."""
         return self._open_target(self._home.writable_source(name).url)
@@ -339,6 +367,28 @@ class NodeProgram:
             signer=self._load_signer(self._home.key_path),
             clock=self._clock,
             sleep=sleep,
+        )
+
+    def _capture(
+        self,
+        outbox: Outbox,
+        tell: Tell,
+        *,
+        sleep: Sleep,
+        passed: Passed,
+        watch: SourceWatch | None = None,
+        rest_seconds: float = REST_INTERVAL_SECONDS,
+    ) -> Capture:
+        return Capture(
+            outbox=outbox,
+            folder=self._home.directory / CAPTURES,
+            open_source=self.open_source,
+            open_changes=self.open_changes,
+            tell=tell,
+            watch=watch,
+            sleep=sleep,
+            passed=passed,
+            rest_seconds=rest_seconds,
         )
 
     def _loop(
@@ -365,6 +415,7 @@ class NodeProgram:
         watch = SourceWatch(
             client=client, signer=signer, clock=self._clock, open_source=self.open_source, passed=passed
         )
+        capture = self._capture(outbox, tell, watch=watch, sleep=sleep, passed=passed)
         producer = Producer(
             outbox=outbox, open_source=self.open_source, differences=differences, watch=watch, sleep=sleep
         )
@@ -406,6 +457,12 @@ class NodeProgram:
             keyring=keyring,
             sketcher=self.sketcher(client),
             schedule=schedule,
+            streams=Streams(
+                capture,
+                state_of=client.task_state,
+                reporting=lambda work: reported(client, work.task, work.run, TransferEnd.PRODUCER),
+                stopped=(Stopped,),
+            ),
             tell=tell,
             sleep=sleep,
         )

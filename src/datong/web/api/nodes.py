@@ -163,4 +163,4 @@ def look(hub: Services, caller: Principal) -> tuple[NodeWork, bool]:
     """Return what the calling node has to do now, and whether anything at all waits for it."""
     work = hub.exchange.work_for(NodeId(caller.actor.id))
     department = caller.department
-    return work, not work.is_empty or (department is not None and bool(hub.agreements.to_sign(department)))
+    return work, work.is_pressing or (department is not None and bool(hub.agreements.to_sign(department)))

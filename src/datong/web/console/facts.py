@@ -296,6 +296,7 @@ WORDS: Mapping[str, Text] = {
     "end": Text(zh="结束", en="end"),
     "end_epoch": Text(zh="结束密钥周期", en="end the epoch"),
     "ended": Text(zh="已结束", en="ended"),
+    "capture": Text(zh="变更捕获", en="change capture"),
     "diff": Text(zh="比对增量", en="snapshot difference"),
     "escalate": Text(zh="提请上一级", en="escalate"),
     "expire": Text(zh="到期", en="expire"),
