@@ -27,6 +27,8 @@ from datong.kernel import Text, Value
 from datong.norms import DataElement, DataType, IdentifierKind, NormPack
 
 CONFIDENCE_MIN = 50
+TELLING_CHARS_MIN = 3
+"""A comment of fewer characters (名称, 代码) only translates a bare name."""
 RATIO_TYPICAL = 0.6
 RATIO_CONTRADICTS = 0.2
 PRIOR = -2.2
@@ -64,6 +66,10 @@ _TYPE = {TypeFit.FITS: 0.4, TypeFit.NEUTRAL: 0.0, TypeFit.UNLIKELY: -1.2, TypeFi
 _VALUES_FIT, _VALUES_PROVE, _VALUES_CONTRADICT = 1.6, 2.8, -3.6
 _CODES_FIT, _CODES_CONTRADICT = 1.9, -1.6
 _REFERENCE, _KEY, _NEIGHBOURS, _ASKED = 2.8, 1.6, 1.0, -2.4
+_NO_PLACE = -6.0
+"""An address of a network or of mail is no place, whatever else is said."""
+_UNSAID = -1.2
+"""The comment says something else than a name that means many things."""
 _CLASH = -1.2
 """Name and comment name different elements: each weighs less."""
 _OUTNAMED = -2.2
@@ -142,6 +148,8 @@ class ColumnMapper:
         comments = {match.element: match for match in self._comment_matches(column)}
         lists = fitting_code_lists(enumerated(column.comment), self._pack)
         reference = _reference(column, table, known)
+        together = with_table(column.name, table.table, table.comment)
+        addressed = (column.name, head_phrase(column.comment), *together)
         proven = {kind for kind in _CHECKED if column.identifiers.get(kind, 0.0) >= RATIO_TYPICAL}
         found = []
         for element in self._pack.elements:
@@ -158,12 +166,19 @@ class ColumnMapper:
             signals += [_value_signal(column, element), _other_signal(element, proven)]
             signals += [_code_signal(column, element, lists)]
             signals += [_key_signal(column, element, table)]
-            if code in _PLACES and (is_network_address(column.name) or is_network_address(head_phrase(column.comment))):
-                signals.append((_ASKED, Text(zh="是网络或邮件地址", en="an address of a network or of mail")))
+            if code in _PLACES and any(is_network_address(called) for called in addressed):
+                signals.append((_NO_PLACE, Text(zh="是网络或邮件地址", en="an address of a network or of mail")))
             if reference is not None and reference[0] == code:
                 signals.append((_REFERENCE, reference[1]))
             if comments and names and code in names and code not in comments and _clash(names[code], comments):
                 signals.append((_CLASH, None))
+            elif (
+                code in names
+                and names[code].short
+                and code not in comments
+                and len(head_phrase(column.comment)) >= TELLING_CHARS_MIN
+            ):
+                signals.append((_UNSAID, None))
             found.append(_mapping(code, signals))
         return sorted(found, key=lambda one: (-one.log_odds, len(one.element)))
 
@@ -253,10 +268,11 @@ def _name_signals(
             en=f'the comment "{column.comment}" fits the element "{element.name.en}"',
         )
         signals.append((_weight(_COMMENT, comment), text if comment.fit is not Fit.INSIDE else None))
-    both = name is not None and comment is not None
-    if both:
-        # They are seldom independent: whoever named the column also wrote the comment.
-        signals.append((-1.0, None))
+    if name is not None and comment is not None:
+        # They are seldom independent: whoever named the column also wrote the comment. A common word said twice
+        # (`relation`, 关系) says no more than said once.
+        twice = min(signals[0][0], signals[1][0]) if name.short and comment.short else 0.0
+        signals.append((-max(1.0, twice), None))
     asked = asks_about(head_phrase(column.comment)) or asks_about(column.name.lower())
     if (
         asked

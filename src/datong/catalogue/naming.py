@@ -78,6 +78,7 @@ _NUMBERED = re.compile(
     r"(编号|编码号|单号|流水号|凭证号|登记号|受理号|申请号|业务号|订单号|合同号|批次号|批号|预约号|住院号|病历号|档案号|案号|文号|票号)$"
     r"|^[\u3400-\u9fff]{2,8}编号"
 )
+_NUMBER = "编号"
 """What ends like this is the number under which somebody keeps something."""
 _NETWORK = re.compile(
     r"(ip|mac|e?_?mail|web|url|server|host|邮箱|邮件|网络|网站|服务器|接口)[\s_]*(addr(ess)?|地址)$", re.IGNORECASE
@@ -135,7 +136,7 @@ def asks_about(name: str) -> bool:
 def record_number_chars(phrase: str) -> int:
     """Return how many characters at the end of a Chinese phrase call it the number of some record; 0 for none."""
     match = _NUMBERED.search(phrase)
-    return 0 if match is None else len(match[0])
+    return 0 if match is None else len(match[1] or _NUMBER)
 
 
 def is_network_address(name: str) -> bool:
@@ -153,10 +154,14 @@ def with_table(column: str, table: str, comment: str) -> list[str]:
 
     Only names that say nothing by themselves are put together so. `comment` is the table's.
     """
-    endings = [(latin, chinese) for bare, latin, chinese in _BARE if bare == column.strip().lower()]
+    bare = column.strip().lower()
+    stem = words(_TABLE_PREFIX.sub("", table.rsplit(".", 1)[-1]))
+    if len(stem) >= _TABLE_WORDS_MAX and stem[-1] == bare:
+        # `email_address.address` is what its table is called.
+        return ["_".join(stem[-_TABLE_WORDS_MAX:])]
+    endings = [(latin, chinese) for name, latin, chinese in _BARE if name == bare]
     if not endings:
         return []
-    stem = words(_TABLE_PREFIX.sub("", table.rsplit(".", 1)[-1]))
     subjects = [stem[-size:] for size in range(1, min(_TABLE_WORDS_MAX, len(stem)) + 1)]
     about = _TABLE_ENDING.sub("", head_phrase(comment))
     found = []

@@ -90,6 +90,22 @@ def test_a_bare_code_or_name_means_what_its_table_is_about(pack: NormPack) -> No
     assert not {"code", "name"} & set(other)
 
 
+def test_a_common_word_needs_more_than_being_said_twice(pack: NormPack) -> None:
+    related = table(
+        "party_address", column("relation", "关系"), column("name", "建筑名称"), column("area_size", kind="int")
+    )
+    found = ColumnMapper(pack).map_table(related)
+    twice = found.get("relation")
+    once = ColumnMapper(pack).map_table(table("party_address", column("relation"))).get("relation")
+    assert "name" not in found
+    assert (twice.confidence if twice else 0) <= (once.confidence if once else 0)
+
+
+def test_a_column_called_like_its_table_is_what_the_table_is(pack: NormPack) -> None:
+    found = ColumnMapper(pack).map_table(table("ir_email_address", column("address", "地址"), column("street", "住址")))
+    assert {name for name, one in found.items() if one.element == "address"} == {"street"}
+
+
 def test_what_is_asked_about_a_thing_is_not_the_thing(pack: NormPack) -> None:
     assert mapped(pack, column("c1", "身份证照片"), column("c2", "是否低保", "char(1)")) == {}
 
