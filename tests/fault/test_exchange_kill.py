@@ -40,23 +40,25 @@ class World:
         self.hub = TestHub(folder / "hub")
         self.process: ForkServerProcess | None = None
         for party in PARTIES:
-            home = NodeHome(folder / party)
-            signer = load_or_create_signer(home.key_path)
-            self.hub.keys.register(signer.key_id, signer.public_key, party, f"node-{party}")
-            home.save_identity(
-                NodeIdentity(
-                    hub_url=f"http://127.0.0.1:{self.port}",
-                    node_id=NodeId(f"node-{party}"),
-                    name=party,
-                    department=DepartmentCode(party),
-                    log_origin="test.local/log",
-                    log_key=self.log_key(),
-                    hub_public_key=self.log_key(),
-                )
+            self.add(party)
+
+    def add(self, party: str) -> None:
+        """Give a department a node; all but the police's may receive."""
+        home = NodeHome(self.folder / party)
+        signer = load_or_create_signer(home.key_path)
+        self.hub.keys.register(signer.key_id, signer.public_key, party, f"node-{party}")
+        home.save_identity(
+            NodeIdentity(
+                hub_url=f"http://127.0.0.1:{self.port}",
+                node_id=NodeId(f"node-{party}"),
+                name=party,
+                department=DepartmentCode(party),
+                log_origin="test.local/log",
+                log_key=self.log_key(),
+                hub_public_key=self.log_key(),
             )
-            home.add_source(
-                SourceEntry(name="main", url=f"sqlite:///{self.database(party)}", writable=party == "education")
-            )
+        )
+        home.add_source(SourceEntry(name="main", url=f"sqlite:///{self.database(party)}", writable=party != "police"))
 
     def log_key(self) -> str:
         return base64.b64encode(self.hub.signer.public_key).decode()

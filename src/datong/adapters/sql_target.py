@@ -129,7 +129,7 @@ def apply_batch(
         Conflict: `adapters.batch_gap`, `adapters.batch_fork`, `adapters.target_refuses`.
     """
     known = last_applied(transaction, manifest.task_id)
-    repeated = _repeated(known, manifest)
+    repeated = _repeated(known, manifest, plan.first_sequence)
     if repeated is not None:
         return repeated
     snapshot = manifest.mode is TransferMode.SNAPSHOT
@@ -203,8 +203,11 @@ def refused_by_target(table: str, reason: str) -> Conflict:
     )
 
 
-def _repeated(known: AppliedCursor | None, manifest: Manifest) -> Applied | None:
-    """Return the earlier answer when the target already holds this batch, None when the batch is the next one."""
+def _repeated(known: AppliedCursor | None, manifest: Manifest, first_sequence: int) -> Applied | None:
+    """Return the earlier answer when the target already holds this batch, None when the batch is the next one.
+
+    The next one is also `first_sequence`, with which the copy of a consumer that joined later begins.
+    """
     newest = 0 if known is None else known.sequence
     if known is not None and manifest.sequence == newest:
         if known.manifest_digest != manifest.digest:
@@ -216,7 +219,8 @@ def _repeated(known: AppliedCursor | None, manifest: Manifest) -> Applied | None
                 remedy=Text(zh="请对账并核查证据。", en="Reconcile, and look at the evidence."),
             )
         return Applied(rows=known.rows_applied, rejected=known.rows_rejected, repeated=True)
-    if manifest.sequence != newest + 1:
+    begins = manifest.sequence == first_sequence and newest < first_sequence
+    if manifest.sequence != newest + 1 and not begins:
         raise Conflict(
             "adapters.batch_gap",
             what=Text(

@@ -114,6 +114,7 @@ class Hub:
                 interval_seconds=RECONCILIATION_INTERVAL_SECONDS,
                 run=services.exchange.reconciliations.keep_up,
             ),
+            Sweep(name="payloads", interval_seconds=FILES_INTERVAL_SECONDS, run=services.exchange.retention.sweep),
             Sweep(name="files", interval_seconds=FILES_INTERVAL_SECONDS, run=services.files.sweep),
             Sweep(name="tasks", interval_seconds=TASKS_INTERVAL_SECONDS, run=services.exchange.runs.start_due),
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
@@ -277,6 +278,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         agreements=agreements,
         uses=catalogue.discovery,
     )
+    disk = DiskReserve(settings.lake, settings.disk_reserve_mb * MIB)
     exchange = Exchange(
         database=database,
         clock=clock,
@@ -288,6 +290,8 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         recipients=recipient_keys,
         calendar=calendar,
         hub_name=settings.log_origin,
+        disk=disk,
+        retention=timedelta(days=settings.payload_retention_days),
     )
     files = FileExchange(
         database=database,
@@ -297,7 +301,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         recipients=recipient_keys,
         terms=agreements,
         lake=settings.lake,
-        disk=DiskReserve(settings.lake, settings.disk_reserve_mb * MIB),
+        disk=disk,
         policy=FilePolicy(
             quota_bytes=settings.file_quota_gb * GIB,
             retention=timedelta(days=settings.file_retention_days),

@@ -94,6 +94,7 @@ from datong.exchange.signatures import (
     signed_schema_report,
     verify,
 )
+from datong.exchange.subscription_values import Subscription, SubscriptionDraft, SubscriptionState
 from datong.exchange.values import (
     DELETED_COLUMN,
     GENESIS_DIGEST,
@@ -308,6 +309,9 @@ __all__ = [
     "SignedSchemaReport",
     "SourceReport",
     "SourceShape",
+    "Subscription",
+    "SubscriptionDraft",
+    "SubscriptionState",
     "TableDigest",
     "TableKind",
     "TableSchema",

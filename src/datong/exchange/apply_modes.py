@@ -73,6 +73,8 @@ class TargetPlan(Value):
     renamed: tuple[tuple[str, str], ...] = ()
     """Source column and target column, where the two differ."""
     added: tuple[AddedColumn, ...] = ()
+    first_sequence: int = 1
+    """The batch with which this target's copy begins; a consumer that joined later begins later."""
 
     def name(self, column: str) -> str:
         """What a batch's column is called in the target."""

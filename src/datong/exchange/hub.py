@@ -5,6 +5,7 @@ Whatever changes a task's state changes it together with its ledger entry, in on
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -13,6 +14,7 @@ from datong.catalogue import RecipientKey
 from datong.exchange import store
 from datong.exchange.applying import check_apply
 from datong.exchange.declarations import CHANGEABLE
+from datong.exchange.disk_reserve import DiskReserve
 from datong.exchange.facts import task_facts
 from datong.exchange.intake import Intake
 from datong.exchange.landing import landed_rows
@@ -24,12 +26,14 @@ from datong.exchange.range_digests import RangeReader
 from datong.exchange.ranges import RangeQuery
 from datong.exchange.receipts import Receipts
 from datong.exchange.reconciliation import Reconciliations
-from datong.exchange.refusals import illegal_step, name_taken, no_batch
+from datong.exchange.refusals import illegal_step, name_taken, no_batch, payload_disposed
+from datong.exchange.retention import Retention
 from datong.exchange.runs import Runs
 from datong.exchange.scheduling import check_schedule, next_due
 from datong.exchange.schema_changes import SchemaDecision, SchemaRecord, SchemaVerdict, SignedSchemaReport
 from datong.exchange.schemas import Schemas
 from datong.exchange.signatures import signed_receipt
+from datong.exchange.subscriptions import Subscriptions
 from datong.exchange.uploads import UploadFiles
 from datong.exchange.values import (
     RESERVED_PREFIX,
@@ -82,6 +86,9 @@ _TRANSITIONS: dict[tuple[TaskState, str], TaskState] = {
 }
 
 
+RETENTION_DEFAULT = timedelta(days=30)
+
+
 class Exchange:
     """Transfers between departments, as the hub sees and records them.
 
@@ -101,6 +108,8 @@ class Exchange:
         recipients: Recipients | None = None,
         calendar: WorkingCalendar | None = None,
         hub_name: str = "hub",
+        disk: DiskReserve | None = None,
+        retention: timedelta = RETENTION_DEFAULT,
     ) -> None:
         self._recipients = recipients or NoRecipients()
         self._database = database
@@ -115,6 +124,16 @@ class Exchange:
         self.runs = Runs(database=database, clock=clock, ledger=ledger, calendar=self._calendar, lineage=self.lineage)
         self.observation = Observation(database=database, clock=clock, runs=self.runs)
         self._schemas = Schemas(database=database, clock=clock, ledger=ledger, keys=keys, runs=self.runs)
+        self.subscriptions = Subscriptions(
+            database=database,
+            clock=clock,
+            ledger=ledger,
+            keys=keys,
+            recipients=self._recipients,
+            runs=self.runs,
+            check_terms=self._check_terms,
+        )
+        self.retention = Retention(database=database, clock=clock, ledger=ledger, files=self._files, keep=retention)
         self._intake = Intake(
             database=database,
             clock=clock,
@@ -122,8 +141,9 @@ class Exchange:
             keys=keys,
             files=self._files,
             runs=self.runs,
-            check_terms=self._check_terms,
             check_schema=self._schemas.check_batch,
+            disk=disk or DiskReserve(lake, 0),
+            subscriptions=self.subscriptions,
             recipients_of=self._recipients_of,
         )
         self._receipts = Receipts(
@@ -360,9 +380,14 @@ class Exchange:
         """Return the file of a committed batch's payload.
 
         Raises:
-            NotFound: `exchange.batch_not_found`.
+            NotFound: `exchange.batch_not_found`; `exchange.payload_disposed` when it was kept long enough.
         """
-        return self._files.final(self.batch(batch_id).manifest)
+        manifest = self.batch(batch_id).manifest
+        with self._database.snapshot() as connection:
+            row = store.task_row(connection, manifest.task_id)
+        if manifest.sequence <= row["disposed_sequence"]:
+            raise payload_disposed(manifest)
+        return self._files.final(manifest)
 
     # Receipts
 
@@ -373,7 +398,10 @@ class Exchange:
             NotFound: no such batch. Corrupt: `exchange.receipt_mismatch` or a wrong signature.
             Refused: `exchange.wrong_consumer`. Conflict: `exchange.receipt_order`.
         """
-        return self._receipts.record(self.batch(signed.receipt.batch_id), signed, actor=actor)
+        batch = self.batch(signed.receipt.batch_id)
+        if self.subscriptions.of_consumer(batch.manifest.task_id, signed.receipt.consumer) is not None:
+            return self.subscriptions.record_receipt(batch, signed, actor=actor)
+        return self._receipts.record(batch, signed, actor=actor)
 
     def receipts(self, task_id: TaskId, *, after_sequence: int = 0, limit: int = 100) -> tuple[ReceiptRecord, ...]:
         """Return the task's receipts after a sequence, in order."""
@@ -437,9 +465,10 @@ class Exchange:
                 work.model_copy(update={"recipients": self._recipients_of(work.task)})
                 for work in self.runs.produce_work(connection, node_id)
             )
+            consume = self.runs.consume_work(connection, node_id)
             return NodeWork(
                 produce=produce,
-                consume=self.runs.consume_work(connection, node_id),
+                consume=consume + self.subscriptions.work_for(connection, node_id),
                 reconcile=self.reconciliations.work_for(connection, node_id),
                 watch=self.observation.watch_for(connection, node_id),
             )
@@ -503,7 +532,8 @@ class Exchange:
         """Return the keys in force of everybody for whom a task's payloads are sealed."""
         if not task.sealed or task.consumer_node is None:
             return ()
-        return self._recipients.in_force(task.consumer, task.consumer_node)
+        own = self._recipients.in_force(task.consumer, task.consumer_node)
+        return own + self.subscriptions.recipients_of(task)
 
     def _transit(self, task_id: TaskId, action: str, actor: Actor) -> Task:
         def change(task: Task) -> dict[str, object] | None:

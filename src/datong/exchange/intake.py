@@ -6,15 +6,17 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from datong.catalogue import RecipientKey
 from datong.exchange import chain, store
+from datong.exchange.disk_reserve import DiskReserve
 from datong.exchange.facts import batch_facts, refusal_facts
 from datong.exchange.payload import check_sealed_file, count_payload, digest_file, digest_payload
 from datong.exchange.protocols import DepartmentKeys
 from datong.exchange.refusals import check_producer, no_batch, not_the_producer
 from datong.exchange.runs import Runs
 from datong.exchange.signatures import verify
+from datong.exchange.subscriptions import Subscriptions
 from datong.exchange.tables import UPLOADS
 from datong.exchange.uploads import UploadFiles
-from datong.exchange.values import BatchRecord, Manifest, SignedManifest, Task, TaskDraft, UploadState
+from datong.exchange.values import BatchRecord, Manifest, SignedManifest, Task, UploadState
 from datong.kernel import Actor, BatchId, Clock, Conflict, Corrupt, Database, NodeId, Text, TooLarge
 from datong.kernel.limits import BATCH_BYTES_MAX
 from datong.ledger import EntryKind, Ledger
@@ -23,7 +25,7 @@ OPEN_UPLOADS_PER_TASK_MAX = 16
 
 
 class Intake:
-    """Takes batches in; `check_terms` raises when a task's agreement does not cover it now.
+    """Takes batches in, while the agreement of at least one of a task's consumers covers it.
 
     `recipients_of` returns the keys in force to which a task may be sealed.
     """
@@ -37,8 +39,9 @@ class Intake:
         keys: DepartmentKeys,
         files: UploadFiles,
         runs: Runs,
-        check_terms: Callable[[TaskDraft], None],
         check_schema: Callable[[Connection, Task, Manifest], None],
+        disk: DiskReserve,
+        subscriptions: Subscriptions,
         recipients_of: Callable[[Task], tuple[RecipientKey, ...]],
     ) -> None:
         self._database = database
@@ -47,8 +50,9 @@ class Intake:
         self._keys = keys
         self._files = files
         self._runs = runs
-        self._check_terms = check_terms
         self._check_schema = check_schema
+        self._disk = disk
+        self._subscriptions = subscriptions
         self._recipients_of = recipients_of
 
     def open_upload(self, signed: SignedManifest, *, node: NodeId) -> UploadState:
@@ -63,6 +67,7 @@ class Intake:
                 what=Text(zh=f"批次超过 {BATCH_BYTES_MAX} 字节。", en=f"The batch has over {BATCH_BYTES_MAX} bytes."),
                 remedy=Text(zh="请减小任务的批次行数。", en="Lower the task's rows per batch."),
             )
+        self._disk.require(manifest.payload_bytes)
         with self._database.transaction() as connection:
             row = store.task_row(connection, manifest.task_id, lock=True)
             task = store.task_of(row)
@@ -120,6 +125,7 @@ class Intake:
             raise not_the_producer()
         if self._files.final(signed.manifest).exists():
             return self._state(signed)
+        self._disk.require(len(data))
         received = self._files.write(signed.manifest, offset, data, digest)
         return UploadState(batch_id=batch_id, received_bytes=received, committed=False)
 
@@ -170,6 +176,7 @@ class Intake:
                 rows=fields["rows"] + manifest.rows,
                 payload_bytes=fields["payload_bytes"] + manifest.payload_bytes,
                 last_committed_at=now,
+                **self._subscriptions.committed(connection, task, row, manifest),
             )
             self._runs.committed(connection, task, manifest, actor=actor)
         return record
@@ -227,7 +234,7 @@ class Intake:
         verify(signed.key_id, key.public_key, signed.manifest.signing_bytes(), signed.signature)
         chain.check_task(task, signed.manifest)
         chain.check_sealing(task, signed.manifest, {key.key_id for key in self._recipients_of(task)})
-        self._check_terms(task)
+        self._subscriptions.check_any_terms(task)
 
     def _verify_payload(self, task: Task, signed: SignedManifest, actor: Actor) -> None:
         """Check the arrived bytes; discard them and record the refusal when they are not what was signed."""

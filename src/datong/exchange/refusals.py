@@ -1,6 +1,6 @@
 """The errors that several parts of the exchange raise."""
 
-from datong.exchange.values import Task
+from datong.exchange.values import Manifest, Task
 from datong.kernel import Actor, ActorKind, BatchId, Conflict, NodeId, NotFound, Refused, Text
 
 
@@ -10,6 +10,18 @@ def no_batch(batch_id: BatchId) -> NotFound:
         "exchange.batch_not_found",
         what=Text(zh=f"没有批次 {batch_id}。", en=f"There is no batch {batch_id}."),
         remedy=Text(zh="请先提交批次清单。", en="Submit the batch's manifest first."),
+    )
+
+
+def payload_disposed(manifest: Manifest) -> NotFound:
+    """The payload was deleted after every consumer had acknowledged it."""
+    return NotFound(
+        "exchange.payload_disposed",
+        what=Text(
+            zh=f"第 {manifest.sequence} 批的数据已在全部签收并过留存期后删除。",
+            en=f"The payload of batch {manifest.sequence} was deleted: all receipts are older than the retention.",
+        ),
+        remedy=Text(zh="需要时请请求一次新的全量运行。", en="Ask for a new whole copy if it is needed."),
     )
 
 

@@ -338,6 +338,31 @@ class Runs:
         self._close(connection, row, run, RunState.CANCELLED, "cancel_run", actor)
         self._insert(connection, store.task_of(store.task_row(connection, task.id)), run.reason, run.requested_by)
 
+    def ask_for_all(self, connection: Connection, task: Task, *, actor: Actor) -> None:
+        """Have a task's source read from the first row on: by the run that waits, or by one more.
+
+        Raises:
+            Conflict: `exchange.run_under_way`: an increment is in the middle of a run.
+        """
+        confirmed = store.confirmed_of(store.task_row(connection, task.id))
+        open_run = run_store.open_run(connection, task.id)
+        if open_run is None:
+            self._insert(connection, task, RunReason.BACKFILL, actor)
+            open_run = run_store.open_run(connection, task.id)
+        if open_run is None or task.mode is TransferMode.SNAPSHOT:
+            return
+        if open_run.state is not RunState.WAITING or open_run.span is not None or open_run.batches:
+            raise Conflict(
+                "exchange.run_under_way",
+                what=Text(
+                    zh=f"第 {open_run.run} 次运行正在进行，无法从头读取。",
+                    en=f"Run {open_run.run} is under way: nothing can be read from the beginning now.",
+                ),
+                remedy=Text(zh="请在运行结束后再试。", en="Try again once the run has ended."),
+            )
+        span = RunSpan(return_to=confirmed.cursor)
+        run_store.set_run(connection, task.id, open_run.run, span=span.model_dump(mode="json"))
+
     def close_all(self, connection: Connection, row: RowMapping) -> None:
         """Cancel what is unfinished of a task that ends, in the transaction of its end."""
         for number in run_store.cancel_unfinished(connection, row["id"], self._clock.now()):

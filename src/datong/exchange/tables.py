@@ -28,6 +28,9 @@ TASKS = Table(
     Column("rows_rejected", BigInteger, nullable=False),
     Column("last_committed_at", UtcDateTime),
     Column("last_applied_at", UtcDateTime),
+    Column("opening_sequence", BigInteger),
+    Column("origin_sequence", BigInteger),
+    Column("disposed_sequence", BigInteger, nullable=False, server_default="0"),
     Column("reconcile_hours", Integer, index=True),
     Column("live_name", String(200), unique=True),
     Column("next_due_at", UtcDateTime, index=True),
@@ -38,8 +41,9 @@ TASKS = Table(
     Column("source_report", JsonColumn),
 )
 """`live_name` is the task's name until it ends; `next_due_at` when its schedule is due next; `change_mark` what the
-source looked like when it was last seen to change. `confirmed` is the end of the chain; the sums are kept up to date
-with every batch and receipt.
+source looked like when it was last seen to change. `origin_sequence` is the first batch of the newest complete whole
+copy, `opening_sequence` of one under way; `disposed_sequence` the newest batch whose payload is deleted. `confirmed` is
+the end of the chain; the sums are kept up to date with every batch and receipt.
 """
 
 RUNS = Table(
@@ -152,6 +156,41 @@ LINEAGE = Table(
     Index("ix_exchange_lineage_posted_serial", "posted_at", "serial"),
 )
 """Lineage events in the order of their insertion, and whether an OpenLineage endpoint has taken them."""
+
+SUBSCRIPTIONS = Table(
+    "exchange_subscription",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("task_id", String(36), ForeignKey("exchange_task.id"), nullable=False),
+    Column("agreement_id", String(64), nullable=False, index=True),
+    Column("consumer", String(18), nullable=False),
+    Column("consumer_node", String(64), nullable=False, index=True),
+    Column("target_table", String(200), nullable=False),
+    Column("target_source", String(200), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("first_sequence", BigInteger),
+    Column("receipted_sequence", BigInteger, nullable=False),
+    Column("rows_applied", BigInteger, nullable=False),
+    Column("rows_rejected", BigInteger, nullable=False),
+    Column("joined_at", UtcDateTime, nullable=False),
+    Column("left_at", UtcDateTime),
+    Column("last_applied_at", UtcDateTime),
+    UniqueConstraint("task_id", "consumer"),
+)
+"""Further consumers of a task's stream."""
+
+SUBSCRIPTION_RECEIPTS = Table(
+    "exchange_subscription_receipt",
+    METADATA,
+    Column("subscription_id", String(36), ForeignKey("exchange_subscription.id"), primary_key=True),
+    Column("batch_id", String(36), ForeignKey("exchange_batch.id"), primary_key=True),
+    Column("task_id", String(36), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("signed", JsonColumn, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Column("entry_id", String(36), nullable=False),
+    UniqueConstraint("subscription_id", "sequence"),
+)
 
 RECONCILIATIONS = Table(
     "exchange_reconciliation",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from datong.exchange.upload_slots import UploadSlot
 from datong.exchange.values import Manifest
-from datong.kernel import BatchId
+from datong.kernel import BatchId, TaskId
 
 
 class UploadFiles:
@@ -43,6 +43,13 @@ class UploadFiles:
     def complete(self, manifest: Manifest) -> Path:
         """Move the part file to its final place; see `UploadSlot.complete`."""
         return self.slot(manifest).complete()
+
+    def delete_through(self, task_id: TaskId, sequence: int) -> None:
+        """Delete the payloads of a task's batches up to and with `sequence`."""
+        folder = self._batches / task_id
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if int(path.name.partition("-")[0]) <= sequence:
+                path.unlink(missing_ok=True)
 
     def discard(self, manifest: Manifest) -> None:
         """Forget the bytes of a batch that did not verify and was never committed."""

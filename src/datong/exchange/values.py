@@ -496,6 +496,8 @@ class ConsumeWork(Value):
     receipted: int
     newest: int
     run: int = 0
+    first: int = 1
+    """The batch with which this consumer's copy begins."""
 
 
 class ReconcileEnd(StrEnum):

@@ -208,7 +208,7 @@ def transfer_duties(entries: Iterable[RecordedEntry], *, calendar: WorkingCalend
         if entry.kind is EntryKind.BATCH:
             batches[entry.facts["batch"]] = entry
             runs.setdefault(entry.facts["run"], []).append(entry)
-        elif entry.kind is EntryKind.RECEIPT:
+        elif entry.kind is EntryKind.RECEIPT and "subscription" not in entry.facts:
             batch = batches.get(entry.facts["batch"])
             if batch is not None:
                 runs.setdefault(batch.facts["run"], []).append(entry)

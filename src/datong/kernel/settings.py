@@ -59,6 +59,9 @@ class Settings(Value):
     disk_reserve_mb: int = Field(
         1024, ge=0, description="MiB of the lake's disk kept free: uploads are turned away (507) before they take it."
     )
+    payload_retention_days: int = Field(
+        30, ge=0, description="Days a batch between nodes stays at the hub after its last receipt."
+    )
     file_quota_gb: int = Field(
         100, ge=1, description="GiB of files in exchange that one sending department may have at the hub."
     )

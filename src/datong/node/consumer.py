@@ -66,18 +66,18 @@ class Consumer:
             after = work.receipted
             while records := self._client.batches(task.id, after):
                 for record in records:
-                    self._consume_one(task, record, target)
+                    self._consume_one(task, record, target, work.first)
                     after = record.manifest.sequence
         finally:
             target.close()
 
-    def _consume_one(self, task: Task, record: BatchRecord, target: Target) -> None:
+    def _consume_one(self, task: Task, record: BatchRecord, target: Target, first: int) -> None:
         manifest = record.manifest
         target.prepare(task.target_plan, manifest.columns)
         applied = target.last_applied(task.id)
         if applied is None or applied.sequence < manifest.sequence:
-            check_follows(manifest, applied)
-            applied = self._apply(task, manifest, target)
+            check_follows(manifest, applied, first)
+            applied = self._apply(task, manifest, target, first)
         elif applied.sequence > manifest.sequence or applied.manifest_digest != manifest.digest:
             raise _fork(manifest)
         # The digest of a table of few rows can be found by trying, and the hub shall learn nothing of a sealed task.
@@ -117,7 +117,8 @@ class Consumer:
             raise _fork(manifest)
         return combined(ContentDigest(rows=one.rows, sum=one.content_digest) for one in run)
 
-    def _apply(self, task: Task, manifest: Manifest, target: Target) -> AppliedCursor:
+    def _apply(self, task: Task, manifest: Manifest, target: Target, first: int) -> AppliedCursor:
+        plan = task.target_plan.model_copy(update={"first_sequence": first})
         path = self._folder / f"{manifest.batch_id}.arrow"
         self._client.download(manifest.batch_id, path, manifest.payload_bytes)
         self._passed(Step.PAYLOAD_FETCHED)
@@ -126,7 +127,7 @@ class Consumer:
             check_fetched(manifest, path, key)
             now = self._clock.now()
             with read_payload(path, manifest.columns, key) as reader:
-                result = target.apply(manifest, reader, plan=task.target_plan, applied_at=now)
+                result = target.apply(manifest, reader, plan=plan, applied_at=now)
         finally:
             path.unlink(missing_ok=True)
         self._passed(Step.BATCH_APPLIED)
@@ -140,16 +141,16 @@ class Consumer:
         )
 
 
-def check_follows(manifest: Manifest, applied: AppliedCursor | None) -> None:
-    """Check that a batch is the next link after what the target holds.
+def check_follows(manifest: Manifest, applied: AppliedCursor | None, first: int = 1) -> None:
+    """Check that a batch is the next link after what the target holds, or the one with which its copy begins anew.
 
     Raises:
         Conflict: `node.chain_broken`.
     """
-    follows = (
-        manifest.sequence == 1
-        if applied is None
-        else (manifest.sequence == applied.sequence + 1 and manifest.previous_digest == applied.manifest_digest)
+    begins = manifest.sequence == first and (applied is None or applied.sequence < first - 1)
+    follows = begins or (
+        applied is not None
+        and (manifest.sequence, manifest.previous_digest) == (applied.sequence + 1, applied.manifest_digest)
     )
     if not follows:
         raise _fork(manifest)

@@ -9,7 +9,7 @@ from datong.exchange import BatchRecord, ReceiptRecord, SignedManifest, SignedRe
 from datong.kernel import BatchId, NodeId
 from datong.sharing import Action
 from datong.web.api.nodes import own_node
-from datong.web.api.tasks import task_target
+from datong.web.api.tasks import target_for, task_target
 from datong.web.authentication import Caller, Hub
 from datong.web.downloads import file_response
 
@@ -69,7 +69,9 @@ def commit_batch(batch_id: BatchId, caller: Caller, hub: Hub) -> BatchRecord:
 def read_payload(batch_id: BatchId, request: Request, caller: Caller, hub: Hub) -> Response:
     """Return a committed batch's Arrow stream, or a range of its bytes."""
     task = hub.exchange.task(hub.exchange.batch(batch_id).manifest.task_id)
-    hub.policy.require(caller, Action.TASK_CONSUME, task_target(task, task_id=task.id))
+    target = target_for(hub, caller, task)
+    hub.policy.require(caller, Action.TASK_CONSUME, target)
+    hub.exchange.subscriptions.check_delivery(task, target.consumer or task.consumer)
     return file_response(request, hub.exchange.payload(batch_id), media_type=ARROW_STREAM)
 
 
@@ -77,5 +79,5 @@ def read_payload(batch_id: BatchId, request: Request, caller: Caller, hub: Hub) 
 def record_receipt(batch_id: BatchId, body: SignedReceipt, caller: Caller, hub: Hub) -> ReceiptRecord:
     """Record the consumer's signed receipt."""
     task = hub.exchange.task(hub.exchange.batch(batch_id).manifest.task_id)
-    hub.policy.require(caller, Action.TASK_CONSUME, task_target(task, task_id=task.id))
+    hub.policy.require(caller, Action.TASK_CONSUME, target_for(hub, caller, task))
     return hub.exchange.record_receipt(body, actor=caller.actor)

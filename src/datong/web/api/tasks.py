@@ -231,8 +231,19 @@ def readable_task(hub: Services, caller: Principal, task_id: TaskId) -> Task:
         Refused: it concerns other departments.
     """
     task = hub.exchange.task(task_id)
-    hub.policy.require(caller, Action.TASK_READ, task_target(task, task_id=task_id))
+    hub.policy.require(caller, Action.TASK_READ, target_for(hub, caller, task))
     return task
+
+
+def target_for(hub: Services, caller: Principal, task: Task) -> Target:
+    """Return a task as the policy sees it for `caller`: to a further consumer, as its own."""
+    target = task_target(task, task_id=task.id)
+    department = caller.department
+    if department is None or department in (task.provider, task.consumer):
+        return target
+    if hub.exchange.subscriptions.of_consumer(task.id, department) is None:
+        return target
+    return target.model_copy(update={"consumer": department})
 
 
 def _acts(hub: Services) -> dict[TaskAction, Callable[[TaskId, Actor], object]]:

@@ -85,6 +85,7 @@ def show_task(desk: SignedIn, task_id: TaskId) -> Response:
         progress=progress,
         stands=exchange.observation.status(task_id),
         chain=chain,
+        subscriptions=exchange.subscriptions.of_task(task_id),
         reconciliation=exchange.reconciliation(task_id),
         actions=[(action, LABELS[action]) for action in _actions(desk, task)],
         running=progress.run_done < progress.run_requested or progress.receipted_batches < progress.batches,
