@@ -196,6 +196,12 @@ def rebatched(reader: Iterable[pa.RecordBatch], schema: pa.Schema, batch_rows: i
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
+def sliced(reader: Iterable[pa.RecordBatch], schema: pa.Schema, rows_max: int) -> pa.RecordBatchReader:
+    """Return the rows of `reader` in batches of at most `rows_max` rows; nothing is copied."""
+    pieces = (batch.slice(first, rows_max) for batch in reader for first in range(0, batch.num_rows, rows_max))
+    return pa.RecordBatchReader.from_batches(schema, pieces)
+
+
 def _joined(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
     table = pa.Table.from_batches(batches, schema=schema).combine_chunks()
     return table.to_batches(max_chunksize=max(1, table.num_rows))[0]

@@ -25,7 +25,7 @@ from datong.kernel import (
     canonical_json,
     sha256_hex,
 )
-from datong.kernel.limits import BATCH_ROWS_DEFAULT, ITEMS_PER_RESOURCE_MAX, NAME_CHARS_MAX
+from datong.kernel.limits import BATCH_ROWS_DEFAULT, ITEMS_PER_RESOURCE_MAX, NAME_CHARS_MAX, READ_ROWS_MAX
 
 GENESIS_DIGEST = "0" * 64
 """What the first batch of a task names as its predecessor."""
@@ -120,7 +120,7 @@ class ReadQuery(Value):
     key_columns: tuple[str, ...] = ()
     cursor_column: str | None = None
     after: Cursor | None = None
-    batch_rows: int = Field(BATCH_ROWS_DEFAULT, ge=1)
+    batch_rows: int = Field(READ_ROWS_MAX, ge=1)
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -289,7 +289,7 @@ class Task(TaskDraft):
             key_columns=self.key_columns,
             cursor_column=self.cursor_column if self.mode is TransferMode.INCREMENT else None,
             after=after,
-            batch_rows=self.batch_rows,
+            batch_rows=min(self.batch_rows, READ_ROWS_MAX),
         )
 
 

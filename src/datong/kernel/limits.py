@@ -9,7 +9,11 @@ FIELD_COMMENTS_MAX = 200
 LEDGER_ENTRY_BYTES_MAX = 65535
 """C2SP tlog-tiles frames an entry with a 16-bit length."""
 UPLOAD_CHUNK_BYTES_MAX = 16 * 1024 * 1024
-BATCH_ROWS_DEFAULT = 100_000
+BATCH_ROWS_DEFAULT = 500_000
+READ_ROWS_MAX = 50_000
+"""Connectors hand out rows in pieces of at most so many; several pieces make a batch."""
+PAYLOAD_BYTES_MAX = 48 * 1024 * 1024
+"""A batch is cut before its rows, unpacked, need more memory than this (unless one piece does)."""
 CONTENT_CHECK_ROWS_MAX = 20_000
 """Batches of up to so many rows have their content digest computed by the hub as well."""
 BATCH_BYTES_MAX = 1024 * 1024 * 1024

@@ -1,13 +1,13 @@
 """The receiving side: fetch, verify, apply rows and cursor in one transaction, sign a receipt."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 from datong.exchange import (
     AppliedCursor,
     ApplyMode,
-    BatchRecord,
+    Column,
     ConsumeWork,
     ContentDigest,
     ContentKey,
@@ -25,9 +25,14 @@ from datong.exchange import (
 )
 from datong.kernel import Clock, Conflict, Corrupt, Text
 from datong.ledger import Signer
+from datong.node.ahead import ahead
 from datong.node.hub_client import HubClient
 from datong.node.keyring import Keyring
 from datong.node.steps import Passed, Step, unobserved
+
+FETCHED_AHEAD = 1
+NEXT_BATCH_SECONDS = 5.0
+"""How long a consumer waits for the next batch of a run that goes on, before it attends to other things."""
 
 
 class Consumer:
@@ -54,7 +59,8 @@ class Consumer:
 
     def consume(self, work: ConsumeWork) -> None:
         """Apply every batch that has no receipt yet, in order; a batch is applied only after the one before is
-        acknowledged, so that a lost receipt can always be written again from the target's cursor.
+        acknowledged, so that a lost receipt can always be written again from the target's cursor. The batch after it is
+        fetched and checked meanwhile.
 
         Raises:
             Unavailable: hub or target do not answer; calling again goes on where this stopped.
@@ -62,24 +68,54 @@ class Consumer:
         """
         task = work.task
         target = self._open_target(task.target_source)
+        prepared: tuple[Column, ...] = ()
         try:
-            after = work.receipted
-            while records := self._client.batches(task.id, after):
-                for record in records:
-                    self._consume_one(task, record, target, work.first)
-                    after = record.manifest.sequence
+            with ahead(self._fetched(work), FETCHED_AHEAD) as batches:
+                for manifest in batches:
+                    if manifest.columns != prepared:
+                        target.prepare(task.target_plan, manifest.columns)
+                        prepared = manifest.columns
+                    self._consume_one(task, manifest, target, work.first)
         finally:
             target.close()
 
-    def _consume_one(self, task: Task, record: BatchRecord, target: Target, first: int) -> None:
-        manifest = record.manifest
-        target.prepare(task.target_plan, manifest.columns)
+    def _fetched(self, work: ConsumeWork) -> Iterator[Manifest]:
+        """Yield the manifests of the batches that have no receipt, each once its payload is here and sound.
+
+        While a run goes on, the hub is asked to answer as soon as its next batch is there.
+        """
+        after, wait_seconds = work.receipted, 0.0
+        while records := self._client.batches(work.task.id, after, wait_seconds=wait_seconds):
+            for record in records:
+                self._fetch(record.manifest)
+                yield record.manifest
+            after = records[-1].manifest.sequence
+            wait_seconds = 0.0 if records[-1].manifest.last else NEXT_BATCH_SECONDS
+
+    def _fetch(self, manifest: Manifest) -> None:
+        path = self._path(manifest)
+        self._client.download(manifest.batch_id, path, manifest.payload_bytes)
+        try:
+            check_fetched(manifest, path, self._key(manifest))
+        except Corrupt:
+            path.unlink(missing_ok=True)
+            raise
+        self._passed(Step.PAYLOAD_FETCHED)
+
+    def _path(self, manifest: Manifest) -> Path:
+        return self._folder / f"{manifest.batch_id}.arrow"
+
+    def _key(self, manifest: Manifest) -> ContentKey | None:
+        return None if self._keyring is None else self._keyring.content_key(manifest)
+
+    def _consume_one(self, task: Task, manifest: Manifest, target: Target, first: int) -> None:
         applied = target.last_applied(task.id)
         if applied is None or applied.sequence < manifest.sequence:
             check_follows(manifest, applied, first)
             applied = self._apply(task, manifest, target, first)
         elif applied.sequence > manifest.sequence or applied.manifest_digest != manifest.digest:
             raise _fork(manifest)
+        self._path(manifest).unlink(missing_ok=True)
         # The digest of a table of few rows can be found by trying, and the hub shall learn nothing of a sealed task.
         told = manifest.last and manifest.sealing is None
         digest = self._table_digest(task, manifest, target) if told else None
@@ -119,17 +155,9 @@ class Consumer:
 
     def _apply(self, task: Task, manifest: Manifest, target: Target, first: int) -> AppliedCursor:
         plan = task.target_plan.model_copy(update={"first_sequence": first})
-        path = self._folder / f"{manifest.batch_id}.arrow"
-        self._client.download(manifest.batch_id, path, manifest.payload_bytes)
-        self._passed(Step.PAYLOAD_FETCHED)
-        try:
-            key = None if self._keyring is None else self._keyring.content_key(manifest)
-            check_fetched(manifest, path, key)
-            now = self._clock.now()
-            with read_payload(path, manifest.columns, key) as reader:
-                result = target.apply(manifest, reader, plan=plan, applied_at=now)
-        finally:
-            path.unlink(missing_ok=True)
+        now = self._clock.now()
+        with read_payload(self._path(manifest), manifest.columns, self._key(manifest)) as reader:
+            result = target.apply(manifest, reader, plan=plan, applied_at=now)
         self._passed(Step.BATCH_APPLIED)
         return AppliedCursor(
             sequence=manifest.sequence,

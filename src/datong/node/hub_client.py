@@ -182,9 +182,10 @@ class HubClient:
 
     # Consuming
 
-    def batches(self, task_id: TaskId, after: int) -> tuple[BatchRecord, ...]:
-        """Return a task's committed batches after a sequence."""
-        response = self._call("GET", f"/api/v1/tasks/{task_id}/batches", params={"after": str(after)})
+    def batches(self, task_id: TaskId, after: int, *, wait_seconds: float = 0) -> tuple[BatchRecord, ...]:
+        """Return a task's committed batches after a sequence, waiting up to `wait_seconds` for one."""
+        params = {"after": str(after), "wait": str(wait_seconds)}
+        response = self._call("GET", f"/api/v1/tasks/{task_id}/batches", params=params)
         return TypeAdapter(tuple[BatchRecord, ...]).validate_json(response.content)
 
     def download(self, batch_id: BatchId, path: Path, expected_bytes: int) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -29,6 +30,8 @@ from datong.node.hub_client import CHUNK_BYTES, HubClient
 from datong.node.keyring import Keyring
 from datong.node.spool import Spool, SpooledBatch
 from datong.node.steps import Passed, Step, unobserved
+
+Item = TypeVar("Item")
 
 
 class Pace:
@@ -274,13 +277,13 @@ def source_columns(source: Connector, task: Task) -> tuple[Column, ...]:
     return columns
 
 
-def with_last(reader: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch | None, bool]]:
-    """Yield each batch and whether it is the last; a single None when there is no row at all."""
-    previous: pa.RecordBatch | None = None
-    for batch in reader:
+def with_last(items: Iterable[Item]) -> Iterator[tuple[Item | None, bool]]:
+    """Yield each item and whether it is the last; a single None when there is none at all."""
+    previous: Item | None = None
+    for item in items:
         if previous is not None:
             yield previous, False
-        previous = batch
+        previous = item
     yield previous, True
 
 

@@ -1,22 +1,33 @@
 """The providing side: read from the confirmed cursor, cut, sign, spool, upload, in an order that no kill can break."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+import pyarrow as pa
 
 from datong.exchange import (
     Confirmed,
     Connector,
     Manifest,
     ProduceWork,
+    Task,
     TransferMode,
     cursor_at_end,
     rows_until,
 )
 from datong.kernel import Conflict, Corrupt, Refused
+from datong.kernel.limits import PAYLOAD_BYTES_MAX
+from datong.node.ahead import ahead
 from datong.node.differences import Differences
 from datong.node.outbox import Cut, Outbox, Pace, confirmed_after, source_columns, with_last
 from datong.node.source_watch import SourceWatch
 from datong.node.spool import SpooledBatch
+
+READ_AHEAD = 4
+"""Pieces of rows that are read while a batch is digested and packed."""
+SPOOLED_AHEAD = 1
+"""Batches that wait in the spool while one is uploaded and one is cut."""
+PACED_SECONDS = 10
 
 
 class Producer:
@@ -87,14 +98,20 @@ class Producer:
         """
         resumable = bool(work.task.order)
         waiting: list[SpooledBatch] = []
-        for batch in self._cut(work, confirmed):
-            if resumable:
-                self._outbox.send(batch, pace)
-            else:
-                waiting.append(batch)
-            if not batch.signed.manifest.last and self._outbox.is_past(work.until):
-                self._outbox.drop(waiting)
-                return False
+        closed = False
+        with ahead(self._cut(work, confirmed), SPOOLED_AHEAD) as batches:
+            for batch in batches:
+                if resumable:
+                    self._outbox.send(batch, pace)
+                else:
+                    waiting.append(batch)
+                if not batch.signed.manifest.last and self._outbox.is_past(work.until):
+                    closed = True
+                    break
+        if closed:
+            if not resumable:
+                self._outbox.drop_all(work.task)
+            return False
         for batch in waiting:
             self._outbox.send(batch, pace)
         return True
@@ -107,16 +124,42 @@ class Producer:
             columns = source_columns(source, task)
             reader = source.read(task.query(self._outbox.opened_cursor(task, confirmed.cursor)))
             until = None if work.span is None else self._outbox.opened_cursor(task, work.span.until)
-            for rows, last in with_last(reader if until is None else rows_until(reader, task.order, until)):
-                if rows is None and task.mode is TransferMode.INCREMENT and confirmed.part == 0:
-                    return
-                cursor = None if rows is None else cursor_at_end(rows, task.order)
-                cut = Cut(run=work.run, mode=task.mode, columns=columns, cursor_to=cursor, last=last)
-                batch = self._outbox.add(work, confirmed, cut, [] if rows is None else [rows])
-                confirmed = confirmed_after(batch.signed.manifest)
-                yield batch
+            wanted = reader if until is None else rows_until(reader, task.order, until)
+            with ahead(wanted, READ_AHEAD) as pieces:
+                for rows, last in with_last(grouped(pieces, rows_max=_rows_of_a_batch(task))):
+                    if rows is None and task.mode is TransferMode.INCREMENT and confirmed.part == 0:
+                        return
+                    cursor = None if rows is None else cursor_at_end(rows[-1], task.order)
+                    cut = Cut(run=work.run, mode=task.mode, columns=columns, cursor_to=cursor, last=last)
+                    batch = self._outbox.add(work, confirmed, cut, rows or [])
+                    confirmed = confirmed_after(batch.signed.manifest)
+                    yield batch
         finally:
             source.close()
+
+
+def grouped(
+    pieces: Iterable[pa.RecordBatch], *, rows_max: int, bytes_max: int = PAYLOAD_BYTES_MAX
+) -> Iterator[list[pa.RecordBatch]]:
+    """Yield the pieces in groups of at most `rows_max` rows and `bytes_max` bytes, each of one piece at least."""
+    group: list[pa.RecordBatch] = []
+    rows = size = 0
+    for piece in pieces:
+        if group and (rows + piece.num_rows > rows_max or size + piece.nbytes > bytes_max):
+            yield group
+            group, rows, size = [], 0, 0
+        group.append(piece)
+        rows += piece.num_rows
+        size += piece.nbytes
+    if group:
+        yield group
+
+
+def _rows_of_a_batch(task: Task) -> int:
+    """Return how many rows a batch may have: of a slowed task no more than go out in a few seconds."""
+    if task.rate_limit_rows_per_second is None:
+        return task.batch_rows
+    return min(task.batch_rows, task.rate_limit_rows_per_second * PACED_SECONDS)
 
 
 def _follows(manifest: Manifest, confirmed: Confirmed, work: ProduceWork) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from datong.web.waiting import Bell
 
 if TYPE_CHECKING:
     from datong.catalogue import (
@@ -68,3 +70,5 @@ class Services:
     monitor: Monitor
     cases: Cases
     indicators: Indicators
+    bell: Bell = field(default_factory=Bell)
+    """Rung when a node may have something new to do."""

@@ -62,7 +62,9 @@ def commit_batch(batch_id: BatchId, caller: Caller, hub: Hub) -> BatchRecord:
     The exchange takes chunks and commits only from the node that announced the batch.
     """
     hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
-    return hub.exchange.commit(batch_id, actor=caller.actor)
+    record = hub.exchange.commit(batch_id, actor=caller.actor)
+    hub.bell.ring()
+    return record
 
 
 @router.get("/{batch_id}/payload", response_class=Response)

@@ -1,12 +1,10 @@
 """Departments' nodes: enrol, take work, report that they live."""
 
-import asyncio
-import time
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 
 from datong.catalogue import RecipientKey
 from datong.exchange import NodeWork, SourceReport
@@ -17,10 +15,10 @@ from datong.web.api.base64_bytes import Base64Bytes
 from datong.web.api.scope import concerning
 from datong.web.authentication import Caller, Hub
 from datong.web.services import Services
+from datong.web.waiting import await_change
 
 router = APIRouter(tags=["nodes"])
 
-POLL_INTERVAL_SECONDS = 0.25
 STATUS_CHARS_MAX = 2000
 REPORTS_MAX = 1000
 
@@ -100,16 +98,9 @@ async def take_work(
     """Return the node's work as soon as there is some, or nothing after `wait` seconds.
 
     Agreements that wait for the department's signature end the wait too: `GET agreements?to_sign=true` names them.
-    No thread waits: between two looks the request sleeps in the event loop.
     """
     hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
-    deadline = time.monotonic() + wait
-    while True:
-        work, awaited = await run_in_threadpool(look, hub, caller)
-        left = deadline - time.monotonic()
-        if awaited or left <= 0 or await request.is_disconnected():
-            return work
-        await asyncio.sleep(min(POLL_INTERVAL_SECONDS, left))
+    return await await_change(request, hub.bell, wait, partial(look, hub, caller))
 
 
 @router.post("/nodes/me/heartbeat", status_code=204)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
 
 from datong.exchange import (
@@ -23,11 +23,12 @@ from datong.exchange import (
     TransferEnd,
 )
 from datong.kernel import Actor, AgreementId, DepartmentCode, Page, TaskId, Value
-from datong.kernel.limits import PAGE_ROWS_MAX
+from datong.kernel.limits import PAGE_ROWS_MAX, POLL_WAIT_SECONDS_MAX
 from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
 from datong.web.authentication import Caller, Hub
 from datong.web.services import Services
+from datong.web.waiting import await_change
 
 router = APIRouter(prefix="/tasks", tags=["exchange"])
 
@@ -108,6 +109,7 @@ def act_on_task(task_id: TaskId, body: TaskActRequest, caller: Caller, hub: Hub)
     task = hub.exchange.task(task_id)
     hub.policy.require(caller, Action.TASK_CONTROL, task_target(task, task_id=task_id))
     _acts(hub)[body.action](task_id, caller.actor)
+    hub.bell.ring()
     return hub.exchange.task(task_id)
 
 
@@ -182,16 +184,23 @@ def report_failure(task_id: TaskId, run: RunNumber, body: Failure, caller: Calle
 
 
 @router.get("/{task_id}/batches")
-def list_batches(
+async def list_batches(
     task_id: TaskId,
+    request: Request,
     caller: Caller,
     hub: Hub,
     after: Annotated[int, Query(ge=0, description="Sequence number after which to begin.")] = 0,
     limit: Limit = PAGE_ROWS_MAX,
+    wait: Annotated[float, Query(ge=0, le=POLL_WAIT_SECONDS_MAX, description="Seconds to wait for a batch.")] = 0,
 ) -> tuple[BatchRecord, ...]:
-    """Return the committed batches after a sequence number, in order."""
-    readable_task(hub, caller, task_id)
-    return hub.exchange.batches(task_id, after_sequence=after, limit=limit)
+    """Return the committed batches after a sequence number, in order; wait for one up to `wait` seconds."""
+
+    def look() -> tuple[tuple[BatchRecord, ...], bool]:
+        readable_task(hub, caller, task_id)
+        found = hub.exchange.batches(task_id, after_sequence=after, limit=limit)
+        return found, bool(found)
+
+    return await await_change(request, hub.bell, wait, look)
 
 
 @router.get("/{task_id}/receipts")

@@ -1,0 +1,61 @@
+"""Requests that wait for a change: woken at once by this process, and by looking again for what another one did."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import anyio
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+LOOK_INTERVAL_SECONDS = 0.25
+"""Another process of the hub rings no bell here."""
+Seen = TypeVar("Seen")
+
+
+class Bell:
+    """Wakes the requests of this process that wait; whoever changed what they may wait for rings it."""
+
+    def __init__(self) -> None:
+        self._listeners: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._lock = threading.Lock()
+
+    def ring(self) -> None:
+        """Wake everybody who listens; may be called in any thread."""
+        with self._lock:
+            listeners = list(self._listeners)
+        for loop, event in listeners:
+            loop.call_soon_threadsafe(event.set)
+
+    @contextmanager
+    def listening(self) -> Iterator[asyncio.Event]:
+        """Yield an event that is set as soon as the bell rings within the block."""
+        listener = (asyncio.get_running_loop(), asyncio.Event())
+        with self._lock:
+            self._listeners.add(listener)
+        try:
+            yield listener[1]
+        finally:
+            with self._lock:
+                self._listeners.discard(listener)
+
+
+async def await_change(
+    request: Request, bell: Bell, wait_seconds: float, look: Callable[[], tuple[Seen, bool]]
+) -> Seen:
+    """Return what `look` sees once it says that this is enough, or after `wait_seconds`.
+
+    `look` runs in a thread, and no thread waits: between two looks the request sleeps in the event loop.
+    """
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        with bell.listening() as rung:
+            seen, enough = await run_in_threadpool(look)
+            left = deadline - time.monotonic()
+            if enough or left <= 0 or await request.is_disconnected():
+                return seen
+            with anyio.move_on_after(min(LOOK_INTERVAL_SECONDS, left)):
+                await rung.wait()

@@ -1,0 +1,50 @@
+"""Requests that wait: what a bell wakes, what time ends, and that no ring is lost between two looks."""
+
+import asyncio
+import threading
+
+from starlette.requests import Request
+
+from datong.web.waiting import Bell, await_change
+
+
+async def receive() -> dict[str, object]:
+    await asyncio.Event().wait()
+    return {}
+
+
+def request() -> Request:
+    return Request({"type": "http", "method": "GET", "headers": []}, receive)
+
+
+def test_what_is_there_is_answered_at_once() -> None:
+    assert asyncio.run(await_change(request(), Bell(), 30, lambda: ("seen", True))) == "seen"
+
+
+def test_nothing_is_answered_after_the_wait() -> None:
+    looks: list[int] = []
+
+    def look() -> tuple[int, bool]:
+        looks.append(1)
+        return len(looks), False
+
+    assert asyncio.run(await_change(request(), Bell(), 0, look)) == 1
+
+
+def test_a_ring_from_another_thread_wakes_the_request_even_between_look_and_sleep() -> None:
+    bell = Bell()
+    rings: list[threading.Thread] = []
+
+    def look() -> tuple[int, bool]:
+        # Each look but the last is followed by a ring, which comes before, while or after the request falls asleep.
+        if len(rings) < 20:
+            rings.append(threading.Thread(target=bell.ring))
+            rings[-1].start()
+            return len(rings), False
+        return len(rings), True
+
+    assert asyncio.run(await_change(request(), bell, 60, look)) == 20
+
+
+def test_a_bell_without_listeners_may_ring() -> None:
+    Bell().ring()
