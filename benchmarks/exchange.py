@@ -1,24 +1,29 @@
-"""Node → hub → node over real processes and real PostgreSQL at both ends, against a binary `psql … COPY` pipe.
+"""Node → hub → node over real processes and real PostgreSQL at both ends, against a binary `psql … COPY` pipe and dlt.
 
 A hub and two node processes move one table under an agreement: read, cut, signed, hashed, uploaded, verified, recorded
 as evidence, fetched, applied exactly once, receipted. The clock runs from the request until the last receipt is on
-record. The pipe copies the same 12 columns between the same databases in the same run; its target has no index.
+record. The pipe copies the same 12 columns between the same databases in the same run; its target has no index. After
+each transfer both tables are compared row by row. `--sizes` measures several sizes, each with fresh processes; the
+headline figures are those of `--rows`. Processor seconds are counted per process: they hardly depend on who else uses
+the machine.
 """
 
 import argparse
 import base64
+import os
 import shlex
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
 from tests.servers import free_port, start_postgresql
 
-from benchmarks import agreed, report
+from benchmarks import agreed, dlt_peer, report
 from datong.adapters.file_keys import load_or_create_signer
 from datong.app.composition import Hub
 from datong.exchange import ColumnMap, Task, TaskDraft, TransferMode
@@ -28,7 +33,12 @@ from datong.sharing import Agreement
 
 TABLE = "residents"
 TRANSFER_SECONDS_MAX = 3000.0
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
+RUNS_ROWS_MAX = 10_000_000
+"""Larger tables are moved once."""
+DLT_ROWS_MAX = 5_000_000
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+MODES = (TransferMode.SNAPSHOT, TransferMode.INCREMENT)
 COLUMNS = {
     "id": "bigint PRIMARY KEY",
     "name": "text",
@@ -65,9 +75,10 @@ def fill(url: str, rows: int) -> None:
     """Create the source table."""
     definition = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP TABLE IF EXISTS {TABLE}".encode())
         connection.execute(f"CREATE TABLE {TABLE} ({definition})".encode())
         connection.execute(FILL.format(table=TABLE, rows=rows).encode())
-        connection.execute(f"ANALYZE {TABLE}".encode())
+        connection.execute(f"VACUUM ANALYZE {TABLE}".encode())
 
 
 def pipe(source: str, target: str) -> float:
@@ -155,14 +166,35 @@ def check_equal(ends: Ends, rows: int) -> None:
     """
     names = ", ".join(COLUMNS)
     query = f"SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM (SELECT {names} FROM %s) t"
-    sums = []
-    for url, table in ((ends.source, TABLE), (ends.target, "received")):
+
+    def summed(url: str, table: str) -> tuple[object, ...] | None:
         with psycopg.connect(url, autocommit=True, options="-c TimeZone=UTC") as connection:
-            sums.append(connection.execute((query % table).encode()).fetchone())
+            return connection.execute((query % table).encode()).fetchone()
+
+    with ThreadPoolExecutor(2) as pool:
+        sums = list(pool.map(summed, (ends.source, ends.target), (TABLE, "received")))
     with psycopg.connect(ends.target, autocommit=True) as connection:
         connection.execute(b"DROP TABLE received")
     if sums[0] != sums[1] or sums[0] is None or sums[0][0] != rows:
         raise RuntimeError(f"the tables differ: {sums}")
+
+
+def processor_seconds(pids: Mapping[str, int], server: int) -> dict[str, float]:
+    """Return the processor seconds that each process has used, and those of the database server with its children."""
+    used = {name: _ticks(pid)[0] for name, pid in pids.items()}
+    used["postgresql"] = sum(_ticks(server))
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                if int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) == server:
+                    used["postgresql"] += _ticks(int(entry.name))[0]
+    return {name: ticks / TICKS_PER_SECOND for name, ticks in used.items()}
+
+
+def _ticks(pid: int) -> tuple[int, int]:
+    """Return the clock ticks that a process used itself, and those of its children that ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
 
 
 @contextmanager
@@ -179,47 +211,74 @@ def nodes(folder: Path, names: tuple[str, ...]) -> Iterator[dict[str, int]]:
         }
 
 
-def measure(hub: Hub, folder: Path, ends: Ends, chosen: argparse.Namespace) -> dict[str, float]:
-    """Run transfers and pipes in turn, with everything running."""
-    columns = [(name, None) for name in COLUMNS]
-    resource = agreed.publish(hub, ends.producer, TABLE, columns)
-    agreement = agreed.agree(hub, resource, ends.producer, ends.consumer)
-    moved, piped = [], []
+def measure(
+    hub: Hub, folder: Path, ends: Ends, agreement: Agreement, server: int, chosen: argparse.Namespace, rows: int
+) -> report.Figures:
+    """Fill the table with `rows` rows; run transfers and pipes in turn with fresh processes; then the peer."""
+    report.say(f"filling {rows:,} rows")
+    fill(ends.source, rows)
+    moved, piped, used = [], [], dict[str, float]()
     with agreed.serving(hub.settings) as pid, nodes(folder, ("producer", "consumer")) as running:
-        for _ in range(chosen.runs):
-            moved.append(transfer(hub, create_task(hub, agreement, ends, chosen), chosen.rows))
-            check_equal(ends, chosen.rows)
+        pids = {"hub": pid, **running}
+        for number in range(chosen.runs if rows <= RUNS_ROWS_MAX else 1):
+            before = processor_seconds(pids, server)
+            moved.append(transfer(hub, create_task(hub, agreement, ends, chosen), rows))
+            after = processor_seconds(pids, server)
+            used = {name: report.rounded(after[name] - before[name]) for name in after}
+            check_equal(ends, rows)
             piped.append(pipe(ends.source, ends.target))
-            report.say(f"{chosen.rows} rows: {moved[-1]:.1f} s; by COPY {piped[-1]:.1f} s")
-        peaks = {f"{name}_peak_rss_mb": report.peak_rss_mb(of) for name, of in {"hub": pid, **running}.items()}
+            report.say(
+                f"{rows:,} rows, run {number + 1}: {moved[-1]:.1f} s; by COPY {piped[-1]:.1f} s; processor seconds "
+                + ", ".join(f"{name} {seconds:.1f}" for name, seconds in used.items())
+            )
+        peaks = {f"{name}_peak_rss_mb": report.peak_rss_mb(of) for name, of in pids.items()}
     seconds, copy_seconds = report.median(moved), report.median(piped)
-    return {
-        "rows_per_second": report.rounded(chosen.rows / seconds),
-        "copy_rows_per_second": report.rounded(chosen.rows / copy_seconds),
+    figures: dict[str, report.Figure] = {
+        "rows_per_second": report.rounded(rows / seconds),
+        "copy_rows_per_second": report.rounded(rows / copy_seconds),
         "ratio_to_copy": report.rounded(copy_seconds / seconds),
         "seconds": seconds,
+        "seconds_from": report.rounded(min(moved)),
+        "seconds_to": report.rounded(max(moved)),
         "peak_rss_mb": max(peaks.values()),
         **peaks,
+        **{f"{name}_processor_seconds": spent for name, spent in used.items()},
     }
+    if chosen.peer == "dlt" and rows <= DLT_ROWS_MAX:
+        dlt_seconds = dlt_peer.copy(ends.source, ends.target, TABLE)
+        report.say(f"{rows:,} rows by dlt: {dlt_seconds:.1f} s")
+        figures["dlt_rows_per_second"] = report.rounded(rows / dlt_seconds)
+        figures["ratio_to_dlt"] = report.rounded(dlt_seconds / seconds)
+        with psycopg.connect(ends.target, autocommit=True) as connection:
+            connection.execute(b"DROP SCHEMA IF EXISTS dlt_peer CASCADE")
+            connection.execute(b"DROP SCHEMA IF EXISTS dlt_peer_staging CASCADE")
+    return figures
+
+
+def options() -> argparse.Namespace:
+    """Return what was asked for; `sizes` holds every size to measure, smallest first."""
+    parser = report.options(__doc__)
+    parser.add_argument("--rows", type=int, default=5_000_000, help="rows of the table: the headline figures")
+    parser.add_argument("--sizes", default="", help="further sizes, with commas between, to see how cost grows")
+    parser.add_argument("--batch-rows", type=int, default=500_000, help="most rows of a batch")
+    parser.add_argument(
+        "--mode", choices=[mode.value for mode in MODES], default=TransferMode.SNAPSHOT.value, help="kind of run"
+    )
+    parser.add_argument("--peer", choices=["none", "dlt"], default="dlt", help="the tool to compare with")
+    chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.runs, chosen.rows, chosen.sizes, chosen.batch_rows, chosen.peer = 1, 5000, "", 2000, "none"
+    chosen.sizes = sorted({chosen.rows, *(int(size) for size in chosen.sizes.split(",") if size)})
+    return chosen
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = report.options(__doc__)
-    parser.add_argument("--rows", type=int, default=500_000, help="rows of the table")
-    parser.add_argument("--batch-rows", type=int, default=100_000, help="rows of a batch")
-    parser.add_argument(
-        "--mode", choices=[mode.value for mode in TransferMode], default=TransferMode.SNAPSHOT.value, help="kind of run"
-    )
-    chosen = parser.parse_args()
-    if chosen.quick:
-        chosen.runs, chosen.rows, chosen.batch_rows = 1, 5000, 2000
+    chosen = options()
     with report.folder() as folder:
         server = start_postgresql()
         try:
             source, target = server.create_database(), server.create_database()
-            report.say(f"filling {chosen.rows} rows")
-            fill(source, chosen.rows)
             hub = Hub(Settings(home=folder / "hub", port=free_port()))
             agreed.register_departments(hub)
             ends = Ends(
@@ -228,15 +287,26 @@ def main() -> None:
                 enrol(hub, folder / "producer", agreed.PROVIDER, source, writable=False),
                 enrol(hub, folder / "consumer", agreed.CONSUMER, target, writable=True),
             )
-            figures = measure(hub, folder, ends, chosen)
+            resource = agreed.publish(hub, ends.producer, TABLE, [(name, None) for name in COLUMNS])
+            agreement = agreed.agree(hub, resource, ends.producer, ends.consumer)
+            by_size = {
+                rows: measure(hub, folder, ends, agreement, server.process.pid, chosen, rows) for rows in chosen.sizes
+            }
             hub.close()
         finally:
             server.stop()
+    speeds = [float(str(figures["rows_per_second"])) for figures in by_size.values()]
+    peaks = [int(str(figures["peak_rss_mb"])) for figures in by_size.values()]
     report.finish(
         "exchange",
         runs=chosen.runs,
         sizes={"rows": chosen.rows, "columns": len(COLUMNS), "batch_rows": chosen.batch_rows, "mode": chosen.mode},
-        figures=figures,
+        figures={
+            **by_size[chosen.rows],
+            "peak_rss_mb": max(peaks),
+            "linearity": report.rounded(speeds[-1] / speeds[0]),
+            **{f"at_{rows}": figures for rows, figures in by_size.items() if len(by_size) > 1},
+        },
     )
 
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TypeVar
 
 import pyarrow as pa
 
@@ -30,8 +29,6 @@ from datong.node.hub_client import CHUNK_BYTES, HubClient
 from datong.node.keyring import Keyring
 from datong.node.spool import Spool, SpooledBatch
 from datong.node.steps import Passed, Step, unobserved
-
-Item = TypeVar("Item")
 
 
 class Pace:
@@ -277,13 +274,13 @@ def source_columns(source: Connector, task: Task) -> tuple[Column, ...]:
     return columns
 
 
-def with_last(items: Iterable[Item]) -> Iterator[tuple[Item | None, bool]]:
-    """Yield each item and whether it is the last; a single None when there is none at all."""
-    previous: Item | None = None
-    for item in items:
+def with_last(reader: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch | None, bool]]:
+    """Yield each batch and whether it is the last; a single None when there is no row at all."""
+    previous: pa.RecordBatch | None = None
+    for batch in reader:
         if previous is not None:
             yield previous, False
-        previous = item
+        previous = batch
     yield previous, True
 
 

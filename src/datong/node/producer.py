@@ -19,7 +19,7 @@ from datong.kernel import Conflict, Corrupt, Refused
 from datong.kernel.limits import PAYLOAD_BYTES_MAX
 from datong.node.ahead import ahead
 from datong.node.differences import Differences
-from datong.node.outbox import Cut, Outbox, Pace, confirmed_after, source_columns, with_last
+from datong.node.outbox import Cut, Outbox, Pace, confirmed_after, source_columns
 from datong.node.source_watch import SourceWatch
 from datong.node.spool import SpooledBatch
 
@@ -126,12 +126,14 @@ class Producer:
             until = None if work.span is None else self._outbox.opened_cursor(task, work.span.until)
             wanted = reader if until is None else rows_until(reader, task.order, until)
             with ahead(wanted, READ_AHEAD) as pieces:
-                for rows, last in with_last(grouped(pieces, rows_max=_rows_of_a_batch(task))):
-                    if rows is None and task.mode is TransferMode.INCREMENT and confirmed.part == 0:
+                for rows, last in grouped(pieces, rows_max=_rows_of_a_batch(task)):
+                    if not rows and task.mode is TransferMode.INCREMENT and confirmed.part == 0:
                         return
-                    cursor = None if rows is None else cursor_at_end(rows[-1], task.order)
+                    cursor = cursor_at_end(rows[-1], task.order) if rows else None
                     cut = Cut(run=work.run, mode=task.mode, columns=columns, cursor_to=cursor, last=last)
-                    batch = self._outbox.add(work, confirmed, cut, rows or [])
+                    batch = self._outbox.add(work, confirmed, cut, rows)
+                    # The next rows need not find memory beside these.
+                    rows.clear()
                     confirmed = confirmed_after(batch.signed.manifest)
                     yield batch
         finally:
@@ -140,19 +142,23 @@ class Producer:
 
 def grouped(
     pieces: Iterable[pa.RecordBatch], *, rows_max: int, bytes_max: int = PAYLOAD_BYTES_MAX
-) -> Iterator[list[pa.RecordBatch]]:
-    """Yield the pieces in groups of at most `rows_max` rows and `bytes_max` bytes, each of one piece at least."""
+) -> Iterator[tuple[list[pa.RecordBatch], bool]]:
+    """Yield the pieces in groups of at most `rows_max` rows and `bytes_max` bytes, and whether a group is the last.
+
+    A group has one piece at least; when there is no piece at all there is one empty group.
+    """
     group: list[pa.RecordBatch] = []
     rows = size = 0
     for piece in pieces:
+        if not piece.num_rows:
+            continue
         if group and (rows + piece.num_rows > rows_max or size + piece.nbytes > bytes_max):
-            yield group
+            yield group, False
             group, rows, size = [], 0, 0
         group.append(piece)
         rows += piece.num_rows
         size += piece.nbytes
-    if group:
-        yield group
+    yield group, True
 
 
 def _rows_of_a_batch(task: Task) -> int:
