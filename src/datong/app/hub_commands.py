@@ -13,6 +13,7 @@ import uvicorn
 from datong.app.background import Background
 from datong.app.composition import Hub
 from datong.kernel import PLATFORM_ACTOR, DepartmentCode, Invalid, Settings, Text
+from datong.kernel.collector import settle
 from datong.sharing import Role
 from datong.web import create_app
 
@@ -50,9 +51,11 @@ def serve() -> None:
     # Uvicorn raises the signal that ended it once more when it has closed its connections; it must then end the
     # background work too, and not the process at once.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    app = create_app(opened.services, opened.settings)
+    settle()
     try:
         uvicorn.run(
-            create_app(opened.services, opened.settings),
+            app,
             host=opened.settings.host,
             port=opened.settings.port,
             log_config=None,

@@ -14,6 +14,7 @@ from datong.catalogue import SAMPLE_ROWS_DEFAULT, CrawlOptions, RecipientKey
 from datong.cli.shell import say
 from datong.cli.sources import DEFAULT_HOME, HomeOption, SourceCommands, source_commands
 from datong.kernel import Clock, DepartmentCode, NodeId, OffsetClock, SystemClock, Text
+from datong.kernel.collector import settle
 
 if TYPE_CHECKING:
     from datong.catalogue import CrawlWatch, Inventory, SourcePlan
@@ -157,6 +158,7 @@ def node_commands(open_node: OpenNode) -> typer.Typer:
             signal.signal(number, lambda *_: stopping.set())
         node = _open(open_node, home, clock_offset_file)
         say(Text(zh="节点已启动。", en="The node is running."))
+        settle()
         node.run(stop=stopping.is_set, tell=say, inventory_hours=inventory_hours)
 
     @app.command("status")
