@@ -23,6 +23,7 @@ from datong.exchange import (
     SignedEndDigest,
     SignedManifest,
     SignedReceipt,
+    SignedRejectReport,
     SignedSchemaReport,
 )
 from datong.kernel import (
@@ -245,6 +246,9 @@ def app_of(hub: TestHub) -> Starlette:
         found = hub.exchange.task(TaskId(request.path_params["task"]))
         return JSONResponse({"task": found.model_dump(mode="json")})
 
+    def rejects(request: Request, body: bytes) -> Value:
+        return hub.exchange.report_rejects(SignedRejectReport.model_validate_json(body), actor=actor_of(request))
+
     def done(request: Request, _: bytes) -> Value:
         task, run = TaskId(request.path_params["task"]), request.path_params["run"]
         return hub.exchange.finish_run(task, run, actor=actor_of(request))
@@ -291,6 +295,7 @@ def app_of(hub: TestHub) -> Starlette:
             route(f"{api}/tasks/{{task}}/batches", "GET", batches),
             route(f"{api}/tasks/{{task}}/digests", "POST", digest),
             route(f"{api}/tasks/{{task}}/schema/reports", "POST", schema),
+            route(f"{api}/tasks/{{task}}/dead-letters/reports", "POST", rejects),
             route(f"{api}/tasks/{{task}}/runs/{{run:int}}/done", "POST", done),
             route(f"{api}/tasks/{{task}}/runs/{{run:int}}/begin", "POST", begun),
             route(f"{api}/tasks/{{task}}/runs/{{run:int}}/failures", "POST", failed),

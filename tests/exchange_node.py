@@ -8,26 +8,16 @@ from pathlib import Path
 
 from datong.adapters.connections import open_changes, open_connector, open_target
 from datong.adapters.file_keys import load_or_create_signer
+from datong.exchange import Correction
 from datong.kernel import SystemClock, Text
 from datong.node import NodeProgram, Step
+from datong.node.steps import Passed
 from datong.norms import load_pack
 
 
-def work_off(folder: Path, fatal: Step | None = None, number: int = 1) -> None:
-    """Do everything that waits for the node of `folder`; die by SIGKILL when `fatal` is passed the `number`-th time."""
-    left = number
-
-    def passed(step: Step) -> None:
-        nonlocal left
-        if step is fatal:
-            left -= 1
-            if left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    def tell(text: Text) -> None:
-        sys.stderr.write(text.en + "\n")
-
-    program = NodeProgram(
+def program_of(folder: Path, passed: Passed) -> NodeProgram:
+    """Return the node of `folder`."""
+    return NodeProgram(
         directory=folder,
         clock=SystemClock(),
         load_signer=load_or_create_signer,
@@ -38,6 +28,38 @@ def work_off(folder: Path, fatal: Step | None = None, number: int = 1) -> None:
         passed=passed,
         sleep=lambda seconds: time.sleep(min(seconds, 0.05)),
     )
+
+
+def killed_at(fatal: Step | None, number: int) -> Passed:
+    """Return an observer that ends the process by SIGKILL when `fatal` is passed the `number`-th time."""
+    left = number
+
+    def passed(step: Step) -> None:
+        nonlocal left
+        if step is fatal:
+            left -= 1
+            if left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return passed
+
+
+def correct_letters(folder: Path, fatal: Step | None = None) -> None:
+    """Give every dead letter of the node another name and apply it; die when `fatal` is passed."""
+    with program_of(folder, killed_at(fatal, 1)).dead_letters() as desk:
+        letters = desk.letters()
+        corrections = [Correction(batch_id=one.batch_id, row=one.row, changes={"name": "改"}) for one in letters]
+        if corrections:
+            desk.correct(corrections, by="王五", note="")
+
+
+def work_off(folder: Path, fatal: Step | None = None, number: int = 1) -> None:
+    """Do everything that waits for the node of `folder`; die by SIGKILL when `fatal` is passed the `number`-th time."""
+
+    def tell(text: Text) -> None:
+        sys.stderr.write(text.en + "\n")
+
+    program = program_of(folder, killed_at(fatal, number))
     client = program.client()
     loop = program.loop(client, tell)
     while not client.work(0).is_empty:

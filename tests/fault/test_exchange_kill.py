@@ -19,7 +19,7 @@ from datong.exchange import ColumnMap, ReconciliationState, RunAgain, Task, Task
 from datong.kernel import PLATFORM_ACTOR, AgreementId, DepartmentCode, NodeId, ResourceId
 from datong.node import NodeHome, NodeIdentity, SourceEntry, Step
 from tests.exchange_hub import TestHub, serve
-from tests.exchange_node import work_off
+from tests.exchange_node import correct_letters, work_off
 from tests.servers import free_port
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -96,6 +96,17 @@ class World:
         process.close()
         return code
 
+    def correct(self, party: str, fatal: Step | None = None) -> int | None:
+        """Correct every dead letter of a node in a process of its own, and return its exit code."""
+        process = PROCESSES.Process(target=correct_letters, args=(self.folder / party, fatal))
+        process.start()
+        process.join(120)
+        code = process.exitcode
+        process.kill()
+        process.join()
+        process.close()
+        return code
+
     def fill(self, first: int, end: int, changed: str) -> None:
         with closing(sqlite3.connect(self.database("police"))) as connection, connection:
             connection.execute(
@@ -155,10 +166,11 @@ def world(tmp_path: Path) -> Iterator[World]:
 CONSUMING = {Step.PAYLOAD_FETCHED, Step.BATCH_APPLIED, Step.RECEIPT_SENT}
 COMPARING = {Step.ROWS_GATHERED, Step.STATE_WRITTEN}
 CAPTURING = {Step.SLOT_MADE, Step.SLOT_ADVANCED, Step.PLACE_WRITTEN}
-PRODUCING = [step for step in Step if step not in CONSUMING]
+TRANSFERRING = [step for step in Step if step not in CAPTURING | {Step.LETTERS_RESOLVED}]
+PRODUCING = [step for step in TRANSFERRING if step not in CONSUMING]
 
 
-@pytest.mark.parametrize("step", [step for step in Step if step not in COMPARING | CAPTURING])
+@pytest.mark.parametrize("step", [step for step in TRANSFERRING if step not in COMPARING])
 def test_a_node_killed_at_any_step_loses_and_doubles_nothing(world: World, step: Step) -> None:
     world.fill(0, ROWS, "2026-01-01")
     task = world.task(TransferMode.INCREMENT)
@@ -172,7 +184,7 @@ def test_a_node_killed_at_any_step_loses_and_doubles_nothing(world: World, step:
     world.check_equal(task, ROWS)
 
 
-@pytest.mark.parametrize("step", [step for step in Step if step not in CAPTURING])
+@pytest.mark.parametrize("step", TRANSFERRING)
 @pytest.mark.parametrize("run", [1, 2])
 def test_a_difference_survives_a_kill_at_any_step_of_either_run(world: World, step: Step, run: int) -> None:
     world.fill(0, ROWS, "2026-01-01")
@@ -277,3 +289,28 @@ def test_a_killed_hub_goes_on_where_it_was(world: World) -> None:
     reconciliation = world.hub.exchange.reconciliation(task.id)
     assert reconciliation is not None
     assert reconciliation.state is ReconciliationState.EQUAL
+
+
+def test_letters_corrected_before_a_kill_are_applied_once_and_reported_afterwards(world: World) -> None:
+    with closing(sqlite3.connect(world.database("education"))) as connection, connection:
+        connection.execute(
+            "CREATE TABLE received (id INTEGER UNIQUE, name TEXT CHECK (length(name) < 4), "
+            "income TEXT_DECIMAL(12,2), changed TEXT)"
+        )
+    world.fill(95, 105, "2026-01-01")
+    task = world.task(TransferMode.INCREMENT)
+    assert (world.node("police"), world.node("education")) == (0, 0)
+    assert world.hub.exchange.progress(task.id).rows_rejected == 5
+    assert world.correct("education", Step.LETTERS_RESOLVED) == -signal.SIGKILL
+    assert world.hub.exchange.progress(task.id).rows_rejected == 5
+    assert world.correct("education") == 0
+    with closing(sqlite3.connect(world.database("education"))) as connection:
+        rows = connection.execute("SELECT id, name FROM received ORDER BY id").fetchall()
+    assert rows == [(n, f"人{n}" if n < 100 else "改") for n in range(95, 105)]
+    world.hub.exchange.request_reconciliation(task.id, actor=PLATFORM_ACTOR)
+    assert (world.node("police"), world.node("education")) == (0, 0)
+    progress = world.hub.exchange.progress(task.id)
+    assert (progress.rows, progress.rows_applied, progress.rows_rejected) == (10, 10, 0)
+    record = world.hub.exchange.rejects(task.id)
+    assert record is not None
+    assert (record.counts.open, record.counts.corrected) == ({}, 5)

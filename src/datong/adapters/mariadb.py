@@ -40,15 +40,15 @@ from datong.adapters.mariadb_catalog import (
 from datong.adapters.mariadb_literals import insert_statements, literal_bytes, literal_bytes_max, row_too_long
 from datong.adapters.mariadb_ranges import RangeStatements, row_text
 from datong.adapters.mariadb_stream import RowStream, batches_of_lines, joined_select
+from datong.adapters.sql_letters import DEAD_LETTERS, ensure_letters, open_letters
 from datong.adapters.sql_target import (
     CURSORS,
-    DEAD_LETTERS,
+    SqlTarget,
     apply_batch,
     current_view,
     is_internal,
     last_applied,
     layouts,
-    rejected_rows,
 )
 from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction
 from datong.exchange import (
@@ -98,7 +98,7 @@ _ROW_FAULTS = {1048, 1062, 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1452, 1690,
 _LOST = {1040, 1053, 1205, 1213, 2002, 2003, 2006, 2013, 2055}
 
 
-class MariadbDatabase:
+class MariadbDatabase(SqlTarget):
     """One MariaDB or MySQL database, as Connector and as Target."""
 
     def __init__(self, url: str) -> None:
@@ -218,6 +218,7 @@ class MariadbDatabase:
                 f"content LONGTEXT NOT NULL, rejected_at {text}, PRIMARY KEY (batch_id, row_in_batch)) "
                 "ENGINE=InnoDB CHARACTER SET utf8mb4"
             )
+            ensure_letters(transaction)
 
     def last_applied(self, task_id: TaskId) -> AppliedCursor | None:
         """Return the task's newest applied batch."""
@@ -227,7 +228,7 @@ class MariadbDatabase:
     def rejected(self, task_id: TaskId) -> int:
         """Return how many dead letters the task has."""
         with self._open() as transaction:
-            return rejected_rows(transaction, task_id)
+            return open_letters(transaction, task_id)
 
     def apply(
         self,
@@ -246,6 +247,12 @@ class MariadbDatabase:
         return result
 
     # Inside
+
+    @contextmanager
+    def _changing(self) -> Iterator[SqlTransaction]:
+        with self._open() as transaction:
+            yield transaction
+            transaction.commit()
 
     def _connect(self) -> RowStream:
         connection = RowStream(
@@ -342,8 +349,15 @@ class _MariadbTransaction(SqlTransaction):
     def __init__(self, connection: RowStream) -> None:
         self._connection = connection
 
+    LONG_TEXT = "LONGTEXT"
+    TABLE_OPTIONS = " ENGINE=InnoDB CHARACTER SET utf8mb4"
+
     def quote(self, name: str) -> str:
         return quoted(name)
+
+    def has_table(self, table: str) -> bool:
+        query = "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?"
+        return bool(self.execute(query, (table,)))
 
     def commit(self) -> None:
         self._connection.commit()

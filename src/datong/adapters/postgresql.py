@@ -46,15 +46,15 @@ from datong.adapters.postgresql_catalog import (
 )
 from datong.adapters.postgresql_ranges import RangeStatements, row_text
 from datong.adapters.postgresql_target import INTERCHANGEABLE, SAME_COLUMNS, lock_statement
+from datong.adapters.sql_letters import DEAD_LETTERS, ensure_letters, open_letters
 from datong.adapters.sql_target import (
     CURSORS,
-    DEAD_LETTERS,
+    SqlTarget,
     apply_batch,
     current_view,
     is_internal,
     last_applied,
     layouts,
-    rejected_rows,
 )
 from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction
 from datong.exchange import (
@@ -143,7 +143,7 @@ def with_link_limits(url: str) -> str:
     return urlunsplit(parts._replace(query=urlencode({**LINK_LIMITS, **stated}, quote_via=quote)))
 
 
-class PostgresqlDatabase:
+class PostgresqlDatabase(SqlTarget):
     """One PostgreSQL database, as Connector and as Target; tables are those of the current schema."""
 
     def __init__(self, url: str) -> None:
@@ -261,6 +261,7 @@ class PostgresqlDatabase:
             transaction.execute("SELECT pg_advisory_xact_lock(1145132097)")
             for statement in statements:
                 transaction.execute(statement)
+            ensure_letters(transaction)
             connection.commit()
 
     def last_applied(self, task_id: TaskId) -> AppliedCursor | None:
@@ -271,7 +272,7 @@ class PostgresqlDatabase:
     def rejected(self, task_id: TaskId) -> int:
         """Return how many dead letters the task has."""
         with self._open(keep=True) as connection:
-            return rejected_rows(_PostgresqlTransaction(connection), task_id)
+            return open_letters(_PostgresqlTransaction(connection), task_id)
 
     def apply(
         self,
@@ -301,6 +302,12 @@ class PostgresqlDatabase:
             return attempt(direct=False)
 
     # Inside
+
+    @contextmanager
+    def _changing(self) -> Iterator[SqlTransaction]:
+        with self._open() as connection:
+            yield _PostgresqlTransaction(connection, direct=False)
+            connection.commit()
 
     def _connect(self) -> Connection:
         connection = adbc_driver_postgresql.dbapi.connect(self._url)
@@ -419,6 +426,9 @@ class _PostgresqlTransaction(SqlTransaction):
 
     def quote(self, name: str) -> str:
         return quoted(name)
+
+    def has_table(self, table: str) -> bool:
+        return self.execute("SELECT to_regclass(?)::text", (quoted(table),))[0][0] is not None
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         numbers = iter(range(1, len(values) + 1))

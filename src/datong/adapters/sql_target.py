@@ -18,6 +18,14 @@ import pyarrow.compute as pc
 
 from datong.adapters import sql_history
 from datong.adapters.conversion import last_of_each_key, rows_where, texts_of
+from datong.adapters.sql_letters import (
+    DEAD_LETTERS,
+    LetterBatch,
+    SqlLetters,
+    clear_letters,
+    remember_batch,
+    supersede,
+)
 from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction, refused_rows
 from datong.exchange import (
     CURRENT,
@@ -30,6 +38,7 @@ from datong.exchange import (
     AppliedCursor,
     ApplyMode,
     Column,
+    DeadLetter,
     Manifest,
     TargetPlan,
     TransferMode,
@@ -37,10 +46,9 @@ from datong.exchange import (
     arrow_schema,
     target_columns,
 )
-from datong.kernel import BatchId, Conflict, TaskId, Text
+from datong.kernel import AgreementId, BatchId, Conflict, DepartmentCode, ResourceId, TaskId, Text
 
 CURSORS = "_datong_applied"
-DEAD_LETTERS = "_datong_dead_letter"
 STAGE_PREFIX = "_datong_stage_"
 REASON_CHARS_MAX = 500
 DELETED_ROW = "源端已删除的行不能追加 / a row that the source deleted cannot be appended"
@@ -109,12 +117,6 @@ def last_applied(transaction: SqlTransaction, task_id: TaskId) -> AppliedCursor 
     )
 
 
-def rejected_rows(transaction: SqlTransaction, task_id: TaskId) -> int:
-    """Return how many dead letters the task has; a new snapshot clears those of the one before."""
-    rows = transaction.execute(f"SELECT count(*) FROM {DEAD_LETTERS} WHERE task_id = ?", (task_id,))
-    return int(str(rows[0][0]))
-
-
 def apply_batch(
     transaction: SqlTransaction,
     manifest: Manifest,
@@ -139,7 +141,7 @@ def apply_batch(
         if gathers:
             transaction.clear(stage)
         if plan.mode is not ApplyMode.APPEND:
-            transaction.execute(f"DELETE FROM {DEAD_LETTERS} WHERE task_id = ?", (manifest.task_id,))
+            clear_letters(transaction, manifest.task_id)
     rejected = _Entry(transaction, manifest, plan, applied_at).enter(reader, stage if gathers else None)
     if gathers and manifest.last:
         _publish(transaction, manifest, plan, stage)
@@ -245,24 +247,35 @@ class _Entry:
 
     def enter(self, reader: pa.RecordBatchReader, stage: str | None) -> int:
         """Put every row that the target can hold where it belongs; return how many it could not."""
+        moved, letters, accepted = self.place(reader, stage)
+        if letters:
+            remember_batch(self._transaction, self._manifest, self._plan, self._named())
+            _write_letters(self._transaction, self._manifest, moved, letters, self._applied_at)
+        if accepted is not None and self._plan.mode.needs_keys and stage is None:
+            supersede(self._transaction, self._manifest, self._plan, accepted, self._applied_at)
+        return len(letters)
+
+    def place(
+        self, reader: pa.RecordBatchReader, stage: str | None
+    ) -> tuple[pa.Table, dict[int, str], pa.Table | None]:
+        """Put rows where they belong; return all of them, the refused ones with the reasons, and the others, numbered
+        (None where nothing can be wrong with them and they replace no other).
+        """
         moved, letters = self._gathered(reader)
         table = added_values(moved, self._plan, self._applied_at)
         if self._only_added(letters, stage):
             names = [column.name for column in self._columns]
             if self._transaction.append(stage or self._plan.table, table.select(names), self._columns):
-                return 0
+                return moved, {}, None
             moved, table = moved.combine_chunks(), table.combine_chunks()
-        numbered = table.append_column(NUMBER, pa.array(np.arange(table.num_rows, dtype=np.int64)))
-        if letters:
-            bad = pa.array(list(letters), pa.int64())
-            numbered = numbered.filter(pc.invert(pc.is_in(numbered.column(NUMBER), value_set=bad)))
+        numbered = without(table.append_column(NUMBER, pa.array(np.arange(table.num_rows, dtype=np.int64))), letters)
+        refused: dict[int, str] = {}
         if self._plan.mode is ApplyMode.HISTORY and stage is None:
             if numbered.num_rows:
-                letters |= sql_history.enter_changes(self._transaction, self._plan, self._manifest, numbered)
+                refused = sql_history.enter_changes(self._transaction, self._plan, self._manifest, numbered)
         elif numbered.num_rows:
-            letters |= self._enter_table(numbered, stage)
-        _write_letters(self._transaction, self._manifest, moved, letters, self._applied_at)
-        return len(letters)
+            refused = self._enter_table(numbered, stage)
+        return moved, letters | refused, without(numbered, refused)
 
     def _only_added(self, letters: dict[int, str], stage: str | None) -> bool:
         """Whether all rows are sound as far as can be seen, and none of them changes or removes another."""
@@ -315,10 +328,71 @@ class _Entry:
             letters |= {offset + row: reason for row, reason in faults.items()}
             pieces.append(batch)
             offset += batch.num_rows
-        columns = tuple(
-            column.model_copy(update={"name": name}) for column, name in zip(self._manifest.columns, names, strict=True)
+        return pa.Table.from_batches(pieces, schema=arrow_schema(self._named())), letters
+
+    def _named(self) -> tuple[Column, ...]:
+        """The batch's columns under the target's names."""
+        return tuple(
+            column.model_copy(update={"name": self._plan.name(column.name)}) for column in self._manifest.columns
         )
-        return pa.Table.from_batches(pieces, schema=arrow_schema(columns)), letters
+
+
+def without(numbered: pa.Table, letters: dict[int, str]) -> pa.Table:
+    """Return the rows whose numbers are not among `letters`."""
+    if not letters:
+        return numbered
+    bad = pa.array(list(letters), pa.int64())
+    return numbered.filter(pc.invert(pc.is_in(numbered.column(NUMBER), value_set=bad)))
+
+
+class SqlTarget(SqlLetters):
+    """What every SQL database does alike as a target."""
+
+    def _correct(
+        self, transaction: SqlTransaction, letter: DeadLetter, batch: LetterBatch, rows: pa.RecordBatch, at: datetime
+    ) -> dict[int, str]:
+        stage = STAGE_PREFIX + batch.plan.table
+        if batch.plan.mode.gathers_snapshots and transaction.execute(
+            f"SELECT 1 FROM {transaction.quote(stage)} LIMIT 1"
+        ):
+            raise _gathering(batch.plan.table)
+        entry = _Entry(transaction, _as_batch(letter, batch, rows, at), batch.plan, at)
+        return entry.place(pa.RecordBatchReader.from_batches(rows.schema, [rows]), None)[1]
+
+
+def _as_batch(letter: DeadLetter, batch: LetterBatch, rows: pa.RecordBatch, at: datetime) -> Manifest:
+    """Return corrected rows as a batch of their own; it exists in this transaction only, and nobody signs it."""
+    return Manifest(
+        batch_id=letter.batch_id,
+        task_id=letter.task_id,
+        agreement_id=AgreementId(""),
+        sequence=letter.sequence,
+        previous_digest="",
+        resource_id=ResourceId(""),
+        resource_version=1,
+        schema_fingerprint="",
+        columns=batch.columns,
+        cursor_from=None,
+        cursor_to=None,
+        rows=rows.num_rows,
+        content_digest="",
+        payload_digest="",
+        payload_bytes=0,
+        produced_at=at,
+        department=DepartmentCode(""),
+        mode=TransferMode.INCREMENT,
+        run=letter.run,
+        part=1,
+        last=True,
+    )
+
+
+def _gathering(table: str) -> Conflict:
+    return Conflict(
+        "adapters.snapshot_gathering",
+        what=Text(zh=f"表 {table} 的全量正在接收。", en=f"A snapshot of the table {table} is on its way."),
+        remedy=Text(zh="请等它完成后再更正。", en="Correct the letters when it is complete."),
+    )
 
 
 def insert_ranges(

@@ -16,6 +16,15 @@ NUMBER = "_datong_n"
 class SqlTransaction(ABC):
     """One transaction on one connection of a SQL database."""
 
+    LONG_TEXT = "text"
+    """The type of texts of any length."""
+    TABLE_OPTIONS = ""
+    """What stands behind the definition of a table of the platform's own."""
+
+    @abstractmethod
+    def has_table(self, table: str) -> bool:
+        """Whether there is a table of that name."""
+
     @abstractmethod
     def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """Run a statement (its places are `?`) and return its rows."""

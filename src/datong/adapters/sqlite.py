@@ -24,15 +24,15 @@ from datong.adapters.conversion import (
     reader_of_rows,
     rebatched,
 )
+from datong.adapters.sql_letters import DEAD_LETTERS, ensure_letters, open_letters
 from datong.adapters.sql_target import (
     CURSORS,
-    DEAD_LETTERS,
+    SqlTarget,
     apply_batch,
     current_view,
     is_internal,
     last_applied,
     layouts,
-    rejected_rows,
 )
 from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction
 from datong.adapters.sqlite_catalog import SAMPLE_BATCH_ROWS, columns_of, quoted, sample_statements, table_schemas
@@ -73,7 +73,7 @@ _TARGET_TYPES = {
 }
 
 
-class SqliteDatabase:
+class SqliteDatabase(SqlTarget):
     """One SQLite file, as Connector and as Target."""
 
     def __init__(self, path: Path, *, writable: bool = False) -> None:
@@ -182,6 +182,7 @@ class SqliteDatabase:
                 "reason TEXT NOT NULL, content TEXT NOT NULL, rejected_at TEXT NOT NULL, "
                 "PRIMARY KEY (batch_id, row_in_batch))"
             )
+            ensure_letters(_SqliteTransaction(connection))
             connection.execute("COMMIT")
 
     def last_applied(self, task_id: TaskId) -> AppliedCursor | None:
@@ -192,7 +193,7 @@ class SqliteDatabase:
     def rejected(self, task_id: TaskId) -> int:
         """Return how many dead letters the task has."""
         with self._open() as connection:
-            return rejected_rows(_SqliteTransaction(connection), task_id)
+            return open_letters(_SqliteTransaction(connection), task_id)
 
     def apply(
         self,
@@ -217,6 +218,14 @@ class SqliteDatabase:
         return result
 
     # Inside
+
+    @contextmanager
+    def _changing(self) -> Iterator[SqlTransaction]:
+        with self._open() as connection:
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("BEGIN IMMEDIATE")
+            yield _SqliteTransaction(connection)
+            connection.execute("COMMIT")
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -277,6 +286,9 @@ class _SqliteTransaction(SqlTransaction):
 
     def quote(self, name: str) -> str:
         return quoted(name)
+
+    def has_table(self, table: str) -> bool:
+        return bool(self.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)))
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         return self._connection.execute(statement, values).fetchall()

@@ -1,14 +1,29 @@
 """The command group `datong node`: the commands of `datong.cli`, over a node put together with its adapters."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datong import adapters, node, norms
+from datong.cli.dead_letters import LetterCommands, letter_commands
 from datong.cli.node import NodeCommands, node_commands
 from datong.kernel import Clock
+
+if TYPE_CHECKING:
+    from datong.node import NodeProgram
 
 
 def open_node(directory: Path, clock: Clock) -> NodeCommands:
     """Return the node whose folder is `directory`; what it consists of is loaded here, not by `--help`."""
+    return _program(directory, clock)
+
+
+def open_letters(directory: Path, clock: Clock) -> AbstractContextManager[LetterCommands]:
+    """Open the dead letters of the node whose folder is `directory`."""
+    return _program(directory, clock).dead_letters()
+
+
+def _program(directory: Path, clock: Clock) -> "NodeProgram":
     return node.NodeProgram(
         directory=directory,
         clock=clock,
@@ -21,3 +36,4 @@ def open_node(directory: Path, clock: Clock) -> NodeCommands:
 
 
 app = node_commands(open_node)
+app.add_typer(letter_commands(open_letters), name="dead-letters")

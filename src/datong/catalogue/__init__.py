@@ -225,6 +225,7 @@ if TYPE_CHECKING:
         Sources,
     )
     from datong.catalogue.spreadsheet import CellProblem
+    from datong.catalogue.spreadsheet_guard import check_archive
     from datong.catalogue.use import UseKind
 else:
     __getattr__ = on_demand(
@@ -270,6 +271,7 @@ else:
             "import_jobs": ["ImportJob", "ImportJobs"],
             "interchange": ["CatalogueFiles", "FileFormat", "ImportReport", "ImportStage", "ImportProgress"],
             "spreadsheet": ["CellProblem"],
+            "spreadsheet_guard": ["check_archive"],
             "lifecycle": ["TRANSITIONS", "Standing", "Transition", "advance", "possible_actions"],
             "open_catalogue": ["OpenCatalogue", "OpenCount", "OpenFacet", "OpenOrder", "OpenSort", "Publisher"],
             "open_filters": [
@@ -586,6 +588,7 @@ __all__ = [
     "changed_resources",
     "changes_digest",
     "character_readings",
+    "check_archive",
     "check_recipient_key",
     "commitment_to",
     "compare",

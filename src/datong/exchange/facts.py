@@ -1,5 +1,6 @@
 """What the ledger says about transfers: digests, counts and names; never a value of anybody's row."""
 
+from datong.exchange.dead_letters import SignedRejectReport
 from datong.exchange.questions import DifferenceKind, Findings
 from datong.exchange.run_values import Run
 from datong.exchange.schema_changes import SchemaFinding
@@ -51,6 +52,25 @@ def run_facts(task: Task, run: Run, action: str) -> dict[str, JsonValue]:
         "missed": run.missed,
         "failures": run.failures,
         "error": None if run.error is None else run.error.code,
+    }
+
+
+def reject_facts(task: Task, signed: SignedRejectReport) -> dict[str, JsonValue]:
+    """Return the facts of a report of dead letters: how many, for which reasons, what became of them."""
+    counts = signed.report.counts
+    return {
+        "task": task.id,
+        "agreement": task.agreement_id,
+        "resource": task.resource_id,
+        "provider": task.provider,
+        "consumer": task.consumer,
+        "open": {reason.value: number for reason, number in sorted(counts.open.items())},
+        "corrected": counts.corrected,
+        "discarded": counts.discarded,
+        "superseded": counts.superseded,
+        "at": utc_text(signed.report.at),
+        "key_id": signed.key_id,
+        "signature": signed.signature,
     }
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from datong.catalogue import RecipientKey
 from datong.exchange import store
 from datong.exchange.applying import check_apply
+from datong.exchange.dead_letters import RejectRecord, SignedRejectReport
 from datong.exchange.declarations import CHANGEABLE
 from datong.exchange.disk_reserve import DiskReserve
 from datong.exchange.facts import task_facts
@@ -27,6 +28,7 @@ from datong.exchange.ranges import RangeQuery
 from datong.exchange.receipts import Receipts
 from datong.exchange.reconciliation import Reconciliations
 from datong.exchange.refusals import illegal_step, name_taken, no_batch, payload_disposed
+from datong.exchange.rejects import Rejects
 from datong.exchange.retention import Retention
 from datong.exchange.runs import Runs
 from datong.exchange.scheduling import check_schedule, next_due
@@ -134,6 +136,7 @@ class Exchange:
             check_terms=self._check_terms,
         )
         self.retention = Retention(database=database, clock=clock, ledger=ledger, files=self._files, keep=retention)
+        self._rejects = Rejects(database=database, clock=clock, ledger=ledger, keys=keys)
         self._intake = Intake(
             database=database,
             clock=clock,
@@ -280,6 +283,18 @@ class Exchange:
             Conflict: `exchange.run_not_complete` when batches of the run are missing.
         """
         return self.runs.finish(task_id, run, actor=actor)
+
+    def report_rejects(self, signed: SignedRejectReport, *, actor: Actor) -> RejectRecord:
+        """Record how many dead letters a consumer has and what became of others. Idempotent.
+
+        Raises:
+            NotFound: no such task. Refused: `exchange.wrong_consumer`. Corrupt: wrong signature.
+        """
+        return self._rejects.report(signed, actor=actor)
+
+    def rejects(self, task_id: TaskId) -> RejectRecord | None:
+        """Return the newest report of a task's dead letters, if there ever was one."""
+        return self._rejects.newest(task_id)
 
     # The source's schema
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from datong.catalogue import DepartmentKey, RecipientKey
 from datong.exchange.apply_modes import TargetPlan
+from datong.exchange.dead_letters import DeadLetter, LetterCounts, Resolution, Resolved
 from datong.exchange.questions import RangeDigest, RowDigest
 from datong.exchange.ranges import RangeQuery
 from datong.exchange.values import (
@@ -120,7 +121,23 @@ class Target(Protocol):
         ...
 
     def rejected(self, task_id: TaskId) -> int:
-        """Return how many dead letters the task has since its newest complete snapshot began."""
+        """Return how many open dead letters the task has since its newest complete snapshot began."""
+        ...
+
+    def letters(self, task_id: TaskId | None = None, *, limit: int = 100, offset: int = 0) -> tuple[DeadLetter, ...]:
+        """Return the open dead letters, of one task or of all, oldest first."""
+        ...
+
+    def letter_counts(self) -> tuple[LetterCounts, ...]:
+        """Return how many dead letters each task has, by reason and outcome."""
+        ...
+
+    def resolve(self, resolution: Resolution) -> Resolved:
+        """Apply corrected letters, or discard them, all in one transaction; with a single fault none.
+
+        Raises:
+            Conflict: `adapters.snapshot_gathering`.
+        """
         ...
 
     def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:

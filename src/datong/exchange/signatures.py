@@ -3,6 +3,7 @@
 import base64
 import binascii
 
+from datong.exchange.dead_letters import RejectReport, SignedRejectReport
 from datong.exchange.file_values import FileManifest, FileReceipt, SignedFile, SignedFileReceipt
 from datong.exchange.schema_changes import SchemaReport, SignedSchemaReport
 from datong.exchange.values import (
@@ -45,6 +46,12 @@ def signed_file_receipt(receipt: FileReceipt, signer: Signer) -> SignedFileRecei
     return SignedFileReceipt(
         receipt=receipt, key_id=signer.key_id, signature=_encode(signer.sign(receipt.signing_bytes()))
     )
+
+
+def signed_reject_report(report: RejectReport, signer: Signer) -> SignedRejectReport:
+    """Return `report` signed by `signer`."""
+    signature = _encode(signer.sign(report.signing_bytes()))
+    return SignedRejectReport(report=report, key_id=signer.key_id, signature=signature)
 
 
 def signed_schema_report(report: SchemaReport, signer: Signer) -> SignedSchemaReport:

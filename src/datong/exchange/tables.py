@@ -224,3 +224,13 @@ SCHEMAS = Table(
     Index("ix_exchange_schema_task", "task_id", "id"),
 )
 """Shapes of source tables that producers reported, where they differed from the agreed one; ids grow with time."""
+
+REJECTS = Table(
+    "exchange_reject",
+    METADATA,
+    Column("task_id", String(36), ForeignKey("exchange_task.id"), primary_key=True),
+    Column("signed", JsonColumn, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Column("entry_id", String(36), nullable=False),
+)
+"""The newest report of every task's dead letters: counts, never a value."""

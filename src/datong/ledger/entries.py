@@ -48,6 +48,7 @@ class EntryKind(StrEnum):
     TASK = "exchange.task"
     BATCH = "exchange.batch"
     RECEIPT = "exchange.receipt"
+    DEAD_LETTERS = "exchange.dead_letters"
     RECONCILIATION = "exchange.reconciliation"
     FILE = "exchange.file"
     DATASET = "library.dataset"

@@ -39,6 +39,7 @@ from datong.exchange import (
     SignedFileReceipt,
     SignedManifest,
     SignedReceipt,
+    SignedRejectReport,
     SignedSchemaReport,
     SourceReport,
     TaskState,
@@ -153,6 +154,11 @@ class HubClient:
         self._call("POST", path, body=failure.model_dump(mode="json"))
 
     # Producing
+
+    def report_rejects(self, signed: SignedRejectReport) -> None:
+        """Report the counts of a task's dead letters."""
+        task_id = signed.report.counts.task_id
+        self._call("POST", f"/api/v1/tasks/{task_id}/dead-letters/reports", body=signed.model_dump(mode="json"))
 
     def report_schema(self, signed: SignedSchemaReport) -> SchemaVerdict:
         """Report a source table as it is now; the answer says whether its rows may move."""

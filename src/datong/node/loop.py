@@ -13,6 +13,7 @@ from datong.ledger import Signer, Witness
 from datong.node.agreements import sign_confirmed
 from datong.node.capture import Streams
 from datong.node.consumer import Consumer
+from datong.node.dead_letters import DeadLetters
 from datong.node.failures import reported
 from datong.node.hub_client import HubClient, delay_seconds
 from datong.node.keyring import Keyring
@@ -54,6 +55,7 @@ class NodeLoop:
         sketcher: Sketcher | None = None,
         schedule: InventorySchedule | None = None,
         streams: Streams | None = None,
+        dead_letters: DeadLetters | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
@@ -63,6 +65,7 @@ class NodeLoop:
         self._keyring = keyring
         self._sketcher = sketcher
         self._schedule = schedule
+        self._dead_letters = dead_letters
         self._node_id = node_id
         self._producer = producer
         self._consumer = consumer
@@ -132,6 +135,7 @@ class NodeLoop:
         """Do what is not a transfer; return the failures."""
         failed = self._attend("witness", self._witnessed)
         failed += self._attend("sketches", self._sketched)
+        failed += self._attend("dead letters", self._letters_told)
         if self._schedule is not None:
             failed += self._attend("inventory", self._schedule.attend)
         self._chores_at = time.monotonic()
@@ -193,6 +197,10 @@ class NodeLoop:
     def _keys(self) -> None:
         if self._keyring is not None:
             self._keyring.attend(self._client)
+
+    def _letters_told(self) -> None:
+        if self._dead_letters is not None:
+            self._dead_letters.attend()
 
     def _sketched(self) -> None:
         if self._sketcher is not None and (tables := self._sketcher.attend()):

@@ -11,6 +11,7 @@ from datong.kernel import AgreementId, Clock, NotFound, Text
 from datong.ledger import Signer, Witness
 from datong.node.capture import REST_INTERVAL_SECONDS, Capture, Streams, no_changes
 from datong.node.consumer import Consumer
+from datong.node.dead_letters import DeadLetters
 from datong.node.differences import Differences
 from datong.node.failures import reported
 from datong.node.files import FileReceiver, FileSender, Progressed
@@ -302,6 +303,12 @@ class NodeProgram:
             return self.file_receiver(client).receive(file_id, target, progress=progress)
 
     @contextmanager
+    def dead_letters(self) -> Iterator[DeadLetters]:
+        """Yield this node's dead letters, over a client of the hub."""
+        with self._calling() as client:
+            yield self._dead_letters(client, self._passed)
+
+    @contextmanager
     def _calling(self) -> Iterator[HubClient]:
         client = self.client()
         try:
@@ -335,6 +342,17 @@ class NodeProgram:
             department=identity.department,
             node_id=identity.node_id,
             passed=self._passed,
+        )
+
+    def _dead_letters(self, client: HubClient, passed: Passed) -> DeadLetters:
+        return DeadLetters(
+            client=client,
+            signer=self._load_signer(self._home.key_path),
+            clock=self._clock,
+            department=self._home.identity().department,
+            writable=lambda: [entry.name for entry in self._home.config().sources if entry.writable],
+            open_target=self.open_writable,
+            passed=passed,
         )
 
     def _keyring(self, signer: Signer) -> Keyring:
@@ -463,6 +481,7 @@ class NodeProgram:
                 reporting=lambda work: reported(client, work.task, work.run, TransferEnd.PRODUCER),
                 stopped=(Stopped,),
             ),
+            dead_letters=self._dead_letters(client, passed),
             tell=tell,
             sleep=sleep,
         )

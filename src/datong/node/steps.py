@@ -23,6 +23,7 @@ class Step(StrEnum):
     PAYLOAD_FETCHED = "payload fetched"
     BATCH_APPLIED = "batch applied"
     RECEIPT_SENT = "receipt sent"
+    LETTERS_RESOLVED = "letters resolved"
 
 
 Passed = Callable[[Step], None]

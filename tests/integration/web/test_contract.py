@@ -158,6 +158,11 @@ CONTRACT = {
         GET batches/{batch_id}/payload
         POST batches/{batch_id}/receipts
         POST tasks/{task_id}/digests
+        GET tasks/{task_id}/schema
+        POST tasks/{task_id}/schema/reports
+        POST tasks/{task_id}/schema/accept
+        GET tasks/{task_id}/dead-letters
+        POST tasks/{task_id}/dead-letters/reports
         GET tasks/{task_id}/reconciliation
         GET tasks/{task_id}/reconciliations
         GET tasks/{task_id}/reconciliations/{reconciliation_id}/report

@@ -19,6 +19,7 @@ PLACES: Mapping[EntryKind, str] = {
     EntryKind.TASK: "/transfers/",
     EntryKind.BATCH: "/transfers/",
     EntryKind.RECEIPT: "/transfers/",
+    EntryKind.DEAD_LETTERS: "/transfers/",
     EntryKind.RECONCILIATION: "/transfers/",
     EntryKind.FILE: "/files/",
     EntryKind.FINDING: "/governance/findings/",

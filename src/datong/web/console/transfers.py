@@ -87,6 +87,7 @@ def show_task(desk: SignedIn, task_id: TaskId) -> Response:
         chain=chain,
         subscriptions=exchange.subscriptions.of_task(task_id),
         reconciliation=exchange.reconciliation(task_id),
+        rejects=exchange.rejects(task_id),
         actions=[(action, LABELS[action]) for action in _actions(desk, task)],
         running=progress.run_done < progress.run_requested or progress.receipted_batches < progress.batches,
     )
