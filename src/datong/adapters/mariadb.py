@@ -33,6 +33,9 @@ from datong.adapters.conversion import (
 from datong.adapters.mariadb_catalog import (
     INSPECT,
     REFERENCES,
+    STORED_COLUMNS,
+    UNIQUE,
+    column_type,
     quoted,
     sample_statements,
     table_schemas,
@@ -41,20 +44,18 @@ from datong.adapters.mariadb_literals import insert_statements, literal_bytes, l
 from datong.adapters.mariadb_ranges import RangeStatements, row_text
 from datong.adapters.mariadb_stream import RowStream, batches_of_lines, joined_select
 from datong.adapters.sql_letters import DEAD_LETTERS, ensure_letters, open_letters
+from datong.adapters.sql_shape import fit, layouts
 from datong.adapters.sql_target import (
     CURSORS,
     SqlTarget,
     apply_batch,
-    current_view,
     is_internal,
     last_applied,
-    layouts,
 )
-from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction
+from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction, StoredColumn
 from datong.exchange import (
     Applied,
     AppliedCursor,
-    ApplyMode,
     Column,
     ContentDigest,
     Manifest,
@@ -205,8 +206,6 @@ class MariadbDatabase(SqlTarget):
         with self._open() as transaction:
             for layout in layouts(plan, columns):
                 transaction.execute(_definition(*layout))
-            if plan.mode is ApplyMode.HISTORY:
-                transaction.execute("CREATE OR REPLACE VIEW " + current_view(plan, columns, quoted))
             transaction.execute(
                 f"CREATE TABLE IF NOT EXISTS {CURSORS} (task_id {text} PRIMARY KEY, sequence BIGINT NOT NULL, "
                 f"batch_id {text}, manifest_digest {text}, rows_applied BIGINT NOT NULL, "
@@ -240,6 +239,9 @@ class MariadbDatabase(SqlTarget):
     ) -> Applied:
         """Apply one batch and move the cursor in one transaction."""
         with self._open() as transaction:
+            # MariaDB commits at every definition, so what the target lacks is added before the batch begins.
+            fit(transaction, plan, manifest.columns, first=last_applied(transaction, manifest.task_id) is None)
+            transaction.commit()
             # Locks the task's row, or the gap where it will be, so that two consumers cannot apply at once.
             transaction.execute(f"SELECT task_id FROM {CURSORS} WHERE task_id = ? FOR UPDATE", (manifest.task_id,))
             result = apply_batch(transaction, manifest, reader, plan=plan, applied_at=applied_at)
@@ -355,6 +357,32 @@ class _MariadbTransaction(SqlTransaction):
     def quote(self, name: str) -> str:
         return quoted(name)
 
+    FRACTION_DIGITS_DEFAULT = 0
+
+    def stored_columns(self, table: str) -> list[StoredColumn]:
+        return [
+            StoredColumn(
+                str(name),
+                column_type(str(kind), str(full), _number(precision), _number(scale), zero_dates_as_text=False),
+                str(full),
+                required == 1 or str(required) == "1",
+            )
+            for name, kind, full, precision, scale, required in self.execute(STORED_COLUMNS, (table,))
+        ]
+
+    def has_unique(self, table: str, columns: Sequence[str]) -> bool:
+        found = self.execute(UNIQUE, (table,))
+        return any(set(str(names).split(chr(31))) == set(columns) for (names,) in found)
+
+    def declared(self, column: Column) -> str:
+        return _declared(column)
+
+    def stored_type(self, name: str) -> str:
+        return {"boolean": "int64", "time": "string", "timestamp_utc": "timestamp"}.get(name, name)
+
+    def widen(self, table: str, column: Column) -> None:
+        self.execute(f"ALTER TABLE {quoted(table)} MODIFY COLUMN {quoted(column.name)} {_declared(column)} NULL")
+
     def has_table(self, table: str) -> bool:
         query = "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?"
         return bool(self.execute(query, (table,)))
@@ -467,6 +495,10 @@ def _retyped(columns: tuple[Column, ...], actual: Sequence[Column]) -> tuple[Col
     """Return `columns` with the source types that the same columns have here."""
     known = {column.name: column.source_type for column in actual}
     return tuple(column.model_copy(update={"source_type": known.get(column.name, "")}) for column in columns)
+
+
+def _number(value: object) -> int | None:
+    return None if value is None else int(str(value))
 
 
 def _is_integer(column: Column | None) -> bool:

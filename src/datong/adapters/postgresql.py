@@ -37,6 +37,7 @@ from datong.adapters.conversion import (
 from datong.adapters.postgresql_catalog import (
     INSPECT,
     REFERENCES,
+    column_type,
     literal,
     moment,
     quoted,
@@ -45,22 +46,20 @@ from datong.adapters.postgresql_catalog import (
     table_schemas,
 )
 from datong.adapters.postgresql_ranges import RangeStatements, row_text
-from datong.adapters.postgresql_target import INTERCHANGEABLE, SAME_COLUMNS, lock_statement
+from datong.adapters.postgresql_target import INTERCHANGEABLE, SAME_COLUMNS, STORED_COLUMNS, UNIQUE, lock_statement
 from datong.adapters.sql_letters import DEAD_LETTERS, ensure_letters, open_letters
+from datong.adapters.sql_shape import layouts
 from datong.adapters.sql_target import (
     CURSORS,
     SqlTarget,
     apply_batch,
-    current_view,
     is_internal,
     last_applied,
-    layouts,
 )
-from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction
+from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction, StoredColumn
 from datong.exchange import (
     Applied,
     AppliedCursor,
-    ApplyMode,
     Column,
     ContentDigest,
     Manifest,
@@ -243,8 +242,6 @@ class PostgresqlDatabase(SqlTarget):
     def prepare(self, plan: TargetPlan, columns: tuple[Column, ...]) -> None:
         """Create what is missing."""
         statements = [_definition(*layout) for layout in layouts(plan, columns)]
-        if plan.mode is ApplyMode.HISTORY:
-            statements.append("CREATE OR REPLACE VIEW " + current_view(plan, columns, quoted))
         statements.append(
             f"CREATE TABLE IF NOT EXISTS {CURSORS} (task_id text PRIMARY KEY, sequence bigint NOT NULL, "
             "batch_id text NOT NULL, manifest_digest text NOT NULL, rows_applied bigint NOT NULL, "
@@ -427,6 +424,24 @@ class _PostgresqlTransaction(SqlTransaction):
     def quote(self, name: str) -> str:
         return quoted(name)
 
+    def stored_columns(self, table: str) -> list[StoredColumn]:
+        return [
+            StoredColumn(str(name), _stored_type(str(kind), str(declared)), str(declared), bool(required))
+            for name, kind, declared, required in self.execute(STORED_COLUMNS, (quoted(table),))
+        ]
+
+    def has_unique(self, table: str, columns: Sequence[str]) -> bool:
+        return bool(self.execute(UNIQUE, (quoted(table), chr(31).join(sorted(columns))))[0][0])
+
+    def declared(self, column: Column) -> str:
+        return _declared(column)
+
+    def stored_type(self, name: str) -> str:
+        return "decimal(20,0)" if name == "uint64" else name
+
+    def widen(self, table: str, column: Column) -> None:
+        self.execute(f"ALTER TABLE {quoted(table)} ALTER COLUMN {quoted(column.name)} TYPE {_declared(column)}")
+
     def has_table(self, table: str) -> bool:
         return self.execute("SELECT to_regclass(?)::text", (quoted(table),))[0][0] is not None
 
@@ -541,6 +556,14 @@ class _PostgresqlTransaction(SqlTransaction):
 def _formatted(column: Column) -> str:
     """Return the declared type as `format_type` writes it."""
     return _FORMATTED.get(column.type) or _declared(column)
+
+
+def _stored_type(kind: str, declared: str) -> str:
+    """Return the exchange's type of a target's column: of text only what takes any text, of numerics also unbounded."""
+    if kind == "numeric" and declared == "numeric":
+        return "decimal(38,19)"
+    found = column_type(kind, declared)
+    return declared if found == "string" and kind not in {"text", "varchar", "bpchar"} else found
 
 
 def _declared(column: Column) -> str:

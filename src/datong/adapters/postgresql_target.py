@@ -59,3 +59,18 @@ def lock_statement(table: str) -> str:
         "PERFORM set_config('datong.fault', '', true); EXCEPTION WHEN lock_not_available THEN "
         "PERFORM set_config('datong.fault', 'locked', true); END $datong$"
     )
+
+
+STORED_COLUMNS = """
+SELECT a.attname, t.typname, format_type(a.atttypid, a.atttypmod),
+       a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = ''
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
+UNIQUE = """
+SELECT EXISTS (
+    SELECT 1 FROM pg_index i WHERE i.indrelid = to_regclass(?) AND i.indisunique AND i.indpred IS NULL
+    AND i.indexprs IS NULL AND i.indisvalid AND (
+        SELECT string_agg(a.attname, chr(31) ORDER BY a.attname COLLATE "C") FROM unnest(i.indkey::int[]) AS k
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k) = ?)
+"""

@@ -8,9 +8,7 @@ back.
 """
 
 import json
-from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,14 +24,10 @@ from datong.adapters.sql_letters import (
     remember_batch,
     supersede,
 )
+from datong.adapters.sql_shape import STAGE_PREFIX, fit
 from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction, refused_rows
 from datong.exchange import (
-    CURRENT,
-    CURRENT_SUFFIX,
     DELETED,
-    VALID_FROM,
-    VALID_TO,
-    VERSION,
     Applied,
     AppliedCursor,
     ApplyMode,
@@ -49,7 +43,6 @@ from datong.exchange import (
 from datong.kernel import AgreementId, BatchId, Conflict, DepartmentCode, ResourceId, TaskId, Text
 
 CURSORS = "_datong_applied"
-STAGE_PREFIX = "_datong_stage_"
 REASON_CHARS_MAX = 500
 DELETED_ROW = "源端已删除的行不能追加 / a row that the source deleted cannot be appended"
 
@@ -58,46 +51,10 @@ CURSOR_FIELDS = (
 )  # fmt: skip
 DEAD_LETTER_FIELDS = ("task_id", "run", "sequence", "batch_id", "row_in_batch", "reason", "content", "rejected_at")
 
-HISTORY_OF_ROWS = (
-    Column(name=VALID_FROM, type="timestamp_utc"),
-    Column(name=VALID_TO, type="timestamp_utc"),
-    Column(name=CURRENT, type="boolean"),
-    Column(name=VERSION, type="int64"),
-)
-
 
 def is_internal(table: str) -> bool:
     """Whether a table is the platform's own and so never offered for sharing."""
     return table.startswith("_datong_")
-
-
-class Layout(NamedTuple):
-    """A table that a plan needs: its columns, and those whose values together are unique."""
-
-    table: str
-    columns: tuple[Column, ...]
-    unique: tuple[str, ...]
-
-
-def layouts(plan: TargetPlan, columns: tuple[Column, ...]) -> list[Layout]:
-    """Return the tables that a plan needs for batches with `columns`: the target, then its stage if it has one."""
-    own = target_columns(plan, columns)
-    keys = plan.key_columns if plan.mode.needs_keys else ()
-    if plan.mode is not ApplyMode.HISTORY:
-        result = [Layout(plan.table, own, keys)]
-    else:
-        result = [Layout(plan.table, own + HISTORY_OF_ROWS, (*keys, VERSION))]
-    if plan.mode.gathers_snapshots:
-        result.append(Layout(STAGE_PREFIX + plan.table, own, keys))
-    return result
-
-
-def current_view(plan: TargetPlan, columns: tuple[Column, ...], quote: Callable[[str], str]) -> str:
-    """Return name and definition of the view of a history's open versions."""
-    names = ", ".join(quote(column.name) for column in target_columns(plan, columns))
-    return (
-        f"{quote(plan.table + CURRENT_SUFFIX)} AS SELECT {names} FROM {quote(plan.table)} WHERE {quote(CURRENT)} = TRUE"
-    )
 
 
 def last_applied(transaction: SqlTransaction, task_id: TaskId) -> AppliedCursor | None:
@@ -128,12 +85,13 @@ def apply_batch(
     """Apply one batch inside `transaction`, cursor included; the caller commits.
 
     Raises:
-        Conflict: `adapters.batch_gap`, `adapters.batch_fork`, `adapters.target_refuses`.
+        Conflict: `adapters.batch_gap`, `adapters.batch_fork`, `adapters.target_refuses`, `adapters.target_misfit`.
     """
     known = last_applied(transaction, manifest.task_id)
     repeated = _repeated(known, manifest, plan.first_sequence)
     if repeated is not None:
         return repeated
+    fit(transaction, plan, manifest.columns, first=known is None)
     snapshot = manifest.mode is TransferMode.SNAPSHOT
     gathers = snapshot and plan.mode.gathers_snapshots
     stage = STAGE_PREFIX + plan.table

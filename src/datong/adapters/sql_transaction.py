@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -13,6 +14,15 @@ INCOMING = "_datong_in"
 NUMBER = "_datong_n"
 
 
+class StoredColumn(NamedTuple):
+    """A column as a database has it: the exchange's type, its own; `required`: no NULL, and no default either."""
+
+    name: str
+    type: str
+    declared: str
+    required: bool
+
+
 class SqlTransaction(ABC):
     """One transaction on one connection of a SQL database."""
 
@@ -20,6 +30,33 @@ class SqlTransaction(ABC):
     """The type of texts of any length."""
     TABLE_OPTIONS = ""
     """What stands behind the definition of a table of the platform's own."""
+
+    FRACTION_DIGITS_DEFAULT = 6
+    """How many digits of a second a time keeps whose declaration does not say."""
+
+    @abstractmethod
+    def stored_columns(self, table: str) -> list[StoredColumn]:
+        """Return the columns of a table."""
+
+    @abstractmethod
+    def has_unique(self, table: str, columns: Sequence[str]) -> bool:
+        """Whether a unique index covers exactly these columns."""
+
+    @abstractmethod
+    def declared(self, column: Column) -> str:
+        """Return the type that a column gets here."""
+
+    def stored_type(self, name: str) -> str:
+        """Return the exchange's type of a column that was made for the exchange's type `name`."""
+        return name
+
+    def keeps(self, stored: StoredColumn, needed: str) -> bool:
+        """Whether a column of another type keeps values of the type `needed` all the same."""
+        return False
+
+    @abstractmethod
+    def widen(self, table: str, column: Column) -> None:
+        """Give a column the type of `column`, which holds every value that it has."""
 
     @abstractmethod
     def has_table(self, table: str) -> bool:

@@ -25,21 +25,26 @@ from datong.adapters.conversion import (
     rebatched,
 )
 from datong.adapters.sql_letters import DEAD_LETTERS, ensure_letters, open_letters
+from datong.adapters.sql_shape import layouts
 from datong.adapters.sql_target import (
     CURSORS,
     SqlTarget,
     apply_batch,
-    current_view,
     is_internal,
     last_applied,
-    layouts,
 )
-from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction
-from datong.adapters.sqlite_catalog import SAMPLE_BATCH_ROWS, columns_of, quoted, sample_statements, table_schemas
+from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction, StoredColumn
+from datong.adapters.sqlite_catalog import (
+    SAMPLE_BATCH_ROWS,
+    column_type,
+    columns_of,
+    quoted,
+    sample_statements,
+    table_schemas,
+)
 from datong.exchange import (
     Applied,
     AppliedCursor,
-    ApplyMode,
     Column,
     ContentDigest,
     Manifest,
@@ -169,8 +174,6 @@ class SqliteDatabase(SqlTarget):
             connection.execute("BEGIN IMMEDIATE")
             for layout in layouts(plan, columns):
                 connection.execute(_definition(*layout))
-            if plan.mode is ApplyMode.HISTORY:
-                connection.execute("CREATE VIEW IF NOT EXISTS " + current_view(plan, columns, quoted))
             connection.execute(
                 f"CREATE TABLE IF NOT EXISTS {CURSORS} (task_id TEXT PRIMARY KEY, sequence INTEGER NOT NULL, "
                 "batch_id TEXT NOT NULL, manifest_digest TEXT NOT NULL, rows_applied INTEGER NOT NULL, "
@@ -287,8 +290,46 @@ class _SqliteTransaction(SqlTransaction):
     def quote(self, name: str) -> str:
         return quoted(name)
 
+    def stored_columns(self, table: str) -> list[StoredColumn]:
+        rows = self.execute(f"PRAGMA table_info({quoted(table)})")
+        return [
+            StoredColumn(str(name), _stored_type(str(declared)), str(declared), bool(required) and default is None)
+            for _, name, declared, required, default, _ in rows
+        ]
+
+    def has_unique(self, table: str, columns: Sequence[str]) -> bool:
+        wanted = set(columns)
+        keys = {str(row[1]) for row in self.execute(f"PRAGMA table_info({quoted(table)})") if row[5]}
+        if keys == wanted:
+            return True
+        indexes = self.execute(f"PRAGMA index_list({quoted(table)})")
+        return any(
+            {str(row[2]) for row in self.execute(f"PRAGMA index_info({quoted(str(name))})")} == wanted
+            for _, name, unique, _, partial in indexes
+            if unique and not partial
+        )
+
+    def declared(self, column: Column) -> str:
+        return _declared(column)
+
+    def stored_type(self, name: str) -> str:
+        return {"float32": "float64", "boolean": "int64"}.get(name, name)
+
+    def keeps(self, stored: StoredColumn, needed: str) -> bool:
+        # What is stored as text stays as it is in any column of text affinity.
+        textual = needed not in {"int64", "float64", "binary"}
+        return textual and any(part in stored.declared.upper() for part in ("TEXT", "CHAR", "CLOB"))
+
+    def widen(self, table: str, column: Column) -> None:
+        # SQLite cannot change a column's type, which decides how its values are stored.
+        own, name, new = quoted(table), quoted(column.name), quoted("_datong_new_" + column.name)
+        self.execute(f"ALTER TABLE {own} ADD COLUMN {new} {_declared(column)}")
+        self.execute(f"UPDATE {own} SET {new} = CAST({name} AS TEXT)")
+        self.execute(f"ALTER TABLE {own} DROP COLUMN {name}")
+        self.execute(f"ALTER TABLE {own} RENAME COLUMN {new} TO {name}")
+
     def has_table(self, table: str) -> bool:
-        return bool(self.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)))
+        return bool(self.execute("SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ?", (table,)))
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         return self._connection.execute(statement, values).fetchall()
@@ -354,6 +395,11 @@ class _SqliteTransaction(SqlTransaction):
 
 def _names(names: Sequence[str]) -> str:
     return ", ".join(quoted(name) for name in names)
+
+
+def _stored_type(declared: str) -> str:
+    """Return the exchange's type of a target's column."""
+    return {"boolean": "int64"}.get(column_type(declared), column_type(declared))
 
 
 def _declared(column: Column) -> str:

@@ -97,6 +97,7 @@ from datong.exchange.schema_changes import (
     SchemaVerdict,
     SignedSchemaReport,
     SourceShape,
+    widens,
 )
 from datong.exchange.sealing import Sealing, WrappedKey, batch_context, sealing_context
 from datong.exchange.signatures import (
@@ -195,6 +196,7 @@ else:
                 "digest_payload",
                 "fsync_folder",
                 "read_payload",
+                "widens",
                 "write_payload",
             ],
             "reconciliation": ["range_query"],
@@ -397,5 +399,6 @@ __all__ = [
     "target_columns",
     "total_of",
     "verify",
+    "widens",
     "write_payload",
 ]

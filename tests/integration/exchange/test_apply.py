@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -373,3 +374,65 @@ def test_any_sequence_of_batches_ends_as_plain_python_says(url: str) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+WIDER = (Column(name="id", type="int64"), Column(name="v", type="decimal(9,2)"), Column(name="w", type="string"))
+
+
+def send(feed: Feed, columns: tuple[Column, ...], *rows: dict[str, object]) -> Applied:
+    return feed.send(record_batch(rows, columns), columns, TransferMode.INCREMENT)
+
+
+@pytest.mark.parametrize("mode", [ApplyMode.UPSERT, ApplyMode.HISTORY])
+def test_a_wider_type_and_a_new_column_reach_the_table_with_the_first_batch_of_the_new_schema(
+    url: str, mode: ApplyMode
+) -> None:
+    feed = Feed(url, plan(mode))
+    narrow = (COLUMNS[0], Column(name="v", type="decimal(5,1)"))
+    send(feed, narrow, {"id": 1, "v": Decimal("1234.5")})
+    send(feed, WIDER, {"id": 2, "v": Decimal("1234567.89"), "w": "新"})
+    table = "t" if mode is ApplyMode.UPSERT else "t_current"
+    found = feed.target.digest(table, WIDER)
+    rows: list[dict[str, object]] = [
+        {"id": 1, "v": Decimal("1234.50")},
+        {"id": 2, "v": Decimal("1234567.89"), "w": "新"},
+    ]
+    assert found == content_digest([record_batch(rows, WIDER)], WIDER)
+
+
+def test_an_integer_that_becomes_a_decimal_keeps_its_digits(url: str) -> None:
+    feed = Feed(url, plan(ApplyMode.UPSERT))
+    send(feed, (COLUMNS[0], Column(name="v", type="int64")), {"id": 1, "v": 2**62})
+    wide = (COLUMNS[0], Column(name="v", type="decimal(25,3)"))
+    send(feed, wide, {"id": 2, "v": Decimal("0.125")})
+    rows: list[dict[str, object]] = [{"id": 1, "v": Decimal(2**62)}, {"id": 2, "v": Decimal("0.125")}]
+    assert feed.target.digest("t", wide) == content_digest([record_batch(rows, wide)], wide)
+
+
+@pytest.mark.parametrize(
+    ("definition", "column"),
+    [
+        ("id bigint PRIMARY KEY, v numeric(20,0), w varchar(9)", "v"),
+        ("id bigint PRIMARY KEY, w varchar(9)", "v"),
+        ("id bigint PRIMARY KEY, v numeric(9,2), w varchar(9), extra int NOT NULL", "extra"),
+        ("id bigint, v numeric(9,2), w varchar(9)", "id"),
+    ],
+)
+def test_a_table_of_the_department_s_own_is_checked_before_the_first_row(
+    url: str, definition: str, column: str
+) -> None:
+    run(url, f"CREATE TABLE t ({definition})")
+    feed = Feed(url, plan(ApplyMode.UPSERT))
+    with pytest.raises(Conflict, match="target_misfit") as caught:
+        send(feed, WIDER, {"id": 1, "v": Decimal("1.25"), "w": "a"})
+    assert caught.value.context["columns"] == [column]
+    assert column in caught.value.remedy.en
+    assert feed.target.last_applied(TASK) is None
+    assert run(url, "SELECT count(*) FROM t") == [(0,)]
+
+
+def test_a_table_of_the_department_s_own_that_fits_is_filled(url: str) -> None:
+    run(url, "CREATE TABLE t (v numeric(12,4), id bigint PRIMARY KEY, w varchar(9), extra int NOT NULL DEFAULT 7)")
+    feed = Feed(url, plan(ApplyMode.UPSERT))
+    send(feed, WIDER, {"id": 1, "v": Decimal("1.25"), "w": "a"})
+    assert run(url, "SELECT id, w, extra FROM t") == [(1, "a", 7)]
