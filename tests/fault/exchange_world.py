@@ -22,8 +22,8 @@ from datong.node import NodeHome, NodeIdentity, SourceEntry
 from tests.fault.proxy import FaultProxy
 from tests.servers import free_port, start_postgresql
 
-ROWS = 6000
-BATCH_ROWS = 400
+ROWS = 3000
+BATCH_ROWS = 300
 SETTLE_SECONDS_MAX = 240.0
 POLL_SECONDS = 0.1
 TABLES = {"followed": TransferMode.INCREMENT, "copied": TransferMode.SNAPSHOT}
