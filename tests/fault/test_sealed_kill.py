@@ -3,6 +3,7 @@
 import shutil
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from datong.adapters.connections import open_connector, open_target
 from datong.adapters.file_keys import load_or_create_signer
 from datong.exchange import Task, TransferMode
-from datong.kernel import PLATFORM_ACTOR, SystemClock
+from datong.kernel import PLATFORM_ACTOR, NodeId, SystemClock
 from datong.node import NodeProgram, Step
 from datong.norms import load_pack
 from tests.fault.test_exchange_kill import ROWS, World
@@ -27,6 +28,7 @@ STEPS = (
     Step.BATCH_APPLIED,
 )
 KEYS = "recipient-keys.json"
+OFFERED_SECONDS_MAX = 120.0
 
 
 @pytest.fixture
@@ -57,6 +59,14 @@ def one_round(world: World, party: str) -> list[str]:
     program.loop(client, lambda text: told.append(text.en)).round(0)
     client.close()
     return told
+
+
+def offered_again(world: World, party: str) -> None:
+    """Wait until the hub offers the node its work again: after a failure it first lets some seconds pass."""
+    until = time.monotonic() + OFFERED_SECONDS_MAX
+    while world.hub.exchange.work_for(NodeId(f"node-{party}")).is_empty:
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def sealed_task(world: World, mode: TransferMode = TransferMode.INCREMENT) -> Task:
@@ -138,6 +148,7 @@ def test_without_the_consumers_key_nothing_is_cut(world: World) -> None:
     assert any("no recipient key" in text for text in one_round(world, "police"))
     assert not world.hub.exchange.batches(task.id)
     one_round(world, "education")
+    offered_again(world, "police")
     assert world.node("police") == 0
     assert world.node("education") == 0
     world.check_equal(task, ROWS)
@@ -151,6 +162,7 @@ def test_a_node_without_the_key_applies_nothing(world: World) -> None:
     assert any("sealed to other keys" in text for text in one_round(world, "education"))
     assert applied_rows(world) == 0
     (world.folder / "kept").replace(world.folder / "education" / KEYS)
+    offered_again(world, "education")
     assert world.node("education") == 0
     assert applied_rows(world) == ROWS
 
@@ -181,9 +193,11 @@ def test_payloads_that_the_hub_changed_or_swapped_are_not_applied(world: World) 
     good = first.read_bytes()
     for wrong in (good[:-1] + bytes([good[-1] ^ 1]), good[: len(good) // 2], second.read_bytes()):
         first.write_bytes(wrong)
+        offered_again(world, "education")
         assert one_round(world, "education")
         assert applied_rows(world) == 0
         shutil.rmtree(world.folder / "education" / "fetched")
     first.write_bytes(good)
+    offered_again(world, "education")
     assert world.node("education") == 0
     world.check_equal(task, ROWS)
