@@ -26,6 +26,7 @@ CODES = {
     "CIVIL_CODE": "11440600007029025K",
 }
 RESIDENTS = 5001
+BATCHES = 11
 REVERSE = (Path(__file__).parent / "reverse.sh").read_text(encoding="utf-8")
 
 
@@ -105,7 +106,7 @@ def test_both_ends_hold_the_same_rows_after_snapshot_and_increment(guide: Played
 def test_nothing_is_lost_or_twice_when_consumer_and_hub_are_killed_on_the_way(guide: Played) -> None:
     told = guide.to("kill").splitlines()
     then = json.loads((guide.work / "at-the-kill.json").read_text())
-    assert then["run_done"] == 0
+    assert 2 <= then["receipted_batches"] < BATCHES
     assert json.loads(told[-1])["state"] == "equal"
     assert json.loads(told[-2])["rows_applied"] == RESIDENTS
     # A snapshot goes into a table without keys: what was applied twice would stand there twice.
