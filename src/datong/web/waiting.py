@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import anyio
@@ -28,7 +28,9 @@ class Bell:
         with self._lock:
             listeners = list(self._listeners)
         for loop, event in listeners:
-            loop.call_soon_threadsafe(event.set)
+            # A loop may end between the two lines, when the hub stops; then nobody waits there any more.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(event.set)
 
     @contextmanager
     def listening(self) -> Iterator[asyncio.Event]:
