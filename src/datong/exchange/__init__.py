@@ -13,6 +13,7 @@ from datong.exchange.apply_modes import (
     ApplyMode,
     TargetPlan,
 )
+from datong.exchange.chain import confirmed_after
 from datong.exchange.changes import Beginning, ChangePiece, ChangesLost, ChangeSource, ChangeStream, Following
 from datong.exchange.dead_letters import (
     CellFault,
@@ -368,6 +369,7 @@ __all__ = [
     "canonical_expression",
     "check_apply",
     "combined",
+    "confirmed_after",
     "content_digest",
     "cursor_at_end",
     "data_columns",

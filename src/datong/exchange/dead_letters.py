@@ -2,13 +2,13 @@
 the hub learns counts and classes of reasons.
 """
 
-import base64
 import re
 from datetime import datetime
 from enum import StrEnum
 
 from pydantic import AwareDatetime, Field
 
+from datong.exchange.signed import Signed
 from datong.exchange.values import utc_text
 from datong.kernel import BatchId, DepartmentCode, EntryId, TaskId, Text, Value, canonical_json
 
@@ -166,20 +166,10 @@ class RejectReport(Value):
         return canonical_json(facts)
 
 
-class SignedRejectReport(Value):
+class SignedRejectReport(Signed):
     """A report with the signature (base64) of the key `key_id` of the consuming department."""
 
     report: RejectReport
-    key_id: str
-    signature: str
-
-    def signature_bytes(self) -> bytes:
-        """Return the raw signature.
-
-        Raises:
-            ValueError: it is not base64.
-        """
-        return base64.b64decode(self.signature, validate=True)
 
 
 class RejectRecord(Value):

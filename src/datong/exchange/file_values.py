@@ -1,6 +1,5 @@
 """The values of file exchange: what is sent, signed, received and acknowledged."""
 
-import base64
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
@@ -8,6 +7,7 @@ from typing import NewType
 from pydantic import Field
 
 from datong.exchange.sealing import Sealing, sealing_context
+from datong.exchange.signed import Signed
 from datong.exchange.values import utc_text
 from datong.kernel import AgreementId, DepartmentCode, EntryId, NodeId, Text, Value, canonical_json, sha256_hex
 
@@ -72,20 +72,10 @@ class SealedHead(Value):
     sm3: str = Field(pattern=_HEX_256)
 
 
-class SignedFile(Value):
+class SignedFile(Signed):
     """A manifest with the signature (base64) of the key `key_id` of the sending department."""
 
     manifest: FileManifest
-    key_id: str
-    signature: str
-
-    def signature_bytes(self) -> bytes:
-        """Return the raw signature.
-
-        Raises:
-            ValueError: it is not base64.
-        """
-        return base64.b64decode(self.signature, validate=True)
 
 
 class FileReceipt(Value):
@@ -103,12 +93,10 @@ class FileReceipt(Value):
         return canonical_json(facts | {"v": 1, "type": "file-receipt"})
 
 
-class SignedFileReceipt(Value):
+class SignedFileReceipt(Signed):
     """A receipt with the signature (base64) of the key `key_id` of the receiving department."""
 
     receipt: FileReceipt
-    key_id: str
-    signature: str
 
 
 class FileState(StrEnum):

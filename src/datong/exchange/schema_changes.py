@@ -3,12 +3,12 @@
 A compatible change goes on and is recorded; a breaking one stops the task before a row moves.
 """
 
-import base64
 from datetime import datetime
 from enum import StrEnum
 
 from pydantic import AwareDatetime, Field
 
+from datong.exchange.signed import Signed
 from datong.exchange.types import decimal_parameters
 from datong.exchange.values import Column, ColumnMap, Task, utc_text
 from datong.kernel import (
@@ -124,20 +124,10 @@ class SchemaReport(Value):
         return canonical_json(facts)
 
 
-class SignedSchemaReport(Value):
+class SignedSchemaReport(Signed):
     """A report with the signature (base64) of the key `key_id` of the producing department."""
 
     report: SchemaReport
-    key_id: str
-    signature: str
-
-    def signature_bytes(self) -> bytes:
-        """Return the raw signature.
-
-        Raises:
-            ValueError: it is not base64.
-        """
-        return base64.b64decode(self.signature, validate=True)
 
 
 class SchemaVerdict(Value):

@@ -1,6 +1,5 @@
 """The values of the exchange: what is read, cut, signed, moved, applied and acknowledged (DESIGN §4)."""
 
-import base64
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +11,7 @@ from datong.exchange.apply_modes import CURRENT_SUFFIX, DELETED, AddedColumn, Ap
 from datong.exchange.questions import Answer, Findings, Question
 from datong.exchange.scheduling import PRIORITY_DEFAULT, PRIORITY_MAX, Retry, Schedule, Window
 from datong.exchange.sealing import Sealing, batch_context
+from datong.exchange.signed import Signed
 from datong.kernel import (
     AgreementId,
     BatchId,
@@ -350,20 +350,10 @@ class Manifest(Value):
         return sha256_hex(self.signing_bytes())
 
 
-class SignedManifest(Value):
+class SignedManifest(Signed):
     """A manifest with the signature (base64) of the key `key_id` of the producing department."""
 
     manifest: Manifest
-    key_id: str
-    signature: str
-
-    def signature_bytes(self) -> bytes:
-        """Return the raw signature.
-
-        Raises:
-            ValueError: it is not base64.
-        """
-        return base64.b64decode(self.signature, validate=True)
 
 
 class Receipt(Value):
@@ -385,20 +375,10 @@ class Receipt(Value):
         return canonical_json(facts)
 
 
-class SignedReceipt(Value):
+class SignedReceipt(Signed):
     """A receipt with the signature (base64) of the key `key_id` of the consuming department."""
 
     receipt: Receipt
-    key_id: str
-    signature: str
-
-    def signature_bytes(self) -> bytes:
-        """Return the raw signature.
-
-        Raises:
-            ValueError: it is not base64.
-        """
-        return base64.b64decode(self.signature, validate=True)
 
 
 class ReceiptRecord(Value):
@@ -583,20 +563,10 @@ class EndDigest(Value):
         return canonical_json(facts)
 
 
-class SignedEndDigest(Value):
+class SignedEndDigest(Signed):
     """One end's digest with the signature (base64) of its department's key."""
 
     end_digest: EndDigest
-    key_id: str
-    signature: str
-
-    def signature_bytes(self) -> bytes:
-        """Return the raw signature.
-
-        Raises:
-            ValueError: it is not base64.
-        """
-        return base64.b64decode(self.signature, validate=True)
 
 
 class ReconciliationState(StrEnum):

@@ -31,11 +31,12 @@ from datong.exchange import (
     TransferMode,
     arrow_schema,
     canonical_expression,
+    confirmed_after,
     fsync_folder,
     schema_fingerprint,
 )
 from datong.kernel import Conflict, Text
-from datong.node.outbox import Cut, Outbox, Pace, confirmed_after, source_columns, with_last
+from datong.node.outbox import Cut, Outbox, Pace, source_columns, with_last
 from datong.node.spool import SpooledBatch
 from datong.node.steps import Passed, Step, unobserved
 

@@ -19,6 +19,7 @@ from datong.exchange import (
     TransferMode,
     arrow_schema,
     batch_context,
+    confirmed_after,
     schema_fingerprint,
     signed_manifest,
     write_payload,
@@ -234,20 +235,6 @@ def _nobody_to_seal_to(task: Task) -> Conflict:
             en="The consumer must start its node, which registers a key by itself; then the task goes on.",
         ),
         context={"consumer": task.consumer},
-    )
-
-
-def confirmed_after(manifest: Manifest) -> Confirmed:
-    """Return the end of the chain once the hub has committed a batch."""
-    return Confirmed(
-        sequence=manifest.sequence,
-        digest=manifest.digest,
-        run=manifest.run,
-        part=manifest.part,
-        run_ended=manifest.last,
-        cursor=manifest.cursor_to,
-        schema_fingerprint=manifest.schema_fingerprint,
-        mode=manifest.mode,
     )
 
 

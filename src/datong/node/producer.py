@@ -12,6 +12,7 @@ from datong.exchange import (
     ProduceWork,
     Task,
     TransferMode,
+    confirmed_after,
     cursor_at_end,
     rows_until,
 )
@@ -19,7 +20,7 @@ from datong.kernel import Conflict, Corrupt, Refused
 from datong.kernel.limits import PAYLOAD_BYTES_MAX
 from datong.node.ahead import ahead
 from datong.node.differences import Differences
-from datong.node.outbox import Cut, Outbox, Pace, confirmed_after, source_columns
+from datong.node.outbox import Cut, Outbox, Pace, source_columns
 from datong.node.source_watch import SourceWatch
 from datong.node.spool import SpooledBatch
 
@@ -58,24 +59,30 @@ class Producer:
                 anew from the confirmed cursor.
         """
         task, run = work.task, work.run
-        pace = Pace(task.rate_limit_rows_per_second, self._sleep)
-        # A kill between a run's last commit and its end leaves a run that only needs to be ended.
-        complete = work.confirmed.run == run and work.confirmed.run_ended
-        if complete:
+        if work.confirmed.run == run and work.confirmed.run_ended:
+            # A kill between a run's last commit and its end leaves a run that only needs to be ended, and what the
+            # hub has already may still lie in the spool.
             self._outbox.pending(task, work.confirmed)
-        if not complete and self._watch is not None and not self._watch.stands(task):
-            return
-        try:
-            if not complete and task.mode is TransferMode.DIFF:
-                run = self._differences.produce(work, pace)
-            elif not complete:
-                confirmed, complete = self._send_pending(work, pace)
-                if not (complete or self._send_new(work, confirmed, pace)):
-                    return
-        except (Refused, Conflict, Corrupt):
-            self._outbox.drop_all(task)
-            raise
+        else:
+            if self._watch is not None and not self._watch.stands(task):
+                return
+            try:
+                moved = self._move(work)
+            except (Refused, Conflict, Corrupt):
+                self._outbox.drop_all(task)
+                raise
+            if moved is None:
+                return
+            run = moved
         self._outbox.finish_run(task, run)
+
+    def _move(self, work: ProduceWork) -> int | None:
+        """Move what the hub does not have yet; return the run that is complete by it, or None when its time is up."""
+        pace = Pace(work.task.rate_limit_rows_per_second, self._sleep)
+        if work.task.mode is TransferMode.DIFF:
+            return self._differences.produce(work, pace)
+        confirmed, complete = self._send_pending(work, pace)
+        return work.run if complete or self._send_new(work, confirmed, pace) else None
 
     def _send_pending(self, work: ProduceWork, pace: Pace) -> tuple[Confirmed, bool]:
         """Upload what was cut before a restart; return the end of the chain and whether the run is complete."""

@@ -33,5 +33,5 @@ def trouble_of(error: Exception) -> DatongError:
 
 def _is_full(error: Exception) -> bool:
     if isinstance(error, sqlite3.Error):
-        return error.sqlite_errorcode == sqlite3.SQLITE_FULL if hasattr(error, "sqlite_errorcode") else False
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
     return isinstance(error, OSError) and error.errno in _FULL
