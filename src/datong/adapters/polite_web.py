@@ -1,55 +1,37 @@
 """Reading other people's servers: politely, within limits, and never an address inside our own network by accident.
 
-Every address, redirects included, is resolved once, checked, and connected to as checked: the request goes to the
-numeric address with the name in `Host` and in the TLS handshake, so that a name that resolves differently later changes
-nothing. Proxies of the environment are not used, since they would resolve by themselves.
+Every address, redirects included, is judged and connected to by `adapters.judged_web`.
 """
 
-import email.utils
-import ipaddress
-import socket
 import time
-import zlib
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
 from urllib.robotparser import RobotFileParser
 
 import httpx
 
+from datong.adapters.judged_web import (
+    REDIRECT_STATUSES,
+    REDIRECTS_MAX,
+    Resolver,
+    Transient,
+    bounded_body,
+    judged_address,
+    patiently,
+    pinned_client,
+    pinned_send,
+    resolve,
+    retry_pause,
+)
 from datong.federation import BODY_BYTES_MAX, ROBOTS_BYTES_MAX, Document, ReaderTerms
 from datong.kernel import Corrupt, NotFound, Refused, Text, TooLarge, Unavailable
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
-RESPONSE_SECONDS_MAX = 300.0
-"""A server that sends a byte now and then is given up after so long."""
 ATTEMPTS_MAX = 4
 BACKOFF_SECONDS = 1.0
-RETRY_AFTER_SECONDS_MAX = 120.0
-"""An origin that asks for a longer pause is harvested at the next turn instead."""
 CRAWL_DELAY_SECONDS_MAX = 60.0
-REDIRECTS_MAX = 5
-CHUNK_BYTES = 64 * 1024
 TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
-REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
-
-Resolver = Callable[[str, int], Sequence[str]]
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-def resolve(host: str, port: int) -> Sequence[str]:
-    """Return the numeric addresses of a host, in the order of the system's preference."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-class _Transient(Exception):
-    """The origin may answer later; `seconds` is the pause it asked for."""
-
-    def __init__(self, detail: str, seconds: float | None = None) -> None:
-        super().__init__(detail)
-        self.seconds = seconds
 
 
 class PoliteWeb:
@@ -70,14 +52,7 @@ class PoliteWeb:
         self._body_bytes_max = body_bytes_max
         self._next_at = 0.0
         self._robots: dict[str, RobotFileParser] = {}
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-            follow_redirects=False,
-            trust_env=False,
-            transport=transport,
-            # A kept connection is known by its numeric address only, and two names may share one.
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        self._http = pinned_client(httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS), transport)
 
     def close(self) -> None:
         """Close the connections."""
@@ -154,22 +129,20 @@ class PoliteWeb:
         Raises:
             Unavailable: there is none, or the origin wants to be left alone for longer.
         """
-        detail = ""
-        for attempt in range(ATTEMPTS_MAX):
-            try:
-                return self._ask(address, headers, bytes_max)
-            except _Transient as error:
-                detail = str(error)
-                pause = error.seconds if error.seconds is not None else BACKOFF_SECONDS * 2**attempt
-                if pause > RETRY_AFTER_SECONDS_MAX or attempt == ATTEMPTS_MAX - 1:
-                    break
-                self._sleep(pause)
-        raise Unavailable(
-            "adapters.origin_unavailable",
-            what=Text(zh=f"{address} 没有应答（{detail}）。", en=f"{address} does not answer ({detail})."),
-            remedy=Text(zh="到下一次计划时间会重试。", en="It is tried again at the next scheduled time."),
-            context={"address": address},
-        )
+        try:
+            return patiently(
+                lambda: self._ask(address, headers, bytes_max),
+                attempts=ATTEMPTS_MAX,
+                backoff_seconds=BACKOFF_SECONDS,
+                sleep=self._sleep,
+            )
+        except Transient as error:
+            raise Unavailable(
+                "adapters.origin_unavailable",
+                what=Text(zh=f"{address} 没有应答（{error}）。", en=f"{address} does not answer ({error})."),
+                remedy=Text(zh="到下一次计划时间会重试。", en="It is tried again at the next scheduled time."),
+                context={"address": address},
+            ) from error
 
     def _ask(self, address: str, headers: dict[str, str], bytes_max: int) -> Document | str:
         url, numeric = self._checked(address)
@@ -177,25 +150,12 @@ class PoliteWeb:
         if wait > 0:
             self._sleep(wait)
         self._next_at = time.monotonic() + self._interval
-        request = self._http.build_request(
-            "GET",
-            url.copy_with(host=numeric),
-            headers={
-                **headers,
-                "Host": url.netloc.decode("ascii"),
-                "User-Agent": self._agent,
-                "Accept-Encoding": "gzip",
-            },
-            extensions={"sni_hostname": url.raw_host.decode("ascii")},
-        )
-        try:
-            response = self._http.send(request, stream=True)
-        except (httpx.TimeoutException, httpx.TransportError) as error:
-            raise _Transient(type(error).__name__) from error
+        sent = {**headers, "User-Agent": self._agent, "Accept-Encoding": "gzip"}
+        response = pinned_send(self._http, "GET", url, numeric, sent)
         try:
             return _document(address, response, bytes_max)
-        except (httpx.TimeoutException, httpx.TransportError) as error:
-            raise _Transient(type(error).__name__) from error
+        except httpx.TransportError as error:
+            raise Transient(type(error).__name__) from error
         finally:
             response.close()
 
@@ -213,52 +173,13 @@ class PoliteWeb:
             raise _forbidden(address, Text(zh="只允许 http 和 https", en="only http and https are allowed"))
         if url.userinfo:
             raise _forbidden(address, Text(zh="地址中不能有口令", en="it must not hold credentials"))
-        port = url.port or (443 if url.scheme == "https" else 80)
-        try:
-            numbers = self._resolve(url.host, port)
-        except (OSError, UnicodeError) as error:
-            raise _Transient("DNS") from error
-        if not numbers:
-            raise _Transient("DNS")
-        for number in numbers:
-            reason = forbidden_reason(number, allow_private=self._terms.allow_private)
-            if reason is not None:
-                raise _forbidden(address, reason)
-        return url, numbers[0]
-
-
-def forbidden_reason(number: str, *, allow_private: bool) -> Text | None:
-    """Return why an IP address must not be connected to, or None.
-
-    Addresses that carry another one inside (IPv4-mapped, 6to4, NAT64) are judged by that one.
-    """
-    try:
-        found: IpAddress = ipaddress.ip_address(number.partition("%")[0])
-    except ValueError:
-        return Text(zh="不是 IP 地址", en="that is no IP address")
-    found = _inner(found)
-    if (
-        found.is_link_local
-        or found.is_multicast
-        or found.is_unspecified
-        or (found.is_reserved and not found.is_loopback)
-    ):
-        return Text(zh=f"{found} 是链路本地、组播或保留地址", en=f"{found} is link-local, multicast or reserved")
-    if not found.is_global and not allow_private:
-        return Text(zh=f"{found} 是内网地址", en=f"{found} is an address of a private network")
-    return None
-
-
-def _inner(found: IpAddress) -> IpAddress:
-    if isinstance(found, ipaddress.IPv4Address):
-        return found
-    if found.ipv4_mapped is not None:
-        return found.ipv4_mapped
-    if found.sixtofour is not None:
-        return found.sixtofour
-    if found in ipaddress.IPv6Network("64:ff9b::/96"):
-        return ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-    return found
+        numeric = judged_address(
+            url,
+            self._resolve,
+            allow_private=self._terms.allow_private,
+            forbidden=lambda reason: _forbidden(address, reason),
+        )
+        return url, numeric
 
 
 def _forbidden(address: str, reason: Text) -> Refused:
@@ -291,7 +212,7 @@ def _document(address: str, response: httpx.Response, bytes_max: int) -> Documen
     if status in REDIRECT_STATUSES and response.headers.get("location"):
         return str(response.headers["location"])
     if status in TRANSIENT_STATUSES:
-        raise _Transient(f"HTTP {status}", retry_pause(response.headers.get("retry-after", "")))
+        raise Transient(f"HTTP {status}", retry_pause(response.headers.get("retry-after", "")))
     validators = {
         "etag": response.headers.get("etag", "")[:200],
         "last_modified": response.headers.get("last-modified", "")[:100],
@@ -327,55 +248,3 @@ def _document(address: str, response: httpx.Response, bytes_max: int) -> Documen
         body=bounded_body(address, response, bytes_max),
         **validators,
     )
-
-
-def bounded_body(address: str, response: httpx.Response, bytes_max: int) -> bytes:
-    """Read a body, inflating it piece by piece so that a small answer cannot become a large one.
-
-    Raises:
-        TooLarge: it is longer than `bytes_max` once inflated.
-        Corrupt: its encoding is not the one that was asked for.
-    """
-    encoding = response.headers.get("content-encoding", "identity").lower().strip() or "identity"
-    if encoding not in ("identity", "gzip"):
-        raise _damaged(address)
-    inflate = zlib.decompressobj(16 + zlib.MAX_WBITS) if encoding == "gzip" else None
-    body = bytearray()
-    ends_at = time.monotonic() + RESPONSE_SECONDS_MAX
-    try:
-        for raw in response.iter_raw(CHUNK_BYTES):
-            body += raw if inflate is None else inflate.decompress(raw, bytes_max + 1 - len(body))
-            if len(body) > bytes_max:
-                raise TooLarge(
-                    "adapters.origin_too_large",
-                    what=Text(zh=f"{address} 超过 {bytes_max} 字节。", en=f"{address} is over {bytes_max} bytes."),
-                    remedy=Text(zh="请使用分页的目录地址。", en="Use the address of a paged catalogue."),
-                )
-            if time.monotonic() > ends_at:
-                raise _Transient("too slow")
-    except zlib.error as error:
-        raise _damaged(address) from error
-    if inflate is not None and not inflate.eof:
-        raise _damaged(address)
-    return bytes(body)
-
-
-def _damaged(address: str) -> Corrupt:
-    return Corrupt(
-        "adapters.origin_encoding",
-        what=Text(zh=f"{address} 的压缩内容无法解开。", en=f"The compressed answer of {address} cannot be read."),
-        remedy=Text(zh="请稍后重试，或联系来源。", en="Try again later, or tell the origin."),
-    )
-
-
-def retry_pause(retry_after: str) -> float | None:
-    """Return the seconds that a Retry-After header asks for, as a number or as a date."""
-    text = retry_after.strip()
-    if text.isascii() and text.isdecimal():
-        return float(text[:9])
-    try:
-        at = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
-        return None
-    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return max((at - datetime.now(UTC)).total_seconds(), 0.0)

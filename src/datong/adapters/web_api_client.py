@@ -1,7 +1,7 @@
 """Asking one web interface: at its pace, again when it asks for patience, and nobody else than it.
 
 Redirects and next pages must stay at the interface's own scheme, host and port, so that credentials go nowhere else.
-Addresses are resolved once, judged as `adapters.polite_web` judges them, and connected to as judged.
+Addresses are judged and connected to by `adapters.judged_web`.
 """
 
 import base64
@@ -14,18 +14,27 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from datong.adapters.polite_web import Resolver, bounded_body, forbidden_reason, resolve, retry_pause
+from datong.adapters.judged_web import (
+    REDIRECT_STATUSES,
+    REDIRECTS_MAX,
+    Resolver,
+    Transient,
+    bounded_body,
+    judged_address,
+    patiently,
+    pinned_client,
+    pinned_send,
+    resolve,
+    retry_pause,
+)
 from datong.adapters.web_api_definition import ApiAuth, ApiDefinition
 from datong.kernel import Corrupt, DatongError, NotFound, Refused, Text, Unavailable
 
 PAGE_BYTES_MAX = 256 * 1024 * 1024
 TOKEN_BYTES_MAX = 65_536
-REDIRECTS_MAX = 5
 BACKOFF_SECONDS = 0.5
-RETRY_AFTER_SECONDS_MAX = 120.0
 TOKEN_MARGIN_SECONDS = 30.0
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NEXT_LINK = re.compile(r'<([^>]*)>\s*;[^<]*?\brel\s*=\s*"?(?:[^";,]*\s)?next\b')
 
 
@@ -35,14 +44,6 @@ class Answer(NamedTuple):
     address: str
     body: str
     link: str
-
-
-class _Transient(Exception):
-    """The interface may answer later; `seconds` is the pause that it asked for."""
-
-    def __init__(self, detail: str, seconds: float | None = None) -> None:
-        super().__init__(detail)
-        self.seconds = seconds
 
 
 class WebApiClient:
@@ -60,13 +61,7 @@ class WebApiClient:
         self._interval = 60.0 / definition.requests_per_minute
         self._next_at = 0.0
         self._token, self._token_until = "", 0.0
-        self._http = httpx.Client(
-            timeout=definition.timeout_seconds,
-            follow_redirects=False,
-            trust_env=False,
-            # A kept connection is known by its numeric address only, and two names may share one.
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        self._http = pinned_client(definition.timeout_seconds)
 
     def close(self) -> None:
         """Close the connections."""
@@ -109,24 +104,22 @@ class WebApiClient:
             )
 
     def _patiently(self, url: httpx.URL) -> tuple[Answer, str | None]:
-        detail = ""
-        for attempt in range(self._definition.attempts_max):
-            try:
-                return self._ask(url)
-            except _Transient as error:
-                detail = str(error)
-                pause = error.seconds if error.seconds is not None else BACKOFF_SECONDS * 2**attempt
-                if pause > RETRY_AFTER_SECONDS_MAX or attempt == self._definition.attempts_max - 1:
-                    break
-                self._sleep(pause)
-        raise Unavailable(
-            "adapters.source_unavailable",
-            what=Text(
-                zh=f"接口 {self._definition.name} 没有应答（{detail}）。",
-                en=f"The interface {self._definition.name} does not answer ({detail}).",
-            ),
-            remedy=Text(zh="请检查接口和网络。", en="Check the interface and the network."),
-        )
+        try:
+            return patiently(
+                lambda: self._ask(url),
+                attempts=self._definition.attempts_max,
+                backoff_seconds=BACKOFF_SECONDS,
+                sleep=self._sleep,
+            )
+        except Transient as error:
+            raise Unavailable(
+                "adapters.source_unavailable",
+                what=Text(
+                    zh=f"接口 {self._definition.name} 没有应答（{error}）。",
+                    en=f"The interface {self._definition.name} does not answer ({error}).",
+                ),
+                remedy=Text(zh="请检查接口和网络。", en="Check the interface and the network."),
+            ) from error
 
     def _ask(self, url: httpx.URL) -> tuple[Answer, str | None]:
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip", **self._definition.headers}
@@ -134,18 +127,18 @@ class WebApiClient:
         response = self._send("GET", url, headers)
         try:
             status = response.status_code
-            if status in _REDIRECTS and "location" in response.headers:
+            if status in REDIRECT_STATUSES and "location" in response.headers:
                 return Answer("", "", ""), str(response.headers["location"])
             if status in _TRANSIENT:
-                raise _Transient(f"HTTP {status}", retry_pause(response.headers.get("retry-after", "")))
+                raise Transient(f"HTTP {status}", retry_pause(response.headers.get("retry-after", "")))
             if status == httpx.codes.UNAUTHORIZED and self._token:
                 # The token was withdrawn early: one new one is asked for.
                 self._token, self._token_until = "", 0.0
-                raise _Transient("HTTP 401", 0.0)
+                raise Transient("HTTP 401", 0.0)
             _require_good(self._definition.name, _plain(str(url)), status)
             body = bounded_body(_plain(str(url)), response, PAGE_BYTES_MAX)
         except httpx.TransportError as error:
-            raise _Transient(type(error).__name__) from error
+            raise Transient(type(error).__name__) from error
         finally:
             response.close()
         try:
@@ -161,38 +154,13 @@ class WebApiClient:
         if wait > 0:
             self._sleep(wait)
         self._next_at = self._clock() + self._interval
-        request = self._http.build_request(
-            method,
-            url.copy_with(host=self._numeric(url)),
-            headers={**headers, "Host": url.netloc.decode("ascii")},
-            data=data,
-            extensions={"sni_hostname": url.raw_host.decode("ascii")},
+        numeric = judged_address(
+            url,
+            self._resolve,
+            allow_private=self._definition.allow_private,
+            forbidden=lambda reason: _forbidden(url, reason),
         )
-        try:
-            return self._http.send(request, stream=True)
-        except httpx.TransportError as error:
-            raise _Transient(type(error).__name__) from error
-
-    def _numeric(self, url: httpx.URL) -> str:
-        port = url.port or (443 if url.scheme == "https" else 80)
-        try:
-            numbers = self._resolve(url.host, port)
-        except (OSError, UnicodeError) as error:
-            raise _Transient("DNS") from error
-        if not numbers:
-            raise _Transient("DNS")
-        for number in numbers:
-            reason = forbidden_reason(number, allow_private=self._definition.allow_private)
-            if reason is not None:
-                raise Refused(
-                    "adapters.address_forbidden",
-                    what=Text(zh=f"不能连接 {url.host}：{reason.zh}。", en=f"{url.host} is not asked: {reason.en}."),
-                    remedy=Text(
-                        zh="确属内网接口时，在定义中写 allow_private: true。",
-                        en="For an interface inside the network write allow_private: true into its definition.",
-                    ),
-                )
-        return numbers[0]
+        return pinned_send(self._http, method, url, numeric, headers, data)
 
     def _credentials(self) -> dict[str, str]:
         auth = self._definition.auth
@@ -216,19 +184,30 @@ class WebApiClient:
         response = self._send("POST", httpx.URL(auth.token_url), headers, form)
         try:
             if response.status_code in _TRANSIENT:
-                raise _Transient(f"HTTP {response.status_code}", retry_pause(response.headers.get("retry-after", "")))
+                raise Transient(f"HTTP {response.status_code}", retry_pause(response.headers.get("retry-after", "")))
             _require_good(self._definition.name, _plain(auth.token_url), response.status_code)
             answer = json.loads(bounded_body(_plain(auth.token_url), response, TOKEN_BYTES_MAX))
             self._token = str(answer["access_token"])
             lifetime = float(answer.get("expires_in", TOKEN_MARGIN_SECONDS * 2))
         except httpx.TransportError as error:
-            raise _Transient(type(error).__name__) from error
+            raise Transient(type(error).__name__) from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise _not_json(self._definition.name) from error
         finally:
             response.close()
         self._token_until = self._clock() + lifetime - TOKEN_MARGIN_SECONDS
         return self._token
+
+
+def _forbidden(url: httpx.URL, reason: Text) -> Refused:
+    return Refused(
+        "adapters.address_forbidden",
+        what=Text(zh=f"不能连接 {url.host}：{reason.zh}。", en=f"{url.host} is not asked: {reason.en}."),
+        remedy=Text(
+            zh="确属内网接口时，在定义中写 allow_private: true。",
+            en="For an interface inside the network write allow_private: true into its definition.",
+        ),
+    )
 
 
 def _basic(user: str, password: str) -> str:

@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from datong.adapters.polite_web import PoliteWeb, forbidden_reason
+from datong.adapters.judged_web import forbidden_reason
+from datong.adapters.polite_web import PoliteWeb
 from datong.federation import BODY_BYTES_MAX, Document, ReaderTerms
 from datong.kernel import Corrupt, NotFound, Refused, TooLarge, Unavailable
 
