@@ -1,6 +1,8 @@
 """Answering a `RangeQuery` in a database: by the engine's own statements where it can, by reading where it cannot."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import pyarrow as pa
@@ -96,3 +98,26 @@ def _too_many(table: str) -> TooLarge:
         ),
         remedy=Text(zh="请重新发起对账。", en="Reconcile again."),
     )
+
+
+class ComparedInside(ABC):
+    """A database that answers `RangeQuery` by its own statements: a `Comparing`."""
+
+    @abstractmethod
+    def _comparison(self, query: RangeQuery) -> AbstractContextManager[Comparison]:
+        """Return the answers to `query` from one state of the database."""
+
+    def ranges(self, query: RangeQuery) -> tuple[RangeDigest, ...]:
+        """Return the digest of every range of the query that has a row."""
+        with self._comparison(query) as comparison:
+            return comparison.ranges()
+
+    def listed(self, query: RangeQuery) -> tuple[RowDigest, ...]:
+        """Return place and digest of every row of the query's ranges, by place."""
+        with self._comparison(query) as comparison:
+            return comparison.rows()
+
+    def chosen(self, query: RangeQuery) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the query's ranges themselves."""
+        with self._comparison(query) as comparison:
+            yield from comparison.chosen()

@@ -18,7 +18,7 @@ import pymysql
 from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
-from datong.adapters.comparison import Comparison
+from datong.adapters.comparison import ComparedInside, Comparison
 from datong.adapters.conversion import (
     chosen_columns,
     far_times,
@@ -59,10 +59,8 @@ from datong.exchange import (
     Column,
     ContentDigest,
     Manifest,
-    RangeDigest,
     RangeQuery,
     ReadQuery,
-    RowDigest,
     TableKind,
     TableSchema,
     TargetPlan,
@@ -99,7 +97,7 @@ _ROW_FAULTS = {1048, 1062, 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1452, 1690,
 _LOST = {1040, 1053, 1205, 1213, 2002, 2003, 2006, 2013, 2055}
 
 
-class MariadbDatabase(SqlTarget):
+class MariadbDatabase(ComparedInside, SqlTarget):
     """One MariaDB or MySQL database, as Connector and as Target."""
 
     def __init__(self, url: str) -> None:
@@ -180,23 +178,6 @@ class MariadbDatabase(SqlTarget):
         typed = _retyped(columns, self._columns(table))
         statement = f"SELECT {joined_select(typed)} FROM {quoted(table)}"
         return content_digest(self._reader(table, statement, [], typed, DIGEST_ROWS), typed)
-
-    # Compared with another end
-
-    def ranges(self, query: RangeQuery) -> tuple[RangeDigest, ...]:
-        """Return the digest of every range of the query that has a row."""
-        with self._comparison(query) as comparison:
-            return comparison.ranges()
-
-    def listed(self, query: RangeQuery) -> tuple[RowDigest, ...]:
-        """Return place and digest of every row of the query's ranges, by place."""
-        with self._comparison(query) as comparison:
-            return comparison.rows()
-
-    def chosen(self, query: RangeQuery) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of the query's ranges themselves."""
-        with self._comparison(query) as comparison:
-            yield from comparison.chosen()
 
     # As a target
 

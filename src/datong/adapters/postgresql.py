@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from adbc_driver_manager.dbapi import Connection
 
-from datong.adapters.comparison import Comparison
+from datong.adapters.comparison import ComparedInside, Comparison
 from datong.adapters.conversion import (
     chosen_columns,
     far_times,
@@ -63,10 +63,8 @@ from datong.exchange import (
     Column,
     ContentDigest,
     Manifest,
-    RangeDigest,
     RangeQuery,
     ReadQuery,
-    RowDigest,
     TableSchema,
     TargetPlan,
     arrow_schema,
@@ -142,7 +140,7 @@ def with_link_limits(url: str) -> str:
     return urlunsplit(parts._replace(query=urlencode({**LINK_LIMITS, **stated}, quote_via=quote)))
 
 
-class PostgresqlDatabase(SqlTarget):
+class PostgresqlDatabase(ComparedInside, SqlTarget):
     """One PostgreSQL database, as Connector and as Target; tables are those of the current schema."""
 
     def __init__(self, url: str) -> None:
@@ -219,23 +217,6 @@ class PostgresqlDatabase(SqlTarget):
         """Return the content digest of `table` on `columns`."""
         names = ", ".join(select_expression(column) for column in columns)
         return content_digest(self._stream(table, f"SELECT {names} FROM {relation(table)}", columns), columns)
-
-    # Compared with another end
-
-    def ranges(self, query: RangeQuery) -> tuple[RangeDigest, ...]:
-        """Return the digest of every range of the query that has a row."""
-        with self._comparison(query) as comparison:
-            return comparison.ranges()
-
-    def listed(self, query: RangeQuery) -> tuple[RowDigest, ...]:
-        """Return place and digest of every row of the query's ranges, by place."""
-        with self._comparison(query) as comparison:
-            return comparison.rows()
-
-    def chosen(self, query: RangeQuery) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of the query's ranges themselves."""
-        with self._comparison(query) as comparison:
-            yield from comparison.chosen()
 
     # As a target
 
