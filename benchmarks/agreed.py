@@ -1,5 +1,6 @@
 """A hub on which one department may use another's resource under an agreement in force, and the hub as a process."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -12,10 +13,13 @@ from typing import NamedTuple
 
 import httpx
 
+from datong.adapters.file_keys import load_or_create_signer
 from datong.app.composition import Hub
 from datong.catalogue import Binding, Department, Item, Resource, ResourceAction, ResourceContent
+from datong.exchange import ColumnMap, TaskDraft
 from datong.kernel import CHINA, PLATFORM_ACTOR, Actor, ActorKind, DepartmentCode, NodeId, Settings, Text
 from datong.ledger import Ed25519Signer
+from datong.node import NodeHome, NodeIdentity, SourceEntry
 from datong.norms import Grade, ShareMode, ShareType
 from datong.sharing import Agreement, AgreementState, PurposeDraft, RequestLine
 
@@ -64,6 +68,27 @@ def enrol(hub: Hub, department: DepartmentCode, signer: Ed25519Signer) -> Node:
     token = identity.create_enrolment(department=department, actor=PLATFORM_ACTOR)
     enrolled = identity.redeem_enrolment(token=token, public_key=signer.public_key, name=f"node-{department}")
     return Node(enrolled.id, department, signer)
+
+
+def enrol_folder(hub: Hub, folder: Path, department: DepartmentCode, database: str, *, writable: bool) -> Node:
+    """Make a node's folder, enrolled and with its source `main`."""
+    home = NodeHome(folder)
+    folder.mkdir(exist_ok=True)
+    node = enrol(hub, department, load_or_create_signer(home.key_path))
+    key = base64.b64encode(hub.signer.public_key).decode()
+    home.save_identity(
+        NodeIdentity(
+            hub_url=hub.settings.base_url,
+            node_id=node.id,
+            name=folder.name,
+            department=department,
+            log_origin=hub.settings.log_origin,
+            log_key=key,
+            hub_public_key=key,
+        )
+    )
+    home.add_source(SourceEntry(name="main", url=database, writable=writable))
+    return node
 
 
 def publish(hub: Hub, provider: Node, table: str, columns: Sequence[tuple[str, str | None]]) -> Resource:
@@ -146,14 +171,38 @@ def agree(hub: Hub, resource: Resource, provider: Node, consumer: Node) -> Agree
     return agreement
 
 
+def draft(
+    agreement: Agreement, producer: Node, consumer: Node, table: str, columns: Sequence[str], **fields: object
+) -> TaskDraft:
+    """Return a task that moves `table`, whose key is its `id`, from source `main` under the agreement."""
+    known = TaskDraft(
+        agreement_id=agreement.id,
+        resource_id=agreement.resource_id,
+        resource_version=agreement.resource_version,
+        provider=agreement.provider,
+        consumer=agreement.consumer,
+        producer_node=producer.id,
+        consumer_node=consumer.id,
+        source="main",
+        table=table,
+        columns=tuple(ColumnMap(column=column, item=column) for column in columns),
+        key_columns=("id",),
+    )
+    return TaskDraft.model_validate(known.model_dump() | fields)
+
+
+def bare_environment() -> dict[str, str]:
+    """Return this process's environment without the platform's own settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
+
+
 @contextmanager
 def process(arguments: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> Iterator[int]:
     """Run `python -m arguments` beside the block and yield its process id; end it after."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
     with log.open("ab") as output:
         running = subprocess.Popen(
             (sys.executable, "-m", *arguments),
-            env={**inherited, **(environment or {})},
+            env={**bare_environment(), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

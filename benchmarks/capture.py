@@ -15,9 +15,9 @@ import psycopg
 from tests.servers import free_port, start_postgresql
 
 from benchmarks import agreed, report
-from benchmarks.exchange import COLUMNS, TABLE, Ends, enrol, fill, nodes
+from benchmarks.exchange import COLUMNS, TABLE, Ends, fill, nodes
 from datong.app.composition import Hub
-from datong.exchange import ColumnMap, Task, TaskDraft, TransferMode
+from datong.exchange import Task, TransferMode
 from datong.kernel import Settings
 from datong.sharing import Agreement
 
@@ -49,18 +49,12 @@ INSERT INTO {TABLE} SELECT {{first}} + k, '李', '4406', 2, date '1990-01-01', '
 
 def create_task(hub: Hub, agreement: Agreement, ends: Ends, chosen: argparse.Namespace) -> Task:
     """Create the task that follows the table, and let it begin."""
-    draft = TaskDraft(
-        agreement_id=agreement.id,
-        resource_id=agreement.resource_id,
-        resource_version=agreement.resource_version,
-        provider=agreement.provider,
-        consumer=agreement.consumer,
-        producer_node=ends.producer.id,
-        consumer_node=ends.consumer.id,
-        source="main",
-        table=TABLE,
-        columns=tuple(ColumnMap(column=column, item=column) for column in COLUMNS),
-        key_columns=("id",),
+    draft = agreed.draft(
+        agreement,
+        ends.producer,
+        ends.consumer,
+        TABLE,
+        tuple(COLUMNS),
         target_table="received",
         mode=TransferMode.CAPTURE,
         batch_rows=chosen.batch_rows,
@@ -201,8 +195,8 @@ def main() -> None:
             ends = Ends(
                 source,
                 target,
-                enrol(hub, folder / "producer", agreed.PROVIDER, source, writable=False),
-                enrol(hub, folder / "consumer", agreed.CONSUMER, target, writable=True),
+                agreed.enrol_folder(hub, folder / "producer", agreed.PROVIDER, source, writable=False),
+                agreed.enrol_folder(hub, folder / "consumer", agreed.CONSUMER, target, writable=True),
             )
             figures = measure(hub, folder, ends, chosen)
             hub.close()

@@ -9,7 +9,6 @@ the machine.
 """
 
 import argparse
-import base64
 import os
 import shlex
 import subprocess
@@ -24,11 +23,9 @@ import psycopg
 from tests.servers import free_port, start_postgresql
 
 from benchmarks import agreed, dlt_peer, report
-from datong.adapters.file_keys import load_or_create_signer
 from datong.app.composition import Hub
-from datong.exchange import ColumnMap, Task, TaskDraft, TransferMode
-from datong.kernel import DepartmentCode, Settings
-from datong.node import NodeHome, NodeIdentity, SourceEntry
+from datong.exchange import Task, TransferMode
+from datong.kernel import Settings
 from datong.sharing import Agreement
 
 TABLE = "residents"
@@ -94,42 +91,15 @@ def pipe(source: str, target: str) -> float:
     return report.timed(lambda: subprocess.run(("bash", "-c", command), check=True))[0]
 
 
-def enrol(hub: Hub, folder: Path, department: DepartmentCode, database: str, *, writable: bool) -> agreed.Node:
-    """Make a node's folder, enrolled and with its source."""
-    home = NodeHome(folder)
-    folder.mkdir()
-    node = agreed.enrol(hub, department, load_or_create_signer(home.key_path))
-    key = base64.b64encode(hub.signer.public_key).decode()
-    home.save_identity(
-        NodeIdentity(
-            hub_url=hub.settings.base_url,
-            node_id=node.id,
-            name=folder.name,
-            department=department,
-            log_origin=hub.settings.log_origin,
-            log_key=key,
-            hub_public_key=key,
-        )
-    )
-    home.add_source(SourceEntry(name="main", url=database, writable=writable))
-    return node
-
-
 def create_task(hub: Hub, agreement: Agreement, ends: Ends, chosen: argparse.Namespace) -> Task:
     """Create the task of one run, with a target table of its own."""
     incremental = chosen.mode == TransferMode.INCREMENT.value
-    draft = TaskDraft(
-        agreement_id=agreement.id,
-        resource_id=agreement.resource_id,
-        resource_version=agreement.resource_version,
-        provider=agreement.provider,
-        consumer=agreement.consumer,
-        producer_node=ends.producer.id,
-        consumer_node=ends.consumer.id,
-        source="main",
-        table=TABLE,
-        columns=tuple(ColumnMap(column=column, item=column) for column in COLUMNS),
-        key_columns=("id",),
+    draft = agreed.draft(
+        agreement,
+        ends.producer,
+        ends.consumer,
+        TABLE,
+        tuple(COLUMNS),
         cursor_column="changed" if incremental else None,
         target_table="received",
         mode=TransferMode(chosen.mode),
@@ -284,8 +254,8 @@ def main() -> None:
             ends = Ends(
                 source,
                 target,
-                enrol(hub, folder / "producer", agreed.PROVIDER, source, writable=False),
-                enrol(hub, folder / "consumer", agreed.CONSUMER, target, writable=True),
+                agreed.enrol_folder(hub, folder / "producer", agreed.PROVIDER, source, writable=False),
+                agreed.enrol_folder(hub, folder / "consumer", agreed.CONSUMER, target, writable=True),
             )
             resource = agreed.publish(hub, ends.producer, TABLE, [(name, None) for name in COLUMNS])
             agreement = agreed.agree(hub, resource, ends.producer, ends.consumer)

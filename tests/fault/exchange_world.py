@@ -1,6 +1,5 @@
 """Two departments that exchange over a real hub: five processes and three links, each of which may fail at any time."""
 
-import base64
 import json
 import random
 import subprocess
@@ -13,12 +12,10 @@ from typing import NamedTuple
 import psycopg
 from benchmarks import agreed
 
-from datong.adapters.file_keys import load_or_create_signer
 from datong.app.composition import Hub
-from datong.exchange import BatchRecord, ColumnMap, Progress, Task, TaskDraft, TransferMode
+from datong.exchange import BatchRecord, Progress, Task, TransferMode
 from datong.kernel import DepartmentCode, Settings
 from datong.ledger import verify_log
-from datong.node import NodeHome, NodeIdentity, SourceEntry
 from tests.fault.proxy import FaultProxy
 from tests.servers import free_port, start_postgresql
 
@@ -88,7 +85,7 @@ class World:
     killing this server takes the hub's memory too.
     """
 
-    def __init__(self, folder: Path, environment: dict[str, str], *, control: str, seed: int) -> None:
+    def __init__(self, folder: Path, *, control: str, seed: int) -> None:
         self.folder = folder
         self.random = random.Random(seed)
         self.servers = {end: start_postgresql(durable=True) for end in ("source", "target")}
@@ -96,7 +93,13 @@ class World:
         self.databases = {end: server.create_database() for end, server in self.servers.items()}
         port = free_port()
         self.links["hub"] = FaultProxy(free_port(), port, seed=seed)
-        settings = {"home": folder / "hub", "port": port, "public_url": self.links["hub"].url}
+        settings = {
+            "home": folder / "hub",
+            "port": port,
+            "public_url": self.links["hub"].url,
+            # A disk that is full is to be met here, not the refusal that usually comes before.
+            "disk_reserve_mb": 0,
+        }
         if control == "postgresql":
             settings["database_url"] = "postgresql+psycopg" + self.servers["target"].create_database()[10:]
         self.hub = Hub(Settings.model_validate(settings))
@@ -106,14 +109,11 @@ class World:
             "consumer": self._enrol("consumer", agreed.CONSUMER, "target", writable=True),
         }
         told = {f"DATONG_{name.upper()}": str(value) for name, value in settings.items()}
-        self.programs = {
-            "hub": Program(("hub", "serve"), log=folder / "hub.log", environment={**environment, **told})
-        } | {
-            name: Program(
-                ("node", "run", "--home", str(folder / name)), log=folder / f"{name}.log", environment=dict(environment)
-            )
-            for name in self.nodes
-        }
+        own = agreed.bare_environment()
+        self.programs = {"hub": Program(("hub", "serve"), log=folder / "hub.log", environment={**own, **told})}
+        for name in self.nodes:
+            run = ("node", "run", "--home", str(folder / name))
+            self.programs[name] = Program(run, log=folder / f"{name}.log", environment=dict(own))
         self.tasks = {table: self._prepare(table) for table in TABLES}
 
     @property
@@ -228,25 +228,9 @@ class World:
         return now.run_done == now.run_requested and progress.receipted_batches == progress.batches
 
     def _enrol(self, name: str, department: DepartmentCode, end: str, *, writable: bool) -> agreed.Node:
-        folder = self.folder / name
-        folder.mkdir(exist_ok=True)
-        home = NodeHome(folder)
-        node = agreed.enrol(self.hub, department, load_or_create_signer(home.key_path))
-        key = base64.b64encode(self.hub.signer.public_key).decode()
-        home.save_identity(
-            NodeIdentity(
-                hub_url=self.links["hub"].url,
-                node_id=node.id,
-                name=name,
-                department=department,
-                log_origin=self.hub.settings.log_origin,
-                log_key=key,
-                hub_public_key=key,
-            )
-        )
+        """Enrol a node that reaches its database through the proxy."""
         url = self.databases[end].replace(f":{self.servers[end].port}/", f":{self.links[end].port}/")
-        home.add_source(SourceEntry(name="main", url=url, writable=writable))
-        return node
+        return agreed.enrol_folder(self.hub, self.folder / name, department, url, writable=writable)
 
     def _prepare(self, table: str) -> Task:
         """Create the source table, and publish and agree on it, and make the task."""
@@ -255,18 +239,12 @@ class World:
         resource = agreed.publish(self.hub, self.nodes["producer"], table, [(name, None) for name in COLUMNS])
         agreement = agreed.agree(self.hub, resource, self.nodes["producer"], self.nodes["consumer"])
         mode = TABLES[table]
-        draft = TaskDraft(
-            agreement_id=agreement.id,
-            resource_id=agreement.resource_id,
-            resource_version=agreement.resource_version,
-            provider=agreement.provider,
-            consumer=agreement.consumer,
-            producer_node=self.nodes["producer"].id,
-            consumer_node=self.nodes["consumer"].id,
-            source="main",
-            table=table,
-            columns=tuple(ColumnMap(column=name, item=name) for name in COLUMNS),
-            key_columns=("id",),
+        draft = agreed.draft(
+            agreement,
+            self.nodes["producer"],
+            self.nodes["consumer"],
+            table,
+            COLUMNS,
             cursor_column="at" if mode is TransferMode.INCREMENT else None,
             mode=mode,
             batch_rows=BATCH_ROWS,

@@ -2,7 +2,6 @@
 
 import hashlib
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -120,8 +119,7 @@ ATTACKS: dict[str, tuple[Callable[[Forger], None], str]] = {
 
 @pytest.fixture(scope="module")
 def forger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forger]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
-    world = World(tmp_path_factory.mktemp("forgery"), environment, control="sqlite", seed=1)
+    world = World(tmp_path_factory.mktemp("forgery"), control="sqlite", seed=1)
     world.change(rows=1000)
     world.programs["hub"].start()
     world.wait_for_hub()

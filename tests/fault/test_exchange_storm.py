@@ -31,8 +31,7 @@ CONTROLS = ["sqlite", "postgresql"] if "DATONG_FAULT_ROUNDS" in os.environ else 
 
 @pytest.fixture(params=CONTROLS)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
-    world = World(tmp_path, environment, control=request.param, seed=SEED)
+    world = World(tmp_path, control=request.param, seed=SEED)
     world.start()
     yield world
     world.close()

@@ -16,10 +16,6 @@ STARVED_SECONDS = 6.0
 HOUR_SECONDS = 3600
 
 
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
-
-
 @contextmanager
 def _disk(folder: Path) -> Iterator[None]:
     """Let `folder` be a disk of its own that is soon full."""
@@ -47,7 +43,7 @@ def _fill(folder: Path) -> Path:
 @pytest.mark.parametrize("full", ["hub", "producer"])
 def test_a_full_disk_loses_nothing_and_work_goes_on_when_there_is_room(tmp_path: Path, full: str) -> None:
     with _disk(tmp_path / full):
-        world = World(tmp_path, _environment(), control="sqlite", seed=3)
+        world = World(tmp_path, control="sqlite", seed=3)
         try:
             world.start()
             world.change()
@@ -70,7 +66,7 @@ def test_a_full_disk_loses_nothing_and_work_goes_on_when_there_is_room(tmp_path:
 
 
 def test_nodes_whose_clocks_are_an_hour_wrong_transfer_as_others_do(tmp_path: Path) -> None:
-    world = World(tmp_path, _environment(), control="sqlite", seed=4)
+    world = World(tmp_path, control="sqlite", seed=4)
     for name, seconds in {"producer": HOUR_SECONDS, "consumer": -HOUR_SECONDS}.items():
         offset = tmp_path / f"{name}-offset"
         offset.write_text(str(seconds))

@@ -80,7 +80,8 @@ class NodeLoop:
     def run(self, stop: Callable[[], bool], *, wait_seconds: float = POLL_WAIT_SECONDS) -> None:
         """Work until `stop` is true; it is asked after every round.
 
-        Whatever the hub answers, the node stays: what it cannot do now it tries again, ever more slowly.
+        Whatever the hub answers and whatever its own disk does, the node stays: what it cannot do now it tries again,
+        ever more slowly.
         """
         unanswered = 0
         waited = 0.0
@@ -90,8 +91,8 @@ class NodeLoop:
                     self.round(waited)
                     unanswered = 0
                     waited = min(wait_seconds, WITNESS_INTERVAL_SECONDS)
-                except DatongError as error:
-                    self._tell(error.what)
+                except (DatongError, OSError, sqlite3.Error) as error:
+                    self._tell(trouble_of(error).what)
                     self._sleep(delay_seconds(min(unanswered, DELAY_ATTEMPT_MAX)))
                     unanswered += 1
         finally:
