@@ -1,38 +1,17 @@
 """A node process for tests of file exchange: sends or receives a file, or kills itself at a step."""
 
 import json
-import os
-import signal
 from pathlib import Path
 
-from datong.adapters.connections import open_connector, open_target
-from datong.adapters.file_keys import load_or_create_signer
 from datong.exchange import FileId
-from datong.kernel import AgreementId, SystemClock
-from datong.node import NodeProgram, Step
-from datong.norms import load_pack
+from datong.kernel import AgreementId
+from datong.node import Step
+from tests.exchange_node import killed_at, program_of
 
 
 def send_or_receive(folder: Path, order: str, fatal: Step | None = None, number: int = 1) -> None:
     """Do what `order` says (JSON: `send`, `agreement`, `seal`, or `receive`, `to`); die by SIGKILL if so wished."""
-    left = number
-
-    def passed(step: Step) -> None:
-        nonlocal left
-        if step is fatal:
-            left -= 1
-            if left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    program = NodeProgram(
-        directory=folder,
-        clock=SystemClock(),
-        load_signer=load_or_create_signer,
-        open_connector=open_connector,
-        open_target=open_target,
-        load_pack=load_pack,
-        passed=passed,
-    )
+    program = program_of(folder, killed_at(fatal, number))
     wanted = json.loads(order)
     if "send" in wanted:
         program.send_file(

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from datong.adapters.directory_store import DirectoryStore
 from datong.adapters.file_keys import load_or_create_signer
 from datong.catalogue import DepartmentKey, RecipientKey
 from datong.exchange import (
+    ColumnMap,
     Exchange,
     Failure,
     OpenTerms,
@@ -25,11 +26,13 @@ from datong.exchange import (
     SignedReceipt,
     SignedRejectReport,
     SignedSchemaReport,
+    TaskDraft,
 )
 from datong.kernel import (
     METADATA,
     Actor,
     ActorKind,
+    AgreementId,
     BatchId,
     Clock,
     Conflict,
@@ -40,12 +43,14 @@ from datong.kernel import (
     NodeId,
     NotFound,
     Refused,
+    ResourceId,
     SystemClock,
     TaskId,
     Text,
     Value,
 )
 from datong.ledger import Ledger, key_id_of
+from datong.node import NodeHome, NodeIdentity, SourceEntry
 
 STATUSES = {NotFound: 404, Refused: 403, Conflict: 409, Corrupt: 422}
 
@@ -154,6 +159,42 @@ class TestHub:
             hub_signer=self.signer,
             recipients=self.recipients,
         )
+
+    def enrol(self, home: Path, party: str, port: int, source: str, *, writable: bool) -> None:
+        """Make the folder of `party`'s node, with its key registered and its database as source `main`."""
+        node = NodeHome(home)
+        signer = load_or_create_signer(node.key_path)
+        self.keys.register(signer.key_id, signer.public_key, party, f"node-{party}")
+        key = base64.b64encode(self.signer.public_key).decode()
+        node.save_identity(
+            NodeIdentity(
+                hub_url=f"http://127.0.0.1:{port}",
+                node_id=NodeId(f"node-{party}"),
+                name=party,
+                department=DepartmentCode(party),
+                log_origin="test.local/log",
+                log_key=key,
+                hub_public_key=key,
+            )
+        )
+        node.add_source(SourceEntry(name="main", url=source, writable=writable))
+
+
+def task_draft(table: str, names: Sequence[str], **fields: object) -> TaskDraft:
+    """Return a task that moves columns of the police's `table` to education."""
+    draft = TaskDraft(
+        agreement_id=AgreementId("agreement"),
+        resource_id=ResourceId("resource"),
+        resource_version=1,
+        provider=DepartmentCode("police"),
+        consumer=DepartmentCode("education"),
+        producer_node=NodeId("node-police"),
+        consumer_node=NodeId("node-education"),
+        source="main",
+        table=table,
+        columns=tuple(ColumnMap(column=name, item=name) for name in names),
+    )
+    return TaskDraft.model_validate(draft.model_dump() | fields)
 
 
 def actor_of(request: Request) -> Actor:

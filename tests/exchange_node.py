@@ -8,21 +8,21 @@ from pathlib import Path
 
 from datong.adapters.connections import open_changes, open_connector, open_target
 from datong.adapters.file_keys import load_or_create_signer
-from datong.exchange import Correction
+from datong.exchange import ChangeSource, Correction
 from datong.kernel import SystemClock, Text
 from datong.node import NodeProgram, Step
 from datong.node.steps import Passed
 from datong.norms import load_pack
 
 
-def program_of(folder: Path, passed: Passed) -> NodeProgram:
-    """Return the node of `folder`."""
+def program_of(folder: Path, passed: Passed, changes: ChangeSource | None = None) -> NodeProgram:
+    """Return the node of `folder` as a new process would make it; `changes` stands for every source's own."""
     return NodeProgram(
         directory=folder,
         clock=SystemClock(),
         load_signer=load_or_create_signer,
         open_connector=open_connector,
-        open_changes=open_changes,
+        open_changes=lambda url: changes or open_changes(url),
         open_target=open_target,
         load_pack=lambda: load_pack(None),
         passed=passed,

@@ -1,6 +1,5 @@
 """A hub and two nodes in one process, over real HTTP and real databases; a node can be stopped at any step."""
 
-import base64
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,13 +8,12 @@ from pathlib import Path
 
 import uvicorn
 
-from datong.adapters.connections import open_changes, open_connector, open_target
-from datong.adapters.file_keys import load_or_create_signer
-from datong.exchange import ChangeSource, ColumnMap, Task, TaskDraft, TransferMode, data_columns
-from datong.kernel import PLATFORM_ACTOR, AgreementId, DepartmentCode, NodeId, ResourceId, SystemClock, Text
-from datong.node import NodeHome, NodeIdentity, NodeProgram, SourceEntry, Step
-from datong.norms import load_pack
-from tests.exchange_hub import TestHub, app_of
+from datong.adapters.connections import open_connector, open_target
+from datong.exchange import ChangeSource, Task, TransferMode, data_columns
+from datong.kernel import PLATFORM_ACTOR, Text
+from datong.node import NodeProgram, Step
+from tests.exchange_hub import TestHub, app_of, task_draft
+from tests.exchange_node import program_of
 from tests.servers import free_port
 
 PARTIES = ("police", "education")
@@ -33,23 +31,8 @@ class ExchangeWorld:
         self.urls = dict(zip(PARTIES, (source, target), strict=True))
         self.hub = TestHub(folder / "hub")
         self.told: list[Text] = []
-        key = base64.b64encode(self.hub.signer.public_key).decode()
         for party in PARTIES:
-            home = NodeHome(folder / party)
-            signer = load_or_create_signer(home.key_path)
-            self.hub.keys.register(signer.key_id, signer.public_key, party, f"node-{party}")
-            home.save_identity(
-                NodeIdentity(
-                    hub_url=f"http://127.0.0.1:{port}",
-                    node_id=NodeId(f"node-{party}"),
-                    name=party,
-                    department=DepartmentCode(party),
-                    log_origin="test.local/log",
-                    log_key=key,
-                    hub_public_key=key,
-                )
-            )
-            home.add_source(SourceEntry(name="main", url=self.urls[party], writable=party == "education"))
+            self.hub.enrol(folder / party, party, port, self.urls[party], writable=party == "education")
 
     def task(
         self,
@@ -62,17 +45,9 @@ class ExchangeWorld:
         cursor: str | None = None,
     ) -> Task:
         """Create a task with its first run requested."""
-        draft = TaskDraft(
-            agreement_id=AgreementId("agreement"),
-            resource_id=ResourceId("resource"),
-            resource_version=1,
-            provider=DepartmentCode("police"),
-            consumer=DepartmentCode("education"),
-            producer_node=NodeId("node-police"),
-            consumer_node=NodeId("node-education"),
-            source="main",
-            table=table,
-            columns=tuple(ColumnMap(column=name, item=name) for name in columns),
+        draft = task_draft(
+            table,
+            columns,
             key_columns=keys,
             cursor_column=cursor,
             target_table="received",
@@ -88,17 +63,7 @@ class ExchangeWorld:
 
     def program(self, party: str, passed: Callable[[Step], None], changes: ChangeSource | None = None) -> NodeProgram:
         """Return a node's program as a new process would make it."""
-        return NodeProgram(
-            directory=self.folder / party,
-            clock=SystemClock(),
-            load_signer=load_or_create_signer,
-            open_connector=open_connector,
-            open_changes=lambda url: changes or open_changes(url),
-            open_target=open_target,
-            load_pack=lambda: load_pack(None),
-            passed=passed,
-            sleep=lambda seconds: time.sleep(min(seconds, 0.05)),
-        )
+        return program_of(self.folder / party, passed, changes)
 
     def work_off(self, party: str, kill_at: int | None = None) -> bool:
         """Let a node do its transfers until it is idle; stop it at step number `kill_at`; return whether it was."""

@@ -1,12 +1,11 @@
 """Exactly once under kill -9: the node dies at each step of a transfer, the hub dies midway, all starts again."""
 
-import base64
 import multiprocessing
 import os
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -15,11 +14,10 @@ import httpx
 import pytest
 
 from datong.adapters.connections import open_connector, open_target
-from datong.adapters.file_keys import load_or_create_signer
-from datong.exchange import ColumnMap, ReconciliationState, RunAgain, Task, TaskDraft, TransferMode
-from datong.kernel import PLATFORM_ACTOR, AgreementId, DepartmentCode, NodeId, ResourceId
-from datong.node import NodeHome, NodeIdentity, SourceEntry, Step
-from tests.exchange_hub import TestHub, serve
+from datong.exchange import ReconciliationState, RunAgain, Task, TransferMode
+from datong.kernel import PLATFORM_ACTOR
+from datong.node import Step
+from tests.exchange_hub import TestHub, serve, task_draft
 from tests.exchange_node import correct_letters, work_off
 from tests.servers import free_port
 
@@ -30,6 +28,18 @@ PROCESSES.set_forkserver_preload(["tests.exchange_node", "tests.exchange_hub"])
 ROWS = 1000
 BATCH_ROWS = 150
 PARTIES = ("police", "education")
+
+
+def exit_code(target: Callable[..., None], *arguments: object) -> int | None:
+    """Run `target` in a process of its own to its end, which may be its kill; return the exit code."""
+    process = PROCESSES.Process(target=target, args=arguments)
+    process.start()
+    process.join(120)
+    code = process.exitcode
+    process.kill()
+    process.join()
+    process.close()
+    return code
 
 
 class World:
@@ -45,24 +55,8 @@ class World:
 
     def add(self, party: str) -> None:
         """Give a department a node; all but the police's may receive."""
-        home = NodeHome(self.folder / party)
-        signer = load_or_create_signer(home.key_path)
-        self.hub.keys.register(signer.key_id, signer.public_key, party, f"node-{party}")
-        home.save_identity(
-            NodeIdentity(
-                hub_url=f"http://127.0.0.1:{self.port}",
-                node_id=NodeId(f"node-{party}"),
-                name=party,
-                department=DepartmentCode(party),
-                log_origin="test.local/log",
-                log_key=self.log_key(),
-                hub_public_key=self.log_key(),
-            )
-        )
-        home.add_source(SourceEntry(name="main", url=f"sqlite:///{self.database(party)}", writable=party != "police"))
-
-    def log_key(self) -> str:
-        return base64.b64encode(self.hub.signer.public_key).decode()
+        source = f"sqlite:///{self.database(party)}"
+        self.hub.enrol(self.folder / party, party, self.port, source, writable=party != "police")
 
     def database(self, party: str) -> Path:
         return self.folder / party / "data.sqlite"
@@ -88,25 +82,11 @@ class World:
 
     def node(self, party: str, *fault: Step | int) -> int | None:
         """Run a node until it is idle, or until it kills itself, and return its exit code."""
-        process = PROCESSES.Process(target=work_off, args=(self.folder / party, *fault))
-        process.start()
-        process.join(120)
-        code = process.exitcode
-        process.kill()
-        process.join()
-        process.close()
-        return code
+        return exit_code(work_off, self.folder / party, *fault)
 
     def correct(self, party: str, fatal: Step | None = None) -> int | None:
         """Correct every dead letter of a node in a process of its own, and return its exit code."""
-        process = PROCESSES.Process(target=correct_letters, args=(self.folder / party, fatal))
-        process.start()
-        process.join(120)
-        code = process.exitcode
-        process.kill()
-        process.join()
-        process.close()
-        return code
+        return exit_code(correct_letters, self.folder / party, fatal)
 
     def fill(self, first: int, end: int, changed: str) -> None:
         with closing(sqlite3.connect(self.database("police"))) as connection, connection:
@@ -121,24 +101,14 @@ class World:
 
     def task(self, mode: TransferMode, **changes: object) -> Task:
         names = ("id", "name", "income", "changed")
-        draft = TaskDraft(
-            agreement_id=AgreementId("agreement"),
-            resource_id=ResourceId("resource"),
-            resource_version=1,
-            provider=DepartmentCode("police"),
-            consumer=DepartmentCode("education"),
-            producer_node=NodeId("node-police"),
-            consumer_node=NodeId("node-education"),
-            source="main",
-            table="people",
-            columns=tuple(ColumnMap(column=name, item=name) for name in names),
-            key_columns=("id",),
-            cursor_column="changed",
-            target_table="received",
-            mode=mode,
-            batch_rows=BATCH_ROWS,
-        )
-        draft = TaskDraft.model_validate(draft.model_dump() | changes)
+        wanted = {
+            "key_columns": ("id",),
+            "cursor_column": "changed",
+            "target_table": "received",
+            "mode": mode,
+            "batch_rows": BATCH_ROWS,
+        }
+        draft = task_draft("people", names, **wanted | changes)
         task = self.hub.exchange.create_task(draft, actor=PLATFORM_ACTOR)
         return self.hub.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
 

@@ -12,7 +12,7 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector
 
 from datong.exchange import Column, ForeignKey, RefusedColumn, TableKind, TableSchema
-from datong.exchange.types import DECIMAL_PRECISION_MAX
+from datong.exchange.decimals import DECIMAL_PRECISION_MAX
 from datong.kernel import Text
 
 TEXT_DIALECTS = frozenset({"sqlite", "postgresql", "mysql", "mariadb", "duckdb"})

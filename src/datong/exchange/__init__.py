@@ -13,7 +13,6 @@ from datong.exchange.apply_modes import (
     ApplyMode,
     TargetPlan,
 )
-from datong.exchange.chain import confirmed_after
 from datong.exchange.changes import Beginning, ChangePiece, ChangesLost, ChangeSource, ChangeStream, Following
 from datong.exchange.dead_letters import (
     CellFault,
@@ -29,6 +28,7 @@ from datong.exchange.dead_letters import (
     SignedRejectReport,
     reason_class,
 )
+from datong.exchange.decimals import decimal_parameters
 from datong.exchange.declarations import (
     FieldChange,
     NodeChoice,
@@ -160,6 +160,7 @@ from datong.kernel import on_demand
 
 if TYPE_CHECKING:
     from datong.exchange.applying import added_values, check_apply, moved_columns, target_columns
+    from datong.exchange.chain import confirmed_after
     from datong.exchange.digest import canonical_expression, combined, content_digest
     from datong.exchange.disk_reserve import DiskReserve
     from datong.exchange.file_exchange import FileExchange, FilePolicy
@@ -181,12 +182,13 @@ if TYPE_CHECKING:
     from datong.exchange.sealed_streams import ContentKey, SealedReader, SealedWriter, sealed_bytes
     from datong.exchange.spans import rows_until
     from datong.exchange.task_files import TaskText
-    from datong.exchange.types import arrow_schema, arrow_type, decimal_parameters, schema_fingerprint
+    from datong.exchange.types import arrow_schema, arrow_type, schema_fingerprint
 else:
     __getattr__ = on_demand(
         __name__,
         {
             "applying": ["added_values", "check_apply", "moved_columns", "target_columns"],
+            "chain": ["confirmed_after"],
             "digest": ["canonical_expression", "combined", "content_digest"],
             "disk_reserve": ["DiskReserve"],
             "file_exchange": ["FileExchange", "FilePolicy"],
@@ -197,7 +199,6 @@ else:
                 "digest_payload",
                 "fsync_folder",
                 "read_payload",
-                "widens",
                 "write_payload",
             ],
             "reconciliation": ["range_query"],
@@ -209,7 +210,7 @@ else:
             "runs": ["Runs"],
             "spans": ["rows_until"],
             "task_files": ["TaskText"],
-            "types": ["arrow_schema", "arrow_type", "decimal_parameters", "schema_fingerprint"],
+            "types": ["arrow_schema", "arrow_type", "schema_fingerprint"],
         },
     )
 

@@ -1,12 +1,13 @@
 """What a source that keeps a log of changes can do; adapters implement it, the node's capture uses it."""
 
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from datong.exchange.values import Column, ReadQuery
 from datong.kernel import Conflict
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class ChangesLost(Conflict):
@@ -17,13 +18,13 @@ class Beginning(NamedTuple):
     """A consistent copy of a table, and the position in the log that it stands for: changes after it are not in it."""
 
     position: str
-    rows: pa.RecordBatchReader
+    rows: "pa.RecordBatchReader"
 
 
 class ChangePiece(NamedTuple):
     """Changes in their order (`DELETED_COLUMN` first), and the position after them."""
 
-    rows: pa.RecordBatch
+    rows: "pa.RecordBatch"
     position: str
 
 

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Protocol, runtime_checkable
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from datong.catalogue import DepartmentKey, RecipientKey
 from datong.exchange.apply_modes import TargetPlan
@@ -21,6 +19,9 @@ from datong.exchange.values import (
     TableSchema,
 )
 from datong.kernel import AgreementId, DepartmentCode, NodeId, ResourceId, TaskId
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Connector(Protocol):
@@ -39,11 +40,11 @@ class Connector(Protocol):
         """Return the schema of every table that may be shared, sorted by name."""
         ...
 
-    def read(self, query: ReadQuery) -> pa.RecordBatchReader:
+    def read(self, query: ReadQuery) -> "pa.RecordBatchReader":
         """Return the rows after `query.after`, ordered by `query.order`, in record batches of at most `batch_rows`."""
         ...
 
-    def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
+    def sample(self, schema: TableSchema, rows_max: int) -> "pa.RecordBatchReader":
         """Return about `rows_max` rows of a table, at most, every value as text; large tables are not read whole.
 
         The rows are drawn by the source itself from all over the table, the same ones each time as far as the source
@@ -83,7 +84,7 @@ class Comparing(Protocol):
         """Return place and digest of every row of the query's ranges, by place."""
         ...
 
-    def chosen(self, query: RangeQuery) -> Iterator[pa.RecordBatch]:
+    def chosen(self, query: RangeQuery) -> "Iterator[pa.RecordBatch]":
         """Yield the rows of the query's ranges themselves."""
         ...
 
@@ -108,7 +109,7 @@ class Target(Protocol):
     def apply(
         self,
         manifest: Manifest,
-        reader: pa.RecordBatchReader,
+        reader: "pa.RecordBatchReader",
         *,
         plan: TargetPlan,
         applied_at: datetime,

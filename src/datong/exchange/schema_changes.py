@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, Field
 
+from datong.exchange.decimals import decimal_parameters
 from datong.exchange.signed import Signed
-from datong.exchange.types import decimal_parameters
 from datong.exchange.values import Column, ColumnMap, Task, utc_text
 from datong.kernel import (
     AgreementId,

@@ -3,10 +3,9 @@
 Every connector maps its database's types into this set without loss, or refuses with a reason. Nothing else travels.
 """
 
-import re
-
 import pyarrow as pa
 
+from datong.exchange.decimals import DECIMAL_PRECISION_MAX, decimal_parameters
 from datong.exchange.values import Column
 from datong.kernel import Invalid, Text, canonical_json, sha256_hex
 
@@ -24,17 +23,6 @@ SIMPLE_TYPES: dict[str, pa.DataType] = {
     "timestamp_utc": pa.timestamp("us", tz="UTC"),
 }
 """Type names without parameters. `timestamp` has no zone and gets none; `timestamp_utc` is an instant."""
-
-DECIMAL_PRECISION_MAX = 38
-_DECIMAL = re.compile(r"decimal\((\d{1,2}),(\d{1,2})\)")
-
-
-def decimal_parameters(name: str) -> tuple[int, int] | None:
-    """Return precision and scale of a decimal type's name, or None for another type."""
-    match = _DECIMAL.fullmatch(name)
-    if match is None:
-        return None
-    return int(match[1]), int(match[2])
 
 
 def arrow_type(name: str) -> pa.DataType:

@@ -1,6 +1,5 @@
 """A reconciliation from PostgreSQL to MariaDB and SQLite, through a hub process and real nodes."""
 
-import base64
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -9,22 +8,19 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from datong.adapters.connections import open_connector, open_target
-from datong.adapters.file_keys import load_or_create_signer
 from datong.exchange import (
     ColumnMap,
     DifferenceKind,
     Reconciliation,
     ReconciliationState,
     Task,
-    TaskDraft,
     TransferMode,
 )
-from datong.kernel import PLATFORM_ACTOR, AgreementId, DepartmentCode, NodeId, ResourceId, SystemClock, canonical_json
+from datong.kernel import PLATFORM_ACTOR, canonical_json
 from datong.ledger import verify_signature
-from datong.node import NodeHome, NodeIdentity, NodeProgram, SourceEntry
-from datong.norms import load_pack
-from tests.exchange_hub import TestHub, app_of
+from datong.node.steps import unobserved
+from tests.exchange_hub import TestHub, app_of, task_draft
+from tests.exchange_node import program_of
 from tests.integration.exchange.test_fidelity import run_mariadb, run_postgresql
 from tests.servers import MariadbServer, PostgresqlServer, free_port
 
@@ -39,37 +35,15 @@ class Ends:
         self.folder, self.source, self.target = folder, source, target
         self.hub = TestHub(folder / "hub")
         self.port = free_port()
-        key = base64.b64encode(self.hub.signer.public_key).decode()
         for party, url in (("police", source), ("education", target)):
-            home = NodeHome(folder / party)
-            signer = load_or_create_signer(home.key_path)
-            self.hub.keys.register(signer.key_id, signer.public_key, party, f"node-{party}")
-            home.save_identity(
-                NodeIdentity(
-                    hub_url=f"http://127.0.0.1:{self.port}",
-                    node_id=NodeId(f"node-{party}"),
-                    name=party,
-                    department=DepartmentCode(party),
-                    log_origin="test.local/log",
-                    log_key=key,
-                    hub_public_key=key,
-                )
-            )
-            home.add_source(SourceEntry(name="main", url=url, writable=party == "education"))
+            self.hub.enrol(folder / party, party, self.port, url, writable=party == "education")
 
     def work(self, *parties: str) -> None:
         """Let nodes work, in turn, until nothing waits for any of them."""
         with ExitStack() as stack:
             loops = []
             for party in parties or ("police", "education"):
-                program = NodeProgram(
-                    directory=self.folder / party,
-                    clock=SystemClock(),
-                    load_signer=load_or_create_signer,
-                    open_connector=open_connector,
-                    open_target=open_target,
-                    load_pack=lambda: load_pack(None),
-                )
+                program = program_of(self.folder / party, unobserved)
                 client = program.client()
                 stack.callback(client.close)
                 loops.append((client, program.loop(client, lambda text: print(text.en))))
@@ -84,22 +58,13 @@ class Ends:
     def task(self, mode: TransferMode, **changes: object) -> Task:
         """Create a task and have it moved once."""
         names = PEOPLE.split(", ")
-        draft = TaskDraft(
-            agreement_id=AgreementId("agreement"),
-            resource_id=ResourceId("resource"),
-            resource_version=1,
-            provider=DepartmentCode("police"),
-            consumer=DepartmentCode("education"),
-            producer_node=NodeId("node-police"),
-            consumer_node=NodeId("node-education"),
-            source="main",
-            table="people",
-            columns=tuple(ColumnMap(column=name, item=name) for name in names),
-            key_columns=("id",),
-            cursor_column="changed" if mode is TransferMode.INCREMENT else None,
-            target_table="received",
-            mode=mode,
-        ).model_copy(update=changes)
+        wanted = {
+            "key_columns": ("id",),
+            "cursor_column": "changed" if mode is TransferMode.INCREMENT else None,
+            "target_table": "received",
+            "mode": mode,
+        }
+        draft = task_draft("people", names, **wanted | changes)
         task = self.hub.exchange.create_task(draft, actor=PLATFORM_ACTOR)
         self.hub.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
         self.work()

@@ -1,6 +1,5 @@
 """Random changes of a source table, with a hub and two nodes: never a half-moved run, never a silently lost column."""
 
-import base64
 import itertools
 import sqlite3
 import threading
@@ -15,22 +14,19 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from datong.adapters.connections import open_connector, open_target
-from datong.adapters.file_keys import load_or_create_signer
 from datong.exchange import (
     ColumnMap,
     SchemaDecision,
     SchemaFindingKind,
     SchemaState,
     Task,
-    TaskDraft,
     TaskState,
     TransferMode,
     moved_columns,
 )
-from datong.kernel import PLATFORM_ACTOR, AgreementId, DepartmentCode, NodeId, ResourceId
-from datong.node import NodeHome, NodeIdentity, SourceEntry
+from datong.kernel import PLATFORM_ACTOR
 from datong.node.steps import unobserved
-from tests.exchange_hub import TestHub, app_of
+from tests.exchange_hub import TestHub, app_of, task_draft
 from tests.exchange_node import program_of
 from tests.servers import free_port
 
@@ -56,24 +52,9 @@ class Served:
         self.thread.start()
         while not self.server.started:
             time.sleep(0.02)
-        log_key = base64.b64encode(self.hub.signer.public_key).decode()
         for party in PARTIES:
-            home = NodeHome(folder / party)
-            signer = load_or_create_signer(home.key_path)
-            self.hub.keys.register(signer.key_id, signer.public_key, party, f"node-{party}")
-            home.save_identity(
-                NodeIdentity(
-                    hub_url=f"http://127.0.0.1:{port}",
-                    node_id=NodeId(f"node-{party}"),
-                    name=party,
-                    department=DepartmentCode(party),
-                    log_origin="test.local/log",
-                    log_key=log_key,
-                    hub_public_key=log_key,
-                )
-            )
-            url = f"sqlite:///{self.database(party)}"
-            home.add_source(SourceEntry(name="main", url=url, writable=party == "education"))
+            source = f"sqlite:///{self.database(party)}"
+            self.hub.enrol(folder / party, party, port, source, writable=party == "education")
 
     def database(self, party: str) -> Path:
         return self.folder / party / "data.sqlite"
@@ -118,21 +99,7 @@ class Story:
         self.moved = ["id", "amount", "name"]
         self.rows = 0
         self.rebuild()
-        draft = TaskDraft(
-            agreement_id=AgreementId("agreement"),
-            resource_id=ResourceId("resource"),
-            resource_version=1,
-            provider=DepartmentCode("police"),
-            consumer=DepartmentCode("education"),
-            producer_node=NodeId("node-police"),
-            consumer_node=NodeId("node-education"),
-            source="main",
-            table=self.table,
-            columns=tuple(ColumnMap(column=name, item=name) for name in self.moved),
-            key_columns=("id",),
-            mode=TransferMode.SNAPSHOT,
-            batch_rows=4,
-        )
+        draft = task_draft(self.table, self.moved, key_columns=("id",), mode=TransferMode.SNAPSHOT, batch_rows=4)
         self.task = self.exchange.create_task(draft, actor=PLATFORM_ACTOR)
 
     def rebuild(self) -> None:

@@ -6,6 +6,7 @@ import threading
 from starlette.requests import Request
 
 from datong.web.waiting import Bell, await_change
+from tests.unit.web.asking import run_apart
 
 
 async def receive() -> dict[str, object]:
@@ -18,7 +19,7 @@ def request() -> Request:
 
 
 def test_what_is_there_is_answered_at_once() -> None:
-    assert asyncio.run(await_change(request(), Bell(), 30, lambda: ("seen", True))) == "seen"
+    assert run_apart(lambda: await_change(request(), Bell(), 30, lambda: ("seen", True))) == "seen"
 
 
 def test_nothing_is_answered_after_the_wait() -> None:
@@ -28,7 +29,7 @@ def test_nothing_is_answered_after_the_wait() -> None:
         looks.append(1)
         return len(looks), False
 
-    assert asyncio.run(await_change(request(), Bell(), 0, look)) == 1
+    assert run_apart(lambda: await_change(request(), Bell(), 0, look)) == 1
 
 
 def test_a_ring_from_another_thread_wakes_the_request_even_between_look_and_sleep() -> None:
@@ -43,7 +44,7 @@ def test_a_ring_from_another_thread_wakes_the_request_even_between_look_and_slee
             return len(rings), False
         return len(rings), True
 
-    assert asyncio.run(await_change(request(), bell, 60, look)) == 20
+    assert run_apart(lambda: await_change(request(), bell, 60, look)) == 20
 
 
 def test_a_bell_without_listeners_may_ring() -> None:
