@@ -11,7 +11,7 @@ import numpy as np
 
 from datong.catalogue.search_query import SearchQuery
 from datong.catalogue.search_titles import Marks
-from datong.catalogue.search_view import IndexView, Placed, Positions, Ranked, SearchOrder, Selection
+from datong.catalogue.search_view import WINDOW, IndexView, Placed, Positions, Ranked, SearchOrder, Selection
 
 HITS_AT_ONCE = 1_000
 """So many of the best hits are put into groups at once."""
@@ -43,11 +43,14 @@ def grouped(
     marks = np.empty(0, np.uint64)
     left: Positions | None = None
     for _ in range(ROUNDS_MAX):
-        placed = view.placed(selection, order, query, hits_at_once, left)
+        # Titles are looked at in the first round only, so it takes in all that come before others by their title.
+        first = left is None and order is SearchOrder.RELEVANCE
+        most = max(hits_at_once, WINDOW) if first else hits_at_once
+        placed = view.placed(selection, order, query, most, left)
         found = view.marks(selection, placed.places)
         rounds.append((placed, found))
         marks = np.concatenate([marks, _in_order(found)])
-        if len(marks) > offset + limit or len(placed.places) < hits_at_once:
+        if len(marks) > offset + limit or len(placed.places) < most:
             break
         left = np.flatnonzero(~view.marked(selection, marks))
         if len(left) == 0:

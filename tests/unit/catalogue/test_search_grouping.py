@@ -34,21 +34,25 @@ def view_of(parts: list[list[tuple[str, bool]]]) -> IndexView:
 @given(
     st.lists(st.lists(st.tuples(TITLES, st.booleans()), max_size=30), min_size=1, max_size=3),
     st.sampled_from(["登记", "不动产", "2021", "没有", ""]),
+    st.sampled_from(SearchOrder),
     st.integers(1, 7),
     st.integers(1, 60),
 )
 def test_pages_of_groups_are_what_grouping_everything_gives(
-    parts: list[list[tuple[tuple[str, str, str], bool]]], text: str, limit: int, hits_at_once: int
+    parts: list[list[tuple[tuple[str, str, str], bool]]],
+    text: str,
+    order: SearchOrder,
+    limit: int,
+    hits_at_once: int,
 ) -> None:
     view = view_of([[("".join(title), lives) for title, lives in part] for part in parts])
     query = parse_query(text, WORDS)
     selection = view.matching(query, {}) if query.units else view.all({})
-    order = SearchOrder.RELEVANCE
     every = view.ordered(selection, order, query, selection.total)
     expected: dict[bytes, list[str]] = {}
     for each in every:
         expected.setdefault(view.core(each), []).append(view.resource_id(each))
-    # The window of titles that are looked at once more ends with the hits that are taken at once.
+    # Titles are looked at within a window: what is beyond it stands in another order.
     assert selection.total <= WINDOW
     found: list[tuple[str, int]] = []
     more, offset = True, 0
