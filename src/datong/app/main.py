@@ -10,6 +10,7 @@ from importlib import import_module
 import typer
 
 from datong.cli.shell import run
+from datong.kernel.collector import start
 
 GROUPS = {
     "hub": "datong.app.hub_commands",
@@ -42,6 +43,7 @@ def command_line(asked: str | None) -> typer.Typer:
 
 def main() -> None:
     """Run the command line."""
+    start()
     run(command_line(sys.argv[1] if len(sys.argv) > 1 else None))
 
 

@@ -137,7 +137,6 @@ if TYPE_CHECKING:
         ElementOverlaps,
         HeldColumn,
         Overlaps,
-        SketchWork,
     )
     from datong.catalogue.profile import (
         ColumnProfile,
@@ -153,7 +152,8 @@ if TYPE_CHECKING:
     from datong.catalogue.quality import Missing, QualityReport, QualityScheme, assess, quality_scheme
     from datong.catalogue.quality_scores import CatalogueQuality, DepartmentQuality, QualityOverview
     from datong.catalogue.readings import toneless_syllables
-    from datong.catalogue.recipient_keys import RecipientKeys, check_recipient_key, recipient_key_message
+    from datong.catalogue.recipient_keys import RecipientKeys
+    from datong.catalogue.recipient_proof import check_recipient_key, recipient_key_message
     from datong.catalogue.records import content_digest
     from datong.catalogue.revision import revised_content
     from datong.catalogue.search import SearchRequest
@@ -183,23 +183,23 @@ if TYPE_CHECKING:
         ServiceStep,
     )
     from datong.catalogue.sketch_estimates import Estimate, OverlapEstimate, cardinality, overlap
-    from datong.catalogue.sketch_keys import (
+    from datong.catalogue.sketch_key_values import (
         Envelope,
         ReceivedEnvelope,
         Recipient,
         SketchEpoch,
-        SketchKeys,
         SketchKeyWork,
         commitment_to,
         envelope_message,
-        new_epoch_name,
         sealing_key_message,
     )
+    from datong.catalogue.sketch_keys import SketchKeys, new_epoch_name
     from datong.catalogue.sketches import (
         ColumnSketch,
         SketchKey,
         SketchKind,
         SketchRequest,
+        SketchWork,
         folded,
         merged,
         sketch_columns,
@@ -311,7 +311,8 @@ else:
                 "by_structure",
                 "without_values",
             ],
-            "recipient_keys": ["RecipientKeys", "check_recipient_key", "recipient_key_message"],
+            "recipient_keys": ["RecipientKeys"],
+            "recipient_proof": ["check_recipient_key", "recipient_key_message"],
             "records": ["content_digest"],
             "revision": ["revised_content"],
             "proposal": ["ProposedTable", "propose_source"],
@@ -325,6 +326,7 @@ else:
                 "SketchKey",
                 "SketchKind",
                 "SketchRequest",
+                "SketchWork",
                 "folded",
                 "merged",
                 "sketch_columns",
@@ -349,20 +351,18 @@ else:
                 "ElementOverlaps",
                 "HeldColumn",
                 "Overlaps",
-                "SketchWork",
             ],
-            "sketch_keys": [
+            "sketch_key_values": [
                 "Envelope",
                 "ReceivedEnvelope",
                 "Recipient",
                 "SketchEpoch",
                 "SketchKeyWork",
-                "SketchKeys",
                 "commitment_to",
                 "envelope_message",
-                "new_epoch_name",
                 "sealing_key_message",
             ],
+            "sketch_keys": ["SketchKeys", "new_epoch_name"],
             "source_rules": [
                 "LegalDuty",
                 "SourceCandidate",

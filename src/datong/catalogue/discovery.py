@@ -10,7 +10,8 @@ from datong.catalogue.search_feed import record_changes
 from datong.catalogue.search_index import SearchIndex
 from datong.catalogue.search_suggestions import SUGGESTIONS_MAX, suggest
 from datong.catalogue.search_view import SearchOrder
-from datong.catalogue.use import UseKind, record_use
+from datong.catalogue.use import UseKind
+from datong.catalogue.use_counts import record_use
 from datong.catalogue.values import (
     DemandState,
     SearchFilters,

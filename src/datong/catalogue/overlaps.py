@@ -13,7 +13,7 @@ from datong.catalogue.sketches import (
     SKETCHES_PER_TABLE_MAX,
     ColumnSketch,
     SketchKind,
-    SketchRequest,
+    SketchWork,
     folded,
     sketch_requests,
 )
@@ -45,15 +45,6 @@ SKETCH_DAYS = 30
 WORK_TABLES_MAX = 20
 COMPARED_AT_ONCE_MAX = 20
 HOLDERS_MAX = 200
-
-
-class SketchWork(Value):
-    """One table that the node shall sketch."""
-
-    resource_id: ResourceId
-    source: str
-    table: str
-    requests: tuple[SketchRequest, ...]
 
 
 class HeldColumn(Value):

@@ -1,8 +1,18 @@
-"""Readings of Chinese text in pinyin; the dictionary of phrases is large, so this is loaded at the first reading."""
+"""Readings of Chinese text in pinyin; the large dictionary of phrases is loaded at the first reading."""
 
-from pypinyin import Style, lazy_pinyin
+from functools import cache
+from importlib import import_module
+from typing import Any
 
 
 def toneless_syllables(text: str) -> list[str]:
     """Return the syllables of `text` without tones; characters that have no reading stay out."""
-    return lazy_pinyin(text, style=Style.NORMAL, errors="ignore")
+    pinyin = _pinyin()
+    read: list[str] = pinyin.lazy_pinyin(text, style=pinyin.Style.NORMAL, errors="ignore")
+    return read
+
+
+@cache
+def _pinyin() -> Any:
+    """Return the library; its dictionary of phrases takes half a second, and few processes ever read Chinese."""
+    return import_module("pypinyin")

@@ -7,6 +7,7 @@ node may have several in force: it adds a new one, and revokes the old one once 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from sqlalchemy import ColumnElement, Connection, Select, select, update
 
+from datong.catalogue.recipient_proof import forged, recipient_key_message
 from datong.catalogue.tables import department_key, recipient_key
 from datong.catalogue.values import RecipientKey
 from datong.kernel import (
@@ -28,26 +29,6 @@ from datong.ledger import EntryKind, Ledger, key_id_of, verify_signature
 KEY_BYTES = 32
 KEYS_IN_FORCE_MAX = 8
 """Recipient keys of one node in force at once."""
-
-
-def check_recipient_key(key: RecipientKey) -> None:
-    """Check that the node's signing key vouches for `key`, and that its name is its own.
-
-    Raises:
-        Corrupt: `catalogue.recipient_key_forged`.
-    """
-    message = recipient_key_message(key.department, key.node_id, key.public_key)
-    try:
-        verify_signature(key.signing_key, message, key.signature)
-    except Corrupt as error:
-        raise _forged(key.key_id) from error
-    if key.key_id != key_id_of(key.public_key):
-        raise _forged(key.key_id)
-
-
-def recipient_key_message(department: str, node_id: str, public_key: bytes) -> bytes:
-    """Return what a node signs to vouch for its recipient key."""
-    return "\x1f".join(("datong recipient key 1", department, node_id)).encode() + b"\x1f" + public_key
 
 
 class RecipientKeys:
@@ -196,7 +177,7 @@ class RecipientKeys:
             except Corrupt:
                 continue
             return str(row.key_id)
-        raise _forged(key_id_of(public_key))
+        raise forged(key_id_of(public_key))
 
 
 def _keys(connection: Connection, *where: ColumnElement[bool]) -> tuple[RecipientKey, ...]:
@@ -221,17 +202,3 @@ def _check_point(public_key: bytes) -> None:
             remedy=Text(zh="请让前置机重新生成。", en="Let the node make it again."),
             field="/public_key",
         ) from error
-
-
-def _forged(key_id: str) -> Corrupt:
-    return Corrupt(
-        "catalogue.recipient_key_forged",
-        what=Text(
-            zh=f"收件密钥 {key_id} 没有该前置机签名密钥的有效签名。",
-            en=f"No valid signature of the node's signing key vouches for the recipient key {key_id}.",
-        ),
-        remedy=Text(
-            zh="请勿向它加密；请核查部门密钥的存证。",
-            en="Seal nothing to it, and look at the evidence of the department's keys.",
-        ),
-    )

@@ -1,4 +1,4 @@
-"""Readings of single characters for the search; the dictionary is large, so this is loaded at the first need.
+"""Readings of single characters for the search; the large dictionary is loaded at the first need.
 
 Phrases decide how 重 is read in 重庆; here each character keeps all its readings, so that a query in pinyin finds a
 word under any of them.
@@ -6,8 +6,7 @@ word under any of them.
 
 import unicodedata
 from functools import cache
-
-from pypinyin.pinyin_dict import pinyin_dict
+from importlib import import_module
 
 WAYS_MAX = 4
 SYLLABLES_MAX = 16
@@ -20,7 +19,8 @@ _UMLAUT = str.maketrans(dict.fromkeys("üǖǘǚǜ", "v"))
 def character_readings() -> dict[int, tuple[str, ...]]:
     """Return every character's readings without tones, the usual one first, by code point."""
     readings = {}
-    for code, toned in pinyin_dict.items():
+    dictionary: dict[int, str] = import_module("pypinyin.pinyin_dict").pinyin_dict
+    for code, toned in dictionary.items():
         plain = dict.fromkeys(_toneless(reading) for reading in toned.split(","))
         readings[code] = tuple(reading for reading in plain if reading)
     return readings

@@ -31,7 +31,7 @@ from pydantic import Field, field_validator
 
 from datong.catalogue.sketch_estimates import LEVEL_MAX, LEVELS_PER_OCTAVE, cardinality_of
 from datong.catalogue.values import Item
-from datong.kernel import Text, Value
+from datong.kernel import ResourceId, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.norms import IdentifierKind, NormPack, clean_sql
 
@@ -97,6 +97,15 @@ class SketchRequest(Value):
     def domain(self) -> tuple[str, ...]:
         """What two sketches must share to be comparable, besides the key."""
         return (self.kind.value, self.key_element, self.element)
+
+
+class SketchWork(Value):
+    """One table that the node shall sketch."""
+
+    resource_id: ResourceId
+    source: str
+    table: str
+    requests: tuple[SketchRequest, ...]
 
 
 class ColumnSketch(SketchRequest):

@@ -6,12 +6,13 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Protocol
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, Protocol
 
 from datong.catalogue import Department, DepartmentKey, Resource, UseKind
 from datong.kernel import Actor, DepartmentCode, NodeId, NotFound, ResourceId, Text, sha256_hex
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 class DepartmentBook(Protocol):
@@ -49,7 +50,7 @@ class ResourceUses(Protocol):
 
     def record_use_within(
         self,
-        connection: Connection,
+        connection: "Connection",
         resource_id: ResourceId,
         kind: UseKind,
         user: DepartmentCode,
@@ -127,7 +128,7 @@ class MemoryUses:
 
     def record_use_within(
         self,
-        connection: Connection,
+        connection: "Connection",
         resource_id: ResourceId,
         kind: UseKind,
         user: DepartmentCode,
