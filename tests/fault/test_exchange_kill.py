@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from datong.adapters.connections import open_connector, open_target
-from datong.exchange import ReconciliationState, RunAgain, Task, TransferMode
+from datong.exchange import Reconciliation, ReconciliationState, RunAgain, Task, TransferMode
 from datong.kernel import PLATFORM_ACTOR
 from datong.node import Step
 from tests.exchange_hub import TestHub, serve, task_draft
@@ -285,3 +285,47 @@ def test_letters_corrected_before_a_kill_are_applied_once_and_reported_afterward
     record = world.hub.exchange.rejects(task.id)
     assert record is not None
     assert (record.counts.open, record.counts.corrected) == ({}, 5)
+
+
+REPAIRING = (
+    Step.PAYLOAD_WRITTEN, Step.BATCH_SPOOLED, Step.UPLOAD_OPENED, Step.BATCH_COMMITTED, Step.BATCH_UNSPOOLED,
+    Step.RUN_FINISHED, Step.PAYLOAD_FETCHED, Step.BATCH_APPLIED, Step.RECEIPT_SENT,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("step", REPAIRING)
+def test_a_repair_is_done_once_whatever_is_killed(world: World, step: Step) -> None:
+    world.fill(0, ROWS, "2026-01-01")
+    task = world.task(TransferMode.INCREMENT)
+    assert world.node("police") == world.node("education") == 0
+    with closing(sqlite3.connect(world.database("education"))) as connection, connection:
+        connection.execute("DELETE FROM received WHERE id < 7")
+        connection.execute("INSERT INTO received VALUES (99999, 'x', '1.25', '2026-01-01 00:00:00')")
+    found = reconciled(world, task)
+    assert found.state is ReconciliationState.DIFFERENT
+    reconciliations = world.hub.exchange.reconciliations
+    reconciliations.approve_repair(task.id, found.id, actor=PLATFORM_ACTOR)
+    batches = world.hub.exchange.progress(task.id).batches
+    party = "police" if step in PRODUCING else "education"
+    if party == "education":
+        assert world.node("police") == 0
+    assert world.node(party, step, 1) == -signal.SIGKILL
+    world.stop_hub()
+    world.start_hub()
+    assert world.node("police") == world.node("education") == 0
+    assert reconciliations.keep_up()
+    assert world.hub.exchange.progress(task.id).batches == batches + 1
+    world.check_equal(task, ROWS)
+    assert reconciled(world, task).state is ReconciliationState.EQUAL
+
+
+def reconciled(world: World, task: Task) -> Reconciliation:
+    """Reconcile a task to its end; the nodes take turns, one question at a time."""
+    world.hub.exchange.request_reconciliation(task.id, actor=PLATFORM_ACTOR)
+    for _ in range(10):
+        assert world.node("police") == world.node("education") == 0
+        found = world.hub.exchange.reconciliation(task.id)
+        assert found is not None
+        if found.finished_at is not None:
+            return found
+    raise AssertionError("the search does not end")

@@ -250,7 +250,7 @@ class _Entry:
             numbered = last_of_each_key(numbered, keys, NUMBER)
         if self._carries_deletes:
             gone = numbered.column(DELETED)
-            if self._plan.mode is ApplyMode.MIRROR and pc.any(gone).as_py():
+            if (self._plan.mode is ApplyMode.MIRROR or self._plan.deletes) and pc.any(gone).as_py():
                 columns = (self._manifest.columns[0], *columns)
             else:
                 # What is only upserted stays, whatever the source deletes.

@@ -72,6 +72,9 @@ from datong.exchange.questions import (
     Question,
     QuestionKind,
     RangeDigest,
+    Repair,
+    RepairKind,
+    RepairOrder,
     RowDigest,
 )
 from datong.exchange.ranges import RangeQuery
@@ -307,6 +310,9 @@ __all__ = [
     "RefusedColumn",
     "RejectRecord",
     "RejectReport",
+    "Repair",
+    "RepairKind",
+    "RepairOrder",
     "Resolution",
     "Resolved",
     "Retry",

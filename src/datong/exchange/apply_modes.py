@@ -75,6 +75,8 @@ class TargetPlan(Value):
     added: tuple[AddedColumn, ...] = ()
     first_sequence: int = 1
     """The batch with which this target's copy begins; a consumer that joined later begins later."""
+    deletes: bool = False
+    """Whether an upsert also deletes the rows that a batch marks as deleted: so does a repair's."""
 
     def name(self, column: str) -> str:
         """What a batch's column is called in the target."""

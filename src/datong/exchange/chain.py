@@ -45,7 +45,7 @@ def check_task(task: Task, manifest: Manifest) -> None:
             "resource and version",
         ),
         ("wrong_department", manifest.department == task.provider, "提供部门", "providing department"),
-        ("wrong_mode", manifest.mode in _modes(task), "交换方式", "mode"),
+        ("wrong_mode", _mode_fits(task, manifest), "交换方式", "mode"),
         (
             "wrong_columns",
             tuple(column.name for column in manifest.columns) == _names(task, manifest.mode),
@@ -294,6 +294,12 @@ def _check_run(confirmed: Confirmed, manifest: Manifest, *, may_begin_anew: bool
 def _modes(task: Task) -> set[TransferMode]:
     """Return what a batch of the task may hold."""
     return {task.mode, TransferMode.SNAPSHOT} if task.mode.carries_deletes else {task.mode}
+
+
+def _mode_fits(task: Task, manifest: Manifest) -> bool:
+    """Whether the batch holds what the task moves; a repair holds changes, deletes among them."""
+    repairs = manifest.repair is not None and manifest.mode is TransferMode.DIFF
+    return repairs or (manifest.repair is None and manifest.mode in _modes(task))
 
 
 def _names(task: Task, mode: TransferMode) -> tuple[str, ...]:

@@ -180,3 +180,17 @@ def _found(findings: Findings | None) -> dict[str, JsonValue]:
         "unresolved_ranges": findings.unresolved_ranges,
         "unresolved_rows": findings.unresolved_rows,
     }
+
+
+def repair_facts(reconciliation: Reconciliation) -> dict[str, JsonValue]:
+    """Return what a repair does, and who approved it."""
+    repair = reconciliation.repair
+    if repair is None:
+        return {"reconciliation": reconciliation.id}
+    return {
+        "reconciliation": reconciliation.id,
+        "repair": repair.kind.value,
+        "send": repair.send,
+        "delete": repair.delete,
+        "approved_by": repair.approved_by,
+    }

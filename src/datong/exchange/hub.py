@@ -137,6 +137,15 @@ class Exchange:
         )
         self.retention = Retention(database=database, clock=clock, ledger=ledger, files=self._files, keep=retention)
         self._rejects = Rejects(database=database, clock=clock, ledger=ledger, keys=keys)
+        self.reconciliations = Reconciliations(
+            database=database,
+            clock=clock,
+            ledger=ledger,
+            keys=keys,
+            hub_signer=hub_signer,
+            library=self._library_answer,
+            request_run=lambda task_id, actor: self.request_run(task_id, actor=actor).run_requested,
+        )
         self._intake = Intake(
             database=database,
             clock=clock,
@@ -147,18 +156,11 @@ class Exchange:
             check_schema=self._schemas.check_batch,
             disk=disk or DiskReserve(lake, 0),
             subscriptions=self.subscriptions,
+            check_repair=self.reconciliations.check_repair,
             recipients_of=self._recipients_of,
         )
         self._receipts = Receipts(
             database=database, clock=clock, ledger=ledger, keys=keys, hub_signer=hub_signer, runs=self.runs
-        )
-        self.reconciliations = Reconciliations(
-            database=database,
-            clock=clock,
-            ledger=ledger,
-            keys=keys,
-            hub_signer=hub_signer,
-            library=self._library_answer,
         )
 
     # Tasks
@@ -481,9 +483,13 @@ class Exchange:
                 for work in self.runs.produce_work(connection, node_id)
             )
             consume = self.runs.consume_work(connection, node_id)
+            order_for = self.reconciliations.order_for
             return NodeWork(
-                produce=produce,
-                consume=consume + self.subscriptions.work_for(connection, node_id),
+                produce=tuple(
+                    one.model_copy(update={"repair": order_for(connection, one.task.id, one.run)}) for one in produce
+                ),
+                consume=tuple(one.model_copy(update={"repair": order_for(connection, one.task.id)}) for one in consume)
+                + self.subscriptions.work_for(connection, node_id),
                 reconcile=self.reconciliations.work_for(connection, node_id),
                 watch=self.observation.watch_for(connection, node_id),
             )

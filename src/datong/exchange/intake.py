@@ -27,6 +27,7 @@ OPEN_UPLOADS_PER_TASK_MAX = 16
 class Intake:
     """Takes batches in, while the agreement of at least one of a task's consumers covers it.
 
+    `check_repair` raises when a batch repairs what nobody approved.
     `recipients_of` returns the keys in force to which a task may be sealed.
     """
 
@@ -42,6 +43,7 @@ class Intake:
         check_schema: Callable[[Connection, Task, Manifest], None],
         disk: DiskReserve,
         subscriptions: Subscriptions,
+        check_repair: Callable[[Manifest], None],
         recipients_of: Callable[[Task], tuple[RecipientKey, ...]],
     ) -> None:
         self._database = database
@@ -53,6 +55,7 @@ class Intake:
         self._check_schema = check_schema
         self._disk = disk
         self._subscriptions = subscriptions
+        self._check_repair = check_repair
         self._recipients_of = recipients_of
 
     def open_upload(self, signed: SignedManifest, *, node: NodeId) -> UploadState:
@@ -233,6 +236,7 @@ class Intake:
         chain.check_signer(task, signed, key.department, revoked=key.revoked_at is not None)
         verify(signed.key_id, key.public_key, signed.manifest.signing_bytes(), signed.signature)
         chain.check_task(task, signed.manifest)
+        self._check_repair(signed.manifest)
         chain.check_sealing(task, signed.manifest, {key.key_id for key in self._recipients_of(task)})
         self._subscriptions.check_any_terms(task)
 

@@ -6,6 +6,7 @@ listed by place and digest and compared. What differs is listed once more: a row
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import Field
@@ -93,6 +94,48 @@ class Difference(Value):
 
     place: str
     kind: DifferenceKind
+
+
+class RepairKind(StrEnum):
+    """How differences can be repaired."""
+
+    ROWS = "rows"
+    COPY = "copy"
+    NONE = "none"
+
+    @property
+    def label(self) -> Text:
+        """The kind's name."""
+        return _REPAIRS[self]
+
+
+_REPAIRS = {
+    RepairKind.ROWS: Text(zh="重传并删除所列的行", en="Send and delete the named rows"),
+    RepairKind.COPY: Text(zh="整表重传", en="Copy the table again"),
+    RepairKind.NONE: Text(zh="不能自动修复", en="Not by itself"),
+}
+
+
+class Repair(Value):
+    """A plan to repair, `send` rows again and `delete` others; `run` is the task's run that carries it out."""
+
+    kind: RepairKind
+    send: int = 0
+    delete: int = 0
+    reason: Text | None = None
+    approved_by: str = ""
+    approved_at: datetime | None = None
+    run: int | None = None
+    done_at: datetime | None = None
+
+
+class RepairOrder(Value):
+    """What both nodes do in a repair: send the rows at some places again, delete those at others. Kept until done."""
+
+    reconciliation_id: str
+    salt: str = Field(pattern=HEX_32)
+    send: tuple[str, ...] = Field((), max_length=DIFFERENCES_MAX)
+    delete: tuple[str, ...] = Field((), max_length=DIFFERENCES_MAX)
 
 
 class ComparedRange(Value):

@@ -11,11 +11,21 @@ from datetime import timedelta
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from datong.exchange import store
-from datong.exchange.facts import reconciliation_facts, task_facts
+from datong.exchange.facts import reconciliation_facts, repair_facts, task_facts
 from datong.exchange.protocols import DepartmentKeys
-from datong.exchange.questions import Answer, Question, follow
+from datong.exchange.questions import (
+    Answer,
+    DifferenceKind,
+    Findings,
+    Question,
+    Repair,
+    RepairKind,
+    RepairOrder,
+    follow,
+)
 from datong.exchange.ranges import RangeQuery
-from datong.exchange.refusals import sealed_not_compared
+from datong.exchange.refusals import check_approval, repair_not_approved, sealed_not_compared
+from datong.exchange.repairs import plan
 from datong.exchange.reports import Round, Search, SignedReport, report_digest, report_of
 from datong.exchange.signatures import signed_end_digest, verify
 from datong.exchange.tables import RECONCILIATIONS, TASKS
@@ -23,6 +33,7 @@ from datong.exchange.values import (
     Column,
     Cursor,
     EndDigest,
+    Manifest,
     ReconcileEnd,
     ReconcileWork,
     Reconciliation,
@@ -73,6 +84,7 @@ class Reconciliations:
         keys: DepartmentKeys,
         hub_signer: Signer,
         library: LibraryAnswer,
+        request_run: Callable[[TaskId, Actor], int],
     ) -> None:
         self._database = database
         self._clock = clock
@@ -80,6 +92,7 @@ class Reconciliations:
         self._keys = keys
         self._hub_signer = hub_signer
         self._library = library
+        self._request_run = request_run
 
     def request(self, task_id: TaskId, *, actor: Actor) -> Reconciliation:
         """Ask both ends of a task; the hub answers at once for its own library."""
@@ -200,6 +213,7 @@ class Reconciliations:
         with self._database.snapshot() as connection:
             due = [task for task, hours in store.reconciled_tasks(connection) if self._is_due(connection, task, hours)]
             mine = store.library_reconciliations(connection)
+        done = self._begin_repairs() or done
         for task in due:
             self.request(task.id, actor=PLATFORM_ACTOR)
             done = True
@@ -213,6 +227,121 @@ class Reconciliations:
             return bool(store.batches(connection, task.id, after_sequence=0, limit=1))
         waits = newest.state is ReconciliationState.WAITING
         return self._clock.now() - newest.requested_at >= (ABANDONED_AFTER if waits else timedelta(hours=hours))
+
+    def approve_repair(self, task_id: TaskId, reconciliation_id: str, *, actor: Actor) -> Reconciliation:
+        """Have the differences of the task's newest reconciliation repaired by one more run of the task.
+
+        Raises:
+            NotFound: there is no such reconciliation. Refused: `exchange.repair_impossible`.
+            Conflict: `exchange.repair_not_wanted`, or `exchange.repair_waits` while a run is under way.
+        """
+        now = self._clock.now()
+        with self._database.transaction() as connection:
+            row = store.task_row(connection, task_id, lock=True)
+            task = store.task_of(row)
+            found = reconciliation_of(self._row(connection, task_id, reconciliation_id))
+            check_approval(
+                found,
+                self._newest(connection, task_id),
+                task,
+                receipted=row["receipted_sequence"],
+                batches=row["batches"],
+            )
+            repair = (found.repair or plan(task, found.findings or Findings())).model_copy(
+                update={"approved_by": actor.id, "approved_at": now}
+            )
+            found = found.model_copy(update={"state": ReconciliationState.REPAIRING, "repair": repair})
+            facts = task_facts(task, "approve_repair") | repair_facts(found)
+            self._ledger.append(connection, kind=EntryKind.TASK, subject=task_id, actor=actor, facts=facts)
+            self._set_repair(connection, found)
+        self._begin_repairs(task_id)
+        return found
+
+    def check_repair(self, manifest: Manifest) -> None:
+        """Check that a batch that repairs does so for an approved repair, in the run that was requested for it.
+
+        Raises:
+            Refused: `exchange.repair_not_approved`.
+        """
+        if manifest.repair is None:
+            return
+        with self._database.snapshot() as connection:
+            newest = self._newest(connection, manifest.task_id)
+        repair = None if newest is None or newest.id != manifest.repair else newest.repair
+        repairing = newest is not None and newest.state is ReconciliationState.REPAIRING
+        if repair is None or not repairing or repair.run != manifest.run or repair.kind is not RepairKind.ROWS:
+            raise repair_not_approved()
+
+    def order_for(self, connection: Connection, task_id: TaskId, run: int | None = None) -> RepairOrder | None:
+        """Return the order of the task's approved repair; with `run`, only if that run carries it out."""
+        newest = self._newest(connection, task_id)
+        if newest is None or newest.state is not ReconciliationState.REPAIRING or newest.repair is None:
+            return None
+        search = self._search(connection, newest.id)
+        wanted = newest.repair.run is not None and run in {None, newest.repair.run}
+        if search is None or newest.findings is None or newest.repair.kind is not RepairKind.ROWS or not wanted:
+            return None
+        extra = {one.place for one in newest.findings.differences if one.kind is DifferenceKind.EXTRA}
+        return RepairOrder(
+            reconciliation_id=newest.id,
+            salt=search.salt,
+            send=tuple(one.place for one in newest.findings.differences if one.place not in extra),
+            delete=tuple(sorted(extra)),
+        )
+
+    def _begin_repairs(self, task_id: TaskId | None = None) -> bool:
+        """Request the runs of approved repairs, and close those whose run is applied; return whether any was."""
+        done = False
+        with self._database.snapshot() as connection:
+            open_repairs = self._open_repairs(connection, task_id)
+        for task, found, applied in open_repairs:
+            repair = found.repair or Repair(kind=RepairKind.NONE)
+            if repair.run is None:
+                run = self._request_run(task.id, PLATFORM_ACTOR)
+                changed = found.model_copy(update={"repair": repair.model_copy(update={"run": run})})
+                with self._database.transaction() as connection:
+                    self._set_repair(connection, changed)
+                done = True
+            elif applied and task.run_done >= repair.run:
+                self._close_repair(task, found, repair)
+                done = True
+        return done
+
+    def _close_repair(self, task: Task, found: Reconciliation, repair: Repair) -> None:
+        """Record that a repair is applied, forget its salt, and reconcile again."""
+        done = repair.model_copy(update={"done_at": self._clock.now()})
+        closed = found.model_copy(update={"state": ReconciliationState.REPAIRED, "repair": done})
+        with self._database.transaction() as connection:
+            store.task_row(connection, task.id, lock=True)
+            present = reconciliation_of(self._row(connection, task.id, found.id))
+            if present.state is not ReconciliationState.REPAIRING:
+                return
+            facts = task_facts(task, "repaired") | repair_facts(closed)
+            self._ledger.append(connection, kind=EntryKind.TASK, subject=task.id, actor=PLATFORM_ACTOR, facts=facts)
+            self._set_repair(connection, closed)
+            search = self._search(connection, found.id)
+            if search is not None:
+                forgotten = search.model_copy(update={"salt": ""}).model_dump(mode="json")
+                self._set(connection, found.id, search=forgotten)
+        self.request(task.id, actor=PLATFORM_ACTOR)
+
+    def _open_repairs(
+        self, connection: Connection, task_id: TaskId | None
+    ) -> tuple[tuple[Task, Reconciliation, bool], ...]:
+        table = RECONCILIATIONS
+        query = select(table).where(table.c.state == ReconciliationState.REPAIRING.value)
+        if task_id is not None:
+            query = query.where(table.c.task_id == task_id)
+        result = []
+        for row in connection.execute(query).mappings():
+            own = store.task_row(connection, TaskId(row["task_id"]))
+            applied = own["receipted_sequence"] >= own["batches"]
+            result.append((store.task_of(own), reconciliation_of(row), applied))
+        return tuple(result)
+
+    def _set_repair(self, connection: Connection, found: Reconciliation) -> None:
+        repair = None if found.repair is None else found.repair.model_dump(mode="json")
+        self._set(connection, found.id, state=found.state.value, repair=repair)
 
     def work_for(self, connection: Connection, node_id: NodeId) -> tuple[ReconcileWork, ...]:
         """Return the questions that this node still has to answer."""
@@ -284,11 +413,13 @@ class Reconciliations:
             actor=actor,
             facts=reconciliation_facts(task, result, digest),
         )
+        if state is ReconciliationState.DIFFERENT and result.findings is not None:
+            result = result.model_copy(update={"repair": plan(task, result.findings)})
         signature = self._hub_signer.sign(content).hex()
         return result.model_copy(update={"entry_id": entry_id}), search.model_copy(update={"signature": signature})
 
     def _store(self, connection: Connection, result: Reconciliation, search: Search) -> None:
-        values = result.model_dump(mode="json", include={"producer", "consumer", "state", "entry_id"})
+        values = result.model_dump(mode="json", include={"producer", "consumer", "state", "entry_id", "repair"})
         self._set(
             connection,
             result.id,

@@ -1,6 +1,7 @@
 """The errors that several parts of the exchange raise."""
 
-from datong.exchange.values import Manifest, Task
+from datong.exchange.questions import RepairKind
+from datong.exchange.values import Manifest, Reconciliation, ReconciliationState, Task
 from datong.kernel import Actor, ActorKind, BatchId, Conflict, NodeId, NotFound, Refused, Text
 
 
@@ -92,3 +93,44 @@ def sealed_not_compared() -> Refused:
             en="The departments can count rows in their own databases; or run the task again.",
         ),
     )
+
+
+def repair_not_approved() -> Refused:
+    """A batch claims to repair what nobody approved."""
+    return Refused(
+        "exchange.repair_not_approved",
+        what=Text(zh="该批次所称的修复未经批准。", en="The batch repairs what nobody approved."),
+        remedy=Text(zh="请在对账页面批准修复。", en="Approve the repair on the page of the reconciliation."),
+    )
+
+
+def check_approval(
+    found: Reconciliation, newest: Reconciliation | None, task: Task, *, receipted: int, batches: int
+) -> None:
+    """Check that a repair is wanted, possible, and that no transfer of the task is under way.
+
+    Raises:
+        Refused: `exchange.repair_impossible`. Conflict: `exchange.repair_not_wanted`, `exchange.repair_waits`.
+    """
+    if newest is None or newest.id != found.id or found.state is not ReconciliationState.DIFFERENT:
+        raise Conflict(
+            "exchange.repair_not_wanted",
+            what=Text(
+                zh="只有最近一次、结果不一致的对账可以修复。",
+                en="Only the newest reconciliation can be repaired, when it found differences.",
+            ),
+            remedy=Text(zh="请重新对账。", en="Reconcile again."),
+        )
+    if found.repair is None or found.repair.kind is RepairKind.NONE:
+        reason = None if found.repair is None else found.repair.reason
+        raise Refused(
+            "exchange.repair_impossible",
+            what=reason or Text(zh="该次对账没有逐行比对。", en="The reconciliation compared no rows."),
+            remedy=Text(zh="请按提示处理后重新对账。", en="Do as it says, then reconcile again."),
+        )
+    if task.run_requested > task.run_done or receipted < batches:
+        raise Conflict(
+            "exchange.repair_waits",
+            what=Text(zh="任务正在运行，或仍有批次未应用。", en="The task is running, or has batches to apply."),
+            remedy=Text(zh="请等运行结束后再批准。", en="Approve once the run is through."),
+        )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from datong.catalogue import RecipientKey
 from datong.exchange.apply_modes import CURRENT_SUFFIX, DELETED, AddedColumn, ApplyMode, TargetPlan
-from datong.exchange.questions import Answer, Findings, Question
+from datong.exchange.questions import Answer, Findings, Question, Repair, RepairOrder
 from datong.exchange.scheduling import PRIORITY_DEFAULT, PRIORITY_MAX, Retry, Schedule, Window
 from datong.exchange.sealing import Sealing, batch_context
 from datong.exchange.signed import Signed
@@ -322,11 +322,14 @@ class Manifest(Value):
     part: int = Field(ge=1)
     last: bool
     sealing: Sealing | None = None
+    repair: str | None = None
+    """The reconciliation whose differences the batch repairs."""
     """Of a sealed payload; `content_digest` then is a commitment that only recipients can compare."""
 
     def signing_bytes(self) -> bytes:
         """Return the canonical bytes that are signed; what a batch does not have is left out."""
-        facts = self.model_dump(mode="json", exclude={"sealing"} if self.sealing is None else None)
+        absent = {name for name in ("sealing", "repair") if getattr(self, name) is None}
+        facts = self.model_dump(mode="json", exclude=absent)
         return canonical_json(facts | {"produced_at": utc_text(self.produced_at), "v": 1, "type": "manifest"})
 
     @property
@@ -464,6 +467,8 @@ class ProduceWork(Value):
     """The keys to which a sealed task's payloads are encrypted."""
     until: datetime | None = None
     span: RunSpan | None = None
+    repair: RepairOrder | None = None
+    """The approved repair that waits for this node."""
 
 
 class ConsumeWork(Value):
@@ -478,6 +483,8 @@ class ConsumeWork(Value):
     run: int = 0
     first: int = 1
     """The batch with which this consumer's copy begins."""
+    repair: RepairOrder | None = None
+    """The approved repair that waits for this node."""
 
 
 class ReconcileEnd(StrEnum):
@@ -575,6 +582,8 @@ class ReconciliationState(StrEnum):
     WAITING = "waiting"
     EQUAL = "equal"
     DIFFERENT = "different"
+    REPAIRING = "repairing"
+    REPAIRED = "repaired"
     ABANDONED = "abandoned"
 
     @property
@@ -587,6 +596,8 @@ _RECONCILIATIONS = {
     ReconciliationState.WAITING: Text(zh="等待双方上报", en="Waiting for both ends"),
     ReconciliationState.EQUAL: Text(zh="一致", en="Equal"),
     ReconciliationState.DIFFERENT: Text(zh="不一致", en="Different"),
+    ReconciliationState.REPAIRING: Text(zh="修复中", en="Being repaired"),
+    ReconciliationState.REPAIRED: Text(zh="已修复", en="Repaired"),
     ReconciliationState.ABANDONED: Text(zh="未得到双方应答，已放弃", en="Given up without answers"),
 }
 
@@ -607,6 +618,7 @@ class Reconciliation(Value):
     entry_id: EntryId | None = None
     findings: Findings | None = None
     round: int = 1
+    repair: Repair | None = None
 
 
 def total_of(answer: Answer) -> ContentDigest:

@@ -28,6 +28,7 @@ from datong.ledger import Signer
 from datong.node.ahead import ahead
 from datong.node.hub_client import HubClient
 from datong.node.keyring import Keyring
+from datong.node.repairing import with_deletes
 from datong.node.steps import Passed, Step, unobserved
 
 FETCHED_AHEAD = 1
@@ -75,7 +76,7 @@ class Consumer:
                     if manifest.columns != prepared:
                         target.prepare(task.target_plan, manifest.columns)
                         prepared = manifest.columns
-                    self._consume_one(task, manifest, target, work.first)
+                    self._consume_one(work, manifest, target)
         finally:
             target.close()
 
@@ -108,11 +109,12 @@ class Consumer:
     def _key(self, manifest: Manifest) -> ContentKey | None:
         return None if self._keyring is None else self._keyring.content_key(manifest)
 
-    def _consume_one(self, task: Task, manifest: Manifest, target: Target, first: int) -> None:
+    def _consume_one(self, work: ConsumeWork, manifest: Manifest, target: Target) -> None:
+        task = work.task
         applied = target.last_applied(task.id)
         if applied is None or applied.sequence < manifest.sequence:
-            check_follows(manifest, applied, first)
-            applied = self._apply(task, manifest, target, first)
+            check_follows(manifest, applied, work.first)
+            applied = self._apply(work, manifest, target)
         elif applied.sequence > manifest.sequence or applied.manifest_digest != manifest.digest:
             raise _fork(manifest)
         self._path(manifest).unlink(missing_ok=True)
@@ -153,11 +155,16 @@ class Consumer:
             raise _fork(manifest)
         return combined(ContentDigest(rows=one.rows, sum=one.content_digest) for one in run)
 
-    def _apply(self, task: Task, manifest: Manifest, target: Target, first: int) -> AppliedCursor:
-        plan = task.target_plan.model_copy(update={"first_sequence": first})
+    def _apply(self, work: ConsumeWork, manifest: Manifest, target: Target) -> AppliedCursor:
+        plan = work.task.target_plan.model_copy(update={"first_sequence": work.first})
         now = self._clock.now()
         with read_payload(self._path(manifest), manifest.columns, self._key(manifest)) as reader:
-            result = target.apply(manifest, reader, plan=plan, applied_at=now)
+            rows, order = reader, work.repair
+            if order is not None and order.reconciliation_id == manifest.repair:
+                rows = with_deletes(reader, manifest, work.task, order, target)
+                # An upsert passes over deletes; a repair's are meant. Further consumers get its rows only.
+                plan = plan.model_copy(update={"deletes": True})
+            result = target.apply(manifest, rows, plan=plan, applied_at=now)
         self._passed(Step.BATCH_APPLIED)
         return AppliedCursor(
             sequence=manifest.sequence,

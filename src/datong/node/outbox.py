@@ -58,6 +58,7 @@ class Cut(Value):
     columns: tuple[Column, ...]
     cursor_to: Cursor | None
     last: bool
+    repair: str | None = None
 
 
 class Outbox:
@@ -139,6 +140,7 @@ class Outbox:
             part=part,
             last=cut.last,
             sealing=None if key is None else key.sealing(work.recipients),
+            repair=cut.repair,
         )
         signed = signed_manifest(manifest, self._signer)
         if signed_now is not None:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 import pyarrow as pa
 
 from datong.exchange import (
+    DELETED_COLUMN,
     Confirmed,
     Connector,
     Manifest,
     ProduceWork,
+    RepairOrder,
     Task,
     TransferMode,
     confirmed_after,
@@ -21,6 +23,7 @@ from datong.kernel.limits import PAYLOAD_BYTES_MAX
 from datong.node.ahead import ahead
 from datong.node.differences import Differences
 from datong.node.outbox import Cut, Outbox, Pace, source_columns
+from datong.node.repairing import rows_to_send
 from datong.node.source_watch import SourceWatch
 from datong.node.spool import SpooledBatch
 
@@ -79,10 +82,37 @@ class Producer:
     def _move(self, work: ProduceWork) -> int | None:
         """Move what the hub does not have yet; return the run that is complete by it, or None when its time is up."""
         pace = Pace(work.task.rate_limit_rows_per_second, self._sleep)
+        if work.repair is not None:
+            self._repair(work, work.repair, pace)
+            return work.run
         if work.task.mode is TransferMode.DIFF:
             return self._differences.produce(work, pace)
         confirmed, complete = self._send_pending(work, pace)
         return work.run if complete or self._send_new(work, confirmed, pace) else None
+
+    def _repair(self, work: ProduceWork, order: RepairOrder, pace: Pace) -> None:
+        """Send the rows that a repair names, as they are now, in one batch that is a run of its own."""
+        task, confirmed = work.task, work.confirmed
+        fresh = self._outbox.pending(task, confirmed)
+        if fresh and _follows(fresh[0].signed.manifest, confirmed, work):
+            self._outbox.send(fresh[0], pace)
+            return
+        self._outbox.drop(fresh)
+        source = self._open_source(task.source)
+        try:
+            columns = source_columns(source, task)
+            rows = rows_to_send(source, task, columns, order)
+        finally:
+            source.close()
+        cut = Cut(
+            run=work.run,
+            mode=TransferMode.DIFF,
+            columns=(DELETED_COLUMN, *columns),
+            cursor_to=None,
+            last=True,
+            repair=order.reconciliation_id,
+        )
+        self._outbox.send(self._outbox.add(work, confirmed, cut, [rows] if rows.num_rows else []), pace)
 
     def _send_pending(self, work: ProduceWork, pace: Pace) -> tuple[Confirmed, bool]:
         """Upload what was cut before a restart; return the end of the chain and whether the run is complete."""

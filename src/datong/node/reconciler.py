@@ -92,7 +92,7 @@ def source_answer(source: Connector, query: RangeQuery, question: Question) -> A
     if isinstance(source, Comparing):
         return _answer(source, query, question)
     reader = source.read(ReadQuery(table=query.table, columns=tuple(column.name for column in query.columns)))
-    return read_answer(_as_moved(reader, query.columns), query, question)
+    return read_answer(as_moved(reader, query.columns), query, question)
 
 
 def target_answer(target: Target, query: RangeQuery, question: Question) -> Answer:
@@ -102,12 +102,17 @@ def target_answer(target: Target, query: RangeQuery, question: Question) -> Answ
         Conflict: `node.not_comparable`.
     """
     if not isinstance(target, Comparing):
-        raise Conflict(
-            "node.not_comparable",
-            what=Text(zh="该目标不支持按区间对账。", en="This target cannot be compared by ranges."),
-            remedy=Text(zh="请改用 PostgreSQL、MariaDB 或 SQLite。", en="Use PostgreSQL, MariaDB or SQLite."),
-        )
+        raise not_comparable()
     return _answer(target, query, question)
+
+
+def not_comparable() -> Conflict:
+    """Return the error of a target that cannot digest ranges."""
+    return Conflict(
+        "node.not_comparable",
+        what=Text(zh="该目标不支持按区间对账。", en="This target cannot be compared by ranges."),
+        remedy=Text(zh="请改用 PostgreSQL、MariaDB 或 SQLite。", en="Use PostgreSQL, MariaDB or SQLite."),
+    )
 
 
 def read_answer(batches: Iterable[pa.RecordBatch], query: RangeQuery, question: Question) -> Answer:
@@ -136,7 +141,7 @@ def _answer(end: Comparing, query: RangeQuery, question: Question) -> Answer:
     return Answer(ranges=end.ranges(query))
 
 
-def _as_moved(reader: pa.RecordBatchReader, columns: tuple[Column, ...]) -> Iterable[pa.RecordBatch]:
+def as_moved(reader: pa.RecordBatchReader, columns: tuple[Column, ...]) -> Iterable[pa.RecordBatch]:
     """Yield what a source reads now as the types that the task has moved."""
     schema = arrow_schema(columns)
     for batch in reader:

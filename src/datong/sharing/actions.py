@@ -55,6 +55,7 @@ class Action(StrEnum):
     TASK_READ = "task.read"
     TASK_CREATE = "task.create"
     TASK_CONTROL = "task.control"
+    TASK_REPAIR = "task.repair"
     TASK_PRODUCE = "task.produce"
     TASK_CONSUME = "task.consume"
     FILE_READ = "file.read"

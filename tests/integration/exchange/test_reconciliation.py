@@ -13,10 +13,11 @@ from datong.exchange import (
     DifferenceKind,
     Reconciliation,
     ReconciliationState,
+    RepairKind,
     Task,
     TransferMode,
 )
-from datong.kernel import PLATFORM_ACTOR, canonical_json
+from datong.kernel import PLATFORM_ACTOR, Conflict, canonical_json
 from datong.ledger import verify_signature
 from datong.node.steps import unobserved
 from tests.exchange_hub import TestHub, app_of, task_draft
@@ -165,3 +166,78 @@ def test_changed_names_and_histories_are_compared_as_the_source_has_them(ends: E
     assert ends.reconcile(task).state is ReconciliationState.EQUAL
     run_mariadb(ends.target, "UPDATE received SET `姓名` = '' WHERE no = MD5('3')")
     assert counts(ends.reconcile(task))[DifferenceKind.CHANGED] == 1
+
+
+def repair(ends: Ends, task: Task, found: Reconciliation) -> Reconciliation:
+    """Approve a repair, let it be carried out, and return the reconciliation that follows it."""
+    reconciliations = ends.hub.exchange.reconciliations
+    reconciliations.approve_repair(task.id, found.id, actor=PLATFORM_ACTOR)
+    ends.work()
+    assert reconciliations.keep_up()
+    ends.work()
+    newest, repaired = reconciliations.history(task.id, 2)
+    assert repaired.id == found.id
+    assert repaired.state is ReconciliationState.REPAIRED
+    return newest
+
+
+def test_a_repair_sends_and_deletes_exactly_the_named_rows(ends: Ends) -> None:
+    task = ends.task(TransferMode.INCREMENT)
+    run_mariadb(
+        ends.target,
+        "DELETE FROM received ORDER BY id LIMIT 3",
+        "UPDATE received SET name = '改' WHERE id LIKE 'ff%' ORDER BY id LIMIT 2",
+        "INSERT INTO received VALUES ('nobody-here', NULL, 1, 2, '2000-01-01', '2026-01-01')",
+    )
+    found = ends.reconcile(task)
+    assert found.repair is not None
+    assert (found.repair.kind, found.repair.send, found.repair.delete) == (RepairKind.ROWS, 5, 1)
+    before = ends.hub.exchange.progress(task.id)
+    assert repair(ends, task, found).state is ReconciliationState.EQUAL
+    after = ends.hub.exchange.progress(task.id)
+    assert (after.batches - before.batches, after.rows - before.rows) == (1, 5)
+    batch = ends.hub.exchange.batches(task.id)[-1].manifest
+    assert (batch.repair, batch.last, batch.cursor_to) == (found.id, True, batch.cursor_from)
+    # The task goes on from the cursor that it had.
+    run_postgresql(ends.source, "INSERT INTO people VALUES ('later', '后', 1, 1, '2000-01-01', '2027-02-01')")
+    ends.hub.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
+    ends.work()
+    assert ends.hub.exchange.progress(task.id).rows - after.rows == 1
+    assert ends.reconcile(task).state is ReconciliationState.EQUAL
+
+
+def test_a_row_that_the_source_has_again_is_sent_and_not_deleted(ends: Ends) -> None:
+    task = ends.task(TransferMode.INCREMENT)
+    row = "('again', 'x', 1, 2, '2000-01-01', '2026-01-01')"
+    run_mariadb(ends.target, f"INSERT INTO received VALUES {row}")
+    found = ends.reconcile(task)
+    assert counts(found)[DifferenceKind.EXTRA] == 1
+    run_postgresql(ends.source, f"INSERT INTO people VALUES {row}")
+    assert repair(ends, task, found).state is ReconciliationState.EQUAL
+    assert open_connector(ends.target).count("received") == ROWS + 1
+
+
+def test_a_snapshot_is_repaired_by_another_copy(ends: Ends) -> None:
+    task = ends.task(TransferMode.SNAPSHOT)
+    run_mariadb(ends.target, "DELETE FROM received ORDER BY id LIMIT 3")
+    found = ends.reconcile(task)
+    assert found.repair is not None
+    assert found.repair.kind is RepairKind.COPY
+    assert repair(ends, task, found).state is ReconciliationState.EQUAL
+
+
+def test_only_the_newest_reconciliation_with_differences_is_repaired_and_only_once(ends: Ends) -> None:
+    task = ends.task(TransferMode.INCREMENT)
+    approve = ends.hub.exchange.reconciliations.approve_repair
+    equal = ends.reconcile(task)
+    with pytest.raises(Conflict, match="repair_not_wanted"):
+        approve(task.id, equal.id, actor=PLATFORM_ACTOR)
+    run_mariadb(ends.target, "DELETE FROM received ORDER BY id LIMIT 1")
+    found = ends.reconcile(task)
+    ends.hub.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
+    with pytest.raises(Conflict, match="repair_waits"):
+        approve(task.id, found.id, actor=PLATFORM_ACTOR)
+    ends.work()
+    approve(task.id, found.id, actor=PLATFORM_ACTOR)
+    with pytest.raises(Conflict, match="repair_not_wanted"):
+        approve(task.id, found.id, actor=PLATFORM_ACTOR)

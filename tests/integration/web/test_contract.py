@@ -166,6 +166,7 @@ CONTRACT = {
         GET tasks/{task_id}/reconciliation
         GET tasks/{task_id}/reconciliations
         GET tasks/{task_id}/reconciliations/{reconciliation_id}/report
+        POST tasks/{task_id}/reconciliations/{reconciliation_id}/repair
         GET tasks/{task_id}/reconciliation-schedule
         PUT tasks/{task_id}/reconciliation-schedule
         GET libraries

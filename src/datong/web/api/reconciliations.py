@@ -50,3 +50,11 @@ def set_schedule(task_id: TaskId, body: ReconciliationSchedule, caller: Caller, 
     task = hub.exchange.task(task_id)
     hub.policy.require(caller, Action.TASK_CONTROL, task_target(task, task_id=task_id))
     return hub.exchange.reconciliations.schedule(task_id, body.every_hours, actor=caller.actor)
+
+
+@router.post("/reconciliations/{reconciliation_id}/repair")
+def approve_repair(task_id: TaskId, reconciliation_id: str, caller: Caller, hub: Hub) -> Reconciliation:
+    """Approve that the differences are repaired: by one more run of the task, through its chain and receipts."""
+    task = hub.exchange.task(task_id)
+    hub.policy.require(caller, Action.TASK_REPAIR, task_target(task, task_id=task_id))
+    return hub.exchange.reconciliations.approve_repair(task_id, reconciliation_id, actor=caller.actor)

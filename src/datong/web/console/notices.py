@@ -31,6 +31,9 @@ NOTICES: Mapping[str, Text] = {
     "task_run": Text(zh="已通知节点开始传输。", en="The nodes were told to run the transfer."),
     "file_withdrawn": Text(zh="文件已撤回并存证，内容已删除。", en="Taken back, deleted and put on record."),
     "reconciled": Text(zh="已要求两端重新计数、计算摘要。", en="Both ends were asked for counts and digests."),
+    "repair_approved": Text(
+        zh="修复已批准并存证，节点即将执行。", en="The repair is approved and on record; the nodes will do it."
+    ),
     "build": Text(zh="已开始构建，进度会自动刷新。", en="The build has started; progress refreshes by itself."),
     "case": Text(zh="处理意见已记录并存证。", en="The act is recorded and on record."),
     "source": Text(zh="数源认定已变更并存证。", en="The source was changed and put on record."),

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from datong.exchange import DifferenceKind
 from datong.kernel import TaskId
 from datong.sharing import Action
-from datong.web.api.reconciliations import HOURS_MAX, ReconciliationSchedule, set_schedule
+from datong.web.api.reconciliations import HOURS_MAX, ReconciliationSchedule, approve_repair, set_schedule
 from datong.web.api.tasks import readable_task, task_target
 from datong.web.console.desk import SignedIn
 
@@ -34,6 +34,7 @@ def show(desk: SignedIn, task_id: TaskId) -> Response:
         counts=counts,
         history=history,
         every_hours=reconciliations.every_hours(task_id),
+        may_repair=desk.may(Action.TASK_REPAIR, task_target(task, task_id=task_id)),
         may_act=desk.may(Action.TASK_CONTROL, task_target(task, task_id=task_id)),
     )
 
@@ -45,3 +46,10 @@ def schedule(
     """Change how often the task is reconciled."""
     set_schedule(task_id, ReconciliationSchedule(every_hours=every_hours), desk.caller, desk.services)
     return desk.go(f"/transfers/{task_id}/reconciliations", done="task")
+
+
+@router.post("/transfers/{task_id}/reconciliations/{reconciliation_id}/repair")
+def repair(desk: SignedIn, task_id: TaskId, reconciliation_id: str) -> Response:
+    """Approve the repair."""
+    approve_repair(task_id, reconciliation_id, desk.caller, desk.services)
+    return desk.go(f"/transfers/{task_id}/reconciliations", done="repair_approved")
