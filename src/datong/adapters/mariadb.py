@@ -29,6 +29,7 @@ from datong.adapters.conversion import (
     readable,
     reader_of_rows,
     rebatched,
+    unreadable,
 )
 from datong.adapters.mariadb_catalog import (
     INSPECT,
@@ -58,6 +59,7 @@ from datong.exchange import (
     AppliedCursor,
     Column,
     ContentDigest,
+    LookupQuery,
     Manifest,
     RangeQuery,
     ReadQuery,
@@ -178,6 +180,21 @@ class MariadbDatabase(ComparedInside, SqlTarget):
         typed = _retyped(columns, self._columns(table))
         statement = f"SELECT {joined_select(typed)} FROM {quoted(table)}"
         return content_digest(self._reader(table, statement, [], typed, DIGEST_ROWS), typed)
+
+    def lookup(self, query: LookupQuery) -> pa.Table:
+        """Return the rows with a key's value."""
+        typed = _retyped(query.columns, query.columns)
+        statement = (
+            f"SELECT {joined_select(typed)} FROM {quoted(query.table)} WHERE {quoted(query.key_column)} = ? "
+            f"LIMIT {query.rows_max}"
+        )
+        try:
+            with self._open() as transaction:
+                transaction.limit(query.timeout_seconds)
+                batches = list(transaction.batches(query.table, statement, [query.key_value], typed, DIGEST_ROWS))
+        except pymysql.MySQLError as error:
+            raise unreadable(query.table, error) from error
+        return pa.Table.from_batches(batches, schema=arrow_schema(typed))
 
     # As a target
 
@@ -375,6 +392,14 @@ class _MariadbTransaction(SqlTransaction):
         with self._connection.cursor() as cursor:
             cursor.execute(_placed(statement, values), tuple(values) or None)
             return list(cursor.fetchall())
+
+    def limit(self, seconds: float) -> None:
+        """Have statements of this connection end after some seconds: MariaDB counts seconds, MySQL milliseconds."""
+        version = str(self.execute("SELECT VERSION()")[0][0])
+        if "mariadb" in version.lower():
+            self.execute(f"SET SESSION max_statement_time = {seconds:.3f}")
+        else:
+            self.execute(f"SET SESSION max_execution_time = {max(1, int(seconds * 1000))}")
 
     def literal(self, condition: str, values: Sequence[object]) -> str:
         """Return a condition with its places filled in by the driver."""

@@ -62,6 +62,7 @@ from datong.exchange import (
     AppliedCursor,
     Column,
     ContentDigest,
+    LookupQuery,
     Manifest,
     RangeQuery,
     ReadQuery,
@@ -106,6 +107,7 @@ READ_BYTES_OPTION = "adbc.postgresql.batch_size_hint_bytes"
 READ_BYTES = 4 * 1024 * 1024
 """The driver's own 16 MiB are fetched as fast, and cost a page fault for every page of them."""
 RETIRED = "_datong_retired"
+_TEXTS = ("text", "character varying")
 _LOADED_AS_TEXT = {"uint64", "time"}
 _PLACE = re.compile(r"\?")
 
@@ -217,6 +219,28 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
         """Return the content digest of `table` on `columns`."""
         names = ", ".join(select_expression(column) for column in columns)
         return content_digest(self._stream(table, f"SELECT {names} FROM {relation(table)}", columns), columns)
+
+    def lookup(self, query: LookupQuery) -> pa.Table:
+        """Return the rows with a key's value, over a connection that is kept for the next call."""
+        names = ", ".join(select_expression(column) for column in query.columns)
+        key, kind = quoted(query.key_column), query.key.source_type
+        if query.key.type != "string":
+            condition = f"{key} = ($1::text)::{kind}"
+        else:
+            # A cast to varchar(n) would cut the value off and meet another row.
+            condition = f"{key if kind.startswith(_TEXTS) else key + '::text'} = $1::text"
+        statement = f"SELECT {names} FROM {relation(query.table)} WHERE {condition} LIMIT {query.rows_max}"
+        schema = arrow_schema(query.columns)
+        try:
+            with self._open(keep=True) as connection, connection.cursor() as cursor:
+                cursor.execute(f"SET statement_timeout = {max(1, int(query.timeout_seconds * 1000))}")
+                cursor.execute(statement, (query.key_value,))
+                batches = [_typed_batch(query.table, one, query.columns, schema) for one in cursor.fetch_record_batch()]
+        except adbc_driver_manager.DataError:
+            return schema.empty_table()
+        except adbc_driver_manager.Error as error:
+            raise unreadable(query.table, error) from error
+        return pa.Table.from_batches(batches, schema=schema)
 
     # As a target
 

@@ -6,6 +6,7 @@ declares such columns `TEXT_…`, stores canonical text, and gives the exact typ
 """
 
 import sqlite3
+import time as time_module
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, time
@@ -47,6 +48,7 @@ from datong.exchange import (
     AppliedCursor,
     Column,
     ContentDigest,
+    LookupQuery,
     Manifest,
     RangeDigest,
     RangeQuery,
@@ -63,6 +65,8 @@ from datong.kernel import Misconfigured, TaskId, Text, Unavailable
 
 BUSY_SECONDS = 30.0
 DIGEST_ROWS = 50_000
+PROGRESS_STEPS = 10_000
+"""Steps of SQLite's machine between two looks at the clock."""
 _TARGET_TYPES = {
     "boolean": "BOOLEAN",
     "int64": "INTEGER",
@@ -150,6 +154,22 @@ class SqliteDatabase(SqlTarget):
     def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
         """Return the content digest of `table` on `columns`."""
         return content_digest(self._whole(table, columns), columns)
+
+    def lookup(self, query: LookupQuery) -> pa.Table:
+        """Return the rows with a key's value."""
+        until = time_module.monotonic() + query.timeout_seconds
+        statement = (
+            f"SELECT {_names([column.name for column in query.columns])} FROM {quoted(query.table)} "
+            f"WHERE {quoted(query.key_column)} = ? LIMIT {query.rows_max}"
+        )
+        try:
+            value = _stored(query.key, query.key_value)
+        except ValueError:
+            return arrow_schema(query.columns).empty_table()
+        with self._open() as connection:
+            connection.set_progress_handler(lambda: time_module.monotonic() > until, PROGRESS_STEPS)
+            rows = connection.execute(statement, (value,)).fetchall()
+        return reader_of_rows(query.table, rows, query.columns, DIGEST_ROWS, _converters(query.columns)).read_all()
 
     # Compared with another end
 

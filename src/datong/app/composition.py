@@ -50,11 +50,12 @@ from datong.kernel import (
 from datong.ledger import Ed25519Signer, Ledger
 from datong.library import Library
 from datong.norms import load_pack
-from datong.sharing import Agreements, Gateway, Identity, PolicyEngine, Requests, Usage, subject_index_key
+from datong.sharing import Agreements, Gateway, Identity, LiveServices, PolicyEngine, Requests, Usage, subject_index_key
 from datong.web import Services
 
 AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
 RECEIPT_INTERVAL_SECONDS = 0.3
+LIVE_INTERVAL_SECONDS = 30.0
 RECONCILIATION_INTERVAL_SECONDS = 2.0
 TASKS_INTERVAL_SECONDS = 1.0
 LINEAGE_INTERVAL_SECONDS = 5.0
@@ -118,6 +119,7 @@ class Hub:
             Sweep(name="files", interval_seconds=FILES_INTERVAL_SECONDS, run=services.files.sweep),
             Sweep(name="tasks", interval_seconds=TASKS_INTERVAL_SECONDS, run=services.exchange.runs.start_due),
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
+            Sweep(name="live-calls", interval_seconds=LIVE_INTERVAL_SECONDS, run=services.live.sweep),
             Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=end_expired_terms),
             Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
             Sweep(name="overlaps", interval_seconds=OVERLAP_INTERVAL_SECONDS, run=services.overlaps.compare),
@@ -317,6 +319,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         landing=ExchangeLanding(exchange=exchange, catalogue=catalogue),
     )
     index_key = subject_index_key(signer)
+    live = LiveServices(database=database, clock=clock, ledger=ledger, catalogue=catalogue, departments=departments)
     gateway = Gateway(
         database=database,
         clock=clock,
@@ -326,6 +329,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         policy=policy,
         records=LibraryRecords(library),
         index_key=index_key,
+        live=live,
     )
 
     def authorities() -> frozenset[DepartmentCode]:
@@ -391,6 +395,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         requests=requests,
         agreements=agreements,
         gateway=gateway,
+        live=live,
         usage=Usage(database=database, ledger=ledger, index_key=index_key),
         monitor=monitor,
         cases=cases,

@@ -52,6 +52,7 @@ from datong.exchange.file_values import (
 from datong.exchange.lineage import Event as LineageEvent
 from datong.exchange.lineage import LineageKind, run_event
 from datong.exchange.protocols import (
+    Answering,
     Comparing,
     Connector,
     DepartmentKeys,
@@ -77,7 +78,7 @@ from datong.exchange.questions import (
     RepairOrder,
     RowDigest,
 )
-from datong.exchange.ranges import RangeQuery
+from datong.exchange.ranges import LookupQuery, RangeQuery
 from datong.exchange.reports import SignedReport
 from datong.exchange.run_values import (
     Failure,
@@ -229,6 +230,7 @@ __all__ = [
     "VERSION",
     "AddedColumn",
     "Answer",
+    "Answering",
     "Applied",
     "AppliedCursor",
     "ApplyMode",
@@ -281,6 +283,7 @@ __all__ = [
     "LineageKind",
     "LineageLog",
     "LineageReceiver",
+    "LookupQuery",
     "Manifest",
     "Misfire",
     "NoRecipients",

@@ -8,7 +8,7 @@ from datong.catalogue import DepartmentKey, RecipientKey
 from datong.exchange.apply_modes import TargetPlan
 from datong.exchange.dead_letters import DeadLetter, LetterCounts, Resolution, Resolved
 from datong.exchange.questions import RangeDigest, RowDigest
-from datong.exchange.ranges import RangeQuery
+from datong.exchange.ranges import LookupQuery, RangeQuery
 from datong.exchange.values import (
     Applied,
     AppliedCursor,
@@ -86,6 +86,19 @@ class Comparing(Protocol):
 
     def chosen(self, query: RangeQuery) -> "Iterator[pa.RecordBatch]":
         """Yield the rows of the query's ranges themselves."""
+        ...
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A source that answers look-ups while somebody waits."""
+
+    def lookup(self, query: LookupQuery) -> pa.Table:
+        """Return the rows whose key equals the value as the engine compares them; a value of another type meets none.
+
+        Raises:
+            Unavailable: the source does not answer. Refused: `adapters.table_unreadable`, also after the time is over.
+        """
         ...
 
 

@@ -13,6 +13,22 @@ from datong.kernel import Value
 from datong.kernel.limits import NAME_CHARS_MAX
 
 
+class LookupQuery(Value):
+    """The rows of a table with one value in one column, at most `rows_max`, within `timeout_seconds`."""
+
+    table: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    columns: tuple[Column, ...] = Field(min_length=1)
+    key_column: str
+    key_value: str
+    rows_max: int = Field(ge=1)
+    timeout_seconds: float = Field(gt=0)
+
+    @property
+    def key(self) -> Column:
+        """The column that is compared."""
+        return next(column for column in self.columns if column.name == self.key_column)
+
+
 class RangeQuery(Value):
     """Which rows an end shall digest, and how finely; all `prefixes` have the same length, and "" means every row.
 

@@ -75,5 +75,13 @@ class StorageFull(Unavailable):
     """There is no room left where something must be kept; the same call may succeed once there is."""
 
 
+class Overloaded(Unavailable):
+    """More is asked at once than a named limit allows; the same call may succeed in a moment."""
+
+
+class TimedOut(Unavailable):
+    """Something needed did not answer in the time that it is given."""
+
+
 class Misconfigured(DatongError):
     """The installation's own settings, keys or files are wrong; an operator must act."""

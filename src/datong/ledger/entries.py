@@ -54,6 +54,7 @@ class EntryKind(StrEnum):
     DATASET = "library.dataset"
     ACCESS = "sharing.access"
     REFUSAL = "sharing.refusal"
+    LIVE = "sharing.live"
     FINDING = "governance.finding"
     CASE = "governance.case"
     INDICATOR = "governance.indicator"

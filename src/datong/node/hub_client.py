@@ -65,7 +65,7 @@ from datong.kernel import (
 )
 from datong.kernel.limits import PAGE_ROWS_MAX, RETRY_ATTEMPTS_MAX, RETRY_DELAY_SECONDS_MAX
 from datong.ledger import Signer
-from datong.sharing import Agreement, token_request
+from datong.sharing import Agreement, LiveCall, SignedLiveAnswer, token_request
 
 OAUTH_PATH = "/api/v1/oauth/token"
 TOKEN_MARGIN_SECONDS = 30
@@ -300,6 +300,18 @@ class HubClient:
         """Revoke one of this node's recipient keys."""
         response = self._call("POST", f"/api/v1/nodes/me/recipient-keys/{key_id}/revocation", body={"reason": reason})
         return RecipientKey.model_validate_json(response.content)
+
+    # Live calls
+
+    def live_calls(self, wait_seconds: float) -> tuple[LiveCall, ...]:
+        """Return the calls that wait for this node, waiting up to `wait_seconds` for some."""
+        response = self._call("GET", "/api/v1/nodes/me/calls", params={"wait": str(wait_seconds)})
+        return TypeAdapter(tuple[LiveCall, ...]).validate_json(response.content)
+
+    def answer_live_call(self, signed: SignedLiveAnswer) -> None:
+        """Hand in the answer to a call."""
+        body = signed.model_dump(mode="json")
+        self._call("POST", f"/api/v1/nodes/me/calls/{signed.answer.call_id}/answer", body=body)
 
     # Agreements, catalogue, log
 

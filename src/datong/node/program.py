@@ -1,5 +1,6 @@
 """Everything that the command line asks of a node, put together from a node's folder."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from datong.node.hub_client import HubClient, enrol
 from datong.node.inventory import Crawler, send_plan
 from datong.node.journal import InventoryJournal
 from datong.node.keyring import Keyring
+from datong.node.live import LiveAnswerer
 from datong.node.loop import NodeLoop, Tell
 from datong.node.outbox import Outbox
 from datong.node.producer import Producer
@@ -39,6 +41,7 @@ CAPTURES = "captures"
 INVENTORY = "inventory"
 Sleep = Callable[[float], None]
 STOP_CHECK_SECONDS = 0.2
+LIVE_STOP_SECONDS = 1.0
 
 
 class Stopped(Exception):
@@ -218,14 +221,42 @@ class NodeProgram:
                 raise Stopped
 
         schedule = self._schedule(inventory_hours, tell) if inventory_hours > 0 else None
+        live = self._start_live(stop, tell, sleep)
         client = self._client(sleep)
         try:
             with suppress(Stopped):
                 self._loop(client, tell, sleep=sleep, passed=passed, schedule=schedule).run(stop)
         finally:
+            live.join(LIVE_STOP_SECONDS)
             client.close()
             if schedule is not None:
                 schedule.stop()
+
+    def _start_live(self, stop: Callable[[], bool], tell: Tell, sleep: Sleep) -> threading.Thread:
+        """Answer live calls beside the loop: somebody waits for each, and a transfer may take hours."""
+
+        def answer() -> None:
+            client = self._client(sleep)
+            try:
+                with suppress(Stopped):
+                    self.live_answerer(client, tell, sleep).run(stop)
+            finally:
+                client.close()
+
+        thread = threading.Thread(target=answer, name="live", daemon=True)
+        thread.start()
+        return thread
+
+    def live_answerer(self, client: HubClient, tell: Tell, sleep: Sleep) -> LiveAnswerer:
+        """Return what answers live calls over `client`."""
+        return LiveAnswerer(
+            client=client,
+            signer=self._load_signer(self._home.key_path),
+            clock=self._clock,
+            open_source=self.open_source,
+            tell=tell,
+            sleep=sleep,
+        )
 
     def status(self) -> dict[str, object]:
         """Return who the node is and what lies in its spool; no credential is among it."""

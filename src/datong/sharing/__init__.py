@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from datong.kernel import on_demand
 from datong.sharing.actions import Action, DataAccess, Decision, Target
 from datong.sharing.agreement_rules import AgreementAction
+from datong.sharing.breaker import Breaker, CircuitState
+from datong.sharing.live_values import LiveAnswer, LiveCall, LiveKind, LiveService, LiveTerms, SignedLiveAnswer
 from datong.sharing.masks import MaskKind, apply_mask, mask_for
-from datong.sharing.matching import Match
+from datong.sharing.matching import Match, best_answers
 from datong.sharing.ports import (
     DepartmentBook,
     MemoryDepartments,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from datong.sharing.credentials import BoundedArgon2, PasswordHasher
     from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
     from datong.sharing.identity import Identity
+    from datong.sharing.live import LiveServices
     from datong.sharing.machines import Application, ApplicationSecret, Node
     from datong.sharing.people import Account, Session
     from datong.sharing.policy import PolicyEngine
@@ -57,6 +60,7 @@ else:
             "credentials": ["BoundedArgon2", "PasswordHasher"],
             "gateway": ["Gateway", "GatewayAnswer", "VerifyAnswer"],
             "identity": ["Identity"],
+            "live": ["LiveServices"],
             "machines": ["Application", "ApplicationSecret", "Node"],
             "people": ["Account", "Session"],
             "policy": ["PolicyEngine"],
@@ -81,6 +85,8 @@ __all__ = [
     "Application",
     "ApplicationSecret",
     "BoundedArgon2",
+    "Breaker",
+    "CircuitState",
     "Confirmation",
     "DataAccess",
     "Decision",
@@ -91,6 +97,12 @@ __all__ = [
     "GatewayAnswer",
     "Identity",
     "LiabilityWeights",
+    "LiveAnswer",
+    "LiveCall",
+    "LiveKind",
+    "LiveService",
+    "LiveServices",
+    "LiveTerms",
     "MaskKind",
     "Match",
     "MemoryDepartments",
@@ -116,11 +128,13 @@ __all__ = [
     "Role",
     "ServiceLevels",
     "Session",
+    "SignedLiveAnswer",
     "Target",
     "Usage",
     "Use",
     "VerifyAnswer",
     "apply_mask",
+    "best_answers",
     "client_assertion",
     "contract_yaml",
     "decode_signature",

@@ -76,6 +76,7 @@ class Action(StrEnum):
     CASE_ACT = "case.act"
     INDICATOR_READ = "indicator.read"
     DASHBOARD_READ = "dashboard.read"
+    LIVE_OFFER = "live.offer"
     DATA_QUERY = "data.query"
     DATA_VERIFY = "data.verify"
     DATA_TRANSFER = "data.transfer"

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, select
@@ -33,6 +33,8 @@ from datong.sharing import tables
 from datong.sharing.actions import Action, DataAccess, Decision
 from datong.sharing.agreements import Agreements
 from datong.sharing.evidence import item_facts, subject_fact
+from datong.sharing.live import LiveServices
+from datong.sharing.live_values import LiveAnswer, LiveCall, LiveKind, LiveService
 from datong.sharing.masks import MaskKind, apply_mask
 from datong.sharing.matching import Match, best_answers
 from datong.sharing.policy import PolicyEngine, refusal
@@ -127,6 +129,7 @@ class Gateway:
         policy: PolicyEngine,
         records: RecordSource,
         index_key: bytes,
+        live: LiveServices | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -136,6 +139,7 @@ class Gateway:
         self._policy = policy
         self._records = records
         self._index_key = index_key
+        self._live = live
 
     def query(
         self,
@@ -157,18 +161,24 @@ class Gateway:
         """
         call = self._call(Action.DATA_QUERY, principal, resource_id, key, items, purpose, case_number)
         agreements = self._authorise(call)
-        records = self._read(call)
         masks: dict[str, MaskKind] = {}
         for name, item in call.items.items():
             agreed = agreements[item.column].item(item.column)
             masks[name] = agreed.mask if agreed is not None else MaskKind.HIDDEN
-        rows = tuple(
-            {name: apply_mask(masks[name], _value(record, item)) for name, item in call.items.items()}
-            for record in records
-        )
+        if self._is_live(call):
+            answer = self._ask(call, masks={item.column: masks[name] for name, item in call.items.items()})
+            rows = tuple({name: row.get(item.column) for name, item in call.items.items()} for row in answer.rows)
+            people = answer.subjects
+        else:
+            records = self._read(call)
+            rows = tuple(
+                {name: apply_mask(masks[name], _value(record, item)) for name, item in call.items.items()}
+                for record in records
+            )
+            people = self._people(call, records)
         salt = secrets.token_bytes(SALT_BYTES)
         with self._database.transaction() as connection:
-            outcome = self._allowed(call, agreements, records, rows, salt)
+            outcome = self._allowed(call, agreements, len(rows), people, rows, salt)
             access_id, entry_id = self._record(connection, call, outcome)
         return GatewayAnswer(
             access_id=access_id,
@@ -198,15 +208,20 @@ class Gateway:
         """
         call = self._call(Action.DATA_VERIFY, principal, resource_id, key, tuple(claims), purpose, case_number)
         agreements = self._authorise(call)
-        records = self._read(call)
-        found = [{name: _value(record, item) for name, item in call.items.items()} for record in records]
-        results = best_answers(claims, found)
+        if self._is_live(call):
+            told = self._ask(call, claims={item.column: claims[name] for name, item in call.items.items()})
+            results = {name: told.results[item.column] for name, item in call.items.items()}
+            found, people = told.found, told.subjects
+        else:
+            records = self._read(call)
+            facts = [{name: _value(record, item) for name, item in call.items.items()} for record in records]
+            results, found, people = best_answers(claims, facts), len(facts), self._people(call, records)
         wrong = sum(1 for answer in results.values() if answer is Match.NO_MATCH) if found else len(results)
         salt = secrets.token_bytes(SALT_BYTES)
         answer = {name: result.value for name, result in results.items()}
         with self._database.transaction() as connection:
             blocked = self._count_wrong(connection, call, wrong)
-            outcome = self._allowed(call, agreements, records, (answer,), salt)
+            outcome = self._allowed(call, agreements, found, people, (answer,), salt)
             if blocked:
                 outcome = outcome._replace(allowed=False, policy_ids=("gateway.guess_limit",), rows=0, answer="")
             access_id, entry_id = self._record(connection, call, outcome)
@@ -321,14 +336,45 @@ class Gateway:
     def _read(self, call: _Call) -> tuple[Record, ...]:
         records = self._records.lookup(call.resource.id, call.key_name, call.key_value)
         if len(records) > ROWS_MAX:
-            raise TooLarge(
-                "sharing.answer_too_large",
-                what=Text(
-                    zh=f"查询键对应的记录超过 {ROWS_MAX} 条。", en=f"The key meets more than {ROWS_MAX} records."
-                ),
-                remedy=Text(zh="请使用能唯一确定对象的查询键。", en="Use a key that identifies one thing."),
-            )
+            raise _too_wide()
         return records
+
+    def _is_live(self, call: _Call) -> bool:
+        return self._live is not None and self._live.of(call.resource.id) is not None
+
+    def _ask(
+        self, call: _Call, *, masks: Mapping[str, MaskKind] | None = None, claims: Mapping[str, str] | None = None
+    ) -> LiveAnswer:
+        """Have the provider's node answer: it reads agreed columns only, and masks or compares them itself."""
+        binding = call.resource.content.binding
+        if self._live is None or binding is None:
+            raise _invalid("resource", Text(zh="该资源未挂接。", en="The resource is not bound to a table."))
+        live = self._live
+
+        def make(service: LiveService, call_id: str) -> LiveCall:
+            return LiveCall(
+                id=call_id,
+                kind=LiveKind.VERIFY if masks is None else LiveKind.QUERY,
+                source=binding.source,
+                table=binding.table,
+                key_column=call.key.column,
+                key_value=call.key_value,
+                columns=masks or {},
+                claims=claims or {},
+                subject_columns=tuple(sorted(item.column for item in _person_items(call))),
+                rows_max=service.terms.rows_max,
+                timeout_milliseconds=service.terms.timeout_milliseconds,
+                deadline_at=self._clock.now() + timedelta(milliseconds=service.terms.timeout_milliseconds),
+            )
+
+        answer = live.ask(call.resource.id, make)
+        if answer.too_many:
+            raise _too_wide()
+        return answer
+
+    def _people(self, call: _Call, records: Sequence[Record]) -> tuple[str, ...]:
+        """Return the numbers of the people whom records concern."""
+        return tuple(_value(record, item) or "" for record in records for item in _person_items(call))
 
     def _subjects_of_key(self, call: _Call) -> tuple[str, ...]:
         return (call.key_value,) if call.key.element == CITIZEN_ELEMENT else ()
@@ -337,22 +383,19 @@ class Gateway:
         self,
         call: _Call,
         agreements: Mapping[str, Agreement],
-        records: Sequence[Record],
+        found: int,
+        people: Sequence[str],
         rows: Sequence[Mapping[str, str | None]],
         salt: bytes,
     ) -> _Outcome:
         """Return what the record of an allowed call says: whose data, under which agreements, which answer."""
-        own = {item.column: item for item in call.resource.content.items if item.element == CITIZEN_ELEMENT}
-        asked = {item.column: item for item in call.items.values() if (item.element or "").endswith(CITIZEN_ELEMENT)}
-        people = list(self._subjects_of_key(call))
-        people += [_value(record, item) or "" for record in records for item in {**own, **asked}.values()]
         used = {agreement.id: agreement for agreement in agreements.values()}
         return _Outcome(
             allowed=True,
             agreements=tuple(used.values()),
             policy_ids=("data.agreed",),
-            subjects=marks(self._index_key, people),
-            rows=len(records),
+            subjects=marks(self._index_key, (*self._subjects_of_key(call), *people)),
+            rows=found,
             answer=commitment(salt, sha256_hex(canonical_json([dict(row) for row in rows]))),
         )
 
@@ -462,6 +505,21 @@ def _value(record: Record, item: Item) -> str | None:
     if item.column in record.values:
         return record.values[item.column]
     return record.values.get(item.element) if item.element else None
+
+
+def _person_items(call: _Call) -> tuple[Item, ...]:
+    """Return the items that hold citizens' numbers: the record's own, and those that are asked for."""
+    own = {item.column: item for item in call.resource.content.items if item.element == CITIZEN_ELEMENT}
+    asked = {item.column: item for item in call.items.values() if (item.element or "").endswith(CITIZEN_ELEMENT)}
+    return tuple({**own, **asked}.values())
+
+
+def _too_wide() -> TooLarge:
+    return TooLarge(
+        "sharing.answer_too_large",
+        what=Text(zh="查询键对应的记录过多。", en="The key meets more records than one answer may hold."),
+        remedy=Text(zh="请使用能唯一确定对象的查询键。", en="Use a key that identifies one thing."),
+    )
 
 
 def _ids(agreements: Sequence[Agreement]) -> tuple[AgreementId, ...]:

@@ -191,3 +191,32 @@ guess = Table(
     Column("day", String(10), primary_key=True),
     Column("wrong", Integer, nullable=False),
 )
+
+live_service = Table(
+    "sharing_live_service",
+    METADATA,
+    Column("resource_id", ID, primary_key=True),
+    Column("node_id", ID, nullable=False),
+    Column("terms", JsonColumn, nullable=False),
+    Column("breaker", JsonColumn, nullable=False),
+)
+
+live_call = Table(
+    "sharing_live_call",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("resource_id", ID, nullable=False, index=True),
+    Column("node_id", ID, nullable=False, index=True),
+    Column("state", String(10), nullable=False),
+    Column("request", JsonColumn, nullable=False),
+    Column("answer", JsonColumn),
+    Column("deadline_at", UtcDateTime, nullable=False),
+)
+"""Calls on their way: a row lives while its caller waits, and no longer."""
+
+live_presence = Table(
+    "sharing_live_presence",
+    METADATA,
+    Column("node_id", ID, primary_key=True),
+    Column("polled_at", UtcDateTime, nullable=False),
+)

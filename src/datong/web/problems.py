@@ -24,9 +24,11 @@ from datong.kernel import (
     Language,
     Misconfigured,
     NotFound,
+    Overloaded,
     Refused,
     StorageFull,
     Text,
+    TimedOut,
     TooLarge,
     Unauthenticated,
     Unavailable,
@@ -37,6 +39,11 @@ LOGGER = logging.getLogger("datong.web")
 MEDIA_TYPE = "application/problem+json"
 LANGUAGE_COOKIE = "datong_language"
 RETRY_AFTER_SECONDS = 2
+RETRIED_LATER = {
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.INSUFFICIENT_STORAGE,
+}
 MACHINE_PREFIXES = ("/api/", "/gateway/", "/log/", "/healthz", "/readyz", "/metrics")
 """Below these paths every answer is for machines; elsewhere a browser gets errors as pages."""
 
@@ -48,6 +55,8 @@ STATUS_OF: Mapping[type[DatongError], HTTPStatus] = {
     Conflict: HTTPStatus.CONFLICT,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Corrupt: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
+    TimedOut: HTTPStatus.GATEWAY_TIMEOUT,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     Misconfigured: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -64,8 +73,10 @@ TITLES: Mapping[int, Text] = {
     413: Text(zh="超出大小限制", en="Too large"),
     416: Text(zh="范围不可用", en="Range not satisfiable"),
     422: Text(zh="内容不符合要求", en="Invalid"),
+    429: Text(zh="调用过多", en="Too many at once"),
     500: Text(zh="内部错误", en="Internal error"),
     503: Text(zh="暂时不可用", en="Unavailable"),
+    504: Text(zh="等待超时", en="Timed out"),
     507: Text(zh="存储空间不足", en="Insufficient storage"),
 }
 
@@ -187,8 +198,8 @@ def problem_response(request: Request, problem: Problem, headers: Mapping[str, s
     extra["Cache-Control"] = "no-store"
     if problem.status == HTTPStatus.UNAUTHORIZED:
         extra["WWW-Authenticate"] = "Bearer"
-    if problem.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE}:
-        extra.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+    if problem.status in RETRIED_LATER:
+        extra.setdefault("Retry-After", str(problem.context.get("retry_after_seconds", RETRY_AFTER_SECONDS)))
     document = problem_document(
         problem,
         language,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datong.ledger import Ledger
     from datong.library import Library
     from datong.norms import NormPack
-    from datong.sharing import Agreements, Gateway, Identity, PolicyEngine, Requests, Usage
+    from datong.sharing import Agreements, Gateway, Identity, LiveServices, PolicyEngine, Requests, Usage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +66,7 @@ class Services:
     requests: Requests
     agreements: Agreements
     gateway: Gateway
+    live: LiveServices
     usage: Usage
     monitor: Monitor
     cases: Cases

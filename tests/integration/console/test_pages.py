@@ -95,6 +95,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/files?state=ready",
             *(f"/files/{one.manifest.file_id}" for one in city.files),
             f"/transfers/{city.tasks[0].id}/schema",
+            "/live",
             "/library",
             "/library/population?q=%E9%99%88",
             "/library/geography",

@@ -127,6 +127,11 @@ CONTRACT = {
         POST enrolments
         POST nodes
         GET nodes/me/work
+        GET nodes/me/calls
+        POST nodes/me/calls/{call_id}/answer
+        GET live-services
+        GET resources/{resource_id}/live
+        PUT resources/{resource_id}/live
         POST nodes/me/heartbeat
         GET resources
         POST resources

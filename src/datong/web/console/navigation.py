@@ -47,6 +47,7 @@ SECTIONS = (
             _link("/inventories", "摸清家底", "Inventory"),
             _link("/transfers", "交换任务", "Transfers"),
             _link("/files", "文件交换", "Files"),
+            _link("/live", "实时接口", "Live interfaces"),
             _link("/library", "统一资源库", "Library"),
             _link("/harvests", "目录采集", "Harvesting"),
             _link("/cascade", "上下级平台", "Other hubs"),

@@ -1,0 +1,159 @@
+"""Answering live calls: the node asks the hub for calls, reads its own tables, and sends signed answers back.
+
+Only agreed columns are read and only masked values, or match and no match, leave the node. Everything is outbound.
+"""
+
+import base64
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import pyarrow as pa
+
+from datong.exchange import Answering, Column, Connector, LookupQuery
+from datong.kernel import Clock, Conflict, DatongError, NotFound, Text
+from datong.ledger import Signer
+from datong.node.hub_client import delay_seconds
+from datong.sharing import LiveAnswer, LiveCall, LiveKind, SignedLiveAnswer, apply_mask, best_answers
+
+WAIT_SECONDS = 20.0
+CALLS_AT_ONCE_MAX = 8
+SCHEMA_SECONDS = 60.0
+"""How long the columns of a table are remembered: a source is not inspected anew for each call."""
+DELAY_ATTEMPT_MAX = 8
+UNKNOWN_SECONDS = 60.0
+
+
+class LiveHub(Protocol):
+    """Where calls come from and answers go: `HubClient`."""
+
+    def live_calls(self, wait_seconds: float) -> tuple[LiveCall, ...]:
+        """Return the calls that wait for this node, waiting up to `wait_seconds` for some."""
+        ...
+
+    def answer_live_call(self, signed: SignedLiveAnswer) -> None:
+        """Hand in the answer to a call."""
+        ...
+
+
+class LiveAnswerer:
+    """Answers the calls for one node until it is told to stop."""
+
+    def __init__(
+        self,
+        *,
+        client: LiveHub,
+        signer: Signer,
+        clock: Clock,
+        open_source: Callable[[str], Connector],
+        tell: Callable[[Text], None],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._signer = signer
+        self._clock = clock
+        self._open_source = open_source
+        self._tell = tell
+        self._sleep = sleep
+        self._schemas: dict[tuple[str, str], tuple[float, tuple[Column, ...]]] = {}
+
+    def run(self, stop: Callable[[], bool], *, wait_seconds: float = WAIT_SECONDS) -> None:
+        """Take calls and answer them side by side; a hub that does not answer is asked again, ever more slowly."""
+        unanswered = 0
+        with ThreadPoolExecutor(max_workers=CALLS_AT_ONCE_MAX, thread_name_prefix="live") as pool:
+            while not stop():
+                try:
+                    for call in self._client.live_calls(wait_seconds):
+                        pool.submit(self._serve, call)
+                    unanswered = 0
+                except NotFound:
+                    # A hub of an earlier version has no live calls.
+                    self._sleep(UNKNOWN_SECONDS)
+                except DatongError as error:
+                    self._tell(error.what)
+                    self._sleep(delay_seconds(min(unanswered, DELAY_ATTEMPT_MAX)))
+                    unanswered += 1
+
+    def answer(self, call: LiveCall) -> SignedLiveAnswer:
+        """Return the signed answer to one call; what goes wrong is an answer too, without any value."""
+        try:
+            found = self._rows(call)
+        except DatongError as error:
+            return self._signed(LiveAnswer(call_id=call.id, fault=error.what, answered_at=self._clock.now()))
+        subjects = {row[column] for row in found for column in call.subject_columns}
+        answer = LiveAnswer(
+            call_id=call.id,
+            found=min(len(found), call.rows_max),
+            too_many=len(found) > call.rows_max,
+            subjects=tuple(sorted(subject for subject in subjects if subject)),
+            answered_at=self._clock.now(),
+        )
+        kept = found[: call.rows_max]
+        if call.kind is LiveKind.VERIFY:
+            facts = [{column: row[column] for column in call.claims} for row in kept]
+            return self._signed(answer.model_copy(update={"results": best_answers(call.claims, facts)}))
+        rows = tuple({name: apply_mask(mask, row[name]) for name, mask in call.columns.items()} for row in kept)
+        return self._signed(answer.model_copy(update={"rows": rows}))
+
+    def _serve(self, call: LiveCall) -> None:
+        try:
+            self._client.answer_live_call(self.answer(call))
+        except DatongError as error:
+            self._tell(error.what)
+
+    def _signed(self, answer: LiveAnswer) -> SignedLiveAnswer:
+        signature = base64.b64encode(self._signer.sign(answer.signing_bytes())).decode()
+        return SignedLiveAnswer(answer=answer, key_id=self._signer.key_id, signature=signature)
+
+    def _rows(self, call: LiveCall) -> list[dict[str, str | None]]:
+        """Return the rows whose key has exactly the asked text, every value as text."""
+        source = self._open_source(call.source)
+        try:
+            if not isinstance(source, Answering):
+                raise Conflict(
+                    "node.not_answering",
+                    what=Text(zh="该数据源不能实时应答。", en="This source cannot answer live."),
+                    remedy=Text(zh="请改用数据库类数据源。", en="Use a database."),
+                )
+            names = (call.key_column, *call.columns, *call.claims, *call.subject_columns)
+            columns = self._columns(source, call, tuple(dict.fromkeys(names)))
+            query = LookupQuery(
+                table=call.table,
+                columns=columns,
+                key_column=call.key_column,
+                key_value=call.key_value,
+                rows_max=call.rows_max + 1,
+                timeout_seconds=call.timeout_seconds,
+            )
+            found = source.lookup(query)
+        finally:
+            source.close()
+        texts = pa.table([column.cast(pa.string()) for column in _readable(found)], names=found.column_names)
+        # Databases compare by collation, and a text with a number by its value: here the text itself must be equal.
+        return [row for row in texts.to_pylist() if row[call.key_column] == call.key_value]
+
+    def _columns(self, source: Connector, call: LiveCall, names: tuple[str, ...]) -> tuple[Column, ...]:
+        key = (call.source, call.table)
+        known = self._schemas.get(key)
+        if known is None or time.monotonic() - known[0] > SCHEMA_SECONDS:
+            schema = next((one for one in source.inspect() if one.table == call.table), None)
+            known = (time.monotonic(), () if schema is None else schema.columns)
+            self._schemas[key] = known
+        by_name = {column.name: column for column in known[1]}
+        missing = [name for name in names if name not in by_name]
+        if missing:
+            raise Conflict(
+                "node.source_changed",
+                what=Text(zh="数据源缺少约定的列。", en="The source lacks columns that were agreed."),
+                remedy=Text(zh="请修订资源目录。", en="Revise the resource."),
+            )
+        return tuple(by_name[name] for name in names)
+
+
+def _readable(table: pa.Table) -> list["pa.ChunkedArray[pa.Scalar[pa.DataType]]"]:
+    """Return columns that can be cast to text: blobs have none and are left empty."""
+    return [
+        pa.chunked_array([pa.nulls(table.num_rows, pa.string())]) if pa.types.is_binary(column.type) else column
+        for column in table.columns
+    ]

@@ -1,0 +1,91 @@
+"""The values of live service interfaces: what a node is asked, and what it answers, while the caller waits."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from datong.kernel import NodeId, ResourceId, Text, Value, canonical_json
+from datong.kernel.limits import GATEWAY_ITEMS_MAX, NAME_CHARS_MAX
+from datong.sharing.breaker import Breaker
+from datong.sharing.masks import MaskKind
+from datong.sharing.matching import Match
+
+ROWS_MAX = 100
+
+
+class LiveTerms(Value):
+    """How a resource is answered live: how long a call may take, how many at once, how many rows it may return."""
+
+    timeout_milliseconds: int = Field(3000, ge=100, le=30_000)
+    calls_at_once_max: int = Field(8, ge=1, le=64)
+    rows_max: int = Field(20, ge=1, le=ROWS_MAX)
+
+
+class LiveService(Value):
+    """A resource whose calls its department's node answers from the database; nothing of it is copied."""
+
+    resource_id: ResourceId
+    node_id: NodeId
+    terms: LiveTerms
+    breaker: Breaker = Breaker()
+    online: bool = False
+    """Whether the node has asked for calls lately."""
+
+
+class LiveKind(StrEnum):
+    """What is asked."""
+
+    QUERY = "query"
+    VERIFY = "verify"
+
+
+class LiveCall(Value):
+    """One question to a node: only agreed columns, each with its mask; the key's value stays in this call."""
+
+    id: str
+    kind: LiveKind
+    source: str = Field(max_length=NAME_CHARS_MAX)
+    table: str = Field(max_length=NAME_CHARS_MAX)
+    key_column: str = Field(max_length=NAME_CHARS_MAX)
+    key_value: str = Field(max_length=NAME_CHARS_MAX)
+    columns: Mapping[str, MaskKind] = Field({}, max_length=GATEWAY_ITEMS_MAX)
+    """Query: the columns to return, masked as agreed."""
+    claims: Mapping[str, str] = Field({}, max_length=GATEWAY_ITEMS_MAX)
+    """Verify: by column, what the caller says; only match or no match leaves the node."""
+    subject_columns: tuple[str, ...] = ()
+    """Columns with the numbers of the people concerned, whom the evidence must name by commitment."""
+    rows_max: int = Field(ge=1, le=ROWS_MAX)
+    timeout_milliseconds: int = Field(ge=1)
+    deadline_at: datetime
+
+    @property
+    def timeout_seconds(self) -> float:
+        """How long the caller waits."""
+        return self.timeout_milliseconds / 1000
+
+
+class LiveAnswer(Value):
+    """A node's answer; a fault is a text that names no value."""
+
+    call_id: str
+    rows: tuple[dict[str, str | None], ...] = Field((), max_length=ROWS_MAX)
+    results: Mapping[str, Match] = Field({}, max_length=GATEWAY_ITEMS_MAX)
+    found: int = Field(0, ge=0)
+    too_many: bool = False
+    subjects: tuple[str, ...] = Field((), max_length=ROWS_MAX * 8)
+    fault: Text | None = None
+    answered_at: datetime
+
+    def signing_bytes(self) -> bytes:
+        """Return the canonical bytes that the node signs."""
+        return canonical_json(self.model_dump(mode="json") | {"v": 1, "type": "live-answer"})
+
+
+class SignedLiveAnswer(Value):
+    """An answer with the signature (base64) of the node's key."""
+
+    answer: LiveAnswer
+    key_id: str
+    signature: str

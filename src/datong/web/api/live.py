@@ -1,0 +1,90 @@
+"""Live service interfaces: which resources are answered by their node, and the node's way to take and answer calls."""
+
+import asyncio
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+
+from datong.kernel import NodeId, NotFound, ResourceId, Text, Value
+from datong.kernel.limits import POLL_WAIT_SECONDS_MAX
+from datong.sharing import Action, LiveCall, LiveService, LiveTerms, SignedLiveAnswer
+from datong.web.api.nodes import own_node
+from datong.web.api.scope import concerning
+from datong.web.authentication import Caller, Hub
+
+router = APIRouter(tags=["live"])
+
+LOOK_SECONDS = 0.03
+IDLE_LOOK_SECONDS = 3.0
+"""How often a node without a live service is looked after."""
+
+
+class LiveOffer(Value):
+    """How the resource is to be answered live; null: no longer."""
+
+    terms: LiveTerms | None
+
+
+class Awaited(Value):
+    """Whether somebody still waited for the answer."""
+
+    awaited: bool
+
+
+@router.get("/live-services")
+def list_live_services(caller: Caller, hub: Hub) -> tuple[LiveService, ...]:
+    """Return every live service with its present health."""
+    hub.policy.require(caller, Action.RESOURCE_READ)
+    return hub.live.all()
+
+
+@router.get("/resources/{resource_id}/live")
+def read_live_service(resource_id: ResourceId, caller: Caller, hub: Hub) -> LiveService:
+    """Return a resource's live service with its present health."""
+    hub.policy.require(caller, Action.RESOURCE_READ)
+    found = hub.live.of(resource_id)
+    if found is None:
+        raise NotFound(
+            "sharing.live_not_offered",
+            what=Text(zh="该资源不提供实时接口。", en="The resource is not answered live."),
+            remedy=Text(zh="请由提供部门开通。", en="The provider has to offer it."),
+        )
+    return found
+
+
+@router.put("/resources/{resource_id}/live")
+def offer_live_service(resource_id: ResourceId, body: LiveOffer, caller: Caller, hub: Hub) -> LiveService | None:
+    """Have the resource's calls answered by the provider's node from its own tables, or no longer."""
+    resource = hub.catalogue.published(resource_id)
+    hub.policy.require(caller, Action.LIVE_OFFER, concerning(resource.department))
+    return hub.live.offer(resource_id, body.terms, actor=caller.actor)
+
+
+@router.get("/nodes/me/calls")
+async def take_calls(
+    request: Request,
+    caller: Caller,
+    hub: Hub,
+    wait: Annotated[float, Query(ge=0, le=POLL_WAIT_SECONDS_MAX, description="Seconds to wait for calls.")] = 0,
+) -> tuple[LiveCall, ...]:
+    """Return the calls that wait for the node as soon as there are some, or none after `wait` seconds."""
+    hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
+    deadline = time.monotonic() + wait
+    serves = await run_in_threadpool(hub.live.serves, NodeId(caller.actor.id))
+    while True:
+        calls = await run_in_threadpool(hub.live.take, NodeId(caller.actor.id))
+        left = deadline - time.monotonic()
+        if calls or left <= 0 or await request.is_disconnected():
+            return calls
+        await asyncio.sleep(min(LOOK_SECONDS if serves else IDLE_LOOK_SECONDS, left))
+        serves = serves or await run_in_threadpool(hub.live.serves, NodeId(caller.actor.id))
+
+
+@router.post("/nodes/me/calls/{call_id}/answer")
+def answer_call(call_id: str, body: SignedLiveAnswer, caller: Caller, hub: Hub) -> Awaited:
+    """Hand in the signed answer to a call."""
+    hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
+    awaited = call_id == body.answer.call_id and hub.live.answer(NodeId(caller.actor.id), body)
+    return Awaited(awaited=awaited)

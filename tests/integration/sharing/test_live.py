@@ -1,0 +1,243 @@
+"""Live service interfaces over real databases: the gateway asks, a node answers from its own tables."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from datong.adapters.connections import open_connector
+from datong.catalogue import Binding
+from datong.kernel import Corrupt, Database, NodeId, Overloaded, TimedOut, TooLarge, Unavailable
+from datong.ledger import Ed25519Signer, EntryKind, Signer
+from datong.node.live import LiveAnswerer
+from datong.sharing import CircuitState, LiveCall, LiveServices, LiveTerms, Match, SignedLiveAnswer
+from datong.sharing.breaker import FAILURES_MAX, OPEN_FOR
+from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
+from datong.sharing.live import PRESENT_FOR
+from datong.sharing.request_rules import RequestAction
+from datong.sharing.subjects import subject_index_key
+from tests.integration.exchange.test_fidelity import run_mariadb, run_postgresql
+from tests.servers import DatabaseServer
+from tests.unit.sharing.samples import EDUCATION, POLICE, RESOURCE, application, person
+from tests.unit.sharing.world import POLICY, World
+
+CITIZEN = "110101199003070011"
+TABLE = "CREATE TABLE hj (gmsfhm varchar(18) PRIMARY KEY, xm varchar(40), hh varchar(20), hjdz varchar(200), bz text)"
+ROW = f"INSERT INTO hj VALUES ('{CITIZEN}', '张三丰', 'H1', '广东省佛山市顺德区某路1号', '密')"
+NODE = NodeId(f"node-{POLICE}")
+TERMS = LiveTerms(timeout_milliseconds=10_000, calls_at_once_max=2, rows_max=3)
+
+
+class DirectHub:
+    """A node's way to the hub without HTTP: the same services, called directly."""
+
+    def __init__(self, live: LiveServices) -> None:
+        self._live = live
+
+    def live_calls(self, wait_seconds: float) -> tuple[LiveCall, ...]:
+        """Wait as the route does."""
+        until = time.monotonic() + wait_seconds
+        while not (calls := self._live.take(NODE)) and time.monotonic() < until:
+            time.sleep(0.01)
+        return calls
+
+    def answer_live_call(self, signed: SignedLiveAnswer) -> None:
+        """Hand in an answer."""
+        self._live.answer(NODE, signed)
+
+
+class Town:
+    """A hub whose police resource is answered live, and the police's node."""
+
+    def __init__(self, world: World, url: str) -> None:
+        self.world, self.url = world, url
+        resource = world.resources.published(RESOURCE)
+        binding = Binding(node_id=NODE, source="main", table="hj", key_columns=("gmsfhm",))
+        bound = resource.model_copy(update={"content": resource.content.model_copy(update={"binding": binding})})
+        world.resources.publish(bound)
+        granted, waiting = world.submit(["姓名", "公民身份号码", "hh", "hjdz"])
+        world.put_in_force(granted.agreement_id)
+        approved = world.requests.act(waiting.id, RequestAction.APPROVE, person(POLICE))
+        world.put_in_force(approved.agreement_id)
+        self.live = LiveServices(
+            database=world.database,
+            clock=world.clock,
+            ledger=world.ledger,
+            catalogue=world.resources,
+            departments=world.departments,
+        )
+        self.gateway = Gateway(
+            database=world.database,
+            clock=world.clock,
+            ledger=world.ledger,
+            catalogue=world.resources,
+            agreements=world.agreements,
+            policy=POLICY,
+            records=world.records,
+            index_key=subject_index_key(world.signer),
+            live=self.live,
+        )
+        self.live.offer(RESOURCE, TERMS, actor=person(POLICE))
+
+    def answerer(self, signer: Signer | None = None) -> LiveAnswerer:
+        return LiveAnswerer(
+            client=DirectHub(self.live),
+            signer=signer or self.world.keys[POLICE],
+            clock=self.world.clock,
+            open_source=lambda _: open_connector(self.url),
+            tell=lambda text: print(text.en),
+        )
+
+    @contextmanager
+    def node(self, signer: Signer | None = None) -> Iterator[None]:
+        """Run the node beside the block."""
+        stop = threading.Event()
+        answerer = self.answerer(signer)
+        thread = threading.Thread(target=lambda: answerer.run(stop.is_set, wait_seconds=0.05))
+        self.live.take(NODE)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(20)
+
+    def query(self, *items: str, key: str = CITIZEN, by: str = "citizen_id") -> GatewayAnswer:
+        return self.gateway.query(
+            application(EDUCATION),
+            RESOURCE,
+            key={by: key},
+            items=items,
+            purpose="school-admission",
+            case_number="RX-1",
+        )
+
+    def verify(self, **claims: str) -> VerifyAnswer:
+        return self.gateway.verify(
+            application(EDUCATION),
+            RESOURCE,
+            key={"citizen_id": CITIZEN},
+            claims=claims,
+            purpose="school-admission",
+            case_number="RX-1",
+        )
+
+    def entries(self, kind: EntryKind) -> int:
+        self.world.ledger.integrate()
+        return self.world.ledger.entries(kind=kind).total
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def town(request: pytest.FixtureRequest, control_database: Database, tmp_path: Path) -> Iterator[Town]:
+    world = World(control_database)
+    if request.param == "sqlite":
+        path = tmp_path / "police.sqlite"
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(TABLE)
+            connection.execute(ROW)
+        yield Town(world, f"sqlite:///{path}")
+        return
+    server: DatabaseServer = request.getfixturevalue(f"{request.param}_server")
+    url = server.create_database()
+    run: Callable[..., None] = run_postgresql if request.param == "postgresql" else run_mariadb
+    run(url, TABLE, ROW)
+    yield Town(world, url)
+    server.drop_database(url)
+
+
+def test_a_query_is_answered_from_the_table_masked_and_on_record(town: Town) -> None:
+    with town.node():
+        answer = town.query("姓名", "citizen_id", "address")
+        assert answer.rows == (
+            {"姓名": "张**", "citizen_id": "1101**********0011", "address": "广东省佛山市顺德区***"},
+        )
+        assert town.query("姓名", key="110101200002290042").rows == ()
+        # A collation or a number's value is not enough: the text of the key must be equal.
+        assert town.query("姓名", key="h1", by="household_id").rows == ()
+        assert len(town.query("姓名", key="H1", by="household_id").rows) == 1
+    assert town.world.records.lookups == 0
+    assert town.entries(EntryKind.ACCESS) == 4
+
+
+def test_verifying_tells_match_and_no_match_only(town: Town) -> None:
+    with town.node():
+        results = town.verify(姓名="张三丰", hjdz="别处").results
+    assert results == {"姓名": Match.MATCH, "hjdz": Match.NO_MATCH}
+
+
+def test_an_offline_node_a_full_service_and_a_slow_node_have_their_own_errors(town: Town) -> None:
+    with pytest.raises(Unavailable, match="live_offline"):
+        town.query("姓名")
+    town.live.take(NODE)
+    town.live.offer(RESOURCE, TERMS.model_copy(update={"timeout_milliseconds": 300}), actor=person(POLICE))
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            town.query("姓名")
+        except (Unavailable, TimedOut) as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    kinds = [type(error) for error in errors]
+    assert (kinds.count(TimedOut), kinds.count(Overloaded)) == (2, 2)
+    assert town.entries(EntryKind.ACCESS) == 0
+
+
+def test_the_circuit_opens_after_failures_and_one_probe_closes_it(town: Town) -> None:
+    town.live.take(NODE)
+    town.live.offer(RESOURCE, TERMS.model_copy(update={"timeout_milliseconds": 100}), actor=person(POLICE))
+    for _ in range(FAILURES_MAX):
+        with pytest.raises(TimedOut):
+            town.query("姓名")
+    with pytest.raises(Unavailable, match="live_circuit_open") as caught:
+        town.query("姓名")
+    assert caught.value.context["retry_after_seconds"]
+    service = town.live.of(RESOURCE)
+    assert service is not None
+    assert service.breaker.state is CircuitState.OPEN
+    assert OPEN_FOR < PRESENT_FOR
+    town.world.clock.advance(OPEN_FOR + timedelta(seconds=1))
+    # New terms do not forget that calls failed.
+    town.live.offer(RESOURCE, TERMS, actor=person(POLICE))
+    with town.node():
+        assert len(town.query("姓名").rows) == 1
+    service = town.live.of(RESOURCE)
+    assert service is not None
+    assert service.breaker.state is CircuitState.CLOSED
+
+
+def test_a_key_that_meets_too_much_and_a_foreign_signature_are_refused(town: Town) -> None:
+    run = {"postgresql": run_postgresql, "mysql": run_mariadb}.get(town.url.split(":")[0])
+    rows = [f"INSERT INTO hj VALUES ('x{n}', 'n', 'H9', 'a', '')" for n in range(6)]
+    if run is None:
+        with closing(sqlite3.connect(town.url.removeprefix("sqlite:///"))) as connection, connection:
+            for row in rows:
+                connection.execute(row)
+    else:
+        run(town.url, *rows)
+    with town.node(), pytest.raises(TooLarge):
+        town.query("姓名", key="H9", by="household_id")
+    with town.node(Ed25519Signer.generate()), pytest.raises(Corrupt, match="live_bad_signature"):
+        town.query("姓名")
+
+
+def test_a_call_left_behind_by_a_killed_hub_is_swept_and_its_answer_refused(town: Town) -> None:
+    def make(_: object, call_id: str) -> LiveCall:
+        raise KeyboardInterrupt(call_id)
+
+    town.live.take(NODE)
+    with pytest.raises(KeyboardInterrupt):
+        town.live.ask(RESOURCE, make)
+    assert town.live.take(NODE) == ()
+    assert not town.live.sweep()
+    assert town.entries(EntryKind.ACCESS) == 0
