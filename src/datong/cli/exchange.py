@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from datong.cli.hub_call import call_hub
+from datong.cli.reconciling import reconcile_by_id
 from datong.cli.shell import language, say
 from datong.exchange import PlanAct, PlanStep, Run, TaskState
 from datong.kernel import CHINA, NotFound, Text
@@ -138,6 +139,20 @@ def cancel(
     path = f"/tasks/{task_id(hub, token, task)}/runs/{number}/cancellation"
     cancelled = Run.model_validate(call_hub(hub, token, "POST", path))
     typer.echo(cancelled.model_dump_json(indent=1)) if as_json else say(run_line(cancelled))
+
+
+@app.command()
+def reconcile(
+    task: TaskArgument,
+    hub: HubOption,
+    token: TokenOption,
+    repair: Annotated[bool, typer.Option("--repair", help="批准修复差异 · approve the repair")] = False,
+    wait_seconds: Annotated[float, typer.Option("--wait", help="最多等待的秒数 · seconds to wait at most")] = 3600.0,
+    as_json: JsonOption = False,
+) -> None:
+    """对账；不一致时以 1 退出 · Compare both ends of a task; exits with 1 when they differ."""
+    number = task_id(hub, token, task)
+    reconcile_by_id(number, hub, token, repair=repair, wait_seconds=wait_seconds, as_json=as_json)
 
 
 def task_id(hub: str, token: str, wanted: str) -> str:

@@ -1,7 +1,6 @@
 """The command `datong exchange reconcile`: compare both ends of a task, and have what differs repaired."""
 
 import time
-from typing import Annotated
 
 import typer
 
@@ -12,25 +11,15 @@ from datong.kernel import Text, Unavailable
 
 EXIT_DIFFERENT = 1
 POLL_SECONDS = 1.0
-WAIT_SECONDS_DEFAULT = 3600.0
 OPEN = {ReconciliationState.WAITING, ReconciliationState.REPAIRING}
-HubOption = Annotated[str, typer.Option("--hub", envvar="DATONG_HUB", help="枢纽地址 · address of the hub")]
-TokenOption = Annotated[str, typer.Option("--token", envvar="DATONG_TOKEN", help="访问令牌 · access token")]
-JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")]
-TaskArgument = Annotated[str, typer.Argument(help="任务编号 · id of the task")]
 
 
-def reconcile(
-    task: TaskArgument,
-    hub: HubOption,
-    token: TokenOption,
-    repair: Annotated[bool, typer.Option("--repair", help="批准修复差异 · approve the repair")] = False,
-    wait_seconds: Annotated[
-        float, typer.Option("--wait", help="最多等待的秒数 · seconds to wait at most")
-    ] = WAIT_SECONDS_DEFAULT,
-    as_json: JsonOption = False,
-) -> None:
-    """对账；不一致时以 1 退出 · Compare both ends of a task; exits with 1 when they differ."""
+def reconcile_by_id(task: str, hub: str, token: str, *, repair: bool, wait_seconds: float, as_json: bool) -> None:
+    """Reconcile a task and print what was found; with `repair` approve the repair and print what follows.
+
+    Raises:
+        Exit: the ends differ in the end. Unavailable: `cli.reconciliation_waits`.
+    """
     until = time.monotonic() + wait_seconds
     call_hub(hub, token, "POST", f"/tasks/{task}/actions", {"action": "reconcile"})
     found = _finished(hub, token, task, until)
