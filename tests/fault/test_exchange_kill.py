@@ -304,7 +304,7 @@ def test_a_repair_is_done_once_whatever_is_killed(world: World, step: Step) -> N
     found = reconciled(world, task)
     assert found.state is ReconciliationState.DIFFERENT
     reconciliations = world.hub.exchange.reconciliations
-    reconciliations.approve_repair(task.id, found.id, actor=PLATFORM_ACTOR)
+    world.hub.exchange.repairs.approve(task.id, found.id, actor=PLATFORM_ACTOR)
     batches = world.hub.exchange.progress(task.id).batches
     party = "police" if step in PRODUCING else "education"
     if party == "education":

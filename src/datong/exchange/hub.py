@@ -29,6 +29,7 @@ from datong.exchange.receipts import Receipts
 from datong.exchange.reconciliation import Reconciliations
 from datong.exchange.refusals import illegal_step, name_taken, no_batch, payload_disposed
 from datong.exchange.rejects import Rejects
+from datong.exchange.repair_runs import RepairRuns
 from datong.exchange.retention import Retention
 from datong.exchange.runs import Runs
 from datong.exchange.scheduling import check_schedule, next_due
@@ -137,6 +138,12 @@ class Exchange:
         )
         self.retention = Retention(database=database, clock=clock, ledger=ledger, files=self._files, keep=retention)
         self._rejects = Rejects(database=database, clock=clock, ledger=ledger, keys=keys)
+        self.repairs = RepairRuns(
+            database=database,
+            clock=clock,
+            ledger=ledger,
+            request_run=lambda task_id, actor: self.request_run(task_id, actor=actor).run_requested,
+        )
         self.reconciliations = Reconciliations(
             database=database,
             clock=clock,
@@ -144,7 +151,7 @@ class Exchange:
             keys=keys,
             hub_signer=hub_signer,
             library=self._library_answer,
-            request_run=lambda task_id, actor: self.request_run(task_id, actor=actor).run_requested,
+            repairs=self.repairs,
         )
         self._intake = Intake(
             database=database,
@@ -156,7 +163,7 @@ class Exchange:
             check_schema=self._schemas.check_batch,
             disk=disk or DiskReserve(lake, 0),
             subscriptions=self.subscriptions,
-            check_repair=self.reconciliations.check_repair,
+            check_repair=self.repairs.check,
             recipients_of=self._recipients_of,
         )
         self._receipts = Receipts(
@@ -483,7 +490,7 @@ class Exchange:
                 for work in self.runs.produce_work(connection, node_id)
             )
             consume = self.runs.consume_work(connection, node_id)
-            order_for = self.reconciliations.order_for
+            order_for = self.repairs.order_for
             return NodeWork(
                 produce=tuple(
                     one.model_copy(update={"repair": order_for(connection, one.task.id, one.run)}) for one in produce

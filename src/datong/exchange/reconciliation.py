@@ -6,25 +6,18 @@ question and the answers to it live in the reconciliation's row, so that any hub
 
 import secrets
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, insert, select
 
+from datong.exchange import reconciliation_store as rows
 from datong.exchange import store
-from datong.exchange.facts import reconciliation_facts, repair_facts, task_facts
+from datong.exchange.facts import reconciliation_facts, task_facts
 from datong.exchange.protocols import DepartmentKeys
-from datong.exchange.questions import (
-    Answer,
-    DifferenceKind,
-    Findings,
-    Question,
-    Repair,
-    RepairKind,
-    RepairOrder,
-    follow,
-)
+from datong.exchange.questions import Answer, Question, follow
 from datong.exchange.ranges import RangeQuery
-from datong.exchange.refusals import check_approval, repair_not_approved, sealed_not_compared
+from datong.exchange.refusals import sealed_not_compared
+from datong.exchange.repair_runs import RepairRuns
 from datong.exchange.repairs import plan
 from datong.exchange.reports import Round, Search, SignedReport, report_digest, report_of
 from datong.exchange.signatures import signed_end_digest, verify
@@ -33,7 +26,6 @@ from datong.exchange.values import (
     Column,
     Cursor,
     EndDigest,
-    Manifest,
     ReconcileEnd,
     ReconcileWork,
     Reconciliation,
@@ -51,7 +43,6 @@ from datong.kernel import (
     Conflict,
     Database,
     NodeId,
-    NotFound,
     Refused,
     TaskId,
     Text,
@@ -84,7 +75,7 @@ class Reconciliations:
         keys: DepartmentKeys,
         hub_signer: Signer,
         library: LibraryAnswer,
-        request_run: Callable[[TaskId, Actor], int],
+        repairs: RepairRuns,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -92,21 +83,27 @@ class Reconciliations:
         self._keys = keys
         self._hub_signer = hub_signer
         self._library = library
-        self._request_run = request_run
+        self.repairs = repairs
 
     def request(self, task_id: TaskId, *, actor: Actor) -> Reconciliation:
-        """Ask both ends of a task; the hub answers at once for its own library."""
+        """Ask both ends of a task, unless they are asked already or a repair is under way.
+
+        The hub answers at once for its own library.
+        """
         now = self._clock.now()
         with self._database.transaction() as connection:
             row = store.task_row(connection, task_id, lock=True)
             task = store.task_of(row)
             if task.sealed:
                 raise sealed_not_compared()
-            newest = self._newest(connection, task_id)
-            if newest is not None and newest.state is ReconciliationState.WAITING:
-                if now - newest.requested_at < ABANDONED_AFTER:
+            newest = rows.newest(connection, task_id)
+            if newest is not None and _is_open(newest):
+                if now - _since(newest) < ABANDONED_AFTER:
                     return newest
-                self._set(connection, newest.id, state=ReconciliationState.ABANDONED.value, finished_at=now)
+                rows.set_values(connection, newest.id, state=ReconciliationState.ABANDONED.value, finished_at=now)
+            if newest is not None:
+                # Only the newest one's differences can be repaired: nobody needs the older one's places any more.
+                rows.forget_salt(connection, newest.id)
             if not store.batches(connection, task_id, after_sequence=0, limit=1):
                 raise Conflict(
                     "exchange.nothing_to_reconcile",
@@ -143,10 +140,10 @@ class Reconciliations:
     def answer_for_library(self, task: Task, *, actor: Actor) -> Reconciliation | None:
         """Answer the open question of a task whose consumer is the hub itself; None when it is answered."""
         with self._database.snapshot() as connection:
-            newest = self._newest(connection, task.id)
+            newest = rows.newest(connection, task.id)
             if newest is None or newest.state is not ReconciliationState.WAITING:
                 return None
-            search = self._search(connection, newest.id)
+            search = rows.search_of(connection, newest.id)
             if search is None or search.consumer is not None:
                 return None
             columns = self._columns(connection, task.id)
@@ -167,12 +164,12 @@ class Reconciliations:
     def newest(self, task_id: TaskId) -> Reconciliation | None:
         """Return the task's newest reconciliation, if there ever was one."""
         with self._database.snapshot() as connection:
-            return self._newest(connection, task_id)
+            return rows.newest(connection, task_id)
 
     def history(self, task_id: TaskId, limit: int) -> tuple[Reconciliation, ...]:
         """Return the task's reconciliations, newest first."""
         with self._database.snapshot() as connection:
-            return self._history(connection, task_id, limit)
+            return rows.history(connection, task_id, limit)
 
     def document(self, task_id: TaskId, reconciliation_id: str) -> SignedReport:
         """Return the signed report of a finished reconciliation.
@@ -182,11 +179,11 @@ class Reconciliations:
         """
         with self._database.snapshot() as connection:
             task = store.task_of(store.task_row(connection, task_id))
-            row = self._row(connection, task_id, reconciliation_id)
-            search = self._search(connection, reconciliation_id)
-        reconciliation = reconciliation_of(row)
+            row = rows.row_of(connection, task_id, reconciliation_id)
+            search = rows.search_of(connection, reconciliation_id)
+        reconciliation = rows.reconciliation_of(row)
         if search is None or reconciliation.finished_at is None:
-            raise not_found()
+            raise rows.not_found()
         report = report_of(task, reconciliation, search)
         return SignedReport(report=report, key_id=self._hub_signer.key_id, signature=search.signature)
 
@@ -208,140 +205,26 @@ class Reconciliations:
         return task
 
     def keep_up(self) -> bool:
-        """Begin what is due, and answer for the hub's own library; return whether anything was done."""
-        done = False
+        """Carry repairs on, begin what is due, answer for the hub's own library; return whether anything was done."""
+        done = self.repairs.keep_up()
         with self._database.snapshot() as connection:
+            repaired = rows.tasks_to_see_again(connection)
             due = [task for task, hours in store.reconciled_tasks(connection) if self._is_due(connection, task, hours)]
             mine = store.library_reconciliations(connection)
-        done = self._begin_repairs() or done
-        for task in due:
-            self.request(task.id, actor=PLATFORM_ACTOR)
+        for task_id in dict.fromkeys([*repaired, *(task.id for task in due)]):
+            self.request(task_id, actor=PLATFORM_ACTOR)
             done = True
         for task in mine:
             done = self.answer_for_library(task, actor=PLATFORM_ACTOR) is not None or done
         return done
 
     def _is_due(self, connection: Connection, task: Task, hours: int) -> bool:
-        newest = self._newest(connection, task.id)
+        newest = rows.newest(connection, task.id)
         if newest is None:
             return bool(store.batches(connection, task.id, after_sequence=0, limit=1))
-        waits = newest.state is ReconciliationState.WAITING
-        return self._clock.now() - newest.requested_at >= (ABANDONED_AFTER if waits else timedelta(hours=hours))
-
-    def approve_repair(self, task_id: TaskId, reconciliation_id: str, *, actor: Actor) -> Reconciliation:
-        """Have the differences of the task's newest reconciliation repaired by one more run of the task.
-
-        Raises:
-            NotFound: there is no such reconciliation. Refused: `exchange.repair_impossible`.
-            Conflict: `exchange.repair_not_wanted`, or `exchange.repair_waits` while a run is under way.
-        """
-        now = self._clock.now()
-        with self._database.transaction() as connection:
-            row = store.task_row(connection, task_id, lock=True)
-            task = store.task_of(row)
-            found = reconciliation_of(self._row(connection, task_id, reconciliation_id))
-            check_approval(
-                found,
-                self._newest(connection, task_id),
-                task,
-                receipted=row["receipted_sequence"],
-                batches=row["batches"],
-            )
-            repair = (found.repair or plan(task, found.findings or Findings())).model_copy(
-                update={"approved_by": actor.id, "approved_at": now}
-            )
-            found = found.model_copy(update={"state": ReconciliationState.REPAIRING, "repair": repair})
-            facts = task_facts(task, "approve_repair") | repair_facts(found)
-            self._ledger.append(connection, kind=EntryKind.TASK, subject=task_id, actor=actor, facts=facts)
-            self._set_repair(connection, found)
-        self._begin_repairs(task_id)
-        return found
-
-    def check_repair(self, manifest: Manifest) -> None:
-        """Check that a batch that repairs does so for an approved repair, in the run that was requested for it.
-
-        Raises:
-            Refused: `exchange.repair_not_approved`.
-        """
-        if manifest.repair is None:
-            return
-        with self._database.snapshot() as connection:
-            newest = self._newest(connection, manifest.task_id)
-        repair = None if newest is None or newest.id != manifest.repair else newest.repair
-        repairing = newest is not None and newest.state is ReconciliationState.REPAIRING
-        if repair is None or not repairing or repair.run != manifest.run or repair.kind is not RepairKind.ROWS:
-            raise repair_not_approved()
-
-    def order_for(self, connection: Connection, task_id: TaskId, run: int | None = None) -> RepairOrder | None:
-        """Return the order of the task's approved repair; with `run`, only if that run carries it out."""
-        newest = self._newest(connection, task_id)
-        if newest is None or newest.state is not ReconciliationState.REPAIRING or newest.repair is None:
-            return None
-        search = self._search(connection, newest.id)
-        wanted = newest.repair.run is not None and run in {None, newest.repair.run}
-        if search is None or newest.findings is None or newest.repair.kind is not RepairKind.ROWS or not wanted:
-            return None
-        extra = {one.place for one in newest.findings.differences if one.kind is DifferenceKind.EXTRA}
-        return RepairOrder(
-            reconciliation_id=newest.id,
-            salt=search.salt,
-            send=tuple(one.place for one in newest.findings.differences if one.place not in extra),
-            delete=tuple(sorted(extra)),
-        )
-
-    def _begin_repairs(self, task_id: TaskId | None = None) -> bool:
-        """Request the runs of approved repairs, and close those whose run is applied; return whether any was."""
-        done = False
-        with self._database.snapshot() as connection:
-            open_repairs = self._open_repairs(connection, task_id)
-        for task, found, applied in open_repairs:
-            repair = found.repair or Repair(kind=RepairKind.NONE)
-            if repair.run is None:
-                run = self._request_run(task.id, PLATFORM_ACTOR)
-                changed = found.model_copy(update={"repair": repair.model_copy(update={"run": run})})
-                with self._database.transaction() as connection:
-                    self._set_repair(connection, changed)
-                done = True
-            elif applied and task.run_done >= repair.run:
-                self._close_repair(task, found, repair)
-                done = True
-        return done
-
-    def _close_repair(self, task: Task, found: Reconciliation, repair: Repair) -> None:
-        """Record that a repair is applied, forget its salt, and reconcile again."""
-        done = repair.model_copy(update={"done_at": self._clock.now()})
-        closed = found.model_copy(update={"state": ReconciliationState.REPAIRED, "repair": done})
-        with self._database.transaction() as connection:
-            store.task_row(connection, task.id, lock=True)
-            present = reconciliation_of(self._row(connection, task.id, found.id))
-            if present.state is not ReconciliationState.REPAIRING:
-                return
-            facts = task_facts(task, "repaired") | repair_facts(closed)
-            self._ledger.append(connection, kind=EntryKind.TASK, subject=task.id, actor=PLATFORM_ACTOR, facts=facts)
-            self._set_repair(connection, closed)
-            search = self._search(connection, found.id)
-            if search is not None:
-                forgotten = search.model_copy(update={"salt": ""}).model_dump(mode="json")
-                self._set(connection, found.id, search=forgotten)
-        self.request(task.id, actor=PLATFORM_ACTOR)
-
-    def _open_repairs(
-        self, connection: Connection, task_id: TaskId | None
-    ) -> tuple[tuple[Task, Reconciliation, bool], ...]:
-        table = RECONCILIATIONS
-        query = select(table).where(table.c.state == ReconciliationState.REPAIRING.value)
-        if task_id is not None:
-            query = query.where(table.c.task_id == task_id)
-        result = []
-        for row in connection.execute(query).mappings():
-            own = store.task_row(connection, TaskId(row["task_id"]))
-            applied = own["receipted_sequence"] >= own["batches"]
-            result.append((store.task_of(own), reconciliation_of(row), applied))
-        return tuple(result)
-
-    def _set_repair(self, connection: Connection, found: Reconciliation) -> None:
-        repair = None if found.repair is None else found.repair.model_dump(mode="json")
-        self._set(connection, found.id, state=found.state.value, repair=repair)
+        if _is_open(newest):
+            return self._clock.now() - _since(newest) >= ABANDONED_AFTER
+        return self._clock.now() - newest.requested_at >= timedelta(hours=hours)
 
     def work_for(self, connection: Connection, node_id: NodeId) -> tuple[ReconcileWork, ...]:
         """Return the questions that this node still has to answer."""
@@ -379,8 +262,8 @@ class Reconciliations:
         end = signed.end_digest
         with self._database.transaction() as connection:
             store.task_row(connection, task.id, lock=True)
-            known = reconciliation_of(self._row(connection, task.id, end.reconciliation_id))
-            search = self._search(connection, known.id)
+            known = rows.reconciliation_of(rows.row_of(connection, task.id, end.reconciliation_id))
+            search = rows.search_of(connection, known.id)
             if known.state is not ReconciliationState.WAITING or search is None or end.round != search.question.number:
                 return known
             search = search.model_copy(update={end.end.value: signed})
@@ -420,45 +303,13 @@ class Reconciliations:
 
     def _store(self, connection: Connection, result: Reconciliation, search: Search) -> None:
         values = result.model_dump(mode="json", include={"producer", "consumer", "state", "entry_id", "repair"})
-        self._set(
+        rows.set_values(
             connection,
             result.id,
             **values,
             search=search.model_dump(mode="json"),
             finished_at=result.finished_at,
         )
-
-    @staticmethod
-    def _set(connection: Connection, reconciliation_id: str, **values: object) -> None:
-        connection.execute(update(RECONCILIATIONS).where(RECONCILIATIONS.c.id == reconciliation_id).values(**values))
-
-    @staticmethod
-    def _row(connection: Connection, task_id: TaskId, reconciliation_id: str) -> RowMapping:
-        table = RECONCILIATIONS
-        query = select(table).where(table.c.id == reconciliation_id, table.c.task_id == task_id)
-        row = connection.execute(query).mappings().one_or_none()
-        if row is None:
-            raise not_found()
-        return row
-
-    @staticmethod
-    def _search(connection: Connection, reconciliation_id: str) -> Search | None:
-        query = select(RECONCILIATIONS.c.search).where(RECONCILIATIONS.c.id == reconciliation_id)
-        found = connection.execute(query).scalar_one_or_none()
-        return None if found is None else Search.model_validate(found)
-
-    def _newest(self, connection: Connection, task_id: TaskId) -> Reconciliation | None:
-        return next(iter(self._history(connection, task_id, 1)), None)
-
-    @staticmethod
-    def _history(connection: Connection, task_id: TaskId, limit: int) -> tuple[Reconciliation, ...]:
-        query = (
-            select(RECONCILIATIONS)
-            .where(RECONCILIATIONS.c.task_id == task_id)
-            .order_by(RECONCILIATIONS.c.requested_at.desc(), RECONCILIATIONS.c.id.desc())
-            .limit(limit)
-        )
-        return tuple(reconciliation_of(row) for row in connection.execute(query).mappings())
 
     def _columns(self, connection: Connection, task_id: TaskId) -> tuple[Column, ...]:
         newest = store.newest_batch(connection, task_id)
@@ -500,22 +351,16 @@ def range_query(
     )
 
 
-def reconciliation_of(row: RowMapping) -> Reconciliation:
-    """Return the reconciliation that a row holds; the salt stays behind."""
-    facts = {name: row[name] for name in Reconciliation.model_fields if name in row}
-    search = row["search"] or {}
-    return Reconciliation.model_validate(
-        facts | {"findings": search.get("findings"), "round": search.get("question", {}).get("number", 1)}
-    )
+def _is_open(reconciliation: Reconciliation) -> bool:
+    """Whether somebody still has to act: an end to answer, or a repair to be carried out."""
+    return reconciliation.state in {ReconciliationState.WAITING, ReconciliationState.REPAIRING}
 
 
-def not_found() -> NotFound:
-    """Return the error of a reconciliation that does not exist."""
-    return NotFound(
-        "exchange.reconciliation_not_found",
-        what=Text(zh="没有这次对账。", en="There is no such reconciliation."),
-        remedy=Text(zh="请重新发起对账。", en="Request a new reconciliation."),
-    )
+def _since(reconciliation: Reconciliation) -> datetime:
+    """Return since when it waits for that."""
+    repair = reconciliation.repair
+    approved = None if repair is None else repair.approved_at
+    return approved or reconciliation.requested_at
 
 
 def _next(search: Search, producer: SignedEndDigest, consumer: SignedEndDigest) -> tuple[Question | None, Search]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from datong.adapters.connections import open_connector
 from datong.exchange import (
     ColumnMap,
     DifferenceKind,
@@ -171,7 +172,7 @@ def test_changed_names_and_histories_are_compared_as_the_source_has_them(ends: E
 def repair(ends: Ends, task: Task, found: Reconciliation) -> Reconciliation:
     """Approve a repair, let it be carried out, and return the reconciliation that follows it."""
     reconciliations = ends.hub.exchange.reconciliations
-    reconciliations.approve_repair(task.id, found.id, actor=PLATFORM_ACTOR)
+    ends.hub.exchange.repairs.approve(task.id, found.id, actor=PLATFORM_ACTOR)
     ends.work()
     assert reconciliations.keep_up()
     ends.work()
@@ -228,7 +229,7 @@ def test_a_snapshot_is_repaired_by_another_copy(ends: Ends) -> None:
 
 def test_only_the_newest_reconciliation_with_differences_is_repaired_and_only_once(ends: Ends) -> None:
     task = ends.task(TransferMode.INCREMENT)
-    approve = ends.hub.exchange.reconciliations.approve_repair
+    approve = ends.hub.exchange.repairs.approve
     equal = ends.reconcile(task)
     with pytest.raises(Conflict, match="repair_not_wanted"):
         approve(task.id, equal.id, actor=PLATFORM_ACTOR)

@@ -24,7 +24,7 @@ from datong.exchange import (
     write_payload,
 )
 from datong.kernel import BatchId, DepartmentCode, NodeId, SystemClock, new_id
-from datong.ledger import Ed25519Signer, verify_log
+from datong.ledger import Ed25519Signer, Signer, verify_log
 from datong.node.hub_client import HubClient, enrol
 from datong.sharing import Agreement, AgreementState
 from datong.web.authentication import SESSION_COOKIE
@@ -38,11 +38,14 @@ CHUNK_BYTES = 300
 class Node:
     """An enrolled node: its key, and its client."""
 
-    def __init__(self, hub: RunningHub, operator: httpx.Client, department: DepartmentCode) -> None:
-        self.signer = Ed25519Signer.generate()
+    def __init__(
+        self, hub: RunningHub, operator: httpx.Client, department: DepartmentCode, signer: Signer | None = None
+    ) -> None:
+        self.signer = signer or Ed25519Signer.generate()
         token = posted(operator, "/api/v1/enrolments", {"department": department})["token"]
         answer = enrol(hub.url, str(token), "node-1", self.signer.public_key)
         self.id = NodeId(answer["node_id"])
+        self.answer = answer
         self.log_key = base64.b64decode(answer["log_key"])
         self.department = department
         self.client = HubClient(hub_url=hub.url, node_id=self.id, signer=self.signer, clock=SystemClock())

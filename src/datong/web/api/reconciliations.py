@@ -57,4 +57,4 @@ def approve_repair(task_id: TaskId, reconciliation_id: str, caller: Caller, hub:
     """Approve that the differences are repaired: by one more run of the task, through its chain and receipts."""
     task = hub.exchange.task(task_id)
     hub.policy.require(caller, Action.TASK_REPAIR, task_target(task, task_id=task_id))
-    return hub.exchange.reconciliations.approve_repair(task_id, reconciliation_id, actor=caller.actor)
+    return hub.exchange.repairs.approve(task_id, reconciliation_id, actor=caller.actor)
