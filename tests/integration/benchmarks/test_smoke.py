@@ -15,6 +15,8 @@ KEYS = {
     "norms": {"judge_seconds", "score_seconds", "values_per_second", "ratio_to_python", "peak_rss_mb"},
     "interfaces": {"page_ms", "statements", "shacl_seconds", "ckanapi_dump_get_seconds", "peak_rss_mb"},
     "sketches": {"values_per_second", "ratio_to_hashing", "exposed_to_secret_holder", "peak_rss_mb"},
+    "reconciliation": {"postgresql", "mariadb"},
+    "capture": {"changes_per_second", "peak_rss_mb"},
     "gateway": {"requests_per_second", "ratio_to_bare", "p99_ms", "peak_rss_mb"},
 }
 
