@@ -78,7 +78,7 @@ from datong.exchange.questions import (
     RepairOrder,
     RowDigest,
 )
-from datong.exchange.ranges import LookupQuery, RangeQuery
+from datong.exchange.ranges import LookupQuery, RangeQuery, range_query
 from datong.exchange.reports import SignedReport
 from datong.exchange.run_values import (
     Failure,
@@ -181,7 +181,6 @@ if TYPE_CHECKING:
     )
     from datong.exchange.planning import Planning
     from datong.exchange.range_digests import RangeReader, by_place, merged, range_digest
-    from datong.exchange.reconciliation import range_query
     from datong.exchange.runs import Runs
     from datong.exchange.sealed_streams import ContentKey, SealedReader, SealedWriter, sealed_bytes
     from datong.exchange.spans import rows_until
@@ -205,7 +204,6 @@ else:
                 "read_payload",
                 "write_payload",
             ],
-            "reconciliation": ["range_query"],
             "range_digests": ["RangeReader", "by_place", "merged", "range_digest"],
             "sealed_streams": ["ContentKey", "SealedReader", "SealedWriter", "sealed_bytes"],
             "lineage_log": ["LineageEntry", "LineageLog", "LineageReceiver"],

@@ -93,7 +93,7 @@ class Comparing(Protocol):
 class Answering(Protocol):
     """A source that answers look-ups while somebody waits."""
 
-    def lookup(self, query: LookupQuery) -> pa.Table:
+    def lookup(self, query: LookupQuery) -> "pa.Table":
         """Return the rows whose key equals the value as the engine compares them; a value of another type meets none.
 
         Raises:

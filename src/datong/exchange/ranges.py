@@ -7,8 +7,8 @@ nothing about a key. A table without a key has whole rows for keys.
 
 from pydantic import Field
 
-from datong.exchange.questions import HEX_32, PLACE_DIGITS, ROWS_LISTED_MAX
-from datong.exchange.values import Column, Cursor
+from datong.exchange.questions import HEX_32, PLACE_DIGITS, ROWS_LISTED_MAX, Question
+from datong.exchange.values import Column, Cursor, ReconcileEnd, Task
 from datong.kernel import Value
 from datong.kernel.limits import NAME_CHARS_MAX
 
@@ -69,3 +69,20 @@ class RangeQuery(Value):
     def prefix_digits(self) -> int:
         """How many digits the prefixes have."""
         return len(self.prefixes[0])
+
+
+def range_query(
+    task: Task, columns: tuple[Column, ...], question: Question, salt: str, as_of: Cursor | None, end: ReconcileEnd
+) -> RangeQuery:
+    """Return what one end of a task digests for a question, in the names of the source."""
+    return RangeQuery(
+        table=task.table,
+        columns=columns,
+        key_columns=task.key_columns,
+        salt=salt,
+        prefixes=question.prefixes,
+        digits=question.digits,
+        cursor_column=task.cursor_column if as_of is not None else None,
+        as_of=as_of,
+        ties_are_old=end is ReconcileEnd.CONSUMER,
+    )

@@ -15,7 +15,7 @@ from datong.exchange import store
 from datong.exchange.facts import reconciliation_facts, task_facts
 from datong.exchange.protocols import DepartmentKeys
 from datong.exchange.questions import Answer, Question, follow
-from datong.exchange.ranges import RangeQuery
+from datong.exchange.ranges import RangeQuery, range_query
 from datong.exchange.refusals import sealed_not_compared
 from datong.exchange.repair_runs import RepairRuns
 from datong.exchange.repairs import plan
@@ -332,23 +332,6 @@ class Reconciliations:
                 remedy=Text(zh="请用该部门前置机的密钥签名。", en="Sign with the key of that department's node."),
             )
         return task
-
-
-def range_query(
-    task: Task, columns: tuple[Column, ...], question: Question, salt: str, as_of: Cursor | None, end: ReconcileEnd
-) -> RangeQuery:
-    """Return what one end of a task digests for a question, in the names of the source."""
-    return RangeQuery(
-        table=task.table,
-        columns=columns,
-        key_columns=task.key_columns,
-        salt=salt,
-        prefixes=question.prefixes,
-        digits=question.digits,
-        cursor_column=task.cursor_column if as_of is not None else None,
-        as_of=as_of,
-        ties_are_old=end is ReconcileEnd.CONSUMER,
-    )
 
 
 def _is_open(reconciliation: Reconciliation) -> bool:

@@ -55,7 +55,7 @@ class Town:
     @contextmanager
     def node(self) -> Iterator[subprocess.Popen[bytes]]:
         """Run the node as its operators do, until the end of the block."""
-        command = [sys.executable, "-m", "datong", "node", "run", "--home", str(self.folder)]
+        command = [sys.executable, "-m", "datong.app.main", "node", "run", "--home", str(self.folder)]
         with (self.folder / "node.log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"DATONG_LANGUAGE": "en"})
         try:

@@ -154,7 +154,7 @@ def draft_of(agreement: Agreement, producer: Node, consumer: Node) -> dict[str, 
     }
 
 
-def cut(task: Task, path: Path, signer: Ed25519Signer) -> SignedManifest:
+def cut(task: Task, path: Path, signer: Signer) -> SignedManifest:
     """Write the only batch of the task's first run and sign its manifest."""
     facts = write_payload(path, pa.table(ROWS).to_batches(), COLUMNS)
     manifest = Manifest(
