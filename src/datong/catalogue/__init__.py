@@ -191,9 +191,10 @@ if TYPE_CHECKING:
         SketchKeyWork,
         commitment_to,
         envelope_message,
+        new_epoch_name,
         sealing_key_message,
     )
-    from datong.catalogue.sketch_keys import SketchKeys, new_epoch_name
+    from datong.catalogue.sketch_keys import SketchKeys
     from datong.catalogue.sketches import (
         ColumnSketch,
         SketchKey,
@@ -360,9 +361,10 @@ else:
                 "SketchKeyWork",
                 "commitment_to",
                 "envelope_message",
+                "new_epoch_name",
                 "sealing_key_message",
             ],
-            "sketch_keys": ["SketchKeys", "new_epoch_name"],
+            "sketch_keys": ["SketchKeys"],
             "source_rules": [
                 "LegalDuty",
                 "SourceCandidate",

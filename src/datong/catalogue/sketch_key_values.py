@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from datong.kernel import Base64Bytes, DepartmentCode, NodeId, Value
+from datong.kernel import Base64Bytes, DepartmentCode, NodeId, Value, new_id
 
 SEALED_BYTES_MAX = 512
 SIGNATURE_BYTES = 64
@@ -71,3 +71,8 @@ def envelope_message(epoch: str, commitment: str, node_id: str, sealed: bytes) -
     """Return what a node signs to vouch for an envelope."""
     head = "\x1f".join(("datong sketch envelope 1", epoch, commitment, node_id)).encode()
     return head + b"\x1f" + hashlib.sha256(sealed).digest()
+
+
+def new_epoch_name(now: datetime) -> str:
+    """Return the name of an epoch that begins now."""
+    return f"{now:%Y}-{new_id()}"

@@ -7,7 +7,6 @@ ledger before anything is sealed, lets every node see that it got the same one.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
@@ -35,7 +34,6 @@ from datong.kernel import (
     NotFound,
     Refused,
     Text,
-    new_id,
     sha256_hex,
 )
 from datong.ledger import EntryKind, Ledger, verify_signature
@@ -231,11 +229,6 @@ def running_epoch(connection: Connection) -> SketchEpoch | None:
     """Return the epoch whose sketches are compared now."""
     row = connection.execute(select(sketch_epoch).where(sketch_epoch.c.standing == RUNNING)).mappings().first()
     return None if row is None else _epoch(dict(row))
-
-
-def new_epoch_name(now: datetime) -> str:
-    """Return the name of an epoch that begins now."""
-    return f"{now:%Y}-{new_id()}"
 
 
 def _running(connection: Connection) -> SketchEpoch:

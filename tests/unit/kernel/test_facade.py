@@ -39,3 +39,9 @@ def test_a_short_node_command_loads_none_of_the_hubs_libraries() -> None:
     code = "import sys, datong.app.node_commands; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert heavy.isdisjoint(loaded), heavy & set(loaded)
+
+
+def test_a_node_at_work_loads_none_of_the_hubs_database() -> None:
+    code = "import sys, datong.node.program; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"sqlalchemy", "pypinyin", "dbos", "fastapi", "alembic"}.isdisjoint(loaded)
