@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from datong import web
 from datong.app.background import Background
 from datong.app.composition import Hub
 from datong.kernel import PLATFORM_ACTOR, DepartmentCode, Invalid, Settings, Text
 from datong.kernel.collector import settle
 from datong.sharing import Role
-from datong.web import create_app
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 KEEP_ALIVE_SECONDS = 30
@@ -51,7 +51,7 @@ def serve() -> None:
     # Uvicorn raises the signal that ended it once more when it has closed its connections; it must then end the
     # background work too, and not the process at once.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app = create_app(opened.services, opened.settings)
+    app = web.create_app(opened.services, opened.settings)
     settle()
     try:
         uvicorn.run(
