@@ -357,7 +357,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         monitor=monitor,
         departments=lambda: {department.code: department.name for department in departments.all()},
     )
-    return Services(
+    services = Services(
         settings=settings,
         hub_key=signer.public_key,
         clock=clock,
@@ -401,3 +401,5 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         cases=cases,
         indicators=indicators,
     )
+    live.listen(services.call_bell.ring)
+    return services

@@ -62,6 +62,11 @@ class LiveServices:
         self._catalogue = catalogue
         self._departments = departments
         self._sleep = sleep
+        self._ring: Callable[[], None] = lambda: None
+
+    def listen(self, ring: Callable[[], None]) -> None:
+        """Have `ring` called whenever a call begins, so that a poll that waits in this process takes it at once."""
+        self._ring = ring
 
     def offer(self, resource_id: ResourceId, terms: LiveTerms | None, *, actor: Actor) -> LiveService | None:
         """Have a resource answered live by the node of its binding, or (None) no longer.
@@ -128,6 +133,7 @@ class LiveServices:
             Corrupt: `sharing.live_bad_signature`.
         """
         call = self._begin(resource_id, make_call)
+        self._ring()
         signed = self._await(call)
         succeeded = False
         try:

@@ -46,11 +46,16 @@ class Bell:
 
 
 async def await_change(
-    request: Request, bell: Bell, wait_seconds: float, look: Callable[[], tuple[Seen, bool]]
+    request: Request,
+    bell: Bell,
+    wait_seconds: float,
+    look: Callable[[], tuple[Seen, bool]],
+    interval_seconds: float = LOOK_INTERVAL_SECONDS,
 ) -> Seen:
     """Return what `look` sees once it says that this is enough, or after `wait_seconds`.
 
-    `look` runs in a thread, and no thread waits: between two looks the request sleeps in the event loop.
+    `look` runs in a thread, and no thread waits: between two looks, which are at most `interval_seconds` apart, the
+    request sleeps in the event loop.
     """
     deadline = time.monotonic() + wait_seconds
     while True:
@@ -59,5 +64,5 @@ async def await_change(
             left = deadline - time.monotonic()
             if enough or left <= 0 or await request.is_disconnected():
                 return seen
-            with anyio.move_on_after(min(LOOK_INTERVAL_SECONDS, left)):
+            with anyio.move_on_after(min(interval_seconds, left)):
                 await rung.wait()

@@ -1,11 +1,10 @@
 """Live service interfaces: which resources are answered by their node, and the node's way to take and answer calls."""
 
-import asyncio
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from starlette.concurrency import run_in_threadpool
 
 from datong.kernel import NodeId, NotFound, ResourceId, Text, Value
 from datong.kernel.limits import POLL_WAIT_SECONDS_MAX
@@ -13,18 +12,36 @@ from datong.sharing import Action, LiveCall, LiveService, LiveTerms, SignedLiveA
 from datong.web.api.nodes import own_node
 from datong.web.api.scope import concerning
 from datong.web.authentication import Caller, Hub
+from datong.web.waiting import await_change
 
 router = APIRouter(tags=["live"])
 
-LOOK_SECONDS = 0.03
-IDLE_LOOK_SECONDS = 3.0
-"""How often a node without a live service is looked after."""
+LOOK_SECONDS = 0.1
+"""A call that came to another process of the hub rings no bell here."""
+SERVES_SECONDS = 3.0
+"""How long it is remembered whether a node has a live service at all."""
 
 
 class LiveOffer(Value):
     """How the resource is to be answered live; null: no longer."""
 
     terms: LiveTerms | None
+
+
+class Remembered:
+    """An answer that is asked for anew only every few seconds."""
+
+    def __init__(self, ask: Callable[[], bool]) -> None:
+        self._ask = ask
+        self._until = 0.0
+        self._known = False
+
+    def __call__(self) -> bool:
+        """Return the answer."""
+        if time.monotonic() >= self._until:
+            self._known = self._ask()
+            self._until = time.monotonic() + SERVES_SECONDS
+        return self._known
 
 
 class Awaited(Value):
@@ -71,15 +88,14 @@ async def take_calls(
 ) -> tuple[LiveCall, ...]:
     """Return the calls that wait for the node as soon as there are some, or none after `wait` seconds."""
     hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
-    deadline = time.monotonic() + wait
-    serves = await run_in_threadpool(hub.live.serves, NodeId(caller.actor.id))
-    while True:
-        calls = await run_in_threadpool(hub.live.take, NodeId(caller.actor.id))
-        left = deadline - time.monotonic()
-        if calls or left <= 0 or await request.is_disconnected():
-            return calls
-        await asyncio.sleep(min(LOOK_SECONDS if serves else IDLE_LOOK_SECONDS, left))
-        serves = serves or await run_in_threadpool(hub.live.serves, NodeId(caller.actor.id))
+    node = NodeId(caller.actor.id)
+    serves = Remembered(lambda: hub.live.serves(node))
+
+    def look() -> tuple[tuple[LiveCall, ...], bool]:
+        calls = hub.live.take(node) if serves() else ()
+        return calls, bool(calls)
+
+    return await await_change(request, hub.call_bell, wait, look, LOOK_SECONDS)
 
 
 @router.post("/nodes/me/calls/{call_id}/answer")
