@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from datong import adapters, node, norms
 from datong.cli.dead_letters import LetterCommands, letter_commands
-from datong.cli.node import NodeCommands, node_commands
+from datong.cli.node import NodeCommands, SetupCommands, node_commands
 from datong.kernel import Clock
 
 if TYPE_CHECKING:
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 def open_node(directory: Path, clock: Clock) -> NodeCommands:
     """Return the node whose folder is `directory`; what it consists of is loaded here, not by `--help`."""
     return _program(directory, clock)
+
+
+def open_setup(directory: Path) -> SetupCommands:
+    """Return what sets up the node whose folder is `directory`."""
+    return node.NodeSetup(
+        directory=directory,
+        load_signer=adapters.load_or_create_signer,
+        open_connector=adapters.open_connector,
+        open_target=adapters.open_target,
+    )
 
 
 def open_letters(directory: Path, clock: Clock) -> AbstractContextManager[LetterCommands]:
@@ -35,5 +45,5 @@ def _program(directory: Path, clock: Clock) -> "NodeProgram":
     )
 
 
-app = node_commands(open_node)
+app = node_commands(open_node, open_setup)
 app.add_typer(letter_commands(open_letters), name="dead-letters")

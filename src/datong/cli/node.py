@@ -57,12 +57,16 @@ class InventoryCommands(Protocol):
         ...
 
 
-class NodeCommands(InventoryCommands, SourceCommands, Protocol):
-    """What the commands need of a node; `datong.node.NodeProgram` is one."""
+class SetupCommands(SourceCommands, Protocol):
+    """What the commands that set a node up need; `datong.node.NodeSetup` is one."""
 
     def enrol(self, *, hub_url: str, token: str, name: str) -> EnrolledIdentity:
         """Enrol with the hub."""
         ...
+
+
+class NodeCommands(InventoryCommands, Protocol):
+    """What the other commands need of a node; `datong.node.NodeProgram` is one."""
 
     def run(self, *, stop: Callable[[], bool], tell: Callable[[Text], None], inventory_hours: float = 0) -> None:
         """Work until `stop` is true."""
@@ -79,12 +83,13 @@ class NodeCommands(InventoryCommands, SourceCommands, Protocol):
 
 OpenNode = Callable[[Path, Clock], NodeCommands]
 """Puts a node together from its folder and a clock; the composition root gives it."""
+OpenSetup = Callable[[Path], SetupCommands]
 
 
-def node_commands(open_node: OpenNode) -> typer.Typer:
+def node_commands(open_node: OpenNode, open_setup: OpenSetup) -> typer.Typer:
     """Return the command group `node`."""
     app = typer.Typer(help="部门前置机 / a department's node", no_args_is_help=True)
-    app.add_typer(source_commands(lambda home: _open(open_node, home, None)), name="source")
+    app.add_typer(source_commands(open_setup), name="source")
 
     @app.command("enrol")
     def enrol(
@@ -92,10 +97,9 @@ def node_commands(open_node: OpenNode) -> typer.Typer:
         token: Annotated[str, typer.Option("--token", help="注册令牌 / enrolment token")],
         name: Annotated[str, typer.Option("--name", help="节点名称 / the node's name")],
         home: HomeOption = DEFAULT_HOME,
-        clock_offset_file: ClockOption = None,
     ) -> None:
         """注册到平台 / Enrol with a hub."""
-        identity = _open(open_node, home, clock_offset_file).enrol(hub_url=hub, token=token, name=name)
+        identity = open_setup(home).enrol(hub_url=hub, token=token, name=name)
         say(Text(zh=f"已注册，节点编号 {identity.node_id}。", en=f"Enrolled as node {identity.node_id}."))
 
     @app.command("add-source")
@@ -104,10 +108,9 @@ def node_commands(open_node: OpenNode) -> typer.Typer:
         url: Annotated[str, typer.Argument(help="sqlite:///… postgresql://… mysql://… files:///… api:///…")],
         writable: Annotated[bool, typer.Option("--writable", help="可接收数据 / may receive data")] = False,
         home: HomeOption = DEFAULT_HOME,
-        clock_offset_file: ClockOption = None,
     ) -> None:
         """添加数据源，同 source add / Add a source, as `source add` does; its URL stays on this machine."""
-        tables = _open(open_node, home, clock_offset_file).add_source(name=name, url=url, writable=writable)
+        tables = open_setup(home).add_source(name=name, url=url, writable=writable)
         say(Text(zh=f"已添加数据源 {name}（{tables} 张表）。", en=f"Added the source {name} ({tables} tables)."))
 
     @app.command("inventory")

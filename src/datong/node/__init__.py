@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datong.node.journal import InventoryJournal
     from datong.node.keyring import Keyring
     from datong.node.program import NodeProgram
+    from datong.node.setup import NodeSetup
     from datong.node.sketching import Sketcher, SketchKeyHub, SketchKeyring
 else:
     __getattr__ = on_demand(
@@ -25,6 +26,7 @@ else:
             "journal": ["InventoryJournal"],
             "keyring": ["Keyring"],
             "program": ["NodeProgram"],
+            "setup": ["NodeSetup"],
             "sketching": ["SketchKeyHub", "SketchKeyring", "Sketcher"],
         },
     )
@@ -40,6 +42,7 @@ __all__ = [
     "NodeHome",
     "NodeIdentity",
     "NodeProgram",
+    "NodeSetup",
     "Passed",
     "SketchKeyHub",
     "SketchKeyring",

@@ -6,7 +6,8 @@ from contextlib import contextmanager, suppress
 
 from datong.exchange import Failure, Task, TransferEnd
 from datong.kernel import DatongError
-from datong.node.hub_client import HUB_UNAVAILABLE, HubClient
+from datong.node.hub_answers import HUB_UNAVAILABLE
+from datong.node.hub_client import HubClient
 from datong.node.trouble import trouble_of
 
 

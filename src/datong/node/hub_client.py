@@ -48,46 +48,27 @@ from datong.exchange import (
 from datong.kernel import (
     BatchId,
     Clock,
-    Conflict,
-    Corrupt,
     DatongError,
     DepartmentCode,
-    Invalid,
-    NotFound,
     Page,
-    Refused,
     TaskId,
-    Text,
-    TooLarge,
     Unauthenticated,
     Unavailable,
     sha256_hex,
 )
 from datong.kernel.limits import PAGE_ROWS_MAX, RETRY_ATTEMPTS_MAX, RETRY_DELAY_SECONDS_MAX
 from datong.ledger import Signer
+from datong.node.hub_answers import TIMEOUT_SECONDS, error_of, hub_unavailable
 from datong.sharing import Agreement, LiveCall, SignedLiveAnswer, token_request
 
 OAUTH_PATH = "/api/v1/oauth/token"
 TOKEN_MARGIN_SECONDS = 30
 CLOCK_ERROR_SECONDS_MIN = 20.0
 """A smaller difference is not why an assertion was refused."""
-TIMEOUT_SECONDS = 60.0
 RETRY_DELAY_SECONDS = 0.2
 FILE_COMMIT_TIMEOUT_SECONDS = 1800.0
 """The hub reads a whole file once to commit it: a terabyte takes some minutes."""
-HUB_UNAVAILABLE = "node.hub_unavailable"
-"""Code of the error that the hub does not answer."""
 CHUNK_BYTES = 4 * 1024 * 1024
-_CLASSES: dict[int, type[DatongError]] = {
-    400: Invalid,
-    401: Unauthenticated,
-    403: Refused,
-    404: NotFound,
-    409: Conflict,
-    413: TooLarge,
-    422: Invalid,
-}
-_CORRUPT_CODES = ("exchange.payload", "exchange.content_digest", "exchange.chunk_digest", "exchange.bad_signature")
 Answer = TypeVar("Answer")
 
 
@@ -426,7 +407,7 @@ class HubClient:
                 if attempt == RETRY_ATTEMPTS_MAX - 1:
                     raise
                 self._sleep(delay_seconds(attempt))
-        raise _unavailable(self._hub_url)
+        raise hub_unavailable(self._hub_url)
 
     def _once(
         self,
@@ -443,7 +424,7 @@ class HubClient:
                 method, path, content=content, headers=authorised, params=params, timeout=timeout_seconds
             )
         except httpx.TransportError as error:
-            raise _unavailable(self._hub_url) from error
+            raise hub_unavailable(self._hub_url) from error
         if response.is_success:
             return response
         raise error_of(response)
@@ -467,7 +448,7 @@ class HubClient:
         try:
             return self._http.post(OAUTH_PATH, data=form)
         except httpx.TransportError as error:
-            raise _unavailable(self._hub_url) from error
+            raise hub_unavailable(self._hub_url) from error
 
     def _learn_of_time(self, error: DatongError) -> bool:
         """Return whether the hub refused for its clock says otherwise than ours; from now on its time is used."""
@@ -482,24 +463,6 @@ class HubClient:
         return True
 
 
-def enrol(hub_url: str, token: str, name: str, public_key: bytes) -> dict[str, str]:
-    """Redeem an enrolment token and return the hub's answer.
-
-    Raises:
-        Unavailable: the hub does not answer. Refused, Invalid, NotFound …: what the hub says.
-    """
-    body = {"enrolment_token": token, "name": name, "public_key": base64.b64encode(public_key).decode()}
-    try:
-        response = httpx.post(
-            f"{hub_url.rstrip('/')}/api/v1/nodes", json=body, timeout=TIMEOUT_SECONDS, trust_env=False
-        )
-    except httpx.TransportError as error:
-        raise _unavailable(hub_url) from error
-    if not response.is_success:
-        raise error_of(response)
-    return TypeAdapter(dict[str, str]).validate_json(response.content)
-
-
 def delay_seconds(attempt: int) -> float:
     """Return how long to wait after failed attempt number `attempt`: doubling, bounded, up to a quarter less by chance.
 
@@ -507,33 +470,3 @@ def delay_seconds(attempt: int) -> float:
     """
     longest = min(RETRY_DELAY_SECONDS_MAX, RETRY_DELAY_SECONDS * 2.0**attempt)
     return longest * (1 - 0.25 * secrets.randbelow(1000) / 1000)
-
-
-def error_of(response: httpx.Response) -> DatongError:
-    """Return the hub's answer (RFC 9457) as the error that it was at the hub."""
-    try:
-        problem = response.json()
-    except ValueError:
-        problem = {}
-    if not isinstance(problem, dict):
-        problem = {}
-    code = str(problem.get("code", "node.hub_error"))
-    detail = str(problem.get("detail", f"HTTP {response.status_code}"))
-    what = Text(zh=str(problem.get("detail_zh", detail)), en=str(problem.get("detail_en", detail)))
-    remedy = str(problem.get("remedy", ""))
-    advice = Text(zh=str(problem.get("remedy_zh", remedy)), en=str(problem.get("remedy_en", remedy)))
-    context = problem.get("context")
-    kind = _CLASSES.get(response.status_code, Unavailable if response.status_code >= 500 else Refused)
-    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        kind = Unavailable
-    if code.startswith(_CORRUPT_CODES) and kind is not TooLarge:
-        kind = Corrupt
-    return kind(code, what=what, remedy=advice, context=context if isinstance(context, dict) else None)
-
-
-def _unavailable(hub_url: str) -> Unavailable:
-    return Unavailable(
-        HUB_UNAVAILABLE,
-        what=Text(zh=f"平台 {hub_url} 没有应答。", en=f"The hub {hub_url} does not answer."),
-        remedy=Text(zh="节点会自动重试；请检查网络。", en="The node tries again by itself; check the network."),
-    )

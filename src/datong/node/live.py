@@ -6,7 +6,7 @@ Only agreed columns are read and only masked values, or match and no match, leav
 import base64
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 import pyarrow as pa
@@ -56,6 +56,7 @@ class LiveAnswerer:
         self._open_source = open_source
         self._tell = tell
         self._sleep = sleep
+        self._answering: set[Future[None]] = set()
         self._schemas: dict[tuple[str, str], tuple[float, tuple[Column, ...]]] = {}
 
     def run(self, stop: Callable[[], bool], *, wait_seconds: float = WAIT_SECONDS) -> None:
@@ -65,7 +66,9 @@ class LiveAnswerer:
             while not stop():
                 try:
                     for call in self._client.live_calls(wait_seconds):
-                        pool.submit(self._serve, call)
+                        answering = pool.submit(self._serve, call)
+                        self._answering.add(answering)
+                        answering.add_done_callback(self._answering.discard)
                     unanswered = 0
                 except NotFound:
                     # A hub of an earlier version has no live calls.
@@ -74,6 +77,10 @@ class LiveAnswerer:
                     self._tell(error.what)
                     self._sleep(delay_seconds(min(unanswered, DELAY_ATTEMPT_MAX)))
                     unanswered += 1
+
+    def finish(self, seconds: float) -> None:
+        """Wait at most so long for what is being answered now."""
+        wait(tuple(self._answering), seconds)
 
     def answer(self, call: LiveCall) -> SignedLiveAnswer:
         """Return the signed answer to one call; what goes wrong is an answer too, without any value."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from datong.catalogue import CrawlOptions, CrawlWatch, Department, Inventory, RecipientKey, SourcePlan
-from datong.exchange import ChangeSource, Connector, FileId, FileRecord, TableSchema, Target, TransferEnd
+from datong.exchange import ChangeSource, Connector, FileId, FileRecord, Target, TransferEnd
 from datong.kernel import AgreementId, Clock, NotFound, Text
 from datong.ledger import Signer, Witness
 from datong.node.capture import REST_INTERVAL_SECONDS, Capture, Streams, no_changes
@@ -16,8 +16,8 @@ from datong.node.dead_letters import DeadLetters
 from datong.node.differences import Differences
 from datong.node.failures import reported
 from datong.node.files import FileReceiver, FileSender, Progressed
-from datong.node.home import NodeHome, NodeIdentity, SourceEntry
-from datong.node.hub_client import HubClient, enrol
+from datong.node.home import NodeIdentity, SourceEntry
+from datong.node.hub_client import HubClient
 from datong.node.inventory import Crawler, send_plan
 from datong.node.journal import InventoryJournal
 from datong.node.keyring import Keyring
@@ -27,6 +27,7 @@ from datong.node.outbox import Outbox
 from datong.node.producer import Producer
 from datong.node.reconciler import Reconciler
 from datong.node.schedule import InventorySchedule
+from datong.node.setup import NodeSetup
 from datong.node.sketching import Sketcher, SketchKeyring
 from datong.node.source_watch import SourceWatch
 from datong.node.spool import Spool
@@ -48,7 +49,7 @@ class Stopped(Exception):
     """The node was told to stop, and is at a point where it may end."""
 
 
-class NodeProgram:
+class NodeProgram(NodeSetup):
     """One node, as its operator uses it. Adapters are given by whoever composes it."""
 
     def __init__(
@@ -64,79 +65,14 @@ class NodeProgram:
         passed: Passed = unobserved,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._home = NodeHome(directory)
+        super().__init__(
+            directory=directory, load_signer=load_signer, open_connector=open_connector, open_target=open_target
+        )
         self._clock = clock
-        self._load_signer = load_signer
-        self._open_connector = open_connector
-        self._open_target = open_target
         self._load_pack = load_pack
         self._open_log = open_changes
         self._passed = passed
         self._sleep = sleep
-
-    def enrol(self, *, hub_url: str, token: str, name: str) -> NodeIdentity:
-        """Make the node's key, enrol it with the hub and remember who the node is. Repeating it is harmless."""
-        signer = self._load_signer(self._home.key_path)
-        answer = enrol(hub_url, token, name, signer.public_key)
-        identity = NodeIdentity.model_validate(
-            {"hub_url": hub_url.rstrip("/"), "name": name}
-            | {field: answer[field] for field in ("node_id", "department", "log_origin", "log_key", "hub_public_key")}
-        )
-        self._home.save_identity(identity)
-        return identity
-
-    def add_source(self, *, name: str, url: str, writable: bool) -> int:
-        """Remember a source, after opening it; return how many tables it offers.
-
-        Raises:
-            Invalid: the URL is of no known kind. Unavailable: the source does not answer.
-        """
-        if writable:
-            self._open_target(url).close()
-        connector = self._open_connector(url)
-        try:
-            tables = 0 if writable and url.startswith("sqlite") else len(connector.inspect())
-        finally:
-            connector.close()
-        self._home.add_source(SourceEntry(name=name, url=url, writable=writable))
-        return tables
-
-    def sources(self) -> list[dict[str, object]]:
-        """Return every source's name, kind and whether it is writable; no credential is among it.
-
-        Raises:
-            Misconfigured: others can read the sources' credentials.
-        """
-        self._home.require_private()
-        return [
-            {"name": entry.name, "kind": entry.url.split(":", 1)[0], "writable": entry.writable}
-            for entry in self._home.config().sources
-        ]
-
-    def test_source(self, name: str) -> list[TableSchema]:
-        """Connect to a source, both ways if it is writable; return its tables with every column's type or refusal.
-
-        Raises:
-            NotFound: there is no such source. Unavailable: it does not answer. Misconfigured: others can read its
-                credentials, or its driver is missing.
-        """
-        self._home.require_private()
-        entry = self._home.source(name)
-        if entry.writable:
-            self._open_target(entry.url).close()
-        connector = self._open_connector(entry.url)
-        try:
-            return connector.inspect()
-        finally:
-            connector.close()
-
-    def remove_source(self, name: str) -> None:
-        """Forget a source; its data stays as it is.
-
-        Raises:
-            NotFound: there is no such source.
-        """
-        self._home.remove_source(name)
 
     def plan_inventory(
         self,
@@ -221,31 +157,29 @@ class NodeProgram:
                 raise Stopped
 
         schedule = self._schedule(inventory_hours, tell) if inventory_hours > 0 else None
-        live = self._start_live(stop, tell, sleep)
+        live_client = self._client(sleep)
+        live = self.live_answerer(live_client, tell, sleep)
+        self._start_live(live, stop)
         client = self._client(sleep)
         try:
             with suppress(Stopped):
                 self._loop(client, tell, sleep=sleep, passed=passed, schedule=schedule).run(stop)
         finally:
-            live.join(LIVE_STOP_SECONDS)
+            live.finish(LIVE_STOP_SECONDS)
             client.close()
+            live_client.close()
             if schedule is not None:
                 schedule.stop()
 
-    def _start_live(self, stop: Callable[[], bool], tell: Tell, sleep: Sleep) -> threading.Thread:
+    @staticmethod
+    def _start_live(live: LiveAnswerer, stop: Callable[[], bool]) -> None:
         """Answer live calls beside the loop: somebody waits for each, and a transfer may take hours."""
 
         def answer() -> None:
-            client = self._client(sleep)
-            try:
-                with suppress(Stopped):
-                    self.live_answerer(client, tell, sleep).run(stop)
-            finally:
-                client.close()
+            with suppress(Stopped):
+                live.run(stop)
 
-        thread = threading.Thread(target=answer, name="live", daemon=True)
-        thread.start()
-        return thread
+        threading.Thread(target=answer, name="live", daemon=True).start()
 
     def live_answerer(self, client: HubClient, tell: Tell, sleep: Sleep) -> LiveAnswerer:
         """Return what answers live calls over `client`."""

@@ -25,7 +25,8 @@ from datong.exchange import (
 )
 from datong.kernel import BatchId, DepartmentCode, NodeId, SystemClock, new_id
 from datong.ledger import Ed25519Signer, Signer, verify_log
-from datong.node.hub_client import HubClient, enrol
+from datong.node.hub_answers import enrol
+from datong.node.hub_client import HubClient
 from datong.sharing import Agreement, AgreementState
 from datong.web.authentication import SESSION_COOKIE
 from tests.integration.web.conftest import EDUCATION, PASSWORD, POLICE, RunningHub

@@ -26,7 +26,8 @@ from datong.kernel import (
 from datong.kernel.limits import RETRY_ATTEMPTS_MAX, RETRY_DELAY_SECONDS_MAX
 from datong.ledger import Ed25519Signer
 from datong.node import HubClient
-from datong.node.hub_client import delay_seconds, error_of
+from datong.node.hub_answers import error_of
+from datong.node.hub_client import delay_seconds
 
 CLOCK = FixedClock(datetime(2026, 1, 5, tzinfo=UTC))
 Answer = Callable[[httpx.Request], httpx.Response]
