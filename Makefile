@@ -25,7 +25,7 @@ demo: setup ## Play the paper's story in 示例市 and leave the console running
 
 test: setup ## Set up and run every test, with real PostgreSQL, MariaDB and Chromium
 	@tools/setup-servers
-	@$(PYTHON) -m pytest tests -n 2 --dist loadfile
+	@$(PYTHON) -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder
 
 check: setup ## Lint, format, types, import layers
 	@$(VENV)/bin/ruff format --check src tests benchmarks

@@ -152,7 +152,9 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize(
+    ("console", "language"), [("sqlite", "zh"), ("postgresql", "en")], indirect=["console"], scope="session"
+)
 def test_every_page_stands(console: ServedCity, browser: Browser, language: str) -> None:
     for username, addresses in paths(console).items():
         visitor = Visitor(browser, console.url, language=language)
