@@ -149,3 +149,24 @@ def test_only_who_can_act_is_given_duties(console: ServedCity, browser: Browser)
         assert (visitor.page.locator("#duties .duty").count() > 0) is has_duties
         assert (visitor.page.locator("main a[href='/requests/new']").count() > 0) is may_request
         visitor.close()
+
+
+def test_an_officer_offers_a_resource_live_and_ends_it(console: ServedCity, browser: Browser) -> None:
+    officer = Visitor(browser, console.url)
+    officer.sign_in("police.officer", PASSWORD)
+    officer.open("/live")
+    assert officer.unlabelled() == []
+    officer.page.fill("#timeout_milliseconds", "1500")
+    officer.page.click("form[action='/live'] button[type=submit]")
+    officer.page.wait_for_url("**/live?done=live")
+    row = officer.page.locator("#live tbody tr")
+    assert row.count() == 1
+    assert "1,500" in row.inner_text()
+    for width in (1280, 360):
+        officer.page.set_viewport_size({"width": width, "height": 900})
+        assert officer.overflowing() == []
+    officer.page.click("form[action='/live/end'] button")
+    officer.page.wait_for_url("**/live?done=live_ended")
+    assert officer.page.locator("#live tbody tr").count() == 0
+    assert officer.complaints == []
+    officer.close()

@@ -30,6 +30,8 @@ NOTICES: Mapping[str, Text] = {
     "task": Text(zh="交换任务已更新。", en="The transfer task was updated."),
     "task_run": Text(zh="已通知节点开始传输。", en="The nodes were told to run the transfer."),
     "file_withdrawn": Text(zh="文件已撤回并存证，内容已删除。", en="Taken back, deleted and put on record."),
+    "live": Text(zh="实时接口已开通并存证。", en="The live interface is offered and on record."),
+    "live_ended": Text(zh="实时接口已停用并存证。", en="The live interface has ended; that is on record."),
     "reconciled": Text(zh="已要求两端重新计数、计算摘要。", en="Both ends were asked for counts and digests."),
     "repair_approved": Text(
         zh="修复已批准并存证，节点即将执行。", en="The repair is approved and on record; the nodes will do it."
