@@ -1,6 +1,5 @@
 """Change capture under kill -9 at each step: every change arrives, none is lost, and the slot never runs ahead."""
 
-import multiprocessing
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,41 +8,26 @@ import psycopg
 import pytest
 
 from datong.adapters.postgresql_capture import position_number
-from datong.exchange import Task, TransferMode
+from datong.exchange import TransferMode
 from datong.node import Step
 from datong.node.capture import place_name
-from tests.capture_node import capture
+from tests.capture_scene import CHANGE_STEPS, NEVER, SNAPSHOT_STEPS, CaptureScene
 from tests.exchange_world import ExchangeWorld, exchange_world
 from tests.servers import PostgresqlServer
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.capture_node"])
-CAPTURE_STEPS = [
-    Step.SLOT_MADE,
-    Step.PAYLOAD_WRITTEN,
-    Step.BATCH_SPOOLED,
-    Step.UPLOAD_OPENED,
-    Step.CHUNK_SENT,
-    Step.BATCH_COMMITTED,
-    Step.BATCH_UNSPOOLED,
-    Step.RUN_FINISHED,
-    Step.SLOT_ADVANCED,
-    Step.PLACE_WRITTEN,
-]
 ROWS = 250
 BATCH_ROWS = 100
-NEVER = 2**63
 
 
 class Scene:
     """A source that is captured by a node process, and a target."""
 
     def __init__(self, world: ExchangeWorld, connection: "psycopg.Connection[tuple[object, ...]]") -> None:
-        self.world = world
         self.connection = connection
         self.run("CREATE TABLE people (id bigint PRIMARY KEY, name text)", "ALTER TABLE people REPLICA IDENTITY FULL")
         self.run(f"INSERT INTO people SELECT n, 'a' || n FROM generate_series(1, {ROWS}) AS n")
-        self.task: Task = world.task("people", ("id", "name"), ("id",), TransferMode.CAPTURE, BATCH_ROWS)
+        task = world.task("people", ("id", "name"), ("id",), TransferMode.CAPTURE, BATCH_ROWS)
+        self.inner = CaptureScene(world, task, position_number)
 
     def run(self, *statements: str) -> None:
         for statement in statements:
@@ -57,20 +41,7 @@ class Scene:
         self.run("SELECT pg_logical_emit_message(true, 'test', 'mark')")
         # A process that is to die goes on until it does.
         until = NEVER if fault else position_number(self.text("SELECT pg_current_wal_insert_lsn()::text"))
-        process = PROCESSES.Process(target=capture, args=(self.world.folder / "police", until, *fault))
-        process.start()
-        process.join(120)
-        code = process.exitcode
-        process.kill()
-        process.join()
-        process.close()
-        return code
-
-    def check(self) -> None:
-        self.world.consume()
-        assert self.world.equal(self.task)
-        records = self.world.hub.exchange.batches(self.task.id)
-        assert [record.manifest.sequence for record in records] == list(range(1, len(records) + 1))
+        return self.inner.capture(until, *fault)
 
 
 @pytest.fixture
@@ -82,7 +53,7 @@ def scene(tmp_path: Path, postgresql_server: PostgresqlServer) -> Iterator[Scene
     ):
         scene = Scene(world, connection)
         yield scene
-        name = place_name(scene.task.id)
+        name = place_name(scene.inner.task.id)
         scene.run(
             "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
             f"WHERE active_pid IS NOT NULL AND slot_name = '{name}'",
@@ -92,18 +63,16 @@ def scene(tmp_path: Path, postgresql_server: PostgresqlServer) -> Iterator[Scene
     postgresql_server.drop_database(target)
 
 
-@pytest.mark.parametrize(
-    "step", [step for step in CAPTURE_STEPS if step not in {Step.SLOT_ADVANCED, Step.PLACE_WRITTEN}]
-)
+@pytest.mark.parametrize("step", SNAPSHOT_STEPS)
 def test_a_kill_in_the_snapshot(scene: Scene, step: Step) -> None:
     number = 1 if step in {Step.SLOT_MADE, Step.RUN_FINISHED} else 2
     assert scene.capture(step, number) == -signal.SIGKILL
     scene.run("DELETE FROM people WHERE id <= 10", "UPDATE people SET name = 'b' WHERE id = 20")
     assert scene.capture() == 0
-    scene.check()
+    scene.inner.check()
 
 
-@pytest.mark.parametrize("step", [step for step in CAPTURE_STEPS if step not in {Step.SLOT_MADE, Step.RUN_FINISHED}])
+@pytest.mark.parametrize("step", CHANGE_STEPS)
 def test_a_kill_in_the_changes(scene: Scene, step: Step) -> None:
     assert scene.capture() == 0
     scene.run(
@@ -116,6 +85,6 @@ def test_a_kill_in_the_changes(scene: Scene, step: Step) -> None:
     assert scene.capture(step, 1 if step is Step.PLACE_WRITTEN else 2) == -signal.SIGKILL
     scene.run("DELETE FROM people WHERE id % 3 = 0", "UPDATE people SET name = name || '!' WHERE id % 5 = 0")
     assert scene.capture() == 0
-    scene.check()
-    modes = [record.manifest.mode for record in scene.world.hub.exchange.batches(scene.task.id)]
+    scene.inner.check()
+    modes = [record.manifest.mode for record in scene.inner.world.hub.exchange.batches(scene.inner.task.id)]
     assert modes.count(TransferMode.SNAPSHOT) == 3

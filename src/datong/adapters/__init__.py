@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datong.adapters.files import FileFolder, read_table_file
     from datong.adapters.hub_link import HubLink
     from datong.adapters.mariadb import MariadbDatabase
+    from datong.adapters.mariadb_binlog import MariadbChanges
     from datong.adapters.polite_web import PoliteWeb
     from datong.adapters.postgresql import PostgresqlDatabase
     from datong.adapters.postgresql_capture import PostgresqlChanges
@@ -30,6 +31,7 @@ else:
             "files": ["FileFolder", "read_table_file"],
             "hub_link": ["HubLink"],
             "mariadb": ["MariadbDatabase"],
+            "mariadb_binlog": ["MariadbChanges"],
             "polite_web": ["PoliteWeb"],
             "postgresql": ["PostgresqlDatabase"],
             "postgresql_capture": ["PostgresqlChanges"],
@@ -43,6 +45,7 @@ __all__ = [
     "DurableJobs",
     "FileFolder",
     "HubLink",
+    "MariadbChanges",
     "MariadbDatabase",
     "PoliteWeb",
     "PostgresqlChanges",

@@ -69,6 +69,8 @@ def open_changes(url: str) -> ChangeSource:
     parts = _parts(url)
     if parts.scheme in {"postgresql", "postgres"}:
         return adapters.PostgresqlChanges(url)
+    if parts.scheme in {"mysql", "mariadb"}:
+        return adapters.MariadbChanges(url)
     raise Invalid(
         "adapters.no_change_log",
         what=Text(

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datong.exchange import Column, ReadQuery, arrow_schema, arrow_type, decimal_parameters
+from datong.exchange import ChangesLost, Column, ReadQuery, arrow_schema, arrow_type, decimal_parameters
 from datong.kernel import Invalid, NotFound, Refused, Text
 
 _EXACT = Context(prec=100)
@@ -41,6 +41,15 @@ def no_table(table: str) -> NotFound:
         what=Text(zh=f"数据源中没有表 {table}。", en=f"The source has no table {table}."),
         remedy=Text(zh="请核对表名。", en="Check the table's name."),
         context={"table": table},
+    )
+
+
+def changes_lost(why: Text) -> ChangesLost:
+    """Return the error of a log that does not tell every change."""
+    return ChangesLost(
+        "adapters.changes_lost",
+        what=Text(zh=f"变更无法接续：{why.zh}；任务将重新全量。", en=f"Changes do not connect: {why.en}."),
+        remedy=Text(zh="无需操作，节点会自动重新全量。", en="Nothing is to be done: the node begins with a snapshot."),
     )
 
 

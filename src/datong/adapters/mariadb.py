@@ -272,13 +272,19 @@ class MariadbDatabase(ComparedInside, SqlTarget):
         return connection
 
     @contextmanager
+    def _session(self) -> Iterator["_MariadbTransaction"]:
+        """Yield a connection; errors are the driver's own."""
+        connection = self._connect()
+        try:
+            yield _MariadbTransaction(connection)
+        finally:
+            connection.close()
+
+    @contextmanager
     def _open(self) -> Iterator["_MariadbTransaction"]:
         try:
-            connection = self._connect()
-            try:
-                yield _MariadbTransaction(connection)
-            finally:
-                connection.close()
+            with self._session() as transaction:
+                yield transaction
         except (pymysql.OperationalError, pymysql.InterfaceError, OSError) as error:
             if isinstance(error, pymysql.OperationalError) and error.args and error.args[0] not in _LOST:
                 raise

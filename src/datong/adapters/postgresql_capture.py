@@ -15,6 +15,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import ExecStatus
 
+from datong.adapters.conversion import changes_lost
 from datong.adapters.pgoutput import (
     ChangeDecoder,
     Relation,
@@ -25,7 +26,7 @@ from datong.adapters.pgoutput import (
 )
 from datong.adapters.postgresql_catalog import literal, quoted, relation
 from datong.adapters.postgresql_copy import snapshot_copy
-from datong.exchange import Beginning, ChangePiece, ChangesLost, Column, Following, ReadQuery
+from datong.exchange import Beginning, ChangePiece, Column, Following, ReadQuery
 from datong.kernel import Conflict, Misconfigured, Text, Unavailable
 
 LINGER_SECONDS = 0.2
@@ -107,11 +108,13 @@ class PostgresqlChanges:
             ).fetchone()
             published = connection.execute(b"SELECT 1 FROM pg_publication WHERE pubname = %s", (name,)).fetchone()
             if row is None or published is None:
-                raise lost(Text(zh="复制槽或发布已不存在", en="its replication slot or publication is gone"))
+                raise changes_lost(Text(zh="复制槽或发布已不存在", en="its replication slot or publication is gone"))
             if row[0] == "lost":
-                raise lost(Text(zh="数据库已清除所需日志", en="the database has removed the log that is needed"))
+                raise changes_lost(
+                    Text(zh="数据库已清除所需日志", en="the database has removed the log that is needed")
+                )
             if position_number(str(row[1])) > position_number(following.confirmed):
-                raise lost(
+                raise changes_lost(
                     Text(zh="复制槽的位置比平台确认的更靠后", en="its slot is further than the hub has confirmed")
                 )
             expected = self._column_types(connection, following)
@@ -307,7 +310,7 @@ class PostgresqlStream:
         if started.status != ExecStatus.COPY_BOTH:
             if b"is active" in started.error_message:
                 raise slot_busy()
-            raise lost(Text(zh=_said(started.error_message), en=_said(started.error_message)))
+            raise changes_lost(Text(zh=_said(started.error_message), en=_said(started.error_message)))
 
     @property
     def seen(self) -> str:
@@ -407,17 +410,17 @@ class PostgresqlStream:
         elif kind == b"R":
             self._meet(relation_of(message))
         elif kind == b"T" and self._relation is not None and self._relation.id in truncated(message):
-            raise lost(Text(zh="表被清空（TRUNCATE）", en="the table was emptied (TRUNCATE)"))
+            raise changes_lost(Text(zh="表被清空（TRUNCATE）", en="the table was emptied (TRUNCATE)"))
 
     def _meet(self, found: Relation) -> None:
         """Look at the table as the log describes it from here on."""
         types = {column.name: (column.type_id, column.type_modifier) for column in found.columns}
         missing = [column.name for column in self._following.columns if column.name not in types]
         if missing or any(types[name] != kind for name, kind in self._expected.items()):
-            raise lost(Text(zh="表的列发生了变化", en="the table's columns changed"))
+            raise changes_lost(Text(zh="表的列发生了变化", en="the table's columns changed"))
         if self._relation is None or self._relation != found:
             if self._messages and self._relation is not None and self._relation.columns != found.columns:
-                raise lost(Text(zh="表的列发生了变化", en="the table's columns changed"))
+                raise changes_lost(Text(zh="表的列发生了变化", en="the table's columns changed"))
             self._relation = found
             self._decoder = ChangeDecoder(found, self._following.columns, self._following.key_columns)
 
@@ -450,15 +453,6 @@ class PostgresqlStream:
             self._connection.flush()
         except psycopg.OperationalError as error:
             raise self._ended() from error
-
-
-def lost(why: Text) -> ChangesLost:
-    """Return the error of a log that does not tell every change."""
-    return ChangesLost(
-        "adapters.changes_lost",
-        what=Text(zh=f"变更无法接续：{why.zh}；任务将重新全量。", en=f"Changes do not connect: {why.en}."),
-        remedy=Text(zh="无需操作，节点会自动重新全量。", en="Nothing is to be done: the node begins with a snapshot."),
-    )
 
 
 def slot_busy() -> Unavailable:

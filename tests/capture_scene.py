@@ -1,0 +1,61 @@
+"""A world whose source is captured by node processes that may be told to die."""
+
+import multiprocessing
+from collections.abc import Callable
+
+from datong.exchange import Task
+from datong.node import Step
+from tests.capture_node import capture
+from tests.exchange_world import ExchangeWorld
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.capture_node"])
+SNAPSHOT_STEPS = [
+    Step.SLOT_MADE,
+    Step.PAYLOAD_WRITTEN,
+    Step.BATCH_SPOOLED,
+    Step.UPLOAD_OPENED,
+    Step.CHUNK_SENT,
+    Step.BATCH_COMMITTED,
+    Step.BATCH_UNSPOOLED,
+    Step.RUN_FINISHED,
+]
+CHANGE_STEPS = [
+    Step.PAYLOAD_WRITTEN,
+    Step.BATCH_SPOOLED,
+    Step.UPLOAD_OPENED,
+    Step.CHUNK_SENT,
+    Step.BATCH_COMMITTED,
+    Step.BATCH_UNSPOOLED,
+    Step.SLOT_ADVANCED,
+    Step.PLACE_WRITTEN,
+]
+NEVER = 2**128
+
+
+class CaptureScene:
+    """A task of a world, and the processes that capture it."""
+
+    def __init__(self, world: ExchangeWorld, task: Task, number_of: Callable[[str], int]) -> None:
+        self.world = world
+        self.task = task
+        self._number_of = number_of
+
+    def capture(self, until: int, *fault: Step | int) -> int | None:
+        """Capture up to the position numbered `until`, or until the process dies; return its exit code."""
+        arguments = (self.world.folder / "police", self._number_of, until, *fault)
+        process = PROCESSES.Process(target=capture, args=arguments)
+        process.start()
+        process.join(120)
+        code = process.exitcode
+        process.kill()
+        process.join()
+        process.close()
+        return code
+
+    def check(self) -> None:
+        """Check that both ends are equal and that the chain has neither gap nor fork."""
+        self.world.consume()
+        assert self.world.equal(self.task)
+        records = self.world.hub.exchange.batches(self.task.id)
+        assert [record.manifest.sequence for record in records] == list(range(1, len(records) + 1))
