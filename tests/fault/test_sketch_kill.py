@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from datong.adapters.file_keys import load_or_create_signer
 from datong.catalogue import Binding, Overlaps, SketchKey, SketchKeys, sketch_columns, sketch_requests
 from datong.catalogue.sketch_estimates import overlap
+from datong.catalogue.sketches import folded
 from datong.catalogue.source_tables import sketch, sketch_set
 from datong.kernel import Actor, ActorKind, Database, DepartmentCode, NodeId, ResourceId
 from datong.ledger import EntryKind
@@ -116,7 +117,10 @@ def test_killed_at_any_moment_the_nodes_share_a_key_and_the_hub_compares(world: 
         world.sketch(made, key)
         registers = world.overlaps.registers("citizen_id")
         (pair,) = world.overlaps.of_element("citizen_id").pairs
-        assert pair.values == overlap(registers[pair.left, "id"], registers[pair.right, "id"])
+        sides = registers[pair.left, "id"], registers[pair.right, "id"]
+        # How many registers a sketch has follows from an estimate, which differs from key to key.
+        bins = min(map(len, sides))
+        assert pair.values == overlap(folded(sides[0], bins), folded(sides[1], bins))
         for name in NODES.values():
             assert stat.S_IMODE((tmp_path / name / "sketch-keys.json").stat().st_mode) == 0o600
     assert [epoch.ended_at is None for epoch in world.keys.epochs()].count(True) == 1

@@ -114,7 +114,7 @@ def test_keys_that_tell_no_rows_apart_are_refused(tmp_path: Path, database: Path
         assert world.hub.exchange.batches(task.id) == ()
 
 
-@settings(max_examples=12, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))
 class Twins(RuleBasedStateMachine):
     """A source that changes at random, a node that is stopped at random; now and then both ends are compared."""
 

@@ -4,7 +4,6 @@ Two hubs are compared (see `worlds`). Whatever anybody can read of the one must 
 the other; and no answer of the hub that has secrets holds one.
 """
 
-import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -38,20 +37,13 @@ class TwoWorlds:
     secrets: Secrets
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def worlds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoWorlds]:
+@pytest.fixture(scope="module")
+def worlds(postgresql_server: PostgresqlServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoWorlds]:
     """Both hubs, running."""
-    home = tmp_path_factory.mktemp(f"worlds-{request.param}")
-    databases = []
-    for name in ("open", "whole"):
-        if request.param == "sqlite":
-            file = home / f"{name}.sqlite"
-            shutil.copy(request.getfixturevalue("migrated_sqlite"), file)
-            databases.append(Database(f"sqlite:///{file}"))
-        else:
-            server: PostgresqlServer = request.getfixturevalue("postgresql_server")
-            databases.append(Database(sqlalchemy_url(server.create_database())))
-            migrate(databases[-1])
+    home = tmp_path_factory.mktemp("worlds")
+    databases = [Database(sqlalchemy_url(postgresql_server.create_database())) for _ in range(2)]
+    for database in databases:
+        migrate(database)
     signer = Ed25519Signer.generate()
 
     def hub(database: Database, folder: Path) -> AbstractContextManager[OpenHub]:
