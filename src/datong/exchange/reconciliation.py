@@ -83,7 +83,7 @@ class Reconciliations:
         self._keys = keys
         self._hub_signer = hub_signer
         self._library = library
-        self.repairs = repairs
+        self._repairs = repairs
 
     def request(self, task_id: TaskId, *, actor: Actor) -> Reconciliation:
         """Ask both ends of a task, unless they are asked already or a repair is under way.
@@ -206,7 +206,7 @@ class Reconciliations:
 
     def keep_up(self) -> bool:
         """Carry repairs on, begin what is due, answer for the hub's own library; return whether anything was done."""
-        done = self.repairs.keep_up()
+        done = self._repairs.keep_up()
         with self._database.snapshot() as connection:
             repaired = rows.tasks_to_see_again(connection)
             due = [task for task, hours in store.reconciled_tasks(connection) if self._is_due(connection, task, hours)]
