@@ -14,6 +14,8 @@ from tests.fault.exchange_world import World
 DISK_MEGABYTES = 48
 STARVED_SECONDS = 6.0
 HOUR_SECONDS = 3600
+STATUS_SECONDS_MAX = 30.0
+POLL_SECONDS = 0.2
 
 
 @contextmanager
@@ -65,6 +67,12 @@ def test_a_full_disk_loses_nothing_and_work_goes_on_when_there_is_room(tmp_path:
             world.close()
 
 
+def _statuses(world: World) -> dict[str, str]:
+    """Return what each node told the hub of itself at last."""
+    told = {node.id: node.last_status for node in world.hub.services.identity.nodes()}
+    return {name: told[node.id] for name, node in world.nodes.items()}
+
+
 def test_nodes_whose_clocks_are_an_hour_wrong_transfer_as_others_do(tmp_path: Path) -> None:
     world = World(tmp_path, control="sqlite", seed=4)
     for name, seconds in {"producer": HOUR_SECONDS, "consumer": -HOUR_SECONDS}.items():
@@ -77,8 +85,11 @@ def test_nodes_whose_clocks_are_an_hour_wrong_transfer_as_others_do(tmp_path: Pa
         world.request()
         world.settle()
         world.check()
-        nodes = {node.id: node.last_status for node in world.hub.services.identity.nodes()}
+        # A node tells its state at the end of a turn, which may come after the last receipt.
+        until = time.monotonic() + STATUS_SECONDS_MAX
+        while time.monotonic() < until and not all(_statuses(world).values()):
+            time.sleep(POLL_SECONDS)
         for name, sign in (("producer", "+"), ("consumer", "-")):
-            assert f"clock: {sign}3" in nodes[world.nodes[name].id]
+            assert f"clock: {sign}3" in _statuses(world)[name]
     finally:
         world.close()

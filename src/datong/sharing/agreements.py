@@ -25,7 +25,6 @@ from datong.kernel import (
     ResourceId,
     Text,
     WorkingCalendar,
-    new_id,
     page_of,
 )
 from datong.kernel.limits import PAGE_ROWS_MAX
@@ -90,18 +89,19 @@ class Agreements:
         self._read: dict[tuple[AgreementId, int], Agreement] = {}
         self._limits = reply_limits(pack)
 
-    def draw_up(self, connection: Connection, request: Request, *, actor: Actor, now: datetime) -> Agreement:
-        """Store the agreement of a request that is being granted, in the transaction of the grant."""
+    def draw_up(
+        self, connection: Connection, request: Request, *, agreement_id: AgreementId, actor: Actor, now: datetime
+    ) -> None:
+        """Store the agreement of a request that has just been granted, in the transaction of the grant."""
         agreement = agreement_rules.draw_up(
             request,
-            agreement_id=AgreementId(new_id()),
+            agreement_id=agreement_id,
             now=now,
             calendar=self._calendar,
             limits=self._limits,
         )
         connection.execute(insert(tables.agreement).values(_row(agreement)))
         self._record(connection, agreement, "draw_up", actor)
-        return agreement
 
     def get(self, agreement_id: AgreementId) -> Agreement:
         """Return an agreement.

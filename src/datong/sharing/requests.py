@@ -9,6 +9,7 @@ from datong.catalogue import Resource, UseKind
 from datong.kernel import (
     PLATFORM_ACTOR,
     Actor,
+    AgreementId,
     Clock,
     Conflict,
     Database,
@@ -143,10 +144,13 @@ class Requests:
                 calendar=self._calendar,
                 limits=self._limits,
             )
-            if action is RequestAction.APPROVE:
-                agreement = self._agreements.draw_up(connection, after, actor=actor, now=now)
-                after = after.model_copy(update={"agreement_id": agreement.id})
+            agreement_id = AgreementId(new_id()) if action is RequestAction.APPROVE else None
+            if agreement_id is not None:
+                after = after.model_copy(update={"agreement_id": agreement_id})
+            # Whoever saves first decides; an agreement before that would meet the other one's as a broken constraint.
             self._save(connection, request, after)
+            if agreement_id is not None:
+                self._agreements.draw_up(connection, after, agreement_id=agreement_id, actor=actor, now=now)
             self._ledger.append(
                 connection,
                 kind=EntryKind.DECISION if action in DECISIONS else EntryKind.REQUEST,
@@ -273,21 +277,19 @@ class Requests:
         )
         if request.share_type is not ShareType.UNCONDITIONAL:
             return request
-        agreement = self._agreements.draw_up(
-            connection,
-            request,
-            actor=PLATFORM_ACTOR,
-            now=request.submitted_at,
-        )
+        agreement_id = AgreementId(new_id())
         granted = request.model_copy(
             update={
                 "state": RequestState.GRANTED,
                 "decided_at": request.submitted_at,
-                "agreement_id": agreement.id,
+                "agreement_id": agreement_id,
                 "revision": request.revision + 1,
             }
         )
         self._save(connection, request, granted)
+        self._agreements.draw_up(
+            connection, granted, agreement_id=agreement_id, actor=PLATFORM_ACTOR, now=request.submitted_at
+        )
         self._ledger.append(
             connection,
             kind=EntryKind.DECISION,
