@@ -18,6 +18,7 @@ from datong.kernel import Misconfigured, Text, Value
 from datong.library.values import LandedSource
 
 DEFINITIONS = Path(__file__).parent / "definitions"
+PERSON_IDENTIFIER = "citizen_id"
 
 
 class LibraryKind(StrEnum):
@@ -27,6 +28,8 @@ class LibraryKind(StrEnum):
     """By linkage of many sources (people, firms)."""
     REFERENCE = "reference"
     """By a code that is unique in itself (divisions)."""
+    KEYED = "keyed"
+    """By keys that the definition names (firms, certificates): an identifier first, then other keys by their weight."""
 
 
 class SourceRole(Value):
@@ -94,6 +97,37 @@ class Linkage(Value):
     comparisons: tuple[Comparison, ...] = Field(min_length=1)
 
 
+class KeyPart(Value):
+    """One part of a key: an element, and in which form its value is compared (see `keys.FORMS`)."""
+
+    element: str
+    form: Literal["exact", "code", "organisation", "person", "address"] = "exact"
+
+
+class KeyRule(Value):
+    """Records that agree on all `parts` speak for one entity with `bits`; a record that lacks a part says nothing."""
+
+    name: str
+    parts: tuple[KeyPart, ...] = Field(min_length=1)
+    bits: float = Field(gt=0)
+
+
+class Identity(Value):
+    """How records become entities by keys.
+
+    `trusted` is the identifier: records with the same sound value are one entity, records with different ones never.
+    `guard` are parts of which one at least must agree with the identifier's reference record, if any can be compared;
+    a record that fits in none loses its claim on the identifier. The other limits are those of `Linkage`.
+    """
+
+    trusted: tuple[KeyPart, ...] = Field(min_length=1)
+    guard: tuple[KeyPart, ...] = ()
+    rules: tuple[KeyRule, ...] = ()
+    accept_bits: float
+    margin_bits: float = Field(ge=0)
+    members_max: int = Field(gt=1)
+
+
 class ElementRule(Value):
     """How the library chooses an element's value where sources disagree."""
 
@@ -116,11 +150,16 @@ class Definition(Value):
     key_elements: tuple[str, ...] = Field(min_length=1)
     summary_elements: tuple[str, ...] = Field(min_length=1)
     linkage: Linkage | None = None
+    identity: Identity | None = None
+    precedence: int = Field(100, ge=0, le=1000)
+    """Libraries are listed in this order; the first in which a source plays a role publishes the source's records."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Definition":
         if (self.kind is LibraryKind.LINKED) != (self.linkage is not None):
             raise ValueError("a linked library, and only such a one, has a linkage model")
+        if (self.kind is LibraryKind.KEYED) != (self.identity is not None):
+            raise ValueError("a keyed library, and only such a one, says by which keys")
         roles = {role.key for role in self.roles}
         for rule in self.elements:
             unknown = set(rule.authority) - roles
@@ -131,6 +170,18 @@ class Definition(Value):
         if missing:
             raise ValueError(f"keys that are no elements: {sorted(missing)}")
         return self
+
+    @property
+    def publishes_records(self) -> bool:
+        """Whether the records of its sources are published beside the golden ones."""
+        return self.kind in (LibraryKind.LINKED, LibraryKind.KEYED)
+
+    @property
+    def identifier(self) -> str | None:
+        """The element that identifies an entity by itself, if one does."""
+        if self.identity is not None:
+            return self.identity.trusted[0].element if len(self.identity.trusted) == 1 else None
+        return PERSON_IDENTIFIER if self.kind is LibraryKind.LINKED else None
 
     def role_of(self, source: LandedSource) -> SourceRole | None:
         """Return the first role that `source` fits, or None if the library has no use for it."""
@@ -162,5 +213,6 @@ def load_definition(path: Path) -> Definition:
 
 @cache
 def shipped_definitions() -> tuple[Definition, ...]:
-    """Return the definitions that come with the platform, by name."""
-    return tuple(load_definition(path) for path in sorted(DEFINITIONS.glob("*.yaml")))
+    """Return the definitions that come with the platform, in their order."""
+    known = [load_definition(path) for path in sorted(DEFINITIONS.glob("*.yaml"))]
+    return tuple(sorted(known, key=lambda definition: (definition.precedence, definition.name)))

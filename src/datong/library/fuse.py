@@ -15,7 +15,6 @@ from datong.library.engine import sql_name, sql_text
 
 CELLS = "cells.parquet"
 GOLDEN_DIGEST = "digest.txt"
-IDENTIFIER_ELEMENT = "citizen_id"
 
 
 def fuse(
@@ -37,7 +36,8 @@ def fuse(
         f"CREATE OR REPLACE TABLE said AS SELECT links.entity_id, cells.* FROM ({' UNION ALL '.join(parts)}) cells "
         f"JOIN read_parquet({sql_text(str(links))}) links USING (source, row_key) WHERE cells.value IS NOT NULL"
     )
-    _doubt_identifiers(connection, links)
+    if definition.identifier is not None:
+        _doubt_identifiers(connection, links, definition.identifier)
     connection.execute("""
         CREATE OR REPLACE TABLE candidates AS
         WITH ranked AS (
@@ -102,12 +102,12 @@ def _cells_sql(definition: Definition, source: ConformedSource, element: str, pr
         FROM read_parquet({sql_text(str(conformed / source.file))})"""
 
 
-def _doubt_identifiers(connection: duckdb.DuckDBPyConnection, links: Path) -> None:
+def _doubt_identifiers(connection: duckdb.DuckDBPyConnection, links: Path, identifier: str) -> None:
     """Flag identifiers that differ from the one their entity is trusted to have, whatever their authority."""
     connection.execute(f"""
         UPDATE said SET flag = 'incoherent'
         FROM read_parquet({sql_text(str(links))}) links
-        WHERE said.element = {sql_text(IDENTIFIER_ELEMENT)} AND said.flag IS NULL
+        WHERE said.element = {sql_text(identifier)} AND said.flag IS NULL
           AND links.source = said.source AND links.row_key = said.row_key
           AND (links.distrusted OR links.trusted IS DISTINCT FROM said.value)
     """)

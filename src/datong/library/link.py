@@ -16,11 +16,12 @@ import pyarrow as pa
 from datong.kernel import EntityId
 from datong.library.cluster import Clustering, Pair, cluster
 from datong.library.conform import ConformedSource
-from datong.library.definition import Definition, Linkage
+from datong.library.definition import Definition, Identity, Linkage
 from datong.library.engine import sql_text
 from datong.library.features import create_records
 from datong.library.geography import check_divisions
 from datong.library.identify import identify
+from datong.library.keys import pair_by_keys
 from datong.library.model import score_pairs
 from datong.library.registry import Change, Member, Succession, name_entities
 
@@ -34,7 +35,7 @@ def source_key(conformed: ConformedSource) -> str:
     return f"{conformed.source.department}\x1f{conformed.source.title.zh}"
 
 
-def link_people(
+def link_records(
     connection: duckdb.DuckDBPyConnection,
     definition: Definition,
     sources: tuple[ConformedSource, ...],
@@ -43,28 +44,41 @@ def link_people(
     former: Sequence[tuple[str, str, str]],
     folder: Path,
 ) -> None:
-    """Link the people in the conformed files below `conformed`, and write the step's files into `folder`.
+    """Link the records in the conformed files below `conformed`, and write the step's files into `folder`.
 
     `previous` gives the entity ids of the version before by record, `former` the successions up to it.
     """
-    linkage = definition.linkage
-    if linkage is None:
-        raise AssertionError("a linked library has a linkage model")
-    create_records(connection, definition, sources, conformed)
-    identify(connection)
-    score_pairs(connection, linkage)
+    limits = _score(connection, definition, sources, conformed)
     connection.execute("""
         CREATE OR REPLACE TABLE nodes AS
         SELECT unique_id AS record, coalesce(min(unique_id) OVER (PARTITION BY trusted), unique_id) AS head,
                trusted FROM linkable WHERE trusted IS NOT NULL
         UNION ALL SELECT unique_id, unique_id, NULL FROM linkable WHERE trusted IS NULL
     """)
-    clustering = _cluster_nodes(connection, linkage)
+    clustering = _cluster_nodes(connection, limits)
     ids, successions = _name(connection, sources, clustering, previous)
     _write_links(connection, clustering, ids, folder)
     known = [Succession(EntityId(old), EntityId(new), Change(change)) for old, new, change in former]
     _write_successions(connection, sorted({*known, *successions}), folder)
     _write_counts(connection, clustering, folder)
+
+
+def _score(
+    connection: duckdb.DuckDBPyConnection,
+    definition: Definition,
+    sources: tuple[ConformedSource, ...],
+    conformed: Path,
+) -> Linkage | Identity:
+    """Create `linkable` and `pairs` in the way of the definition's kind; return the limits of the clustering."""
+    if definition.identity is not None:
+        pair_by_keys(connection, definition, definition.identity, sources, conformed)
+        return definition.identity
+    if definition.linkage is None:
+        raise AssertionError("a linked library has a linkage model")
+    create_records(connection, definition, sources, conformed)
+    identify(connection)
+    score_pairs(connection, definition.linkage)
+    return definition.linkage
 
 
 def link_divisions(
@@ -82,7 +96,7 @@ def link_divisions(
     (folder / COUNTS).write_text(json.dumps(counts, sort_keys=True))
 
 
-def _cluster_nodes(connection: duckdb.DuckDBPyConnection, linkage: Linkage) -> Clustering:
+def _cluster_nodes(connection: duckdb.DuckDBPyConnection, limits: Linkage | Identity) -> Clustering:
     heads = connection.execute(
         "SELECT head, count(*), any_value(trusted) FROM nodes GROUP BY head ORDER BY head"
     ).fetchall()
@@ -97,9 +111,9 @@ def _cluster_nodes(connection: duckdb.DuckDBPyConnection, linkage: Linkage) -> C
         sizes={head: size for head, size, _ in heads},
         identifiers={head: trusted for head, _, trusted in heads if trusted is not None},
         pairs=[Pair(*row) for row in rows],
-        accept_bits=linkage.accept_bits,
-        margin_bits=linkage.margin_bits,
-        members_max=linkage.members_max,
+        accept_bits=limits.accept_bits,
+        margin_bits=limits.margin_bits,
+        members_max=limits.members_max,
     )
 
 

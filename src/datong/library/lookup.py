@@ -15,7 +15,7 @@ from datong.norms import to_18
 LOOKUP_ROWS_MAX = 1000
 SUCCESSIONS_MAX = 64
 IDENTIFIER_ELEMENT = "citizen_id"
-NAME_ELEMENTS = ("person_name", "division_name", "organisation_name")
+NAME_ELEMENTS = ("person_name", "division_name", "organisation_name", "certificate_name", "holder_name")
 
 
 class LookupSource(Value):

@@ -14,12 +14,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datong.kernel import BuildId, EntityId, Value
+from datong.kernel import BuildId, EntityId, ResourceId, Value
 from datong.library.conform import ConformedSource, conform_source, take_part
 from datong.library.definition import Definition, LibraryKind
 from datong.library.engine import Engine, sql_text, step_folder
 from datong.library.fuse import CELLS, GOLDEN_DIGEST, fuse
-from datong.library.link import COUNTS, LINKS, SUCCESSIONS, link_divisions, link_people, source_key
+from datong.library.link import COUNTS, LINKS, SUCCESSIONS, link_divisions, link_records, source_key
 from datong.library.publish import (
     PublishedTable,
     conformed_table_sql,
@@ -52,7 +52,10 @@ class Previous(Value):
 
 
 class Pipeline:
-    """The steps of one build; `folder` is the build's own, `delta` holds the library's Delta tables."""
+    """The steps of one build; `folder` is the build's own, `delta` holds the library's Delta tables.
+
+    Records of the resources in `elsewhere` are published by another library.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Pipeline:
         folder: Path,
         delta: Path,
         previous: Previous,
+        elsewhere: frozenset[ResourceId] = frozenset(),
     ) -> None:
         self.build_id = build_id
         self.definition = definition
@@ -73,6 +77,7 @@ class Pipeline:
         self.folder = folder
         self.delta = delta
         self.previous = previous
+        self.elsewhere = elsewhere
         self.sources = take_part(definition, sources, pack)
 
     def steps(self) -> Iterator[BuildStep]:
@@ -128,7 +133,7 @@ class Pipeline:
                 link_divisions(connection, self.sources, conformed, scratch)
                 return
             previous, successions = self._inherited(connection)
-            link_people(connection, self.definition, self.sources, conformed, previous, successions, scratch)
+            link_records(connection, self.definition, self.sources, conformed, previous, successions, scratch)
 
     def _inherited(
         self, connection: duckdb.DuckDBPyConnection
@@ -168,7 +173,11 @@ class Pipeline:
         _write_json(scratch / REPORT, report.model_dump(mode="json"))
 
     def _publish(self, scratch: Path) -> None:
-        sources = self.sources if self.definition.kind is LibraryKind.LINKED else ()
+        sources = (
+            tuple(source for source in self.sources if source.source.resource_id not in self.elsewhere)
+            if self.definition.publishes_records
+            else ()
+        )
         with self.engine.connect(self.folder / "spill") as connection, ThreadPoolExecutor(self.engine.threads) as pool:
             golden = pool.submit(self._publish_golden, connection.cursor(), scratch)
             others = [pool.submit(self._publish_source, connection.cursor(), source, scratch) for source in sources]

@@ -304,6 +304,10 @@ def source_keys(source: ConformedSource) -> tuple[str, ...]:
         "student_id",
         "record_id",
         "uscc",
+        "organisation_name",
+        "registration_number",
+        "certificate_id",
+        "certificate_number",
     )
     own = [field for field, column in source.fields.items() if column in source.source.key_columns]
     return tuple(dict.fromkeys([*own, *(element for element in sought if source.has(element))]))

@@ -23,6 +23,7 @@ from datong.kernel import (
     JsonValue,
     NotFound,
     Page,
+    ResourceId,
     Text,
     Unavailable,
     canonical_json,
@@ -194,15 +195,18 @@ class Library(Published):
             current = connection.execute(select(CURRENT).where(CURRENT.c.library == build.library)).first()
         home = self._folder / build.library
         previous = (current.version, home / "builds" / current.build_id) if current else (0, None)
+        definition = self.definition(build.library)
+        sources = tuple(LandedSource.model_validate(source) for source in inputs)
         pipeline: Pipeline = module.Pipeline(
             build_id=build.id,
-            definition=self.definition(build.library),
-            sources=tuple(LandedSource.model_validate(source) for source in inputs),
+            definition=definition,
+            sources=sources,
             pack=self._pack,
             engine=module.Engine(threads=self._threads, memory=self._memory),
             folder=home / "builds" / build.id,
             delta=home / "delta",
             previous=module.Previous(version=previous[0], folder=previous[1]),
+            elsewhere=_published_before(self.definitions(), definition, sources),
         )
         return pipeline
 
@@ -350,6 +354,16 @@ def _switch(connection: Connection, library: str, version: int, build_id: BuildI
     )
     if moved.rowcount == 0:
         connection.execute(insert(CURRENT).values(library=library, version=version, build_id=build_id))
+
+
+def _published_before(
+    definitions: tuple[Definition, ...], definition: Definition, sources: tuple[LandedSource, ...]
+) -> frozenset[ResourceId]:
+    """Return the resources whose records a library that is listed before `definition` publishes."""
+    before = [known for known in definitions[: definitions.index(definition)] if known.publishes_records]
+    return frozenset(
+        source.resource_id for source in sources if any(known.role_of(source) is not None for known in before)
+    )
 
 
 def _definition_digest(definition: Definition) -> str:

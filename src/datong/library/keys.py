@@ -1,0 +1,134 @@
+"""Linkage by keys: which records of firms, certificates and other registered things speak of the same one.
+
+Most registered things bear a number, so no statistics are needed: a sound identifier decides, and records without one
+join by other keys, each with a weight in bits that the definition states. What follows is the same for all libraries:
+clustering that resists chaining, stable ids, reasons (see `link`).
+"""
+
+from pathlib import Path
+
+import duckdb
+
+from datong.library.conform import ConformedSource
+from datong.library.definition import Definition, Identity, KeyPart
+from datong.library.engine import sql_name, sql_text
+
+BLOCK_IDENTIFIERS_MAX = 20
+"""A key that so many different identifiers share (a firm name such as 供销社) tells nobody apart."""
+BLOCK_OPEN_MAX = 50
+"""Records without an identifier that are all compared with each other when they share a key."""
+_PUNCTUATION = r"[\s()（）\[\]【】《》〈〉「」“”\"'’‘·•.。,，、&＆_-]+"
+FORMS = {
+    "exact": "{value}",
+    "code": r"nullif(upper(regexp_replace({value}, '[\s-]+', '', 'g')), '')",
+    # 有限责任公司 and 有限公司 are one legal form (《公司法》第八条); brackets and dots are typing habits.
+    "organisation": "nullif(replace(upper(regexp_replace({value}, {punctuation}, '', 'g')),"
+    " '有限责任公司', '有限公司'), '')",
+    "person": "nullif(upper(regexp_replace({value}, {punctuation}, '', 'g')), '')",
+    # The road's last characters and the numbers: 广东省示例市汾江路12号 and 汾江路12号 are one address.
+    "address": "nullif(regexp_extract({value}, '([^0-9]{{1,3}})[0-9]', 1) || "
+    "array_to_string(regexp_extract_all({value}, '[0-9]+'), '-'), '')",
+}
+"""SQL per form of a key part; an identifier with a flaw is no key in the form `exact`."""
+
+
+def pair_by_keys(
+    connection: duckdb.DuckDBPyConnection,
+    definition: Definition,
+    identity: Identity,
+    sources: tuple[ConformedSource, ...],
+    folder: Path,
+) -> None:
+    """Create `linkable` (one row per record: its number, key and trusted identifier) and `pairs` (a, b, bits)."""
+    ranks = definition.authority(identity.trusted[0].element)
+    guards = [f"guard_{place}" for place, _ in enumerate(identity.guard)]
+    rules = [f"rule_{place}" for place, _ in enumerate(identity.rules)]
+    parts = " UNION ALL ".join(
+        f"SELECT {source.number} AS source, {ranks[source.role.key]} AS rank, row_key, first_sequence, "
+        + ", ".join(f"{expression} AS {name}" for name, expression in _keys(source, identity).items())
+        + f" FROM read_parquet({sql_text(str(folder / source.file))})"
+        for source in sources
+    )
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE records AS
+        SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, * FROM ({parts}) ORDER BY unique_id""")
+    held = ", ".join(f"{name}" for name in (*guards, *rules)) or "NULL AS no_keys"
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE linkable AS
+        WITH reference AS (
+            SELECT * FROM records WHERE identifier IS NOT NULL
+            QUALIFY row_number() OVER (PARTITION BY identifier ORDER BY rank, first_sequence, source, row_key) = 1
+        ), judged AS (
+            SELECT records.unique_id, {_coherent(guards)} AS coherent
+            FROM records JOIN reference USING (identifier)
+        )
+        SELECT unique_id, source, row_key, first_sequence, CASE WHEN coherent THEN identifier END AS trusted,
+            coalesce(NOT coherent, false) AS distrusted, coherent IS DISTINCT FROM true AS is_open, {held}
+        FROM records LEFT JOIN judged USING (unique_id) ORDER BY unique_id""")
+    connection.execute("DROP TABLE records")
+    _pair(connection, [(name, rule.bits) for name, rule in zip(rules, identity.rules, strict=True)])
+
+
+def _keys(source: ConformedSource, identity: Identity) -> dict[str, str]:
+    """Return the columns that are compared and how they come from the source's conformed record."""
+    return {
+        "identifier": _key(source, identity.trusted),
+        **{f"guard_{place}": _part(source, part) for place, part in enumerate(identity.guard)},
+        **{f"rule_{place}": _key(source, rule.parts) for place, rule in enumerate(identity.rules)},
+    }
+
+
+def _part(source: ConformedSource, part: KeyPart) -> str:
+    if not source.has(part.element):
+        return "NULL::VARCHAR"
+    value = sql_name(part.element)
+    if part.form == "exact":
+        value = f"(CASE WHEN {sql_name(part.element + '|flag')} IS NULL THEN {value} END)"
+    return FORMS[part.form].format(value=value, punctuation=sql_text(_PUNCTUATION))
+
+
+def _key(source: ConformedSource, parts: tuple[KeyPart, ...]) -> str:
+    """Return the key as one text, NULL if a part is missing; a single part stays as it is."""
+    return " || chr(31) || ".join(_part(source, part) for part in parts)
+
+
+def _coherent(guards: list[str]) -> str:
+    """Return whether a record fits its identifier's reference: one guard agrees, or none can be compared."""
+    if not guards:
+        return "true"
+    agrees = " OR ".join(f"coalesce(records.{name} = reference.{name}, false)" for name in guards)
+    comparable = " OR ".join(f"(records.{name} IS NOT NULL AND reference.{name} IS NOT NULL)" for name in guards)
+    return f"({agrees} OR NOT ({comparable}))"
+
+
+def _pair(connection: duckdb.DuckDBPyConnection, rules: list[tuple[str, float]]) -> None:
+    """Pair every open record with each identifier that shares a key with it, and with other open records.
+
+    An identifier stands for all its records, so that what agrees with one of them and with another adds up. A key of
+    many open records pairs them with the first of them only: the number of pairs stays linear.
+    """
+    connection.execute("""
+        CREATE OR REPLACE TABLE heads AS
+        SELECT unique_id, coalesce(min(unique_id) OVER (PARTITION BY trusted), unique_id) AS head
+        FROM linkable WHERE trusted IS NOT NULL""")
+    found = " UNION ALL ".join(
+        f"""(WITH block AS (
+            SELECT unique_id, head, {name} AS key, count(*) FILTER (is_open) OVER whole AS open_records,
+                min(unique_id) FILTER (is_open) OVER whole AS first_open
+            FROM linkable LEFT JOIN heads USING (unique_id) WHERE {name} IS NOT NULL WINDOW whole AS (PARTITION BY key)
+        ), known AS (
+            SELECT key, head FROM block WHERE head IS NOT NULL GROUP BY key, head
+            QUALIFY count(*) OVER (PARTITION BY key) <= {BLOCK_IDENTIFIERS_MAX}
+        ), open AS (SELECT * FROM block WHERE head IS NULL)
+        SELECT open.unique_id AS one, known.head AS other, {bits}::DOUBLE AS bits FROM open JOIN known USING (key)
+        UNION ALL SELECT x.unique_id, y.unique_id, {bits} FROM open x JOIN open y USING (key)
+        WHERE x.unique_id > y.unique_id AND (x.open_records <= {BLOCK_OPEN_MAX} OR y.unique_id = x.first_open))"""
+        for name, bits in rules
+    )
+    if not found:
+        found = "SELECT NULL::BIGINT AS one, NULL::BIGINT AS other, NULL::DOUBLE AS bits WHERE false"
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE pairs AS
+        SELECT least(one, other) AS a, greatest(one, other) AS b, sum(bits) AS weight FROM ({found})
+        GROUP BY a, b ORDER BY a, b""")
+    connection.execute("DROP TABLE heads")
