@@ -1,10 +1,11 @@
 """Small adapters that satisfy one package's Protocol with another package's service."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from datong.catalogue import Catalogue, Departments, FieldState, RepeatCollection, ServiceAction, ServiceItems
 from datong.exchange import Delivery, Exchange, TransferMode
-from datong.kernel import PLATFORM_ACTOR, NotFound, ResourceId
+from datong.kernel import PLATFORM_ACTOR, BatchId, NotFound, ResourceId
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import Signer
 from datong.library import LandedBatch, LandedSource, LandingMode, Library
@@ -58,6 +59,20 @@ class LibraryRecords:
             Record(values={name.removeprefix("column:"): cell.value for name, cell in row.cells.items()})
             for row in rows
         )
+
+
+class BatchArrivals:
+    """Says when the hub committed a batch: that is when a correction in it was reported back."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __call__(self, batch_id: BatchId) -> datetime | None:
+        """Return when the batch was committed; None for one that the exchange does not know."""
+        try:
+            return self._exchange.batch(batch_id).committed_at
+        except NotFound:
+            return None
 
 
 class AuthorityKey:

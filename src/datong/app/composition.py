@@ -12,7 +12,14 @@ from datong.adapters.directory_store import DirectoryStore
 from datong.adapters.file_keys import load_or_create_signer
 from datong.adapters.hub_link import HubLink, join_superior
 from datong.adapters.polite_web import PoliteWeb
-from datong.app.bridges import AuthorityKey, ExchangeLanding, LibraryReceipts, LibraryRecords, SharedInstead
+from datong.app.bridges import (
+    AuthorityKey,
+    BatchArrivals,
+    ExchangeLanding,
+    LibraryReceipts,
+    LibraryRecords,
+    SharedInstead,
+)
 from datong.app.lineage_posting import LineagePosting
 from datong.app.schema import migrate
 from datong.app.task_offers import AgreementOffers
@@ -48,7 +55,7 @@ from datong.kernel import (
     WorkingCalendar,
 )
 from datong.ledger import Ed25519Signer, Ledger
-from datong.library import Library
+from datong.library import Corrections, Library
 from datong.norms import load_pack
 from datong.sharing import Agreements, Gateway, Identity, LiveServices, PolicyEngine, Requests, Usage, subject_index_key
 from datong.web import Services
@@ -56,6 +63,7 @@ from datong.web import Services
 AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
 RECEIPT_INTERVAL_SECONDS = 0.3
 LIVE_INTERVAL_SECONDS = 30.0
+CORRECTIONS_INTERVAL_SECONDS = 1.0
 RECONCILIATION_INTERVAL_SECONDS = 2.0
 TASKS_INTERVAL_SECONDS = 1.0
 LINEAGE_INTERVAL_SECONDS = 5.0
@@ -119,6 +127,7 @@ class Hub:
             Sweep(name="files", interval_seconds=FILES_INTERVAL_SECONDS, run=services.files.sweep),
             Sweep(name="tasks", interval_seconds=TASKS_INTERVAL_SECONDS, run=services.exchange.runs.start_due),
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
+            Sweep(name="corrections", interval_seconds=CORRECTIONS_INTERVAL_SECONDS, run=services.corrections.follow),
             Sweep(name="live-calls", interval_seconds=LIVE_INTERVAL_SECONDS, run=services.live.sweep),
             Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=end_expired_terms),
             Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
@@ -318,6 +327,15 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         lake=settings.lake,
         landing=ExchangeLanding(exchange=exchange, catalogue=catalogue),
     )
+    corrections = Corrections(
+        database=database,
+        clock=clock,
+        calendar=calendar,
+        ledger=ledger,
+        library=library,
+        limit_working_days=pack.time_limit("correction"),
+        arrived_at=BatchArrivals(exchange),
+    )
     index_key = subject_index_key(signer)
     live = LiveServices(database=database, clock=clock, ledger=ledger, catalogue=catalogue, departments=departments)
     gateway = Gateway(
@@ -390,6 +408,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
             offers=AgreementOffers(agreements=agreements, catalogue=catalogue, identity=identity),
         ),
         library=library,
+        corrections=corrections,
         identity=identity,
         policy=policy,
         requests=requests,

@@ -20,6 +20,7 @@ GROUPS = {
     "exchange": "datong.app.exchange_commands",
     "harvest": "datong.cli.harvest",
     "cascade": "datong.cli.cascade",
+    "correction": "datong.cli.correction",
     "ledger": "datong.cli.ledger",
     "trial": "datong.app.trial_commands",
     "demo": "datong.app.demo_command",

@@ -13,6 +13,7 @@ _DUTY_MEASURES: Mapping[DutyKind, tuple[Measure, Measure]] = {
     DutyKind.PROVISION: (Measure.PROVISION_DUE, Measure.PROVISION_IN_TIME),
     DutyKind.REVIEW: (Measure.REVIEW_DUE, Measure.REVIEW_IN_TIME),
     DutyKind.TRANSFER: (Measure.TRANSFER_DUE, Measure.TRANSFER_IN_TIME),
+    DutyKind.CORRECTION: (Measure.CORRECTION_DUE, Measure.CORRECTION_IN_TIME),
 }
 _PUBLISHED = "published"
 _UNPUBLISH = "unpublish"

@@ -21,6 +21,7 @@ class DutyKind(StrEnum):
     TRANSFER = "transfer"
     QUALITY = "quality"
     CATALOGUE_UPDATE = "catalogue_update"
+    CORRECTION = "correction"
 
 
 class Clause(Value):
@@ -131,6 +132,22 @@ RULES: Mapping[DutyKind, DutyRule] = {
             points_per_breach=100,
             points_per_day=25,
             opens_case=False,
+        ),
+        DutyRule(
+            kind=DutyKind.CORRECTION,
+            name=Text(zh="逾期校核", en="Overdue correction"),
+            clause=Clause(
+                article=26,
+                text=Text(
+                    zh="《政务数据共享条例》第二十六条：数源部门自收到校核申请之日起十个工作日内核实、更正并反馈。",
+                    en="Regulations on Government Data Sharing, Art. 26: the source department verifies, corrects and "
+                    "reports back within 10 working days of the application.",
+                ),
+            ),
+            owner=Party.PROVIDER,
+            points_per_breach=150,
+            points_per_day=50,
+            opens_case=True,
         ),
         DutyRule(
             kind=DutyKind.QUALITY,

@@ -41,6 +41,7 @@ FORMULAS: Mapping[str, Formula] = {
     "refresh_on_time_rate": Formula(counted=Measure.TRANSFER_IN_TIME, base=Measure.TRANSFER_DUE),
     "reply_on_time_rate": Formula(counted=Measure.REPLY_IN_TIME, base=Measure.REPLY_DUE),
     "provide_on_time_rate": Formula(counted=Measure.PROVISION_IN_TIME, base=Measure.PROVISION_DUE),
+    "correction_on_time_rate": Formula(counted=Measure.CORRECTION_IN_TIME, base=Measure.CORRECTION_DUE),
     "row_acceptance_rate": Formula(counted=Measure.ROWS_ACCEPTED, base=Measure.ROWS_SENT),
     "reconciliation_rate": Formula(counted=Measure.RECONCILED_EQUAL, base=Measure.RECONCILED),
     "demand_satisfaction_rate": Formula(counted=Measure.REQUEST_SATISFIED, base=Measure.REQUEST_VALID),

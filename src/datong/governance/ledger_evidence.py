@@ -21,6 +21,7 @@ DUTY_KINDS = (
     EntryKind.TASK,
     EntryKind.BATCH,
     EntryKind.RECEIPT,
+    EntryKind.CORRECTION,
 )
 COUNTED_KINDS = (
     EntryKind.CATALOGUE_STEP,
@@ -79,6 +80,8 @@ class LedgerEvidence:
             duties += timelines.catalogue_update_duties(group, title_of=self._title_of)
         for group in of_kind({EntryKind.TASK, EntryKind.BATCH, EntryKind.RECEIPT}, _subject).values():
             duties += timelines.transfer_duties(group, calendar=self._calendar, title_of=self._title_of)
+        for group in of_kind({EntryKind.CORRECTION}, _subject).values():
+            duties += timelines.correction_duties(group, title_of=self._title_of)
         return [duty for duty in duties if duty is not None]
 
     def observations(self, *, since: datetime, until: datetime) -> Sequence[Observation]:

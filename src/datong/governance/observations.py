@@ -30,6 +30,8 @@ class Measure(StrEnum):
     PROVISION_IN_TIME = "provision.in_time"
     TRANSFER_DUE = "transfer.due"
     TRANSFER_IN_TIME = "transfer.in_time"
+    CORRECTION_DUE = "correction.due"
+    CORRECTION_IN_TIME = "correction.in_time"
     ROWS_SENT = "rows.sent"
     ROWS_ACCEPTED = "rows.accepted"
     RECONCILED = "reconciled"

@@ -38,6 +38,7 @@ _TO_UPDATE = Text(zh="数据源已变化，待更新目录", en="the source has 
 _TO_DELIVER = Text(zh="已请求传输，待提供方送达", en="a run was requested; the provider must deliver")
 _TO_RECEIVE = Text(zh="数据已送达，待需求方确认接收", en="the data was delivered; the consumer must acknowledge")
 _PAUSED = Text(zh="传输被暂停", en="the transfer was paused")
+_TO_CORRECT = Text(zh="校核申请送达数源部门，待核实更正", en="a wrong value was reported; the source must verify it")
 _SENT = Text(zh="数据由提供方签名送出", en="the data was signed and sent by the provider")
 
 
@@ -188,6 +189,50 @@ def _update(acts: Sequence[RecordedEntry], done_at: datetime | None, title_of: T
         due_at=_instant(opened.facts["due_at"]),
         done_at=done_at,
         spans=(_span(Party.PROVIDER, opened, _TO_UPDATE),),
+        evidence=tuple(act.entry_id for act in acts),
+    )
+
+
+def correction_duties(entries: Iterable[RecordedEntry], *, title_of: TitleOf) -> list[Duty]:
+    """Return the duties to verify and correct one reported value (Art. 26): one for each time it was reported.
+
+    A duty ends when the report is rejected with reasons, or when the correction reaches the hub: at the batch, not when
+    the library was built from it, which is not the source department's to hasten. A withdrawn report obliges nobody.
+    """
+    duties: list[Duty] = []
+    acts: list[RecordedEntry] = []
+    for entry in in_order(entries):
+        match entry.facts["action"]:
+            case "report" | "dispute":
+                acts = [entry]
+                duties.append(_correction(acts, None, title_of))
+            case "withdraw":
+                duties.pop()
+                acts = []
+            case "reject" | "see" if acts:
+                acts.append(entry)
+                arrived = entry.facts.get("arrived_at")
+                done_at = _instant(arrived) if arrived else entry.at
+                duties[-1] = _correction(acts, max(done_at, acts[0].at), title_of)
+                acts = []
+    return duties
+
+
+def _correction(acts: Sequence[RecordedEntry], done_at: datetime | None, title_of: TitleOf) -> Duty:
+    opened = acts[0]
+    facts = opened.facts
+    resource_id = ResourceId(facts["resource_id"])
+    consumer = facts["consumer"]
+    return Duty(
+        kind=DutyKind.CORRECTION,
+        subject=f"{opened.subject}/{facts['disputes']}",
+        title=title_of(resource_id),
+        provider=DepartmentCode(facts["provider"]),
+        consumer=None if consumer is None else DepartmentCode(consumer),
+        resource_id=resource_id,
+        due_at=_instant(facts["due_at"]),
+        done_at=done_at,
+        spans=(_span(Party.PROVIDER, opened, _TO_CORRECT),),
         evidence=tuple(act.entry_id for act in acts),
     )
 

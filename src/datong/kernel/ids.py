@@ -23,6 +23,7 @@ EntityId = NewType("EntityId", str)
 AccessId = NewType("AccessId", str)
 FindingId = NewType("FindingId", str)
 CaseId = NewType("CaseId", str)
+CorrectionId = NewType("CorrectionId", str)
 
 
 def new_id() -> str:

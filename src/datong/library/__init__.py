@@ -1,5 +1,20 @@
 """Unified resource library: cleanse, link, fuse and publish what the departments landed (统一资源库)."""
 
+from datong.library.correction_rules import (
+    CorrectionAction,
+    CorrectionSide,
+    CorrectionState,
+    actions_of,
+)
+from datong.library.correction_values import (
+    Claim,
+    Correction,
+    CorrectionAct,
+    CorrectionContent,
+    CorrectionSight,
+    DisputedCell,
+)
+from datong.library.corrections import Corrections
 from datong.library.definition import Definition, load_definition, shipped_definitions
 from datong.library.evaluation import LinkScore, evaluate_links
 from datong.library.service import Library
@@ -31,9 +46,19 @@ __all__ = [
     "BuildStep",
     "Cell",
     "CellConflict",
+    "Claim",
+    "Correction",
+    "CorrectionAct",
+    "CorrectionAction",
+    "CorrectionContent",
+    "CorrectionSide",
+    "CorrectionSight",
+    "CorrectionState",
+    "Corrections",
     "Dataset",
     "DatasetColumn",
     "Definition",
+    "DisputedCell",
     "EntityHit",
     "EntityView",
     "FixedLanding",
@@ -48,6 +73,7 @@ __all__ = [
     "LinkScore",
     "MemberRecord",
     "SourceQuality",
+    "actions_of",
     "evaluate_links",
     "load_definition",
     "shipped_definitions",

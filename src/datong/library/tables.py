@@ -1,6 +1,6 @@
-"""The library's tables in the control database: builds and versions only; people's data stays in the lake."""
+"""The library's tables in the control database: builds, versions and reports; records stay in the lake."""
 
-from sqlalchemy import Column, Index, Integer, String, Table, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
 from datong.kernel import METADATA, JsonColumn, UtcDateTime
 
@@ -46,3 +46,46 @@ CURRENT = Table(
     Column("build_id", String(36), nullable=False),
 )
 """The version of each library that is served; one row changes, in the transaction that publishes."""
+
+CORRECTIONS = Table(
+    "library_correction",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("library", String(64), nullable=False),
+    Column("resource_id", String(36), nullable=False),
+    Column("provider", String(18), nullable=False),
+    Column("consumer", String(18)),
+    Column("reporter", String(36), nullable=False),
+    Column("reporter_kind", String(16), nullable=False),
+    Column("element", String(200), nullable=False),
+    Column("cell_digest", String(64), nullable=False),
+    Column("batch_id", String(36), nullable=False),
+    Column("disputes", Integer, nullable=False),
+    Column("reported_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("answered_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("followed_version", Integer, nullable=False),
+    Column("sight", JsonColumn),
+    Column("personal", JsonColumn, nullable=False),
+    Index("ix_library_correction_provider", "provider", "due_at"),
+    Index("ix_library_correction_consumer", "consumer", "due_at"),
+    Index("ix_library_correction_reporter", "reporter", "state"),
+    Index("ix_library_correction_state", "state", "library"),
+)
+"""Reports of wrong cells (校核). `personal` holds what only the parties may see (ADR 0090): values and salts."""
+
+CORRECTION_ACTS = Table(
+    "library_correction_act",
+    METADATA,
+    Column("correction_id", String(36), ForeignKey("library_correction.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("action", String(16), nullable=False),
+    Column("state_before", String(16)),
+    Column("state_after", String(16), nullable=False),
+    Column("actor", JsonColumn, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("statement", String(4000), nullable=False),
+    Column("entry_id", String(36), nullable=False),
+)

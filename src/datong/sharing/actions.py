@@ -66,6 +66,12 @@ class Action(StrEnum):
     LIBRARY_READ = "library.read"
     LIBRARY_READ_ENTITY = "library.read_entity"
     LIBRARY_BUILD = "library.build"
+    LIBRARY_READ_OWN = "library.read_own"
+    CORRECTION_REPORT = "correction.report"
+    CORRECTION_READ = "correction.read"
+    CORRECTION_READ_VALUES = "correction.read_values"
+    CORRECTION_ANSWER = "correction.answer"
+    CORRECTION_SETTLE = "correction.settle"
     LEDGER_READ = "ledger.read"
     LEDGER_EXPORT = "ledger.export"
     LEDGER_COSIGN = "ledger.cosign"
@@ -92,6 +98,8 @@ class Target(Value):
     consumer: DepartmentCode | None = None
     node: NodeId | None = None
     """The node the act belongs to."""
+    person: str | None = None
+    """The account of the person whom it concerns, or who reported it."""
     grants: frozenset[Role] = frozenset()
     """The roles that a new account would have."""
 

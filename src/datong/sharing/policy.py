@@ -172,6 +172,7 @@ def _thing_facts(target: Target) -> dict[str, object]:
         "provider": target.provider,
         "consumer": target.consumer,
         "node": target.node,
+        "person": target.person,
     }
     return {
         "id": target.id,

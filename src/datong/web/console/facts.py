@@ -14,6 +14,7 @@ PLACES: Mapping[str, str] = {
     "agreement": "/agreements/",
     "agreement_id": "/agreements/",
     "case": "/cases/",
+    "correction": "/corrections/",
     "file": "/files/",
     "finding": "/governance/findings/",
     "request_id": "/requests/",
@@ -43,7 +44,17 @@ CODED = frozenset(
 """Facts whose values are words of a vocabulary."""
 DEPARTMENTS = frozenset({"authority", "confirmed_by", "consumer", "department", "departments", "provider"})
 TIMES = frozenset(
-    {"applied_at", "done_at", "due_at", "produced_at", "provide_due_at", "submitted_at", "valid_from", "valid_until"}
+    {
+        "applied_at",
+        "arrived_at",
+        "done_at",
+        "due_at",
+        "produced_at",
+        "provide_due_at",
+        "submitted_at",
+        "valid_from",
+        "valid_until",
+    }
 )
 ELEMENTS = frozenset({"element", "elements"})
 """Facts whose values are data elements."""
@@ -267,6 +278,17 @@ FACTS: Mapping[str, Text] = {
     "valid_from": Text(zh="生效时间", en="Valid from"),
     "valid_until": Text(zh="有效期至", en="Valid until"),
     "version": Text(zh="版本", en="Version"),
+    "correction": Text(zh="校核", en="Correction"),
+    "disputes": Text(zh="退回次数", en="Times sent back"),
+    "statement_sha256": Text(zh="说明摘要", en="Digest of the statement"),
+    "record_commitment": Text(zh="记录承诺值", en="Commitment to the record"),
+    "disputed_commitment": Text(zh="有误值承诺值", en="Commitment to the disputed value"),
+    "believed_commitment": Text(zh="主张值承诺值", en="Commitment to the value believed right"),
+    "seen_commitment": Text(zh="更正值承诺值", en="Commitment to the corrected value"),
+    "arrived_at": Text(zh="批次到达时间", en="Batch arrived at"),
+    "golden": Text(zh="主记录已更新", en="Golden record updated"),
+    "as_believed": Text(zh="与主张一致", en="As believed"),
+    "library": Text(zh="资源库", en="Library"),
 }
 """What the facts are called; one that is not here is shown under its own key, as the log has it."""
 
@@ -385,5 +407,14 @@ WORDS: Mapping[str, Text] = {
     "withdraw": Text(zh="撤回", en="withdraw"),
     "withdrawn": Text(zh="已撤回", en="withdrawn"),
     "yearly": Text(zh="每年", en="yearly"),
+    "accept": Text(zh="认可有误", en="accept"),
+    "accepted": Text(zh="已认可，待更正", en="accepted"),
+    "close": Text(zh="确认办结", en="close"),
+    "corrected": Text(zh="已更正", en="corrected"),
+    "correction": Text(zh="逾期校核", en="overdue correction"),
+    "dispute": Text(zh="退回重核", en="send back"),
+    "report": Text(zh="提出校核", en="report"),
+    "reported": Text(zh="待核实", en="reported"),
+    "see": Text(zh="平台见到更正", en="correction seen"),
 }
 """What coded values are called."""

@@ -22,6 +22,7 @@ PLACES: Mapping[EntryKind, str] = {
     EntryKind.DEAD_LETTERS: "/transfers/",
     EntryKind.RECONCILIATION: "/transfers/",
     EntryKind.FILE: "/files/",
+    EntryKind.CORRECTION: "/corrections/",
     EntryKind.FINDING: "/governance/findings/",
     EntryKind.CASE: "/cases/",
 }

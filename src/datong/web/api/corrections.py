@@ -1,0 +1,326 @@
+"""校核: report a wrong cell, answer, settle; and a citizen's own record, from which a citizen reports."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from datong.kernel import CorrectionId, DepartmentCode, EntityId, NotFound, Page, ResourceId, Text, Value
+from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
+from datong.library import (
+    Cell,
+    Claim,
+    Correction,
+    CorrectionAction,
+    CorrectionSide,
+    DisputedCell,
+    EntityView,
+    actions_of,
+)
+from datong.norms import Mask, mask_value
+from datong.sharing import Action, AgreementState, Principal, Role, Target
+from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, own_department
+from datong.web.api.uses import own_subject
+from datong.web.authentication import Caller, Hub
+from datong.web.services import Services
+
+router = APIRouter(tags=["corrections"])
+
+OWN_ELEMENT = "citizen_id"
+Element = Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX)]
+
+
+class EntityCell(Value):
+    """A cell of an entity, for those who may read entities; without `resource_id`, the golden one."""
+
+    of: Literal["entity"] = "entity"
+    library: Element
+    entity_id: EntityId
+    element: Element
+    resource_id: ResourceId | None = None
+
+
+class RecordCell(Value):
+    """A cell of a source's record, as a consumer of the resource knows it: by one of the record's keys."""
+
+    of: Literal["record"] = "record"
+    resource_id: ResourceId
+    key_element: Element
+    key_value: Element
+    element: Element
+
+
+class OwnCell(Value):
+    """A cell of the caller's own record; without `resource_id`, the golden one."""
+
+    of: Literal["own"] = "own"
+    element: Element
+    resource_id: ResourceId | None = None
+
+
+class ReportRequest(Value):
+    """A report: which cell, what is believed to be right (null: not known), and how one knows."""
+
+    cell: EntityCell | RecordCell | OwnCell = Field(discriminator="of")
+    claim: Claim
+
+
+class CorrectionActRequest(Value):
+    """An act about a report; rejecting and sending back need a statement."""
+
+    action: CorrectionAction
+    statement: str = Field("", max_length=TEXT_CHARS_MAX)
+
+
+class Reached(Value):
+    """A department that receives the same stream, and when it acknowledged the batch with the correction, if it did."""
+
+    department: DepartmentCode
+    received: bool
+
+
+class CorrectionView(Value):
+    """A report, whether it is overdue, what the caller may do, and whom the correction has reached."""
+
+    correction: Correction
+    late: bool
+    actions: tuple[CorrectionAction, ...]
+    reached: tuple[Reached, ...] = ()
+
+
+class OwnRecordCell(Value):
+    """What the library says of the caller in one element, and which department says so."""
+
+    element: str
+    value: str | None
+    department: DepartmentCode
+    resource_id: ResourceId
+    observed_at: str | None
+    others: int
+    """How many departments say something else."""
+
+
+class OwnRecord(Value):
+    """The caller's own golden record. Identifiers of other people in it are masked."""
+
+    library: str
+    title: Text
+    version: int
+    cells: tuple[OwnRecordCell, ...]
+
+
+@router.get("/me/record")
+def read_own_record(caller: Caller, hub: Hub) -> OwnRecord:
+    """Return the caller's own record, cell by cell."""
+    view = own_entity(hub, caller)
+    conflicts = {conflict.element: len(conflict.candidates) - 1 for conflict in view.conflicts}
+    return OwnRecord(
+        library=view.library,
+        title=hub.library.definition(view.library).title,
+        version=view.version,
+        cells=tuple(
+            _own_cell(hub, element, cell, conflicts.get(element, 0))
+            for element, cell in view.cells.items()
+            if cell.value is not None
+        ),
+    )
+
+
+@router.post("/corrections", status_code=201)
+def report_correction(body: ReportRequest, caller: Caller, hub: Hub) -> CorrectionView:
+    """Report that a cell is wrong; its source department then has ten working days."""
+    cell, consumer = _disputed(hub, caller, body.cell)
+    made = hub.corrections.report(cell, body.claim, actor=caller.actor, consumer=consumer)
+    return view_of(hub, caller, made)
+
+
+@router.get("/corrections")
+def list_corrections(
+    caller: Caller,
+    hub: Hub,
+    department: DepartmentCode | None = None,
+    waiting: bool | None = None,
+    offset: Offset = 0,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[CorrectionView]:
+    """Return reports, the nearest deadline first: all, those of the caller's department, or a citizen's own."""
+    page = corrections_in_scope(hub, caller, department=department, waiting=waiting, offset=offset, limit=limit)
+    return Page(
+        rows=tuple(view_of(hub, caller, found) for found in page.rows), total=page.total, next_offset=page.next_offset
+    )
+
+
+@router.get("/corrections/{correction_id}")
+def read_correction(correction_id: CorrectionId, caller: Caller, hub: Hub) -> CorrectionView:
+    """Return one report with its acts; values only to its parties and the authority."""
+    correction = hub.corrections.get(correction_id)
+    hub.policy.require(caller, Action.CORRECTION_READ, correction_target(correction))
+    view = view_of(hub, caller, correction)
+    return view.model_copy(update={"reached": _reached(hub, correction)})
+
+
+@router.post("/corrections/{correction_id}/actions", status_code=201)
+def act_on_correction(
+    correction_id: CorrectionId, body: CorrectionActRequest, caller: Caller, hub: Hub
+) -> CorrectionView:
+    """Accept, reject, withdraw, close or send back."""
+    correction = hub.corrections.get(correction_id)
+    hub.policy.require(caller, Action.CORRECTION_READ, correction_target(correction))
+    acted = hub.corrections.act(
+        correction_id,
+        body.action,
+        actor=caller.actor,
+        sides=_sides(hub, caller, correction),
+        statement=body.statement,
+    )
+    return view_of(hub, caller, acted)
+
+
+@router.get("/corrections/{correction_id}/acts/{number}/proof")
+def prove_correction(correction_id: CorrectionId, number: int, caller: Caller, hub: Hub) -> dict[str, object]:
+    """Return a bundle that proves one act offline, with the openings of its commitments."""
+    target = correction_target(hub.corrections.get(correction_id))
+    hub.policy.require(caller, Action.CORRECTION_READ_VALUES, target)
+    return hub.corrections.proof(correction_id, number)
+
+
+def corrections_in_scope(
+    hub: Services,
+    caller: Principal,
+    *,
+    department: DepartmentCode | None = None,
+    waiting: bool | None = None,
+    offset: int = 0,
+    limit: int = LIMIT_DEFAULT,
+) -> Page[Correction]:
+    """Return the reports that the caller may know of: a citizen's own, a department's, or all."""
+    if caller.has(Role.CITIZEN):
+        hub.policy.require(caller, Action.CORRECTION_READ, Target(person=caller.actor.id))
+        return hub.corrections.find(reporter=caller.actor.id, waiting=waiting, offset=offset, limit=limit)
+    if hub.policy.authorise(caller, Action.CORRECTION_READ).allowed:
+        return hub.corrections.find(department=department, waiting=waiting, offset=offset, limit=limit)
+    scope = department or own_department(caller)
+    hub.policy.require(caller, Action.CORRECTION_READ, Target(id=scope, provider=scope, consumer=scope))
+    return hub.corrections.find(department=scope, waiting=waiting, offset=offset, limit=limit)
+
+
+def view_of(hub: Services, caller: Principal, correction: Correction) -> CorrectionView:
+    """Return a report as the caller may see it."""
+    target = correction_target(correction)
+    sees = hub.policy.authorise(caller, Action.CORRECTION_READ_VALUES, target).allowed
+    return CorrectionView(
+        correction=correction if sees else correction.without_values(),
+        late=correction.is_late(hub.clock.now()),
+        actions=actions_of(correction.state, _sides(hub, caller, correction), disputes=correction.disputes),
+    )
+
+
+def correction_target(correction: Correction) -> Target:
+    """Return a report as policies see it."""
+    return Target(
+        id=correction.id,
+        department=correction.provider,
+        provider=correction.provider,
+        consumer=correction.consumer,
+        person=correction.reporter,
+    )
+
+
+def own_entity(hub: Services, caller: Principal) -> EntityView:
+    """Return what the library knows of the caller.
+
+    Raises:
+        Refused: the caller is no citizen. NotFound: no library has a record of the caller.
+    """
+    hub.policy.require(caller, Action.LIBRARY_READ_OWN, Target(person=caller.actor.id))
+    subject = own_subject(caller)
+    published = {dataset.name for dataset in hub.library.datasets()}
+    for definition in hub.library.definitions():
+        if OWN_ELEMENT in definition.key_elements and definition.name in published:
+            found = hub.library.lookup(definition.name, OWN_ELEMENT, subject)
+            entity_id = found[0].entity_id if found else None
+            if entity_id is not None:
+                return hub.library.entity(definition.name, entity_id)
+    raise NotFound(
+        "web.no_own_record",
+        what=Text(zh="资源库中没有您的记录。", en="No library has a record of you."),
+        remedy=Text(
+            zh="请稍后再查，或到户籍所在地公安机关咨询。", en="Look again later, or ask at the police station."
+        ),
+    )
+
+
+def _own_cell(hub: Services, element: str, cell: Cell, others: int) -> OwnRecordCell:
+    known = hub.pack.element(element) if hub.pack.has_element(element) else None
+    of_others = known is not None and known.mask is Mask.ID and element != OWN_ELEMENT
+    return OwnRecordCell(
+        element=element,
+        value=mask_value(Mask.ID, cell.value) if of_others else cell.value,
+        department=cell.department,
+        resource_id=cell.resource_id,
+        observed_at=cell.observed_at,
+        others=others,
+    )
+
+
+def _disputed(
+    hub: Services, caller: Principal, cell: EntityCell | RecordCell | OwnCell
+) -> tuple[DisputedCell, DepartmentCode | None]:
+    """Return the cell that is reported, if the caller may report it, and in which department's name."""
+    if isinstance(cell, OwnCell):
+        view = own_entity(hub, caller)
+        hub.policy.require(caller, Action.CORRECTION_REPORT, Target(person=caller.actor.id))
+        return hub.corrections.cells.cell_of_entity(view.library, view.entity_id, cell.element, cell.resource_id), None
+    if isinstance(cell, EntityCell):
+        hub.policy.require(caller, Action.LIBRARY_READ_ENTITY)
+        found = hub.corrections.cells.cell_of_entity(cell.library, cell.entity_id, cell.element, cell.resource_id)
+        hub.policy.require(caller, Action.CORRECTION_REPORT, Target(provider=found.provider))
+        return found, own_department(caller)
+    consumer = own_department(caller)
+    covered = consumer if _is_covered(hub, consumer, cell) else None
+    resource = hub.catalogue.published(cell.resource_id)
+    target = Target(id=cell.resource_id, provider=resource.department, consumer=covered)
+    hub.policy.require(caller, Action.CORRECTION_REPORT, target)
+    return (
+        hub.corrections.cells.cell_of_record(cell.resource_id, cell.key_element, cell.key_value, cell.element),
+        consumer,
+    )
+
+
+def _is_covered(hub: Services, consumer: DepartmentCode, cell: RecordCell) -> bool:
+    """Whether an agreement in force lets the department use the item that it reports."""
+    wanted = cell.element.removeprefix("column:")
+    return any(
+        wanted in {item.element, item.column}
+        for agreement in hub.agreements.candidates(consumer, cell.resource_id)
+        if agreement.state is AgreementState.ACTIVE
+        for item in agreement.items
+    )
+
+
+def _sides(hub: Services, caller: Principal, correction: Correction) -> frozenset[CorrectionSide]:
+    target = correction_target(correction)
+    of_action = {
+        CorrectionSide.SOURCE: Action.CORRECTION_ANSWER,
+        CorrectionSide.REPORTER: Action.CORRECTION_SETTLE,
+    }
+    return frozenset(side for side, action in of_action.items() if hub.policy.authorise(caller, action, target).allowed)
+
+
+def _reached(hub: Services, correction: Correction) -> tuple[Reached, ...]:
+    """Return the departments that take the stream which brought the correction, and whether they have the batch."""
+    if correction.sight is None:
+        return ()
+    try:
+        manifest = hub.exchange.batch(correction.sight.batch_id).manifest
+    except NotFound:
+        return ()
+    task = hub.exchange.task(manifest.task_id)
+    receipts = hub.exchange.receipts(task.id, after_sequence=manifest.sequence - 1, limit=1)
+    own = Reached(department=task.consumer, received=bool(receipts))
+    others = [
+        Reached(department=one.consumer, received=one.receipted_sequence >= manifest.sequence)
+        for one in hub.exchange.subscriptions.of_task(task.id)
+        if one.left_at is None
+    ]
+    return (own, *others)
