@@ -278,17 +278,17 @@ def app_of(hub: TestHub) -> Starlette:
 
     def digest(request: Request, body: bytes) -> Value:
         signed = SignedEndDigest.model_validate_json(body)
-        return hub.exchange.report_end(signed, actor=actor_of(request))
+        return hub.exchange.reconciliations.report(signed, actor=actor_of(request))
 
     def schema(request: Request, body: bytes) -> Value:
-        return hub.exchange.report_schema(SignedSchemaReport.model_validate_json(body), actor=actor_of(request))
+        return hub.exchange.schemas.report(SignedSchemaReport.model_validate_json(body), actor=actor_of(request))
 
     def task(request: Request, _: bytes) -> Response:
         found = hub.exchange.task(TaskId(request.path_params["task"]))
         return JSONResponse({"task": found.model_dump(mode="json")})
 
     def rejects(request: Request, body: bytes) -> Value:
-        return hub.exchange.report_rejects(SignedRejectReport.model_validate_json(body), actor=actor_of(request))
+        return hub.exchange.rejects.report(SignedRejectReport.model_validate_json(body), actor=actor_of(request))
 
     def done(request: Request, _: bytes) -> Value:
         task, run = TaskId(request.path_params["task"]), request.path_params["run"]

@@ -254,10 +254,10 @@ def test_a_killed_hub_goes_on_where_it_was(world: World) -> None:
     world.start_hub()
     assert world.node("education") == 0
     world.check_equal(task, ROWS)
-    world.hub.exchange.request_reconciliation(task.id, actor=PLATFORM_ACTOR)
+    world.hub.exchange.reconciliations.request(task.id, actor=PLATFORM_ACTOR)
     assert world.node("police") == 0
     assert world.node("education") == 0
-    reconciliation = world.hub.exchange.reconciliation(task.id)
+    reconciliation = world.hub.exchange.reconciliations.newest(task.id)
     assert reconciliation is not None
     assert reconciliation.state is ReconciliationState.EQUAL
 
@@ -278,11 +278,11 @@ def test_letters_corrected_before_a_kill_are_applied_once_and_reported_afterward
     with closing(sqlite3.connect(world.database("education"))) as connection:
         rows = connection.execute("SELECT id, name FROM received ORDER BY id").fetchall()
     assert rows == [(n, f"人{n}" if n < 100 else "改") for n in range(95, 105)]
-    world.hub.exchange.request_reconciliation(task.id, actor=PLATFORM_ACTOR)
+    world.hub.exchange.reconciliations.request(task.id, actor=PLATFORM_ACTOR)
     assert (world.node("police"), world.node("education")) == (0, 0)
     progress = world.hub.exchange.progress(task.id)
     assert (progress.rows, progress.rows_applied, progress.rows_rejected) == (10, 10, 0)
-    record = world.hub.exchange.rejects(task.id)
+    record = world.hub.exchange.rejects.newest(task.id)
     assert record is not None
     assert (record.counts.open, record.counts.corrected) == ({}, 5)
 
@@ -320,10 +320,10 @@ def test_a_repair_is_done_once_whatever_is_killed(world: World, step: Step) -> N
 
 def reconciled(world: World, task: Task) -> Reconciliation:
     """Reconcile a task to its end; the nodes take turns, one question at a time."""
-    world.hub.exchange.request_reconciliation(task.id, actor=PLATFORM_ACTOR)
+    world.hub.exchange.reconciliations.request(task.id, actor=PLATFORM_ACTOR)
     for _ in range(10):
         assert world.node("police") == world.node("education") == 0
-        found = world.hub.exchange.reconciliation(task.id)
+        found = world.hub.exchange.reconciliations.newest(task.id)
         assert found is not None
         if found.finished_at is not None:
             return found

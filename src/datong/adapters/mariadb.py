@@ -10,7 +10,6 @@ Zero dates (`0000-00-00`), which no other database knows, are refused, or travel
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from decimal import Decimal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pyarrow as pa
@@ -21,8 +20,6 @@ from pymysql.cursors import SSCursor
 from datong.adapters.comparison import ComparedInside, Comparison
 from datong.adapters.conversion import (
     chosen_columns,
-    far_times,
-    float_rows,
     no_table,
     null_in_order,
     order_columns,
@@ -31,29 +28,14 @@ from datong.adapters.conversion import (
     rebatched,
     unreadable,
 )
-from datong.adapters.mariadb_catalog import (
-    INSPECT,
-    REFERENCES,
-    STORED_COLUMNS,
-    UNIQUE,
-    column_type,
-    quoted,
-    sample_statements,
-    table_schemas,
-)
-from datong.adapters.mariadb_literals import insert_statements, literal_bytes, literal_bytes_max, row_too_long
+from datong.adapters.mariadb_catalog import INSPECT, REFERENCES, quoted, sample_statements, table_schemas
 from datong.adapters.mariadb_ranges import RangeStatements, row_text
-from datong.adapters.mariadb_stream import RowStream, batches_of_lines, joined_select
+from datong.adapters.mariadb_stream import RowStream, joined_select
+from datong.adapters.mariadb_transaction import MariadbTransaction, after, definition
 from datong.adapters.sql_letters import DEAD_LETTERS, ensure_letters, open_letters
 from datong.adapters.sql_shape import fit, layouts
-from datong.adapters.sql_target import (
-    CURSORS,
-    SqlTarget,
-    apply_batch,
-    is_internal,
-    last_applied,
-)
-from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction, StoredColumn
+from datong.adapters.sql_target import CURSORS, SqlTarget, apply_batch, is_internal, last_applied
+from datong.adapters.sql_transaction import SqlTransaction
 from datong.exchange import (
     Applied,
     AppliedCursor,
@@ -68,34 +50,13 @@ from datong.exchange import (
     TargetPlan,
     arrow_schema,
     content_digest,
-    decimal_parameters,
 )
 from datong.kernel import TaskId, Text, Unavailable
 
 DIGEST_ROWS = 50_000
 SAMPLE_BATCH_ROWS = 5_000
-LOAD_ROWS = 1_000
 CONNECT_SECONDS = 10
-PACKET_BYTES_SAFE, PACKET_BYTES_SPARED = 1 << 20, 1024
-"""So long a statement every server takes; so much the words around its rows need."""
-KEY_CHARS_MAX = 700
-"""InnoDB indexes at most 3072 bytes, four bytes a character: shared by a key's columns."""
 
-_TARGET_TYPES = {
-    "boolean": "TINYINT(1)",
-    "int64": "BIGINT",
-    "uint64": "BIGINT UNSIGNED",
-    "float32": "FLOAT",
-    "float64": "DOUBLE",
-    "string": "LONGTEXT",
-    "binary": "LONGBLOB",
-    "date": "DATE",
-    "time": "TIME(6)",
-    "timestamp": "DATETIME(6)",
-    "timestamp_utc": "DATETIME(6)",
-}
-_ROW_FAULTS = {1048, 1062, 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1452, 1690, 3819, 4025}
-"""Server errors of a row's own values: NULL, duplicate, out of range, truncated, wrong, too long, constraint."""
 _LOST = {1040, 1053, 1205, 1213, 2002, 2003, 2006, 2013, 2055}
 
 
@@ -165,7 +126,7 @@ class MariadbDatabase(ComparedInside, SqlTarget):
         if order:
             self._refuse_nulls(query)
             if query.after is not None:
-                condition, values = _after(order, query.after.values)
+                condition, values = after(order, query.after.values)
                 statement += f" WHERE {condition}"
             statement += f" ORDER BY {', '.join(quoted(name) for name in query.order)}"
         return self._reader(query.table, statement, values, columns, query.batch_rows)
@@ -203,7 +164,7 @@ class MariadbDatabase(ComparedInside, SqlTarget):
         text = "VARCHAR(100) CHARACTER SET ascii NOT NULL"
         with self._open() as transaction:
             for layout in layouts(plan, columns):
-                transaction.execute(_definition(*layout))
+                transaction.execute(definition(*layout))
             transaction.execute(
                 f"CREATE TABLE IF NOT EXISTS {CURSORS} (task_id {text} PRIMARY KEY, sequence BIGINT NOT NULL, "
                 f"batch_id {text}, manifest_digest {text}, rows_applied BIGINT NOT NULL, "
@@ -272,16 +233,16 @@ class MariadbDatabase(ComparedInside, SqlTarget):
         return connection
 
     @contextmanager
-    def _session(self) -> Iterator["_MariadbTransaction"]:
+    def _session(self) -> Iterator["MariadbTransaction"]:
         """Yield a connection; errors are the driver's own."""
         connection = self._connect()
         try:
-            yield _MariadbTransaction(connection)
+            yield MariadbTransaction(connection)
         finally:
             connection.close()
 
     @contextmanager
-    def _open(self) -> Iterator["_MariadbTransaction"]:
+    def _open(self) -> Iterator["MariadbTransaction"]:
         try:
             with self._session() as transaction:
                 yield transaction
@@ -324,7 +285,7 @@ class MariadbDatabase(ComparedInside, SqlTarget):
         with self._open() as transaction:
             if query.bounds:
                 columns, texts = zip(*query.bounds, strict=True)
-                condition, values = _after(columns, texts)
+                condition, values = after(columns, texts)
                 newer = f"COALESCE({transaction.literal(condition, values)}, FALSE)"
             row, key = row_text(query.columns, actual), row_text(query.keys, actual)
             statements = None if row is None or key is None else RangeStatements(query, row, key, newer)
@@ -349,214 +310,11 @@ class MariadbDatabase(ComparedInside, SqlTarget):
             raise null_in_order(query.table, query.order)
 
 
-class _MariadbTransaction(SqlTransaction):
-    """The transaction of one connection (autocommit is off: it begins with the first statement)."""
-
-    def __init__(self, connection: RowStream) -> None:
-        self._connection = connection
-
-    LONG_TEXT = "LONGTEXT"
-    TABLE_OPTIONS = " ENGINE=InnoDB CHARACTER SET utf8mb4"
-
-    def quote(self, name: str) -> str:
-        return quoted(name)
-
-    FRACTION_DIGITS_DEFAULT = 0
-
-    def stored_columns(self, table: str) -> list[StoredColumn]:
-        return [
-            StoredColumn(
-                str(name),
-                column_type(str(kind), str(full), _number(precision), _number(scale), zero_dates_as_text=False),
-                str(full),
-                required == 1 or str(required) == "1",
-            )
-            for name, kind, full, precision, scale, required in self.execute(STORED_COLUMNS, (table,))
-        ]
-
-    def has_unique(self, table: str, columns: Sequence[str]) -> bool:
-        found = self.execute(UNIQUE, (table,))
-        return any(set(str(names).split(chr(31))) == set(columns) for (names,) in found)
-
-    def declared(self, column: Column) -> str:
-        return _declared(column)
-
-    def stored_type(self, name: str) -> str:
-        return {"boolean": "int64", "time": "string", "timestamp_utc": "timestamp"}.get(name, name)
-
-    def widen(self, table: str, column: Column) -> None:
-        self.execute(f"ALTER TABLE {quoted(table)} MODIFY COLUMN {quoted(column.name)} {_declared(column)} NULL")
-
-    def has_table(self, table: str) -> bool:
-        query = "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?"
-        return bool(self.execute(query, (table,)))
-
-    def commit(self) -> None:
-        self._connection.commit()
-
-    def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        with self._connection.cursor() as cursor:
-            cursor.execute(_placed(statement, values), tuple(values) or None)
-            return list(cursor.fetchall())
-
-    def limit(self, seconds: float) -> None:
-        """Have statements of this connection end after some seconds: MariaDB counts seconds, MySQL milliseconds."""
-        version = str(self.execute("SELECT VERSION()")[0][0])
-        if "mariadb" in version.lower():
-            self.execute(f"SET SESSION max_statement_time = {seconds:.3f}")
-        else:
-            self.execute(f"SET SESSION max_execution_time = {max(1, int(seconds * 1000))}")
-
-    def literal(self, condition: str, values: Sequence[object]) -> str:
-        """Return a condition with its places filled in by the driver."""
-        if not values:
-            return condition
-        with self._connection.cursor() as cursor:
-            return str(cursor.mogrify(_placed(condition, values), tuple(values)))
-
-    def batches(
-        self, table: str, statement: str, values: Sequence[object], columns: tuple[Column, ...], batch_rows: int
-    ) -> Iterator[pa.RecordBatch]:
-        """Yield what a statement over `joined_select` finds."""
-        lines = self._connection.lines(self.literal(statement, values), table, columns)
-        yield from batches_of_lines(lines, table, columns, batch_rows)
-
-    def stream(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
-        with self._connection.cursor() as cursor:
-            cursor.execute(_placed(statement, values), tuple(values) or None)
-            while rows := cursor.fetchmany(LOAD_ROWS):
-                yield from rows
-
-    def faults(self, batch: pa.RecordBatch) -> dict[int, str]:
-        self._require_room(batch)
-        return far_times(batch) | float_rows(batch, infinite=True)
-
-    def load(self, table: pa.Table, columns: tuple[Column, ...]) -> None:
-        definition = ", ".join(f"{quoted(column.name)} {_declared(column)}" for column in columns)
-        self.execute(
-            f"CREATE TEMPORARY TABLE {INCOMING} ({definition}, {NUMBER} BIGINT PRIMARY KEY) "
-            "ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
-        )
-        for statement in insert_statements(INCOMING, table, columns, NUMBER):
-            self._connection.query(statement)
-
-    def _require_room(self, batch: pa.RecordBatch) -> None:
-        """Check that the server takes a statement of the longest row; its dead letter would be as long.
-
-        Raises:
-            Misconfigured: `adapters.row_too_long`.
-        """
-        bounds = literal_bytes_max(batch)
-        if bounds.max(initial=0) >= PACKET_BYTES_SAFE:
-            packet = int(str(self.execute("SELECT @@max_allowed_packet")[0][0])) - PACKET_BYTES_SPARED
-            suspects = pa.array((bounds > packet).nonzero()[0], pa.int64())
-            needed = int(literal_bytes(batch.take(suspects)).max(initial=0))
-            if needed > packet:
-                raise row_too_long(needed)
-
-    def insert(
-        self, target: str, columns: tuple[Column, ...], keys: tuple[str, ...], first: int, end: int
-    ) -> str | None:
-        names = ", ".join(quoted(column.name) for column in columns)
-        statement = (
-            f"INSERT INTO {quoted(target)} ({names}) SELECT {names} FROM {INCOMING} "
-            f"WHERE {NUMBER} >= {first} AND {NUMBER} < {end} ORDER BY {NUMBER}"
-        )
-        if keys:
-            statement += self.upsert_clause([column.name for column in columns], keys)
-        return self.attempt(statement)
-
-    def attempt(self, statement: str) -> str | None:
-        self.execute("SAVEPOINT datong_range")
-        try:
-            self.execute(statement)
-        except pymysql.MySQLError as error:
-            if not error.args or error.args[0] not in _ROW_FAULTS:
-                raise
-            self.execute("ROLLBACK TO SAVEPOINT datong_range")
-            return str(error.args[-1])
-        self.execute("RELEASE SAVEPOINT datong_range")
-        return None
-
-    def upsert_clause(self, columns: Sequence[str], keys: Sequence[str]) -> str:
-        others = [name for name in columns if name not in keys] or [keys[0]]
-        changes = ", ".join(f"{quoted(name)} = VALUES({quoted(name)})" for name in others)
-        return f" ON DUPLICATE KEY UPDATE {changes}"
-
-    def value(self, column: Column, alias: str) -> str:
-        return f"{alias}.{quoted(column.name)}"
-
-    def differ(self, left: str, right: str, column: Column) -> str:
-        # A department's own table may have a collation that takes unlike texts for the same.
-        binary = "BINARY " if column.type == "string" else ""
-        return f"(NOT ({binary}{left} <=> {binary}{right}))"
-
-    def moment(self, at: datetime) -> str:
-        return "CAST('" + at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") + "' AS DATETIME(6))"
-
-    def delete_matched(self, target: str, keys: Sequence[Column], condition: str) -> None:
-        match = " AND ".join(f"t.{quoted(key.name)} = i.{quoted(key.name)}" for key in keys)
-        self.execute(f"DELETE t FROM {quoted(target)} AS t JOIN {INCOMING} AS i ON {match} WHERE {condition}")
-
-    def update_matched(self, target: str, source: str, keys: Sequence[str], changes: str, condition: str) -> None:
-        match = " AND ".join(f"t.{quoted(key)} = i.{quoted(key)}" for key in keys)
-        self.execute(f"UPDATE {quoted(target)} AS t JOIN {source} AS i ON {match} SET {changes} WHERE {condition}")
-
-
 def _retyped(columns: tuple[Column, ...], actual: Sequence[Column]) -> tuple[Column, ...]:
     """Return `columns` with the source types that the same columns have here."""
     known = {column.name: column.source_type for column in actual}
     return tuple(column.model_copy(update={"source_type": known.get(column.name, "")}) for column in columns)
 
 
-def _number(value: object) -> int | None:
-    return None if value is None else int(str(value))
-
-
 def _is_integer(column: Column | None) -> bool:
     return column is not None and column.type in {"int64", "uint64"}
-
-
-def _placed(statement: str, values: Sequence[object]) -> str:
-    """Return a statement with `?` places as the driver wants it."""
-    return statement.replace("%", "%%").replace("?", "%s") if values else statement
-
-
-def _declared(column: Column) -> str:
-    parameters = decimal_parameters(column.type)
-    return f"DECIMAL({parameters[0]},{parameters[1]})" if parameters is not None else _TARGET_TYPES[column.type]
-
-
-def _definition(table: str, columns: tuple[Column, ...], unique: tuple[str, ...]) -> str:
-    """Return the definition of a target table, in a collation that tells every two texts apart."""
-    parts = []
-    for column in columns:
-        kind = _declared(column)
-        if column.name in unique and column.type in {"string", "binary"}:
-            size = KEY_CHARS_MAX // len(unique)
-            kind = f"VARCHAR({size})" if column.type == "string" else f"VARBINARY({size})"
-        parts.append(f"{quoted(column.name)} {kind} NULL")
-    if unique:
-        parts.append(f"UNIQUE KEY ({', '.join(quoted(name) for name in unique)})")
-    return (
-        f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({', '.join(parts)}) "
-        "ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
-    )
-
-
-def _after(order: tuple[Column, ...], texts: tuple[str, ...]) -> tuple[str, list[object]]:
-    """Return the condition and the values that select the rows after a cursor."""
-    values: list[object] = []
-    for column, text in zip(order, texts, strict=True):
-        if column.type in {"int64", "uint64"}:
-            values.append(int(text))
-        elif column.type in {"float32", "float64"}:
-            values.append(float(text))
-        elif column.type == "binary":
-            values.append(bytes.fromhex(text))
-        elif decimal_parameters(column.type) is not None:
-            values.append(Decimal(text))
-        else:
-            values.append(text.removesuffix("Z") if column.type == "timestamp_utc" else text)
-    names = ", ".join(quoted(column.name) for column in order)
-    return f"({names}) > ({', '.join('?' * len(order))})", values

@@ -22,7 +22,7 @@ class ExchangeLanding:
     def sources(self) -> tuple[LandedSource, ...]:
         """Return every resource with batches for the library, by resource id."""
         by_resource: dict[ResourceId, list[Delivery]] = {}
-        for delivery in _usable(self._exchange.library_deliveries()):
+        for delivery in _usable(self._exchange.library.deliveries()):
             if delivery.receipted:
                 by_resource.setdefault(delivery.task.resource_id, []).append(delivery)
         return tuple(self._source(resource_id, by_resource[resource_id]) for resource_id in sorted(by_resource))
@@ -105,9 +105,9 @@ class LibraryReceipts:
 
     def acknowledge(self) -> bool:
         """Sign what is missing, in the order of each task's chain; return whether anything was signed."""
-        missing = self._exchange.library_deliveries(unreceipted=True)
+        missing = self._exchange.library.deliveries(unreceipted=True)
         for delivery in missing:
-            self._exchange.record_library_receipt(delivery.record.manifest.batch_id)
+            self._exchange.library.record_receipt(delivery.record.manifest.batch_id)
         return bool(missing)
 
 

@@ -29,15 +29,7 @@ from datong.exchange.dead_letters import (
     reason_class,
 )
 from datong.exchange.decimals import decimal_parameters
-from datong.exchange.declarations import (
-    FieldChange,
-    NodeChoice,
-    PlanAct,
-    PlanStep,
-    TaskOffer,
-    TaskOffers,
-    draft_of,
-)
+from datong.exchange.declarations import FieldChange, NodeChoice, PlanAct, PlanStep, TaskOffer, TaskOffers, draft_of
 from datong.exchange.file_values import (
     FileId,
     FileManifest,
@@ -79,6 +71,14 @@ from datong.exchange.questions import (
     RowDigest,
 )
 from datong.exchange.ranges import LookupQuery, RangeQuery, range_query
+from datong.exchange.reconciliation_values import (
+    EndDigest,
+    ReconcileEnd,
+    Reconciliation,
+    ReconciliationState,
+    SignedEndDigest,
+    total_of,
+)
 from datong.exchange.reports import SignedReport
 from datong.exchange.run_values import (
     Failure,
@@ -116,50 +116,41 @@ from datong.exchange.signatures import (
     verify,
 )
 from datong.exchange.subscription_values import Subscription, SubscriptionDraft, SubscriptionState
-from datong.exchange.values import (
+from datong.exchange.table_values import (
     DELETED_COLUMN,
-    GENESIS_DIGEST,
     RESERVED_PREFIX,
-    Applied,
-    AppliedCursor,
-    BatchRecord,
     Column,
-    ColumnMap,
-    Confirmed,
-    ConsumeWork,
     ContentDigest,
     Cursor,
-    Delivery,
-    EndDigest,
     ForeignKey,
-    Manifest,
-    NodeWork,
-    ProduceWork,
-    Progress,
     ReadQuery,
-    Receipt,
-    ReceiptRecord,
-    ReconcileEnd,
-    ReconcileWork,
-    Reconciliation,
-    ReconciliationState,
     RefusedColumn,
-    RunSpan,
-    SignedEndDigest,
-    SignedManifest,
-    SignedReceipt,
     TableDigest,
     TableKind,
     TableSchema,
+    data_columns,
+)
+from datong.exchange.values import (
+    GENESIS_DIGEST,
+    Applied,
+    AppliedCursor,
+    BatchRecord,
+    ColumnMap,
+    Confirmed,
+    Delivery,
+    Manifest,
+    Progress,
+    Receipt,
+    ReceiptRecord,
+    SignedManifest,
+    SignedReceipt,
     Task,
     TaskDraft,
     TaskState,
     TransferMode,
     UploadState,
-    WatchWork,
-    data_columns,
-    total_of,
 )
+from datong.exchange.work_values import ConsumeWork, NodeWork, ProduceWork, ReconcileWork, RunSpan, WatchWork
 from datong.kernel import on_demand
 
 if TYPE_CHECKING:

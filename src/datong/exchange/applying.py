@@ -5,8 +5,9 @@ from datetime import datetime
 import pyarrow as pa
 
 from datong.exchange.apply_modes import DELETED, HISTORY_COLUMNS, AddedColumn, ApplyMode, TargetPlan
+from datong.exchange.table_values import Column
 from datong.exchange.types import arrow_type
-from datong.exchange.values import Column, TaskDraft, TransferMode
+from datong.exchange.values import TaskDraft, TransferMode
 from datong.kernel import Invalid, Text
 
 

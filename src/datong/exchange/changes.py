@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from datong.exchange.values import Column, ReadQuery
+from datong.exchange.table_values import Column, ReadQuery
 from datong.kernel import Conflict
 
 if TYPE_CHECKING:

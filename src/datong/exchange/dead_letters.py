@@ -8,8 +8,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, Field
 
-from datong.exchange.signed import Signed
-from datong.exchange.values import utc_text
+from datong.exchange.signed import Signed, utc_text
 from datong.kernel import BatchId, DepartmentCode, EntryId, TaskId, Text, Value, canonical_json
 
 WHO_CHARS_MAX = 200

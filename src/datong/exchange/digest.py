@@ -13,8 +13,8 @@ from collections.abc import Iterable
 import duckdb
 import pyarrow as pa
 
+from datong.exchange.table_values import Column, ContentDigest
 from datong.exchange.types import arrow_schema
-from datong.exchange.values import Column, ContentDigest
 
 _MODULUS = 1 << 64
 _HALF = f"{_MODULUS - 1}::UHUGEINT"

@@ -2,17 +2,11 @@
 
 from datong.exchange.dead_letters import SignedRejectReport
 from datong.exchange.questions import DifferenceKind, Findings
+from datong.exchange.reconciliation_values import Reconciliation, ReconciliationState
 from datong.exchange.run_values import Run
 from datong.exchange.schema_changes import SchemaFinding
-from datong.exchange.values import (
-    Reconciliation,
-    ReconciliationState,
-    SignedManifest,
-    SignedReceipt,
-    Task,
-    TaskDraft,
-    utc_text,
-)
+from datong.exchange.signed import utc_text
+from datong.exchange.values import SignedManifest, SignedReceipt, Task, TaskDraft
 from datong.kernel import JsonValue, canonical_json, sha256_hex
 
 

@@ -7,8 +7,7 @@ from typing import NewType
 from pydantic import Field
 
 from datong.exchange.sealing import Sealing, sealing_context
-from datong.exchange.signed import Signed
-from datong.exchange.values import utc_text
+from datong.exchange.signed import Signed, utc_text
 from datong.kernel import AgreementId, DepartmentCode, EntryId, NodeId, Text, Value, canonical_json, sha256_hex
 
 FileId = NewType("FileId", str)

@@ -4,27 +4,26 @@ Whatever changes a task's state changes it together with its ledger entry, in on
 `chain`; this module reads trusted state, asks them, and writes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from datong.catalogue import RecipientKey
 from datong.exchange import store
 from datong.exchange.applying import check_apply
-from datong.exchange.dead_letters import RejectRecord, SignedRejectReport
 from datong.exchange.declarations import CHANGEABLE
 from datong.exchange.disk_reserve import DiskReserve
+from datong.exchange.drafts import check_columns, check_sealed_consumer
 from datong.exchange.facts import task_facts
 from datong.exchange.intake import Intake
-from datong.exchange.landing import landed_rows
+from datong.exchange.library_end import LibraryEnd
 from datong.exchange.lineage_log import LineageLog
 from datong.exchange.observation import Observation
 from datong.exchange.protocols import DepartmentKeys, NoRecipients, Recipients, TransferTerms
-from datong.exchange.questions import Answer, Question, QuestionKind
-from datong.exchange.range_digests import RangeReader
-from datong.exchange.ranges import RangeQuery
+from datong.exchange.questions import RepairOrder
 from datong.exchange.receipts import Receipts
 from datong.exchange.reconciliation import Reconciliations
 from datong.exchange.refusals import illegal_step, name_taken, no_batch, payload_disposed
@@ -33,46 +32,33 @@ from datong.exchange.repair_runs import RepairRuns
 from datong.exchange.retention import Retention
 from datong.exchange.runs import Runs
 from datong.exchange.scheduling import check_schedule, next_due
-from datong.exchange.schema_changes import SchemaDecision, SchemaRecord, SchemaVerdict, SignedSchemaReport
 from datong.exchange.schemas import Schemas
-from datong.exchange.signatures import signed_receipt
 from datong.exchange.subscriptions import Subscriptions
 from datong.exchange.uploads import UploadFiles
 from datong.exchange.values import (
-    RESERVED_PREFIX,
     BatchRecord,
-    ContentDigest,
-    Delivery,
     Manifest,
-    NodeWork,
     Progress,
-    Receipt,
     ReceiptRecord,
-    Reconciliation,
-    SignedEndDigest,
     SignedManifest,
     SignedReceipt,
     Task,
     TaskDraft,
     TaskState,
-    TransferMode,
     UploadState,
 )
+from datong.exchange.work_values import ConsumeWork, NodeWork, ProduceWork
 from datong.kernel import (
-    PLATFORM_ACTOR,
     Actor,
     AgreementId,
     BatchId,
     Clock,
     Database,
     DepartmentCode,
-    Invalid,
     NodeId,
     Page,
-    Refused,
     ResourceId,
     TaskId,
-    Text,
     WorkingCalendar,
     new_id,
 )
@@ -90,6 +76,9 @@ _TRANSITIONS: dict[tuple[TaskState, str], TaskState] = {
 
 
 RETENTION_DEFAULT = timedelta(days=30)
+
+
+_Work = TypeVar("_Work", ProduceWork, ConsumeWork)
 
 
 class Exchange:
@@ -126,7 +115,9 @@ class Exchange:
         self.lineage = LineageLog(database=database, clock=clock, hub=hub_name)
         self.runs = Runs(database=database, clock=clock, ledger=ledger, calendar=self._calendar, lineage=self.lineage)
         self.observation = Observation(database=database, clock=clock, runs=self.runs)
-        self._schemas = Schemas(database=database, clock=clock, ledger=ledger, keys=keys, runs=self.runs)
+        self.schemas = Schemas(
+            database=database, clock=clock, ledger=ledger, keys=keys, runs=self.runs, check=self.check_draft
+        )
         self.subscriptions = Subscriptions(
             database=database,
             clock=clock,
@@ -137,7 +128,13 @@ class Exchange:
             check_terms=self._check_terms,
         )
         self.retention = Retention(database=database, clock=clock, ledger=ledger, files=self._files, keep=retention)
-        self._rejects = Rejects(database=database, clock=clock, ledger=ledger, keys=keys)
+        self.rejects = Rejects(database=database, clock=clock, ledger=ledger, keys=keys)
+        self._receipts = Receipts(
+            database=database, clock=clock, ledger=ledger, keys=keys, hub_signer=hub_signer, runs=self.runs
+        )
+        self.library = LibraryEnd(
+            database=database, clock=clock, files=self._files, receipts=self._receipts, hub_signer=hub_signer
+        )
         self.repairs = RepairRuns(
             database=database,
             clock=clock,
@@ -150,7 +147,7 @@ class Exchange:
             ledger=ledger,
             keys=keys,
             hub_signer=hub_signer,
-            library=self._library_answer,
+            library=self.library.answer,
             repairs=self.repairs,
         )
         self._intake = Intake(
@@ -160,14 +157,11 @@ class Exchange:
             keys=keys,
             files=self._files,
             runs=self.runs,
-            check_schema=self._schemas.check_batch,
+            check_schema=self.schemas.check_batch,
             disk=disk or DiskReserve(lake, 0),
             subscriptions=self.subscriptions,
             check_repair=self.repairs.check,
             recipients_of=self._recipients_of,
-        )
-        self._receipts = Receipts(
-            database=database, clock=clock, ledger=ledger, keys=keys, hub_signer=hub_signer, runs=self.runs
         )
 
     # Tasks
@@ -193,9 +187,9 @@ class Exchange:
 
     def check_draft(self, draft: TaskDraft) -> None:
         """Check that a task may be as `draft` says; see `create_task`."""
-        _check_columns(draft)
+        check_columns(draft)
         check_apply(draft)
-        _check_sealed_consumer(draft)
+        check_sealed_consumer(draft)
         check_schedule(draft.schedule, draft.window, self._clock.now(), self._calendar)
         self._check_terms(draft)
 
@@ -292,48 +286,6 @@ class Exchange:
             Conflict: `exchange.run_not_complete` when batches of the run are missing.
         """
         return self.runs.finish(task_id, run, actor=actor)
-
-    def report_rejects(self, signed: SignedRejectReport, *, actor: Actor) -> RejectRecord:
-        """Record how many dead letters a consumer has and what became of others. Idempotent.
-
-        Raises:
-            NotFound: no such task. Refused: `exchange.wrong_consumer`. Corrupt: wrong signature.
-        """
-        return self._rejects.report(signed, actor=actor)
-
-    def rejects(self, task_id: TaskId) -> RejectRecord | None:
-        """Return the newest report of a task's dead letters, if there ever was one."""
-        return self._rejects.newest(task_id)
-
-    # The source's schema
-
-    def report_schema(self, signed: SignedSchemaReport, *, actor: Actor) -> SchemaVerdict:
-        """Compare the source table that a producer found with the agreed one, before a row moves. Idempotent.
-
-        A compatible difference is recorded and becomes the agreed shape; a breaking one stops the task.
-
-        Raises:
-            NotFound: no such task. Refused: `exchange.wrong_signer`. Corrupt: wrong signature.
-        """
-        return self._schemas.report(signed, actor=actor)
-
-    def schema_records(self, task_id: TaskId) -> tuple[SchemaRecord, ...]:
-        """Return what is on record about a task's source table, newest first; the first entry is what was found first.
-
-        Raises:
-            NotFound: no such task.
-        """
-        self.task(task_id)
-        return self._schemas.records(task_id)
-
-    def accept_schema(self, task_id: TaskId, decision: SchemaDecision, *, actor: Actor) -> Task:
-        """Let a task that a breaking change stopped go on, as `decision` says.
-
-        Raises:
-            NotFound: no such task. Conflict: `exchange.schema_not_blocked`.
-            Invalid: `exchange.schema_columns`, or the changed task does not stand. Refused: the terms do not cover it.
-        """
-        return self._schemas.accept(task_id, decision, actor=actor, check=self.check_draft)
 
     # Uploads and batches
 
@@ -432,55 +384,7 @@ class Exchange:
         with self._database.snapshot() as connection:
             return store.receipts(connection, task_id, after_sequence=after_sequence, limit=min(limit, PAGE_ROWS_MAX))
 
-    # The hub's own library as consumer
-
-    def library_deliveries(self, *, unreceipted: bool = False) -> tuple[Delivery, ...]:
-        """Return every committed batch whose consumer is the hub's library, by task and sequence.
-
-        With `unreceipted` only those without a receipt; it costs nothing when there are none.
-        """
-        result: list[Delivery] = []
-        with self._database.snapshot() as connection:
-            for task, receipted in store.library_tasks(connection, unreceipted=unreceipted):
-                after = receipted if unreceipted else 0
-                while records := store.batches(connection, task.id, after_sequence=after, limit=PAGE_ROWS_MAX):
-                    result.extend(
-                        Delivery(
-                            task=task,
-                            record=record,
-                            path=self._files.final(record.manifest),
-                            receipted=record.manifest.sequence <= receipted,
-                        )
-                        for record in records
-                    )
-                    after = records[-1].manifest.sequence
-        return tuple(result)
-
-    def record_library_receipt(
-        self,
-        batch_id: BatchId,
-        *,
-        rows_applied: int | None = None,
-        rows_rejected: int = 0,
-        table_digest: ContentDigest | None = None,
-    ) -> ReceiptRecord:
-        """Sign with the hub's key, and record, that the library landed a batch (all rows, unless it says otherwise)."""
-        manifest = self.batch(batch_id).manifest
-        task = self.task(manifest.task_id)
-        receipt = Receipt(
-            batch_id=batch_id,
-            task_id=task.id,
-            sequence=manifest.sequence,
-            manifest_digest=manifest.digest,
-            consumer=task.consumer,
-            rows_applied=manifest.rows - rows_rejected if rows_applied is None else rows_applied,
-            rows_rejected=rows_rejected,
-            table_digest=table_digest,
-            applied_at=self._clock.now(),
-        )
-        return self.record_receipt(signed_receipt(receipt, self._hub_signer), actor=PLATFORM_ACTOR)
-
-    # Nodes, progress, reconciliation
+    # Nodes, progress
 
     def work_for(self, node_id: NodeId) -> NodeWork:
         """Return everything that a node has to do now."""
@@ -490,12 +394,10 @@ class Exchange:
                 for work in self.runs.produce_work(connection, node_id)
             )
             consume = self.runs.consume_work(connection, node_id)
-            order_for = self.repairs.order_for
+            orders = self.repairs.orders(connection)
             return NodeWork(
-                produce=tuple(
-                    one.model_copy(update={"repair": order_for(connection, one.task.id, one.run)}) for one in produce
-                ),
-                consume=tuple(one.model_copy(update={"repair": order_for(connection, one.task.id)}) for one in consume)
+                produce=tuple(_repairing(one, orders, one.run) for one in produce),
+                consume=tuple(_repairing(one, orders) for one in consume)
                 + self.subscriptions.work_for(connection, node_id),
                 reconcile=self.reconciliations.work_for(connection, node_id),
                 watch=self.observation.watch_for(connection, node_id),
@@ -516,35 +418,7 @@ class Exchange:
             uploading_total=sum(manifest.payload_bytes for manifest in manifests),
         )
 
-    def request_reconciliation(self, task_id: TaskId, *, actor: Actor) -> Reconciliation:
-        """Ask both ends for count and digest; while one is waited for, that one is returned.
-
-        Raises:
-            NotFound: no such task. Conflict: `exchange.nothing_to_reconcile` before the first batch.
-        """
-        return self.reconciliations.request(task_id, actor=actor)
-
-    def report_end(self, signed: SignedEndDigest, *, actor: Actor) -> Reconciliation:
-        """Record one end's signed count and digest; the second one decides.
-
-        Raises:
-            NotFound: no such reconciliation. Refused: `exchange.wrong_signer`. Corrupt: wrong signature.
-        """
-        return self.reconciliations.report(signed, actor=actor)
-
-    def reconciliation(self, task_id: TaskId) -> Reconciliation | None:
-        """Return the task's newest reconciliation, if there ever was one."""
-        return self.reconciliations.newest(task_id)
-
     # Inside
-
-    def _library_answer(self, task: Task, query: RangeQuery, question: Question) -> Answer:
-        deliveries = [delivery for delivery in self.library_deliveries() if delivery.task.id == task.id]
-        landed = [(delivery.record.manifest, delivery.path) for delivery in deliveries if delivery.receipted]
-        rows, reader = landed_rows(landed, query.columns, task.key_columns), RangeReader(query)
-        if question.kind is QuestionKind.ROWS:
-            return Answer(rows=reader.rows(rows))
-        return Answer(ranges=reader.ranges(rows))
 
     def _check_terms(self, task: TaskDraft) -> None:
         self._terms.check(
@@ -599,69 +473,9 @@ class Exchange:
         )
 
 
-def _check_sealed_consumer(draft: TaskDraft) -> None:
-    """Check that whoever receives a sealed task's payloads has a key to open them.
-
-    Raises:
-        Refused: `exchange.sealed_library`.
-    """
-    if draft.sealed and draft.consumer_node is None:
-        raise Refused(
-            "exchange.sealed_library",
-            what=Text(
-                zh="统一资源库不能接收端到端加密的任务：平台没有打开数据的密钥，也就不能清洗、关联和服务。",
-                en="The library cannot receive a sealed task: the hub has no key to open it, so that it could neither "
-                "cleanse nor link nor serve the rows.",
-            ),
-            remedy=Text(
-                zh="请指定消费部门的前置机，或不加密。", en="Name a node of the consuming department, or do not seal."
-            ),
-            field="/sealed",
-        )
-
-
-def _check_columns(draft: TaskDraft) -> None:
-    """Check that keys and cursor are moved, once each, that an increment has a cursor and changes have keys.
-
-    Raises:
-        Invalid: `exchange.task_columns`, `exchange.task_keys`, `exchange.column_reserved`.
-    """
-    names = [pair.column for pair in draft.columns]
-    if draft.mode.carries_deletes and not draft.key_columns:
-        raise Invalid(
-            "exchange.task_keys",
-            what=Text(
-                zh=f"“{draft.mode.label.zh}”方式必须有主键列：变更与删除按主键应用。",
-                en=f"A task of the mode “{draft.mode.label.en}” needs key columns: changes and deletes go by key.",
-            ),
-            remedy=Text(zh="请指定主键列。", en="Name the key columns."),
-            field="/key_columns",
-        )
-    reserved = [name for name in names if name.startswith(RESERVED_PREFIX)]
-    if reserved:
-        raise Invalid(
-            "exchange.column_reserved",
-            what=Text(
-                zh=f"列 {'、'.join(reserved)} 以平台保留的前缀 {RESERVED_PREFIX} 开头。",
-                en=f"The columns {', '.join(reserved)} begin with {RESERVED_PREFIX}, the platform's own prefix.",
-            ),
-            remedy=Text(
-                zh="请在数据源中改名，或用视图另取列名。", en="Rename them, or give them other names in a view."
-            ),
-            field="/columns",
-        )
-    needed = draft.key_columns + (() if draft.cursor_column is None else (draft.cursor_column,))
-    missing = [name for name in needed if name not in names]
-    without_cursor = draft.mode is TransferMode.INCREMENT and draft.cursor_column is None
-    if missing or without_cursor or len(set(names)) != len(names):
-        raise Invalid(
-            "exchange.task_columns",
-            what=Text(
-                zh="任务的列不完整：主键列与游标列必须在交换列之中且不重复，增量方式必须有游标列。",
-                en="The columns do not fit: keys and cursor must be among the moved columns, without repetition, "
-                "and an increment needs a cursor column.",
-            ),
-            remedy=Text(zh="请补充这些列。", en="Add the columns."),
-            field="/columns",
-            context={"missing": missing},
-        )
+def _repairing(work: _Work, orders: Mapping[TaskId, tuple[int, RepairOrder]], run: int | None = None) -> _Work:
+    """Return the work with the order of the task's repair; with `run`, only if that run carries it out."""
+    found = orders.get(work.task.id)
+    if found is None or run not in {None, found[0]}:
+        return work
+    return work.model_copy(update={"repair": found[1]})

@@ -7,8 +7,9 @@ import duckdb
 import pyarrow as pa
 
 from datong.exchange.payload import read_payload
+from datong.exchange.table_values import DELETED_COLUMN, Column, data_columns
 from datong.exchange.types import arrow_schema
-from datong.exchange.values import DELETED_COLUMN, Column, Manifest, TransferMode, data_columns
+from datong.exchange.values import Manifest, TransferMode
 
 READ_ROWS = 100_000
 

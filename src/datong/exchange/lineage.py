@@ -8,7 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from datong.exchange.run_values import Run
-from datong.exchange.values import Column, Task, TransferMode, utc_text
+from datong.exchange.signed import utc_text
+from datong.exchange.table_values import Column
+from datong.exchange.values import Task, TransferMode
 from datong.kernel import JsonValue
 
 SPECIFICATION = "https://openlineage.io/spec"

@@ -13,8 +13,10 @@ from sqlalchemy import Connection, RowMapping, Select, func, select
 from datong.exchange import run_store, store
 from datong.exchange.run_values import NotedFailure, Run, RunState, SourceReport
 from datong.exchange.runs import Runs
+from datong.exchange.table_values import Cursor
 from datong.exchange.tables import BATCHES, RECEIPTS, RUNS, TASKS
-from datong.exchange.values import Cursor, SignedManifest, Task, TaskState, WatchWork
+from datong.exchange.values import SignedManifest, Task, TaskState
+from datong.exchange.work_values import WatchWork
 from datong.kernel import Actor, Clock, Database, DepartmentCode, NodeId, Page, TaskId, Value, page_of
 from datong.kernel.limits import PAGE_ROWS_MAX
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from datong.exchange.digest import content_digest
 from datong.exchange.sealed_streams import MAGIC, ContentKey, SealedReader, SealedWriter
+from datong.exchange.table_values import Column, ContentDigest, Cursor
 from datong.exchange.types import arrow_schema
-from datong.exchange.values import Column, ContentDigest, Cursor
 from datong.kernel import Corrupt, Text, Value
 
 READ_BYTES = 1 << 20

@@ -9,15 +9,8 @@ from datong.exchange.apply_modes import TargetPlan
 from datong.exchange.dead_letters import DeadLetter, LetterCounts, Resolution, Resolved
 from datong.exchange.questions import RangeDigest, RowDigest
 from datong.exchange.ranges import LookupQuery, RangeQuery
-from datong.exchange.values import (
-    Applied,
-    AppliedCursor,
-    Column,
-    ContentDigest,
-    Manifest,
-    ReadQuery,
-    TableSchema,
-)
+from datong.exchange.table_values import Column, ContentDigest, ReadQuery, TableSchema
+from datong.exchange.values import Applied, AppliedCursor, Manifest
 from datong.kernel import AgreementId, DepartmentCode, NodeId, ResourceId, TaskId
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pyarrow as pa
 from datong.exchange.digest import canonical_expression
 from datong.exchange.questions import RangeDigest, RowDigest
 from datong.exchange.ranges import RangeQuery
+from datong.exchange.table_values import Column
 from datong.exchange.types import arrow_schema
-from datong.exchange.values import Column
 
 HALF = 1 << 64
 _NEWER_TYPES = {

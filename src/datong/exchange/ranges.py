@@ -8,7 +8,9 @@ nothing about a key. A table without a key has whole rows for keys.
 from pydantic import Field
 
 from datong.exchange.questions import HEX_32, PLACE_DIGITS, ROWS_LISTED_MAX, Question
-from datong.exchange.values import Column, Cursor, ReconcileEnd, Task
+from datong.exchange.reconciliation_values import ReconcileEnd
+from datong.exchange.table_values import Column, Cursor
+from datong.exchange.values import Task
 from datong.kernel import Value
 from datong.kernel.limits import NAME_CHARS_MAX
 

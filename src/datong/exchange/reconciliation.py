@@ -16,38 +16,24 @@ from datong.exchange.facts import reconciliation_facts, task_facts
 from datong.exchange.protocols import DepartmentKeys
 from datong.exchange.questions import Answer, Question, follow
 from datong.exchange.ranges import RangeQuery, range_query
+from datong.exchange.reconciliation_values import (
+    EndDigest,
+    ReconcileEnd,
+    Reconciliation,
+    ReconciliationState,
+    SignedEndDigest,
+    total_of,
+)
 from datong.exchange.refusals import sealed_not_compared
 from datong.exchange.repair_runs import RepairRuns
 from datong.exchange.repairs import plan
 from datong.exchange.reports import Round, Search, SignedReport, report_digest, report_of
 from datong.exchange.signatures import signed_end_digest, verify
+from datong.exchange.table_values import Column, Cursor, data_columns
 from datong.exchange.tables import RECONCILIATIONS, TASKS
-from datong.exchange.values import (
-    Column,
-    Cursor,
-    EndDigest,
-    ReconcileEnd,
-    ReconcileWork,
-    Reconciliation,
-    ReconciliationState,
-    SignedEndDigest,
-    Task,
-    TransferMode,
-    data_columns,
-    total_of,
-)
-from datong.kernel import (
-    PLATFORM_ACTOR,
-    Actor,
-    Clock,
-    Conflict,
-    Database,
-    NodeId,
-    Refused,
-    TaskId,
-    Text,
-    new_id,
-)
+from datong.exchange.values import Task, TransferMode
+from datong.exchange.work_values import ReconcileWork
+from datong.kernel import PLATFORM_ACTOR, Actor, Clock, Conflict, Database, NodeId, Refused, TaskId, Text, new_id
 from datong.ledger import EntryKind, Ledger, Signer
 
 SALT_BYTES = 16

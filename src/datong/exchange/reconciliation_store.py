@@ -2,9 +2,9 @@
 
 from sqlalchemy import Connection, RowMapping, exists, select, tuple_, update
 
+from datong.exchange.reconciliation_values import Reconciliation, ReconciliationState
 from datong.exchange.reports import Search
 from datong.exchange.tables import RECONCILIATIONS
-from datong.exchange.values import Reconciliation, ReconciliationState
 from datong.kernel import NotFound, TaskId, Text
 
 

@@ -1,7 +1,8 @@
 """The errors that several parts of the exchange raise."""
 
 from datong.exchange.questions import RepairKind
-from datong.exchange.values import Manifest, Reconciliation, ReconciliationState, Task
+from datong.exchange.reconciliation_values import Reconciliation, ReconciliationState
+from datong.exchange.values import Manifest, Task
 from datong.kernel import Actor, ActorKind, BatchId, Conflict, NodeId, NotFound, Refused, Text
 
 

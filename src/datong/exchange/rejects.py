@@ -25,7 +25,10 @@ class Rejects:
 
     def report(self, signed: SignedRejectReport, *, actor: Actor) -> RejectRecord:
         """Record a consumer's counts with their evidence, unless nothing has changed; rows corrected since the last
-        report count as applied, and as rejected no more.
+        report count as applied, and as rejected no more. Idempotent.
+
+        Raises:
+            NotFound: no such task. Refused: `exchange.wrong_consumer`. Corrupt: wrong signature.
         """
         counts = signed.report.counts
         with self._database.snapshot() as connection:

@@ -8,9 +8,10 @@ from datong.exchange import reconciliation_store as rows
 from datong.exchange import store
 from datong.exchange.facts import repair_facts, task_facts
 from datong.exchange.questions import DifferenceKind, Findings, Repair, RepairKind, RepairOrder
+from datong.exchange.reconciliation_values import Reconciliation, ReconciliationState
 from datong.exchange.refusals import check_approval, repair_not_approved
 from datong.exchange.repairs import plan
-from datong.exchange.values import Manifest, Reconciliation, ReconciliationState, Task
+from datong.exchange.values import Manifest, Task
 from datong.kernel import PLATFORM_ACTOR, Actor, Clock, Database, TaskId
 from datong.ledger import EntryKind, Ledger
 
@@ -70,22 +71,25 @@ class RepairRuns:
         if repair is None or not repairing or repair.run != manifest.run or repair.kind is not RepairKind.ROWS:
             raise repair_not_approved()
 
-    def order_for(self, connection: Connection, task_id: TaskId, run: int | None = None) -> RepairOrder | None:
-        """Return the order of the task's approved repair; with `run`, only if that run carries it out."""
-        newest = rows.newest(connection, task_id)
-        if newest is None or newest.state is not ReconciliationState.REPAIRING or newest.repair is None:
-            return None
-        search = rows.search_of(connection, newest.id)
-        wanted = newest.repair.run is not None and run in {None, newest.repair.run}
-        if search is None or newest.findings is None or newest.repair.kind is not RepairKind.ROWS or not wanted:
-            return None
-        extra = {one.place for one in newest.findings.differences if one.kind is DifferenceKind.EXTRA}
-        return RepairOrder(
-            reconciliation_id=newest.id,
-            salt=search.salt,
-            send=tuple(one.place for one in newest.findings.differences if one.place not in extra),
-            delete=tuple(sorted(extra)),
-        )
+    @staticmethod
+    def orders(connection: Connection) -> dict[TaskId, tuple[int, RepairOrder]]:
+        """Return the orders of all repairs of rows that are under way, with the run that carries each out, by task."""
+        result = {}
+        for found in rows.in_state(connection, ReconciliationState.REPAIRING.value):
+            search, repair = rows.search_of(connection, found.id), found.repair
+            if search is None or found.findings is None or repair is None or repair.run is None:
+                continue
+            if repair.kind is not RepairKind.ROWS:
+                continue
+            extra = {one.place for one in found.findings.differences if one.kind is DifferenceKind.EXTRA}
+            order = RepairOrder(
+                reconciliation_id=found.id,
+                salt=search.salt,
+                send=tuple(one.place for one in found.findings.differences if one.place not in extra),
+                delete=tuple(sorted(extra)),
+            )
+            result[found.task_id] = (repair.run, order)
+        return result
 
     def keep_up(self, task_id: TaskId | None = None) -> bool:
         """Request the runs of approved repairs, and close those whose run is applied; return whether any was."""

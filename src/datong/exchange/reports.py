@@ -1,7 +1,10 @@
 """What a reconciliation keeps while it searches, and the report that it leaves: digests and counts, never a value."""
 
 from datong.exchange.questions import Findings, Question
-from datong.exchange.values import Cursor, ReconcileEnd, Reconciliation, SignedEndDigest, Task, utc_text
+from datong.exchange.reconciliation_values import ReconcileEnd, Reconciliation, SignedEndDigest
+from datong.exchange.signed import utc_text
+from datong.exchange.table_values import Cursor
+from datong.exchange.values import Task
 from datong.kernel import JsonValue, Value, canonical_json, sha256_hex
 
 

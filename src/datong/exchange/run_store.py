@@ -7,7 +7,8 @@ from sqlalchemy import Connection, RowMapping, func, insert, literal, select, up
 
 from datong.exchange.run_values import Run, RunReason, RunState
 from datong.exchange.tables import RUNS, TASKS
-from datong.exchange.values import Manifest, Receipt, RunSpan, TaskState
+from datong.exchange.values import Manifest, Receipt, TaskState
+from datong.exchange.work_values import RunSpan
 from datong.kernel import Actor, EntryId, NodeId, NotFound, Page, TaskId, Text, UtcDateTime, new_id, page_of
 
 _OPEN = (RunState.WAITING.value, RunState.RUNNING.value)

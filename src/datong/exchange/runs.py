@@ -17,17 +17,8 @@ from datong.exchange.refusals import check_producer, illegal_step
 from datong.exchange.run_values import Failure, NotedFailure, Run, RunAgain, RunReason, RunState, TransferEnd
 from datong.exchange.scheduling import due_now, urgency
 from datong.exchange.tables import UPLOADS
-from datong.exchange.values import (
-    Confirmed,
-    ConsumeWork,
-    Manifest,
-    ProduceWork,
-    Receipt,
-    RunSpan,
-    Task,
-    TaskState,
-    TransferMode,
-)
+from datong.exchange.values import Confirmed, Manifest, Receipt, Task, TaskState, TransferMode
+from datong.exchange.work_values import ConsumeWork, ProduceWork, RunSpan
 from datong.kernel import (
     PLATFORM_ACTOR,
     Actor,

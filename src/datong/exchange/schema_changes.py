@@ -9,18 +9,10 @@ from enum import StrEnum
 from pydantic import AwareDatetime, Field
 
 from datong.exchange.decimals import decimal_parameters
-from datong.exchange.signed import Signed
-from datong.exchange.values import Column, ColumnMap, Task, utc_text
-from datong.kernel import (
-    AgreementId,
-    DepartmentCode,
-    EntryId,
-    TaskId,
-    Text,
-    Value,
-    canonical_json,
-    sha256_hex,
-)
+from datong.exchange.signed import Signed, utc_text
+from datong.exchange.table_values import Column
+from datong.exchange.values import ColumnMap, Task
+from datong.kernel import AgreementId, DepartmentCode, EntryId, TaskId, Text, Value, canonical_json, sha256_hex
 from datong.kernel.limits import ITEMS_PER_RESOURCE_MAX
 
 COLUMNS_PER_TABLE_MAX = 5_000

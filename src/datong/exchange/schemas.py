@@ -20,9 +20,10 @@ from datong.exchange.schema_changes import (
     moved_shape,
 )
 from datong.exchange.signatures import verify
+from datong.exchange.table_values import Column
 from datong.exchange.tables import SCHEMAS
 from datong.exchange.types import schema_fingerprint
-from datong.exchange.values import Column, Confirmed, Manifest, Task, TaskDraft, TaskState
+from datong.exchange.values import Confirmed, Manifest, Task, TaskDraft, TaskState
 from datong.kernel import Actor, Clock, Conflict, Database, EntryId, Invalid, Refused, TaskId, Text, new_id
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import EntryKind, Ledger
@@ -31,15 +32,32 @@ from datong.ledger import EntryKind, Ledger
 class Schemas:
     """The agreed shape of every task's source table, and what became of changes."""
 
-    def __init__(self, *, database: Database, clock: Clock, ledger: Ledger, keys: DepartmentKeys, runs: Runs) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        ledger: Ledger,
+        keys: DepartmentKeys,
+        runs: Runs,
+        check: Callable[[TaskDraft], None],
+    ) -> None:
+        """`check` raises when a task may not be as a draft says."""
         self._runs = runs
+        self._check = check
         self._database = database
         self._clock = clock
         self._ledger = ledger
         self._keys = keys
 
     def report(self, signed: SignedSchemaReport, *, actor: Actor) -> SchemaVerdict:
-        """Compare what a producer found with what was agreed; record a difference with its evidence. Idempotent."""
+        """Compare the source table that a producer found with the agreed one, before a row moves. Idempotent.
+
+        A compatible difference is recorded and becomes the agreed shape; a breaking one stops the task.
+
+        Raises:
+            NotFound: no such task. Refused: `exchange.wrong_signer`. Corrupt: wrong signature.
+        """
         report = signed.report
         with self._database.snapshot() as connection:
             task = store.task_of(store.task_row(connection, report.task_id))
@@ -61,13 +79,12 @@ class Schemas:
                 self._runs.begin_anew(connection, task, actor=actor)
             return SchemaVerdict(goes_on=not anew, begins_anew=anew, findings=findings)
 
-    def accept(
-        self, task_id: TaskId, decision: SchemaDecision, *, actor: Actor, check: Callable[[TaskDraft], None]
-    ) -> Task:
-        """Let a stopped task go on under the shape that stopped it; `check` raises when the new task does not stand.
+    def accept(self, task_id: TaskId, decision: SchemaDecision, *, actor: Actor) -> Task:
+        """Let a task that a breaking change stopped go on under the shape that stopped it, as `decision` says.
 
         Raises:
-            Conflict: `exchange.schema_not_blocked`. Invalid: `exchange.schema_columns`.
+            NotFound: no such task. Conflict: `exchange.schema_not_blocked`.
+            Invalid: `exchange.schema_columns`, or the changed task does not stand. Refused: the terms do not cover it.
         """
         with self._database.transaction() as connection:
             row = store.task_row(connection, task_id, lock=True)
@@ -78,7 +95,7 @@ class Schemas:
             changes = decision.model_dump(exclude_none=True)
             draft = TaskDraft.model_validate(task.model_dump(include=set(TaskDraft.model_fields)) | changes)
             _check_shape(draft, blocked.shape)
-            check(draft)
+            self._check(draft)
             store.set_task(
                 connection,
                 task_id,
@@ -110,8 +127,13 @@ class Schemas:
             return store.task_of(store.task_row(connection, task_id))
 
     def records(self, task_id: TaskId) -> tuple[SchemaRecord, ...]:
-        """Return what is on record about the shape of a task's source table, newest first."""
+        """Return what is on record about a task's source table, newest first; the first entry is what was found first.
+
+        Raises:
+            NotFound: no such task.
+        """
         with self._database.snapshot() as connection:
+            store.task_row(connection, task_id)
             query = select(SCHEMAS).where(SCHEMAS.c.task_id == task_id).order_by(SCHEMAS.c.id.desc())
             rows = connection.execute(query.limit(PAGE_ROWS_MAX)).mappings()
             return tuple(_record_of(row) for row in rows)

@@ -23,7 +23,7 @@ from typing_extensions import Buffer
 
 from datong.catalogue import RecipientKey, check_recipient_key
 from datong.exchange.sealing import CHUNK_BYTES_DEFAULT, Sealing, WrappedKey
-from datong.exchange.values import ContentDigest
+from datong.exchange.table_values import ContentDigest
 from datong.kernel import Corrupt, Refused, Text
 
 MAGIC = b"datong sealed 1\n"

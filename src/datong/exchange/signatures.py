@@ -5,15 +5,9 @@ import binascii
 
 from datong.exchange.dead_letters import RejectReport, SignedRejectReport
 from datong.exchange.file_values import FileManifest, FileReceipt, SignedFile, SignedFileReceipt
+from datong.exchange.reconciliation_values import EndDigest, SignedEndDigest
 from datong.exchange.schema_changes import SchemaReport, SignedSchemaReport
-from datong.exchange.values import (
-    EndDigest,
-    Manifest,
-    Receipt,
-    SignedEndDigest,
-    SignedManifest,
-    SignedReceipt,
-)
+from datong.exchange.values import Manifest, Receipt, SignedManifest, SignedReceipt
 from datong.kernel import Corrupt, Text
 from datong.ledger import Signer, verify_signature
 

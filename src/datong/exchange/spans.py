@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datong.exchange.values import Cursor
+from datong.exchange.table_values import Cursor
 from datong.kernel import Invalid, Text
 
 

@@ -5,20 +5,20 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
 
+from datong.exchange.reconciliation_values import ReconciliationState
 from datong.exchange.tables import BATCHES, RECEIPTS, RECONCILIATIONS, RUNS, TASKS, UPLOADS
 from datong.exchange.values import (
     BatchRecord,
     Confirmed,
-    ConsumeWork,
     Progress,
     ReceiptRecord,
-    ReconciliationState,
     SignedManifest,
     SignedReceipt,
     Task,
     TaskDraft,
     TaskState,
 )
+from datong.exchange.work_values import ConsumeWork
 from datong.kernel import (
     AgreementId,
     BatchId,

@@ -19,7 +19,6 @@ from datong.exchange.signatures import verify
 from datong.exchange.subscription_values import Subscription, SubscriptionDraft, SubscriptionState
 from datong.exchange.values import (
     BatchRecord,
-    ConsumeWork,
     Manifest,
     ReceiptRecord,
     SignedReceipt,
@@ -28,6 +27,7 @@ from datong.exchange.values import (
     TaskState,
     TransferMode,
 )
+from datong.exchange.work_values import ConsumeWork
 from datong.kernel import (
     Actor,
     AgreementId,

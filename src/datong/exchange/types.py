@@ -6,7 +6,7 @@ Every connector maps its database's types into this set without loss, or refuses
 import pyarrow as pa
 
 from datong.exchange.decimals import DECIMAL_PRECISION_MAX, decimal_parameters
-from datong.exchange.values import Column
+from datong.exchange.table_values import Column
 from datong.kernel import Invalid, Text, canonical_json, sha256_hex
 
 SIMPLE_TYPES: dict[str, pa.DataType] = {

@@ -533,7 +533,7 @@ class ConsoleCity:
 
     def _receive(self, task: Task, manifest: Manifest) -> None:
         if task.consumer_node is None:
-            self.hub.exchange.record_library_receipt(manifest.batch_id)
+            self.hub.exchange.library.record_receipt(manifest.batch_id)
             return
         node = self.nodes["education"]
         receipt = Receipt(

@@ -74,9 +74,9 @@ class Ends:
 
     def reconcile(self, task: Task) -> Reconciliation:
         """Reconcile a task to its end."""
-        self.hub.exchange.request_reconciliation(task.id, actor=PLATFORM_ACTOR)
+        self.hub.exchange.reconciliations.request(task.id, actor=PLATFORM_ACTOR)
         self.work()
-        found = self.hub.exchange.reconciliation(task.id)
+        found = self.hub.exchange.reconciliations.newest(task.id)
         assert found is not None
         assert found.finished_at is not None
         return found

@@ -148,7 +148,7 @@ class Story:
         return self.exchange.task(self.task.id)
 
     def accept(self) -> None:
-        record = self.exchange.schema_records(self.task.id)[0]
+        record = self.exchange.schemas.records(self.task.id)[0]
         assert record.state is SchemaState.BLOCKED
         gone = {one.column: one.after for one in record.findings if one.kind is SchemaFindingKind.COLUMN_GONE}
         columns = []
@@ -161,7 +161,7 @@ class Story:
             elif gone[pair.column] and "," not in gone[pair.column]:
                 columns.append(ColumnMap(column=gone[pair.column], item=pair.item, target=pair.target or pair.column))
         self.moved = [pair.column for pair in columns]
-        self.exchange.accept_schema(self.task.id, SchemaDecision(columns=tuple(columns)), actor=PLATFORM_ACTOR)
+        self.exchange.schemas.accept(self.task.id, SchemaDecision(columns=tuple(columns)), actor=PLATFORM_ACTOR)
 
     def check_equal(self) -> None:
         task = self.exchange.task(self.task.id)

@@ -310,12 +310,12 @@ def test_the_library_receipts_and_reconciles_by_the_hub_s_key(scene: Scene) -> N
     scene.exchange.finish_run(task.id, 1, actor=NODE)
     scene.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
     scene.upload(*scene.cut(task, end, range(5, 12), run=2, name="新"))
-    for delivery in scene.exchange.library_deliveries(unreceipted=True):
+    for delivery in scene.exchange.library.deliveries(unreceipted=True):
         assert delivery.path.exists()
-        scene.exchange.record_library_receipt(delivery.record.manifest.batch_id)
-    assert all(delivery.receipted for delivery in scene.exchange.library_deliveries())
-    assert scene.exchange.library_deliveries(unreceipted=True) == ()
-    waiting = scene.exchange.request_reconciliation(task.id, actor=PLATFORM_ACTOR)
+        scene.exchange.library.record_receipt(delivery.record.manifest.batch_id)
+    assert all(delivery.receipted for delivery in scene.exchange.library.deliveries())
+    assert scene.exchange.library.deliveries(unreceipted=True) == ()
+    waiting = scene.exchange.reconciliations.request(task.id, actor=PLATFORM_ACTOR)
     assert waiting.state is ReconciliationState.WAITING
     (work,) = scene.exchange.work_for(NodeId(NODE.id)).reconcile
     assert work.end is ReconcileEnd.PRODUCER
@@ -331,12 +331,12 @@ def test_the_library_receipts_and_reconciles_by_the_hub_s_key(scene: Scene) -> N
         at=NOW,
     )
     with pytest.raises(Refused, match="wrong_signer"):
-        scene.exchange.report_end(signed_end_digest(report, scene.education), actor=NODE)
-    result = scene.exchange.report_end(signed_end_digest(report, scene.police), actor=NODE)
+        scene.exchange.reconciliations.report(signed_end_digest(report, scene.education), actor=NODE)
+    result = scene.exchange.reconciliations.report(signed_end_digest(report, scene.police), actor=NODE)
     assert result.state is ReconciliationState.EQUAL
     assert scene.entries(EntryKind.RECONCILIATION) == 1
-    assert scene.exchange.report_end(signed_end_digest(report, scene.police), actor=NODE) == result
-    assert scene.exchange.reconciliation(task.id) == result
+    assert scene.exchange.reconciliations.report(signed_end_digest(report, scene.police), actor=NODE) == result
+    assert scene.exchange.reconciliations.newest(task.id) == result
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def received(scene: Scene, rejected: int) -> Task:
 def report(scene: Scene, counts: LetterCounts, *, minutes: int = 0) -> RejectRecord:
     at = NOW + timedelta(minutes=minutes)
     content = RejectReport(counts=counts, department=CONSUMER.department or "", at=at)
-    return scene.exchange.report_rejects(signed_reject_report(content, scene.education), actor=CONSUMER)
+    return scene.exchange.rejects.report(signed_reject_report(content, scene.education), actor=CONSUMER)
 
 
 def test_corrected_and_superseded_rows_are_rejected_no_more(scene: Scene) -> None:
@@ -54,16 +54,16 @@ def test_corrected_and_superseded_rows_are_rejected_no_more(scene: Scene) -> Non
     assert scene.entries(EntryKind.DEAD_LETTERS) == 2
     facts = scene.hub.ledger.entry(first.entry_id).facts
     assert (facts["open"], facts["corrected"], facts["discarded"]) == ({"too_long": 1}, 2, 1)
-    assert scene.exchange.rejects(task.id) == first
+    assert scene.exchange.rejects.newest(task.id) == first
 
 
 def test_only_the_consumer_reports(scene: Scene) -> None:
     task = received(scene, rejected=1)
-    assert scene.exchange.rejects(task.id) is None
+    assert scene.exchange.rejects.newest(task.id) is None
     content = RejectReport(counts=LetterCounts(task_id=task.id), department=task.consumer, at=NOW)
     with pytest.raises(Refused):
-        scene.exchange.report_rejects(signed_reject_report(content, scene.police), actor=CONSUMER)
+        scene.exchange.rejects.report(signed_reject_report(content, scene.police), actor=CONSUMER)
     signed = signed_reject_report(content, scene.education)
     forged = content.model_copy(update={"counts": LetterCounts(task_id=task.id, corrected=9)})
     with pytest.raises(Corrupt):
-        scene.exchange.report_rejects(signed.model_copy(update={"report": forged}), actor=CONSUMER)
+        scene.exchange.rejects.report(signed.model_copy(update={"report": forged}), actor=CONSUMER)

@@ -36,7 +36,7 @@ def scene(tmp_path: Path, control_database: Database) -> Scene:
 
 def report(scene: Scene, task: Task, shape: SourceShape | None) -> SchemaVerdict:
     content = SchemaReport(task_id=task.id, department=task.provider, shape=shape, at=NOW)
-    return scene.exchange.report_schema(signed_schema_report(content, scene.police), actor=NODE)
+    return scene.exchange.schemas.report(signed_schema_report(content, scene.police), actor=NODE)
 
 
 def without(name: str) -> SourceShape:
@@ -81,12 +81,12 @@ def test_each_difference_has_its_name(scene: Scene, found: SourceShape | None, k
     state = scene.exchange.task(task.id).state
     assert state is (TaskState.BLOCKED if kind.breaking else TaskState.ACTIVE)
     assert scene.exchange.work_for(NodeId("node-police")).is_empty is kind.breaking
-    newest = scene.exchange.schema_records(task.id)[0]
+    newest = scene.exchange.schemas.records(task.id)[0]
     assert newest.state is (SchemaState.BLOCKED if kind.breaking else SchemaState.AGREED)
     facts = scene.hub.ledger.entry(newest.entry_id).facts
     assert facts["breaking"] is kind.breaking
     assert report(scene, task, found).goes_on is not kind.breaking
-    assert len(scene.exchange.schema_records(task.id)) == 2
+    assert len(scene.exchange.schemas.records(task.id)) == 2
 
 
 def test_a_renamed_column_is_suspected_and_accepted_under_its_old_name(scene: Scene) -> None:
@@ -99,11 +99,11 @@ def test_a_renamed_column_is_suspected_and_accepted_under_its_old_name(scene: Sc
         ColumnMap(column="full_name", item="name", target="name"),
         ColumnMap(column="changed", item="changed"),
     )
-    accepted = scene.exchange.accept_schema(task.id, SchemaDecision(columns=columns), actor=PLATFORM_ACTOR)
+    accepted = scene.exchange.schemas.accept(task.id, SchemaDecision(columns=columns), actor=PLATFORM_ACTOR)
     assert accepted.state is TaskState.ACTIVE
     assert accepted.target_plan.renamed == (("full_name", "name"),)
     assert report(scene, accepted, changed("name", name="full_name")) == SchemaVerdict(goes_on=True)
-    assert scene.exchange.schema_records(task.id)[0].state is SchemaState.ACCEPTED
+    assert scene.exchange.schemas.records(task.id)[0].state is SchemaState.ACCEPTED
     assert scene.entries(EntryKind.TASK) == 5
 
 
@@ -111,12 +111,12 @@ def test_what_the_source_lacks_cannot_be_accepted(scene: Scene) -> None:
     task = scene.task()
     report(scene, task, SHAPE)
     with pytest.raises(Conflict, match="schema_not_blocked"):
-        scene.exchange.accept_schema(task.id, SchemaDecision(), actor=PLATFORM_ACTOR)
+        scene.exchange.schemas.accept(task.id, SchemaDecision(), actor=PLATFORM_ACTOR)
     report(scene, task, without("name"))
     with pytest.raises(Invalid, match="schema_columns"):
-        scene.exchange.accept_schema(task.id, SchemaDecision(), actor=PLATFORM_ACTOR)
+        scene.exchange.schemas.accept(task.id, SchemaDecision(), actor=PLATFORM_ACTOR)
     left = tuple(pair for pair in task.columns if pair.column != "name")
-    scene.exchange.accept_schema(task.id, SchemaDecision(columns=left), actor=PLATFORM_ACTOR)
+    scene.exchange.schemas.accept(task.id, SchemaDecision(columns=left), actor=PLATFORM_ACTOR)
     assert report(scene, task, without("name")).goes_on
 
 
@@ -155,12 +155,12 @@ def test_only_the_provider_reports(scene: Scene) -> None:
     task = scene.task()
     content = SchemaReport(task_id=task.id, department=task.provider, shape=SHAPE, at=NOW)
     with pytest.raises(Refused):
-        scene.exchange.report_schema(signed_schema_report(content, scene.education), actor=NODE)
+        scene.exchange.schemas.report(signed_schema_report(content, scene.education), actor=NODE)
     forged = signed_schema_report(content, scene.police).model_copy(
         update={"report": content.model_copy(update={"shape": None})}
     )
     with pytest.raises(Corrupt):
-        scene.exchange.report_schema(forged, actor=NODE)
+        scene.exchange.schemas.report(forged, actor=NODE)
 
 
 DECIMALS = st.tuples(st.integers(1, 38), st.integers(0, 38)).filter(lambda pair: pair[1] <= pair[0])

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/tasks/{task_id}/dead-letters", tags=["exchange"])
 def read_dead_letters(task_id: TaskId, caller: Caller, hub: Hub) -> RejectRecord | None:
     """Return how many dead letters the consumer has, for which reasons, and what became of others; null before any."""
     readable_task(hub, caller, task_id)
-    return hub.exchange.rejects(task_id)
+    return hub.exchange.rejects.newest(task_id)
 
 
 @router.post("/reports", status_code=201)
@@ -29,4 +29,4 @@ def report_dead_letters(task_id: TaskId, body: SignedRejectReport, caller: Calle
             what=Text(zh="报告属于另一任务。", en="The report is about another task."),
             remedy=Text(zh="请按任务上报。", en="Report it to its own task."),
         )
-    return hub.exchange.report_rejects(body, actor=caller.actor)
+    return hub.exchange.rejects.report(body, actor=caller.actor)

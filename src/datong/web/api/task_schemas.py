@@ -15,7 +15,7 @@ router = APIRouter(prefix="/tasks/{task_id}/schema", tags=["exchange"])
 def list_schema_records(task_id: TaskId, caller: Caller, hub: Hub) -> tuple[SchemaRecord, ...]:
     """Return what is on record about the source table, newest first."""
     readable_task(hub, caller, task_id)
-    return hub.exchange.schema_records(task_id)
+    return hub.exchange.schemas.records(task_id)
 
 
 @router.post("/reports")
@@ -29,7 +29,7 @@ def report_schema(task_id: TaskId, body: SignedSchemaReport, caller: Caller, hub
             what=Text(zh="报告属于另一任务。", en="The report is about another task."),
             remedy=Text(zh="请按任务上报。", en="Report it to its own task."),
         )
-    return hub.exchange.report_schema(body, actor=caller.actor)
+    return hub.exchange.schemas.report(body, actor=caller.actor)
 
 
 @router.post("/accept")
@@ -37,4 +37,4 @@ def accept_schema(task_id: TaskId, body: SchemaDecision, caller: Caller, hub: Hu
     """Let a task that a breaking change stopped go on: with columns renamed or left out, under a newer version."""
     task = hub.exchange.task(task_id)
     hub.policy.require(caller, Action.TASK_CONTROL, task_target(task, task_id=task_id))
-    return hub.exchange.accept_schema(task_id, body, actor=caller.actor)
+    return hub.exchange.schemas.accept(task_id, body, actor=caller.actor)

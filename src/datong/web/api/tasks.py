@@ -222,14 +222,14 @@ def report_digest(task_id: TaskId, body: SignedEndDigest, caller: Caller, hub: H
     task = hub.exchange.task(task_id)
     needed = Action.TASK_PRODUCE if body.end_digest.end is ReconcileEnd.PRODUCER else Action.TASK_CONSUME
     hub.policy.require(caller, needed, task_target(task, task_id=task_id))
-    return hub.exchange.report_end(body, actor=caller.actor)
+    return hub.exchange.reconciliations.report(body, actor=caller.actor)
 
 
 @router.get("/{task_id}/reconciliation")
 def read_reconciliation(task_id: TaskId, caller: Caller, hub: Hub) -> Reconciliation | None:
     """Return the newest reconciliation, or null."""
     readable_task(hub, caller, task_id)
-    return hub.exchange.reconciliation(task_id)
+    return hub.exchange.reconciliations.newest(task_id)
 
 
 def readable_task(hub: Services, caller: Principal, task_id: TaskId) -> Task:
@@ -262,5 +262,5 @@ def _acts(hub: Services) -> dict[TaskAction, Callable[[TaskId, Actor], object]]:
         TaskAction.PAUSE: lambda task_id, actor: exchange.pause(task_id, actor=actor),
         TaskAction.RESUME: lambda task_id, actor: exchange.resume(task_id, actor=actor),
         TaskAction.END: lambda task_id, actor: exchange.end(task_id, actor=actor),
-        TaskAction.RECONCILE: lambda task_id, actor: exchange.request_reconciliation(task_id, actor=actor),
+        TaskAction.RECONCILE: lambda task_id, actor: exchange.reconciliations.request(task_id, actor=actor),
     }

@@ -31,7 +31,7 @@ class LostColumn(Value):
 def show_schema(desk: SignedIn, task_id: TaskId) -> Response:
     """Show what is on record about a task's source table, and the form to go on when it stopped."""
     task = readable_task(desk.services, desk.caller, task_id)
-    records = desk.services.exchange.schema_records(task_id)
+    records = desk.services.exchange.schemas.records(task_id)
     blocked = blocking(task, records)
     free = () if blocked is None or blocked.shape is None else blocked.shape.columns
     moved = {pair.column for pair in task.columns}

@@ -86,8 +86,8 @@ def show_task(desk: SignedIn, task_id: TaskId) -> Response:
         stands=exchange.observation.status(task_id),
         chain=chain,
         subscriptions=exchange.subscriptions.of_task(task_id),
-        reconciliation=exchange.reconciliation(task_id),
-        rejects=exchange.rejects(task_id),
+        reconciliation=exchange.reconciliations.newest(task_id),
+        rejects=exchange.rejects.newest(task_id),
         actions=[(action, LABELS[action]) for action in _actions(desk, task)],
         running=progress.run_done < progress.run_requested or progress.receipted_batches < progress.batches,
     )
