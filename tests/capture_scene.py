@@ -1,15 +1,13 @@
 """A world whose source is captured by node processes that may be told to die."""
 
-import multiprocessing
 from collections.abc import Callable
 
 from datong.exchange import Task
 from datong.node import Step
 from tests.capture_node import capture
+from tests.exchange_node import exit_code
 from tests.exchange_world import ExchangeWorld
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.capture_node"])
 SNAPSHOT_STEPS = [
     Step.SLOT_MADE,
     Step.PAYLOAD_WRITTEN,
@@ -43,15 +41,7 @@ class CaptureScene:
 
     def capture(self, until: int, *fault: Step | int) -> int | None:
         """Capture up to the position numbered `until`, or until the process dies; return its exit code."""
-        arguments = (self.world.folder / "police", self._number_of, until, *fault)
-        process = PROCESSES.Process(target=capture, args=arguments)
-        process.start()
-        process.join(120)
-        code = process.exitcode
-        process.kill()
-        process.join()
-        process.close()
-        return code
+        return exit_code(capture, self.world.folder / "police", self._number_of, until, *fault)
 
     def check(self) -> None:
         """Check that both ends are equal and that the chain has neither gap nor fork."""

@@ -10,7 +10,7 @@ import uvicorn
 
 from datong.adapters.connections import open_connector, open_target
 from datong.exchange import ChangeSource, Task, TransferMode, data_columns
-from datong.kernel import PLATFORM_ACTOR, Text
+from datong.kernel import PLATFORM_ACTOR, NodeId, Text
 from datong.node import NodeProgram, Step
 from tests.exchange_hub import TestHub, app_of, task_draft
 from tests.exchange_node import program_of
@@ -21,6 +21,20 @@ PARTIES = ("police", "education")
 
 class Killed(BaseException):
     """Stands for a kill: nothing of the node's own may catch it."""
+
+
+def killed_after(steps: int | None) -> Callable[[Step], None]:
+    """Return an observer that raises `Killed` when that many steps were passed; None: never."""
+    left = steps
+
+    def passed(_step: Step) -> None:
+        nonlocal left
+        if left is not None:
+            left -= 1
+            if left < 0:
+                raise Killed
+
+    return passed
 
 
 class ExchangeWorld:
@@ -67,16 +81,7 @@ class ExchangeWorld:
 
     def work_off(self, party: str, kill_at: int | None = None) -> bool:
         """Let a node do its transfers until it is idle; stop it at step number `kill_at`; return whether it was."""
-        left = kill_at
-
-        def passed(_step: Step) -> None:
-            nonlocal left
-            if left is not None:
-                left -= 1
-                if left < 0:
-                    raise Killed
-
-        program = self.program(party, passed)
+        program = self.program(party, killed_after(kill_at))
         client = program.client()
         try:
             loop = program.loop(client, self.told.append)
@@ -87,6 +92,35 @@ class ExchangeWorld:
         finally:
             client.close()
         return False
+
+    def capture(
+        self,
+        until: int,
+        number_of: Callable[[str], int],
+        *,
+        kill_at: int | None = None,
+        changes: ChangeSource | None = None,
+    ) -> bool:
+        """Let the providing node capture until its log is read up to the position numbered `until`.
+
+        Stop it at step number `kill_at`; return whether it was stopped.
+        """
+        program = self.program("police", killed_after(kill_at), changes)
+        client = program.client()
+        work = self.hub.exchange.work_for(NodeId("node-police")).produce[0]
+        try:
+            program.capture(client, self.told.append, rest_seconds=0).produce(
+                work, lambda seen: bool(seen) and number_of(seen) >= until
+            )
+        except Killed:
+            return True
+        finally:
+            client.close()
+        return False
+
+    def modes(self, task: Task) -> list[str]:
+        """Return the mode of each committed batch, in order."""
+        return [record.manifest.mode.value for record in self.hub.exchange.batches(task.id)]
 
     def consume(self) -> None:
         """Let the receiving node apply everything that the hub holds."""

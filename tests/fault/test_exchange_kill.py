@@ -1,11 +1,10 @@
 """Exactly once under kill -9: the node dies at each step of a transfer, the hub dies midway, all starts again."""
 
-import multiprocessing
 import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -18,28 +17,12 @@ from datong.exchange import Reconciliation, ReconciliationState, RunAgain, Task,
 from datong.kernel import PLATFORM_ACTOR
 from datong.node import Step
 from tests.exchange_hub import TestHub, serve, task_draft
-from tests.exchange_node import correct_letters, work_off
+from tests.exchange_node import PROCESSES, correct_letters, exit_code, work_off
 from tests.servers import free_port
-
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.exchange_node", "tests.exchange_hub"])
-"""Processes fork from a clean one that has imported everything: starting one costs no imports."""
 
 ROWS = 1000
 BATCH_ROWS = 150
 PARTIES = ("police", "education")
-
-
-def exit_code(target: Callable[..., None], *arguments: object) -> int | None:
-    """Run `target` in a process of its own to its end, which may be its kill; return the exit code."""
-    process = PROCESSES.Process(target=target, args=arguments)
-    process.start()
-    process.join(120)
-    code = process.exitcode
-    process.kill()
-    process.join()
-    process.close()
-    return code
 
 
 class World:

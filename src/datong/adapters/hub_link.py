@@ -9,20 +9,7 @@ import httpx
 from pydantic import ValidationError, model_validator
 
 from datong.federation import Joined, SignedBatch, Standing
-from datong.kernel import (
-    Clock,
-    Conflict,
-    Corrupt,
-    DatongError,
-    Invalid,
-    NotFound,
-    Refused,
-    Text,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-    Value,
-)
+from datong.kernel import Clock, Corrupt, Text, Unavailable, Value, answered_error
 from datong.ledger import Signer
 from datong.sharing import token_request
 
@@ -30,14 +17,6 @@ OAUTH_PATH = "/api/v1/oauth/token"
 TOKEN_MARGIN_SECONDS = 30
 TIMEOUT_SECONDS = 120.0
 LINK_PATH = "/api/v1/cascade/link"
-_CLASSES: dict[int, type[DatongError]] = {
-    401: Unauthenticated,
-    403: Refused,
-    404: NotFound,
-    409: Conflict,
-    413: TooLarge,
-    422: Invalid,
-}
 Answer = TypeVar("Answer", bound=Value)
 
 
@@ -143,15 +122,10 @@ def send(http: httpx.Client, method: str, path: str, **options: Any) -> object:
         raise _unavailable(str(http.base_url)) from error
     if response.is_success:
         return answer
-    problem: dict[str, Any] = answer if isinstance(answer, dict) else {}
-    kind = _CLASSES.get(response.status_code)
-    if kind is None or "code" not in problem:
+    refusal = answered_error(response.status_code, answer)
+    if refusal is None or refusal.transient:
         raise _unavailable(str(http.base_url))
-    raise kind(
-        str(problem["code"]),
-        what=Text(zh=str(problem.get("detail_zh", "")), en=str(problem.get("detail_en", ""))),
-        remedy=Text(zh=str(problem.get("remedy_zh", "")), en=str(problem.get("remedy_en", ""))),
-    )
+    raise refusal
 
 
 def _unavailable(address: str) -> Unavailable:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from datong.kernel.answers import answered_error, error_class
 from datong.kernel.base64_bytes import Base64Bytes
 from datong.kernel.canonical import JsonValue, canonical_json, sha256_hex
 from datong.kernel.clock import CHINA, Clock, FixedClock, OffsetClock, SystemClock
@@ -108,7 +109,9 @@ __all__ = [
     "UtcDateTime",
     "Value",
     "WorkingCalendar",
+    "answered_error",
     "canonical_json",
+    "error_class",
     "new_id",
     "on_demand",
     "page_of",

@@ -5,31 +5,11 @@ import base64
 import httpx
 from pydantic import TypeAdapter
 
-from datong.kernel import (
-    Conflict,
-    Corrupt,
-    DatongError,
-    Invalid,
-    NotFound,
-    Refused,
-    Text,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-)
+from datong.kernel import DatongError, Text, Unavailable, answered_error, error_class
 
 TIMEOUT_SECONDS = 60.0
 HUB_UNAVAILABLE = "node.hub_unavailable"
 """Code of the error that the hub does not answer."""
-_CLASSES: dict[int, type[DatongError]] = {
-    400: Invalid,
-    401: Unauthenticated,
-    403: Refused,
-    404: NotFound,
-    409: Conflict,
-    413: TooLarge,
-    422: Invalid,
-}
 _CORRUPT_CODES = ("exchange.payload", "exchange.content_digest", "exchange.chunk_digest", "exchange.bad_signature")
 
 
@@ -52,25 +32,20 @@ def enrol(hub_url: str, token: str, name: str, public_key: bytes) -> dict[str, s
 
 
 def error_of(response: httpx.Response) -> DatongError:
-    """Return the hub's answer (RFC 9457) as the error that it was at the hub."""
+    """Return the hub's answer as the error that it was at the hub."""
     try:
-        problem = response.json()
+        answer = response.json()
     except ValueError:
-        problem = {}
-    if not isinstance(problem, dict):
-        problem = {}
-    code = str(problem.get("code", "node.hub_error"))
-    detail = str(problem.get("detail", f"HTTP {response.status_code}"))
-    what = Text(zh=str(problem.get("detail_zh", detail)), en=str(problem.get("detail_en", detail)))
-    remedy = str(problem.get("remedy", ""))
-    advice = Text(zh=str(problem.get("remedy_zh", remedy)), en=str(problem.get("remedy_en", remedy)))
-    context = problem.get("context")
-    kind = _CLASSES.get(response.status_code, Unavailable if response.status_code >= 500 else Refused)
-    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        kind = Unavailable
-    if code.startswith(_CORRUPT_CODES) and kind is not TooLarge:
-        kind = Corrupt
-    return kind(code, what=what, remedy=advice, context=context if isinstance(context, dict) else None)
+        answer = None
+    error = answered_error(response.status_code, answer, corrupt_codes=_CORRUPT_CODES)
+    if error is not None:
+        return error
+    said = f"HTTP {response.status_code}"
+    return error_class(response.status_code)(
+        "node.hub_error",
+        what=Text(zh=f"平台的应答不可读：{said}。", en=f"The hub's answer is not readable: {said}."),
+        remedy=Text(zh="请核对平台地址，以及中间的代理。", en="Check the hub's address, and any proxy before it."),
+    )
 
 
 def hub_unavailable(hub_url: str) -> Unavailable:

@@ -16,8 +16,7 @@ from datong.adapters.binlog_stream import position_number
 from datong.adapters.connections import open_changes
 from datong.exchange import ChangesLost, ChangeSource, ProduceWork, Task, TransferMode
 from datong.kernel import Conflict, Misconfigured, NodeId, Unavailable
-from datong.node.steps import Step
-from tests.exchange_world import ExchangeWorld, Killed, exchange_world
+from tests.exchange_world import ExchangeWorld, exchange_world
 from tests.mariadb_source import MariadbSource
 from tests.servers import MariadbServer
 
@@ -45,34 +44,10 @@ def world(tmp_path: Path, source: MariadbSource, mariadb_server: MariadbServer) 
 
 
 def capture(
-    world: ExchangeWorld,
-    source: MariadbSource,
-    kill_at: int | None = None,
-    changes: ChangeSource | None = None,
+    world: ExchangeWorld, source: MariadbSource, kill_at: int | None = None, changes: ChangeSource | None = None
 ) -> bool:
     """Capture until the log is read up to now; stop at step number `kill_at`. Return whether it was stopped."""
-    left = kill_at
-
-    def passed(_step: Step) -> None:
-        nonlocal left
-        if left is not None:
-            left -= 1
-            if left < 0:
-                raise Killed
-
-    until = source.place().number
-    program = world.program("police", passed, changes)
-    client = program.client()
-    work: tuple[ProduceWork, ...] = world.hub.exchange.work_for(NodeId("node-police")).produce
-    try:
-        program.capture(client, world.told.append, rest_seconds=0).produce(
-            work[0], lambda seen: bool(seen) and position_number(seen) >= until
-        )
-    except Killed:
-        return True
-    finally:
-        client.close()
-    return False
+    return world.capture(source.place().number, position_number, kill_at=kill_at, changes=changes)
 
 
 def begin(world: ExchangeWorld, rows: int = 100) -> Task:
@@ -85,10 +60,6 @@ def insert(first: int, end: int) -> str:
         f"FROM_UNIXTIME(1700000000 + seq), '2000-02-29' + INTERVAL seq DAY, UNHEX('0A00'), "
         f"18446744073709551615 - seq, 'not moved' FROM seq_{first}_to_{end - 1}"
     )
-
-
-def modes(world: ExchangeWorld, task: Task) -> list[str]:
-    return [record.manifest.mode.value for record in world.hub.exchange.batches(task.id)]
 
 
 def test_every_kind_of_change_arrives(world: ExchangeWorld, source: MariadbSource) -> None:
@@ -110,8 +81,8 @@ def test_every_kind_of_change_arrives(world: ExchangeWorld, source: MariadbSourc
     capture(world, source)
     world.consume()
     assert world.equal(task)
-    assert modes(world, task)[0] == "snapshot"
-    assert set(modes(world, task)[1:]) == {"capture"}
+    assert world.modes(task)[0] == "snapshot"
+    assert set(world.modes(task)[1:]) == {"capture"}
 
 
 def test_an_emptied_or_altered_table_means_a_new_snapshot(world: ExchangeWorld, source: MariadbSource) -> None:
@@ -126,7 +97,7 @@ def test_an_emptied_or_altered_table_means_a_new_snapshot(world: ExchangeWorld, 
     capture(world, source)
     world.consume()
     assert world.equal(task)
-    assert modes(world, task) == ["snapshot", "snapshot", "snapshot"]
+    assert world.modes(task) == ["snapshot", "snapshot", "snapshot"]
 
 
 def test_a_purged_log_means_a_new_snapshot(world: ExchangeWorld, source: MariadbSource) -> None:
@@ -138,7 +109,7 @@ def test_a_purged_log_means_a_new_snapshot(world: ExchangeWorld, source: Mariadb
     capture(world, source)
     world.consume()
     assert world.equal(task)
-    assert modes(world, task) == ["snapshot", "snapshot"]
+    assert world.modes(task) == ["snapshot", "snapshot"]
 
 
 def test_rows_without_a_sure_key_are_refused(world: ExchangeWorld, source: MariadbSource) -> None:
@@ -165,7 +136,7 @@ def test_a_large_transaction_is_split_and_read_again_after_a_stop(world: Exchang
     capture(world, source)
     source.run(insert(0, 10), insert(10, 950))
     assert capture(world, source, kill_at=6 * 4 + 2)
-    before = len(modes(world, task))
+    before = len(world.modes(task))
     capture(world, source)
     world.consume()
     assert world.equal(task)
@@ -209,8 +180,8 @@ def test_rows_of_any_type_and_any_image_are_followed(world: ExchangeWorld, sourc
     capture(world, source)
     world.consume()
     assert world.equal(task)
-    assert set(modes(world, task)) == {"snapshot", "capture"}
-    assert modes(world, task).count("snapshot") == 1
+    assert set(world.modes(task)) == {"snapshot", "capture"}
+    assert world.modes(task).count("snapshot") == 1
 
 
 def test_a_prepared_transaction_waits_for_its_commit(world: ExchangeWorld, source: MariadbSource) -> None:
@@ -232,7 +203,7 @@ def test_a_prepared_transaction_waits_for_its_commit(world: ExchangeWorld, sourc
     world.consume()
     assert world.equal(task)
     assert source.values("SELECT count(*) FROM people") == [7]
-    assert modes(world, task).count("snapshot") == 1
+    assert world.modes(task).count("snapshot") == 1
 
 
 def test_what_the_log_does_not_tell_means_a_new_snapshot(world: ExchangeWorld, source: MariadbSource) -> None:
@@ -243,7 +214,7 @@ def test_what_the_log_does_not_tell_means_a_new_snapshot(world: ExchangeWorld, s
     capture(world, source)
     world.consume()
     assert world.equal(task)
-    assert modes(world, task) == ["snapshot", "snapshot"]
+    assert world.modes(task) == ["snapshot", "snapshot"]
 
 
 def test_another_log_of_the_same_name_means_a_new_snapshot(world: ExchangeWorld, source: MariadbSource) -> None:
@@ -257,7 +228,7 @@ def test_another_log_of_the_same_name_means_a_new_snapshot(world: ExchangeWorld,
     capture(world, source)
     world.consume()
     assert world.equal(task)
-    assert modes(world, task) == ["snapshot", "snapshot"]
+    assert world.modes(task) == ["snapshot", "snapshot"]
 
 
 def test_a_log_may_be_purged_while_other_tables_change(world: ExchangeWorld, source: MariadbSource) -> None:
@@ -276,7 +247,7 @@ def test_a_log_may_be_purged_while_other_tables_change(world: ExchangeWorld, sou
     capture(world, source)
     world.consume()
     assert world.equal(task)
-    assert modes(world, task) == ["snapshot", "capture"]
+    assert world.modes(task) == ["snapshot", "capture"]
 
 
 def test_long_rows_are_handed_out_in_parts(world: ExchangeWorld, source: MariadbSource) -> None:
@@ -300,7 +271,7 @@ def test_rights_are_asked_for_before_a_row_moves(world: ExchangeWorld, source: M
             capture(world, source, changes=weak)
         assert caught.value.code == "adapters.replication_role"
         assert "GRANT REPLICATION SLAVE, BINLOG MONITOR" in caught.value.remedy.en
-        assert modes(world, task) == []
+        assert world.modes(task) == []
         source.run(f"GRANT {right} ON *.* TO weak@'%'")
     source.run(insert(0, 5))
     capture(world, source, changes=weak)
@@ -381,7 +352,7 @@ def test_writes_beside_the_capture_do_not_tear_it(world: ExchangeWorld, source: 
     capture(world, source)
     world.consume()
     assert world.equal(task)
-    assert modes(world, task).count("snapshot") == 5
+    assert world.modes(task).count("snapshot") == 5
 
 
 def test_random_changes_and_stops_end_in_equal_tables(world: ExchangeWorld, source: MariadbSource) -> None:

@@ -15,8 +15,7 @@ from datong.adapters.postgresql_capture import position_number
 from datong.exchange import ChangeSource, ProduceWork, Task, TransferMode
 from datong.kernel import Conflict, Misconfigured, NodeId
 from datong.node.capture import place_name
-from datong.node.steps import Step
-from tests.exchange_world import ExchangeWorld, Killed, exchange_world
+from tests.exchange_world import ExchangeWorld, exchange_world
 from tests.servers import PostgresqlServer
 
 COLUMNS = ("id", "name", "amount", "photo", "at", "day", "flag", "ratio", "code")
@@ -76,34 +75,11 @@ def capture(
     world: ExchangeWorld, source: Source, kill_at: int | None = None, changes: ChangeSource | None = None
 ) -> bool:
     """Capture until the log is read up to now; stop at step number `kill_at`. Return whether it was stopped."""
-    left = kill_at
-
-    def passed(_step: Step) -> None:
-        nonlocal left
-        if left is not None:
-            left -= 1
-            if left < 0:
-                raise Killed
-
-    until = source.position()
-    program = world.program("police", passed, changes)
-    client = program.client()
-    capture = program.capture(client, world.told.append)
-    try:
-        capture.produce(work_of(world), lambda seen: bool(seen) and position_number(seen) >= until)
-    except Killed:
-        return True
-    finally:
-        client.close()
-    return False
+    return world.capture(source.position(), position_number, kill_at=kill_at, changes=changes)
 
 
 def begin(world: ExchangeWorld, rows: int = 100) -> Task:
     return world.task("people", COLUMNS, ("id",), TransferMode.CAPTURE, rows)
-
-
-def modes(world: ExchangeWorld, task: Task) -> list[str]:
-    return [record.manifest.mode.value for record in world.hub.exchange.batches(task.id)]
 
 
 def insert(first: int, end: int) -> str:
@@ -132,8 +108,8 @@ def test_every_kind_of_change_arrives(world: ExchangeWorld, source: Source) -> N
     capture(world, source)
     world.consume()
     assert world.equal(task)
-    assert modes(world, task)[0] == "snapshot"
-    assert set(modes(world, task)[1:]) == {"capture"}
+    assert world.modes(task)[0] == "snapshot"
+    assert set(world.modes(task)[1:]) == {"capture"}
 
 
 def test_a_large_value_that_does_not_change_is_kept(world: ExchangeWorld, source: Source) -> None:
@@ -152,7 +128,7 @@ def test_a_large_transaction_is_split_and_goes_on_in_its_middle(world: ExchangeW
     capture(world, source)
     source.run(insert(0, 950))
     assert capture(world, source, kill_at=6 * 4 + 2)
-    before = len(modes(world, task))
+    before = len(world.modes(task))
     capture(world, source)
     world.consume()
     assert world.equal(task)
@@ -172,12 +148,12 @@ def test_an_emptied_table_and_a_lost_slot_mean_a_new_snapshot(world: ExchangeWor
     capture(world, source)
     world.consume()
     assert world.equal(task)
-    assert modes(world, task) == ["snapshot", "capture", "snapshot"]
+    assert world.modes(task) == ["snapshot", "capture", "snapshot"]
     source.run(f"SELECT pg_drop_replication_slot('{place_name(task.id)}')", "DELETE FROM people WHERE id = 101")
     capture(world, source)
     world.consume()
     assert world.equal(task)
-    assert modes(world, task) == ["snapshot", "capture", "snapshot", "snapshot"]
+    assert world.modes(task) == ["snapshot", "capture", "snapshot", "snapshot"]
 
 
 def test_another_column_type_means_a_new_snapshot_and_other_columns_do_not_matter(
@@ -188,10 +164,10 @@ def test_another_column_type_means_a_new_snapshot_and_other_columns_do_not_matte
     capture(world, source)
     source.run("ALTER TABLE people ADD COLUMN extra text DEFAULT 'x'", "DELETE FROM people WHERE id = 1")
     capture(world, source)
-    assert modes(world, task) == ["snapshot", "capture"]
+    assert world.modes(task) == ["snapshot", "capture"]
     source.run("ALTER TABLE people ALTER COLUMN amount TYPE numeric(14,2)", "DELETE FROM people WHERE id = 2")
     capture(world, source)
-    assert modes(world, task) == ["snapshot", "capture", "snapshot"]
+    assert world.modes(task) == ["snapshot", "capture", "snapshot"]
 
 
 def test_a_table_that_loses_values_is_refused_with_the_remedy(world: ExchangeWorld, source: Source) -> None:

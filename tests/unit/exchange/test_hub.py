@@ -8,7 +8,6 @@ import pytest
 
 from datong.exchange import (
     Column,
-    ColumnMap,
     Confirmed,
     Cursor,
     EndDigest,
@@ -33,7 +32,6 @@ from datong.kernel import (
     PLATFORM_ACTOR,
     Actor,
     ActorKind,
-    AgreementId,
     BatchId,
     Clock,
     Conflict,
@@ -44,12 +42,11 @@ from datong.kernel import (
     NodeId,
     NotFound,
     Refused,
-    ResourceId,
     TooLarge,
     sha256_hex,
 )
 from datong.ledger import Ed25519Signer, EntryKind
-from tests.exchange_hub import TestHub
+from tests.exchange_hub import TestHub, task_draft
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 COLUMNS = (Column(name="id", type="int64"), Column(name="name", type="string"), Column(name="changed", type="string"))
@@ -69,22 +66,8 @@ class Scene:
         self.hub.keys.register(self.education.key_id, self.education.public_key, "education", "node-education")
 
     def draft(self, **changes: object) -> TaskDraft:
-        draft = TaskDraft(
-            agreement_id=AgreementId("agreement"),
-            resource_id=ResourceId("resource"),
-            resource_version=1,
-            provider=DepartmentCode("police"),
-            consumer=DepartmentCode("education"),
-            producer_node=NodeId("node-police"),
-            consumer_node=NodeId("node-education"),
-            source="main",
-            table="people",
-            columns=tuple(ColumnMap(column=column.name, item=column.name) for column in COLUMNS),
-            key_columns=("id",),
-            cursor_column="changed",
-            mode=TransferMode.INCREMENT,
-        )
-        return TaskDraft.model_validate(draft.model_dump() | changes)
+        usual = {"key_columns": ("id",), "cursor_column": "changed", "mode": TransferMode.INCREMENT}
+        return task_draft("people", [column.name for column in COLUMNS], **(usual | changes))
 
     def task(self, **changes: object) -> Task:
         task = self.exchange.create_task(self.draft(**changes), actor=PLATFORM_ACTOR)
