@@ -59,7 +59,7 @@ def create_records(
 ) -> None:
     """Create the table `records`: one row per conformed record of every source, with its features.
 
-    Columns: record (number), source, row_key, first_sequence, rank (of the role as authority for identity), name,
+    Columns: unique_id (number), source, row_key, first_sequence, rank (of the role as authority for identity), name,
     pinyin, character_1…4, birth, sex, identifier (18 characters, valid), checked (it came with its check character),
     identifier_text (any id, valid or not), phone, address, household.
     """
@@ -107,7 +107,7 @@ def _records_sql() -> str:
         WITH typed AS (
             SELECT *, coalesce({valid}, false) AS valid FROM people
         )
-        SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS record, source, row_key, first_sequence, rank,
+        SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, source, row_key, first_sequence, rank,
             person_name AS name, pinyin, {characters},
             CASE WHEN regexp_matches(birth_date, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$')
                  THEN replace(birth_date, '-', '') END AS own_birth,
@@ -119,5 +119,5 @@ def _records_sql() -> str:
             CASE WHEN len({numbers}) >= 2 THEN hex({road}) || ':' || array_to_string({numbers}, '-') END AS address,
             CASE WHEN regexp_matches(household_id, '^[ -~]+$') THEN household_id END AS household
         FROM typed LEFT JOIN readings ON readings.name = typed.person_name
-        ORDER BY record
+        ORDER BY unique_id
     """

@@ -13,8 +13,9 @@ _POSITIONS = (1, 2, 3, 4)
 
 
 def identify(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create `linkable` from `records`: `trusted` is the id whose claim holds; `distrusted` marks a rejected claim.
+    """Create `linkable` from `records` and `decided`.
 
+    `trusted` is the id whose claim holds; `distrusted` marks a rejected claim.
     Further columns are those that the linkage model compares and blocks on, all ASCII.
     """
     same_places = " + ".join(
@@ -31,7 +32,7 @@ def identify(connection: duckdb.DuckDBPyConnection) -> None:
             SELECT * FROM tally
             QUALIFY row_number() OVER (PARTITION BY identifier ORDER BY votes DESC, best_rank, name) = 1
         ), compared AS (
-            SELECT records.record,
+            SELECT records.unique_id,
                 records.name = chosen.name OR records.pinyin = chosen.pinyin AS same_name,
                 {same_places} >= greatest(1, {length} - 1) AS near_name,
                 records.own_birth IS NULL AS birth_unknown,
@@ -40,23 +41,30 @@ def identify(connection: duckdb.DuckDBPyConnection) -> None:
                 records.checked, records.name IS NULL OR chosen.name IS NULL AS name_unknown
             FROM records LEFT JOIN chosen USING (identifier) WHERE records.identifier IS NOT NULL
         )
-        SELECT record, coalesce(CASE
+        SELECT unique_id, coalesce(CASE
             WHEN name_unknown THEN birth_fits
             WHEN same_name THEN checked OR birth_unknown OR birth_fits
             WHEN near_name THEN birth_fits OR (birth_unknown AND checked)
             ELSE false END, false) AS coherent
         FROM compared
     """)
+    # Two records of one id that a person told apart: the one of less authority loses its claim.
+    connection.execute("""
+        UPDATE judged SET coherent = false WHERE unique_id IN (
+            SELECT CASE WHEN (l.rank, a) < (r.rank, b) THEN b ELSE a END
+            FROM decided JOIN records l ON l.unique_id = a JOIN records r ON r.unique_id = b
+            WHERE NOT same AND l.identifier = r.identifier)
+    """)
     connection.execute("""
         CREATE OR REPLACE TABLE linkable AS
         WITH claims AS (
             SELECT records.*, CASE WHEN coherent THEN identifier END AS trusted,
                    identifier IS NOT NULL AND NOT coherent AS distrusted
-            FROM records LEFT JOIN judged USING (record)
+            FROM records LEFT JOIN judged USING (unique_id)
         ), texts AS (
             SELECT *, CASE WHEN NOT distrusted THEN identifier_text END AS shown FROM claims
         )
-        SELECT record AS unique_id, source, row_key, first_sequence, rank, trusted,
+        SELECT unique_id, source, row_key, first_sequence, rank, identifier AS claimed, trusted,
             coalesce(distrusted, false) AS distrusted, trusted IS NULL AS is_open, hex(name) AS name_code, pinyin,
             character_1, character_2, character_3, character_4,
             CASE WHEN trusted IS NOT NULL THEN substr(trusted, 7, 8) ELSE own_birth END AS birth,

@@ -32,14 +32,14 @@ FORMS = {
 """SQL per form of a key part; an identifier with a flaw is no key in the form `exact`."""
 
 
-def pair_by_keys(
+def create_keyed(
     connection: duckdb.DuckDBPyConnection,
     definition: Definition,
     identity: Identity,
     sources: tuple[ConformedSource, ...],
     folder: Path,
 ) -> None:
-    """Create `linkable` (one row per record: its number, key and trusted identifier) and `pairs` (a, b, bits)."""
+    """Create `linkable`: one row per record with its number, key, claimed and trusted identifier."""
     ranks = definition.authority(identity.trusted[0].element)
     guards = [f"guard_{place}" for place, _ in enumerate(identity.guard)]
     rules = [f"rule_{place}" for place, _ in enumerate(identity.rules)]
@@ -62,11 +62,23 @@ def pair_by_keys(
             SELECT records.unique_id, {_coherent(guards)} AS coherent
             FROM records JOIN reference USING (identifier)
         )
-        SELECT unique_id, source, row_key, first_sequence, CASE WHEN coherent THEN identifier END AS trusted,
+        SELECT unique_id, source, row_key, first_sequence, rank, identifier AS claimed,
+            CASE WHEN coherent THEN identifier END AS trusted,
             coalesce(NOT coherent, false) AS distrusted, coherent IS DISTINCT FROM true AS is_open, {held}
         FROM records LEFT JOIN judged USING (unique_id) ORDER BY unique_id""")
     connection.execute("DROP TABLE records")
-    _pair(connection, [(name, rule.bits) for name, rule in zip(rules, identity.rules, strict=True)])
+
+
+def pair_by_keys(connection: duckdb.DuckDBPyConnection, identity: Identity) -> None:
+    """Create `pairs` (a, b, bits) from `linkable` and `decided`."""
+    # Two records of one identifier that a person told apart: the one of less authority loses its claim.
+    connection.execute("""
+        UPDATE linkable SET trusted = NULL, distrusted = true, is_open = true WHERE unique_id IN (
+            SELECT CASE WHEN (l.rank, a) < (r.rank, b) THEN b ELSE a END
+            FROM decided JOIN linkable l ON l.unique_id = a JOIN linkable r ON r.unique_id = b
+            WHERE NOT same AND l.trusted = r.trusted)
+    """)
+    _pair(connection, [(f"rule_{place}", rule.bits) for place, rule in enumerate(identity.rules)])
 
 
 def _keys(source: ConformedSource, identity: Identity) -> dict[str, str]:

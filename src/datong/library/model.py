@@ -1,18 +1,14 @@
-"""The committed linkage model rendered for Splink, and the scored pairs that Splink finds with it.
+"""The committed linkage model rendered: conditions as SQL, and the whole as settings for Splink, which trains it.
 
 Splink's own saved models are bound to one SQL dialect, so the definition keeps the model in our terms (see
-`definition.Linkage`), and this module renders it. Every weight is fixed: nothing is trained when a library is built.
+`definition.Linkage`), and this module renders it.
 """
 
 from typing import Any
 
-import duckdb
-from splink import DuckDBAPI, Linker
-
 from datong.library.definition import Comparison, Level, Linkage
 
 _OPEN = "(l.is_open OR r.is_open)"
-WEIGHT_DECIMALS = 6
 
 
 def level_sql(level: Level) -> str:
@@ -69,20 +65,3 @@ def splink_settings(linkage: Linkage, *, open_only: bool) -> dict[str, Any]:
             for rule in linkage.blocking
         ],
     }
-
-
-def score_pairs(connection: duckdb.DuckDBPyConnection, linkage: Linkage) -> None:
-    """Create `pairs` (a, b, weight in bits) from `linkable`: every pair that comes near the accepted weight."""
-    connection.execute("CREATE OR REPLACE TABLE pairs (a BIGINT, b BIGINT, weight DOUBLE)")
-    found = connection.execute("SELECT count(*) FILTER (is_open), count(*) FROM linkable").fetchone()
-    if found is None or not found[0] or found[1] < 2:
-        return
-    api = DuckDBAPI(connection=connection)
-    settings = splink_settings(linkage, open_only=True)
-    linker = Linker(api.register("linkable"), settings, log_level=None, validate_settings=False)
-    predictions = linker.inference.predict(threshold_match_weight=linkage.accept_bits - linkage.margin_bits)
-    connection.execute(f"""
-        INSERT INTO pairs SELECT least(unique_id_l, unique_id_r), greatest(unique_id_l, unique_id_r),
-            round(match_weight, {WEIGHT_DECIMALS}) FROM {predictions.physical_name}
-    """)
-    api.delete_tables_created_by_splink_from_db()

@@ -14,9 +14,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datong.kernel import BuildId, EntityId, ResourceId, Value
+from datong.kernel import BuildId, ResourceId, Value
 from datong.library.conform import ConformedSource, conform_source, take_part
 from datong.library.definition import Definition, LibraryKind
+from datong.library.doubts import REVIEW
 from datong.library.engine import Engine, sql_text, step_folder
 from datong.library.fuse import CELLS, GOLDEN_DIGEST, fuse
 from datong.library.link import COUNTS, LINKS, SUCCESSIONS, link_divisions, link_records, source_key
@@ -34,7 +35,7 @@ from datong.library.publish import (
     write_source_lookup,
 )
 from datong.library.quality import link_report, source_quality
-from datong.library.values import BuildStep, DatasetColumn, LandedSource, LinkReport, SourceQuality
+from datong.library.values import BuildStep, DatasetColumn, LandedSource, LinkDecision, LinkReport, SourceQuality
 from datong.norms import NormPack
 
 QUALITY = "quality.json"
@@ -69,6 +70,7 @@ class Pipeline:
         delta: Path,
         previous: Previous,
         elsewhere: frozenset[ResourceId] = frozenset(),
+        decisions: tuple[LinkDecision, ...] = (),
     ) -> None:
         self.build_id = build_id
         self.definition = definition
@@ -78,6 +80,7 @@ class Pipeline:
         self.delta = delta
         self.previous = previous
         self.elsewhere = elsewhere
+        self.decisions = decisions
         self.sources = take_part(definition, sources, pack)
 
     def steps(self) -> Iterator[BuildStep]:
@@ -132,22 +135,24 @@ class Pipeline:
             if self.definition.kind is LibraryKind.REFERENCE:
                 link_divisions(connection, self.sources, conformed, scratch)
                 return
-            previous, successions = self._inherited(connection)
-            link_records(connection, self.definition, self.sources, conformed, previous, successions, scratch)
+            successions = self._inherit(connection)
+            link_records(connection, self.definition, self.sources, conformed, successions, self.decisions, scratch)
 
-    def _inherited(
-        self, connection: duckdb.DuckDBPyConnection
-    ) -> tuple[dict[str, EntityId], list[tuple[str, str, str]]]:
-        """Return the previous version's entity id per record, and all former successions."""
+    def _inherit(self, connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str]]:
+        """Create `previous_ids`, the previous version's entity id per record, and return all former successions."""
+        connection.execute("CREATE OR REPLACE TABLE previous_ids (key VARCHAR, entity_id VARCHAR)")
         if self.previous.folder is None:
-            return {}, []
+            return []
         folder = self.previous.folder / BuildStep.LINK.value
-        keys: list[str] = [source["key"] for source in read_json(folder / SOURCES)["sources"]]
-        rows = connection.execute(
-            f"SELECT source, row_key, entity_id FROM read_parquet({sql_text(str(folder / LINKS))})"
-        ).fetchall()
-        former = connection.execute(f"FROM read_parquet({sql_text(str(folder / SUCCESSIONS))})").fetchall()
-        return {f"{keys[source]}\x1f{row_key}": EntityId(entity) for source, row_key, entity in rows}, former
+        known = ", ".join(
+            f"({number}, {sql_text(source['key'])})"
+            for number, source in enumerate(read_json(folder / SOURCES)["sources"])
+        )
+        connection.execute(
+            f"INSERT INTO previous_ids SELECT key || chr(31) || row_key, entity_id FROM "
+            f"read_parquet({sql_text(str(folder / LINKS))}) JOIN (VALUES {known}) known(source, key) USING (source)"
+        )
+        return connection.execute(f"FROM read_parquet({sql_text(str(folder / SUCCESSIONS))})").fetchall()
 
     def base_version(self) -> int:
         """Return the version whose entity ids the finished link step inherited."""
@@ -278,6 +283,11 @@ def read_report(folder: Path) -> LinkReport:
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, sort_keys=True), encoding="utf-8")
+
+
+def read_review(folder: Path) -> pa.Table:
+    """Return the pairs of the finished build in `folder` that are worth a person's look (see `doubts.write_review`)."""
+    return pq.read_table(folder / BuildStep.LINK.value / REVIEW)
 
 
 def read_links(folder: Path) -> pa.Table:

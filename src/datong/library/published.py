@@ -161,6 +161,12 @@ class Published:
         table: pa.Table = import_module("datong.library.pipeline").read_links(folder)
         return table
 
+    def review_pairs(self, library: str) -> "pa.Table":
+        """Return the pairs of the current version that are worth a person's look (`doubts.write_review`)."""
+        folder = self._build_folder(library)
+        table: pa.Table = import_module("datong.library.pipeline").read_review(folder)
+        return table
+
     def report(self, library: str) -> LinkReport:
         """Return what the current version's build did: links, clusters, conflicts, and the quality of every source."""
         report: LinkReport = import_module("datong.library.pipeline").read_report(self._build_folder(library))

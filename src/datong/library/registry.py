@@ -7,7 +7,7 @@ others become aliases of it (a merge). An id whose records scattered stays with 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -45,11 +45,11 @@ def founded_id(founder_key: str, attempt: int = 0) -> EntityId:
 
 
 def name_entities(
-    clusters: Iterable[Sequence[Member]], previous: Mapping[str, EntityId]
+    clusters: Iterable[Sequence[Member]], previous: Mapping[str, EntityId], held: Collection[EntityId] = ()
 ) -> tuple[dict[int, EntityId], list[Succession]]:
     """Return each record's entity id, and what became of former ids.
 
-    `previous` maps record keys to their ids in the version before.
+    `previous` maps record keys to their ids in the version before; no new entity gets an id of `held`.
     """
     ordered = sorted(
         (sorted(cluster, key=lambda member: member.order) for cluster in clusters), key=lambda c: c[0].order
@@ -61,7 +61,7 @@ def name_entities(
     seniority = _seniority(ordered, previous)
     ids: dict[int, EntityId] = {}
     successions: list[Succession] = []
-    taken = set(heirs)
+    taken = {*heirs, *held}
     for position, cluster in enumerate(ordered):
         claims = sorted(inherited.get(position, ()), key=lambda former: seniority[former])
         if claims:

@@ -39,8 +39,10 @@ from datong.library.values import (
     Build,
     BuildState,
     BuildStep,
+    FixedDecisions,
     LandedSource,
     Landing,
+    LinkDecisions,
     LinkReport,
 )
 from datong.norms import NormPack
@@ -74,6 +76,7 @@ class Library(Published):
         threads: int = 2,
         memory: str = "1500MB",
         definitions: tuple[Definition, ...] | None = None,
+        decisions: LinkDecisions | None = None,
     ) -> None:
         super().__init__(
             database=database, folder=lake / "library", definitions=definitions or shipped_definitions(), pack=pack
@@ -81,6 +84,7 @@ class Library(Published):
         self._clock = clock
         self._ledger = ledger
         self._landing = landing
+        self._decisions = decisions or FixedDecisions()
         self._threads = threads
         self._memory = memory
 
@@ -107,7 +111,10 @@ class Library(Published):
                 context={"library": library},
             )
         inputs = [source.model_dump(mode="json") for source in sorted(sources, key=lambda source: source.resource_id)]
-        digest = sha256_hex(canonical_json({"definition": _definition_digest(definition), "inputs": _facts(sources)}))
+        decisions = [known.model_dump() for known in self._decisions.link_decisions(library)]
+        facts: dict[str, JsonValue] = {"definition": _definition_digest(definition), "inputs": _facts(sources)}
+        facts |= {"decisions": sha256_hex(canonical_json(decisions))} if decisions else {}
+        digest = sha256_hex(canonical_json(facts))
         with self._database.transaction() as connection:
             waiting = connection.execute(
                 select(BUILDS).where(
@@ -207,6 +214,7 @@ class Library(Published):
             delta=home / "delta",
             previous=module.Previous(version=previous[0], folder=previous[1]),
             elsewhere=_published_before(self.definitions(), definition, sources),
+            decisions=self._decisions.link_decisions(build.library),
         )
         return pipeline
 

@@ -14,6 +14,7 @@ from splink import DuckDBAPI, Linker, block_on
 
 from datong.kernel import Invalid, Misconfigured, Text
 from datong.library.conform import conform_source, take_part
+from datong.library.decisions import create_decided
 from datong.library.definition import Definition, Level, Linkage
 from datong.library.engine import Engine
 from datong.library.features import create_records
@@ -61,6 +62,7 @@ def train(
         for source in taking:
             conform_source(connection, source, pack, folder)
         create_records(connection, definition, taking, folder)
+        create_decided(connection, "records", taking, ())
         identify(connection)
         try:
             return _estimate(connection, linkage, pairs_max=pairs_max, seed=seed)

@@ -89,6 +89,38 @@ class FixedLanding:
         return self.landed
 
 
+def record_key(resource_id: ResourceId, row_key: str) -> str:
+    """Return the name of a record in decisions and reviews: its resource and its key there."""
+    return f"{resource_id}\x1f{row_key}"
+
+
+class LinkDecision(Value):
+    """What a person decided of two records, named by `record_key`: they stand for the same entity, or they do not."""
+
+    left_key: str
+    right_key: str
+    same: bool
+
+
+class LinkDecisions(Protocol):
+    """Says what people decided about records; a build keeps to it."""
+
+    def link_decisions(self, library: str) -> tuple[LinkDecision, ...]:
+        """Return the decisions in force for `library`, at most one per pair, in a stable order."""
+        ...
+
+
+class FixedDecisions:
+    """Decisions that are what they were told to be; none, unless a test or a builder over plain files replaces them."""
+
+    def __init__(self, decided: tuple[LinkDecision, ...] = ()) -> None:
+        self.decided = decided
+
+    def link_decisions(self, library: str) -> tuple[LinkDecision, ...]:
+        """Return the decisions it holds, whatever the library."""
+        return self.decided
+
+
 class BuildState(StrEnum):
     """Where a build stands."""
 

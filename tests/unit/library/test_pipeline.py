@@ -5,10 +5,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from datong.kernel import BuildId, Corrupt, Invalid, sha256_hex
-from datong.library import LandedSource, evaluate_links, shipped_definitions
+from datong.kernel import BuildId, Corrupt, Invalid, ResourceId, sha256_hex
+from datong.library import LandedSource, LinkDecision, evaluate_links, record_key, shipped_definitions
 from datong.library.engine import Engine
-from datong.library.pipeline import Pipeline, Previous, read_links
+from datong.library.pipeline import Pipeline, Previous, read_links, read_review
 from datong.norms import load_pack
 from tests.library_sources import Row, landed, landed_city, with_changes, with_increment, write_batch
 
@@ -43,7 +43,11 @@ REGISTERED: tuple[Row, ...] = (
 
 
 def build(
-    folder: Path, sources: tuple[LandedSource, ...], name: str = "population", previous: Previous | None = None
+    folder: Path,
+    sources: tuple[LandedSource, ...],
+    name: str = "population",
+    previous: Previous | None = None,
+    decisions: tuple[LinkDecision, ...] = (),
 ) -> Pipeline:
     definition = next(known for known in shipped_definitions() if known.name == name)
     pipeline = Pipeline(
@@ -55,6 +59,7 @@ def build(
         folder=folder,
         delta=folder.parent / "delta",
         previous=previous or Previous(),
+        decisions=decisions,
     )
     for _ in pipeline.steps():
         pass
@@ -105,6 +110,37 @@ def test_an_id_that_belongs_to_somebody_else_does_not_merge_strangers(tmp_path: 
     found = links(pipeline)
     assert found["insured", "S1"] != found["register", "1"]
     assert pipeline.report().distrusted_identifiers == 1
+
+
+def decision(left: str, right: str, *, same: bool) -> LinkDecision:
+    names = [record_key(ResourceId(name), key) for name, key in (left.split(":"), right.split(":"))]
+    return LinkDecision(left_key=names[0], right_key=names[1], same=same)
+
+
+def test_a_person_joins_two_valid_ids_and_parts_two_records_of_one(tmp_path: Path) -> None:
+    rows = (
+        ("S1", "张伟明", LI[:16] + "32", "1990-03-07", "参保缴费", None, "13800138000", "2025-02-01 08:00:00"),
+        ("S2", "张伟明", ZHANG, "1990-03-07", "参保缴费", None, None, "2025-02-01 08:00:00"),
+        ("S3", "欧阳雪", ZHANG, "1971-11-23", "参保缴费", None, None, "2025-02-01 08:00:00"),
+    )
+    sources = (register(tmp_path), insured(tmp_path, *rows))
+    alone = build(tmp_path / "b1", sources)
+    found = links(alone)
+    assert found["insured", "S1"] != found["register", "1"] == found["insured", "S2"]
+    doubts = {(row["left"], row["right"]): row for row in read_review(alone.folder).to_pylist()}
+    (doubt,) = doubts.values()
+    assert doubt["reason"] == "distrusted"
+    assert {level["comparison"]: level["level"] for level in doubt["levels"]}["name"] == "else"
+    decisions = (
+        decision("insured:S1", "register:1", same=True),
+        decision("insured:S2", "register:1", same=False),
+        decision("insured:gone", "register:1", same=True),
+    )
+    decided = build(tmp_path / "b2", sources, decisions=decisions)
+    found = links(decided)
+    assert found["insured", "S1"] == found["register", "1"] != found["insured", "S2"]
+    assert decided.report().pairs_by_rule["decision"] == 2
+    assert golden(decided, "citizen_id")[found["register", "1"]][0] == ZHANG
 
 
 def test_a_record_without_id_is_linked_by_what_else_is_known(tmp_path: Path) -> None:

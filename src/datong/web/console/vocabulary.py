@@ -47,6 +47,7 @@ SURVIVORSHIP: Mapping[str, Text] = {
 }
 QUALITY_FLAGS: Mapping[str, Text] = {flag.value: flag.label for flag in QualityFlag}
 LINK_RULES: Mapping[str, Text] = {
+    "decision": Text(zh="人工认定", en="decided by a person"),
     "anchor": Text(zh="有效证号的参照记录", en="reference record with a valid identifier"),
     "identifier": Text(zh="有效证号相同", en="same valid identifier"),
     "similarity": Text(zh="多字段相似", en="alike in several fields"),

@@ -1,0 +1,53 @@
+"""Naming clusters in bulk gives the ids that the rules give one by one."""
+
+import duckdb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datong.kernel import EntityId
+from datong.library.naming import name_clusters
+from datong.library.registry import Member, founded_id, name_entities
+
+RECORDS = 12
+NAMES = {0: "one", 1: "other"}
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(0, 4), min_size=RECORDS, max_size=RECORDS),
+    st.lists(st.one_of(st.none(), st.integers(0, RECORDS - 1)), min_size=RECORDS, max_size=RECORDS),
+    st.lists(st.integers(1, 3), min_size=RECORDS, max_size=RECORDS),
+)
+def test_in_bulk_as_one_by_one(clusters: list[int], former: list[int | None], first: list[int]) -> None:
+    roots = [clusters.index(cluster) for cluster in clusters]
+    keys = [(record % 2, f"{record // 2:03d}") for record in range(RECORDS)]
+    names = [f"{NAMES[source]}\x1f{key}" for source, key in keys]
+    previous = {
+        names[record]: founded_id(names[founder]) for record, founder in enumerate(former) if founder is not None
+    }
+    order = sorted(range(RECORDS), key=lambda record: keys[record])
+    number = {record: place for place, record in enumerate(order)}
+    members: dict[int, list[Member]] = {}
+    for record, root in enumerate(roots):
+        member = Member(number[record], (first[record], *keys[record]), names[record])
+        members.setdefault(root, []).append(member)
+    expected, successions = name_entities(members.values(), previous)
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE placed (record BIGINT, head BIGINT, root BIGINT)")
+        connection.execute(
+            "CREATE TABLE linkable (unique_id BIGINT, source INTEGER, row_key VARCHAR, first_sequence BIGINT)"
+        )
+        connection.execute("CREATE TABLE previous_ids (key VARCHAR, entity_id VARCHAR)")
+        connection.executemany(
+            "INSERT INTO placed VALUES (?, ?, ?)",
+            [(number[record], number[record], number[root]) for record, root in enumerate(roots)],
+        )
+        connection.executemany(
+            "INSERT INTO linkable VALUES (?, ?, ?, ?)",
+            [(number[record], *keys[record], first[record]) for record in range(RECORDS)],
+        )
+        connection.executemany("INSERT INTO previous_ids VALUES (?, ?)", [("none", "none"), *previous.items()])
+        found = name_clusters(connection, NAMES)
+        rows = connection.execute("SELECT record, entity_id FROM placed JOIN named USING (root)").fetchall()
+    assert {record: EntityId(entity) for record, entity in rows} == expected
+    assert found == successions
