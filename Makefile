@@ -6,13 +6,15 @@ PYTHON := $(VENV)/bin/python
 PEOPLE ?= 20000
 LANGUAGE ?= zh
 NAME ?= ledger
+# Tests of one file stay in one process; three processes keep two cores busy, since many tests wait.
+TESTS := $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 # Compiled modules are kept, whatever the surroundings say: a demo starts some thirty short processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test check bench fault docs clean
+.PHONY: help setup demo test fault fault-long check bench docs clean
 
 help: ## Show this help
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1|\2/' | column -t -s '|'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
 
 setup: $(VENV)/.ready ## Build .venv from the pinned, hashed requirements
 
@@ -23,9 +25,13 @@ $(VENV)/.ready: requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 demo: setup ## Play the paper's story in 示例市 and leave the console running (PEOPLE=20000 LANGUAGE=zh)
 	@$(VENV)/bin/datong demo --people $(PEOPLE) --lang $(LANGUAGE)
 
-test: setup ## Set up and run every test, with real PostgreSQL, MariaDB and Chromium
+test: setup ## Set up and run the tests, with real PostgreSQL, MariaDB and Chromium
 	@tools/setup-servers
-	@$(PYTHON) -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder
+	@$(TESTS) tests/unit tests/integration
+
+fault: setup ## Kills, full disks, bad links, harmed stories, and whether each benchmark runs
+	@tools/setup-servers
+	@$(TESTS) tests/fault tests/benchmarks
 
 check: setup ## Lint, format, types, import layers
 	@$(VENV)/bin/ruff format --check src tests benchmarks
@@ -37,9 +43,9 @@ bench: setup ## Run one benchmark: make bench NAME=ledger
 	@tools/setup-servers
 	@$(PYTHON) -m benchmarks.$(NAME)
 
-fault: setup ## Run the long fault tests (kills at random moments)
+fault-long: setup ## The fault tests with 200 rounds of kills instead of 10, and every story with a kill or harm
 	@tools/setup-servers
-	@DATONG_FAULT_ROUNDS=200 $(PYTHON) -m pytest tests/fault tests/integration/demo
+	@DATONG_FAULT_ROUNDS=200 $(PYTHON) -m pytest tests/fault
 
 docs: setup ## Rebuild the generated pages (settings, API) and the screenshots in docs/
 	@tools/setup-servers

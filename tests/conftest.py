@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 
 from datong.app.schema import migrate
 from datong.kernel import Database
+from tests.reused_database import ReusedDatabase
 from tests.servers import MariadbServer, PostgresqlServer, start_mariadb, start_postgresql
 
 settings.register_profile("datong", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -59,6 +60,12 @@ def migrated_postgresql(postgresql_server: PostgresqlServer) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def reused_postgresql(postgresql_server: PostgresqlServer, migrated_postgresql: str) -> ReusedDatabase:
+    """The PostgreSQL database that one test after the other has to itself."""
+    return ReusedDatabase(postgresql_server, migrated_postgresql)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def control_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A fresh control database with the newest schema, on each engine in turn."""
@@ -69,12 +76,11 @@ def control_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator
         yield database
         database.close()
         return
-    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
-    url = server.create_database(template=request.getfixturevalue("migrated_postgresql"))
-    database = Database(sqlalchemy_url(url))
+    reused: ReusedDatabase = request.getfixturevalue("reused_postgresql")
+    database = Database(sqlalchemy_url(reused.take()))
     yield database
     database.close()
-    server.drop_database(url)
+    reused.give_back()
 
 
 def sqlalchemy_url(url: str) -> str:

@@ -1,6 +1,7 @@
 """Anything that can die dies, any link fails, at random moments while rows move: nothing is lost and nothing doubled.
 
-`DATONG_FAULT_ROUNDS` (200 by `make fault`) and `DATONG_FAULT_SEED` choose how long and which; a failure names its seed.
+`DATONG_FAULT_ROUNDS` (200 by `make fault-long`) and `DATONG_FAULT_SEED` choose how long and which; a failure names its
+seed.
 """
 
 import os

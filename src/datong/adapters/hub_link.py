@@ -10,6 +10,7 @@ from pydantic import ValidationError, model_validator
 
 from datong.federation import Joined, SignedBatch, Standing
 from datong.kernel import Clock, Corrupt, Text, Unavailable, Value, answered_error
+from datong.kernel.tls import tls_context
 from datong.ledger import Signer
 from datong.sharing import token_request
 
@@ -38,7 +39,7 @@ class HubLink:
         self._address, self._node_id = address.rstrip("/"), node_id
         self._signer, self._clock = signer, clock
         self._token, self._token_until = "", 0.0
-        self._http = httpx.Client(base_url=self._address, timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._http = _client(self._address)
 
     def close(self) -> None:
         """Close the connections."""
@@ -99,7 +100,7 @@ def join_superior(address: str, token: str, *, name: str, hub: str, signer: Sign
     """
     key = base64.b64encode(signer.public_key).decode()
     body = json.dumps({"enrolment_token": token, "name": name, "public_key": key}, ensure_ascii=False).encode()
-    with httpx.Client(base_url=address.rstrip("/"), timeout=TIMEOUT_SECONDS, trust_env=False) as http:
+    with _client(address.rstrip("/")) as http:
         answer = send(http, "POST", "/api/v1/nodes", content=body, headers={"Content-Type": "application/json"})
     node_id = str(answer.get("node_id", "")) if isinstance(answer, dict) else ""
     link = HubLink(address=address, node_id=node_id, signer=signer, clock=clock)
@@ -134,3 +135,7 @@ def _unavailable(address: str) -> Unavailable:
         what=Text(zh=f"上级平台 {address} 没有应答。", en=f"The higher hub {address} does not answer."),
         remedy=Text(zh="会自动重试；请检查网络和地址。", en="It is tried again; check the network and the address."),
     )
+
+
+def _client(address: str) -> httpx.Client:
+    return httpx.Client(base_url=address, timeout=TIMEOUT_SECONDS, trust_env=False, verify=tls_context(address))

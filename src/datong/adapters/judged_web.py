@@ -17,6 +17,7 @@ from typing import TypeVar
 import httpx
 
 from datong.kernel import Corrupt, Refused, Text, TooLarge
+from datong.kernel.tls import tls_context
 
 RESPONSE_SECONDS_MAX = 300.0
 """A server that sends a byte now and then is given up after so long."""
@@ -45,6 +46,7 @@ def pinned_client(timeout: httpx.Timeout | float, transport: httpx.BaseTransport
         timeout=timeout,
         follow_redirects=False,
         trust_env=False,
+        verify=tls_context("https:"),
         transport=transport,
         # A kept connection is known by its numeric address only, and two names may share one.
         limits=httpx.Limits(max_keepalive_connections=0),

@@ -4,6 +4,7 @@ import httpx
 
 from datong.exchange import LineageEvent
 from datong.kernel import Refused, Text, Unavailable
+from datong.kernel.tls import tls_context
 
 TIMEOUT_SECONDS = 10.0
 _TRY_AGAIN = {408, 425, 429}
@@ -15,7 +16,9 @@ class OpenLineagePost:
     def __init__(self, *, url: str, token: str = "", transport: httpx.BaseTransport | None = None) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._url = url
-        self._http = httpx.Client(timeout=TIMEOUT_SECONDS, headers=headers, transport=transport, trust_env=False)
+        self._http = httpx.Client(
+            timeout=TIMEOUT_SECONDS, headers=headers, transport=transport, trust_env=False, verify=tls_context(url)
+        )
 
     def post(self, event: LineageEvent) -> None:
         """Post one event.

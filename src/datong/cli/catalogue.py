@@ -10,6 +10,7 @@ import typer
 from datong.catalogue import FileFormat, ImportReport
 from datong.cli.shell import language, say
 from datong.kernel import Invalid, Refused, Text, Unavailable
+from datong.kernel.tls import tls_context
 
 app = typer.Typer(help="目录文件 · the catalogue in files", no_args_is_help=True)
 
@@ -39,7 +40,7 @@ def export(
     """导出目录 · Export the catalogue."""
     query = {"format": _format(file).value, "department": department, "state": state}
     given = {name: value for name, value in query.items() if value}
-    with _client(token) as client, client.stream("GET", f"{_base(hub)}/export", params=given) as answer:
+    with _client(hub, token) as client, client.stream("GET", f"{_base(hub)}/export", params=given) as answer:
         if answer.status_code != httpx.codes.OK:
             answer.read()
             raise _refused(answer)
@@ -97,7 +98,7 @@ def _tell(found: ImportReport, *, as_json: bool) -> None:
 
 
 def _post(file: Path, hub: str, token: str, act: str, query: dict[str, str]) -> ImportReport:
-    with _client(token) as client:
+    with _client(hub, token) as client:
         answer = client.post(
             f"{_base(hub)}/{act}", params={"format": _format(file).value, **query}, content=file.read_bytes()
         )
@@ -122,9 +123,9 @@ def _base(hub: str) -> str:
     return f"{hub.rstrip('/')}/api/v1/catalogue"
 
 
-def _client(token: str) -> httpx.Client:
+def _client(hub: str, token: str) -> httpx.Client:
     headers = {"Authorization": f"Bearer {token}"}
-    return httpx.Client(headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
+    return httpx.Client(headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False, verify=tls_context(hub))
 
 
 def _refused(answer: httpx.Response) -> Refused | Unavailable:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from datong.kernel.tls import tls_context
+
 PATIENCE_SECONDS = 45.0
 REQUEST_SECONDS_MAX = 30.0
 _PAUSE_SECONDS = 0.1
@@ -41,7 +43,11 @@ class Hub:
     def __init__(self, url: str, *, language: str) -> None:
         self.url = url
         self._http = httpx.Client(
-            base_url=url, timeout=REQUEST_SECONDS_MAX, headers={"Accept-Language": language}, trust_env=False
+            base_url=url,
+            timeout=REQUEST_SECONDS_MAX,
+            headers={"Accept-Language": language},
+            trust_env=False,
+            verify=tls_context(url),
         )
 
     def close(self) -> None:

@@ -57,6 +57,7 @@ from datong.kernel import (
     sha256_hex,
 )
 from datong.kernel.limits import PAGE_ROWS_MAX, RETRY_ATTEMPTS_MAX, RETRY_DELAY_SECONDS_MAX
+from datong.kernel.tls import tls_context
 from datong.ledger import Signer
 from datong.node.hub_answers import TIMEOUT_SECONDS, error_of, hub_unavailable
 from datong.sharing import Agreement, LiveCall, SignedLiveAnswer, token_request
@@ -94,7 +95,13 @@ class HubClient:
         self._token_until = 0.0
         self.clock_error_seconds = 0.0
         """How far the hub's clock is ahead of this machine's, once that mattered; 0 before."""
-        self._http = httpx.Client(base_url=self._hub_url, timeout=TIMEOUT_SECONDS, transport=transport, trust_env=False)
+        self._http = httpx.Client(
+            base_url=self._hub_url,
+            timeout=TIMEOUT_SECONDS,
+            transport=transport,
+            trust_env=False,
+            verify=tls_context(self._hub_url),
+        )
 
     def close(self) -> None:
         """Close the connections."""

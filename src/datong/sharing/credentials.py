@@ -20,6 +20,9 @@ FREE_FAILURES = 5
 """Wrong passwords in a row that cost nothing but time to type."""
 BLOCK_SECONDS_FIRST = 30
 BLOCK_SECONDS_MAX = 15 * 60
+HASH_KIBIBYTES = 47_104
+"""One of the settings of equal strength in OWASP's Password Storage Cheat Sheet (46 MiB, one round, one lane): the one
+that costs an officer, and a hub that many sign in to, least."""
 FAILURES_FORGOTTEN_AFTER = timedelta(hours=24)
 
 
@@ -57,22 +60,21 @@ class PasswordHasher(Protocol):
 
 
 class BoundedArgon2:
-    """Argon2id with at most `at_once_max` hashes at a time, because each takes 64 MiB.
+    """Argon2id with at most `at_once_max` hashes at a time, because each takes 46 MiB.
 
-    Others wait for `wait_seconds` and are then turned away. `memory_kibibytes` and `rounds` may be lowered where no
-    attacker reads the database, for example in tests.
+    Others wait for `wait_seconds` and are then turned away. `memory_kibibytes` may be lowered where no attacker reads
+    the database, for example in tests. A hash names its parameters, so older ones stay valid.
     """
 
     def __init__(
         self,
         *,
         at_once_max: int,
-        memory_kibibytes: int = 65536,
-        rounds: int = 3,
+        memory_kibibytes: int = HASH_KIBIBYTES,
         wait_seconds: float = LOGIN_WAIT_SECONDS,
     ) -> None:
         self._wait_seconds = wait_seconds
-        self._hasher = PasswordHash((Argon2Hasher(time_cost=rounds, memory_cost=memory_kibibytes),))
+        self._hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=memory_kibibytes, parallelism=1),))
         self._slots = threading.BoundedSemaphore(at_once_max)
 
     def hash(self, password: str) -> str:

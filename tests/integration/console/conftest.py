@@ -43,9 +43,9 @@ def served(city: ConsoleCity) -> Iterator[ServedCity]:
         thread.join(START_SECONDS_MAX)
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=["sqlite"])
 def console(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedCity]:
-    """The city, once for all tests of this folder and once per control database."""
+    """The city, once for all tests of a file; one that wants it on PostgreSQL says so by an indirect parameter."""
     home = tmp_path_factory.mktemp(f"console-{request.param}")
     database = None
     if request.param == "postgresql":

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser
 
 from datong.demo.cast import EDUCATION
@@ -13,6 +14,8 @@ from datong.sharing import RequestState
 from tests.integration.console.browser import Visitor
 from tests.integration.console.city import PASSWORD
 from tests.integration.console.conftest import ServedCity
+
+pytestmark = pytest.mark.parametrize("console", ["postgresql"], indirect=True, scope="session")
 
 
 def test_a_wrong_password_is_told_and_the_name_kept(console: ServedCity, browser: Browser) -> None:

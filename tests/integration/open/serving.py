@@ -14,6 +14,7 @@ import uvicorn
 from datong.app.composition import compose
 from datong.catalogue import Department
 from datong.kernel import PLATFORM_ACTOR, Clock, Database, DepartmentCode, Settings, SystemClock, Text
+from datong.kernel.tls import tls_context
 from datong.ledger import Ed25519Signer
 from datong.web import Services, create_app
 
@@ -30,7 +31,7 @@ class OpenHub:
 
     def visitor(self, **headers: str) -> httpx.Client:
         """Return a client without credentials."""
-        return httpx.Client(base_url=self.url, headers=headers, timeout=60)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=60, verify=tls_context(self.url))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from datong.app.composition import compose
 from datong.catalogue import Department
 from datong.kernel import PLATFORM_ACTOR, Database, DepartmentCode, Settings, SystemClock, Text
+from datong.kernel.tls import tls_context
 from datong.ledger import Ed25519Signer
 from datong.sharing import Role
 from datong.web.application import create_app
@@ -37,7 +38,7 @@ class RunningHub:
 
     def client(self, **headers: str) -> httpx.Client:
         """Return a client without credentials."""
-        client = httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=30, verify=tls_context(self.url))
         self.opened.callback(client.close)
         return client
 

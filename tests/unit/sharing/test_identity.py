@@ -125,7 +125,7 @@ def test_the_block_grows_and_is_bounded() -> None:
 
 
 def test_hashes_at_once_are_bounded() -> None:
-    hasher = BoundedArgon2(at_once_max=1, memory_kibibytes=64, rounds=1)
+    hasher = BoundedArgon2(at_once_max=1, memory_kibibytes=64)
     hashed = hasher.hash(PASSWORD)
     assert hasher.verify(PASSWORD, hashed)
     assert not hasher.verify("another", hashed)
@@ -139,7 +139,7 @@ def test_hashes_at_once_are_bounded() -> None:
 
 
 def test_too_many_hashes_push_back() -> None:
-    hasher = BoundedArgon2(at_once_max=1, memory_kibibytes=64, rounds=1, wait_seconds=0.01)
+    hasher = BoundedArgon2(at_once_max=1, memory_kibibytes=64, wait_seconds=0.01)
     inside, leave = threading.Event(), threading.Event()
 
     class Slow(str):

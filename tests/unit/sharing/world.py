@@ -21,7 +21,7 @@ from tests.unit.sharing.samples import DEPARTMENTS, EDUCATION, NOW, PURPOSE, RES
 ISSUER = "http://hub.example"
 PACK = load_pack()
 POLICY = PolicyEngine()
-HASHER = BoundedArgon2(at_once_max=2, memory_kibibytes=64, rounds=1)
+HASHER = BoundedArgon2(at_once_max=2, memory_kibibytes=64)
 
 
 class Records:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 KEYS = {
     "ledger": {"appends_per_second", "proof_ms", "sqlite", "postgresql"},
     "exchange": {"rows_per_second", "ratio_to_copy", "peak_rss_mb"},
