@@ -41,7 +41,9 @@ ELEMENTS: Mapping[Source, tuple[str | None, ...]] = {
         "record_id", "person_name", "citizen_id", "sex", "birth_date", "guardian_citizen_id", "phone", "address",
         "school_name", "grade_level", "updated_at",
     ),
-    Source.DIVISIONS: ("division_code", "division_name", "division_level", "parent_division_code", "updated_at"),
+    Source.DIVISIONS: (
+        "division_code", "division_name", "division_level", "parent_division_code", "geometry", "updated_at",
+    ),
 }  # fmt: skip
 """What the columns of the demo's tables mean, in their order."""
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from datong.demo.boundaries import boundaries
 from datong.demo.city import LOW_INCOME_PER_HEAD_YUAN, SCHOOL_ENTRY_AGES, City, Household, Person, Relation
 from datong.demo.dice import Dice
 from datong.demo.dirt import Clerk, Dirt, written
@@ -115,6 +116,7 @@ COLUMNS: dict[Source, tuple[Column, ...]] = {
         Column("name", "TEXT", "行政区划名称"),
         Column("level", "INTEGER", "行政区划级别"),
         Column("parent_code", "TEXT", "上级行政区划代码"),
+        Column("boundary", "TEXT", "示意边界（演示生成，非真实边界）"),
         Column("updated_at", "TEXT", "更新时间"),
     ),
     Source.INSURED: (
@@ -368,8 +370,10 @@ class Registrar:
 
     def _fill_divisions(self, records: Records) -> None:
         changed_at = f"{self._changed_from:%Y-%m-%d %H:%M:%S}"
+        drawn = boundaries()
         for division in divisions():
-            records.add((division.code, division.name, division.level, division.parent or None, changed_at), None)
+            parent, boundary = division.parent or None, drawn.get(division.code)
+            records.add((division.code, division.name, division.level, parent, boundary, changed_at), None)
 
 
 def _marital_status(person: Person) -> str:

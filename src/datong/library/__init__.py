@@ -18,6 +18,15 @@ from datong.library.corrections import Corrections
 from datong.library.definition import Definition, load_definition, shipped_definitions
 from datong.library.evaluation import LinkScore, evaluate_links
 from datong.library.service import Library
+from datong.library.spatial_values import (
+    FEATURES_MAX,
+    Box,
+    DivisionAt,
+    Feature,
+    FeatureCollection,
+    FeaturePage,
+    FeatureQuery,
+)
 from datong.library.values import (
     Build,
     BuildState,
@@ -45,6 +54,8 @@ from datong.library.values import (
 )
 
 __all__ = [
+    "FEATURES_MAX",
+    "Box",
     "Build",
     "BuildState",
     "BuildStep",
@@ -63,8 +74,13 @@ __all__ = [
     "DatasetColumn",
     "Definition",
     "DisputedCell",
+    "DivisionAt",
     "EntityHit",
     "EntityView",
+    "Feature",
+    "FeatureCollection",
+    "FeaturePage",
+    "FeatureQuery",
     "FixedDecisions",
     "FixedLanding",
     "GoldenRow",

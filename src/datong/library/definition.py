@@ -136,6 +136,19 @@ class ElementRule(Value):
     prefer: Literal["authority", "recency"] = "authority"
 
 
+class SpatialRule(Value):
+    """What makes a library's entities features on a map; their place is the element `geometry`, else the coordinates.
+
+    `crs` is the reference system in which the features are kept; `level` and `parent` name the elements by which
+    divisions contain each other.
+    """
+
+    crs: Literal["EPSG:4490", "EPSG:4326"] = "EPSG:4490"
+    name: str
+    level: str | None = None
+    parent: str | None = None
+
+
 class Definition(Value):
     """One base library."""
 
@@ -153,6 +166,7 @@ class Definition(Value):
     identity: Identity | None = None
     precedence: int = Field(100, ge=0, le=1000)
     """Libraries are listed in this order; the first in which a source plays a role publishes the source's records."""
+    spatial: SpatialRule | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Definition":

@@ -35,6 +35,8 @@ from datong.library.publish import (
     write_source_lookup,
 )
 from datong.library.quality import link_report, source_quality
+from datong.library.spatial_conform import conform_geometry
+from datong.library.spatial_index import write_features
 from datong.library.values import BuildStep, DatasetColumn, LandedSource, LinkDecision, LinkReport, SourceQuality
 from datong.norms import NormPack
 
@@ -115,6 +117,7 @@ class Pipeline:
     def _conform(self, scratch: Path) -> None:
         def run(connection: duckdb.DuckDBPyConnection, source: ConformedSource) -> tuple[SourceQuality, int]:
             counts = conform_source(connection, source, self.pack, scratch)
+            conform_geometry(source, scratch)
             return source_quality(connection, source, counts, scratch), counts["without_key"]
 
         # A source of less than DuckDB's row group keeps one core busy only, so sources run side by side.
@@ -222,6 +225,8 @@ class Pipeline:
             self._file(BuildStep.LINK, SUCCESSIONS),
             scratch / GOLDEN_LOOKUP,
         )
+        if definition.spatial is not None:
+            write_features(connection, definition, definition.spatial, self.pack, cells, scratch / GOLDEN_LOOKUP)
         elements = [self.pack.element(rule.code) for rule in definition.elements if self.pack.has_element(rule.code)]
         return PublishedTable(
             name=definition.name,

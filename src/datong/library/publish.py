@@ -24,6 +24,8 @@ from datong.norms import DataType, NormPack
 
 FETCH_ROWS = 10_000
 BUILD_MARK = "datong.build"
+GEOMETRY = "geometry"
+"""The element whose canonical text is hexadecimal WKB; its published column is the binary WKB."""
 _SCHEMA = """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE row (id INTEGER PRIMARY KEY, entity_id TEXT, row_key TEXT, payload TEXT NOT NULL);
@@ -107,6 +109,8 @@ def typed_sql(pack: NormPack, field: str, expression: str) -> str:
     if not pack.has_element(field):
         return expression
     element = pack.element(field)
+    if element.code == GEOMETRY:
+        return f"unhex({expression})"
     types = {
         DataType.DATE: "DATE",
         DataType.DATETIME: "TIMESTAMP",

@@ -9,6 +9,7 @@ from sqlalchemy import Row, bindparam, select
 from datong.kernel import BuildId, Database, EntityId, NotFound, ResourceId, Text
 from datong.library.definition import Definition
 from datong.library.lookup import open_lookup
+from datong.library.spatial import SpatialLibrary
 from datong.library.tables import CURRENT, DATASETS
 from datong.library.values import Dataset, EntityHit, EntityView, GoldenRow, LinkReport
 from datong.norms import Mask, NormPack, mask_value
@@ -35,6 +36,7 @@ class Published:
         self._folder = folder
         self._pack = pack
         self._definitions = {known.name: known for known in definitions}
+        self.spatial = SpatialLibrary(self)
 
     def definitions(self) -> tuple[Definition, ...]:
         """Return the libraries that this installation can build."""

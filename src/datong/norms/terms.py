@@ -140,6 +140,9 @@ class QualityFlag(StrEnum):
     IMPOSSIBLE_DATE = "impossible_date"
     UNKNOWN_CODE = "unknown_code"
     TOO_LONG = "too_long"
+    INVALID_GEOMETRY = "invalid_geometry"
+    OUT_OF_RANGE = "out_of_range"
+    UNKNOWN_CRS = "unknown_crs"
 
     @property
     def label(self) -> Text:
@@ -210,4 +213,7 @@ _FLAGS = {
     QualityFlag.IMPOSSIBLE_DATE: Text(zh="日期不存在", en="Impossible date"),
     QualityFlag.UNKNOWN_CODE: Text(zh="代码不在代码表中", en="Code not in the list"),
     QualityFlag.TOO_LONG: Text(zh="超长", en="Too long"),
+    QualityFlag.INVALID_GEOMETRY: Text(zh="几何无效", en="Invalid geometry"),
+    QualityFlag.OUT_OF_RANGE: Text(zh="超出范围", en="Out of range"),
+    QualityFlag.UNKNOWN_CRS: Text(zh="坐标系不受支持", en="Unsupported coordinate system"),
 }

@@ -17,6 +17,7 @@ from datong.web.api import api_router
 from datong.web.console import console_router, problem_page
 from datong.web.edge import Edge
 from datong.web.exchange_metrics import ExchangeMetrics
+from datong.web.features import features_router
 from datong.web.metrics import HttpMetrics, admit_watchers, metrics_router
 from datong.web.open import open_router
 from datong.web.problems import MEDIA_TYPE, ProblemDocument, install_problem_handlers
@@ -70,6 +71,7 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     app.include_router(api_router)
     app.include_router(gateway.router)
     app.include_router(open_router)
+    app.include_router(features_router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.include_router(console_router(), include_in_schema=False)
     return app

@@ -36,6 +36,14 @@ PUBLIC = frozenset(
         "/catalog.rdf",
         "/api/3/action/{action}",
         "/api/action/{action}",
+        "/ogc",
+        "/ogc/",
+        "/ogc/api",
+        "/ogc/conformance",
+        "/ogc/collections",
+        "/ogc/collections/{collection_id}",
+        "/ogc/collections/{collection_id}/items",
+        "/ogc/collections/{collection_id}/items/{feature_id}",
     }
 )
 """Every path that answers GET without credentials. A new route is for people with credentials, or stands here."""

@@ -3,9 +3,9 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -16,6 +16,7 @@ from datong.catalogue import Department
 from datong.kernel import PLATFORM_ACTOR, Clock, Database, DepartmentCode, Settings, SystemClock, Text
 from datong.kernel.tls import tls_context
 from datong.ledger import Ed25519Signer
+from datong.library import Library
 from datong.web import Services, create_app
 
 BUREAU = DepartmentCode("114406000000000193")
@@ -43,8 +44,12 @@ def served(
     public_url: str = "",
     signer: Ed25519Signer | None = None,
     log_origin: str = "datong.local/log",
+    library: Callable[[Services], Library] | None = None,
 ) -> Iterator[OpenHub]:
-    """Serve a hub over a control database; its authority is registered, nothing else."""
+    """Serve a hub over a control database; its authority is registered, nothing else.
+
+    `library` may make another library than that over the exchange's landing.
+    """
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -53,6 +58,8 @@ def served(
         services = compose(
             settings, clock=clock or SystemClock(), signer=signer or Ed25519Signer.generate(), database=database
         )
+        if library is not None:
+            services = replace(services, library=library(services))
         name = Text(zh="政务服务和数据管理局", en="Data bureau")
         services.departments.register(
             Department(code=BUREAU, name=name, short_name=name, is_authority=True), PLATFORM_ACTOR

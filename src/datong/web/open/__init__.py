@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from datong.web.open import catalog, ckan, feeds
+from datong.web.open.answers import PUBLIC_HEADERS, public_answer, reading
 from datong.web.open.catalog import negotiated
 from datong.web.open.licences import licence_of
 from datong.web.open.markup import schema_org
@@ -11,4 +12,4 @@ open_router = APIRouter()
 for _module in (feeds, catalog, ckan):
     open_router.include_router(_module.router)
 
-__all__ = ["licence_of", "negotiated", "open_router", "schema_org"]
+__all__ = ["PUBLIC_HEADERS", "licence_of", "negotiated", "open_router", "public_answer", "reading", "schema_org"]

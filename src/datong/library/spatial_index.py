@@ -1,0 +1,100 @@
+"""Golden → features: the spatial part of a library's lookup file, read without an analytical engine.
+
+Beside the golden rows the file gets `feature` (one per entity, same id: properties as JSON, shape as WKB, its bounds,
+level and when it was last observed) and `place`, an R*Tree over the bounds. SQLite's R*Tree keeps single precision,
+rounded outwards: it proposes, the exact bounds and the shape decide.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import shapely
+
+from datong.library.definition import Definition, SpatialRule
+from datong.library.engine import sql_name, sql_text
+from datong.library.publish import FETCH_ROWS, GEOMETRY, golden_table_sql
+from datong.library.spatial_conform import LATITUDE, LONGITUDE
+from datong.norms import NormPack
+
+SPATIAL_ELEMENTS = frozenset({GEOMETRY, LONGITUDE, LATITUDE})
+_SCHEMA = """
+    CREATE TABLE feature (id INTEGER PRIMARY KEY, entity_id TEXT NOT NULL, observed_at TEXT, level INTEGER,
+                          properties TEXT NOT NULL, wkb BLOB, west REAL, south REAL, east REAL, north REAL);
+    CREATE VIRTUAL TABLE place USING rtree(id, west, east, south, north);
+"""
+_INDEXES = """
+    CREATE INDEX feature_observed ON feature (observed_at);
+    CREATE TABLE extent AS SELECT min(west) AS west, min(south) AS south, max(east) AS east, max(north) AS north,
+        count(wkb) AS shapes, count(*) AS features,
+        min(observed_at) AS first_observed, max(observed_at) AS last_observed FROM feature;
+"""
+
+
+def write_features(
+    connection: duckdb.DuckDBPyConnection,
+    definition: Definition,
+    spatial: SpatialRule,
+    pack: NormPack,
+    cells: Path,
+    path: Path,
+) -> int:
+    """Add the features to the finished lookup file at `path`; return how many of them have a shape."""
+    reader = connection.execute(_features_sql(definition, spatial, pack, cells)).to_arrow_reader(FETCH_ROWS)
+    shapes = 0
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        file.execute("PRAGMA journal_mode=OFF")
+        file.execute("PRAGMA synchronous=OFF")
+        file.execute("BEGIN")
+        for statement in _SCHEMA.split(";")[:-1]:
+            file.execute(statement)
+        for batch in reader:
+            shapes += _write_batch(file, batch)
+        file.execute("INSERT INTO place SELECT id, west, east, south, north FROM feature WHERE wkb IS NOT NULL")
+        for statement in _INDEXES.split(";")[:-1]:
+            file.execute(statement)
+        file.execute("COMMIT")
+    return shapes
+
+
+def _write_batch(file: sqlite3.Connection, batch: pa.RecordBatch) -> int:
+    """Insert a batch of features and return how many have a shape: their own geometry, else the point they state."""
+    shapes = shapely.from_wkb(np.asarray(batch.column("shape").to_pylist(), dtype=object))
+    x = batch.column("x").to_numpy(zero_copy_only=False)
+    y = batch.column("y").to_numpy(zero_copy_only=False)
+    points = np.flatnonzero(shapely.is_missing(shapes) & ~np.isnan(x) & ~np.isnan(y))
+    shapes[points] = shapely.points(x[points], y[points])
+    bounds = [[None if np.isnan(value) else value for value in row] for row in shapely.bounds(shapes).tolist()]
+    wkb = shapely.to_wkb(shapes, byte_order=1).tolist()
+    facts = batch.select(["id", "entity_id", "observed_at", "level", "properties"]).to_pydict()
+    file.executemany(
+        "INSERT INTO feature VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        ((*head, shape, *box) for *head, shape, box in zip(*facts.values(), wkb, bounds, strict=True)),
+    )
+    return int(np.count_nonzero(shapely.get_type_id(shapes) >= 0))
+
+
+def _features_sql(definition: Definition, spatial: SpatialRule, pack: NormPack, cells: Path) -> str:
+    """Return the query for one row per golden entity, numbered as the golden rows of the lookup file are."""
+    held = [rule.code for rule in definition.elements if pack.has_element(rule.code)]
+    plain = ", ".join(f"{sql_name(code)} := {sql_name(code)}" for code in held if code not in SPATIAL_ELEMENTS)
+    level = f"TRY_CAST({sql_name(spatial.level)} AS INTEGER)" if spatial.level else "NULL::INTEGER"
+    shape = sql_name(GEOMETRY) if GEOMETRY in held else "NULL::BLOB"
+    coordinates = {LONGITUDE, LATITUDE} <= set(held)
+    x, y = (f"{code}::DOUBLE" if coordinates else "NULL::DOUBLE" for code in (LONGITUDE, LATITUDE))
+    observed = """max(CASE WHEN regexp_matches(observed_at, '([+-][0-9:]{2,6}|Z)$') AND length(observed_at) > 19
+            THEN TRY_CAST(observed_at AS TIMESTAMPTZ)
+            ELSE TRY_CAST(observed_at AS TIMESTAMP) AT TIME ZONE 'Asia/Shanghai' END)"""
+    return f"""
+        WITH seen AS (
+            SELECT entity_id, strftime({observed} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%SZ') AS observed_at,
+                bool_or(element IN ('{LONGITUDE}', '{LATITUDE}') AND flag IS NOT NULL) AS doubtful
+            FROM read_parquet({sql_text(str(cells))}) WHERE position = 1 GROUP BY entity_id
+        )
+        SELECT row_number() OVER (ORDER BY entity_id) AS id, entity_id, observed_at, {level} AS level,
+            CAST(to_json(struct_pack({plain})) AS VARCHAR) AS properties, {shape} AS shape,
+            CASE WHEN NOT doubtful THEN {x} END AS x, CASE WHEN NOT doubtful THEN {y} END AS y
+        FROM ({golden_table_sql(definition, pack, cells)}) golden JOIN seen USING (entity_id) ORDER BY entity_id"""

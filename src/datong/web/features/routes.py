@@ -1,0 +1,139 @@
+"""The routes of OGC API – Features: what is open for everybody, the rest for whom the policy lets read entities."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from datong.kernel import EntityId, Invalid
+from datong.library import FeatureCollection
+from datong.sharing import Action
+from datong.web.authentication import Hub, Visitor
+from datong.web.features import documents
+from datong.web.features.parameters import Crs, read_crs, read_items, read_parameters
+from datong.web.open import PUBLIC_HEADERS, public_answer, reading
+from datong.web.problems import problem_of, problem_response
+from datong.web.services import Services
+
+router = APIRouter(tags=["ogc features"])
+Parameters = ParamSpec("Parameters")
+
+
+def strict(handler: Callable[Parameters, Response]) -> Callable[Parameters, Response]:
+    """Make a handler answer 400 to parameters that it cannot use, as the standard wants (requirements 8 and 9)."""
+
+    @wraps(handler)
+    def answer(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Response:
+        try:
+            return handler(*args, **kwargs)
+        except Invalid as error:
+            request = kwargs["request"]
+            if not isinstance(request, Request):
+                raise
+            problem = problem_of(error).model_copy(update={"status": 400})
+            return problem_response(request, problem, PUBLIC_HEADERS)
+
+    return answer
+
+
+@reading(router, "/ogc", in_schema=False)
+@reading(router, "/ogc/")
+@strict
+def ogc_landing(request: Request, hub: Hub) -> Response:
+    """Return the landing page of OGC API – Features."""
+    read_parameters(request.query_params.multi_items(), ())
+    return _json(request, documents.landing(_root(hub)))
+
+
+@reading(router, "/ogc/conformance")
+@strict
+def ogc_conformance(request: Request) -> Response:
+    """Return the conformance classes that the interface implements."""
+    read_parameters(request.query_params.multi_items(), ())
+    return _json(request, {"conformsTo": list(documents.CONFORMANCE)})
+
+
+@reading(router, "/ogc/api")
+@strict
+def ogc_api(request: Request, hub: Hub, visitor: Visitor) -> Response:
+    """Return the interface's own OpenAPI 3.0 definition."""
+    read_parameters(request.query_params.multi_items(), ())
+    body = json.dumps(documents.openapi(_root(hub), _visible(hub, visitor)), ensure_ascii=False).encode()
+    return public_answer(request, body, media_type=documents.OPENAPI)
+
+
+@reading(router, "/ogc/collections")
+@strict
+def ogc_collections(request: Request, hub: Hub, visitor: Visitor) -> Response:
+    """Return the feature collections that the caller may read."""
+    read_parameters(request.query_params.multi_items(), ())
+    return _json(request, documents.collections(_root(hub), _visible(hub, visitor)))
+
+
+@reading(router, "/ogc/collections/{collection_id}")
+@strict
+def ogc_collection(request: Request, hub: Hub, visitor: Visitor, collection_id: str) -> Response:
+    """Return the description of one collection."""
+    read_parameters(request.query_params.multi_items(), ())
+    return _json(request, documents.collection(_root(hub), _readable(hub, visitor, collection_id)))
+
+
+@reading(router, "/ogc/collections/{collection_id}/items")
+@strict
+def ogc_items(request: Request, hub: Hub, visitor: Visitor, collection_id: str) -> Response:
+    """Return a page of features: by `bbox`, `datetime`, values of elements; `limit`, and `after` through its links."""
+    collection = _readable(hub, visitor, collection_id)
+    asked = read_items(request.query_params.multi_items(), filters=collection.filters)
+    found = hub.library.spatial.page(collection.name, asked.query)
+    given = {name: value for name, value in request.query_params.multi_items() if name != "after"}
+    body = documents.page(_root(hub), collection, found, given, crs=asked.crs)
+    return public_answer(request, body, media_type=documents.GEOJSON, headers=_crs_header(asked.crs))
+
+
+@reading(router, "/ogc/collections/{collection_id}/items/{feature_id}")
+@strict
+def ogc_item(request: Request, hub: Hub, visitor: Visitor, collection_id: str, feature_id: str) -> Response:
+    """Return one feature."""
+    collection = _readable(hub, visitor, collection_id)
+    given = read_parameters(request.query_params.multi_items(), ("crs",))
+    crs = read_crs(given.get("crs", Crs.CRS84), "crs")
+    feature = hub.library.spatial.feature(collection.name, EntityId(feature_id))
+    body = documents.item(_root(hub), collection, feature, crs=crs)
+    return public_answer(request, body, media_type=documents.GEOJSON, headers=_crs_header(crs))
+
+
+def _visible(hub: Services, visitor: Visitor) -> tuple[FeatureCollection, ...]:
+    """Return the collections that the caller may read: what is open, and the others by policy."""
+    may_read = visitor is not None and hub.policy.authorise(visitor, Action.LIBRARY_READ_ENTITY).allowed
+    return tuple(found for found in hub.library.spatial.collections() if found.open or may_read)
+
+
+def _readable(hub: Services, visitor: Visitor, name: str) -> FeatureCollection:
+    """Return a collection that the caller may read; to a visitor what is not open does not exist.
+
+    Raises:
+        NotFound: there is none with that name, or it is not open and nobody said who asks.
+        Refused: the policy does not let the caller read entities.
+    """
+    found = hub.library.spatial.collection(name)
+    if found.open:
+        return found
+    if visitor is None:
+        raise hub.library.spatial.unknown(name)
+    hub.policy.require(visitor, Action.LIBRARY_READ_ENTITY)
+    return found
+
+
+def _root(hub: Services) -> str:
+    return f"{hub.settings.base_url}/ogc"
+
+
+def _json(request: Request, document: documents.Document) -> Response:
+    return public_answer(request, json.dumps(document, ensure_ascii=False).encode(), media_type=documents.JSON)
+
+
+def _crs_header(crs: Crs) -> dict[str, str]:
+    return {"Content-Crs": f"<{crs}>"}

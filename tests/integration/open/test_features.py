@@ -1,0 +1,320 @@
+"""OGC API – Features with real clients (OWSLib, GDAL), and where points lie, next to a brute-force oracle."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pytest
+import shapely
+from owslib.ogcapi.features import Features
+from shapely.geometry.base import BaseGeometry
+
+from datong.app.schema import migrate
+from datong.demo.boundaries import boundaries
+from datong.demo.places import divisions
+from datong.kernel import PLATFORM_ACTOR, Database
+from datong.library import Box, FeatureQuery, FixedLanding, Library, shipped_definitions
+from datong.sharing import Role
+from datong.web import Services
+from tests.integration.open.serving import BUREAU, OpenHub, served
+from tests.library_sources import landed
+
+COLUMNS = {
+    "code": "division_code", "name": "division_name", "level": "division_level", "parent": "parent_division_code",
+    "boundary": "geometry", "lon": "longitude", "lat": "latitude", "at": "updated_at",
+}  # fmt: skip
+SEEN = "2025-06-01 08:00:00"
+HALL = ("440604012001", "政务大厅社区", "5", "440604012", None, "115.2000", "20.6000", "2025-07-01 08:00:00")
+"""A village that has no boundary, only a point."""
+SWAPPED = ("440604012002", "坐标颠倒社区", "5", "440604012", None, "20.6", "115.2", SEEN)
+BROKEN = ("440604012003", "边界损坏社区", "5", "440604012", "POLYGON((115 20,115.1 20", None, None, SEEN)
+PASSWORD = "spatial-tests-2026"
+CRS_4490 = "http://www.opengis.net/def/crs/EPSG/0/4490"
+
+
+@dataclass
+class Map:
+    """A hub with the demo's invented city in an open and in a closed library, and a visitor of it."""
+
+    hub: OpenHub
+    drawn: Mapping[str, BaseGeometry]
+    visitor: httpx.Client
+
+    @property
+    def root(self) -> str:
+        """Where the interface is."""
+        return f"{self.hub.url}/ogc"
+
+    def get(self, path: str, **parameters: str) -> httpx.Response:
+        """Ask the interface as a visitor."""
+        return self.visitor.get(f"/ogc{path}", params=parameters)
+
+    def items(self, **parameters: str) -> Any:
+        """Return a page of the open collection."""
+        answer = self.get("/collections/geography/items", **parameters)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def rows() -> list[tuple[object, ...]]:
+    """Return the invented city with its boundaries, its province without one, and three villages."""
+    drawn = boundaries()
+    own = [known for known in divisions() if known.code in drawn or known.code == "440000"]
+    return [
+        *((d.code, d.name, str(d.level), d.parent or None, drawn.get(d.code), None, None, SEEN) for d in own),
+        HALL,
+        SWAPPED,
+        BROKEN,
+    ]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Map]:
+    home = tmp_path_factory.mktemp("features")
+    source = landed(home, "divisions", COLUMNS, rows())
+    geography = next(known for known in shipped_definitions() if known.name == "geography")
+    closed = geography.model_copy(update={"name": "closed_geography", "open": False})
+
+    def library(services: Services) -> Library:
+        return Library(
+            database=services.database,
+            clock=services.clock,
+            ledger=services.ledger,
+            pack=services.pack,
+            lake=services.settings.lake,
+            landing=FixedLanding((source,)),
+            definitions=(geography, closed),
+        )
+
+    database = Database(f"sqlite:///{home / 'control.sqlite'}")
+    migrate(database)
+    with served(database, home / "hub", library=library) as hub:
+        for name in ("geography", "closed_geography"):
+            hub.services.library.run_build(hub.services.library.request_build(name, actor=PLATFORM_ACTOR).id)
+        hub.services.identity.create_account(
+            username="steward",
+            password=PASSWORD,
+            name="管理员",
+            department=BUREAU,
+            roles=frozenset({Role.AUTHORITY}),
+            actor=PLATFORM_ACTOR,
+        )
+        drawn = {code: shapely.from_wkt(text) for code, text in boundaries().items()}
+        with hub.visitor() as visitor:
+            yield Map(hub, drawn, visitor)
+    database.close()
+
+
+def test_what_was_wrong_with_a_place_is_on_record(world: Map) -> None:
+    (quality,) = world.hub.services.library.report("geography").sources
+    assert quality.flags["geometry"] == {"malformed": 1}
+    assert quality.flags["longitude"] == {"out_of_range": 1}
+    found = world.hub.services.library.spatial.collection("geography")
+    assert (found.features, found.shapes) == (len(rows()), len(world.drawn) + 1)
+
+
+def test_owslib_reads_the_library(world: Map) -> None:
+    client = Features(world.root)
+    assert "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core" in client.conformance()["conformsTo"]
+    assert client.feature_collections() == ["geography"]
+    assert client.api()["openapi"].startswith("3.0")
+    described = client.collection("geography")
+    assert described["extent"]["spatial"]["bbox"] == [pytest.approx(shapely.total_bounds(list(world.drawn.values())))]
+    page = client.collection_items("geography", **dict[str, Any](limit=7))
+    assert page["numberMatched"] == len(rows())
+    assert page["numberReturned"] == 7
+    (street,) = client.collection_items("geography", **dict[str, Any](division_code="440604012"))["features"]
+    assert street["properties"]["division_name"] == "祖庙街道"
+    assert shapely.equals(shapely.geometry.shape(street["geometry"]), world.drawn["440604012"])
+    assert client.collection_item("geography", "440604012")["id"] == "440604012"
+
+
+def test_gdal_reads_every_feature_with_its_shape(world: Map, tmp_path: Path) -> None:
+    told = subprocess.run(
+        ["ogrinfo", "-so", "-al", f"OAPIF:{world.root}"], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    assert f"Feature Count: {len(rows())}" in told
+    assert "division_name: String" in told
+    target = tmp_path / "out.geojson"
+    subprocess.run(
+        ["ogr2ogr", "-oo", "PAGE_SIZE=10", str(target), f"OAPIF:{world.root}", "geography"], timeout=60, check=True
+    )
+    features = json.loads(target.read_text())["features"]
+    shapes = {
+        f["properties"]["division_code"]: shapely.geometry.shape(f["geometry"]) for f in features if f["geometry"]
+    }
+    assert len(features) == len(rows())
+    assert shapes.keys() == world.drawn.keys() | {HALL[0]}
+    assert all(shapely.equals_exact(shapes[code], world.drawn[code], 1e-6, normalize=True) for code in world.drawn)
+
+
+def test_pages_link_to_each_other_until_all_is_read(world: Map) -> None:
+    address: str | None = f"{world.root}/collections/geography/items?limit=20&division_level=4"
+    seen: list[str] = []
+    while address:
+        page = world.visitor.get(address).raise_for_status().json()
+        seen += [feature["id"] for feature in page["features"]]
+        address = next((one["href"] for one in page["links"] if one["rel"] == "next"), None)
+        assert page["numberMatched"] == len([code for code in world.drawn if len(code) == 9])
+    assert seen == sorted(code for code in world.drawn if len(code) == 9)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_box_meets_what_its_shape_meets(world: Map, seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    west, east = np.sort(dice.uniform(114.95, 115.65, 2))
+    south, north = np.sort(dice.uniform(20.35, 20.9, 2))
+    expected = {
+        code for code, shape in world.drawn.items() if shapely.intersects(shape, shapely.box(west, south, east, north))
+    }
+    if shapely.intersects_xy(shapely.box(west, south, east, north), 115.2, 20.6):
+        expected.add(str(HALL[0]))
+    assert {f["id"] for f in world.items(bbox=f"{west},{south},{east},{north}")["features"]} == expected
+    swapped = world.items(**{"bbox": f"{south},{west},{north},{east}", "bbox-crs": CRS_4490})
+    assert {f["id"] for f in swapped["features"]} == expected
+
+
+def test_a_box_across_the_antimeridian_has_two_parts(world: Map) -> None:
+    assert world.items(bbox="170,-10,-170,10")["numberMatched"] == 0
+    everywhere = world.hub.services.library.spatial.page(
+        "geography", FeatureQuery(box=Box(west=115, south=-90, east=114.99, north=90), limit=1000)
+    )
+    assert everywhere.matched == len(world.drawn) + 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "matched"),
+    [
+        ("2025-07-01T00:00:00Z", 1),
+        ("2025-06-01", -1),
+        ("2025-06-15T00:00:00+08:00/..", 1),
+        ("../2025-06-15", -1),
+        ("2026-01-01T00:00:00Z/", 0),
+    ],
+)
+def test_times_select_by_the_last_observation(world: Map, asked: str, matched: int) -> None:
+    page = world.items(datetime=asked, limit="1")
+    assert page["numberMatched"] == (matched if matched >= 0 else len(rows()) - 1)
+
+
+def test_coordinates_come_in_the_order_of_the_system_asked_for(world: Map) -> None:
+    answer = world.get("/collections/geography/items/440604012", crs=CRS_4490)
+    assert answer.headers["content-crs"] == f"<{CRS_4490}>"
+    latitude, longitude = answer.json()["geometry"]["coordinates"][0][0]
+    assert latitude < 25 < longitude
+    plain = world.get("/collections/geography/items/440604012")
+    assert plain.headers["content-crs"] == "<http://www.opengis.net/def/crs/OGC/1.3/CRS84>"
+    assert shapely.is_ccw(shapely.geometry.shape(plain.json()["geometry"]).exterior)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=-1", "limit=x", "limit=1&limit=2", "bbox=1,2,3", "bbox=1,2,3,nan", "bbox=0,50,0,40",
+     "bbox=0,0,0,1e400", "datetime=yesterday", "datetime=../..", "datetime=2025-02-30T00:00:00Z",
+     "datetime=2025-01-02/2025-01-01", "crs=EPSG:3857", "bbox-crs=x", "person_name=x", "f=html", "after=-1"],
+)  # fmt: skip
+def test_parameters_that_cannot_be_used_are_named(world: Map, query: str) -> None:
+    answer = world.visitor.get(f"/ogc/collections/geography/items?{query}")
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["field"] == query.partition("=")[0]
+
+
+def test_what_is_not_open_is_for_those_whom_the_policy_lets_read(world: Map) -> None:
+    path = "/ogc/collections/closed_geography/items"
+    visitor = world.visitor
+    assert visitor.get(path).status_code == 404
+    assert visitor.get(path).json()["code"] == visitor.get("/ogc/collections/nothing/items").json()["code"]
+    with world.hub.visitor() as steward:
+        signed = steward.post("/api/v1/session", json={"username": "steward", "password": PASSWORD})
+        assert signed.status_code < 300, signed.text
+        assert steward.get(path).json()["numberMatched"] == len(rows())
+        listed = [one["id"] for one in steward.get("/ogc/collections").json()["collections"]]
+    assert listed == ["closed_geography", "geography"]
+
+
+def test_answers_are_cached_by_their_tag_and_readable_from_any_site(world: Map) -> None:
+    first = world.get("/collections/geography/items", limit="2")
+    assert first.headers["access-control-allow-origin"] == "*"
+    again = world.visitor.get(first.url, headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304
+    assert world.visitor.head("/ogc/").status_code == 200
+    definition = world.get("/api").json()
+    items = definition["paths"]["/collections/geography/items"]["get"]["parameters"]
+    assert {"bbox", "datetime", "limit", "division_code"} <= {parameter["name"] for parameter in items}
+
+
+def inside(ring: list[tuple[int, int]], x: int, y: int) -> bool | None:
+    """Return whether a ring of whole numbers holds a point, None if it lies on the ring; exact, by crossings."""
+    odd = False
+    for (ax, ay), (bx, by) in zip(ring, ring[1:], strict=False):
+        side = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
+        if side == 0 and min(ax, bx) <= x <= max(ax, bx) and min(ay, by) <= y <= max(ay, by):
+            return None
+        if (ay > y) != (by > y) and (side > 0) == (by > ay):
+            odd = not odd
+    return odd
+
+
+def test_points_lie_where_exact_arithmetic_puts_them(world: Map) -> None:
+    spatial = world.hub.services.library.spatial
+    million = 1_000_000
+    rings = {
+        code: [(round(x * million), round(y * million)) for x, y in shapely.get_coordinates(shape).tolist()]
+        for code, shape in world.drawn.items()
+    }
+    dice = np.random.default_rng(5)
+    xs, ys = dice.integers(114_990_000, 115_590_000, 600), dice.integers(20_390_000, 20_840_000, 600)
+    table = spatial.locate(pa.array(xs / million), pa.array(ys / million))
+    for place, (x, y) in enumerate(zip(xs.tolist(), ys.tolist(), strict=True)):
+        answers = {code: inside(ring, x, y) for code, ring in rings.items()}
+        if None in answers.values():
+            continue
+        holding = sorted((code for code, held in answers.items() if held), key=len)
+        row = table.slice(place, 1).to_pylist()[0]
+        assert row["division_code"] == (holding[-1] if holding else None)
+        expected: list[str | None] = [*holding] or [None] * 3
+        assert [row[f"level_{level}"] for level in (2, 3, 4)] == expected
+        if place < 60:
+            assert [d.code for d in spatial.divisions_at(x / million, y / million)] == (
+                ["440000", *holding] if holding else []
+            )
+
+
+def test_a_point_on_a_border_has_one_division_in_both_forms(world: Map) -> None:
+    spatial = world.hub.services.library.spatial
+    corners = np.unique(np.concatenate([shapely.get_coordinates(shape) for shape in world.drawn.values()]), axis=0)[::9]
+    table = spatial.locate(pa.array(corners[:, 0]), pa.array(corners[:, 1]))
+    for (x, y), code in zip(corners.tolist(), table.column("division_code").to_pylist(), strict=True):
+        assert spatial.divisions_at(x, y)[-1].code == code
+
+
+def test_points_without_coordinates_lie_nowhere(world: Map) -> None:
+    spatial = world.hub.services.library.spatial
+    longitudes = pa.array(np.array([0, 115.2, np.nan, 115.2]), mask=np.array([True, False, False, False]))
+    latitudes = pa.array(np.array([20.6, 0, 20.6, 20.6]), mask=np.array([False, True, False, False]))
+    table = spatial.locate(longitudes, latitudes)
+    assert table.column("division_code").to_pylist() == [None, None, None, HALL[0]]
+    assert spatial.divisions_at(0, 0) == ()
+    chain = spatial.divisions_at(115.2, 20.6)
+    assert [found.code for found in chain] == ["440000", "440600", "440604", "440604012", HALL[0]]
+    assert (chain[0].drawn, chain[-1].drawn) == (False, True)
+    assert [found.name for found in chain][-1] == HALL[1]
+
+
+def test_rest_says_which_divisions_hold_a_point(world: Map) -> None:
+    with world.hub.visitor(Origin=world.hub.url) as steward:
+        steward.post("/api/v1/session", json={"username": "steward", "password": PASSWORD}).raise_for_status()
+        found = steward.get("/api/v1/divisions/at", params={"longitude": "115.2", "latitude": "20.6"}).json()
+        assert [division["code"] for division in found][-1] == HALL[0]
+        points = [[115.2, 20.6], [0, 0]]
+        assert steward.post("/api/v1/divisions/at", json={"points": points}).json()["division_codes"] == [HALL[0], None]
+        assert steward.post("/api/v1/divisions/at", json={"points": [[1, 2, 3]]}).status_code == 422
+        assert steward.get("/api/v1/divisions/at", params={"longitude": "nan", "latitude": "0"}).status_code == 422
+    assert world.visitor.get("/api/v1/divisions/at").status_code == 401
