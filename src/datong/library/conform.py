@@ -13,11 +13,11 @@ import duckdb
 import pyarrow as pa
 
 from datong.exchange import DELETED_COLUMN
-from datong.kernel import Corrupt, Invalid, NotFound, Text, Value
+from datong.kernel import Corrupt, Invalid, Text, Value
 from datong.library.definition import Definition, SourceRole
 from datong.library.engine import sql_name, sql_text
 from datong.library.values import LandedBatch, LandedSource, LandingMode
-from datong.norms import NormPack, clean_sql, flag_sql
+from datong.norms import JudgedColumn, NormPack, flagged_sql
 
 KEY_SEPARATOR = "\x1f"
 OBSERVED_ELEMENT = "updated_at"
@@ -105,9 +105,9 @@ def conform_source(
         connection.unregister(incoming)
         created = True
     counts = _count(connection, source, landed)
-    connection.execute(
-        f"COPY ({_conform_sql(conformed, pack, landed)}) TO {sql_text(str(folder / conformed.file))} (FORMAT parquet)"
-    )
+    unique = counts["superseded"] == 0 and not _has_deletes(connection, landed)
+    query = _conform_sql(conformed, pack, landed, unique=unique)
+    connection.execute(f"COPY ({query}) TO {sql_text(str(folder / conformed.file))} (FORMAT parquet)")
     connection.execute(f"DROP TABLE {landed}")
     return counts
 
@@ -201,32 +201,46 @@ def _has_deletes(connection: duckdb.DuckDBPyConnection, landed: str) -> bool:
     return connection.execute(f"SELECT 1 FROM {landed} WHERE __deleted LIMIT 1").fetchone() is not None
 
 
-def _conform_sql(conformed: ConformedSource, pack: NormPack, landed: str) -> str:
-    """Return the query from `landed` to conformed rows, in the order of their keys."""
-    raws, cleans = [], []
-    for field, column in conformed.fields.items():
-        raw = sql_name(f"{field}|raw")
-        raws.append(f"{sql_name(column)} AS {raw}")
-        try:
-            element = pack.element(field)
-        except NotFound:
-            cleans.append(f"nullif(trim({raw}), '') AS {sql_name(field)}, NULL::VARCHAR AS {sql_name(field + '|flag')}")
-            continue
-        cleans.append(
-            f"{clean_sql(element, raw)} AS {sql_name(field)}, {flag_sql(element, raw)} AS {sql_name(field + '|flag')}"
-        )
-    observed = sql_name(OBSERVED_ELEMENT) if conformed.has(OBSERVED_ELEMENT) else "NULL"
+def _conform_sql(conformed: ConformedSource, pack: NormPack, landed: str, *, unique: bool) -> str:
+    """Return the query from `landed` to conformed rows, in the order of their keys.
+
+    Where every key is `unique`, nothing was superseded and no row has to be looked for.
+    """
+    named = [(field, column) for field, column in conformed.fields.items() if pack.has_element(field)]
+    others = [(field, column) for field, column in conformed.fields.items() if not pack.has_element(field)]
+    head = ("row_key", "__batch", "__sequence", "first_sequence", "__produced")
+    kept = [(name, name) for name in head]
+    kept += [(f"CAST({sql_name(column)} AS VARCHAR)", f"kept_{place}") for place, (_, column) in enumerate(others)]
+    places = {field: place for place, (field, _) in enumerate(named)}
+    shown = []
+    for place, (field, _) in enumerate(others):
+        raw = f"kept_{place}"
+        shown.append((field, (raw, f"nullif(trim({raw}), '')", "NULL::VARCHAR")))
+    shown += [(field, (f"raw_{i}", f"clean_{i}", f"flag_{i}")) for field, i in places.items()]
+    found = dict(shown)
+    columns = ", ".join(
+        f"{expression} AS {sql_name(field + suffix)}"
+        for field in conformed.fields
+        for expression, suffix in zip(found[field], ("|raw", "", "|flag"), strict=True)
+    )
+    observed = f"clean_{places[OBSERVED_ELEMENT]}" if OBSERVED_ELEMENT in places else "NULL::VARCHAR"
+    judged = [JudgedColumn(column=column, element=pack.element(field)) for field, column in named]
+    return (
+        f"SELECT row_key, __batch AS batch_id, __sequence AS sequence, first_sequence, {columns}, "
+        f"coalesce({observed}, nullif(__produced, '')) AS observed_at "
+        f"FROM ({flagged_sql(f'({_current_sql(conformed.source, landed, unique=unique)})', judged, kept=kept)})"
+    )
+
+
+def _current_sql(source: LandedSource, landed: str, *, unique: bool) -> str:
+    """Return the query for the rows of `landed` that are current, each with its key and the batch it first came in."""
+    keyed = f"SELECT *, {_key_sql(source)} AS row_key FROM {landed}"
+    if unique:
+        return f"SELECT *, __sequence AS first_sequence FROM ({keyed}) WHERE row_key IS NOT NULL ORDER BY row_key"
     return f"""
-        WITH keyed AS (
-            SELECT *, {_key_sql(conformed.source)} AS row_key FROM {landed}
-        ), ranked AS (
+        WITH keyed AS ({keyed}), ranked AS (
             SELECT *, min(__sequence) OVER (PARTITION BY row_key) AS first_sequence,
                    row_number() OVER (PARTITION BY row_key ORDER BY __sequence DESC, __position DESC) AS recency
             FROM keyed WHERE row_key IS NOT NULL
-        ), raws AS (
-            SELECT row_key, __batch AS batch_id, __sequence AS sequence, first_sequence, __produced, {", ".join(raws)}
-            FROM ranked WHERE recency = 1 AND NOT __deleted
-        ), cleaned AS (SELECT *, {", ".join(cleans)} FROM raws)
-        SELECT * EXCLUDE (__produced), coalesce({observed}, nullif(__produced, '')) AS observed_at
-        FROM cleaned ORDER BY row_key
-    """
+        )
+        SELECT * EXCLUDE (recency) FROM ranked WHERE recency = 1 AND NOT __deleted ORDER BY row_key"""

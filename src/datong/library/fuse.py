@@ -32,12 +32,11 @@ def fuse(
         for source in sources
         if source.has(rule.code)
     ]
-    connection.execute(
-        f"CREATE OR REPLACE TABLE said AS SELECT links.entity_id, cells.* FROM ({' UNION ALL '.join(parts)}) cells "
-        f"JOIN read_parquet({sql_text(str(links))}) links USING (source, row_key) WHERE cells.value IS NOT NULL"
-    )
-    if definition.identifier is not None:
-        _doubt_identifiers(connection, links, definition.identifier)
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE said AS
+        SELECT links.entity_id, cells.* REPLACE ({_flag_sql(definition.identifier)} AS flag)
+        FROM ({" UNION ALL ".join(parts)}) cells
+        JOIN read_parquet({sql_text(str(links))}) links USING (source, row_key) WHERE cells.value IS NOT NULL""")
     connection.execute("""
         CREATE OR REPLACE TABLE candidates AS
         WITH ranked AS (
@@ -82,11 +81,20 @@ def golden_digest(connection: duckdb.DuckDBPyConnection, cells: Path, sources: t
     )
     fields = ("entity_id", "element", "value", "named.name", "row_key", "rule", "coalesce(flag, '')")
     line = " || ".join(f"length({field}) || ':' || {field}" for field in fields)
-    found = connection.execute(f"""
-        SELECT sha256(coalesce(string_agg(sha256({line}), '' ORDER BY entity_id, element), ''))
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE entity_digests AS
+        SELECT entity_id, sha256(string_agg({line}, '' ORDER BY element)) AS digest
         FROM read_parquet({sql_text(str(cells))}) cells JOIN (VALUES {names}) named(number, name)
-        ON named.number = cells.source WHERE position = 1
+        ON named.number = cells.source WHERE position = 1 GROUP BY entity_id
+    """)
+    # Two levels more: the digest of very many entities needs no single text of all of them.
+    found = connection.execute("""
+        SELECT sha256(coalesce(string_agg(digest, '' ORDER BY branch), '')) FROM (
+            SELECT substr(entity_id, 1, 3) AS branch,
+                sha256(string_agg(entity_id || ':' || digest, ',' ORDER BY entity_id)) AS digest
+            FROM entity_digests GROUP BY branch)
     """).fetchone()
+    connection.execute("DROP TABLE entity_digests")
     if found is None:
         raise AssertionError("an aggregate has one row")
     return str(found[0])
@@ -102,12 +110,12 @@ def _cells_sql(definition: Definition, source: ConformedSource, element: str, pr
         FROM read_parquet({sql_text(str(conformed / source.file))})"""
 
 
-def _doubt_identifiers(connection: duckdb.DuckDBPyConnection, links: Path, identifier: str) -> None:
-    """Flag identifiers that differ from the one their entity is trusted to have, whatever their authority."""
-    connection.execute(f"""
-        UPDATE said SET flag = 'incoherent'
-        FROM read_parquet({sql_text(str(links))}) links
-        WHERE said.element = {sql_text(identifier)} AND said.flag IS NULL
-          AND links.source = said.source AND links.row_key = said.row_key
-          AND (links.distrusted OR links.trusted IS DISTINCT FROM said.value)
-    """)
+def _flag_sql(identifier: str | None) -> str:
+    """Return the SQL of a cell's flag: an identifier other than the one its entity is trusted to have is doubtful,
+    whatever their authority."""
+    if identifier is None:
+        return "cells.flag"
+    return (
+        f"CASE WHEN cells.element = {sql_text(identifier)} AND cells.flag IS NULL "
+        "AND (links.distrusted OR links.trusted IS DISTINCT FROM cells.value) THEN 'incoherent' ELSE cells.flag END"
+    )

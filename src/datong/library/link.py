@@ -184,13 +184,13 @@ def _write_links(connection: duckdb.DuckDBPyConnection, clustering: Clustering, 
             node AS (SELECT head, count(*) AS same_identifier FROM placed GROUP BY head),
             whys AS (
                 SELECT l.unique_id, l.source, l.row_key, l.first_sequence, l.distrusted, l.trusted AS own,
-                    e.trusted, n.head, named.entity_id, e.members, j.weight, p.row_key AS partner_key,
-                    h.row_key AS head_key, same_identifier, j.head IS NOT NULL AND j.weight IS NULL AS decided,
+                    e.trusted, n.head, named.entity_id, e.members, p.row_key AS partner_key,
+                    h.row_key AS head_key, same_identifier, CASE WHEN l.is_open THEN j.weight END AS weight,
+                    j.head IS NOT NULL AND j.weight IS NULL AND j.record = l.unique_id AS decided,
                     n.head IN (SELECT head FROM ambiguous) AS unsure
                 FROM linkable l JOIN placed n ON n.record = l.unique_id JOIN entity e USING (root)
                 JOIN named USING (root) JOIN node ON node.head = n.head
                 LEFT JOIN joined j ON j.head = n.head
-                    AND CASE WHEN j.weight IS NULL THEN j.record = l.unique_id ELSE l.is_open END
                 LEFT JOIN linkable p ON p.unique_id = j.partner LEFT JOIN linkable h ON h.unique_id = n.head
             )
             SELECT source, row_key, first_sequence, entity_id,

@@ -137,6 +137,32 @@ def judged_sql(
     places = range(len(columns))
     elements = [column.element for column in columns]
     owner = next((i for i in places if elements[i].code == CITIZEN_ELEMENT), None)
+    regions = [text for i in places for text in _region_columns(elements[i], i)]
+    query = _staged_sql(relation, columns, regions, kept)
+    judged = [
+        f"raw_{i}, clean_{i}, flag_{i},"
+        f" {repairs_sql(elements[i], f'raw_{i}', f'known_{i}', f'clean_{i}')} AS repairs_{i},"
+        f" {doubts_sql(elements[i], i, today, owner)} AS doubts_{i}"
+        for i in places
+    ]
+    return f"SELECT {', '.join([*(name for _, name in kept), *judged])} FROM ({query})"
+
+
+def flagged_sql(relation: str, columns: Sequence[JudgedColumn], *, kept: Sequence[tuple[str, str]] = ()) -> str:
+    """A query that gives, for each of `columns` by its number i: `raw_i`, `clean_i` and `flag_i`, and nothing in doubt.
+
+    It is `clean_sql` and `flag_sql` of every column, with nothing computed twice; see `judged_sql` for the rest.
+    """
+    query = _staged_sql(relation, columns, [], kept)
+    shown = [f"raw_{i}, clean_{i}, flag_{i}" for i in range(len(columns))]
+    return f"SELECT {', '.join([*(name for _, name in kept), *shown])} FROM ({query})"
+
+
+def _staged_sql(
+    relation: str, columns: Sequence[JudgedColumn], regions: list[str], kept: Sequence[tuple[str, str]]
+) -> str:
+    places = range(len(columns))
+    elements = [column.element for column in columns]
     raw = [f"CAST({quoted(columns[i].column)} AS VARCHAR) AS raw_{i}" for i in places]
     plain = [plain_sql(element, f"raw_{i}") for i, element in enumerate(elements)]
 
@@ -152,7 +178,7 @@ def judged_sql(
         [f"{unless_plain(i, fold_text_sql(f'raw_{i}'))} AS folded_{i}" for i in places],
         [f"{unless_plain(i, known_folded_sql(elements[i], f'folded_{i}'))} AS known_{i}" for i in places],
         [f"{unless_plain(i, clean_known_sql(elements[i], f'known_{i}'))} AS clean_{i}" for i in places],
-        [text for i in places for text in _region_columns(elements[i], i)],
+        *([regions] if regions else []),
         *_flag_stages(elements),
         [f"{flag_case_sql(elements[i], f'known_{i}', f'clean_{i}', f'its_{i}')} AS flag_{i}" for i in places],
     ]
@@ -160,13 +186,7 @@ def judged_sql(
     query = f"SELECT {', '.join([*carried, *raw])} FROM {relation}"
     for stage in stages:
         query = f"SELECT {', '.join(['*', *stage])} FROM ({query})"
-    judged = [
-        f"raw_{i}, clean_{i}, flag_{i},"
-        f" {repairs_sql(elements[i], f'raw_{i}', f'known_{i}', f'clean_{i}')} AS repairs_{i},"
-        f" {doubts_sql(elements[i], i, today, owner)} AS doubts_{i}"
-        for i in places
-    ]
-    return f"SELECT {', '.join([*(name for _, name in kept), *judged])} FROM ({query})"
+    return query
 
 
 def _flag_stages(elements: Sequence[DataElement]) -> list[list[str]]:
