@@ -7,6 +7,8 @@ from datong.kernel import BuildId
 
 BUILD_JOB = "library-build"
 BUILD_INTERVAL_SECONDS = 0.5
+REFRESH_INTERVAL_SECONDS = 20.0
+"""How often it is looked whether an input of a derived library has a newer version."""
 
 
 class Background:
@@ -18,7 +20,8 @@ class Background:
         self._jobs: adapters.DurableJobs | None = None
         self._queued: set[BuildId] = set()
         builds = Sweep(name="builds", interval_seconds=BUILD_INTERVAL_SECONDS, run=self._queue_builds)
-        self._worker = Worker([*hub.sweeps(), builds])
+        refresh = Sweep(name="derived", interval_seconds=REFRESH_INTERVAL_SECONDS, run=self._refresh)
+        self._worker = Worker([*hub.sweeps(), builds, refresh])
 
     def start(self) -> None:
         """Begin the sweeps; the first look for builds finds those that an earlier process left unfinished."""
@@ -41,6 +44,10 @@ class Background:
                 self._queue().submit(BUILD_JOB, build_id)
                 self._queued.add(build_id)
         return False
+
+    def _refresh(self) -> bool:
+        """Request the builds of derived libraries whose inputs have changed."""
+        return bool(self._library.refresh_derived())
 
     def _queue(self) -> "adapters.DurableJobs":
         """Return the queue of jobs, opened at the first build: its library takes long to load, and polls."""

@@ -16,6 +16,7 @@ from datong.library.correction_values import (
 )
 from datong.library.corrections import Corrections
 from datong.library.definition import Definition, load_definition, shipped_definitions
+from datong.library.derivation import VERDICT_COLUMN, VERDICT_TITLE
 from datong.library.evaluation import LinkScore, evaluate_links
 from datong.library.service import Library
 from datong.library.spatial_values import (
@@ -49,12 +50,15 @@ from datong.library.values import (
     LinkReason,
     LinkReport,
     MemberRecord,
+    RuleFinding,
     SourceQuality,
     record_key,
 )
 
 __all__ = [
     "FEATURES_MAX",
+    "VERDICT_COLUMN",
+    "VERDICT_TITLE",
     "Box",
     "Build",
     "BuildState",
@@ -95,6 +99,7 @@ __all__ = [
     "LinkReport",
     "LinkScore",
     "MemberRecord",
+    "RuleFinding",
     "SourceQuality",
     "actions_of",
     "evaluate_links",

@@ -11,11 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from datong.kernel import Misconfigured, Text, Value
+from datong.kernel import Invalid, Misconfigured, Text, Value, sha256_hex
+from datong.library.derivation import VERDICT_COLUMN, Derivation
 from datong.library.values import LandedSource
+from datong.norms import read_mapping
 
 DEFINITIONS = Path(__file__).parent / "definitions"
 PERSON_IDENTIFIER = "citizen_id"
@@ -28,6 +29,8 @@ class LibraryKind(StrEnum):
     """By linkage of many sources (people, firms)."""
     REFERENCE = "reference"
     """By a code that is unique in itself (divisions)."""
+    DERIVED = "derived"
+    """By rules over other libraries' published tables (low-income families, public credit)."""
     KEYED = "keyed"
     """By keys that the definition names (firms, certificates): an identifier first, then other keys by their weight."""
 
@@ -42,7 +45,10 @@ class SourceRole(Value):
 
     def fits(self, source: LandedSource) -> bool:
         """Return whether `source` can play this role."""
-        held = source.elements
+        return self.fits_elements(source.elements)
+
+    def fits_elements(self, held: frozenset[str]) -> bool:
+        """Return whether what holds these elements can play this role."""
         return self.requires <= held and (not self.any_of or bool(self.any_of & held))
 
 
@@ -158,12 +164,13 @@ class Definition(Value):
     entity: Text
     kind: LibraryKind
     open: bool = False
-    roles: tuple[SourceRole, ...] = Field(min_length=1)
-    elements: tuple[ElementRule, ...] = Field(min_length=1)
+    roles: tuple[SourceRole, ...] = ()
+    elements: tuple[ElementRule, ...] = ()
     key_elements: tuple[str, ...] = Field(min_length=1)
     summary_elements: tuple[str, ...] = Field(min_length=1)
     linkage: Linkage | None = None
     identity: Identity | None = None
+    derivation: Derivation | None = None
     precedence: int = Field(100, ge=0, le=1000)
     """Libraries are listed in this order; the first in which a source plays a role publishes the source's records."""
     spatial: SpatialRule | None = None
@@ -174,21 +181,41 @@ class Definition(Value):
             raise ValueError("a linked library, and only such a one, has a linkage model")
         if (self.kind is LibraryKind.KEYED) != (self.identity is not None):
             raise ValueError("a keyed library, and only such a one, says by which keys")
+        if (self.kind is LibraryKind.DERIVED) != (self.derivation is not None):
+            raise ValueError("a derived library, and only such a one, has a derivation")
+        if (self.derivation is None) != bool(self.roles and self.elements):
+            raise ValueError("a library has roles and elements, or a derivation")
         roles = {role.key for role in self.roles}
         for rule in self.elements:
             unknown = set(rule.authority) - roles
             if unknown:
                 raise ValueError(f"{rule.code}: unknown roles {sorted(unknown)}")
         codes = {rule.code for rule in self.elements}
+        if self.derivation is not None:
+            codes = {
+                self.derivation.subject.by,
+                VERDICT_COLUMN,
+                *(measure.code for measure in self.derivation.measures),
+            }
         missing = (set(self.key_elements) | set(self.summary_elements)) - codes
         if missing:
             raise ValueError(f"keys that are no elements: {sorted(missing)}")
         return self
 
     @property
+    def digest(self) -> str:
+        """The digest of everything that the definition says."""
+        return sha256_hex(self.model_dump_json().encode())
+
+    @property
     def publishes_records(self) -> bool:
         """Whether the records of its sources are published beside the golden ones."""
         return self.kind in (LibraryKind.LINKED, LibraryKind.KEYED)
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The libraries that this one derives from."""
+        return frozenset(given.library for given in self.derivation.inputs) if self.derivation else frozenset()
 
     @property
     def identifier(self) -> str | None:
@@ -199,7 +226,11 @@ class Definition(Value):
 
     def role_of(self, source: LandedSource) -> SourceRole | None:
         """Return the first role that `source` fits, or None if the library has no use for it."""
-        return next((role for role in self.roles if role.fits(source)), None)
+        return self.role_for(source.elements)
+
+    def role_for(self, held: frozenset[str]) -> SourceRole | None:
+        """Return the first role that fits what holds these elements."""
+        return next((role for role in self.roles if role.fits_elements(held)), None)
 
     def authority(self, element: str) -> Mapping[str, int]:
         """Return the rank of every role for `element`: 0 is the source department of the datum."""
@@ -215,8 +246,8 @@ def load_definition(path: Path) -> Definition:
         Misconfigured: the file is no definition.
     """
     try:
-        return Definition.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
+        return Definition.model_validate(read_mapping(path.read_text(encoding="utf-8")))
+    except (Invalid, ValidationError) as error:
         raise Misconfigured(
             "library.definition_invalid",
             what=Text(zh=f"资源库定义 {path.name} 不可用：{error}", en=f"Library definition {path.name}: {error}"),

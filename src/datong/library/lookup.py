@@ -9,13 +9,22 @@ from typing import Any
 from urllib.parse import quote
 
 from datong.kernel import DepartmentCode, EntityId, NotFound, ResourceId, Text, Unavailable, Value
-from datong.library.values import Cell, CellConflict, EntityHit, EntityView, GoldenRow, LinkReason, MemberRecord
+from datong.library.values import (
+    Cell,
+    CellConflict,
+    EntityHit,
+    EntityView,
+    GoldenRow,
+    LinkReason,
+    MemberRecord,
+    RuleFinding,
+)
 from datong.norms import to_18
 
 LOOKUP_ROWS_MAX = 1000
 SUCCESSIONS_MAX = 64
 IDENTIFIER_ELEMENT = "citizen_id"
-NAME_ELEMENTS = ("person_name", "division_name", "organisation_name", "certificate_name", "holder_name")
+NAME_ELEMENTS = ("person_name", "division_name", "organisation_name", "certificate_name", "holder_name", "head_name")
 
 
 class LookupSource(Value):
@@ -38,6 +47,7 @@ class LookupFile:
         }
         self.library = str(meta["library"])
         self.sources = tuple(LookupSource.model_validate(source) for source in meta["sources"])
+        self._rules: list[dict[str, Any]] = meta.get("rules", [])
         number = meta.get("number")
         self._own = None if number is None else self.sources[int(number)]
 
@@ -128,7 +138,17 @@ class LookupFile:
                 if len(candidates) > 1
             ),
             members=tuple(self._members(present, cells)),
+            findings=tuple(self._findings(present)),
         )
+
+    def _findings(self, entity_id: EntityId) -> Iterator[RuleFinding]:
+        """Yield what the rules of a derived library say; other libraries' files know no rules."""
+        if not self._rules:
+            return
+        for place, value, threshold, verdict in self._connection.execute(
+            "SELECT place, value, threshold, verdict FROM finding WHERE entity_id = ? ORDER BY place", (entity_id,)
+        ):
+            yield RuleFinding(value=value, threshold=threshold, verdict=verdict, **self._rules[place])
 
     def _former_ids(self, present: EntityId) -> tuple[EntityId, ...]:
         found = self._connection.execute(
@@ -163,7 +183,7 @@ class LookupFile:
 
     def _record_cells(self, source: LookupSource, row_key: str) -> dict[str, Cell]:
         """Return the record as its source published it; nothing where the library publishes no sources."""
-        path = self.path.with_name(source.file)
+        path = self.path.with_name(source.file or "-")
         if not path.exists():
             return {}
         with open_lookup(path) as file:

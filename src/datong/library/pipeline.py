@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datong.kernel import BuildId, ResourceId, Value
+from datong.kernel import BuildId, JsonValue, ResourceId, Value
 from datong.library.conform import ConformedSource, conform_source, take_part
 from datong.library.definition import Definition, LibraryKind
 from datong.library.doubts import REVIEW
@@ -110,6 +110,27 @@ class Pipeline:
     def golden_digest(self) -> str:
         """Return the digest of the golden cells."""
         return self._file(BuildStep.FUSE, GOLDEN_DIGEST).read_text()
+
+    def source(self, number: int) -> LandedSource:
+        """Return the source whose published records have this number."""
+        return self.sources[number].source
+
+    def departments(self) -> list[str]:
+        """Return whose records took part."""
+        return sorted({known.source.department for known in self.sources})
+
+    def input_facts(self) -> list[JsonValue]:
+        """Return what took part, for the evidence: never a path, never a value."""
+        return [
+            {
+                "resource": known.source.resource_id,
+                "department": known.source.department,
+                "version": known.source.resource_version,
+                "batches": len(known.source.batches),
+                "last_batch": max(known.source.batches, key=lambda batch: batch.sequence).batch_id,
+            }
+            for known in self.sources
+        ]
 
     def _file(self, step: BuildStep, name: str) -> Path:
         return self.folder / step.value / name
@@ -283,7 +304,8 @@ def source_lookup(source: ConformedSource) -> str:
 
 def read_report(folder: Path) -> LinkReport:
     """Return the report of the finished build in `folder`."""
-    return LinkReport.model_validate(read_json(folder / BuildStep.FUSE.value / REPORT))
+    derived = folder / BuildStep.DERIVE.value / REPORT
+    return LinkReport.model_validate(read_json(derived if derived.exists() else folder / BuildStep.FUSE.value / REPORT))
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -35,6 +35,8 @@ _SCHEMA = """
                          weight REAL, joined_to TEXT, PRIMARY KEY (entity_id, source, row_key)) WITHOUT ROWID;
     CREATE TABLE succession (former TEXT NOT NULL, present TEXT NOT NULL, change TEXT NOT NULL,
                              PRIMARY KEY (former, present)) WITHOUT ROWID;
+    CREATE TABLE finding (entity_id TEXT NOT NULL, place INTEGER NOT NULL, value TEXT, threshold TEXT,
+                          verdict TEXT NOT NULL, PRIMARY KEY (entity_id, place)) WITHOUT ROWID;
 """
 
 

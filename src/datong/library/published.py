@@ -42,6 +42,9 @@ class Published:
         """Return the libraries that this installation can build."""
         return tuple(self._definitions.values())
 
+    def _by_name(self) -> dict[str, Definition]:
+        return self._definitions
+
     def definition(self, library: str) -> Definition:
         """Return the definition of `library`, or raise NotFound."""
         if library not in self._definitions:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from datong.kernel import (
+    PLATFORM_ACTOR,
     Actor,
     BuildId,
     Clock,
@@ -33,6 +34,7 @@ from datong.kernel import (
 )
 from datong.ledger import EntryKind, Ledger
 from datong.library.definition import Definition, shipped_definitions
+from datong.library.inputs import derived_input_digest, resolve_inputs
 from datong.library.published import Published
 from datong.library.tables import BUILDS, CURRENT, DATASETS
 from datong.library.values import (
@@ -40,6 +42,7 @@ from datong.library.values import (
     BuildState,
     BuildStep,
     FixedDecisions,
+    InputTable,
     LandedSource,
     Landing,
     LinkDecisions,
@@ -48,6 +51,7 @@ from datong.library.values import (
 from datong.norms import NormPack
 
 if TYPE_CHECKING:
+    from datong.library.derived import DerivedPipeline
     from datong.library.pipeline import Pipeline
     from datong.library.publish import PublishedTable
 
@@ -89,32 +93,14 @@ class Library(Published):
         self._memory = memory
 
     def request_build(self, library: str, *, actor: Actor) -> Build:
-        """Record that `library` is to be built from everything that has landed by now.
+        """Record that `library` is to be built from everything that has landed, or been published, by now.
 
-        A request for the same landing that still waits or runs is answered with that build.
+        A request for the same input that still waits or runs is answered with that build.
 
         Raises:
-            Conflict: nothing that the library can use has landed.
+            Conflict: nothing that the library can use has landed, or been published.
         """
-        definition = self.definition(library)
-        sources = tuple(
-            source for source in self._landing.sources() if source.batches and definition.role_of(source) is not None
-        )
-        if not sources:
-            raise Conflict(
-                "library.nothing_landed",
-                what=Text(
-                    zh=f"“{definition.title.zh}”所需的数据尚未到达。",
-                    en=f"Nothing that “{definition.title.en}” can use has landed.",
-                ),
-                remedy=Text(zh="请先完成相关资源的数据传输。", en="Transfer the resources it needs first."),
-                context={"library": library},
-            )
-        inputs = [source.model_dump(mode="json") for source in sorted(sources, key=lambda source: source.resource_id)]
-        decisions = [known.model_dump() for known in self._decisions.link_decisions(library)]
-        facts: dict[str, JsonValue] = {"definition": _definition_digest(definition), "inputs": _facts(sources)}
-        facts |= {"decisions": sha256_hex(canonical_json(decisions))} if decisions else {}
-        digest = sha256_hex(canonical_json(facts))
+        inputs, digest = self._inputs(self.definition(library))
         with self._database.transaction() as connection:
             waiting = connection.execute(
                 select(BUILDS).where(
@@ -140,6 +126,46 @@ class Library(Published):
                 )
             )
             return _build(connection.execute(select(BUILDS).where(BUILDS.c.id == build_id)).one())
+
+    def _inputs(self, definition: Definition) -> tuple[list[dict[str, Any]], str]:
+        """Return what a build of `definition` reads now, and the digest that identifies it."""
+        if definition.derivation is not None:
+            tables = resolve_inputs(definition, self._by_name(), self.datasets(), self._folder)
+            return [table.model_dump(mode="json") for table in tables], derived_input_digest(definition, tables)
+        sources = tuple(
+            source for source in self._landing.sources() if source.batches and definition.role_of(source) is not None
+        )
+        if not sources:
+            raise Conflict(
+                "library.nothing_landed",
+                what=Text(
+                    zh=f"“{definition.title.zh}”所需的数据尚未到达。",
+                    en=f"Nothing that “{definition.title.en}” can use has landed.",
+                ),
+                remedy=Text(zh="请先完成相关资源的数据传输。", en="Transfer the resources it needs first."),
+                context={"library": definition.name},
+            )
+        inputs = [source.model_dump(mode="json") for source in sorted(sources, key=lambda source: source.resource_id)]
+        decisions = [known.model_dump() for known in self._decisions.link_decisions(definition.name)]
+        facts: dict[str, JsonValue] = {"definition": definition.digest, "inputs": _facts(sources)}
+        facts |= {"decisions": sha256_hex(canonical_json(decisions))} if decisions else {}
+        return inputs, sha256_hex(canonical_json(facts))
+
+    def refresh_derived(self) -> tuple[BuildId, ...]:
+        """Request a build of every derived library whose inputs have newer versions than its own last build read.
+
+        Only libraries that somebody has built are kept up to date. What an earlier build read is told by its digest,
+        so this may be called at any time and after any interruption; a build that failed on an input is not repeated.
+        """
+        derived = [definition for definition in self.definitions() if definition.derivation is not None]
+        requested = []
+        for definition in derived:
+            last = next(iter(self.builds(definition.name, limit=1).rows), None)
+            if last is None or last.state in (BuildState.REQUESTED, BuildState.RUNNING):
+                continue
+            if self._inputs(definition)[1] != last.input_digest:
+                requested.append(self.request_build(definition.name, actor=PLATFORM_ACTOR).id)
+        return tuple(requested)
 
     def pending_builds(self) -> tuple[BuildId, ...]:
         """Return the builds that wait or were interrupted, oldest first."""
@@ -194,7 +220,7 @@ class Library(Published):
             connection.execute(update(BUILDS).where(BUILDS.c.id == build_id).values(**values))
             return _build(connection.execute(select(BUILDS).where(BUILDS.c.id == build_id)).one())
 
-    def _pipeline(self, build: Build) -> "Pipeline":
+    def _pipeline(self, build: Build) -> "Pipeline | DerivedPipeline":
         # DuckDB, Splink and Delta Lake take a second to import: only a process that builds pays for it.
         module = import_module("datong.library.pipeline")
         with self._database.snapshot() as connection:
@@ -203,22 +229,30 @@ class Library(Published):
         home = self._folder / build.library
         previous = (current.version, home / "builds" / current.build_id) if current else (0, None)
         definition = self.definition(build.library)
+        common: dict[str, Any] = {
+            "build_id": build.id,
+            "definition": definition,
+            "pack": self._pack,
+            "engine": module.Engine(threads=self._threads, memory=self._memory),
+            "folder": home / "builds" / build.id,
+            "delta": home / "delta",
+            "previous": module.Previous(version=previous[0], folder=previous[1]),
+        }
+        if definition.derivation is not None:
+            tables = tuple(InputTable.model_validate(table) for table in inputs)
+            if derived_input_digest(definition, tables) != build.input_digest:
+                raise _superseded(build.library)
+            derived: DerivedPipeline = import_module("datong.library.derived").DerivedPipeline(
+                **common, libraries=self._by_name(), tables=tables, library=self._folder
+            )
+            return derived
         sources = tuple(LandedSource.model_validate(source) for source in inputs)
-        pipeline: Pipeline = module.Pipeline(
-            build_id=build.id,
-            definition=definition,
-            sources=sources,
-            pack=self._pack,
-            engine=module.Engine(threads=self._threads, memory=self._memory),
-            folder=home / "builds" / build.id,
-            delta=home / "delta",
-            previous=module.Previous(version=previous[0], folder=previous[1]),
-            elsewhere=_published_before(self.definitions(), definition, sources),
-            decisions=self._decisions.link_decisions(build.library),
-        )
+        elsewhere = _published_before(self.definitions(), definition, sources)
+        decisions = self._decisions.link_decisions(build.library)
+        pipeline: Pipeline = module.Pipeline(**common, sources=sources, elsewhere=elsewhere, decisions=decisions)
         return pipeline
 
-    def _run_steps(self, build_id: BuildId, pipeline: "Pipeline") -> None:
+    def _run_steps(self, build_id: BuildId, pipeline: "Pipeline | DerivedPipeline") -> None:
         seconds = dict(self.build(build_id).step_seconds)
         started = time.monotonic()
         running: BuildStep | None = None
@@ -230,7 +264,7 @@ class Library(Published):
                 values: dict[str, Any] = {"step_seconds": seconds} | ({"step": step} if step else {})
                 connection.execute(update(BUILDS).where(BUILDS.c.id == build_id).values(**values))
 
-    def _publish(self, build: Build, pipeline: "Pipeline") -> None:
+    def _publish(self, build: Build, pipeline: "Pipeline | DerivedPipeline") -> None:
         """Make the finished build the current version, with its evidence, in one transaction."""
         report, tables, digest = pipeline.report(), pipeline.tables(), pipeline.golden_digest()
         version = pipeline.base_version() + 1
@@ -273,22 +307,19 @@ class Library(Published):
     def _refuse_stale(self, connection: Connection, library: str, version: int) -> None:
         current = connection.execute(select(CURRENT.c.version).where(CURRENT.c.library == library)).scalar()
         if (current or 0) + 1 != version:
-            raise Conflict(
-                "library.build_superseded",
-                what=Text(
-                    zh="构建期间已发布了更新的版本，本次构建作废。",
-                    en="A newer version was published meanwhile; this build is void.",
-                ),
-                remedy=Text(zh="请重新发起构建。", en="Request a build again."),
-                context={"library": library},
-            )
+            raise _superseded(library)
 
     def _dataset(
-        self, build: Build, pipeline: "Pipeline", table: "PublishedTable", version: int, entry_id: EntryId
+        self,
+        build: Build,
+        pipeline: "Pipeline | DerivedPipeline",
+        table: "PublishedTable",
+        version: int,
+        entry_id: EntryId,
     ) -> dict[str, Any]:
         """Return the details of a dataset as the control database keeps them; paths start at the lake's library."""
         golden = table.resource_number is None
-        source = None if table.resource_number is None else pipeline.sources[table.resource_number].source
+        source = None if table.resource_number is None else pipeline.source(table.resource_number)
         delta = f"{build.library}/delta/{table.name.replace(':', '_')}"
         return {
             "resource_id": source.resource_id if source else None,
@@ -356,6 +387,18 @@ class Library(Published):
         return page_of(tuple(_build(row) for row in rows), total=total, offset=offset)
 
 
+def _superseded(library: str) -> Conflict:
+    return Conflict(
+        "library.build_superseded",
+        what=Text(
+            zh="构建期间已发布了更新的版本或定义，本次构建作废。",
+            en="A newer version or definition was published meanwhile; this build is void.",
+        ),
+        remedy=Text(zh="请重新发起构建。", en="Request a build again."),
+        context={"library": library},
+    )
+
+
 def _switch(connection: Connection, library: str, version: int, build_id: BuildId) -> None:
     moved = connection.execute(
         update(CURRENT).where(CURRENT.c.library == library).values(version=version, build_id=build_id)
@@ -372,10 +415,6 @@ def _published_before(
     return frozenset(
         source.resource_id for source in sources if any(known.role_of(source) is not None for known in before)
     )
-
-
-def _definition_digest(definition: Definition) -> str:
-    return sha256_hex(definition.model_dump_json().encode())
 
 
 def _facts(sources: tuple[LandedSource, ...]) -> list[JsonValue]:
@@ -399,7 +438,7 @@ def _facts(sources: tuple[LandedSource, ...]) -> list[JsonValue]:
 def _evidence(
     build: Build,
     definition: Definition,
-    pipeline: "Pipeline",
+    pipeline: "Pipeline | DerivedPipeline",
     tables: "tuple[PublishedTable, ...]",
     digest: str,
     report: LinkReport,
@@ -407,24 +446,15 @@ def _evidence(
     """Return the facts of a publication: counts, digests and the versions of its inputs."""
     return {
         "build": build.id,
-        "definition": {"version": definition.version, "digest": _definition_digest(definition)},
+        "definition": {"version": definition.version, "digest": definition.digest},
         "norms": pipeline.pack.version,
-        "departments": sorted({known.source.department for known in pipeline.sources}),
+        "departments": pipeline.departments(),
         "input_digest": build.input_digest,
         "golden_digest": digest,
         "records": report.records,
         "entities": report.entities,
         "tables": [{"name": table.name, "rows": table.rows, "digest": table.digest} for table in tables],
-        "inputs": [
-            {
-                "resource": known.source.resource_id,
-                "department": known.source.department,
-                "version": known.source.resource_version,
-                "batches": len(known.source.batches),
-                "last_batch": max(known.source.batches, key=lambda batch: batch.sequence).batch_id,
-            }
-            for known in pipeline.sources
-        ],
+        "inputs": pipeline.input_facts(),
     }
 
 
@@ -439,7 +469,7 @@ def _build(row: Row[Any]) -> Build:
         finished_at=row.finished_at,
         input_digest=row.input_digest,
         source_count=len(row.inputs),
-        batch_count=sum(len(source["batches"]) for source in row.inputs),
+        batch_count=sum(len(source.get("batches", ())) for source in row.inputs),
         version=row.version,
         digest=row.digest,
         records=row.records,

@@ -136,6 +136,8 @@ class BuildStep(StrEnum):
     CONFORM = "conform"
     LINK = "link"
     FUSE = "fuse"
+    DERIVE = "derive"
+    """Of a derived library, in place of the three before."""
     PUBLISH = "publish"
 
 
@@ -237,6 +239,40 @@ class LinkReason(Value):
     joined_to: str | None = None
 
 
+class InputTable(Value):
+    """One version of a published table that a derived library reads.
+
+    `path` is its Delta table below the library's folder; `columns` maps what it holds (elements, or codes of a derived
+    library) to its columns; `key` is the column of the entity.
+    """
+
+    input: str
+    library: str
+    dataset: str
+    version: int
+    digest: str
+    title: Text
+    department: DepartmentCode | None
+    path: str
+    delta_version: int
+    columns: Mapping[str, str]
+    key: str
+    row_key: str
+
+
+class RuleFinding(Value):
+    """What one rule of a derived library says of an entity: the value, what it is held against, and the verdict."""
+
+    rule: str
+    title: Text
+    value: str | None
+    must: str
+    threshold: str | None
+    unit: str
+    verdict: str
+    basis: str
+
+
 class MemberRecord(Value):
     """A source's record that belongs to an entity."""
 
@@ -259,6 +295,8 @@ class EntityView(Value):
     cells: Mapping[str, Cell]
     conflicts: tuple[CellConflict, ...]
     members: tuple[MemberRecord, ...]
+    findings: tuple[RuleFinding, ...] = ()
+    """Why a derived library counts the entity in or out."""
 
 
 class EntityHit(Value):
@@ -299,3 +337,7 @@ class LinkReport(Value):
     conflicts_by_element: Mapping[str, int]
     quarantined: Mapping[str, int]
     sources: tuple[SourceQuality, ...]
+    verdicts: Mapping[str, int] = Field(default_factory=dict)
+    """Of a derived library: entities by what all rules say together."""
+    rules: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
+    """Of a derived library: entities by rule and its verdict."""

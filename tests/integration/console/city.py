@@ -551,7 +551,7 @@ class ConsoleCity:
         self.hub.exchange.record_receipt(signed, actor=node.actor)
 
     def _build_libraries(self) -> None:
-        for name in ("population", "geography"):
+        for name in ("population", "geography", "low_income_family"):
             build = self.hub.library.request_build(name, actor=self.account(AUTHORITY).actor)
             self.hub.library.run_build(build.id)
 

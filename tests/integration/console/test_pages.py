@@ -54,6 +54,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
     finding = hub.monitor.findings(limit=1).rows[0].finding.id
     case = hub.cases.find(limit=1).rows[0].id
     entity = hub.library.find_entities("population", "陈", limit=1)[0].entity_id
+    family = hub.library.find_entities("low_income_family", "陈", limit=1)[0].entity_id
     agreement = city.tasks[0].agreement_id
     entry = hub.ledger.entries(limit=1).rows[0].entry_id
     inventory = hub.inventories.find(city.resources[Source.PROPERTY].department)[0].id
@@ -100,6 +101,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/library/population?q=%E9%99%88",
             "/library/geography",
             f"/library/population/entities/{entity}",
+            "/library/low_income_family?q=%E9%99%88",
+            f"/library/low_income_family/entities/{family}",
             "/evidence",
             "/evidence?kind=exchange.batch",
             f"/evidence/{entry}",

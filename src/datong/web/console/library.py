@@ -7,7 +7,17 @@ from fastapi.responses import Response
 
 from datong.kernel import DatongError, EntityId, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
-from datong.library import Build, BuildState, Cell, Dataset, EntityView, LinkReport
+from datong.library import (
+    VERDICT_COLUMN,
+    VERDICT_TITLE,
+    Build,
+    BuildState,
+    Cell,
+    Dataset,
+    Definition,
+    EntityView,
+    LinkReport,
+)
 from datong.sharing import Action
 from datong.web.console.charts import Chart, bars, columns, heat
 from datong.web.console.desk import Desk, SignedIn
@@ -59,6 +69,8 @@ def show_library(desk: SignedIn, name: str, q: Annotated[str, Query(max_length=N
     """Show one library: builds, the newest report, and the search for an entity."""
     desk.require(Action.LIBRARY_READ)
     library = desk.services.library
+    definition = library.definition(name)
+    verdicts = verdict_titles(desk, definition)
     builds = library.builds(name, offset=0, limit=BUILDS_SHOWN).rows
     report: LinkReport | None = None
     if any(build.state is BuildState.PUBLISHED for build in builds):
@@ -67,7 +79,7 @@ def show_library(desk: SignedIn, name: str, q: Annotated[str, Query(max_length=N
     return desk.page(
         "library/library.html",
         name=name,
-        title=next((found.title for found in library.definitions() if found.name == name), Text(zh=name, en=name)),
+        title=definition.title,
         builds=builds,
         running=any(build.state in UNFINISHED for build in builds),
         report=report,
@@ -75,7 +87,11 @@ def show_library(desk: SignedIn, name: str, q: Annotated[str, Query(max_length=N
         may_build=desk.may(Action.LIBRARY_BUILD),
         may_read=may_read,
         q=q,
-        in_words=lambda element, value: in_words(desk, element, value),
+        column_title=lambda code: _column_title(desk, definition, code),
+        in_words=lambda element, value: (
+            verdicts.get(value, "") if element == VERDICT_COLUMN else in_words(desk, element, value)
+        ),
+        derived=definition.derivation is not None,
         hits=library.find_entities(name, q.strip(), limit=FOUND_MAX) if may_read and q.strip() else (),
     )
 
@@ -93,6 +109,8 @@ def show_entity(desk: SignedIn, name: str, entity_id: EntityId) -> Response:
     """Show one entity: the golden cells with their sources, the conflicts, the records of each department."""
     desk.require(Action.LIBRARY_READ_ENTITY)
     view = desk.services.library.entity(name, entity_id)
+    if view.findings:
+        return show_judged(desk, view)
     return desk.page(
         "library/entity.html",
         view=view,
@@ -103,6 +121,45 @@ def show_entity(desk: SignedIn, name: str, entity_id: EntityId) -> Response:
         source_title=lambda resource_id: _source_title(desk, view, resource_id),
         batch_address=lambda cell: _batch_address(desk, cell),
     )
+
+
+def show_judged(desk: Desk, view: EntityView) -> Response:
+    """Show an entity of a derived library: in or out, rule by rule, what was measured, and who belongs to it."""
+    library = desk.services.library
+    definition = library.definition(view.library)
+    derivation = definition.derivation
+    titles = {column.name: column.title for column in library.dataset(view.library).columns}
+    verdict = view.cells[VERDICT_COLUMN].value or ""
+    return desk.page(
+        "library/judged.html",
+        view=view,
+        cells=[(code, view.cells[code]) for code in titles if code in view.cells and code != VERDICT_COLUMN],
+        column_title=lambda code: desk.speech.named(titles, code),
+        units={measure.code: measure.unit for measure in derivation.measures} if derivation else {},
+        title=entity_title(desk, view),
+        library_title=desk.speech.say(definition.title),
+        entity=definition.entity,
+        verdict=verdict,
+        verdict_title=verdict_titles(desk, definition).get(verdict, verdict),
+        base=derivation.inputs[0].library if derivation else "",
+        libraries=_titles(desk),
+    )
+
+
+def _column_title(desk: Desk, definition: Definition, code: str) -> str:
+    """Return the title of a column in a list of hits: a measure's own, or the data element's."""
+    measures = definition.derivation.measures if definition.derivation else ()
+    titles = {measure.code: measure.title for measure in measures} | {VERDICT_COLUMN: VERDICT_TITLE}
+    return desk.speech.say(titles[code]) if measures and code in titles else desk.element_name(code)
+
+
+def verdict_titles(desk: Desk, definition: Definition) -> dict[str, str]:
+    """Return what the verdicts are called in a derived library."""
+    if definition.derivation is None:
+        return {}
+    named = definition.derivation.verdicts
+    say = desk.speech.say
+    return {"pass": say(named.passed), "fail": say(named.failed), "unknown": say(named.unknown)}
 
 
 def ordered_cells(desk: Desk, view: EntityView) -> list[tuple[str, Cell]]:
@@ -121,7 +178,7 @@ def in_words(desk: Desk, element: str, value: str | None) -> str:
 
 def entity_title(desk: Desk, view: EntityView) -> str:
     """Return what the page calls the entity: its name if it has one."""
-    for element in ("person_name", "organisation_name", "division_name"):
+    for element in ("person_name", "organisation_name", "division_name", "certificate_name", "head_name"):
         cell = view.cells.get(element)
         if cell is not None and cell.value:
             return cell.value
@@ -131,7 +188,7 @@ def entity_title(desk: Desk, view: EntityView) -> str:
 def report_charts(desk: Desk, report: LinkReport) -> tuple[Chart, ...]:
     """Return a report's pictures: what joined records, how large entities are, where sources disagree or err."""
     t = desk.speech.t
-    charts: list[Chart] = []
+    charts: list[Chart] = _judgements(desk, report)
     rules = sorted(report.pairs_by_rule.items(), key=lambda pair: -pair[1])[:RULES_SHOWN_MAX]
     if rules:
         charts.append(
@@ -167,6 +224,35 @@ def report_charts(desk: Desk, report: LinkReport) -> tuple[Chart, ...]:
         )
     quality = _quality(desk, report)
     return (*charts, quality) if quality is not None else tuple(charts)
+
+
+def _judgements(desk: Desk, report: LinkReport) -> list[Chart]:
+    """Return the pictures of a derived library: entities by verdict, and how many miss each rule."""
+    if not report.verdicts:
+        return []
+    t = desk.speech.t
+    definition = desk.services.library.definition(report.library)
+    titles = verdict_titles(desk, definition)
+    rules = {rule.code: rule.title for rule in definition.derivation.rules} if definition.derivation else {}
+    missed = {
+        rule: sum(count for said, count in found.items() if said != "pass") for rule, found in report.rules.items()
+    }
+    return [
+        bars(
+            "verdicts",
+            t("结论", "Verdicts"),
+            names=[titles.get(verdict, verdict) for verdict in report.verdicts],
+            values=list(report.verdicts.values()),
+            header=(t("结论", "Verdict"), t("实体数", "Entities")),
+        ),
+        bars(
+            "missed",
+            t("未达到各规则的实体", "Entities that do not meet each rule"),
+            names=[desk.speech.named(rules, rule) for rule in missed],
+            values=list(missed.values()),
+            header=(t("规则", "Rule"), t("实体数", "Entities")),
+        ),
+    ]
 
 
 def _quality(desk: Desk, report: LinkReport) -> Chart | None:

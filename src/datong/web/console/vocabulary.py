@@ -44,6 +44,20 @@ SURVIVORSHIP: Mapping[str, Text] = {
     "recency": Text(zh="最新优先", en="newest first"),
     "quality": Text(zh="质量优先", en="best quality first"),
     "source": Text(zh="来源原值", en="as received"),
+    "derived": Text(zh="派生", en="derived"),
+}
+RULE_VERDICTS: Mapping[str, Text] = {
+    "pass": Text(zh="符合", en="met"),
+    "fail": Text(zh="不符合", en="not met"),
+    "unknown": Text(zh="待核实", en="to be verified"),
+}
+RULE_RELATIONS: Mapping[str, Text] = {
+    "at_most": Text(zh="不高于", en="at most"),
+    "at_least": Text(zh="不低于", en="at least"),
+    "below": Text(zh="低于", en="below"),
+    "above": Text(zh="高于", en="above"),
+    "equal": Text(zh="为", en="equal to"),
+    "differ": Text(zh="不为", en="other than"),
 }
 QUALITY_FLAGS: Mapping[str, Text] = {flag.value: flag.label for flag in QualityFlag}
 LINK_RULES: Mapping[str, Text] = {
@@ -54,6 +68,7 @@ LINK_RULES: Mapping[str, Text] = {
     "single": Text(zh="单独成实体", en="an entity of its own"),
     "ambiguous": Text(zh="证据不足，待人工核对", en="not certain enough, to be reviewed"),
     "code": Text(zh="代码唯一确定", en="by its unique code"),
+    "derived": Text(zh="派生", en="derived"),
 }
 INDICATOR_GROUPS: Mapping[str, Text] = {
     IndicatorGroup.READINESS: Text(zh="就绪度", en="Readiness"),
@@ -74,6 +89,7 @@ BUILD_STEPS: Mapping[str, Text] = {
     "conform": Text(zh="标准化", en="conform"),
     "link": Text(zh="关联", en="link"),
     "fuse": Text(zh="融合", en="fuse"),
+    "derive": Text(zh="派生", en="derive"),
     "publish": Text(zh="发布", en="publish"),
 }
 AGREEMENT_STEPS: Mapping[str, Text] = {

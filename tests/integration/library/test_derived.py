@@ -1,0 +1,148 @@
+"""Derived libraries over a real control database: who is in or out and why, versions that follow their inputs."""
+
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from datong.kernel import PLATFORM_ACTOR, Conflict, Database
+from datong.ledger import EntryKind
+from datong.library import Build, BuildState, LandedSource
+from tests.business_sources import SHOP, WATER, landed_business
+from tests.integration.library.test_service import Hub
+from tests.library_sources import landed, with_increment
+
+RESIDENTS = {
+    "no": "record_id", "name": "person_name", "id": "citizen_id", "home": "household_id", "kin": "relation_to_head",
+    "spouse": "spouse_citizen_id",
+}  # fmt: skip
+INSURED = {"no": "record_id", "name": "person_name", "id": "citizen_id", "state": "insurance_status",
+           "income": "annual_income", "boss": "employer_uscc"}  # fmt: skip
+HOMES = {"no": "record_id", "unit": "real_estate_unit", "name": "person_name", "id": "citizen_id",
+         "area": "property_area"}  # fmt: skip
+ZHANG, LI, WANG = "110101199003070011", "370102198502150024", "11010519491231002X"
+
+
+def landed_families(folder: Path) -> tuple[LandedSource, LandedSource, LandedSource]:
+    """Three households: one with a high income and two homes, one poor, one of which nothing is known."""
+    residents = landed(
+        folder,
+        "residents",
+        RESIDENTS,
+        (
+            ("1", "张伟明", ZHANG, "H1", "户主", None),
+            ("2", "李静", LI, "H2", "户主", None),
+            ("3", "王建国", WANG, "H3", "户主", None),
+            ("4", "李小明", None, "H2", "子", None),
+        ),
+    )
+    insured = landed(
+        folder,
+        "insured",
+        INSURED,
+        (("1", "张伟明", ZHANG, "参保缴费", "120000", WATER), ("2", "李静", LI, "参保缴费", "24000", None)),
+        number=1,
+    )
+    homes = landed(
+        folder,
+        "homes",
+        HOMES,
+        (
+            ("1", "440604001001GB00001F00010001", "张伟明", ZHANG, "90.5"),
+            ("2", "440604001001GB00001F00010002", "张伟明", ZHANG, "60"),
+        ),
+        number=2,
+    )
+    return residents, insured, homes
+
+
+def built(hub: Hub, name: str) -> Build:
+    return hub.library.run_build(hub.library.request_build(name, actor=PLATFORM_ACTOR).id)
+
+
+@pytest.fixture
+def hub(control_database: Database, tmp_path: Path) -> Hub:
+    return Hub(control_database, tmp_path)
+
+
+def test_a_family_is_in_or_out_and_the_table_says_why(hub: Hub, tmp_path: Path) -> None:
+    library = hub.library
+    with pytest.raises(Conflict, match=r"library\.input_missing"):
+        library.request_build("low_income_family", actor=PLATFORM_ACTOR)
+    residents, insured, homes = landed_families(tmp_path)
+    hub.landing.landed = (residents, insured, homes)
+    built(hub, "population")
+    assert library.refresh_derived() == (), "a library that nobody built is not built by itself"
+    first = built(hub, "low_income_family")
+    assert first.state is BuildState.PUBLISHED
+    assert set(first.step_seconds) == {"derive", "publish"}
+    report = library.report("low_income_family")
+    assert report.verdicts == {"fail": 1, "pass": 1, "unknown": 1}
+    assert report.rules["homes"] == {"fail": 1, "pass": 2}
+
+    (poor,) = library.lookup("low_income_family", "household_id", "H2")
+    assert {code: poor.cells[code].value for code in ("members", "income", "income_per_head", "homes", "verdict")} == {
+        "members": "2", "income": "24000", "income_per_head": "1000", "homes": "0", "verdict": "pass",
+    }  # fmt: skip
+    assert poor.cells["income"].batch_id == "population/1"
+    (rich,) = library.lookup("low_income_family", "household_id", "H1")
+    assert rich.entity_id is not None
+    view = library.entity("low_income_family", rich.entity_id)
+    said = {finding.rule: (finding.value, finding.threshold, finding.verdict) for finding in view.findings}
+    assert said == {
+        "income": ("10000", "2000", "fail"), "homes": ("2", "1", "fail"), "area": ("150.5", "50", "fail"),
+    }  # fmt: skip
+    (person,) = library.lookup("population", "citizen_id", ZHANG)
+    assert [member.row_key for member in view.members] == [person.entity_id]
+    (unknown,) = library.lookup("low_income_family", "household_id", "H3")
+    assert unknown.cells["verdict"].value == "unknown"
+    (hit,) = library.find_entities("low_income_family", "H1")
+    assert hit.summary["verdict"] == "fail"
+
+    dataset = library.dataset("low_income_family")
+    table = DeltaTable(str(dataset.delta_path), version=dataset.delta_version).to_pyarrow_table().to_pylist()
+    reasons = {row["household_id"]: (row["reasons_zh"], row["reasons_en"]) for row in table}
+    assert "住房套数：2套（应不高于1套）不符合" in reasons["H1"][0]
+    assert "Homes: 2套 (must be at most 1套) ✗" in reasons["H1"][1]
+    assert "人均月收入：未知（应不高于2000元）待核实" in reasons["H3"][0]
+    findings = DeltaTable(str(dataset.lineage_path)).to_pyarrow_table().to_pylist()
+    assert len(findings) == 9
+    entry = hub.ledger.entries(kind=EntryKind.DATASET).rows[0]
+    assert entry.subject == "low_income_family/1"
+    assert {known["dataset"] for known in entry.facts["inputs"]} == {"population", "resource:homes"}
+    assert "24000" not in str(entry.facts)
+
+    # The same input again gives the same digest; a newer version of an input asks for a build by itself.
+    assert library.refresh_derived() == ()
+    assert built(hub, "low_income_family").digest == first.digest
+    hub.landing.landed = (
+        residents,
+        with_increment(insured, tmp_path, [("3", "王建国", WANG, "参保缴费", "6000", None)]),
+        homes,
+    )
+    built(hub, "population")
+    (requested,) = library.refresh_derived()
+    assert library.refresh_derived() == ()
+    third = library.run_build(requested)
+    assert third.version == 3
+    assert library.lookup("low_income_family", "household_id", "H3")[0].cells["verdict"].value == "pass"
+
+
+def test_firms_are_judged_by_penalties_and_fees(hub: Hub, tmp_path: Path) -> None:
+    hub.landing.landed = landed_business(tmp_path)
+    built(hub, "legal_entity")
+    assert built(hub, "public_credit").state is BuildState.PUBLISHED
+    assert built(hub, "enterprise_fees").state is BuildState.PUBLISHED
+    library = hub.library
+    (water,) = library.lookup("public_credit", "uscc", WATER)
+    assert {code: water.cells[code].value for code in ("penalties", "fines", "lists", "arrears", "verdict")} == {
+        "penalties": "2", "fines": "70000", "lists": "0", "arrears": "0", "verdict": "fail",
+    }  # fmt: skip
+    (firm,) = library.lookup("legal_entity", "uscc", WATER)
+    assert water.entity_id == firm.entity_id, "a firm has one id in the base library and in what derives from it"
+    (fees,) = library.lookup("enterprise_fees", "uscc", WATER)
+    assert {code: fees.cells[code].value for code in ("charges", "total", "unpaid", "without_basis", "verdict")} == {
+        "charges": "2", "total": "1500", "unpaid": "300", "without_basis": "1", "verdict": "fail",
+    }  # fmt: skip
+    assert library.lookup("enterprise_fees", "uscc", SHOP)[0].cells["verdict"].value == "pass"
+    assert library.lookup("public_credit", "uscc", SHOP)[0].cells["verdict"].value == "pass"
