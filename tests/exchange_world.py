@@ -100,6 +100,7 @@ class ExchangeWorld:
         *,
         kill_at: int | None = None,
         changes: ChangeSource | None = None,
+        watch_seconds: float | None = None,
     ) -> bool:
         """Let the providing node capture until its log is read up to the position numbered `until`.
 
@@ -109,7 +110,7 @@ class ExchangeWorld:
         client = program.client()
         work = self.hub.exchange.work_for(NodeId("node-police")).produce[0]
         try:
-            program.capture(client, self.told.append, rest_seconds=0).produce(
+            program.capture(client, self.told.append, rest_seconds=0, watch_seconds=watch_seconds).produce(
                 work, lambda seen: bool(seen) and number_of(seen) >= until
             )
         except Killed:

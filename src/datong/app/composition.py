@@ -124,6 +124,7 @@ class Hub:
                 run=services.exchange.reconciliations.keep_up,
             ),
             Sweep(name="payloads", interval_seconds=FILES_INTERVAL_SECONDS, run=services.exchange.retention.sweep),
+            Sweep(name="leftovers", interval_seconds=FILES_INTERVAL_SECONDS, run=services.exchange.leftovers.sweep),
             Sweep(name="files", interval_seconds=FILES_INTERVAL_SECONDS, run=services.files.sweep),
             Sweep(name="tasks", interval_seconds=TASKS_INTERVAL_SECONDS, run=services.exchange.runs.start_due),
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),

@@ -5,6 +5,7 @@ from pathlib import Path
 from datong import adapters, node, norms
 from datong.cli.exchange import app
 from datong.cli.exchange_files import FileCommands, add_file_commands
+from datong.cli.exchange_schemas import accept_schema, schema
 from datong.cli.exchange_status import status
 from datong.kernel import Clock
 
@@ -23,6 +24,8 @@ def open_node(directory: Path, clock: Clock) -> FileCommands:
 
 add_file_commands(app, open_node)
 app.command()(status)
+app.command()(schema)
+app.command()(accept_schema)
 
 __all__ = [
     "app",

@@ -19,6 +19,8 @@ from datong.kernel.collector import settle
 if TYPE_CHECKING:
     from datong.catalogue import CrawlWatch, Inventory, SourcePlan
 
+HUB_WAIT_SECONDS = 60.0
+"""So long a hub that was just told to start may take until it answers."""
 ClockOption = Annotated[
     Path | None,
     typer.Option(
@@ -60,8 +62,10 @@ class InventoryCommands(Protocol):
 class SetupCommands(SourceCommands, Protocol):
     """What the commands that set a node up need; `datong.node.NodeSetup` is one."""
 
-    def enrol(self, *, hub_url: str, token: str, name: str) -> EnrolledIdentity:
-        """Enrol with the hub."""
+    def enrol(
+        self, *, hub_url: str, token: str, name: str, wait_seconds: float, tell: Callable[[Text], None]
+    ) -> EnrolledIdentity:
+        """Enrol with the hub, once it answers."""
         ...
 
 
@@ -97,9 +101,13 @@ def node_commands(open_node: OpenNode, open_setup: OpenSetup) -> typer.Typer:
         token: Annotated[str, typer.Option("--token", help="注册令牌 / enrolment token")],
         name: Annotated[str, typer.Option("--name", help="节点名称 / the node's name")],
         home: HomeOption = DEFAULT_HOME,
+        wait_seconds: Annotated[
+            float,
+            typer.Option("--wait", min=0, help="等待平台启动的秒数 / seconds to wait for the hub"),
+        ] = HUB_WAIT_SECONDS,
     ) -> None:
         """注册到平台 / Enrol with a hub."""
-        identity = open_setup(home).enrol(hub_url=hub, token=token, name=name)
+        identity = open_setup(home).enrol(hub_url=hub, token=token, name=name, wait_seconds=wait_seconds, tell=say)
         say(Text(zh=f"已注册，节点编号 {identity.node_id}。", en=f"Enrolled as node {identity.node_id}."))
 
     @app.command("add-source")

@@ -102,6 +102,7 @@ from datong.exchange.schema_changes import (
     SchemaVerdict,
     SignedSchemaReport,
     SourceShape,
+    decision_of,
     widens,
 )
 from datong.exchange.sealing import Sealing, WrappedKey, batch_context, sealing_context
@@ -373,6 +374,7 @@ __all__ = [
     "cursor_at_end",
     "data_columns",
     "decimal_parameters",
+    "decision_of",
     "digest_file",
     "digest_payload",
     "draft_of",

@@ -19,6 +19,7 @@ from datong.exchange.disk_reserve import DiskReserve
 from datong.exchange.drafts import check_columns, check_sealed_consumer
 from datong.exchange.facts import task_facts
 from datong.exchange.intake import Intake
+from datong.exchange.leftovers import Leftovers
 from datong.exchange.library_end import LibraryEnd
 from datong.exchange.lineage_log import LineageLog
 from datong.exchange.observation import Observation
@@ -128,6 +129,7 @@ class Exchange:
             check_terms=self._check_terms,
         )
         self.retention = Retention(database=database, clock=clock, ledger=ledger, files=self._files, keep=retention)
+        self.leftovers = Leftovers(database=database, ledger=ledger, files=self._files)
         self.rejects = Rejects(database=database, clock=clock, ledger=ledger, keys=keys)
         self._receipts = Receipts(
             database=database, clock=clock, ledger=ledger, keys=keys, hub_signer=hub_signer, runs=self.runs

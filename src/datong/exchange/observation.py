@@ -26,6 +26,7 @@ THROUGHPUT_MINUTES_MAX = 24 * 60
 WATCHED_MAX = 500
 OBSERVED_MAX = 5000
 """Tasks that one look at everything covers, the newest ones."""
+TROUBLED_MAX = 50
 MARK_CHARS_MAX = 200
 
 
@@ -96,6 +97,15 @@ class Observation:
                 connection, department=department, offset=offset, limit=min(limit, PAGE_ROWS_MAX)
             )
             return page_of(tuple(self._statuses(connection, rows)), total=total, offset=offset)
+
+    def troubled(self, department: DepartmentCode | None = None) -> tuple[TaskStatus, ...]:
+        """Return the tasks that go on only when somebody acts: stopped by their source, or failed for good.
+
+        `department` is provider or consumer; at most `TROUBLED_MAX`, newest first.
+        """
+        with self._database.snapshot() as connection:
+            rows = run_store.troubled_tasks(connection, department, TROUBLED_MAX)
+            return tuple(self._statuses(connection, rows))
 
     def everything(self) -> list[TaskStatus]:
         """Return how every task stands that has not ended, for a machine that watches."""

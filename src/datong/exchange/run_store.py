@@ -3,13 +3,25 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, func, insert, literal, select, update
+from sqlalchemy import Connection, RowMapping, exists, func, insert, literal, or_, select, update
 
 from datong.exchange.run_values import Run, RunReason, RunState
 from datong.exchange.tables import RUNS, TASKS
 from datong.exchange.values import Manifest, Receipt, TaskState
 from datong.exchange.work_values import RunSpan
-from datong.kernel import Actor, EntryId, NodeId, NotFound, Page, TaskId, Text, UtcDateTime, new_id, page_of
+from datong.kernel import (
+    Actor,
+    DepartmentCode,
+    EntryId,
+    NodeId,
+    NotFound,
+    Page,
+    TaskId,
+    Text,
+    UtcDateTime,
+    new_id,
+    page_of,
+)
 
 _OPEN = (RunState.WAITING.value, RunState.RUNNING.value)
 
@@ -102,6 +114,18 @@ def newest_runs(connection: Connection, task_ids: Sequence[TaskId]) -> dict[Task
     )
     query = select(RUNS).join(newest, (RUNS.c.task_id == newest.c.task_id) & (RUNS.c.run == newest.c.run))
     return {TaskId(row["task_id"]): run_of(row) for row in connection.execute(query).mappings()}
+
+
+def troubled_tasks(connection: Connection, department: DepartmentCode | None, limit: int) -> Sequence[RowMapping]:
+    """Return the rows of active tasks whose newest run has failed, and of those that their source has stopped."""
+    failed = exists().where(
+        RUNS.c.task_id == TASKS.c.id, RUNS.c.run == TASKS.c.run_requested, RUNS.c.state == RunState.FAILED.value
+    )
+    active = (TASKS.c.state == TaskState.ACTIVE.value) & failed
+    query = select(TASKS).where(or_(TASKS.c.state == TaskState.BLOCKED.value, active))
+    if department is not None:
+        query = query.where(or_(TASKS.c.provider == department, TASKS.c.consumer == department))
+    return connection.execute(query.order_by(TASKS.c.id.desc()).limit(limit)).mappings().all()
 
 
 def set_run(connection: Connection, task_id: TaskId, number: int, **values: object) -> None:

@@ -3,6 +3,7 @@
 A compatible change goes on and is recorded; a breaking one stops the task before a row moves.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -213,6 +214,25 @@ def compare(task: Task, agreed: SourceShape | None, found: SourceShape | None) -
                 )
             )
     return tuple(sorted(findings, key=lambda finding: not finding.breaking))
+
+
+def decision_of(task: Task, renamed: Mapping[str, str]) -> SchemaDecision:
+    """Return the decision by which moved columns are called otherwise at the source now; empty: left out, on record.
+
+    A column that is called otherwise keeps its name in the target.
+    """
+    kept = [pair for pair in task.columns if renamed.get(pair.column, pair.column)]
+    columns = tuple(
+        pair.model_copy(update={"column": renamed[pair.column], "target": pair.target or pair.column})
+        if pair.column in renamed
+        else pair
+        for pair in kept
+    )
+    return SchemaDecision(
+        columns=columns or None,
+        key_columns=tuple(renamed.get(name) or name for name in task.key_columns),
+        cursor_column=renamed.get(task.cursor_column or "") or task.cursor_column,
+    )
 
 
 def widens(before: str, after: str) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from datong.exchange.upload_slots import UploadSlot
 from datong.exchange.values import Manifest
-from datong.kernel import BatchId, TaskId
+from datong.kernel import TaskId
 
 
 class UploadFiles:
@@ -16,17 +16,21 @@ class UploadFiles:
 
     def slot(self, manifest: Manifest) -> UploadSlot:
         """Return the upload of a batch."""
-        return UploadSlot(
-            part=self.part(manifest.batch_id), final=self.final(manifest), size_bytes=manifest.payload_bytes
-        )
+        return UploadSlot(part=self.part(manifest), final=self.final(manifest), size_bytes=manifest.payload_bytes)
 
     def final(self, manifest: Manifest) -> Path:
         """Return where the committed payload of a batch lies."""
         return self._batches / manifest.task_id / f"{manifest.sequence:09d}-{manifest.batch_id}.arrow"
 
-    def part(self, batch_id: BatchId) -> Path:
+    def part(self, manifest: Manifest) -> Path:
         """Return where the bytes gather until the batch is committed."""
-        return self._parts / f"{batch_id}.part"
+        return self._parts / manifest.task_id / f"{manifest.batch_id}.part"
+
+    def parts(self) -> dict[TaskId, tuple[Path, ...]]:
+        """Return the parts that lie there, by task."""
+        folders = [path for path in self._parts.iterdir() if path.is_dir()] if self._parts.is_dir() else []
+        found = {TaskId(folder.name): tuple(sorted(folder.glob("*.part"))) for folder in folders}
+        return {task_id: parts for task_id, parts in found.items() if parts}
 
     def received(self, manifest: Manifest) -> int:
         """Return how many bytes of a batch on its way have arrived."""

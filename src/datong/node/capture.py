@@ -40,6 +40,8 @@ from datong.node.trouble import trouble_of
 POLL_SECONDS = 0.5
 REST_INTERVAL_SECONDS = 10.0
 KEPT_INTERVAL_SECONDS = 30.0
+WATCH_INTERVAL_SECONDS = 60.0
+"""How often a stream, which has no beginning of a run, looks whether its table is still as agreed."""
 KEPT_BYTES_WARN = 2 * 1024**3
 SWEEP_INTERVAL_SECONDS = 30.0
 
@@ -128,7 +130,9 @@ class Capture:
         sleep: Callable[[float], None] = time.sleep,
         passed: Passed = unobserved,
         rest_seconds: float = REST_INTERVAL_SECONDS,
+        watch_seconds: float = WATCH_INTERVAL_SECONDS,
     ) -> None:
+        self._watch_seconds = watch_seconds
         self._outbox = outbox
         self._rest_seconds = rest_seconds
         self._places = Places(folder)
@@ -247,11 +251,14 @@ class Capture:
         run = max(confirmed.run + 1, work.run) if confirmed.run_ended else confirmed.run
         idle = _Every(self._rest_seconds)
         look = _Every(KEPT_INTERVAL_SECONDS)
+        structure = _Every(self._watch_seconds)
         try:
             while not stop(stream.seen):
                 piece = stream.next(task.batch_rows, POLL_SECONDS)
                 if look.due():
                     self._warn(task, changes.kept_bytes(name))
+                if self._watch is not None and structure.due() and not self._watch.stands(task):
+                    return confirmed, None
                 if piece is None:
                     if idle.due():
                         self._rest(task, after, stream)

@@ -1,6 +1,8 @@
 """The receiving side: fetch, verify, apply rows and cursor in one transaction, sign a receipt."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,6 +34,8 @@ from datong.node.repairing import with_deletes
 from datong.node.steps import Passed, Step, unobserved
 
 FETCHED_AHEAD = 1
+FETCHED_KEPT_SECONDS = 3 * 86_400
+"""How long a payload lies in the node's folder at most: a task that ended leaves what it had fetched ahead."""
 NEXT_BATCH_SECONDS = 5.0
 """How long a consumer waits for the next batch of a run that goes on, before it attends to other things."""
 
@@ -79,6 +83,20 @@ class Consumer:
                     self._consume_one(work, manifest, target)
         finally:
             target.close()
+
+    def sweep(self) -> tuple[str, ...]:
+        """Delete fetched payloads that nothing has asked for in days; return what was deleted, with its size.
+
+        A payload that is still to be applied is fetched again.
+        """
+        told = []
+        for path in sorted(self._folder.glob("*.arrow")):
+            with suppress(FileNotFoundError):
+                facts = path.stat()
+                if time.time() - facts.st_mtime > FETCHED_KEPT_SECONDS:
+                    path.unlink()
+                    told.append(f"{path.name} ({facts.st_size} B)")
+        return tuple(told)
 
     def _fetched(self, work: ConsumeWork) -> Iterator[Manifest]:
         """Yield the manifests of the batches that have no receipt, each once its payload is here and sound.

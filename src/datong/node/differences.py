@@ -177,8 +177,11 @@ class Differences:
         self._open_source = open_source
         self._passed = passed
 
-    def produce(self, work: ProduceWork, pace: Pace) -> int:
-        """Move what changed since the confirmed state; return the number of the run that is complete then."""
+    def produce(self, work: ProduceWork, pace: Pace) -> int | None:
+        """Move what changed since the confirmed state; return the number of the run that is complete then.
+
+        None when the task's time window closed before its end: what is cut stays spooled, and goes on when it opens.
+        """
         task, confirmed = work.task, work.confirmed
         batches = self._outbox.pending(task, confirmed)
         if not (_continues(batches, confirmed) and batches[-1].signed.manifest.last):
@@ -187,6 +190,8 @@ class Differences:
             batches = self._cut(work)
         for batch in batches:
             confirmed = self._outbox.send(batch, pace)
+            if not batch.signed.manifest.last and self._outbox.is_past(work.until):
+                return None
         return confirmed.run if batches else work.run
 
     def _cut(self, work: ProduceWork) -> tuple[SpooledBatch, ...]:

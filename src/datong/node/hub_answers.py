@@ -1,6 +1,8 @@
 """What the hub answers, as the errors that they were at the hub; and the one call that needs no key: enrolment."""
 
 import base64
+import time
+from collections.abc import Callable
 
 import httpx
 from pydantic import TypeAdapter
@@ -8,17 +10,41 @@ from pydantic import TypeAdapter
 from datong.kernel import DatongError, Text, Unavailable, answered_error, error_class
 
 TIMEOUT_SECONDS = 60.0
+CONNECT_PAUSE_SECONDS = 0.2
 HUB_UNAVAILABLE = "node.hub_unavailable"
 """Code of the error that the hub does not answer."""
 _CORRUPT_CODES = ("exchange.payload", "exchange.content_digest", "exchange.chunk_digest", "exchange.bad_signature")
 
 
-def enrol(hub_url: str, token: str, name: str, public_key: bytes) -> dict[str, str]:
-    """Redeem an enrolment token and return the hub's answer.
+def enrol(
+    hub_url: str,
+    token: str,
+    name: str,
+    public_key: bytes,
+    *,
+    wait_seconds: float = 0.0,
+    tell: Callable[[Text], None] = lambda _: None,
+) -> dict[str, str]:
+    """Redeem an enrolment token and return the hub's answer; a hub that is being started is waited for.
 
     Raises:
         Unavailable: the hub does not answer. Refused, Invalid, NotFound …: what the hub says.
     """
+    until, told = time.monotonic() + wait_seconds, False
+    while True:
+        try:
+            return _redeem(hub_url, token, name, public_key)
+        except Unavailable as error:
+            # Nothing was sent yet: a token that may have been redeemed is not offered again.
+            if not isinstance(error.__cause__, httpx.ConnectError) or time.monotonic() >= until:
+                raise
+        if not told:
+            tell(Text(zh=f"等待平台 {hub_url} 启动……", en=f"Waiting for the hub {hub_url} to start …"))
+            told = True
+        time.sleep(CONNECT_PAUSE_SECONDS)
+
+
+def _redeem(hub_url: str, token: str, name: str, public_key: bytes) -> dict[str, str]:
     body = {"enrolment_token": token, "name": name, "public_key": base64.b64encode(public_key).decode()}
     try:
         response = httpx.post(

@@ -30,6 +30,7 @@ WITNESS_INTERVAL_SECONDS = 2.0
 TASKS_AT_ONCE_MAX = 4
 FAILURE_PAUSE_SECONDS = 2.0
 DELAY_ATTEMPT_MAX = 8
+SWEEP_INTERVAL_SECONDS = 3600.0
 
 Tell = Callable[[Text], None]
 """Told in a sentence what the node does or what went wrong."""
@@ -76,6 +77,7 @@ class NodeLoop:
         self._sleep = sleep
         self._busy = False
         self._chores_at = 0.0
+        self._sweep_at = 0.0
 
     def run(self, stop: Callable[[], bool], *, wait_seconds: float = POLL_WAIT_SECONDS) -> None:
         """Work until `stop` is true; it is asked after every round.
@@ -139,8 +141,17 @@ class NodeLoop:
         failed += self._attend("dead letters", self._letters_told)
         if self._schedule is not None:
             failed += self._attend("inventory", self._schedule.attend)
+        failed += self._attend("fetched payloads", self._swept)
         self._chores_at = time.monotonic()
         return failed
+
+    def _swept(self) -> None:
+        """Delete payloads that were left behind, once an hour, and say which."""
+        if time.monotonic() < self._sweep_at:
+            return
+        self._sweep_at = time.monotonic() + SWEEP_INTERVAL_SECONDS
+        for name in self._consumer.sweep():
+            self._tell(Text(zh=f"已删除遗留的批次文件 {name}。", en=f"Deleted the left-over payload {name}."))
 
     def _transfers(self, work: NodeWork) -> list[str]:
         """Do the work of several tasks side by side; return the failures."""

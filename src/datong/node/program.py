@@ -10,7 +10,7 @@ from datong.catalogue import CrawlOptions, CrawlWatch, Department, Inventory, Re
 from datong.exchange import ChangeSource, Connector, FileId, FileRecord, Target, TransferEnd
 from datong.kernel import AgreementId, Clock, NotFound, Text
 from datong.ledger import Signer, Witness
-from datong.node.capture import REST_INTERVAL_SECONDS, Capture, Streams, no_changes
+from datong.node.capture import REST_INTERVAL_SECONDS, WATCH_INTERVAL_SECONDS, Capture, Streams, no_changes
 from datong.node.consumer import Consumer
 from datong.node.dead_letters import DeadLetters
 from datong.node.differences import Differences
@@ -214,8 +214,18 @@ class NodeProgram(NodeSetup):
         """Return the node's loop over `client`."""
         return self._loop(client, tell, sleep=self._sleep, passed=self._passed)
 
-    def capture(self, client: HubClient, tell: Tell, *, rest_seconds: float = REST_INTERVAL_SECONDS) -> Capture:
-        """Return what captures changes over `client`, for whoever runs one task by itself."""
+    def capture(
+        self,
+        client: HubClient,
+        tell: Tell,
+        *,
+        rest_seconds: float = REST_INTERVAL_SECONDS,
+        watch_seconds: float | None = None,
+    ) -> Capture:
+        """Return what captures changes over `client`, for whoever runs one task by itself.
+
+        `watch_seconds`: how often it has the hub judge the structure of the table; None: never.
+        """
         spool = Spool(folder=self._home.spool, state_path=self._home.state_path)
         spool.sweep()
         signer = self._load_signer(self._home.key_path)
@@ -227,7 +237,15 @@ class NodeProgram(NodeSetup):
             keyring=self._keyring(signer),
             passed=self._passed,
         )
-        return self._capture(outbox, tell, sleep=self._sleep, passed=self._passed, rest_seconds=rest_seconds)
+        return self._capture(
+            outbox,
+            tell,
+            sleep=self._sleep,
+            passed=self._passed,
+            watch=None if watch_seconds is None else self._watch(client, signer, self._passed),
+            rest_seconds=rest_seconds,
+            watch_seconds=watch_seconds or WATCH_INTERVAL_SECONDS,
+        )
 
     def sketcher(self, client: HubClient) -> Sketcher:
         """Return what sketches this node's tables over `client`."""
@@ -361,6 +379,7 @@ class NodeProgram(NodeSetup):
         passed: Passed,
         watch: SourceWatch | None = None,
         rest_seconds: float = REST_INTERVAL_SECONDS,
+        watch_seconds: float = WATCH_INTERVAL_SECONDS,
     ) -> Capture:
         return Capture(
             outbox=outbox,
@@ -372,7 +391,11 @@ class NodeProgram(NodeSetup):
             sleep=sleep,
             passed=passed,
             rest_seconds=rest_seconds,
+            watch_seconds=watch_seconds,
         )
+
+    def _watch(self, client: HubClient, signer: Signer, passed: Passed) -> SourceWatch:
+        return SourceWatch(client=client, signer=signer, clock=self._clock, open_source=self.open_source, passed=passed)
 
     def _loop(
         self,
@@ -395,9 +418,7 @@ class NodeProgram(NodeSetup):
             open_source=self.open_source,
             passed=passed,
         )
-        watch = SourceWatch(
-            client=client, signer=signer, clock=self._clock, open_source=self.open_source, passed=passed
-        )
+        watch = self._watch(client, signer, passed)
         capture = self._capture(outbox, tell, watch=watch, sleep=sleep, passed=passed)
         producer = Producer(
             outbox=outbox, open_source=self.open_source, differences=differences, watch=watch, sleep=sleep

@@ -9,6 +9,7 @@ from datong.node.hub_answers import enrol
 
 if TYPE_CHECKING:
     from datong.exchange import Connector, TableSchema, Target
+    from datong.kernel import Text
     from datong.ledger import Signer
 
 
@@ -28,10 +29,21 @@ class NodeSetup:
         self._open_connector = open_connector
         self._open_target = open_target
 
-    def enrol(self, *, hub_url: str, token: str, name: str) -> NodeIdentity:
-        """Make the node's key, enrol it with the hub and remember who the node is. Repeating it is harmless."""
+    def enrol(
+        self,
+        *,
+        hub_url: str,
+        token: str,
+        name: str,
+        wait_seconds: float = 0.0,
+        tell: "Callable[[Text], None]" = lambda _: None,
+    ) -> NodeIdentity:
+        """Make the node's key, enrol it with the hub and remember who the node is. Repeating it is harmless.
+
+        A hub that is being started is waited for.
+        """
         signer = self._load_signer(self._home.key_path)
-        answer = enrol(hub_url, token, name, signer.public_key)
+        answer = enrol(hub_url, token, name, signer.public_key, wait_seconds=wait_seconds, tell=tell)
         identity = NodeIdentity.model_validate(
             {"hub_url": hub_url.rstrip("/"), "name": name}
             | {field: answer[field] for field in ("node_id", "department", "log_origin", "log_key", "hub_public_key")}

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from datong.demo.cast import EDUCATION
+from datong.demo.cast import EDUCATION, POLICE
 from datong.demo.records import Source
+from datong.exchange import Failure, RunState, TransferEnd
 from datong.governance import CaseAction
+from datong.kernel import Actor, ActorKind, Language, Text
 from datong.ledger import verify_bundle
 from datong.sharing import RequestState
 from tests.integration.console.browser import Visitor
@@ -142,6 +144,28 @@ def test_signing_out_ends_the_session(console: ServedCity, browser: Browser) -> 
     visitor.open("/evidence")
     assert "/sign-in" in visitor.page.url
     visitor.close()
+
+
+def test_a_transfer_that_failed_for_good_is_told_to_both_departments(console: ServedCity, browser: Browser) -> None:
+    exchange, city = console.city.hub.exchange, console.city
+    task = next(one for one in city.tasks if one.consumer == EDUCATION.code and one.provider == POLICE.code)
+    producer = Actor(kind=ActorKind.NODE, id=task.producer_node, department=task.provider)
+    words = Text(zh="数据库拒绝了读取。", en="The database refused to be read.")
+    run = exchange.request_run(task.id, actor=producer).run_requested
+    failure = Failure(end=TransferEnd.PRODUCER, code="adapters.refused", what=words, remedy=words, transient=False)
+    while exchange.runs.fail(task.id, run, failure, actor=producer).state is not RunState.FAILED:
+        pass
+    for username, language in (("police.officer", "zh"), ("education.officer", "en")):
+        visitor = Visitor(browser, console.url, language=language)
+        visitor.sign_in(username, PASSWORD)
+        visitor.open("/")
+        duty = visitor.page.locator(f"#duties .duty:has(a[href='/transfers/{task.id}/runs'])")
+        assert words.render(Language(language)) in duty.inner_text()
+        duty.locator("a").click()
+        visitor.page.wait_for_url(f"**/transfers/{task.id}/runs")
+        visitor.close()
+    again = exchange.request_run(task.id, actor=producer).run_requested
+    exchange.runs.cancel(task.id, again, actor=producer)
 
 
 def test_only_who_can_act_is_given_duties(console: ServedCity, browser: Browser) -> None:

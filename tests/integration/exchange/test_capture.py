@@ -12,7 +12,7 @@ import pytest
 
 from datong.adapters.connections import open_changes
 from datong.adapters.postgresql_capture import position_number
-from datong.exchange import ChangeSource, ProduceWork, Task, TransferMode
+from datong.exchange import ChangeSource, ProduceWork, SchemaState, Task, TaskState, TransferMode
 from datong.kernel import Conflict, Misconfigured, NodeId
 from datong.node.capture import place_name
 from tests.exchange_world import ExchangeWorld, exchange_world
@@ -110,6 +110,30 @@ def test_every_kind_of_change_arrives(world: ExchangeWorld, source: Source) -> N
     assert world.equal(task)
     assert world.modes(task)[0] == "snapshot"
     assert set(world.modes(task)[1:]) == {"capture"}
+
+
+def test_the_structure_is_judged_while_changes_are_followed(world: ExchangeWorld, source: Source) -> None:
+    def follow() -> None:
+        world.capture(source.position(), position_number, watch_seconds=0.0)
+
+    def judged() -> list[tuple[SchemaState, str]]:
+        records = world.hub.exchange.schemas.records(task.id)
+        return [(record.state, ", ".join(one.kind.value for one in record.findings)) for record in records]
+
+    source.run(insert(0, 10))
+    task = begin(world)
+    follow()
+    source.run("ALTER TABLE people ADD COLUMN remark text", insert(10, 20).replace("'not moved'", "'', ''"))
+    follow()
+    world.consume()
+    assert world.equal(task)
+    assert world.modes(task) == ["snapshot", "capture"]
+    assert judged() == [(SchemaState.AGREED, "column_added"), (SchemaState.AGREED, "")]
+    source.run("ALTER TABLE people DROP COLUMN flag")
+    with pytest.raises(Conflict, match="schema_blocked"):
+        follow()
+    assert world.hub.exchange.task(task.id).state is TaskState.BLOCKED
+    assert judged()[0] == (SchemaState.BLOCKED, "column_gone")
 
 
 def test_a_large_value_that_does_not_change_is_kept(world: ExchangeWorld, source: Source) -> None:

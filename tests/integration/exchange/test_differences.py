@@ -71,6 +71,27 @@ def test_only_what_changed_moves_and_deletes_arrive(tmp_path: Path, database: Pa
         assert world.equal(task)
 
 
+def test_a_window_that_closes_stops_the_run_and_the_rest_follows_when_it_opens(tmp_path: Path, database: Path) -> None:
+    target = f"sqlite:///{tmp_path / 'target.sqlite'}"
+    with exchange_world(tmp_path / "world", source=f"sqlite:///{database}", target=target) as world:
+        task = begin(world)
+        program = world.program("police", lambda _: None)
+        client = program.client()
+        (work,) = client.work(0).produce
+        closed = work.model_copy(update={"until": task.created_at})
+        program.loop(client, world.told.append)._producer.produce(closed)
+        client.close()
+        assert [record.manifest.last for record in world.hub.exchange.batches(task.id)] == [False]
+        run_sql(database, "DELETE FROM people WHERE id = 19")
+        both(world)
+        batches = [record.manifest for record in world.hub.exchange.batches(task.id)]
+        assert [(one.run, one.part, one.last) for one in batches] == [(1, 1, False), (1, 2, False), (1, 3, True)]
+        assert sum(one.rows for one in batches) == 20
+        world.request(task)
+        both(world)
+        assert world.equal(task)
+
+
 def test_a_run_without_a_change_makes_no_batch(tmp_path: Path, database: Path) -> None:
     target = f"sqlite:///{tmp_path / 'target.sqlite'}"
     with exchange_world(tmp_path / "world", source=f"sqlite:///{database}", target=target) as world:

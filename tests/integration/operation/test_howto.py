@@ -51,7 +51,7 @@ def test_a_newcomer_moves_a_table_with_fifteen_commands(
     shell = Shell(names, tmp_path)
     began = time.monotonic()
     try:
-        told = {name: shell.run(f"{block}\n{PAUSES.get(name, '')}") for name, block in blocks.items()}
+        told = {name: shell.run(block) for name, block in blocks.items()}
     finally:
         shell.close()
     assert time.monotonic() - began < SECONDS_MAX
@@ -60,7 +60,3 @@ def test_a_newcomer_moves_a_table_with_fifteen_commands(
     sent = postgresql_rows(source, "resident")
     assert len(sent["resident_no"]) == ROWS
     assert postgresql_rows(target, "resident", keys=sent.keys()) == sent
-
-
-PAUSES = {"hub": 'until curl --silent --fail "$DATONG_HUB/readyz" >/dev/null; do sleep 0.2; done'}
-"""A person reads for a moment before going on; a test waits until the hub answers."""

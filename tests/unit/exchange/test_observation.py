@@ -10,15 +10,19 @@ from hypothesis import strategies as st
 from datong.exchange import (
     Confirmed,
     Cursor,
+    Retry,
     RunReason,
     RunState,
     Schedule,
+    SchemaReport,
     SourceReport,
+    TaskState,
+    signed_schema_report,
 )
 from datong.exchange.observation import lag_seconds, moment_of_cursor
 from datong.kernel import PLATFORM_ACTOR, Database, DepartmentCode, NodeId, Refused, TaskId
 from tests.unit.exchange.test_hub import CONSUMER, NODE
-from tests.unit.exchange.test_runs import TimedScene
+from tests.unit.exchange.test_runs import TimedScene, failure
 
 NOW = datetime(2026, 11, 24, 4, tzinfo=UTC)
 
@@ -68,6 +72,21 @@ def test_lists_show_what_concerns_a_department(scene: TimedScene) -> None:
     page = scene.exchange.observation.statuses(department=DepartmentCode("education"))
     assert [one.task.id for one in page.rows] == [task.id]
     assert scene.exchange.observation.statuses(department=DepartmentCode("nobody")).rows == ()
+
+
+def test_what_goes_on_only_when_somebody_acts_is_told_to_both_departments(scene: TimedScene) -> None:
+    failed, stopped, fine = scene.task(retry=Retry(attempts_max=1)), scene.task(), scene.task()
+    scene.runs.fail(failed.id, 1, failure(), actor=NODE)
+    report = SchemaReport(task_id=stopped.id, department=stopped.provider, shape=None, at=NOW)
+    scene.exchange.schemas.report(signed_schema_report(report, scene.police), actor=NODE)
+    for code in ("police", "education"):
+        found = scene.exchange.observation.troubled(DepartmentCode(code))
+        assert {one.task.id for one in found} == {failed.id, stopped.id}
+    assert scene.exchange.observation.troubled(DepartmentCode("nobody")) == ()
+    scene.exchange.request_run(failed.id, actor=PLATFORM_ACTOR)
+    scene.exchange.end(stopped.id, actor=PLATFORM_ACTOR)
+    assert scene.exchange.observation.troubled() == ()
+    assert scene.exchange.task(fine.id).state is TaskState.ACTIVE
 
 
 def test_a_source_that_has_changed_is_run_once_a_change(scene: TimedScene) -> None:

@@ -1,5 +1,7 @@
 """The node's loop outlives whatever the hub answers."""
 
+import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from datong.exchange import Connector, Target
 from datong.kernel import DepartmentCode, FixedClock, Text
 from datong.ledger import Ed25519Signer, Witness
 from datong.node import HubClient
-from datong.node.consumer import Consumer
+from datong.node.consumer import FETCHED_KEPT_SECONDS, Consumer
 from datong.node.differences import Differences
 from datong.node.loop import NodeLoop
 from datong.node.outbox import Outbox
@@ -68,6 +70,27 @@ def _loop(folder: Path, transport: httpx.BaseTransport, told: list[Text], waits:
         tell=told.append,
         sleep=waits.append,
     )
+
+
+def test_payloads_that_were_left_behind_are_deleted_and_told(tmp_path: Path) -> None:
+    folder = tmp_path / "fetched"
+    folder.mkdir()
+    old, new = folder / "old.arrow", folder / "new.arrow"
+    for path in (old, new):
+        path.write_bytes(b"abc")
+    long_ago = time.time() - FETCHED_KEPT_SECONDS - 1
+    os.utime(old, (long_ago, long_ago))
+
+    def idle(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/token"):
+            return httpx.Response(200, json={"access_token": "t", "token_type": "Bearer", "expires_in": 600})
+        return httpx.Response(200, json={} if request.url.path.endswith("/work") else [])
+
+    told: list[Text] = []
+    loop = _loop(tmp_path, httpx.MockTransport(idle), told, [])
+    loop.round(0)
+    assert [path.name for path in folder.iterdir()] == ["new.arrow"]
+    assert [text.zh for text in told if "old.arrow" in text.zh] == ["已删除遗留的批次文件 old.arrow (3 B)。"]
 
 
 def test_a_refused_node_stays_and_tries_again_ever_more_slowly(tmp_path: Path) -> None:

@@ -31,6 +31,13 @@ def list_task_status(
     return hub.exchange.observation.statuses(department=scope, offset=offset, limit=limit)
 
 
+@router.get("/task-status/troubled")
+def list_troubled(caller: Caller, hub: Hub, department: DepartmentCode | None = None) -> tuple[TaskStatus, ...]:
+    """Return the tasks that go on only when somebody acts: stopped by a changed source, or failed for good."""
+    scope = department_in_scope(hub, caller, Action.TASK_READ, department)
+    return hub.exchange.observation.troubled(scope)
+
+
 @router.get("/task-status/{task_id}")
 def read_task_status(task_id: TaskId, caller: Caller, hub: Hub) -> TaskStatus:
     """Return how one task stands."""

@@ -313,6 +313,7 @@ WORDS: Mapping[str, Text] = {
     "discard": Text(zh="放弃修订", en="discard the revision"),
     "dismiss": Text(zh="异议不成立", en="dismiss the objection"),
     "dispose": Text(zh="到期删除", en="dispose of"),
+    "sweep": Text(zh="清理未完成的上传", en="clear unfinished uploads"),
     "download": Text(zh="下载", en="download"),
     "draft": Text(zh="草稿", en="draft"),
     "drop": Text(zh="删除草稿", en="drop the draft"),

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 from datong.catalogue import ResourceState
+from datong.exchange import TaskState
 from datong.kernel import CHINA, DatongError, DepartmentCode, Text, Value
 from datong.ledger import EntryKind, RecordedEntry
 from datong.sharing import Action, AgreementState, RequestState, Target
@@ -94,6 +95,8 @@ def duties(desk: Desk) -> tuple[Duty, ...]:
     found = [*_reviews(desk), *_replies(desk), *_confirmations(desk), *_drafts(desk), *_drifts(desk), *_cases(desk)]
     late_last = datetime.max.replace(tzinfo=CHINA)
     found.sort(key=lambda duty: duty.due_at or late_last)
+    # What stands still now comes before what is due some day.
+    found = [*_troubles(desk), *found]
     return tuple(found[:DUTIES_SHOWN_MAX])
 
 
@@ -195,6 +198,30 @@ def _drifts(desk: Desk) -> list[Duty]:
         Duty(title=drift.title, what=what, address="/inventories#drifts", due_at=drift.due_at)
         for drift in desk.services.inventories.drifts(department=department, limit=DUTIES_SHOWN_MAX).rows
     ]
+
+
+def _troubles(desk: Desk) -> list[Duty]:
+    """Return the transfers from or to the caller's department that go on only when somebody acts."""
+    department = desk.caller.department
+    if department is None or not desk.may(Action.TASK_READ, Target.of_department(department)):
+        return []
+    found = []
+    for status in desk.services.exchange.observation.troubled(department)[:DUTIES_SHOWN_MAX]:
+        task = status.task
+        other = _name(desk, task.consumer if task.provider == department else task.provider)
+        if task.state is TaskState.BLOCKED:
+            what = Text(
+                zh=f"与{other.zh}的交换已停：数据源结构变化，待接受",
+                en=f"Transfer with {other.en} stopped: the source changed, accept it or restore it",
+            )
+            address = f"/transfers/{task.id}/schema"
+        else:
+            error = None if status.run is None else status.run.error
+            zh, en = ("", "") if error is None else (f"：{error.what.zh}", f": {error.what.en}")
+            what = Text(zh=f"与{other.zh}的交换运行失败{zh}", en=f"A run of the transfer with {other.en} failed{en}")
+            address = f"/transfers/{task.id}/runs"
+        found.append(Duty(title=desk.resource_title(task.resource_id), what=what, address=address, due_at=None))
+    return found
 
 
 def _replies(desk: Desk) -> list[Duty]:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import Response
 
-from datong.exchange import ColumnMap, SchemaDecision, SchemaFindingKind, SchemaRecord, SchemaState, Task, TaskState
+from datong.exchange import SchemaFindingKind, SchemaRecord, SchemaState, Task, TaskState, decision_of
 from datong.kernel import TaskId, Value
 from datong.kernel.limits import ITEMS_PER_RESOURCE_MAX
 from datong.sharing import Action
@@ -54,21 +54,7 @@ def accept(desk: SignedIn, task_id: TaskId, lost: Names = None, now: Names = Non
     """Accept what stopped the task: each lost column is called otherwise now, or is left out (empty)."""
     task = readable_task(desk.services, desk.caller, task_id)
     renamed = dict(zip(lost or (), now or (), strict=False))
-    kept = [pair for pair in task.columns if renamed.get(pair.column, pair.column)]
-    columns = tuple(
-        ColumnMap(
-            column=renamed.get(pair.column, pair.column),
-            item=pair.item,
-            target=(pair.target or pair.column) if pair.column in renamed else pair.target,
-        )
-        for pair in kept
-    )
-    decision = SchemaDecision(
-        columns=columns or None,
-        key_columns=tuple(renamed.get(name) or name for name in task.key_columns),
-        cursor_column=renamed.get(task.cursor_column or "") or task.cursor_column,
-    )
-    accept_schema(task_id, decision, desk.caller, desk.services)
+    accept_schema(task_id, decision_of(task, renamed), desk.caller, desk.services)
     return desk.go(f"/transfers/{task_id}/schema", done="schema")
 
 
