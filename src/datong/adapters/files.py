@@ -26,7 +26,7 @@ from datong.adapters.file_formats import FileOptions, columns_of, read_file, typ
 from datong.adapters.folder_tables import SINGLE_SUFFIXES, FolderTable, SingleTable, single_tables, watched_tables
 from datong.adapters.watched_table import ORDER, WatchedTable
 from datong.exchange import Column, ContentDigest, ReadQuery, TableKind, TableSchema, arrow_schema, content_digest
-from datong.kernel import DatongError, Text, Unavailable
+from datong.kernel import DatongError, NotFound, Text, Unavailable
 
 KEY_PROBE_ROWS_MAX = 1_000_000
 SAMPLE_BLOCKS = 20
@@ -72,13 +72,16 @@ class FileFolder:
         """Return every table; the key proposed for a single file is the first column that is unique and never empty."""
         watched = self._watched()
         found = [_single_schema(single) for single in single_tables(self._folder, watched)]
-        for table in watched:
-            try:
-                found.append(self._opened(table).schema())
-            except DatongError as error:
-                problem = TableSchema(table=table.table, columns=(), kind=TableKind.FILE, problems=(error.what,))
-                found.append(problem)
+        found += [self._watched_schema(table) for table in watched]
         return sorted(found, key=lambda schema: schema.table)
+
+    def schema(self, table: str) -> TableSchema | None:
+        """Return one table; other files are not opened."""
+        try:
+            place = self._place(table)
+        except NotFound:
+            return None
+        return _single_schema(place) if isinstance(place, SingleTable) else self._watched_schema(place)
 
     def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
         """Return blocks from all over the table, as text."""
@@ -151,6 +154,12 @@ class FileFolder:
         watched = WatchedTable(self._folder, table, self._arrivals)
         watched.look(self._now_seconds())
         return watched
+
+    def _watched_schema(self, table: FolderTable) -> TableSchema:
+        try:
+            return self._opened(table).schema()
+        except DatongError as error:
+            return TableSchema(table=table.table, columns=(), kind=TableKind.FILE, problems=(error.what,))
 
     def _place(self, table: str) -> SingleTable | FolderTable:
         watched = self._watched()

@@ -28,7 +28,15 @@ from datong.adapters.conversion import (
     rebatched,
     unreadable,
 )
-from datong.adapters.mariadb_catalog import INSPECT, REFERENCES, quoted, sample_statements, table_schemas
+from datong.adapters.mariadb_catalog import (
+    INSPECT,
+    INSPECT_ONE,
+    REFERENCES,
+    REFERENCES_ONE,
+    quoted,
+    sample_statements,
+    table_schemas,
+)
 from datong.adapters.mariadb_ranges import RangeStatements, row_text
 from datong.adapters.mariadb_stream import RowStream, joined_select
 from datong.adapters.mariadb_transaction import MariadbTransaction, after, definition
@@ -90,6 +98,16 @@ class MariadbDatabase(ComparedInside, SqlTarget):
             references = transaction.execute(REFERENCES)
         shared = [row for row in rows if not is_internal(str(row[0]))]
         return table_schemas(shared, references, zero_dates_as_text=self._zero_dates_as_text)
+
+    def schema(self, table: str) -> TableSchema | None:
+        """Return one table or view."""
+        with self._open() as transaction:
+            rows = transaction.execute(INSPECT_ONE, (table,))
+            references = transaction.execute(REFERENCES_ONE, (table,))
+        # The server may take names of other case for the same.
+        own = [row for row in rows if row[0] == table and not is_internal(table)]
+        found = table_schemas(own, references, zero_dates_as_text=self._zero_dates_as_text)
+        return found[0] if found else None
 
     def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
         """Return a sample by blocks of the integer key, if there is one, as text."""
@@ -271,7 +289,7 @@ class MariadbDatabase(ComparedInside, SqlTarget):
             yield from transaction.stream(statement, values)
 
     def _columns(self, table: str) -> tuple[Column, ...]:
-        found = next((schema for schema in self.inspect() if schema.table == table), None)
+        found = self.schema(table)
         if found is None:
             raise no_table(table)
         return found.columns

@@ -38,6 +38,7 @@ from datong.adapters.postgresql_catalog import (
     INSPECT,
     REFERENCES,
     column_type,
+    inspect_statements,
     literal,
     moment,
     quoted,
@@ -165,11 +166,11 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
 
     def inspect(self) -> list[TableSchema]:
         """Return every table and view of every schema that the user may use, those of the current schema first."""
-        with self._open() as connection:
-            transaction = _PostgresqlTransaction(connection)
-            rows = transaction.execute(INSPECT)
-            references = transaction.execute(REFERENCES)
-        return table_schemas([row for row in rows if not is_internal(str(row[1]))], references)
+        return self._inspected(INSPECT, REFERENCES)
+
+    def schema(self, table: str) -> TableSchema | None:
+        """Return one table or view."""
+        return next((found for found in self._inspected(*inspect_statements(table)) if found.table == table), None)
 
     def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
         """Return a sample by pages (`TABLESAMPLE SYSTEM`) as text; a view that takes too long is given up."""
@@ -305,6 +306,13 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
 
     # Inside
 
+    def _inspected(self, inspect: str, references: str) -> list[TableSchema]:
+        with self._open() as connection:
+            transaction = _PostgresqlTransaction(connection)
+            rows = transaction.execute(inspect)
+            referring = transaction.execute(references)
+        return table_schemas([row for row in rows if not is_internal(str(row[1]))], referring)
+
     @contextmanager
     def _changing(self) -> Iterator[SqlTransaction]:
         with self._open() as connection:
@@ -342,7 +350,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
             ) from error
 
     def _columns(self, table: str) -> tuple[Column, ...]:
-        found = next((schema for schema in self.inspect() if schema.table == table), None)
+        found = self.schema(table)
         if found is None:
             raise no_table(table)
         return found.columns

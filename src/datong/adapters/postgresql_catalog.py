@@ -98,6 +98,16 @@ def column_type(kind: str, formatted: str) -> str:
     return _SIMPLE.get(kind, "string")
 
 
+def inspect_statements(table: str) -> tuple[str, str]:
+    """Return `INSPECT` and `REFERENCES` for the tables that may go by a name (see `table_name`)."""
+
+    def only(statement: str, schema: str, name: str) -> str:
+        condition = f"{name} = {literal(table)} OR {schema} || '.' || {name} = {literal(table)}"
+        return statement.replace("ORDER BY", f"AND ({condition}) ORDER BY", 1)
+
+    return only(INSPECT, "n.nspname", "c.relname"), only(REFERENCES, "n.nspname", "o.relname")
+
+
 def table_schemas(rows: Iterable[Row], references: Iterable[Row]) -> list[TableSchema]:
     """Return the tables that the answers to `INSPECT` and `REFERENCES` describe."""
     tables: dict[str, list[Row]] = {}

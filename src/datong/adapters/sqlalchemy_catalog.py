@@ -74,6 +74,14 @@ def table_schemas(inspector: Inspector, dialect: str) -> list[TableSchema]:
     return [table_schema(inspector, dialect, name, kind) for name, kind in sorted(found)]
 
 
+def named_schema(inspector: Inspector, dialect: str, table: str) -> TableSchema | None:
+    """Return the schema of the table or view of that name, if there is one."""
+    if not inspector.has_table(table):
+        return None
+    kind = TableKind.VIEW if table in inspector.get_view_names() else TableKind.TABLE
+    return table_schema(inspector, dialect, table, kind)
+
+
 def table_schema(inspector: Inspector, dialect: str, table: str, kind: TableKind) -> TableSchema:
     """Return the schema of one table."""
     mapped = [mapped_column(dialect, reflected) for reflected in inspector.get_columns(table)]

@@ -28,7 +28,13 @@ from datong.adapters.conversion import (
     unreadable,
 )
 from datong.adapters.sql_target import is_internal
-from datong.adapters.sqlalchemy_catalog import keyset_condition, select_expression, table_schema, table_schemas
+from datong.adapters.sqlalchemy_catalog import (
+    keyset_condition,
+    named_schema,
+    select_expression,
+    table_schema,
+    table_schemas,
+)
 from datong.exchange import (
     Column,
     ContentDigest,
@@ -76,6 +82,11 @@ class SqlalchemyDatabase:
         with self._open() as connection:
             found = table_schemas(sa.inspect(connection), self._dialect)
         return [schema for schema in found if not is_internal(schema.table)]
+
+    def schema(self, table: str) -> TableSchema | None:
+        """Return one table or view."""
+        with self._open() as connection:
+            return None if is_internal(table) else named_schema(sa.inspect(connection), self._dialect, table)
 
     def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
         """Return a sample by blocks of the integer key, if there is one, else from the beginning, as text."""

@@ -105,6 +105,12 @@ class SqliteDatabase(SqlTarget):
             found = table_schemas(connection, self._path)
         return [schema for schema in found if not is_internal(schema.table)]
 
+    def schema(self, table: str) -> TableSchema | None:
+        """Return one table or view, without its size."""
+        with self._open() as connection:
+            found = table_schemas(connection, self._path, table)
+        return found[0] if found and not is_internal(table) else None
+
     def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
         """Return a sample by blocks of row numbers, as text."""
         texts = tuple(column.model_copy(update={"type": "string"}) for column in schema.columns)

@@ -63,11 +63,18 @@ def columns_of(connection: sqlite3.Connection, table: str) -> tuple[Column, ...]
     )
 
 
-def table_schemas(connection: sqlite3.Connection, path: Path) -> list[TableSchema]:
-    """Return every table and view of the file; all share the file's own time of change."""
+def table_schemas(connection: sqlite3.Connection, path: Path, only: str | None = None) -> list[TableSchema]:
+    """Return every table and view of the file, or the one called `only`; all share the file's own time of change.
+
+    Sizes are known of all only: to find them the file is gone through.
+    """
     changed_at = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
-    sizes = _sizes(connection)
-    rows = connection.execute("SELECT name, type, sql FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name")
+    sizes = _sizes(connection) if only is None else {}
+    rows = connection.execute(
+        "SELECT name, type, sql FROM sqlite_master WHERE type IN ('table', 'view') AND name = coalesce(?, name) "
+        "ORDER BY name",
+        (only,),
+    )
     return [
         _schema(connection, name, kind, sql or "", sizes.get(name), changed_at)
         for name, kind, sql in rows.fetchall()

@@ -54,18 +54,11 @@ class WebApi:
 
     def inspect(self) -> list[TableSchema]:
         """Return every table; one that does not answer hides no other."""
-        found = []
-        for table in sorted(self._definition.tables, key=lambda one: one.table):
-            schema = TableSchema(table=table.table, columns=(), kind=TableKind.FILE, comment=table.comment)
-            try:
-                columns = self._columns(table)
-            except DatongError as error:
-                if error.transient:
-                    raise
-                found.append(schema.model_copy(update={"problems": (error.what,)}))
-                continue
-            found.append(schema.model_copy(update={"columns": columns, "key_columns": table.key_columns}))
-        return found
+        return [self._schema(table) for table in sorted(self._definition.tables, key=lambda one: one.table)]
+
+    def schema(self, table: str) -> TableSchema | None:
+        """Return one table; of the others nothing is asked."""
+        return next((self._schema(one) for one in self._definition.tables if one.table == table), None)
 
     def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
         """Return the first rows, as text: an interface cannot be asked for rows from all over."""
@@ -125,6 +118,16 @@ class WebApi:
         return content_digest(rows.to_batches(), columns)
 
     # Inside
+
+    def _schema(self, table: ApiTable) -> TableSchema:
+        schema = TableSchema(table=table.table, columns=(), kind=TableKind.FILE, comment=table.comment)
+        try:
+            columns = self._columns(table)
+        except DatongError as error:
+            if error.transient:
+                raise
+            return schema.model_copy(update={"problems": (error.what,)})
+        return schema.model_copy(update={"columns": columns, "key_columns": table.key_columns})
 
     def _table(self, name: str) -> ApiTable:
         found = next((table for table in self._definition.tables if table.table == name), None)

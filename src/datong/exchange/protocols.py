@@ -33,6 +33,13 @@ class Connector(Protocol):
         """Return the schema of every table that may be shared, sorted by name."""
         ...
 
+    def schema(self, table: str) -> TableSchema | None:
+        """Return the schema of one table as `inspect` shows it, at the cost of that table; None when there is none.
+
+        Its size may be left out.
+        """
+        ...
+
     def read(self, query: ReadQuery) -> "pa.RecordBatchReader":
         """Return the rows after `query.after`, ordered by `query.order`, in record batches of at most `batch_rows`."""
         ...

@@ -144,7 +144,7 @@ class LiveAnswerer:
         key = (call.source, call.table)
         known = self._schemas.get(key)
         if known is None or time.monotonic() - known[0] > SCHEMA_SECONDS:
-            schema = next((one for one in source.inspect() if one.table == call.table), None)
+            schema = source.schema(call.table)
             known = (time.monotonic(), () if schema is None else schema.columns)
             self._schemas[key] = known
         by_name = {column.name: column for column in known[1]}

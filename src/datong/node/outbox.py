@@ -246,7 +246,7 @@ def source_columns(source: Connector, task: Task) -> tuple[Column, ...]:
     Raises:
         Conflict: `node.source_changed`.
     """
-    schema = next((schema for schema in source.inspect() if schema.table == task.table), None)
+    schema = source.schema(task.table)
     found = [None if schema is None else schema.column(pair.column) for pair in task.columns]
     missing = [pair.column for pair, column in zip(task.columns, found, strict=True) if column is None]
     if missing:

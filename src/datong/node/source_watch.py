@@ -48,7 +48,7 @@ class SourceWatch:
         """
         source = self._open_source(task.source)
         try:
-            found = next((schema for schema in source.inspect() if schema.table == task.table), None)
+            found = source.schema(task.table)
         finally:
             source.close()
         if found is not None and found.problems and not found.columns:

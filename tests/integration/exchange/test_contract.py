@@ -1,15 +1,21 @@
-"""One contract suite of the Connector and Target Protocols, over SQLite, PostgreSQL, MariaDB and files.
+"""One contract suite of Connector and Target, over SQLite, PostgreSQL, MariaDB, files and a web interface.
 
 Each engine is read by its own connector and by the one over SQLAlchemy.
 """
 
+import json
+import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import yaml
 
 from datong.adapters.connections import open_connector, open_target
 from datong.exchange import (
@@ -41,6 +47,9 @@ NARROW = (
 
 class Bench:
     """A database of one engine, opened both ways."""
+
+    carried: tuple[Column, ...] = COLUMNS
+    """The columns of the samples that it can hold."""
 
     def __init__(self, url: str, source_url: str | None = None) -> None:
         self.url = url
@@ -75,6 +84,63 @@ class FilesBench(Bench):
         pyarrow.parquet.write_table(pa.Table.from_batches([batch]), path)
 
 
+class ApiBench(Bench):
+    """A web interface: nobody's target, so its records are written where a web server shows them."""
+
+    # JSON has no blobs.
+    carried = tuple(column for column in COLUMNS if column.type != "binary")
+
+    def __init__(self, folder: Path, port: int) -> None:
+        super().__init__(f"api://{folder / 'api.yaml'}")
+        self.folder = folder
+        self.port = port
+
+    def load(self, batch: pa.RecordBatch, columns: tuple[Column, ...], table: str = "t") -> None:
+        plain = (bool, int, str, type(None))
+        rows = [
+            {name: value if isinstance(value, plain) else text_of(value) for name, value in row.items()}
+            for row in batch.to_pylist()
+        ]
+        (self.folder / f"{table}.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+        described = {
+            "table": table,
+            "path": f"{table}.json",
+            "columns": [{"name": column.name, "type": column.type} for column in columns],
+        }
+        definition = {
+            "name": "served",
+            "url": f"http://127.0.0.1:{self.port}",
+            "allow_private": True,
+            "tables": [described],
+        }
+        (self.folder / "api.yaml").write_text(yaml.safe_dump(definition), encoding="utf-8")
+
+
+def text_of(value: object) -> str:
+    """Return a value as an interface would write it."""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    """Shows the files of a folder."""
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def api_bench(folder: Path) -> Iterator[Bench]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietFiles, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield ApiBench(folder, server.server_address[1])
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
 def opened_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Yield a bench of the engine and the way that the parameter names."""
     engine, _, way = request.param.partition(" ")
@@ -94,11 +160,15 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     yield from opened_bench(request, tmp_path)
 
 
-@pytest.fixture(params=[*DATABASES, "files"])
+@pytest.fixture(params=[*DATABASES, "files", "web interface"])
 def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Whatever can be a source."""
     if request.param == "files":
         yield FilesBench(f"files://{tmp_path}")
+        return
+    if request.param == "web interface":
+        with api_bench(tmp_path) as bench:
+            yield bench
         return
     yield from opened_bench(request, tmp_path)
 
@@ -126,12 +196,17 @@ def test_every_type_survives_the_round_trip(bench: Bench) -> None:
 
 
 def test_every_type_is_read_and_digested_as_it_lies(shelf: Bench) -> None:
-    batch = record_batch(ROWS)
-    shelf.load(batch, COLUMNS)
-    assert shelf.source.digest("t", COLUMNS) == content_digest([batch], COLUMNS)
+    columns = shelf.carried
+    batch = record_batch(ROWS).select([column.name for column in columns])
+    shelf.load(batch, columns)
+    assert shelf.source.digest("t", columns) == content_digest([batch], columns)
     assert shelf.source.count("t") == len(ROWS)
     (schema,) = shelf.source.inspect()
-    assert [column.name for column in schema.columns] == [column.name for column in COLUMNS]
+    alone = shelf.source.schema("t")
+    assert alone is not None
+    assert alone.model_copy(update={"bytes": schema.bytes}) == schema
+    assert shelf.source.schema("nowhere") is None
+    assert [column.name for column in schema.columns] == [column.name for column in columns]
     query = ReadQuery(table="t", columns=tuple(column.name for column in schema.columns), key_columns=("id",))
     read = shelf.source.read(query).read_all()
     assert read.column("id").to_pylist() == [row["id"] for row in ROWS]
@@ -239,6 +314,7 @@ def test_rows_the_target_cannot_hold_become_dead_letters(bench: Bench) -> None:
 def test_the_platform_s_own_tables_are_not_offered(bench: Bench) -> None:
     bench.load(people(range(1)), NARROW)
     assert [schema.table for schema in bench.source.inspect()] == ["t"]
+    assert bench.source.schema("_datong_applied") is None
 
 
 def test_empty_batch_moves_the_cursor(bench: Bench) -> None:
