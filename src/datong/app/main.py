@@ -21,6 +21,7 @@ GROUPS = {
     "harvest": "datong.cli.harvest",
     "cascade": "datong.cli.cascade",
     "correction": "datong.cli.correction",
+    "library": "datong.cli.library",
     "ledger": "datong.cli.ledger",
     "trial": "datong.app.trial_commands",
     "demo": "datong.app.demo_command",

@@ -52,6 +52,7 @@ class EntryKind(StrEnum):
     RECONCILIATION = "exchange.reconciliation"
     FILE = "exchange.file"
     DATASET = "library.dataset"
+    LIBRARY_DEFINITION = "library.definition"
     CORRECTION = "library.correction"
     ACCESS = "sharing.access"
     REFUSAL = "sharing.refusal"

@@ -15,7 +15,9 @@ from datong.library.correction_values import (
     DisputedCell,
 )
 from datong.library.corrections import Corrections
-from datong.library.definition import Definition, load_definition, shipped_definitions
+from datong.library.defining import DefinitionChange, DefinitionPlan, DefinitionRecord, Definitions
+from datong.library.definition import Definition, LibraryKind, load_definition, shipped_definitions
+from datong.library.definition_reading import DEFINITION_CHARS_MAX, DefinitionProblem
 from datong.library.derivation import VERDICT_COLUMN, VERDICT_TITLE
 from datong.library.evaluation import LinkScore, evaluate_links
 from datong.library.service import Library
@@ -56,6 +58,7 @@ from datong.library.values import (
 )
 
 __all__ = [
+    "DEFINITION_CHARS_MAX",
     "FEATURES_MAX",
     "VERDICT_COLUMN",
     "VERDICT_TITLE",
@@ -77,6 +80,11 @@ __all__ = [
     "Dataset",
     "DatasetColumn",
     "Definition",
+    "DefinitionChange",
+    "DefinitionPlan",
+    "DefinitionProblem",
+    "DefinitionRecord",
+    "Definitions",
     "DisputedCell",
     "DivisionAt",
     "EntityHit",
@@ -93,6 +101,7 @@ __all__ = [
     "Landing",
     "LandingMode",
     "Library",
+    "LibraryKind",
     "LinkDecision",
     "LinkDecisions",
     "LinkReason",

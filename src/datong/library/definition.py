@@ -5,6 +5,7 @@ definition's *roles* requires; authority, linkage and publication are stated in 
 file serves every city.
 """
 
+import json
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
@@ -14,7 +15,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from datong.kernel import Invalid, Misconfigured, Text, Value, sha256_hex
-from datong.library.derivation import VERDICT_COLUMN, Derivation
+from datong.library.derivation import VERDICT_COLUMN, Derivation, Faulty
 from datong.library.values import LandedSource
 from datong.norms import read_mapping
 
@@ -84,7 +85,7 @@ class Comparison(Value):
     @model_validator(mode="after")
     def _ends_in_else(self) -> "Comparison":
         if [level.kind == "else" for level in self.levels] != [False] * (len(self.levels) - 1) + [True]:
-            raise ValueError("the last level, and only the last, is `else`")
+            raise Faulty("最后一级且只有最后一级是 else", "the last level, and only the last, is `else`")
         return self
 
 
@@ -178,18 +179,24 @@ class Definition(Value):
     @model_validator(mode="after")
     def _consistent(self) -> "Definition":
         if (self.kind is LibraryKind.LINKED) != (self.linkage is not None):
-            raise ValueError("a linked library, and only such a one, has a linkage model")
+            raise Faulty("linked 类且只有该类有 linkage", "a linked library, and only such a one, has a linkage model")
         if (self.kind is LibraryKind.KEYED) != (self.identity is not None):
-            raise ValueError("a keyed library, and only such a one, says by which keys")
+            raise Faulty("keyed 类且只有该类有 identity", "a keyed library, and only such a one, says by which keys")
         if (self.kind is LibraryKind.DERIVED) != (self.derivation is not None):
-            raise ValueError("a derived library, and only such a one, has a derivation")
+            raise Faulty(
+                "derived 类且只有该类有 derivation", "a derived library, and only such a one, has a derivation"
+            )
         if (self.derivation is None) != bool(self.roles and self.elements):
-            raise ValueError("a library has roles and elements, or a derivation")
+            raise Faulty(
+                "资源库须有 roles 和 elements，或者有 derivation", "a library has roles and elements, or a derivation"
+            )
         roles = {role.key for role in self.roles}
         for rule in self.elements:
             unknown = set(rule.authority) - roles
             if unknown:
-                raise ValueError(f"{rule.code}: unknown roles {sorted(unknown)}")
+                raise Faulty(
+                    f"{rule.code}：没有角色 {sorted(unknown)}", f"{rule.code}: unknown roles {sorted(unknown)}"
+                )
         codes = {rule.code for rule in self.elements}
         if self.derivation is not None:
             codes = {
@@ -199,13 +206,13 @@ class Definition(Value):
             }
         missing = (set(self.key_elements) | set(self.summary_elements)) - codes
         if missing:
-            raise ValueError(f"keys that are no elements: {sorted(missing)}")
+            raise Faulty(f"键不是数据元或度量：{sorted(missing)}", f"keys that are no elements: {sorted(missing)}")
         return self
 
     @property
     def digest(self) -> str:
         """The digest of everything that the definition says."""
-        return sha256_hex(self.model_dump_json().encode())
+        return sha256_hex(json.dumps(self.model_dump(), default=_in_order, sort_keys=True).encode())
 
     @property
     def publishes_records(self) -> bool:
@@ -237,6 +244,13 @@ class Definition(Value):
         named = next((rule.authority for rule in self.elements if rule.code == element), ())
         order = [*named, *(role.key for role in self.roles if role.key not in named)]
         return {role: rank for rank, role in enumerate(order)}
+
+
+def _in_order(value: object) -> object:
+    """Return a set as a list that is the same in every process."""
+    if not isinstance(value, frozenset):
+        raise TypeError(f"a definition holds no {type(value).__name__}")
+    return sorted(value)
 
 
 def load_definition(path: Path) -> Definition:

@@ -23,6 +23,14 @@ VERDICT_COLUMN = "verdict"
 VERDICT_TITLE = Text(zh="结论", en="Verdict")
 
 
+class Faulty(ValueError):
+    """A fault that a model finds in itself, in both languages."""
+
+    def __init__(self, zh: str, en: str) -> None:
+        super().__init__(en)
+        self.text = Text(zh=zh, en=en)
+
+
 class Verdict(StrEnum):
     """What a rule says of an entity, and what all rules say together."""
 
@@ -80,13 +88,13 @@ class Measure(Value):
     @model_validator(mode="after")
     def _one_way(self) -> "Measure":
         if (self.compute is None) == (self.take is None):
-            raise ValueError("a measure has either `take` or `compute`")
+            raise Faulty("度量只能有 take 或 compute 之一", "a measure has either `take` or `compute`")
         if self.compute is not None and (self.of or self.where or self.input):
-            raise ValueError("a computed measure has no `input`, `of` or `where`")
+            raise Faulty("用 compute 的度量没有 input、of、where", "a computed measure has no `input`, `of` or `where`")
         if self.take is not None and self.input is None:
-            raise ValueError("`take` needs an `input`")
+            raise Faulty("take 需要 input", "`take` needs an `input`")
         if self.take is not None and (self.of is None) != (self.take == "count"):
-            raise ValueError("every `take` but `count` says of what (`of`)")
+            raise Faulty("除 count 外，take 须用 of 说明对什么计算", "every `take` but `count` says of what (`of`)")
         return self
 
 
@@ -131,14 +139,18 @@ class Derivation(Value):
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise ValueError(f"names that occur twice: {', '.join(twice)}")
+                raise Faulty(f"名称重复：{'、'.join(twice)}", f"names that occur twice: {', '.join(twice)}")
         reserved = {OWN_ID, VERDICT_COLUMN, "reasons_zh", "reasons_en", self.subject.by} & {
             m.code for m in self.measures
         }
         if reserved:
-            raise ValueError(f"names that the table needs itself: {', '.join(sorted(reserved))}")
+            told = ", ".join(sorted(reserved))
+            raise Faulty(f"表自身要用的名称：{told}", f"names that the table needs itself: {told}")
         if self.inputs[0].role is not None:
-            raise ValueError("the first input is the subject's library: golden records, without a role")
+            raise Faulty(
+                "第一个输入是主体所在的资源库（主记录），不带 role",
+                "the first input is the subject's library: golden records, without a role",
+            )
         return self
 
     def expressions(self) -> Iterator[tuple[str, str, str]]:

@@ -1,5 +1,6 @@
 """What the library has published: datasets, point lookups, entities, reports. Reading only."""
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,31 +31,32 @@ class Published:
     """The published side of the libraries under `folder`."""
 
     def __init__(
-        self, *, database: Database, folder: Path, definitions: tuple[Definition, ...], pack: NormPack
+        self, *, database: Database, folder: Path, definitions: Callable[[], tuple[Definition, ...]], pack: NormPack
     ) -> None:
         self._database = database
         self._folder = folder
         self._pack = pack
-        self._definitions = {known.name: known for known in definitions}
+        self._definitions = definitions
         self.spatial = SpatialLibrary(self)
 
     def definitions(self) -> tuple[Definition, ...]:
         """Return the libraries that this installation can build."""
-        return tuple(self._definitions.values())
+        return self._definitions()
 
     def _by_name(self) -> dict[str, Definition]:
-        return self._definitions
+        return {known.name: known for known in self._definitions()}
 
     def definition(self, library: str) -> Definition:
         """Return the definition of `library`, or raise NotFound."""
-        if library not in self._definitions:
+        known = self._by_name()
+        if library not in known:
             raise NotFound(
                 "library.unknown",
                 what=Text(zh=f"没有名为 {library} 的资源库。", en=f"There is no library called {library}."),
                 remedy=Text(zh="请从资源库列表中选择。", en="Choose one from the list of libraries."),
                 context={"library": library},
             )
-        return self._definitions[library]
+        return known[library]
 
     def datasets(self) -> tuple[Dataset, ...]:
         """Return the current version of every published dataset, by name."""

@@ -33,6 +33,7 @@ from datong.kernel import (
     sha256_hex,
 )
 from datong.ledger import EntryKind, Ledger
+from datong.library.defining import Definitions
 from datong.library.definition import Definition, shipped_definitions
 from datong.library.inputs import derived_input_digest, resolve_inputs
 from datong.library.published import Published
@@ -82,9 +83,10 @@ class Library(Published):
         definitions: tuple[Definition, ...] | None = None,
         decisions: LinkDecisions | None = None,
     ) -> None:
-        super().__init__(
-            database=database, folder=lake / "library", definitions=definitions or shipped_definitions(), pack=pack
+        self.defining = Definitions(
+            database=database, clock=clock, ledger=ledger, pack=pack, shipped=definitions or shipped_definitions()
         )
+        super().__init__(database=database, folder=lake / "library", definitions=self.defining.all, pack=pack)
         self._clock = clock
         self._ledger = ledger
         self._landing = landing

@@ -1,6 +1,6 @@
 """The library's tables in the control database: builds, versions and reports; records stay in the lake."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from datong.kernel import METADATA, JsonColumn, UtcDateTime
 
@@ -89,3 +89,16 @@ CORRECTION_ACTS = Table(
     Column("statement", String(4000), nullable=False),
     Column("entry_id", String(36), nullable=False),
 )
+
+DEFINITIONS = Table(
+    "library_definition",
+    METADATA,
+    Column("name", String(40), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("defined_by", JsonColumn, nullable=False),
+    Column("defined_at", UtcDateTime, nullable=False),
+    Column("entry_id", String(36), nullable=False),
+)
+"""Definitions that operators supplied, as they wrote them; the newest of a name is in force."""

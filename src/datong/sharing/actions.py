@@ -66,6 +66,7 @@ class Action(StrEnum):
     LIBRARY_READ = "library.read"
     LIBRARY_READ_ENTITY = "library.read_entity"
     LIBRARY_BUILD = "library.build"
+    LIBRARY_DEFINE = "library.define"
     LIBRARY_READ_OWN = "library.read_own"
     CORRECTION_REPORT = "correction.report"
     CORRECTION_READ = "correction.read"

@@ -101,6 +101,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/library/population?q=%E9%99%88",
             "/library/geography",
             f"/library/population/entities/{entity}",
+            "/library/definitions",
             "/library/low_income_family?q=%E9%99%88",
             f"/library/low_income_family/entities/{family}",
             "/evidence",

@@ -33,9 +33,14 @@ def _service_item_name(desk: "Desk", item_id: str) -> Text:
     return desk.services.service_items.get(item_id).name
 
 
+def _library_title(desk: "Desk", name: str) -> Text:
+    return desk.services.library.definition(name).title
+
+
 NAMED: Mapping[EntryKind, Callable[["Desk", str], Text | str]] = {
     EntryKind.SOURCE: lambda desk, element: desk.element_name(element),
     EntryKind.SERVICE_ITEM: _service_item_name,
+    EntryKind.LIBRARY_DEFINITION: _library_title,
     EntryKind.SKETCH_KEY: lambda _desk, _subject: Text(zh="前置机共享的草图密钥", en="The nodes' sketch secret"),
 }
 """How a subject is named that is found by its id alone."""
@@ -64,6 +69,8 @@ def _address(entry: RecordedEntry) -> str:
         return f"/catalogue/{entry.subject}"
     if entry.kind is EntryKind.DATASET:
         return f"/library/{entry.subject.partition('/')[0]}"
+    if entry.kind is EntryKind.LIBRARY_DEFINITION:
+        return "/library/definitions"
     if entry.kind is EntryKind.DEPARTMENT_KEY:
         return "/departments"
     if entry.kind is EntryKind.SKETCH_KEY:

@@ -23,6 +23,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "exchange.file": Text(zh="文件交换", en="File"),
     "exchange.reconciliation": Text(zh="对账", en="Reconciliation"),
     "library.dataset": Text(zh="资源库发布", en="Dataset"),
+    "library.definition": Text(zh="资源库定义", en="Library definition"),
     "library.correction": Text(zh="校核", en="Correction"),
     "sharing.access": Text(zh="数据调用", en="Access"),
     "sharing.refusal": Text(zh="拒绝调用", en="Refusal"),
