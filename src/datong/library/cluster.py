@@ -1,9 +1,9 @@
 """Clustering that resists chaining: pure rules over scored pairs, and over what people decided.
 
 Transitive closure joins strangers through one wrong pair. Here pairs join in the order of their weight, and only if
-(1) the pair is the best that one of its two records has, (2) the joined entity would not hold two different
-identifiers, (3) it would not exceed the cap. A record whose best two partners bear different identifiers and weigh
-about the same joins nobody: it waits for a person.
+(1) the pair is the best that one of its two records has, or a sure one, (2) the joined entity would not hold two
+different identifiers, (3) it would not exceed the cap. A record whose best two partners bear different identifiers and
+weigh about the same joins nobody: it waits for a person.
 
 A person's decision comes before all this: `same` pairs join first, whatever their identifiers; `different` pairs never
 meet. Of decisions that contradict each other, to be apart prevails.
@@ -118,10 +118,12 @@ def cluster(
     margin_bits: float,
     members_max: int,
     decided: Sequence[Decided] = (),
+    sure_bits: float | None = None,
 ) -> Clustering:
     """Join nodes by `pairs`; `sizes` gives each node's number of records, `identifiers` those that bear a trusted one.
 
-    Pairs below `accept_bits` never join; they are reported as near. The result depends on the sets of pairs and
+    A pair of `sure_bits` or more joins two groups although neither of its records has it as the best (None: no pair
+    does). Pairs below `accept_bits` never join; they are reported as near. The result depends on the sets of pairs and
     decisions only, never on their order.
     """
     forest = _Forest(sizes, identifiers, members_max)
@@ -145,7 +147,7 @@ def cluster(
         left, right = forest.root(pair.a), forest.root(pair.b)
         if left == right:
             continue
-        if pair.weight < best[pair.a] and pair.weight < best[pair.b]:
+        if pair.weight < min(best[pair.a], best[pair.b]) and not (sure_bits is not None and pair.weight >= sure_bits):
             continue
         obstacle = forest.obstacle(left, right)
         if obstacle is not None:

@@ -58,13 +58,15 @@ class Level(Value):
 
     `kind` is one of: `exact` (all `columns` equal), `edits` (Damerau–Levenshtein distance of the one column at most
     `most`), `characters` (of the columns, one per character, at most `most` differ), `prefix` (first `most` characters
-    equal), `else`. `m` and `u` are the shares of true matches and of strangers at this level. Columns are ASCII only:
-    engines measure other text differently.
+    equal), `similar` (Jaro–Winkler similarity of the one column at least `least`), `crossed` (the first of two columns
+    equals the other's second, and the second the first), `else`. `m` and `u` are the shares of true matches and of
+    strangers at this level. Columns are ASCII only: engines measure other text differently.
     """
 
-    kind: Literal["exact", "edits", "characters", "prefix", "else"]
+    kind: Literal["exact", "edits", "characters", "prefix", "similar", "crossed", "else"]
     columns: tuple[str, ...] = ()
     most: int = Field(0, ge=0, le=32)
+    least: float = Field(1, ge=0, le=1)
     frequency: str | None = None
     m: float = Field(gt=0, lt=1)
     u: float = Field(gt=0, lt=1)
@@ -89,19 +91,57 @@ class Comparison(Value):
         return self
 
 
+class Feature(Value):
+    """A column that comparisons and blocking read: the first of `fields` that has a value, in ASCII.
+
+    A field is a data element, or `column:<name>` for a source's column without one. `form` is `text` (small letters
+    without accents, single blanks), `compact` (letters and digits alone) or `digits`; `first` and `last` keep so many
+    characters of it (0: all), and a text that is shorter is missing.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    fields: tuple[str, ...] = Field(min_length=1)
+    form: Literal["text", "compact", "digits"] = "text"
+    first: int = Field(0, ge=0, le=64)
+    last: int = Field(0, ge=0, le=64)
+
+
+PERSON_TRAINING = (("pinyin", "birth"), ("phone",), ("address", "sex"), ("identifier_text",))
+
+
 class Linkage(Value):
     """The committed linkage model: blocking, comparisons with weights, and the rules of clustering.
 
+    `features` are the columns that it reads; without any, they are those of Chinese people (module `features`), and
+    trusted identifiers come first (module `identify`). `training` names the blocks in which the weights are estimated.
+
     `accept_bits` is the match weight from which two records may join; `margin_bits` by how much the best partner must
-    beat the next partner of another entity; `members_max` caps an entity's records.
+    beat the next partner of another entity; `members_max` caps an entity's records. From `sure_bits` on a pair joins
+    two groups of records although both its records have better partners, for data in which one thing has many records.
     """
 
     match_share: float = Field(gt=0, lt=1)
     accept_bits: float
+    sure_bits: float | None = None
     margin_bits: float = Field(ge=0)
     members_max: int = Field(gt=1)
+    features: tuple[Feature, ...] = ()
     blocking: tuple[tuple[str, ...], ...] = Field(min_length=1)
+    training: tuple[tuple[str, ...], ...] = Field(PERSON_TRAINING, min_length=1)
     comparisons: tuple[Comparison, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _columns_known(self) -> "Linkage":
+        if not self.features:
+            return self
+        levels = [level for comparison in self.comparisons for level in comparison.levels]
+        read = {column for comparison in self.comparisons for column in comparison.needs}
+        read |= {column for level in levels for column in (*level.columns, *filter(None, [level.frequency]))}
+        read |= {column for rule in (*self.blocking, *self.training) for column in rule}
+        unknown = read - {feature.name for feature in self.features}
+        if unknown:
+            raise ValueError(f"columns that are no features: {sorted(unknown)}")
+        return self
 
 
 class KeyPart(Value):
@@ -229,7 +269,7 @@ class Definition(Value):
         """The element that identifies an entity by itself, if one does."""
         if self.identity is not None:
             return self.identity.trusted[0].element if len(self.identity.trusted) == 1 else None
-        return PERSON_IDENTIFIER if self.kind is LibraryKind.LINKED else None
+        return PERSON_IDENTIFIER if self.linkage is not None and not self.linkage.features else None
 
     def role_of(self, source: LandedSource) -> SourceRole | None:
         """Return the first role that `source` fits, or None if the library has no use for it."""

@@ -17,6 +17,7 @@ from datong.library.cluster import Clustering, Decided, Pair, cluster
 from datong.library.conform import ConformedSource
 from datong.library.decisions import create_decided, decisions_table
 from datong.library.definition import Definition, Identity, Linkage
+from datong.library.described import create_described
 from datong.library.doubts import write_review
 from datong.library.engine import sql_text
 from datong.library.features import create_records
@@ -88,11 +89,27 @@ def _score(
         return definition.identity
     if definition.linkage is None:
         raise AssertionError("a linked library has a linkage model")
+    create_linkable(connection, definition, definition.linkage, sources, conformed, decisions)
+    score_pairs(connection, definition.linkage)
+    return definition.linkage
+
+
+def create_linkable(
+    connection: duckdb.DuckDBPyConnection,
+    definition: Definition,
+    linkage: Linkage,
+    sources: tuple[ConformedSource, ...],
+    conformed: Path,
+    decisions: Sequence[LinkDecision],
+) -> None:
+    """Create `linkable` and `decided`: what the model compares and blocks on, by its own features or as people."""
+    if linkage.features:
+        create_described(connection, definition, linkage.features, sources, conformed)
+        create_decided(connection, "linkable", sources, decisions)
+        return
     create_records(connection, definition, sources, conformed)
     create_decided(connection, "records", sources, decisions)
     identify(connection)
-    score_pairs(connection, definition.linkage)
-    return definition.linkage
 
 
 def link_divisions(
@@ -141,6 +158,7 @@ def _cluster_nodes(connection: duckdb.DuckDBPyConnection, limits: Linkage | Iden
         margin_bits=limits.margin_bits,
         members_max=limits.members_max,
         decided=[Decided(*row) for row in decided],
+        sure_bits=limits.sure_bits if isinstance(limits, Linkage) else None,
     )
 
 

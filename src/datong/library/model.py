@@ -21,6 +21,11 @@ def level_sql(level: Level) -> str:
     left, right = columns[0]
     if level.kind == "edits":
         return f"damerau_levenshtein({left}, {right}) <= {level.most}"
+    if level.kind == "similar":
+        return f"jaro_winkler_similarity({left}, {right}) >= {level.least}"
+    if level.kind == "crossed":
+        (one_left, one_right), (other_left, other_right) = columns
+        return f"{one_left} = {other_right} AND {other_left} = {one_right}"
     if level.kind == "prefix":
         return f"substr({left}, 1, {level.most}) = substr({right}, 1, {level.most})"
     differing = " + ".join(

@@ -14,16 +14,13 @@ from splink import DuckDBAPI, Linker, block_on
 
 from datong.kernel import Invalid, Misconfigured, Text
 from datong.library.conform import conform_source, take_part
-from datong.library.decisions import create_decided
 from datong.library.definition import Definition, Level, Linkage
 from datong.library.engine import Engine
-from datong.library.features import create_records
-from datong.library.identify import identify
+from datong.library.link import create_linkable
 from datong.library.model import splink_settings
 from datong.library.values import LandedSource
 from datong.norms import NormPack
 
-TRAINING_BLOCKS = (("pinyin", "birth"), ("phone",), ("address", "sex"), ("identifier_text",))
 M_MIN = 0.002
 """No disagreement counts as impossible, however clean the training data: others make other mistakes."""
 U_MIN, SHARE_MAX = 1e-6, 0.999
@@ -61,9 +58,7 @@ def train(
         taking = take_part(definition, sources, pack)
         for source in taking:
             conform_source(connection, source, pack, folder)
-        create_records(connection, definition, taking, folder)
-        create_decided(connection, "records", taking, ())
-        identify(connection)
+        create_linkable(connection, definition, linkage, taking, folder, ())
         try:
             return _estimate(connection, linkage, pairs_max=pairs_max, seed=seed)
         except ValueError as error:
@@ -83,7 +78,7 @@ def _estimate(connection: duckdb.DuckDBPyConnection, linkage: Linkage, *, pairs_
         api.register("linkable"), splink_settings(linkage, open_only=False), log_level=None, validate_settings=False
     )
     linker.training.estimate_u_using_random_sampling(max_pairs=pairs_max, seed=seed)
-    for columns in TRAINING_BLOCKS:
+    for columns in linkage.training:
         linker.training.estimate_parameters_using_expectation_maximisation(block_on(*columns))
     trained = linker.misc.save_model_to_json()["comparisons"]
     comparisons = []

@@ -12,6 +12,7 @@ def run(
     nodes: int = 6,
     members_max: int = 10,
     decided: tuple[Decided, ...] = (),
+    sure_bits: float | None = None,
 ) -> Clustering:
     return cluster(
         sizes=dict.fromkeys(range(nodes), 1),
@@ -21,6 +22,7 @@ def run(
         margin_bits=3,
         members_max=members_max,
         decided=decided,
+        sure_bits=sure_bits,
     )
 
 
@@ -51,6 +53,15 @@ def test_an_undecided_record_joins_nobody() -> None:
 def test_a_pair_that_is_nobodys_best_does_not_chain_two_groups() -> None:
     found = run([pair(0, 1, 20.0), pair(2, 3, 20.0), pair(1, 2, 9.0)])
     assert found.cluster_of[1] != found.cluster_of[2]
+
+
+def test_a_sure_pair_joins_two_groups_where_the_definition_says_so() -> None:
+    pairs = [pair(0, 1, 20.0), pair(2, 3, 20.0), pair(1, 2, 12.0)]
+    assert run(pairs).cluster_of[1] != run(pairs).cluster_of[2]
+    sure = run(pairs, sure_bits=12.0)
+    assert sure.cluster_of[0] == sure.cluster_of[3]
+    doubtful = run(pairs, sure_bits=12.5)
+    assert doubtful.cluster_of[1] != doubtful.cluster_of[2]
 
 
 def test_the_cap_stops_growth() -> None:
