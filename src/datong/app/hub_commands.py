@@ -14,7 +14,7 @@ from datong import web
 from datong.app.background import Background
 from datong.app.composition import Hub
 from datong.kernel import PLATFORM_ACTOR, DepartmentCode, Invalid, Settings, Text
-from datong.kernel.collector import settle
+from datong.kernel.collector import few_heaps, settle
 from datong.sharing import Role
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -44,6 +44,7 @@ def init() -> None:
 def serve() -> None:
     """运行枢纽 · Serve the console, the interfaces and (by default) background work."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    few_heaps()
     opened = Hub(read_settings())
     background = Background(opened) if opened.settings.work_inside_serve else None
     if background is not None:

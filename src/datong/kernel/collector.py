@@ -1,6 +1,11 @@
-"""The garbage collector: start-up is not slowed by it, and what start-up made is not looked through again and again."""
+"""Memory: the garbage collector does not slow start-up, nor look through what that made again; threads share heaps."""
 
+import ctypes
 import gc
+
+M_ARENA_MAX = -8
+"""glibc's number of the option (malloc.h)."""
+HEAPS_MAX = 2
 
 STARTING_THRESHOLDS = (100_000, 50, 100)
 """New objects before the collector looks: modules make many that stay, and looking took a quarter of a start."""
@@ -21,3 +26,14 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_USUAL_THRESHOLDS)
+
+
+def few_heaps() -> None:
+    """Let threads share heaps: called by a program of many threads before it starts them.
+
+    glibc would give nearly each of a hub's thirty threads a heap of its own, with free room that no other may use.
+    Other C libraries have no such option, and need none.
+    """
+    option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if option is not None:
+        option(M_ARENA_MAX, HEAPS_MAX)
