@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from datong.kernel import Invalid, Misconfigured, Text, Value, sha256_hex
-from datong.library.derivation import VERDICT_COLUMN, Derivation, Faulty
+from datong.library.derivation import EDGE_COLUMNS, VERDICT_COLUMN, Derivation, DerivedInput, Faulty, Graph
 from datong.library.values import LandedSource
 from datong.norms import read_mapping
 
@@ -32,6 +32,8 @@ class LibraryKind(StrEnum):
     """By a code that is unique in itself (divisions)."""
     DERIVED = "derived"
     """By rules over other libraries' published tables (low-income families, public credit)."""
+    GRAPH = "graph"
+    """No entities of its own: the relations between those of other libraries."""
     KEYED = "keyed"
     """By keys that the definition names (firms, certificates): an identifier first, then other keys by their weight."""
 
@@ -212,6 +214,7 @@ class Definition(Value):
     linkage: Linkage | None = None
     identity: Identity | None = None
     derivation: Derivation | None = None
+    graph: Graph | None = None
     precedence: int = Field(100, ge=0, le=1000)
     """Libraries are listed in this order; the first in which a source plays a role publishes the source's records."""
     spatial: SpatialRule | None = None
@@ -226,10 +229,17 @@ class Definition(Value):
             raise Faulty(
                 "derived 类且只有该类有 derivation", "a derived library, and only such a one, has a derivation"
             )
-        if (self.derivation is None) != bool(self.roles and self.elements):
+        if (self.kind is LibraryKind.GRAPH) != (self.graph is not None):
+            raise Faulty("graph 类且只有该类有 graph", "a graph, and only such a one, has edges")
+        if bool(self.reads) == bool(self.roles and self.elements):
             raise Faulty(
-                "资源库须有 roles 和 elements，或者有 derivation", "a library has roles and elements, or a derivation"
+                "资源库须有 roles 和 elements，或者有 derivation、graph",
+                "a library has roles and elements, or a derivation or graph",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _names_known(self) -> "Definition":
         roles = {role.key for role in self.roles}
         for rule in self.elements:
             unknown = set(rule.authority) - roles
@@ -244,6 +254,8 @@ class Definition(Value):
                 VERDICT_COLUMN,
                 *(measure.code for measure in self.derivation.measures),
             }
+        if self.graph is not None:
+            codes = set(EDGE_COLUMNS)
         missing = (set(self.key_elements) | set(self.summary_elements)) - codes
         if missing:
             raise Faulty(f"键不是数据元或度量：{sorted(missing)}", f"keys that are no elements: {sorted(missing)}")
@@ -262,7 +274,14 @@ class Definition(Value):
     @property
     def inputs(self) -> frozenset[str]:
         """The libraries that this one derives from."""
-        return frozenset(given.library for given in self.derivation.inputs) if self.derivation else frozenset()
+        return frozenset(given.library for given in self.reads)
+
+    @property
+    def reads(self) -> tuple[DerivedInput, ...]:
+        """The published tables that this library is made of; none if it is made of what landed."""
+        if self.derivation is not None:
+            return self.derivation.inputs
+        return self.graph.inputs if self.graph is not None else ()
 
     @property
     def identifier(self) -> str | None:

@@ -11,12 +11,12 @@ from pydantic_core import ErrorDetails
 from datong.kernel import DatongError, Invalid, Text, Value
 from datong.library.definition import Definition, LibraryKind
 from datong.library.derivation import Faulty
-from datong.library.plan import plan_derivation
+from datong.library.plan import plan_derivation, plan_graph
 from datong.norms import NormPack, read_mapping
 
 DEFINITION_CHARS_MAX = 256 * 1024
 PROBLEMS_MAX = 50
-OPERATOR_KINDS = (LibraryKind.KEYED, LibraryKind.DERIVED)
+OPERATOR_KINDS = (LibraryKind.KEYED, LibraryKind.DERIVED, LibraryKind.GRAPH)
 RESERVED_NAMES = frozenset({"definitions", "resource"})
 """Names that addresses and datasets use themselves."""
 _SHOWN_CHARS_MAX = 60
@@ -94,11 +94,16 @@ def _own_place(definition: Definition, shipped: Mapping[str, Definition]) -> Ite
     if definition.kind not in OPERATOR_KINDS:
         yield DefinitionProblem(
             field="/kind",
-            message=Text(zh="只能新增 keyed 或 derived 类的资源库", en="only keyed and derived libraries can be added"),
+            message=Text(
+                zh="只能新增 keyed、derived、graph 类的资源库",
+                en="only keyed, derived and graph libraries can be added",
+            ),
             remedy=Text(zh="人口和行政区划由平台提供。", en="People and divisions come with the platform."),
         )
     known = shipped.get(definition.name)
-    if definition.name in RESERVED_NAMES or (known is not None and known.kind is not LibraryKind.DERIVED):
+    if definition.name in RESERVED_NAMES or (
+        known is not None and known.kind not in (LibraryKind.DERIVED, LibraryKind.GRAPH)
+    ):
         yield DefinitionProblem(
             field="/name",
             message=Text(
@@ -134,10 +139,12 @@ def _elements(definition: Definition, pack: NormPack) -> Iterator[DefinitionProb
 def _derivation(
     definition: Definition, libraries: Mapping[str, Definition], pack: NormPack
 ) -> Iterator[DefinitionProblem]:
-    if definition.derivation is None:
-        return
+    known = {**libraries, definition.name: definition}
     try:
-        plan_derivation(definition, {**libraries, definition.name: definition}, pack)
+        if definition.derivation is not None:
+            plan_derivation(definition, known, pack)
+        elif definition.graph is not None:
+            plan_graph(definition, known, pack)
     except DatongError as error:
         yield DefinitionProblem(field=error.field or "/derivation", message=error.what, remedy=error.remedy)
 

@@ -20,6 +20,7 @@ MEASURES_MAX = 60
 RULES_MAX = 40
 OWN_ID = "entity_id"
 VERDICT_COLUMN = "verdict"
+EDGE_COLUMNS = ("kind", "from_type", "from_id", "to_type", "to_id", "attribute")
 VERDICT_TITLE = Text(zh="结论", en="Verdict")
 
 
@@ -163,6 +164,50 @@ class Derivation(Value):
                 text = getattr(measure, name)
                 if text is not None:
                     yield measure.input or first, f"/derivation/measures/{place}/{name}", text
+
+
+class EdgeTarget(Value):
+    """What an edge leads to: the entities of another input whose `column` has the value, or a node of its own."""
+
+    input: str | None = Field(None, pattern=CODE_PATTERN)
+    column: str = Field(OWN_ID, pattern=CODE_PATTERN)
+    where: str | None = Field(None, max_length=EXPRESSION_CHARS_MAX)
+    node: str | None = Field(None, pattern=CODE_PATTERN)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "EdgeTarget":
+        if (self.input is None) == (self.node is None):
+            raise Faulty("边的另一端是 input 或 node 之一", "an edge leads to an `input` or to a `node`")
+        return self
+
+
+class EdgeRule(Value):
+    """One kind of relation: from the entity of an input's row to where the row's `element` leads.
+
+    `attribute` is a further column of the row that says more (the relation to the head, the share held).
+    """
+
+    kind: str = Field(pattern=CODE_PATTERN)
+    title: Text
+    input: str = Field(pattern=CODE_PATTERN)
+    element: str = Field(pattern=CODE_PATTERN)
+    where: str | None = Field(None, max_length=EXPRESSION_CHARS_MAX)
+    attribute: str | None = Field(None, pattern=CODE_PATTERN)
+    to: EdgeTarget
+
+
+class Graph(Value):
+    """How a graph of entities is made; an input that nobody published has no edges."""
+
+    inputs: tuple[DerivedInput, ...] = Field(min_length=1, max_length=INPUTS_MAX)
+    edges: tuple[EdgeRule, ...] = Field(min_length=1, max_length=RULES_MAX)
+
+    @model_validator(mode="after")
+    def _kinds_are_unique(self) -> "Graph":
+        kinds = [edge.kind for edge in self.edges]
+        if len(set(kinds)) < len(kinds) or len({given.name for given in self.inputs}) < len(self.inputs):
+            raise Faulty("边的类型或输入的名称重复", "a kind of edge or the name of an input occurs twice")
+        return self
 
 
 def measure_kind(measure: Measure, of: Kind | None) -> Kind:

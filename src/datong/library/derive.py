@@ -16,12 +16,13 @@ from datong.library.derivation import OWN_ID, Derivation, Verdict
 from datong.library.engine import sql_name, sql_text
 from datong.library.expressions import SQL_TYPES, Compiled, Kind, literal_sql
 from datong.library.plan import Plan, PlannedInput, PlannedMeasure, PlannedRule
+from datong.library.table_pipeline import DERIVED_DIGEST
 from datong.library.values import InputTable
 
 ENTITIES, FINDINGS, MEMBERS = "entities.parquet", "findings.parquet", "members.parquet"
-DERIVED_DIGEST = "digest.txt"
-_ROW_KEY = "row_key "
-"""The key of an input's row; the blank keeps it from meeting an element's code."""
+ROW_KEY = "row_key "
+TABLE_NUMBER = "table "
+"""Columns of an input that are no elements; the blank keeps them from meeting an element's code."""
 RELATIONS = {
     "at_most": Text(zh="不高于", en="at most"),
     "at_least": Text(zh="不低于", en="at least"),
@@ -46,7 +47,7 @@ def derive(
     if derivation is None:
         raise AssertionError("only a derived library is derived")
     for planned in plan.inputs:
-        _read(connection, planned, [table for table in tables if table.input == planned.input.name], library)
+        read_input(connection, planned, tables, library)
     _collect(connection, definition, plan)
     _measure(connection, derivation, plan)
     _judge(connection, derivation, plan)
@@ -69,32 +70,43 @@ def _by(derivation: Derivation) -> str:
     return "" if derivation.subject.by == OWN_ID else f"{sql_name(derivation.subject.by)}, "
 
 
-def _read(
+def read_input(
     connection: duckdb.DuckDBPyConnection, planned: PlannedInput, tables: Sequence[InputTable], library: Path
 ) -> None:
-    """Create the table `input_<name>` with the columns that are needed, typed; empty if nothing is published."""
-    parts = [f"SELECT {_typed(planned, None)} WHERE false"]
+    """Create the table `input_<name>` with the columns that are needed, typed; empty if nothing is published.
+
+    Besides them it holds the key of the row, and the place in `tables` of the table that it comes from.
+    """
+    parts = [f"SELECT {_typed(planned, None, 0)} WHERE false"]
+    registered = []
     for number, table in enumerate(tables):
+        if table.input != planned.input.name:
+            continue
         name = f"delta_{planned.input.name}_{number}"
         delta = DeltaTable(str(library / table.path), version=table.delta_version)
         connection.register(name, delta.to_pyarrow_dataset())
-        parts.append(f"SELECT {_typed(planned, table)} FROM {name}")
-    connection.execute(f"CREATE OR REPLACE TABLE {_input(planned)} AS {' UNION ALL '.join(parts)}")
-    for number, _ in enumerate(tables):
-        connection.unregister(f"delta_{planned.input.name}_{number}")
+        registered.append(name)
+        parts.append(f"SELECT {_typed(planned, table, number)} FROM {name}")
+    connection.execute(f"CREATE OR REPLACE TABLE {input_name(planned)} AS {' UNION ALL '.join(parts)}")
+    for name in registered:
+        connection.unregister(name)
 
 
-def _typed(planned: PlannedInput, table: InputTable | None) -> str:
+def _typed(planned: PlannedInput, table: InputTable | None, number: int) -> str:
     columns = []
     for name, kind in planned.columns.items():
         column = None if table is None else (table.key if name == OWN_ID else table.columns.get(name))
         value = "NULL" if column is None else sql_name(column)
         columns.append(f"TRY_CAST({value} AS {SQL_TYPES[kind]}) AS {sql_name(name)}")
     row_key = "NULL" if table is None else sql_name(table.row_key)
-    return f"{', '.join(columns)}, CAST({row_key} AS VARCHAR) AS {sql_name(_ROW_KEY)}"
+    return (
+        f"{', '.join(columns)}, CAST({row_key} AS VARCHAR) AS {sql_name(ROW_KEY)}, "
+        f"{number}::INTEGER AS {sql_name(TABLE_NUMBER)}"
+    )
 
 
-def _input(planned: PlannedInput) -> str:
+def input_name(planned: PlannedInput) -> str:
+    """Return the table that `read_input` makes, quoted."""
     return sql_name(f"input_{planned.input.name}")
 
 
@@ -110,14 +122,14 @@ def _collect(connection: duckdb.DuckDBPyConnection, definition: Definition, plan
     where = f"AND {plan.where.sql}" if plan.where else ""
     connection.execute(f"""
         CREATE OR REPLACE TABLE members AS
-        SELECT {entity} AS "entity ", {sql_name(OWN_ID)} AS "member ", * FROM {_input(first)}
+        SELECT {entity} AS "entity ", {sql_name(OWN_ID)} AS "member ", * FROM {input_name(first)}
         WHERE {by} IS NOT NULL {where}""")
     connection.execute(f"""CREATE OR REPLACE VIEW {_rows(first)} AS FROM members""")
     for planned in plan.inputs[1:]:
         to, column = sql_name(planned.input.to), sql_name(planned.input.column)
         connection.execute(f"""
             CREATE OR REPLACE TABLE {_rows(planned)} AS
-            SELECT judged."entity ", given.* FROM {_input(planned)} given
+            SELECT judged."entity ", given.* FROM {input_name(planned)} given
             JOIN (SELECT DISTINCT "entity ", {to} AS "to " FROM members) judged ON given.{column} = judged."to " """)
 
 
@@ -173,7 +185,7 @@ def _taken(known: PlannedMeasure) -> str:
         return f"CASE WHEN {gaps} = 0 THEN {total} END"
     if measure.take == "first":
         known_only = f" FILTER ({of} IS NOT NULL{f' AND {known.where.sql}' if known.where else ''})"
-        return f"arg_min({of}, {sql_name(_ROW_KEY)}){known_only}"
+        return f"arg_min({of}, {sql_name(ROW_KEY)}){known_only}"
     aggregate = {"min": "min", "max": "max", "any": "bool_or", "all": "bool_and"}[measure.take or "min"]
     return f"{aggregate}({of}){kept}"
 

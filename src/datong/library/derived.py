@@ -1,111 +1,41 @@
-"""One build of a derived library: derive, then publish; like `pipeline`, over files only, and resumable by step."""
+"""One build of a derived library: who is in or out and why, published with its findings."""
 
-import json
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from datong.kernel import BuildId, JsonValue, Text
-from datong.library.definition import Definition
+from datong.kernel import JsonValue, Text
 from datong.library.derivation import OWN_ID, VERDICT_COLUMN, VERDICT_TITLE, Derivation, Rule
-from datong.library.derive import DERIVED_DIGEST, ENTITIES, FINDINGS, MEMBERS, derive
-from datong.library.engine import Engine, sql_name, sql_text, step_folder
-from datong.library.pipeline import GOLDEN_LOOKUP, REPORT, TABLES, Previous
+from datong.library.derive import ENTITIES, FINDINGS, MEMBERS, derive
+from datong.library.engine import sql_name, sql_text
+from datong.library.pipeline import GOLDEN_LOOKUP, TABLES
 from datong.library.plan import plan_derivation
-from datong.library.publish import LookupWriter, PublishedTable, fetch, read_json, write_delta
-from datong.library.values import BuildStep, DatasetColumn, InputTable, LandedSource, LinkReport
-from datong.norms import NormPack
+from datong.library.publish import LookupWriter, PublishedTable, fetch, write_delta
+from datong.library.table_pipeline import TablePipeline, write_json
+from datong.library.values import BuildStep, DatasetColumn, LinkReport
 
-INPUTS = "inputs.json"
-FINDINGS_TABLE = "findings"
 REASON_TITLES = {
     "reasons_zh": Text(zh="依据（中文）", en="Reasons (Chinese)"),
     "reasons_en": Text(zh="依据（英文）", en="Reasons (English)"),
 }
 
 
-class DerivedPipeline:
-    """The steps of one build; `library` is the folder below which all libraries' tables lie."""
+class DerivedPipeline(TablePipeline):
+    """The steps of one build of a derived library."""
 
-    def __init__(
-        self,
-        *,
-        build_id: BuildId,
-        definition: Definition,
-        libraries: Mapping[str, Definition],
-        tables: tuple[InputTable, ...],
-        pack: NormPack,
-        engine: Engine,
-        folder: Path,
-        delta: Path,
-        library: Path,
-        previous: Previous,
-    ) -> None:
-        if definition.derivation is None:
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        if self.definition.derivation is None:
             raise AssertionError("only a derived library is derived")
-        self.build_id = build_id
-        self.definition = definition
-        self.derivation: Derivation = definition.derivation
-        self.plan = plan_derivation(definition, libraries, pack)
-        self.inputs = tables
-        self.pack = pack
-        self.engine = engine
-        self.folder = folder
-        self.delta = delta
-        self.library = library
-        self.previous = previous
+        self.derivation: Derivation = self.definition.derivation
+        self.plan = plan_derivation(self.definition, self.libraries, self.pack)
 
-    def steps(self) -> Iterator[BuildStep]:
-        """Run the steps that have not been run; yield each before it starts."""
-        for step, run in ((BuildStep.DERIVE, self._derive), (BuildStep.PUBLISH, self._publish)):
-            yield step
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with step_folder(self.folder / step.value) as scratch:
-                if scratch is not None:
-                    run(scratch)
-
-    def tables(self) -> tuple[PublishedTable, ...]:
-        """Return what the finished build publishes."""
-        return tuple(PublishedTable.model_validate(row) for row in read_json(self._file(BuildStep.PUBLISH, TABLES)))
-
-    def report(self) -> LinkReport:
-        """Return the finished build's report."""
-        return LinkReport.model_validate(read_json(self._file(BuildStep.DERIVE, REPORT)))
-
-    def golden_digest(self) -> str:
-        """Return the digest of the entities and of what every rule says of them."""
-        return self._file(BuildStep.DERIVE, DERIVED_DIGEST).read_text()
-
-    def base_version(self) -> int:
-        """Return the version that this build follows."""
-        return int(read_json(self._file(BuildStep.DERIVE, INPUTS))["base_version"])
-
-    def source(self, number: int) -> LandedSource:
-        """Raise: a derived library publishes no records of sources."""
-        raise AssertionError(f"a derived library has no source {number}")
-
-    def departments(self) -> list[str]:
-        """Return whose records the inputs are, as far as one department's."""
-        return sorted({table.department for table in self.inputs if table.department})
-
-    def input_facts(self) -> list[JsonValue]:
-        """Return the versions that were read: never a value."""
-        return [
-            {"dataset": table.dataset, "version": table.version, "digest": table.digest, "input": table.input}
-            for table in self.inputs
-        ]
-
-    def _file(self, step: BuildStep, name: str) -> Path:
-        return self.folder / step.value / name
-
-    def _derive(self, scratch: Path) -> None:
-        _write(scratch / INPUTS, {"base_version": self.previous.version, "inputs": self.input_facts()})
+    def _derive(self, scratch: Path) -> LinkReport:
         with self.engine.connect(self.folder / "spill") as connection:
             derive(connection, self.definition, self.plan, self.inputs, scratch, self.library)
-            report = self._report(connection, scratch)
-        _write(scratch / REPORT, report.model_dump(mode="json"))
+            return self._report(connection, scratch)
 
     def _report(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> LinkReport:
         def counted(query: str) -> list[tuple[object, ...]]:
@@ -171,7 +101,7 @@ class DerivedPipeline:
             delta_version=delta_version,
             lookup_file=GOLDEN_LOOKUP,
         )
-        _write(scratch / TABLES, [table.model_dump(mode="json")])
+        write_json(scratch / TABLES, [table.model_dump(mode="json")])
 
     def _findings_sql(self, findings: Path) -> str:
         """Return the published table of findings: why each entity is in or out, rule by rule, in both languages."""
@@ -288,7 +218,3 @@ def _rule_facts(rule: Rule) -> dict[str, JsonValue]:
         "unit": rule.unit,
         "basis": rule.basis,
     }
-
-
-def _write(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, sort_keys=True), encoding="utf-8")

@@ -21,10 +21,10 @@ def resolve_inputs(
         Conflict: a library whose golden records it reads has not been published.
     """
     found: list[InputTable] = []
-    for given in definition.derivation.inputs if definition.derivation else ():
+    for given in definition.reads:
         library = libraries.get(given.library)
         mine = [dataset for dataset in datasets if library is not None and _serves(dataset, given, library)]
-        if not mine and given.role is None:
+        if not mine and given.role is None and definition.graph is None:
             raise Conflict(
                 "library.input_missing",
                 what=Text(
@@ -66,6 +66,8 @@ def _table(dataset: Dataset, given: DerivedInput, folder: Path) -> InputTable:
         columns=columns,
         key=OWN_ID if golden else RECORD_ENTITY,
         row_key=OWN_ID if golden else RECORD_KEY,
+        lineage=str(dataset.lineage_path.relative_to(folder)) if dataset.lineage_path else None,
+        build_id=dataset.build_id,
     )
 
 

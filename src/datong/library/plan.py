@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from datong.kernel import Invalid, Text
 from datong.library.definition import Definition
-from datong.library.derivation import OWN_ID, VERDICT_COLUMN, DerivedInput, Measure, Rule, measure_kind
+from datong.library.derivation import OWN_ID, VERDICT_COLUMN, DerivedInput, EdgeRule, Measure, Rule, measure_kind
 from datong.library.expressions import Compiled, Kind, compile_expression
 from datong.norms import DataElement, DataType, NormPack
 
@@ -144,6 +144,77 @@ def plan_derivation(definition: Definition, libraries: Mapping[str, Definition],
         measures=measures,
         rules=rules,
     )
+
+
+class PlannedEdge(NamedTuple):
+    """A kind of relation with its conditions."""
+
+    edge: EdgeRule
+    where: Compiled | None
+    to_where: Compiled | None
+
+
+class GraphPlan(NamedTuple):
+    """A graph that may be made."""
+
+    inputs: tuple[PlannedInput, ...]
+    edges: tuple[PlannedEdge, ...]
+
+
+def plan_graph(definition: Definition, libraries: Mapping[str, Definition], pack: NormPack) -> GraphPlan:
+    """Return how to make the graph `definition` from `libraries`.
+
+    Raises:
+        Invalid: a name or a condition in it does not fit; the error's field says which.
+    """
+    if definition.graph is None:
+        raise AssertionError("only a graph has edges")
+    refuse_circles(definition, libraries)
+    columns = {
+        given.name: input_columns(given, libraries, pack, field=f"/graph/inputs/{place}")
+        for place, given in enumerate(definition.graph.inputs)
+    }
+    needed: dict[str, set[str]] = {name: {OWN_ID} for name in columns}
+    edges = []
+    for place, edge in enumerate(definition.graph.edges):
+        field = f"/graph/edges/{place}"
+        where = _condition(edge.input, edge.where, columns, needed, f"{field}/input", f"{field}/where")
+        for name, code in (("element", edge.element), ("attribute", edge.attribute)):
+            if code is not None:
+                needed[edge.input].add(_column(code, columns[edge.input], f"{field}/{name}"))
+        to_where = None
+        if edge.to.input is not None:
+            to_where = _condition(
+                edge.to.input, edge.to.where, columns, needed, f"{field}/to/input", f"{field}/to/where"
+            )
+            needed[edge.to.input].add(_column(edge.to.column, columns[edge.to.input], f"{field}/to/column"))
+        edges.append(PlannedEdge(edge, where, to_where))
+    return GraphPlan(
+        inputs=tuple(
+            PlannedInput(given, {name: columns[given.name][name] for name in sorted(needed[given.name])})
+            for given in definition.graph.inputs
+        ),
+        edges=tuple(edges),
+    )
+
+
+def _condition(
+    name: str,
+    text: str | None,
+    columns: Mapping[str, Columns],
+    needed: Mapping[str, set[str]],
+    input_field: str,
+    field: str,
+) -> Compiled | None:
+    """Return the condition `text` over the rows of the input `name`."""
+    if name not in columns:
+        raise _invalid(input_field, Text(zh=f"没有名为 {name} 的输入", en=f"there is no input {name}"))
+    if text is None:
+        return None
+    compiled = compile_expression(text, columns[name], field=field)
+    _boolean(compiled, field)
+    needed[name].update(compiled.names)
+    return compiled
 
 
 def _plan_measures(

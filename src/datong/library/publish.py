@@ -128,16 +128,25 @@ def typed_sql(pack: NormPack, field: str, expression: str) -> str:
     return f"({cast} AT TIME ZONE 'Asia/Shanghai')" if element.data_type is DataType.DATETIME else cast
 
 
+def version_of_build(path: Path, build_id: str) -> int | None:
+    """Return the version of the Delta table at `path` that a build wrote, None if it wrote none."""
+    if not DeltaTable.is_deltatable(str(path)):
+        return None
+    table = DeltaTable(str(path))
+    for number, commit in enumerate(table.history()):
+        if commit.get(BUILD_MARK) == build_id:
+            return table.version() - number
+    return None
+
+
 def write_delta(connection: duckdb.DuckDBPyConnection, query: str, path: Path, build_id: str) -> int:
     """Write the query's rows as the next version of the Delta table at `path`; return the version.
 
     A build that was killed after its commit finds it by the mark it left, and writes nothing again.
     """
-    if DeltaTable.is_deltatable(str(path)):
-        table = DeltaTable(str(path))
-        for number, commit in enumerate(table.history()):
-            if commit.get(BUILD_MARK) == build_id:
-                return table.version() - number
+    written = version_of_build(path, build_id)
+    if written is not None:
+        return written
     path.mkdir(parents=True, exist_ok=True)
     rows: pa.RecordBatchReader = connection.execute(query).to_arrow_reader(FETCH_ROWS * 10)
     write_deltalake(

@@ -140,6 +140,13 @@ class Published:
         with open_lookup(found.lookup_path) as file:
             return file.view(entity_id, found.version)
 
+    def relations(self, entity_id: EntityId) -> tuple[GoldenRow, ...]:
+        """Return the edges of every published graph that begin or end at an entity, each cell with its origin."""
+        published = {dataset.name for dataset in self.datasets()}
+        graphs = [known.name for known in self.definitions() if known.graph is not None and known.name in published]
+        found = [row for name in graphs for end in ("from_id", "to_id") for row in self.lookup(name, end, entity_id)]
+        return tuple({row.entity_id: row for row in found}.values())
+
     def find_entities(self, library: str, query: str, *, limit: int = 20) -> tuple[EntityHit, ...]:
         """Return entities by identifier, id or the beginning of the name, at most `limit`; none for an empty query.
 

@@ -52,9 +52,9 @@ from datong.library.values import (
 from datong.norms import NormPack
 
 if TYPE_CHECKING:
-    from datong.library.derived import DerivedPipeline
     from datong.library.pipeline import Pipeline
     from datong.library.publish import PublishedTable
+    from datong.library.table_pipeline import TablePipeline
 
 BUILD_ATTEMPTS_MAX = 5
 BUILDS_KEPT = 2
@@ -131,7 +131,7 @@ class Library(Published):
 
     def _inputs(self, definition: Definition) -> tuple[list[dict[str, Any]], str]:
         """Return what a build of `definition` reads now, and the digest that identifies it."""
-        if definition.derivation is not None:
+        if definition.reads:
             tables = resolve_inputs(definition, self._by_name(), self.datasets(), self._folder)
             return [table.model_dump(mode="json") for table in tables], derived_input_digest(definition, tables)
         sources = tuple(
@@ -159,7 +159,7 @@ class Library(Published):
         Only libraries that somebody has built are kept up to date. What an earlier build read is told by its digest,
         so this may be called at any time and after any interruption; a build that failed on an input is not repeated.
         """
-        derived = [definition for definition in self.definitions() if definition.derivation is not None]
+        derived = [definition for definition in self.definitions() if definition.reads]
         requested = []
         for definition in derived:
             last = next(iter(self.builds(definition.name, limit=1).rows), None)
@@ -222,7 +222,7 @@ class Library(Published):
             connection.execute(update(BUILDS).where(BUILDS.c.id == build_id).values(**values))
             return _build(connection.execute(select(BUILDS).where(BUILDS.c.id == build_id)).one())
 
-    def _pipeline(self, build: Build) -> "Pipeline | DerivedPipeline":
+    def _pipeline(self, build: Build) -> "Pipeline | TablePipeline":
         # DuckDB, Splink and Delta Lake take a second to import: only a process that builds pays for it.
         module = import_module("datong.library.pipeline")
         with self._database.snapshot() as connection:
@@ -240,11 +240,13 @@ class Library(Published):
             "delta": home / "delta",
             "previous": module.Previous(version=previous[0], folder=previous[1]),
         }
-        if definition.derivation is not None:
+        if definition.reads:
             tables = tuple(InputTable.model_validate(table) for table in inputs)
             if derived_input_digest(definition, tables) != build.input_digest:
                 raise _superseded(build.library)
-            derived: DerivedPipeline = import_module("datong.library.derived").DerivedPipeline(
+            way = "derived.DerivedPipeline" if definition.derivation is not None else "graph.GraphPipeline"
+            home_module, _, name = way.partition(".")
+            derived: TablePipeline = getattr(import_module(f"datong.library.{home_module}"), name)(
                 **common, libraries=self._by_name(), tables=tables, library=self._folder
             )
             return derived
@@ -254,7 +256,7 @@ class Library(Published):
         pipeline: Pipeline = module.Pipeline(**common, sources=sources, elsewhere=elsewhere, decisions=decisions)
         return pipeline
 
-    def _run_steps(self, build_id: BuildId, pipeline: "Pipeline | DerivedPipeline") -> None:
+    def _run_steps(self, build_id: BuildId, pipeline: "Pipeline | TablePipeline") -> None:
         seconds = dict(self.build(build_id).step_seconds)
         started = time.monotonic()
         running: BuildStep | None = None
@@ -266,7 +268,7 @@ class Library(Published):
                 values: dict[str, Any] = {"step_seconds": seconds} | ({"step": step} if step else {})
                 connection.execute(update(BUILDS).where(BUILDS.c.id == build_id).values(**values))
 
-    def _publish(self, build: Build, pipeline: "Pipeline | DerivedPipeline") -> None:
+    def _publish(self, build: Build, pipeline: "Pipeline | TablePipeline") -> None:
         """Make the finished build the current version, with its evidence, in one transaction."""
         report, tables, digest = pipeline.report(), pipeline.tables(), pipeline.golden_digest()
         version = pipeline.base_version() + 1
@@ -314,7 +316,7 @@ class Library(Published):
     def _dataset(
         self,
         build: Build,
-        pipeline: "Pipeline | DerivedPipeline",
+        pipeline: "Pipeline | TablePipeline",
         table: "PublishedTable",
         version: int,
         entry_id: EntryId,
@@ -334,7 +336,7 @@ class Library(Published):
             "key_elements": list(table.key_elements),
             "delta_path": delta,
             "delta_version": table.delta_version,
-            "lineage_path": f"{delta}_lineage" if golden else None,
+            "lineage_path": f"{delta}_lineage" if golden and self.definition(build.library).graph is None else None,
             "lookup_path": f"{build.library}/builds/{build.id}/{BuildStep.PUBLISH.value}/{table.lookup_file}",
             "entry_id": entry_id,
         }
@@ -440,7 +442,7 @@ def _facts(sources: tuple[LandedSource, ...]) -> list[JsonValue]:
 def _evidence(
     build: Build,
     definition: Definition,
-    pipeline: "Pipeline | DerivedPipeline",
+    pipeline: "Pipeline | TablePipeline",
     tables: "tuple[PublishedTable, ...]",
     digest: str,
     report: LinkReport,

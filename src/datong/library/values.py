@@ -242,8 +242,9 @@ class LinkReason(Value):
 class InputTable(Value):
     """One version of a published table that a derived library reads.
 
-    `path` is its Delta table below the library's folder; `columns` maps what it holds (elements, or codes of a derived
-    library) to its columns; `key` is the column of the entity.
+    `path` is its Delta table below the library's folder and `lineage` that of its cells' origins, of the build
+    `build_id`; `columns` maps what it holds (elements, or codes of a derived library) to its columns; `key` is the
+    column of the entity.
     """
 
     input: str
@@ -258,6 +259,8 @@ class InputTable(Value):
     columns: Mapping[str, str]
     key: str
     row_key: str
+    lineage: str | None = None
+    build_id: BuildId = BuildId("")
 
 
 class RuleFinding(Value):
@@ -341,3 +344,5 @@ class LinkReport(Value):
     """Of a derived library: entities by what all rules say together."""
     rules: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
     """Of a derived library: entities by rule and its verdict."""
+    edges: Mapping[str, int] = Field(default_factory=dict)
+    """Of a graph: edges by kind."""

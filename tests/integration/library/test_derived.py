@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from datong.kernel import PLATFORM_ACTOR, Conflict, Database
+from datong.kernel import PLATFORM_ACTOR, Conflict, Database, EntityId
 from datong.ledger import EntryKind
 from datong.library import Build, BuildState, LandedSource
 from tests.business_sources import SHOP, WATER, landed_business
 from tests.integration.library.test_service import Hub
-from tests.library_sources import landed, with_increment
+from tests.library_sources import department, landed, with_increment
 
 RESIDENTS = {
     "no": "record_id", "name": "person_name", "id": "citizen_id", "home": "household_id", "kin": "relation_to_head",
@@ -128,6 +128,7 @@ def test_a_family_is_in_or_out_and_the_table_says_why(hub: Hub, tmp_path: Path) 
     assert library.lookup("low_income_family", "household_id", "H3")[0].cells["verdict"].value == "pass"
 
 
+@pytest.mark.parametrize("control_database", ["sqlite"], indirect=True)
 def test_firms_are_judged_by_penalties_and_fees(hub: Hub, tmp_path: Path) -> None:
     hub.landing.landed = landed_business(tmp_path)
     built(hub, "legal_entity")
@@ -146,3 +147,42 @@ def test_firms_are_judged_by_penalties_and_fees(hub: Hub, tmp_path: Path) -> Non
     }  # fmt: skip
     assert library.lookup("enterprise_fees", "uscc", SHOP)[0].cells["verdict"].value == "pass"
     assert library.lookup("public_credit", "uscc", SHOP)[0].cells["verdict"].value == "pass"
+
+
+@pytest.mark.parametrize("control_database", ["sqlite"], indirect=True)
+def test_the_graph_tells_who_belongs_to_whom_and_which_record_says_so(hub: Hub, tmp_path: Path) -> None:
+    families = landed_families(tmp_path)
+    hub.landing.landed = (*families, *landed_business(tmp_path))
+    built(hub, "population")
+    assert hub.library.relations(EntityId("0" * 32)) == ()
+    alone = built(hub, "relations")
+    for name in ("legal_entity", "certificate"):
+        built(hub, name)
+    (requested,) = hub.library.refresh_derived()
+    again = hub.library.run_build(requested)
+    assert again.digest != alone.digest
+    library = hub.library
+    (zhang,) = library.lookup("population", "citizen_id", ZHANG)
+    (li,) = library.lookup("population", "citizen_id", LI)
+    (water,) = library.lookup("legal_entity", "uscc", WATER)
+    assert library.report("relations").edges == {
+        "employer": 1, "holder_firm": 1, "holder_person": 1, "household": 4, "kin": 1, "legal_representative": 2,
+        "property": 2, "shareholder": 2,
+    }  # fmt: skip
+    assert zhang.entity_id is not None
+    edges = {(row.cells["kind"].value, row.cells["to_type"].value): row for row in library.relations(zhang.entity_id)}
+    assert set(edges) == {
+        ("household", "household"), ("employer", "legal_entity"), ("property", "property"),
+        ("legal_representative", "population"), ("shareholder", "population"),
+    }  # fmt: skip
+    share = edges["shareholder", "population"].cells
+    assert (share["from_id"].value, share["attribute"].value) == (water.entity_id, "0.7000")
+    assert (share["from_id"].department, share["from_id"].row_key) == (department(13), "S1")
+    employer = edges["employer", "legal_entity"].cells["to_id"]
+    assert (employer.value, employer.department, employer.row_key) == (water.entity_id, department(1), "1")
+    assert li.entity_id is not None
+    kin = next(row.cells for row in library.relations(li.entity_id) if row.cells["kind"].value == "kin")
+    assert (kin["to_id"].value, kin["attribute"].value) == (li.entity_id, "20")
+    dataset = library.dataset("relations")
+    table = DeltaTable(str(dataset.delta_path), version=dataset.delta_version).to_pyarrow_table()
+    assert table.num_rows == dataset.rows == 14

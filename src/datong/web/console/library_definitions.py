@@ -16,6 +16,7 @@ KIND_NAMES = {
     LibraryKind.LINKED: Text(zh="统计关联", en="linked"),
     LibraryKind.KEYED: Text(zh="按键关联", en="by keys"),
     LibraryKind.REFERENCE: Text(zh="代码参照", en="reference"),
+    LibraryKind.GRAPH: Text(zh="图谱", en="graph"),
     LibraryKind.DERIVED: Text(zh="派生", en="derived"),
 }
 DefinitionForm = Annotated[str, Form(max_length=DEFINITION_CHARS_MAX)]
