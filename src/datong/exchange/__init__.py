@@ -90,7 +90,7 @@ from datong.exchange.run_values import (
     SourceReport,
     TransferEnd,
 )
-from datong.exchange.scheduling import Days, Misfire, Retry, Schedule, Window
+from datong.exchange.scheduling import PRIORITY_DEFAULT, Days, Misfire, Retry, Schedule, Window
 from datong.exchange.scheduling import preview as schedule_preview
 from datong.exchange.schema_changes import (
     SchemaDecision,
@@ -214,6 +214,7 @@ __all__ = [
     "DELETED",
     "DELETED_COLUMN",
     "GENESIS_DIGEST",
+    "PRIORITY_DEFAULT",
     "RESERVED_PREFIX",
     "VALID_FROM",
     "VALID_TO",

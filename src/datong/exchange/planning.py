@@ -1,6 +1,6 @@
 """Declared tasks: what a file would change (plan), and doing it (apply). Applying a file twice changes nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from datong.exchange import store, task_files
 from datong.exchange.declarations import (
@@ -61,6 +61,18 @@ class Planning:
                 context={"tasks": replaced},
             )
         return tuple(self._do(step, draft, actor) for step, draft in steps)
+
+    def create(self, document: Mapping[str, object], permit: Permit, *, actor: Actor) -> Task:
+        """Create one task that a form declares, with the names that a file has.
+
+        Raises:
+            Invalid: `exchange.task_declaration` with every faulty field; or what `check_draft` finds.
+            Refused: the caller may not do it, or the agreement does not allow it. Conflict: the name is taken.
+        """
+        declared = task_files.declaration(document)
+        draft = draft_of(declared, self._offers_for(declared.agreement))
+        permit(draft, PlanAct.CREATE)
+        return self._exchange.create_task(draft, actor=actor)
 
     def export(self, department: DepartmentCode | None, nodes: tuple[NodeChoice, ...]) -> str:
         """Return the living tasks of a department (None: of all) as a file."""

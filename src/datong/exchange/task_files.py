@@ -5,13 +5,13 @@ Aliases are not expanded more often than the limit on nodes allows.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from datong.exchange.declarations import TaskFile
+from datong.exchange.declarations import TaskDeclaration, TaskFile
 from datong.kernel import Invalid, JsonValue, Text, TooLarge
 
 FILE_CHARS_MAX = 500_000
@@ -107,6 +107,28 @@ class TaskText:
     def _error(self, error: ErrorDetails) -> Text:
         path = tuple(error["loc"])
         return _told(self._place(path), _name(path), _words(error))
+
+
+def declaration(document: Mapping[str, object]) -> TaskDeclaration:
+    """Return one declared task, such as a form sends it.
+
+    Raises:
+        Invalid: `exchange.task_declaration`; `errors` in its context names each faulty field, and says what is wrong.
+    """
+    try:
+        return TaskDeclaration.model_validate(document)
+    except ValidationError as error:
+        faults = [(_name(tuple(one["loc"])), _words(one)) for one in error.errors(include_url=False)]
+        raise Invalid(
+            "exchange.task_declaration",
+            what=Text(
+                zh="；".join(f"{field}：{text.zh}" for field, text in faults),
+                en="; ".join(f"{field}: {text.en}" for field, text in faults),
+            ),
+            remedy=Text(zh="请更正这些字段。", en="Correct these fields."),
+            field="/" + faults[0][0].replace(".", "/"),
+            context={"errors": [{"field": field, "zh": text.zh, "en": text.en} for field, text in faults]},
+        ) from error
 
 
 def written(tasks: Sequence[dict[str, JsonValue]]) -> str:

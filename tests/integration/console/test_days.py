@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 
 from datong.demo.cast import EDUCATION, POLICE
 from datong.demo.records import Source
-from datong.exchange import Failure, RunState, TransferEnd
+from datong.exchange import ApplyMode, Days, Failure, RunState, Schedule, TransferEnd, Window
 from datong.governance import CaseAction
 from datong.kernel import Actor, ActorKind, Language, Text
 from datong.ledger import verify_bundle
@@ -143,6 +143,46 @@ def test_signing_out_ends_the_session(console: ServedCity, browser: Browser) -> 
     visitor.page.wait_for_url("**/sign-in")
     visitor.open("/evidence")
     assert "/sign-in" in visitor.page.url
+    visitor.close()
+
+
+def test_an_officer_makes_a_task_with_every_choice_and_is_told_what_is_wrong(
+    console: ServedCity, browser: Browser
+) -> None:
+    task = next(one for one in console.city.tasks if one.consumer == EDUCATION.code)
+    visitor = Visitor(browser, console.url, language="en")
+    visitor.sign_in("education.officer", PASSWORD)
+    visitor.open(f"/agreements/{task.agreement_id}")
+    visitor.page.click(f"main a[href='/transfers/new?agreement={task.agreement_id}']")
+    visitor.page.fill("#name", "every night")
+    visitor.page.fill("[id='schedule.cron']", "0 25 * * *")
+    visitor.page.locator("form[action='/transfers/new']").evaluate("form => form.noValidate = true")
+    visitor.page.fill("#priority", "12")
+    visitor.page.fill("[id='retry.attempts_max']", "0")
+    visitor.page.click("form[action='/transfers/new'] button.primary")
+    told = visitor.page.locator("[role=alert] li").all_inner_texts()
+    assert told == ["Priority (0–9): must be 9 or less", "Attempts at most: must be 1 or more"]
+    assert visitor.page.input_value("#name") == "every night"
+    visitor.page.fill("#priority", "9")
+    visitor.page.fill("[id='retry.attempts_max']", "7")
+    visitor.page.click("form[action='/transfers/new'] button.primary")
+    assert "25" in visitor.page.locator("[role=alert]").inner_text()
+    visitor.page.fill("[id='schedule.cron']", "30 1 * * *")
+    visitor.page.fill("[id='window.start']", "01:00")
+    visitor.page.fill("[id='window.end']", "05:00")
+    visitor.page.select_option("[id='window.days']", "working")
+    visitor.page.select_option("#apply", "history")
+    visitor.page.fill("#rate_limit_rows_per_second", "5000")
+    visitor.page.fill("[id='to.table']", "kept")
+    visitor.page.click("form[action='/transfers/new'] button.primary")
+    visitor.page.wait_for_url("**/transfers/*done=task")
+    made = console.city.hub.exchange.tasks(department=EDUCATION.code, limit=1).rows[0]
+    assert (made.name, made.apply, made.target_table) == ("every night", ApplyMode.HISTORY, "kept")
+    assert made.schedule == Schedule(cron="30 1 * * *")
+    assert made.window == Window(start="01:00", end="05:00", days=Days.WORKING)
+    assert (made.priority, made.retry.attempts_max, made.rate_limit_rows_per_second) == (9, 7, 5000)
+    console.city.hub.exchange.end(made.id, actor=console.city.people["education.officer"].actor)
+    assert all("422" in line for line in visitor.complaints)
     visitor.close()
 
 

@@ -92,6 +92,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             f"/transfers/{city.tasks[0].id}/runs",
             "/transfers/file",
             f"/transfers/file?agreement={agreement}",
+            f"/transfers/new?agreement={agreement}",
             "/files",
             "/files?state=ready",
             *(f"/files/{one.manifest.file_id}" for one in city.files),
