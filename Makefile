@@ -31,7 +31,7 @@ test: setup ## Set up and run the tests, with real PostgreSQL, MariaDB and Chrom
 
 fault: setup ## Kills, full disks, bad links, harmed stories, and whether each benchmark runs
 	@tools/setup-servers
-	@$(TESTS) tests/fault tests/benchmarks
+	@$(TESTS) tests/fault tests/smoke
 
 check: setup ## Lint, format, types, import layers
 	@$(VENV)/bin/ruff format --check src tests benchmarks

@@ -5,7 +5,6 @@ and are parsed exactly; infinite dates, which nobody else knows, make the statem
 Rows go in through a temporary table of plain types and are cast by PostgreSQL itself.
 """
 
-import re
 import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -16,28 +15,23 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
-import pyarrow.compute as pc
 from adbc_driver_manager.dbapi import Connection
 
 from datong.adapters.comparison import ComparedInside, Comparison
 from datong.adapters.conversion import (
     chosen_columns,
-    far_times,
-    may_hold_nul,
     no_table,
     not_lossless,
     null_in_order,
     order_columns,
     readable,
     rebatched,
-    rows_where,
     sliced,
     unreadable,
 )
 from datong.adapters.postgresql_catalog import (
     INSPECT,
     REFERENCES,
-    column_type,
     inspect_statements,
     literal,
     moment,
@@ -47,7 +41,7 @@ from datong.adapters.postgresql_catalog import (
     table_schemas,
 )
 from datong.adapters.postgresql_ranges import RangeStatements, row_text
-from datong.adapters.postgresql_target import INTERCHANGEABLE, SAME_COLUMNS, STORED_COLUMNS, UNIQUE, lock_statement
+from datong.adapters.postgresql_transaction import PostgresqlTransaction, definition
 from datong.adapters.sql_letters import DEAD_LETTERS, ensure_letters, open_letters
 from datong.adapters.sql_shape import layouts
 from datong.adapters.sql_target import (
@@ -57,7 +51,7 @@ from datong.adapters.sql_target import (
     is_internal,
     last_applied,
 )
-from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction, StoredColumn
+from datong.adapters.sql_transaction import SqlTransaction
 from datong.exchange import (
     Applied,
     AppliedCursor,
@@ -71,7 +65,6 @@ from datong.exchange import (
     TargetPlan,
     arrow_schema,
     content_digest,
-    decimal_parameters,
 )
 from datong.kernel import TaskId, Text, Unavailable
 
@@ -86,31 +79,10 @@ LINK_LIMITS = {
     "tcp_user_timeout": "60000",
 }
 """Parameters of libpq: seconds, but the last, in milliseconds."""
-_TARGET_TYPES = {
-    "boolean": "boolean",
-    "int64": "bigint",
-    "uint64": "numeric(20,0)",
-    "float32": "real",
-    "float64": "double precision",
-    "string": "text",
-    "binary": "bytea",
-    "date": "date",
-    "time": "time",
-    "timestamp": "timestamp",
-    "timestamp_utc": "timestamptz",
-}
-_FORMATTED = {
-    "time": "time without time zone",
-    "timestamp": "timestamp without time zone",
-    "timestamp_utc": "timestamp with time zone",
-}
 READ_BYTES_OPTION = "adbc.postgresql.batch_size_hint_bytes"
 READ_BYTES = 4 * 1024 * 1024
 """The driver's own 16 MiB are fetched as fast, and cost a page fault for every page of them."""
-RETIRED = "_datong_retired"
 _TEXTS = ("text", "character varying")
-_LOADED_AS_TEXT = {"uint64", "time"}
-_PLACE = re.compile(r"\?")
 
 
 def select_expression(column: Column) -> str:
@@ -184,9 +156,9 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
         """Return the largest moment in `column`; a date counts from its midnight in UTC."""
         name = quoted(column)
         with self._open(keep=True) as connection:
-            _PostgresqlTransaction(connection).execute(f"SET statement_timeout = '{SAMPLE_SECONDS_MAX}s'")
+            PostgresqlTransaction(connection).execute(f"SET statement_timeout = '{SAMPLE_SECONDS_MAX}s'")
             try:
-                found = _PostgresqlTransaction(connection).execute(
+                found = PostgresqlTransaction(connection).execute(
                     f"SELECT extract(epoch FROM max({name})::timestamptz) FROM {relation(table)} WHERE isfinite({name})"
                 )
             except adbc_driver_manager.Error as error:
@@ -214,7 +186,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
     def count(self, table: str) -> int:
         """Return the number of rows of `table`."""
         with self._open() as connection:
-            return int(str(_PostgresqlTransaction(connection).execute(f"SELECT count(*) FROM {relation(table)}")[0][0]))
+            return int(str(PostgresqlTransaction(connection).execute(f"SELECT count(*) FROM {relation(table)}")[0][0]))
 
     def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
         """Return the content digest of `table` on `columns`."""
@@ -247,7 +219,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
 
     def prepare(self, plan: TargetPlan, columns: tuple[Column, ...]) -> None:
         """Create what is missing."""
-        statements = [_definition(*layout) for layout in layouts(plan, columns)]
+        statements = [definition(*layout) for layout in layouts(plan, columns)]
         statements.append(
             f"CREATE TABLE IF NOT EXISTS {CURSORS} (task_id text PRIMARY KEY, sequence bigint NOT NULL, "
             "batch_id text NOT NULL, manifest_digest text NOT NULL, rows_applied bigint NOT NULL, "
@@ -259,7 +231,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
             "content text NOT NULL, rejected_at text NOT NULL, PRIMARY KEY (batch_id, row_in_batch))"
         )
         with self._open(keep=True) as connection:
-            transaction = _PostgresqlTransaction(connection)
+            transaction = PostgresqlTransaction(connection)
             # Two consumers that prepare at once would both try to create the same catalogue rows.
             transaction.execute("SELECT pg_advisory_xact_lock(1145132097)")
             for statement in statements:
@@ -270,12 +242,12 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
     def last_applied(self, task_id: TaskId) -> AppliedCursor | None:
         """Return the task's newest applied batch."""
         with self._open(keep=True) as connection:
-            return last_applied(_PostgresqlTransaction(connection), task_id)
+            return last_applied(PostgresqlTransaction(connection), task_id)
 
     def rejected(self, task_id: TaskId) -> int:
         """Return how many dead letters the task has."""
         with self._open(keep=True) as connection:
-            return open_letters(_PostgresqlTransaction(connection), task_id)
+            return open_letters(PostgresqlTransaction(connection), task_id)
 
     def apply(
         self,
@@ -291,7 +263,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
         def attempt(*, direct: bool) -> Applied:
             rows = pa.RecordBatchReader.from_batches(reader.schema, batches)
             with self._open(keep=True) as connection:
-                transaction = _PostgresqlTransaction(connection, direct=direct)
+                transaction = PostgresqlTransaction(connection, direct=direct)
                 transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (manifest.task_id,))
                 result = apply_batch(transaction, manifest, rows, plan=plan, applied_at=applied_at)
                 connection.commit()
@@ -308,7 +280,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
 
     def _inspected(self, inspect: str, references: str) -> list[TableSchema]:
         with self._open() as connection:
-            transaction = _PostgresqlTransaction(connection)
+            transaction = PostgresqlTransaction(connection)
             rows = transaction.execute(inspect)
             referring = transaction.execute(references)
         return table_schemas([row for row in rows if not is_internal(str(row[1]))], referring)
@@ -316,12 +288,12 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
     @contextmanager
     def _changing(self) -> Iterator[SqlTransaction]:
         with self._open() as connection:
-            yield _PostgresqlTransaction(connection, direct=False)
+            yield PostgresqlTransaction(connection, direct=False)
             connection.commit()
 
     def _connect(self) -> Connection:
         connection = adbc_driver_postgresql.dbapi.connect(self._url)
-        transaction = _PostgresqlTransaction(connection)
+        transaction = PostgresqlTransaction(connection)
         transaction.execute("SET standard_conforming_strings = on")
         transaction.execute("SET TimeZone = 'UTC'")
         connection.commit()
@@ -399,7 +371,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
         row, key = row_text(query.columns, actual), row_text(query.keys, actual)
         statements = None if row is None or key is None else RangeStatements(query, row, key, newer)
         with self._open() as connection:
-            transaction = _PostgresqlTransaction(connection)
+            transaction = PostgresqlTransaction(connection)
             transaction.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             if str(transaction.execute("SELECT current_setting('server_encoding')")[0][0]) != "UTF8":
                 statements = None
@@ -415,7 +387,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
         if not condition:
             return
         with self._open() as connection:
-            found = _PostgresqlTransaction(connection).execute(
+            found = PostgresqlTransaction(connection).execute(
                 f"SELECT 1 FROM {relation(table)} WHERE {condition} LIMIT 1"
             )
         if found:
@@ -425,170 +397,6 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
 def _close_all(connections: deque[Connection]) -> None:
     while connections:
         connections.pop().close()
-
-
-class _PostgresqlTransaction(SqlTransaction):
-    """The transaction of one ADBC connection (autocommit is off: it begins with the first statement)."""
-
-    def __init__(self, connection: Connection, *, direct: bool = True) -> None:
-        self._connection = connection
-        self._direct = direct
-
-    def quote(self, name: str) -> str:
-        return quoted(name)
-
-    def stored_columns(self, table: str) -> list[StoredColumn]:
-        return [
-            StoredColumn(str(name), _stored_type(str(kind), str(declared)), str(declared), bool(required))
-            for name, kind, declared, required in self.execute(STORED_COLUMNS, (quoted(table),))
-        ]
-
-    def has_unique(self, table: str, columns: Sequence[str]) -> bool:
-        return bool(self.execute(UNIQUE, (quoted(table), chr(31).join(sorted(columns))))[0][0])
-
-    def declared(self, column: Column) -> str:
-        return _declared(column)
-
-    def stored_type(self, name: str) -> str:
-        return "decimal(20,0)" if name == "uint64" else name
-
-    def widen(self, table: str, column: Column) -> None:
-        self.execute(f"ALTER TABLE {quoted(table)} ALTER COLUMN {quoted(column.name)} TYPE {_declared(column)}")
-
-    def has_table(self, table: str) -> bool:
-        return self.execute("SELECT to_regclass(?)::text", (quoted(table),))[0][0] is not None
-
-    def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        numbers = iter(range(1, len(values) + 1))
-        placed = _PLACE.sub(lambda _: f"${next(numbers)}", statement) if values else statement
-        with self._connection.cursor() as cursor:
-            cursor.execute(placed, tuple(values) or None)
-            return list(cursor.fetchall()) if cursor.description else []
-
-    def faults(self, batch: pa.RecordBatch) -> dict[int, str]:
-        result = far_times(batch)
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            if pa.types.is_string(column.type) and may_hold_nul(column):
-                for row in rows_where(pc.match_substring(column, "\0")):
-                    result[row] = f"列 {name} 含 NUL 字符 / column {name}: a NUL character"
-        return result
-
-    def append(self, target: str, table: pa.Table, columns: tuple[Column, ...]) -> bool:
-        names, types = (
-            chr(31).join(texts) for texts in zip(*[(one.name, _formatted(one)) for one in columns], strict=True)
-        )
-        if (
-            not self._direct
-            or not self.execute(SAME_COLUMNS, (len(columns), quoted(target), names, types, names))[0][0]
-        ):
-            return False
-        with self._connection.cursor() as cursor:
-            cursor.adbc_ingest(target, table, mode="append")
-        return True
-
-    def clear(self, stage: str) -> None:
-        self.execute(f"TRUNCATE {quoted(stage)}")
-
-    def replace(self, target: str, stage: str, names: str) -> str | None:
-        if not self._swappable(target, stage):
-            return super().replace(target, stage, names)
-        self.execute(f"ALTER TABLE {quoted(target)} RENAME TO {quoted(RETIRED)}")
-        self.execute(f"ALTER TABLE {quoted(stage)} RENAME TO {quoted(target)}")
-        self.execute(f"ALTER TABLE {quoted(RETIRED)} RENAME TO {quoted(stage)}")
-        return None
-
-    def _swappable(self, target: str, stage: str) -> bool:
-        """Whether `stage` may become `target`: asked before the lock, and again when nobody can change it any more."""
-        pair = (quoted(target), quoted(stage))
-        if not self.execute(INTERCHANGEABLE, pair)[0][0]:
-            return False
-        self.execute(lock_statement(quoted(target)))
-        if self.execute("SELECT current_setting('datong.fault')")[0][0]:
-            return False
-        return bool(self.execute(INTERCHANGEABLE, pair)[0][0])
-
-    def load(self, table: pa.Table, columns: tuple[Column, ...]) -> None:
-        arrays = [
-            table.column(column.name).cast(pa.string())
-            if column.type in _LOADED_AS_TEXT or decimal_parameters(column.type) is not None
-            else table.column(column.name)
-            for column in columns
-        ]
-        plain = pa.table([*arrays, table.column(NUMBER)], names=[*(column.name for column in columns), NUMBER])
-        with self._connection.cursor() as cursor:
-            cursor.adbc_ingest(INCOMING, plain, mode="create", temporary=True)
-
-    def insert(
-        self, target: str, columns: tuple[Column, ...], keys: tuple[str, ...], first: int, end: int
-    ) -> str | None:
-        names = self.names([column.name for column in columns])
-        casts = ", ".join(f"{quoted(column.name)}::{_declared(column)}" for column in columns)
-        statement = (
-            f"INSERT INTO {quoted(target)} ({names}) SELECT {casts} FROM {INCOMING} "
-            f"WHERE {NUMBER} >= {first} AND {NUMBER} < {end} ORDER BY {NUMBER}"
-        )
-        if keys:
-            statement += self.upsert_clause([column.name for column in columns], keys)
-        return self.attempt(statement)
-
-    def attempt(self, statement: str) -> str | None:
-        # The driver gives up a transaction at its first error, so the server itself catches the row's fault: class 22
-        # is a data exception, 23 a constraint violation (SQL standard), 21 two rows of one key for one upsert; any
-        # other error ends the transaction.
-        self.execute(
-            f"DO $datong$ BEGIN {statement}; PERFORM set_config('datong.fault', '', true); "
-            "EXCEPTION WHEN data_exception OR integrity_constraint_violation OR cardinality_violation THEN "
-            "PERFORM set_config('datong.fault', SQLSTATE || ' ' || SQLERRM, true); END $datong$"
-        )
-        reason = self.execute("SELECT current_setting('datong.fault')")[0][0]
-        return str(reason) if reason else None
-
-    def upsert_clause(self, columns: Sequence[str], keys: Sequence[str]) -> str:
-        others = [name for name in columns if name not in keys]
-        changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
-        return f" ON CONFLICT ({self.names(keys)}) DO " + (f"UPDATE SET {changes}" if others else "NOTHING")
-
-    def value(self, column: Column, alias: str) -> str:
-        return f"{alias}.{quoted(column.name)}::{_declared(column)}"
-
-    def differ(self, left: str, right: str, column: Column) -> str:
-        return f"{left} IS DISTINCT FROM {right}"
-
-    def moment(self, at: datetime) -> str:
-        return literal(at.isoformat()) + "::timestamptz"
-
-    def delete_matched(self, target: str, keys: Sequence[Column], condition: str) -> None:
-        match = " AND ".join(f"t.{quoted(key.name)} = {self.value(key, 'i')}" for key in keys)
-        self.execute(f"DELETE FROM {quoted(target)} AS t USING {INCOMING} AS i WHERE {condition} AND {match}")
-
-    def update_matched(self, target: str, source: str, keys: Sequence[str], changes: str, condition: str) -> None:
-        match = " AND ".join(f"t.{quoted(key)} = i.{quoted(key)}" for key in keys)
-        self.execute(f"UPDATE {quoted(target)} AS t SET {changes} FROM {source} AS i WHERE {condition} AND {match}")
-
-
-def _formatted(column: Column) -> str:
-    """Return the declared type as `format_type` writes it."""
-    return _FORMATTED.get(column.type) or _declared(column)
-
-
-def _stored_type(kind: str, declared: str) -> str:
-    """Return the exchange's type of a target's column: of text only what takes any text, of numerics also unbounded."""
-    if kind == "numeric" and declared == "numeric":
-        return "decimal(38,19)"
-    found = column_type(kind, declared)
-    return declared if found == "string" and kind not in {"text", "varchar", "bpchar"} else found
-
-
-def _declared(column: Column) -> str:
-    parameters = decimal_parameters(column.type)
-    return f"numeric({parameters[0]},{parameters[1]})" if parameters is not None else _TARGET_TYPES[column.type]
-
-
-def _definition(table: str, columns: tuple[Column, ...], unique: tuple[str, ...]) -> str:
-    parts = [f"{quoted(column.name)} {_declared(column)}" for column in columns]
-    if unique:
-        parts.append(f"UNIQUE ({', '.join(quoted(name) for name in unique)})")
-    return f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({', '.join(parts)})"
 
 
 def _typed(column: Column, text: str) -> str:
