@@ -15,6 +15,8 @@ from datong.library.engine import sql_name, sql_text
 
 CELLS = "cells.parquet"
 GOLDEN_DIGEST = "digest.txt"
+SLICE_ENTITIES = 50_000
+"""Entities whose cells are put together in one query: lists that grow in an aggregate cannot spill to disk."""
 
 
 def fuse(
@@ -71,6 +73,19 @@ def fuse(
     (folder / GOLDEN_DIGEST).write_text(digest)
 
 
+def entity_slices(
+    connection: duckdb.DuckDBPyConnection, cells: Path, size: int = SLICE_ENTITIES
+) -> list[tuple[str, str]]:
+    """Return the first and last entity id of every slice of at most `size` entities, in order."""
+    return connection.execute(f"""
+        WITH numbered AS (
+            SELECT entity_id, row_number() OVER (ORDER BY entity_id) - 1 AS place
+            FROM (SELECT DISTINCT entity_id FROM read_parquet({sql_text(str(cells))}))
+        )
+        SELECT min(entity_id), max(entity_id) FROM numbered GROUP BY place // {size} ORDER BY 1
+    """).fetchall()
+
+
 def golden_digest(connection: duckdb.DuckDBPyConnection, cells: Path, sources: tuple[ConformedSource, ...]) -> str:
     """Return the digest of the golden cells: entity, element, value, whose and which record, and the rule.
 
@@ -81,12 +96,17 @@ def golden_digest(connection: duckdb.DuckDBPyConnection, cells: Path, sources: t
     )
     fields = ("entity_id", "element", "value", "named.name", "row_key", "rule", "coalesce(flag, '')")
     line = " || ".join(f"length({field}) || ':' || {field}" for field in fields)
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE entity_digests AS
-        SELECT entity_id, sha256(string_agg({line}, '' ORDER BY element)) AS digest
-        FROM read_parquet({sql_text(str(cells))}) cells JOIN (VALUES {names}) named(number, name)
-        ON named.number = cells.source WHERE position = 1 GROUP BY entity_id
-    """)
+    # Lists that are sorted afterwards: an aggregate with an order of its own takes 30 kB per entity.
+    connection.execute("CREATE OR REPLACE TABLE entity_digests (entity_id VARCHAR, digest VARCHAR)")
+    for first, last in entity_slices(connection, cells):
+        connection.execute(
+            f"""
+            INSERT INTO entity_digests SELECT entity_id, sha256(array_to_string(list_sort(list({line})), ''))
+            FROM read_parquet({sql_text(str(cells))}) cells JOIN (VALUES {names}) named(number, name)
+            ON named.number = cells.source WHERE position = 1 AND entity_id BETWEEN ? AND ? GROUP BY entity_id
+            """,
+            [first, last],
+        )
     # Two levels more: the digest of very many entities needs no single text of all of them.
     found = connection.execute("""
         SELECT sha256(coalesce(string_agg(digest, '' ORDER BY branch), '')) FROM (

@@ -19,6 +19,7 @@ from datong.kernel import Text, Value, canonical_json
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
 from datong.library.engine import sql_name, sql_text
+from datong.library.fuse import entity_slices
 from datong.library.values import DatasetColumn
 from datong.norms import DataType, NormPack
 
@@ -205,9 +206,11 @@ class LookupWriter:
         return count
 
 
-def fetch(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[tuple[Any, ...]]]:
+def fetch(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: tuple[str, ...] = ()
+) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the query's rows in parts that fit in memory."""
-    cursor = connection.execute(query)
+    cursor = connection.execute(query, parameters)
     while part := cursor.fetchmany(FETCH_ROWS):
         yield part
 
@@ -237,13 +240,17 @@ def write_golden_lookup(
     keys = ", ".join(sql_text(element) for element in definition.key_elements)
     connection.execute(f"""
         CREATE OR REPLACE TABLE golden_rows AS
-        SELECT row_number() OVER (ORDER BY entity_id) AS id, entity_id,
-            '[' || string_agg(CAST(to_json([{", ".join(fields)}]) AS VARCHAR), ',' ORDER BY element, position) || ']'
-                AS payload
-        FROM read_parquet({sql_text(str(cells))}) GROUP BY entity_id""")
+        SELECT row_number() OVER (ORDER BY entity_id) AS id, entity_id
+        FROM (SELECT DISTINCT entity_id FROM read_parquet({sql_text(str(cells))}))""")
+    payloads = f"""
+        SELECT id, entity_id, NULL, '[' || array_to_string(list_transform(list_sort(list(
+            {{'element': element, 'position': position, 'cell': CAST(to_json([{", ".join(fields)}]) AS VARCHAR)}}
+        )), lambda known: known.cell), ',') || ']'
+        FROM read_parquet({sql_text(str(cells))}) JOIN golden_rows USING (entity_id)
+        WHERE entity_id BETWEEN ? AND ? GROUP BY ALL ORDER BY id"""
     with LookupWriter(path, meta) as writer:
-        count = writer.fill(
-            "row", fetch(connection, "SELECT id, entity_id, NULL, payload FROM golden_rows ORDER BY id")
+        count = sum(
+            writer.fill("row", fetch(connection, payloads, bounds)) for bounds in entity_slices(connection, cells)
         )
         writer.fill(
             "key",
