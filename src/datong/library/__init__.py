@@ -7,6 +7,7 @@ from datong.library.correction_rules import (
     actions_of,
 )
 from datong.library.correction_values import (
+    BELIEVED_CHARS_MAX,
     Claim,
     Correction,
     CorrectionAct,
@@ -58,6 +59,7 @@ from datong.library.values import (
 )
 
 __all__ = [
+    "BELIEVED_CHARS_MAX",
     "DEFINITION_CHARS_MAX",
     "FEATURES_MAX",
     "VERDICT_COLUMN",

@@ -18,7 +18,7 @@ from datong.kernel import (
 from datong.kernel.limits import TEXT_CHARS_MAX
 from datong.library.correction_rules import CorrectionAction, CorrectionState
 
-VALUE_CHARS_MAX = 1000
+BELIEVED_CHARS_MAX = 1000
 
 
 class DisputedCell(Value):
@@ -37,7 +37,7 @@ class DisputedCell(Value):
 class Claim(Value):
     """What somebody says of a cell: what they believe to be right (None: only that it is wrong), and how they know."""
 
-    believed: str | None = Field(None, max_length=VALUE_CHARS_MAX)
+    believed: str | None = Field(None, max_length=BELIEVED_CHARS_MAX)
     statement: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
 
 

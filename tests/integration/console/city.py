@@ -86,6 +86,7 @@ from datong.kernel import (
     sha256_hex,
 )
 from datong.ledger import Ed25519Signer
+from datong.library import Claim, Correction, CorrectionAction, CorrectionSide
 from datong.node import Crawler, InventoryJournal
 from datong.norms import Grade, ShareMode, ShareType, UpdateCycle
 from datong.sharing import (
@@ -148,6 +149,7 @@ class ConsoleCity:
         self.requests: list[Request] = []
         self.tasks: list[Task] = []
         self.files: list[FileRecord] = []
+        self.corrections: list[Correction] = []
 
     def build(self) -> None:
         """Play what a city does in its first weeks."""
@@ -162,6 +164,7 @@ class ConsoleCity:
         self._send_files()
         self._build_libraries()
         self._use(data)
+        self._correct()
         collect(self)
         self._pass(days=24)
         self.hub.monitor.run()
@@ -393,6 +396,24 @@ class ConsoleCity:
             agreement = self.hub.agreements.of_request(request.id)
             if agreement is not None and agreement.state is AgreementState.ACTIVE:
                 self._run_task(data, agreement)
+
+    def _correct(self) -> None:
+        """Let the authority report two cells of one person; one report is answered, the other becomes overdue."""
+        hub, reporter = self.hub, self.account(AUTHORITY).actor
+        entity = hub.library.find_entities("population", "陈", limit=1)[0].entity_id
+        for element, believed in (("person_name", "陈志刚"), ("birth_date", None)):
+            cell = hub.corrections.cells.cell_of_entity("population", entity, element)
+            claim = Claim(believed=believed, statement="与户口簿不一致，见附件复印件第 2 页。")
+            made = hub.corrections.report(cell, claim, actor=reporter, consumer=BUREAU.code)
+            self.corrections.append(made)
+        officer = self.officer(self._member(self.corrections[0].provider)).actor
+        hub.corrections.act(
+            self.corrections[0].id,
+            CorrectionAction.REJECT,
+            actor=officer,
+            sides=(CorrectionSide.SOURCE,),
+            statement="经核对原始档案，登记无误。",
+        )
 
     def _send_files(self) -> None:
         """Send a file that waits, one that is sealed, and the beginning of a third, all to the education office."""

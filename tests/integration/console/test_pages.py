@@ -105,6 +105,11 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/library/definitions",
             "/library/low_income_family?q=%E9%99%88",
             f"/library/low_income_family/entities/{family}",
+            "/corrections",
+            "/corrections?show=waiting",
+            *(f"/corrections/{one.id}" for one in city.corrections),
+            f"/corrections/new?library=population&entity={entity}&element=person_name",
+            f"/corrections/new?resource={resource}",
             "/evidence",
             "/evidence?kind=exchange.batch",
             f"/evidence/{entry}",
@@ -152,8 +157,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/inventories",
         ],
         "operator": ["/", "/departments", "/transfers"],
-        "auditor": ["/", "/evidence", "/cases"],
-        "citizen": ["/me"],
+        "auditor": ["/", "/evidence", "/cases", f"/corrections/{city.corrections[0].id}"],
+        "citizen": ["/me", "/me/record", "/corrections", "/corrections/new?element=phone"],
     }
 
 

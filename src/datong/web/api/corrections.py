@@ -129,7 +129,7 @@ def read_own_record(caller: Caller, hub: Hub) -> OwnRecord:
 @router.post("/corrections", status_code=201)
 def report_correction(body: ReportRequest, caller: Caller, hub: Hub) -> CorrectionView:
     """Report that a cell is wrong; its source department then has ten working days."""
-    cell, consumer = _disputed(hub, caller, body.cell)
+    cell, consumer = disputed_cell(hub, caller, body.cell)
     made = hub.corrections.report(cell, body.claim, actor=caller.actor, consumer=consumer)
     return view_of(hub, caller, made)
 
@@ -208,8 +208,15 @@ def view_of(hub: Services, caller: Principal, correction: Correction) -> Correct
     """Return a report as the caller may see it."""
     target = correction_target(correction)
     sees = hub.policy.authorise(caller, Action.CORRECTION_READ_VALUES, target).allowed
+    shown = correction if sees else correction.without_values()
+    if caller.has(Role.CITIZEN) and shown.content is not None:
+        values = {
+            name: _shown_to_citizen(hub, correction.element, getattr(shown.content, name))
+            for name in ("disputed", "seen")
+        }
+        shown = shown.model_copy(update={"content": shown.content.model_copy(update=values)})
     return CorrectionView(
-        correction=correction if sees else correction.without_values(),
+        correction=shown,
         late=correction.is_late(hub.clock.now()),
         actions=actions_of(correction.state, _sides(hub, caller, correction), disputes=correction.disputes),
     )
@@ -250,12 +257,17 @@ def own_entity(hub: Services, caller: Principal) -> EntityView:
     )
 
 
-def _own_cell(hub: Services, element: str, cell: Cell, others: int) -> OwnRecordCell:
+def _shown_to_citizen(hub: Services, element: str, value: str | None) -> str | None:
+    """Return a value of a citizen's own record; identifiers of other people in it are masked."""
     known = hub.pack.element(element) if hub.pack.has_element(element) else None
     of_others = known is not None and known.mask is Mask.ID and element != OWN_ELEMENT
+    return mask_value(Mask.ID, value) if of_others else value
+
+
+def _own_cell(hub: Services, element: str, cell: Cell, others: int) -> OwnRecordCell:
     return OwnRecordCell(
         element=element,
-        value=mask_value(Mask.ID, cell.value) if of_others else cell.value,
+        value=_shown_to_citizen(hub, element, cell.value),
         department=cell.department,
         resource_id=cell.resource_id,
         observed_at=cell.observed_at,
@@ -263,7 +275,15 @@ def _own_cell(hub: Services, element: str, cell: Cell, others: int) -> OwnRecord
     )
 
 
-def _disputed(
+def reported_value(hub: Services, caller: Principal, cell: EntityCell | OwnCell) -> DisputedCell:
+    """Return the cell that is about to be reported, as the caller may see it."""
+    found, _ = disputed_cell(hub, caller, cell)
+    if isinstance(cell, OwnCell):
+        return found.model_copy(update={"value": _shown_to_citizen(hub, found.element, found.value)})
+    return found
+
+
+def disputed_cell(
     hub: Services, caller: Principal, cell: EntityCell | RecordCell | OwnCell
 ) -> tuple[DisputedCell, DepartmentCode | None]:
     """Return the cell that is reported, if the caller may report it, and in which department's name."""

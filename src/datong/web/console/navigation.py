@@ -49,6 +49,7 @@ SECTIONS = (
             _link("/files", "文件交换", "Files"),
             _link("/live", "实时接口", "Live interfaces"),
             _link("/library", "统一资源库", "Library"),
+            _link("/corrections", "校核", "Corrections"),
             _link("/harvests", "目录采集", "Harvesting"),
             _link("/cascade", "上下级平台", "Other hubs"),
             _link("/departments", "部门与节点", "Departments & nodes"),
@@ -68,6 +69,8 @@ SECTIONS = (
         name=Text(zh="公众", en="Public"),
         links=(
             _link("/me", "谁用了我的数据", "Who used my data", roles=frozenset({Role.CITIZEN})),
+            _link("/me/record", "我的记录", "My record", roles=frozenset({Role.CITIZEN})),
+            _link("/corrections", "我提出的校核", "My reports", roles=frozenset({Role.CITIZEN})),
             _link("/open", "开放目录", "Open catalogue", roles=STAFF | {Role.CITIZEN}),
         ),
     ),

@@ -39,6 +39,7 @@ NOTICES: Mapping[str, Text] = {
     "build": Text(zh="已开始构建，进度会自动刷新。", en="The build has started; progress refreshes by itself."),
     "definition": Text(zh="定义已生效并存证。", en="The definition is in force and on record."),
     "case": Text(zh="处理意见已记录并存证。", en="The act is recorded and on record."),
+    "correction": Text(zh="校核已记录并存证。", en="That is recorded and on record."),
     "source": Text(zh="数源认定已变更并存证。", en="The source was changed and put on record."),
     "objection": Text(
         zh="异议已提交并存证，等待主管部门答复。", en="The objection is on record and waits for the authority's answer."

@@ -92,7 +92,15 @@ def numbers(desk: Desk) -> tuple[Number, ...]:
 
 def duties(desk: Desk) -> tuple[Duty, ...]:
     """Return what the caller may and must do now, by deadline."""
-    found = [*_reviews(desk), *_replies(desk), *_confirmations(desk), *_drafts(desk), *_drifts(desk), *_cases(desk)]
+    found = [
+        *_reviews(desk),
+        *_replies(desk),
+        *_confirmations(desk),
+        *_drafts(desk),
+        *_drifts(desk),
+        *_cases(desk),
+        *_corrections(desk),
+    ]
     late_last = datetime.max.replace(tzinfo=CHINA)
     found.sort(key=lambda duty: duty.due_at or late_last)
     # What stands still now comes before what is due some day.
@@ -288,6 +296,23 @@ def _cases(desk: Desk) -> list[Duty]:
             )
         )
     return found
+
+
+def _corrections(desk: Desk) -> list[Duty]:
+    """Return the reported errors that the caller's department has to verify (Art. 26)."""
+    department = desk.caller.department
+    if department is None or not desk.may(Action.CORRECTION_ANSWER, Target(id="new", provider=department)):
+        return []
+    waiting = desk.services.corrections.find(provider=department, waiting=True, limit=DUTIES_SHOWN_MAX)
+    return [
+        Duty(
+            title=desk.resource_title(found.resource_id),
+            what=Text(zh="校核待核实更正", en="Verify and correct a reported error"),
+            address=f"/corrections/{found.id}",
+            due_at=found.due_at,
+        )
+        for found in waiting.rows
+    ]
 
 
 def _name(desk: Desk, code: DepartmentCode) -> Text:
