@@ -39,6 +39,7 @@ class ExchangeLanding:
             key_columns=task.key_columns,
             batches=tuple(_landed(delivery) for delivery in deliveries),
             resource_version=resource.version,
+            cycle_days=resource.content.update_cycle.days,
         )
 
 

@@ -21,6 +21,8 @@ from datong.library.definition import Definition, LibraryKind, load_definition, 
 from datong.library.definition_reading import DEFINITION_CHARS_MAX, DefinitionProblem
 from datong.library.derivation import VERDICT_COLUMN, VERDICT_TITLE
 from datong.library.evaluation import LinkScore, evaluate_links
+from datong.library.quality_scores import Dimension, Fall, SourceScore
+from datong.library.score_store import ScoreAt
 from datong.library.service import Library
 from datong.library.spatial_values import (
     FEATURES_MAX,
@@ -41,6 +43,7 @@ from datong.library.values import (
     DatasetColumn,
     EntityHit,
     EntityView,
+    FailingRow,
     FixedDecisions,
     FixedLanding,
     GoldenRow,
@@ -87,10 +90,13 @@ __all__ = [
     "DefinitionProblem",
     "DefinitionRecord",
     "Definitions",
+    "Dimension",
     "DisputedCell",
     "DivisionAt",
     "EntityHit",
     "EntityView",
+    "FailingRow",
+    "Fall",
     "Feature",
     "FeatureCollection",
     "FeaturePage",
@@ -111,7 +117,9 @@ __all__ = [
     "LinkScore",
     "MemberRecord",
     "RuleFinding",
+    "ScoreAt",
     "SourceQuality",
+    "SourceScore",
     "actions_of",
     "evaluate_links",
     "load_definition",

@@ -55,6 +55,13 @@ class CorrectionCells:
         library = self._library.resource_dataset(resource_id).library
         return _disputed(library, found[0].entity_id, element if element in cells else f"column:{element}", cell)
 
+    def publisher(self, cell: DisputedCell) -> str:
+        """Return the library that publishes the record's source: after its versions the record is looked at again."""
+        try:
+            return self._library.resource_dataset(cell.resource_id).library
+        except NotFound:
+            return cell.library
+
     def present(self, row: Mapping[str, Any]) -> tuple[BatchId, Cell | None]:
         """Return the reported cell as its source says it now, and the newest batch of the record.
 

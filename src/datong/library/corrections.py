@@ -112,6 +112,7 @@ class Corrections:
             "seen": None,
         }
         salts = {name: secrets.token_hex(SALT_BYTES) for name in COMMITTED}
+        publisher = self.cells.publisher(cell)
         with self._database.transaction() as connection:
             self._refuse_repeats(connection, actor, digest)
             row = {
@@ -129,7 +130,8 @@ class Corrections:
                 "disputes": 0,
                 "reported_at": now,
                 "due_at": self._calendar.deadline(now, self._working_days),
-                "followed_version": self._version(connection, cell.library),
+                "record_library": publisher,
+                "followed_version": self._version(connection, publisher),
                 "personal": {"values": values, "salts": salts},
             }
             connection.execute(insert(CORRECTIONS).values(row))
@@ -187,7 +189,7 @@ class Corrections:
         with self._database.snapshot() as connection:
             rows = connection.execute(
                 select(CORRECTIONS, CURRENT.c.version.label("current_version"))
-                .join(CURRENT, CURRENT.c.library == CORRECTIONS.c.library)
+                .join(CURRENT, CURRENT.c.library == CORRECTIONS.c.record_library)
                 .where(CORRECTIONS.c.state.in_(WAITING), CURRENT.c.version > CORRECTIONS.c.followed_version)
                 .order_by(CORRECTIONS.c.reported_at, CORRECTIONS.c.id)
                 .limit(FOLLOWED_AT_ONCE_MAX)
@@ -339,7 +341,7 @@ class Corrections:
             "disputes": row["disputes"] + 1,
             "due_at": self._calendar.deadline(now, self._working_days),
             "answered_at": None,
-            "followed_version": self._version(connection, row["library"]),
+            "followed_version": self._version(connection, row["record_library"]),
         }
         if row["sight"] is not None:
             values = personal["values"] | {"disputed": personal["values"]["seen"], "seen": None}

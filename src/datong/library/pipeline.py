@@ -7,6 +7,7 @@ anywhere continues where it was, and ends with the same bytes' worth of cells.
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,18 @@ from datong.library.publish import (
     write_golden_lookup,
     write_source_lookup,
 )
-from datong.library.quality import link_report, source_quality
+from datong.library.quality import link_report, source_quality, with_agreement
 from datong.library.spatial_conform import conform_geometry
 from datong.library.spatial_index import write_features
-from datong.library.values import BuildStep, DatasetColumn, LandedSource, LinkDecision, LinkReport, SourceQuality
+from datong.library.values import (
+    BuildStep,
+    DatasetColumn,
+    FailingRow,
+    LandedSource,
+    LinkDecision,
+    LinkReport,
+    SourceQuality,
+)
 from datong.norms import NormPack
 
 QUALITY = "quality.json"
@@ -132,6 +141,14 @@ class Pipeline:
             for known in self.sources
         ]
 
+    def newest_batches(self) -> dict[ResourceId, datetime]:
+        """Return when the newest batch of each source was made, where that is known."""
+        made = {
+            known.source.resource_id: [batch.produced_at for batch in known.source.batches if batch.produced_at]
+            for known in self.sources
+        }
+        return {resource_id: max(times) for resource_id, times in made.items() if times}
+
     def _file(self, step: BuildStep, name: str) -> Path:
         return self.folder / step.value / name
 
@@ -190,12 +207,18 @@ class Pipeline:
             counts["quarantined"]["without_key"] = quality["without_key"]
         with self.engine.connect(self.folder / "spill") as connection:
             fuse(connection, self.definition, self.sources, self.folder / BuildStep.CONFORM.value, links, scratch)
+            conformed = self.folder / BuildStep.CONFORM.value
+            known = [SourceQuality.model_validate(row) for row in quality["sources"]]
+            compared = [
+                with_agreement(connection, one, source, conformed, links, scratch / CELLS)
+                for one, source in zip(known, self.sources, strict=True)
+            ]
             report = link_report(
                 connection,
                 library=self.definition.name,
                 version=self.base_version() + 1,
                 counts=counts,
-                sources=tuple(SourceQuality.model_validate(row) for row in quality["sources"]),
+                sources=tuple(compared),
                 links=links,
                 cells=scratch / CELLS,
             )
@@ -329,3 +352,20 @@ def read_links(folder: Path) -> pa.Table:
             **{name: links.column(name) for name in ("row_key", "entity_id", "rule", "weight", "joined_to")},
         }
     )
+
+
+def read_failing(
+    folder: Path, resource_id: ResourceId, element: str, flag: str, limit: int
+) -> tuple[FailingRow, ...] | None:
+    """Return the records of a source whose `element` has the flaw `flag`; None where there is no such source."""
+    sources = read_json(folder / BuildStep.LINK.value / SOURCES)["sources"]
+    number = next((place for place, source in enumerate(sources) if source["resource_id"] == resource_id), None)
+    if number is None:
+        return None
+    path = folder / BuildStep.CONFORM.value / f"source_{number:03d}.parquet"
+    if f"{element}|flag" not in pq.read_schema(path).names:
+        return None
+    names = {"row_key": "row_key", "raw": f"{element}|raw", "batch_id": "batch_id", "observed_at": "observed_at"}
+    found = pq.read_table(path, columns=list(names.values()), filters=[(f"{element}|flag", "=", flag)])
+    shown = found.sort_by("row_key").slice(0, limit).rename_columns(list(names))
+    return tuple(FailingRow.model_validate(row) for row in shown.to_pylist())

@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, bindparam, select
 
-from datong.kernel import BuildId, Database, EntityId, NotFound, ResourceId, Text
+from datong.kernel import BuildId, Database, DepartmentCode, EntityId, NotFound, ResourceId, Text
+from datong.library import score_store
 from datong.library.definition import Definition
 from datong.library.lookup import open_lookup
+from datong.library.quality_scores import SourceScore
+from datong.library.score_store import ScoreAt
 from datong.library.spatial import SpatialLibrary
 from datong.library.tables import CURRENT, DATASETS
-from datong.library.values import Dataset, EntityHit, EntityView, GoldenRow, LinkReport
+from datong.library.values import Dataset, EntityHit, EntityView, FailingRow, GoldenRow, LinkReport
 from datong.norms import Mask, NormPack, mask_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 HITS_MAX = 200
+FAILING_ROWS_MAX = 500
 _DATASET = (
     select(DATASETS)
     .join(CURRENT, (CURRENT.c.library == DATASETS.c.library) & (CURRENT.c.version == DATASETS.c.version))
@@ -185,6 +189,43 @@ class Published:
         """Return what the current version's build did: links, clusters, conflicts, and the quality of every source."""
         report: LinkReport = import_module("datong.library.pipeline").read_report(self._build_folder(library))
         return report
+
+    def quality(self, library: str) -> tuple[SourceScore, ...]:
+        """Return the quality of every source in the current version, the lowest first."""
+        self.definition(library)
+        with self._database.snapshot() as connection:
+            return score_store.current_scores(connection, library)
+
+    def quality_history(self, library: str, resource_id: ResourceId) -> tuple[ScoreAt, ...]:
+        """Return a source's quality version by version, the oldest first."""
+        self.definition(library)
+        with self._database.snapshot() as connection:
+            return score_store.score_history(connection, library, resource_id)
+
+    def fallen(self, department: DepartmentCode) -> tuple[ScoreAt, ...]:
+        """Return the department's sources whose quality fell in the current versions."""
+        with self._database.snapshot() as connection:
+            return score_store.fallen_scores(connection, department)
+
+    def failing_rows(
+        self, library: str, resource_id: ResourceId, element: str, flag: str, *, limit: int = FAILING_ROWS_MAX
+    ) -> tuple[FailingRow, ...]:
+        """Return records of a source whose `element` has the flaw `flag` in the current version, by key.
+
+        Raises:
+            NotFound: the version has no such source, or the source has no such element.
+        """
+        folder = self._build_folder(library)
+        read = import_module("datong.library.pipeline").read_failing
+        rows: tuple[FailingRow, ...] | None = read(folder, resource_id, element, flag, min(limit, FAILING_ROWS_MAX))
+        if rows is None:
+            raise NotFound(
+                "library.source_unknown",
+                what=Text(zh="当前版本没有该来源或数据元。", en="The current version has no such source or element."),
+                remedy=Text(zh="请从质量报告中选择。", en="Choose one from the quality report."),
+                context={"library": library, "resource": resource_id, "element": element},
+            )
+        return rows
 
     def _build_folder(self, library: str) -> Path:
         self.definition(library)

@@ -11,6 +11,7 @@ from datong.library.engine import sql_name, sql_text
 from datong.library.values import LinkReport, SourceQuality
 
 MISSING = "missing"
+AGREEMENT_ENTITIES = 50_000
 
 
 def source_quality(
@@ -45,6 +46,46 @@ def source_quality(
             if (kept := {flag: int(count) for flag, count in sorted(found.items()) if flag != MISSING})
         },
         repaired={field: count for field, count in repaired.items() if count},
+        elements=tuple(fields),
+        without_key=counts["without_key"],
+        cycle_days=conformed.source.cycle_days,
+    )
+
+
+def with_agreement(
+    connection: duckdb.DuckDBPyConnection,
+    quality: SourceQuality,
+    source: ConformedSource,
+    conformed: Path,
+    links: Path,
+    cells: Path,
+) -> SourceQuality:
+    """Return `quality` with how often the source's values are the golden ones where another source speaks, too.
+
+    Over `AGREEMENT_ENTITIES` entities or so where there are more: chosen by their ids, so the same ones every time.
+    """
+    if not quality.elements:
+        return quality
+    linked, golden = f"read_parquet({sql_text(str(links))})", f"read_parquet({sql_text(str(cells))})"
+    found = connection.execute(f"SELECT approx_count_distinct(entity_id) FROM {linked}").fetchone()
+    one_in = max(1, int(found[0] if found else 0) // AGREEMENT_ENTITIES)
+    names = ", ".join(sql_name(element) for element in quality.elements)
+    rows = connection.execute(f"""
+        WITH mine AS (
+            SELECT entity_id, {names} FROM read_parquet({sql_text(str(conformed / source.file))})
+            JOIN (SELECT row_key, entity_id FROM {linked} WHERE source = {source.number}
+                  AND hash(entity_id) % {one_in} = 0) USING (row_key)
+        ), said AS (UNPIVOT (SELECT entity_id, COLUMNS(* EXCLUDE (entity_id))::VARCHAR FROM mine)
+                    ON {names} INTO NAME element VALUE value)
+        SELECT element, count(*), count(*) FILTER (said.value = golden.value)
+        FROM said JOIN {golden} golden USING (entity_id, element)
+        WHERE golden.position = 1 AND golden.rule <> 'only' GROUP BY element ORDER BY element
+    """).fetchall()
+    return quality.model_copy(
+        update={
+            "compared": {str(element): int(count) for element, count, _ in rows},
+            "agreeing": {str(element): int(count) for element, _, count in rows},
+        }
     )
 
 

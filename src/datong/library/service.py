@@ -37,6 +37,7 @@ from datong.library.defining import Definitions
 from datong.library.definition import Definition, shipped_definitions
 from datong.library.inputs import derived_input_digest, resolve_inputs
 from datong.library.published import Published
+from datong.library.score_store import keep_scores, score_facts
 from datong.library.tables import BUILDS, CURRENT, DATASETS
 from datong.library.values import (
     Build,
@@ -275,12 +276,16 @@ class Library(Published):
         now = self._clock.now()
         with self._database.transaction() as connection:
             self._refuse_stale(connection, build.library, version)
+            scores = keep_scores(
+                connection, report, pipeline.newest_batches(), library=build.library, version=version, now=now
+            )
             entry_id = self._ledger.append(
                 connection,
                 kind=EntryKind.DATASET,
                 subject=f"{build.library}/{version}",
                 actor=build.requested_by,
-                facts=_evidence(build, self.definition(build.library), pipeline, tables, digest, report),
+                facts=_evidence(build, self.definition(build.library), pipeline, tables, digest, report)
+                | {"quality": [score_facts(score) for score in scores]},
             )
             for table in tables:
                 dataset = self._dataset(build, pipeline, table, version, entry_id)

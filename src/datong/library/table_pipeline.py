@@ -3,9 +3,10 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 
-from datong.kernel import BuildId, JsonValue
+from datong.kernel import BuildId, JsonValue, ResourceId
 from datong.library.definition import Definition
 from datong.library.engine import Engine, step_folder
 from datong.library.pipeline import REPORT, TABLES, Previous
@@ -77,6 +78,10 @@ class TablePipeline(ABC):
     def departments(self) -> list[str]:
         """Return whose records the inputs are, as far as one department's."""
         return sorted({table.department for table in self.inputs if table.department})
+
+    def newest_batches(self) -> dict[ResourceId, datetime]:
+        """Return nothing: tables are read, not batches."""
+        return {}
 
     def input_facts(self) -> list[JsonValue]:
         """Return the versions that were read: never a value."""

@@ -1,6 +1,6 @@
 """The library's tables in the control database: builds, versions and reports; records stay in the lake."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from datong.kernel import METADATA, JsonColumn, UtcDateTime
 
@@ -66,13 +66,14 @@ CORRECTIONS = Table(
     Column("due_at", UtcDateTime, nullable=False),
     Column("answered_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
+    Column("record_library", String(64), nullable=False),
     Column("followed_version", Integer, nullable=False),
     Column("sight", JsonColumn),
     Column("personal", JsonColumn, nullable=False),
     Index("ix_library_correction_provider", "provider", "due_at"),
     Index("ix_library_correction_consumer", "consumer", "due_at"),
     Index("ix_library_correction_reporter", "reporter", "state"),
-    Index("ix_library_correction_state", "state", "library"),
+    Index("ix_library_correction_state", "state", "record_library"),
 )
 """Reports of wrong cells (校核). `personal` holds what only the parties may see (ADR 0090): values and salts."""
 
@@ -102,3 +103,18 @@ DEFINITIONS = Table(
     Column("entry_id", String(36), nullable=False),
 )
 """Definitions that operators supplied, as they wrote them; the newest of a name is in force."""
+SCORES = Table(
+    "library_quality",
+    METADATA,
+    Column("library", String(64), primary_key=True),
+    Column("resource_id", String(36), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("department", String(18), nullable=False),
+    Column("published_at", UtcDateTime, nullable=False),
+    Column("overall", Integer, nullable=False),
+    Column("fallen", Boolean, nullable=False),
+    Column("score", JsonColumn, nullable=False),
+    Index("ix_library_quality_version", "library", "version"),
+    Index("ix_library_quality_department", "department", "fallen"),
+)
+"""The quality of every source in every published version (GB/T 36344); counts only."""

@@ -63,6 +63,8 @@ class LandedSource(Value):
     key_columns: tuple[str, ...]
     batches: tuple[LandedBatch, ...] = ()
     resource_version: int = 1
+    cycle_days: int | None = None
+    """The update cycle that the catalogue declares, in days; None where it is irregular or real time."""
 
     @property
     def elements(self) -> frozenset[str]:
@@ -311,7 +313,11 @@ class EntityHit(Value):
 
 
 class SourceQuality(Value):
-    """The quality of one source in one build: rows, missing and flagged values per element."""
+    """The quality of one source in one build: rows, missing and flagged values per element.
+
+    `compared` counts the values of which another source speaks, too, `agreeing` those that are the golden ones; both
+    over a sample of entities where there are very many. `cycle_days` is how often the catalogue says it is updated.
+    """
 
     resource_id: ResourceId
     department: DepartmentCode
@@ -322,6 +328,20 @@ class SourceQuality(Value):
     missing: Mapping[str, int]
     flags: Mapping[str, Mapping[str, int]]
     repaired: Mapping[str, int]
+    elements: tuple[str, ...] = ()
+    without_key: int = 0
+    compared: Mapping[str, int] = Field(default_factory=dict)
+    agreeing: Mapping[str, int] = Field(default_factory=dict)
+    cycle_days: int | None = None
+
+
+class FailingRow(Value):
+    """A source's record with a flawed value, for its source department: key, value as received, and the batch."""
+
+    row_key: str
+    raw: str | None
+    batch_id: str
+    observed_at: str | None
 
 
 class LinkReport(Value):

@@ -101,6 +101,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/library",
             "/library/population?q=%E9%99%88",
             "/library/geography",
+            f"/library/population/quality/{city.resources[Source.RESIDENTS].id}",
             f"/library/population/entities/{entity}",
             "/library/definitions",
             "/library/low_income_family?q=%E9%99%88",

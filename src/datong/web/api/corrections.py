@@ -119,7 +119,7 @@ def read_own_record(caller: Caller, hub: Hub) -> OwnRecord:
         title=hub.library.definition(view.library).title,
         version=view.version,
         cells=tuple(
-            _own_cell(hub, element, cell, conflicts.get(element, 0))
+            _own_cell(element, cell, conflicts.get(element, 0))
             for element, cell in view.cells.items()
             if cell.value is not None
         ),
@@ -211,8 +211,7 @@ def view_of(hub: Services, caller: Principal, correction: Correction) -> Correct
     shown = correction if sees else correction.without_values()
     if caller.has(Role.CITIZEN) and shown.content is not None:
         values = {
-            name: _shown_to_citizen(hub, correction.element, getattr(shown.content, name))
-            for name in ("disputed", "seen")
+            name: _shown_to_citizen(correction.element, getattr(shown.content, name)) for name in ("disputed", "seen")
         }
         shown = shown.model_copy(update={"content": shown.content.model_copy(update=values)})
     return CorrectionView(
@@ -257,17 +256,16 @@ def own_entity(hub: Services, caller: Principal) -> EntityView:
     )
 
 
-def _shown_to_citizen(hub: Services, element: str, value: str | None) -> str | None:
+def _shown_to_citizen(element: str, value: str | None) -> str | None:
     """Return a value of a citizen's own record; identifiers of other people in it are masked."""
-    known = hub.pack.element(element) if hub.pack.has_element(element) else None
-    of_others = known is not None and known.mask is Mask.ID and element != OWN_ELEMENT
+    of_others = element.endswith(OWN_ELEMENT) and element != OWN_ELEMENT
     return mask_value(Mask.ID, value) if of_others else value
 
 
-def _own_cell(hub: Services, element: str, cell: Cell, others: int) -> OwnRecordCell:
+def _own_cell(element: str, cell: Cell, others: int) -> OwnRecordCell:
     return OwnRecordCell(
         element=element,
-        value=_shown_to_citizen(hub, element, cell.value),
+        value=_shown_to_citizen(element, cell.value),
         department=cell.department,
         resource_id=cell.resource_id,
         observed_at=cell.observed_at,
@@ -279,7 +277,7 @@ def reported_value(hub: Services, caller: Principal, cell: EntityCell | OwnCell)
     """Return the cell that is about to be reported, as the caller may see it."""
     found, _ = disputed_cell(hub, caller, cell)
     if isinstance(cell, OwnCell):
-        return found.model_copy(update={"value": _shown_to_citizen(hub, found.element, found.value)})
+        return found.model_copy(update={"value": _shown_to_citizen(found.element, found.value)})
     return found
 
 

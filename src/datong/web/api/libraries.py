@@ -9,8 +9,19 @@ from pydantic import Field
 
 from datong.kernel import BuildId, DepartmentCode, EntityId, Page, ResourceId, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX, PAGE_ROWS_MAX
-from datong.library import Build, Dataset, DatasetColumn, Definition, EntityHit, EntityView, LinkReport
-from datong.sharing import Action
+from datong.library import (
+    Build,
+    Dataset,
+    DatasetColumn,
+    Definition,
+    EntityHit,
+    EntityView,
+    FailingRow,
+    LinkReport,
+    ScoreAt,
+    SourceScore,
+)
+from datong.sharing import Action, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
 
@@ -91,6 +102,35 @@ def read_report(name: LibraryName, caller: Caller, hub: Hub) -> LinkReport:
     """Return what the newest build did: rules, clusters, quality of each source."""
     hub.policy.require(caller, Action.LIBRARY_READ)
     return hub.library.report(name)
+
+
+@router.get("/libraries/{name}/quality")
+def read_library_quality(name: LibraryName, caller: Caller, hub: Hub) -> tuple[SourceScore, ...]:
+    """Return the quality of every source on the six dimensions of GB/T 36344, in basis points, the lowest first."""
+    hub.policy.require(caller, Action.LIBRARY_READ)
+    return hub.library.quality(name)
+
+
+@router.get("/libraries/{name}/quality/{resource_id}")
+def read_quality_history(name: LibraryName, resource_id: ResourceId, caller: Caller, hub: Hub) -> tuple[ScoreAt, ...]:
+    """Return a source's quality version by version, the oldest first."""
+    hub.policy.require(caller, Action.LIBRARY_READ)
+    return hub.library.quality_history(name, resource_id)
+
+
+@router.get("/libraries/{name}/quality/{resource_id}/rows")
+def read_failing_rows(
+    name: LibraryName,
+    resource_id: ResourceId,
+    caller: Caller,
+    hub: Hub,
+    element: Annotated[str, Query(min_length=1, max_length=NAME_CHARS_MAX)],
+    flag: Annotated[str, Query(min_length=1, max_length=NAME_CHARS_MAX)],
+) -> tuple[FailingRow, ...]:
+    """Return the records whose element has a flaw: to the source department only."""
+    department = hub.catalogue.get(resource_id).department
+    hub.policy.require(caller, Action.LIBRARY_READ_FAILING, Target(id=resource_id, provider=department))
+    return hub.library.failing_rows(name, resource_id, element, flag)
 
 
 @router.get("/libraries/{name}/entities")

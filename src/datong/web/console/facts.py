@@ -281,6 +281,7 @@ FACTS: Mapping[str, Text] = {
     "correction": Text(zh="校核", en="Correction"),
     "disputes": Text(zh="退回次数", en="Times sent back"),
     "statement_sha256": Text(zh="说明摘要", en="Digest of the statement"),
+    "quality": Text(zh="各来源质量", en="Quality of the sources"),
     "record_commitment": Text(zh="记录承诺值", en="Commitment to the record"),
     "disputed_commitment": Text(zh="有误值承诺值", en="Commitment to the disputed value"),
     "believed_commitment": Text(zh="主张值承诺值", en="Commitment to the value believed right"),

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from datong.kernel import DatongError, EntityId, Text, Value
+from datong.kernel import DatongError, EntityId, ResourceId, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.library import (
     VERDICT_COLUMN,
@@ -15,15 +15,20 @@ from datong.library import (
     Cell,
     Dataset,
     Definition,
+    Dimension,
     EntityView,
     LinkReport,
+    ScoreAt,
 )
-from datong.sharing import Action
-from datong.web.console.charts import Chart, bars, columns, heat
+from datong.sharing import Action, Target
+from datong.web.api.libraries import read_failing_rows
+from datong.web.console.charts import Chart, bars, columns, heat, trend
 from datong.web.console.desk import Desk, SignedIn
 from datong.web.console.vocabulary import LINK_RULES
 
 router = APIRouter()
+
+ElementName = Annotated[str, Query(max_length=NAME_CHARS_MAX)]
 
 FOUND_MAX = 30
 BUILDS_SHOWN = 8
@@ -83,6 +88,7 @@ def show_library(desk: SignedIn, name: str, q: Annotated[str, Query(max_length=N
         builds=builds,
         running=any(build.state in UNFINISHED for build in builds),
         report=report,
+        scores={score.resource_id: score for score in library.quality(name)},
         charts=() if report is None else report_charts(desk, report),
         may_build=desk.may(Action.LIBRARY_BUILD),
         may_read=may_read,
@@ -102,6 +108,57 @@ def build_library(desk: SignedIn, name: str) -> Response:
     desk.require(Action.LIBRARY_BUILD)
     desk.services.library.request_build(name, actor=desk.caller.actor)
     return desk.go(f"/library/{name}", done="build")
+
+
+@router.get("/library/{name}/quality/{resource_id}")
+def show_quality(
+    desk: SignedIn, name: str, resource_id: ResourceId, element: ElementName = "", flag: ElementName = ""
+) -> Response:
+    """Show a source's quality over the versions, its flaws, and to its department the rows that have them."""
+    desk.require(Action.LIBRARY_READ)
+    hub = desk.services
+    history = hub.library.quality_history(name, resource_id)
+    resource = hub.catalogue.get(resource_id)
+    may_see = desk.may(Action.LIBRARY_READ_FAILING, Target(id=resource_id, provider=resource.department))
+    rows = read_failing_rows(name, resource_id, desk.caller, hub, element, flag) if element and flag else ()
+    return desk.page(
+        "library/quality.html",
+        name=name,
+        library_title=desk.speech.named(_titles(desk), name),
+        title=desk.speech.say(resource.content.title),
+        department=resource.department,
+        newest=history[-1] if history else None,
+        chart=quality_trend(desk, history),
+        faults=[
+            (element_of, kind, count)
+            for element_of, flags in (history[-1].score.faults if history else {}).items()
+            for kind, count in flags.items()
+        ],
+        may_see=may_see,
+        element=element,
+        flag=flag,
+        rows=rows,
+    )
+
+
+def quality_trend(desk: Desk, history: tuple[ScoreAt, ...]) -> Chart | None:
+    """Return the line of each dimension over the versions, in percent; None before the second version."""
+    if len(history) < 2:
+        return None
+    t = desk.speech.t
+    series: dict[str, list[int | None]] = {t("总分", "Overall"): [one.score.overall // 100 for one in history]}
+    for dimension in Dimension:
+        shares = [one.score.dimensions.get(dimension) for one in history]
+        if any(share is not None for share in shares):
+            series[desk.speech.say(dimension.label)] = [None if share is None else share // 100 for share in shares]
+    return trend(
+        "quality-trend",
+        t("各版本的质量得分（百分制）", "Quality by version, out of 100"),
+        times=[t("第 {n} 版", "v{n}", n=one.score.version) for one in history],
+        series=series,
+        time_name=t("版本", "Version"),
+        filled=False,
+    )
 
 
 @router.get("/library/{name}/entities/{entity_id}")

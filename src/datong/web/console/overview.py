@@ -315,6 +315,22 @@ def _corrections(desk: Desk) -> list[Duty]:
     ]
 
 
+def _fallen(desk: Desk) -> list[Duty]:
+    """Return the department's sources whose quality fell in the newest version of a library."""
+    department = desk.caller.department
+    if department is None or not desk.may(Action.LIBRARY_READ_FAILING, Target(id="new", provider=department)):
+        return []
+    return [
+        Duty(
+            title=desk.resource_title(found.score.resource_id),
+            what=Text(zh="数据质量下降，待整改", en="Data quality fell: look into it"),
+            address=f"/library/{found.score.library}/quality/{found.score.resource_id}",
+            due_at=None,
+        )
+        for found in desk.services.library.fallen(department)
+    ]
+
+
 def _name(desk: Desk, code: DepartmentCode) -> Text:
     department = desk.departments.get(code)
     return department.short_name if department is not None else Text(zh=code, en=code)
