@@ -55,7 +55,7 @@ from datong.kernel import (
     WorkingCalendar,
 )
 from datong.ledger import Ed25519Signer, Ledger
-from datong.library import Corrections, Library
+from datong.library import Corrections, Library, Reviews, StoredDecisions
 from datong.norms import load_pack
 from datong.sharing import Agreements, Gateway, Identity, LiveServices, PolicyEngine, Requests, Usage, subject_index_key
 from datong.web import Services
@@ -327,6 +327,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         pack=pack,
         lake=settings.lake,
         landing=ExchangeLanding(exchange=exchange, catalogue=catalogue),
+        decisions=StoredDecisions(database),
     )
     corrections = Corrections(
         database=database,
@@ -410,6 +411,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         ),
         library=library,
         corrections=corrections,
+        reviews=Reviews(database=database, clock=clock, ledger=ledger, library=library),
         identity=identity,
         policy=policy,
         requests=requests,

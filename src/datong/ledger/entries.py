@@ -54,6 +54,7 @@ class EntryKind(StrEnum):
     DATASET = "library.dataset"
     LIBRARY_DEFINITION = "library.definition"
     CORRECTION = "library.correction"
+    LINK_DECISION = "library.link_decision"
     ACCESS = "sharing.access"
     REFUSAL = "sharing.refusal"
     LIVE = "sharing.live"

@@ -22,6 +22,17 @@ from datong.library.definition_reading import DEFINITION_CHARS_MAX, DefinitionPr
 from datong.library.derivation import VERDICT_COLUMN, VERDICT_TITLE
 from datong.library.evaluation import LinkScore, evaluate_links
 from datong.library.quality_scores import Dimension, Fall, SourceScore
+from datong.library.review_values import (
+    ComparedLevel,
+    PairDecision,
+    PairRecord,
+    PairVerdict,
+    ReviewPair,
+    ReviewView,
+    SeenRecord,
+    Verdict,
+)
+from datong.library.reviews import Reviews, StoredDecisions
 from datong.library.score_store import ScoreAt
 from datong.library.service import Library
 from datong.library.spatial_values import (
@@ -33,6 +44,7 @@ from datong.library.spatial_values import (
     FeaturePage,
     FeatureQuery,
 )
+from datong.library.thresholds import OperatingPoint, WeightBin, operating_points
 from datong.library.values import (
     Build,
     BuildState,
@@ -74,6 +86,7 @@ __all__ = [
     "Cell",
     "CellConflict",
     "Claim",
+    "ComparedLevel",
     "Correction",
     "CorrectionAct",
     "CorrectionAction",
@@ -116,13 +129,25 @@ __all__ = [
     "LinkReport",
     "LinkScore",
     "MemberRecord",
+    "OperatingPoint",
+    "PairDecision",
+    "PairRecord",
+    "PairVerdict",
+    "ReviewPair",
+    "ReviewView",
+    "Reviews",
     "RuleFinding",
     "ScoreAt",
+    "SeenRecord",
     "SourceQuality",
     "SourceScore",
+    "StoredDecisions",
+    "Verdict",
+    "WeightBin",
     "actions_of",
     "evaluate_links",
     "load_definition",
+    "operating_points",
     "record_key",
     "shipped_definitions",
 ]

@@ -21,6 +21,12 @@ from datong.library.score import comparison_sql, missing_sql, pair_columns_sql, 
 
 REVIEW = "review.parquet"
 DISTRUSTED = "distrusted"
+_LEVEL = pa.struct([("comparison", pa.string()), ("level", pa.string()), ("bits", pa.float64())])
+NO_DOUBTS = pa.schema(
+    [(name, pa.string()) for name in ("left", "right", "left_entity", "right_entity")]
+    + [("weight", pa.float64()), ("reason", pa.string()), ("levels", pa.list_(_LEVEL))]
+).empty_table()
+"""What a library without doubtful pairs has to review."""
 
 
 def write_review(

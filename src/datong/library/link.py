@@ -33,6 +33,7 @@ LINKS = "links.parquet"
 SUCCESSIONS = "successions.parquet"
 COUNTS = "link.json"
 DECISIONS = "decisions.parquet"
+WEIGHTS = "weights.json"
 
 
 def source_key(conformed: ConformedSource) -> str:
@@ -66,6 +67,8 @@ def link_records(
     successions = name_clusters(connection, {source.number: source_key(source) for source in sources})
     _write_links(connection, clustering, folder)
     write_review(connection, limits, sources, clustering, folder)
+    if isinstance(limits, Linkage):
+        _write_weights(connection, folder)
     connection.register("decision_rows", decisions_table(decisions))
     connection.execute(f"COPY (FROM decision_rows) TO {sql_text(str(folder / DECISIONS))} (FORMAT parquet)")
     connection.unregister("decision_rows")
@@ -232,6 +235,13 @@ def _write_successions(connection: duckdb.DuckDBPyConnection, successions: list[
     connection.register("succession_rows", table)
     connection.execute(f"COPY (FROM succession_rows) TO {sql_text(str(folder / SUCCESSIONS))} (FORMAT parquet)")
     connection.unregister("succession_rows")
+
+
+def _write_weights(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Write how many pairs were compared, by weight; nothing where no pair was."""
+    rows = connection.execute("SELECT low, pairs FROM weight_bins ORDER BY low").fetchall()
+    bins = [{"low": float(low), "pairs": int(pairs)} for low, pairs in rows]
+    (folder / WEIGHTS).write_text(json.dumps(bins))
 
 
 def _write_counts(connection: duckdb.DuckDBPyConnection, clustering: Clustering, folder: Path) -> None:

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 from datong.kernel import BuildId, JsonValue, ResourceId, Value
 from datong.library.conform import ConformedSource, conform_source, take_part
 from datong.library.definition import Definition, LibraryKind
-from datong.library.doubts import REVIEW
+from datong.library.doubts import NO_DOUBTS, REVIEW
 from datong.library.engine import Engine, sql_text, step_folder
 from datong.library.fuse import CELLS, GOLDEN_DIGEST, fuse
-from datong.library.link import COUNTS, LINKS, SUCCESSIONS, link_divisions, link_records, source_key
+from datong.library.link import COUNTS, LINKS, SUCCESSIONS, WEIGHTS, link_divisions, link_records, source_key
 from datong.library.publish import (
     PublishedTable,
     conformed_table_sql,
@@ -38,6 +38,7 @@ from datong.library.publish import (
 from datong.library.quality import link_report, source_quality, with_agreement
 from datong.library.spatial_conform import conform_geometry
 from datong.library.spatial_index import write_features
+from datong.library.thresholds import WeightBin
 from datong.library.values import (
     BuildStep,
     DatasetColumn,
@@ -337,7 +338,8 @@ def _write_json(path: Path, value: Any) -> None:
 
 def read_review(folder: Path) -> pa.Table:
     """Return the pairs of the finished build in `folder` that are worth a person's look (see `doubts.write_review`)."""
-    return pq.read_table(folder / BuildStep.LINK.value / REVIEW)
+    path = folder / BuildStep.LINK.value / REVIEW
+    return pq.read_table(path) if path.exists() else NO_DOUBTS
 
 
 def read_links(folder: Path) -> pa.Table:
@@ -369,3 +371,9 @@ def read_failing(
     found = pq.read_table(path, columns=list(names.values()), filters=[(f"{element}|flag", "=", flag)])
     shown = found.sort_by("row_key").slice(0, limit).rename_columns(list(names))
     return tuple(FailingRow.model_validate(row) for row in shown.to_pylist())
+
+
+def read_weights(folder: Path) -> tuple[WeightBin, ...]:
+    """Return the weights of the compared pairs of the finished build in `folder`; empty where none were weighed."""
+    path = folder / BuildStep.LINK.value / WEIGHTS
+    return tuple(WeightBin.model_validate(row) for row in read_json(path)) if path.exists() else ()

@@ -15,6 +15,7 @@ from datong.library.quality_scores import SourceScore
 from datong.library.score_store import ScoreAt
 from datong.library.spatial import SpatialLibrary
 from datong.library.tables import CURRENT, DATASETS
+from datong.library.thresholds import OperatingPoint, WeightBin, operating_points
 from datong.library.values import Dataset, EntityHit, EntityView, FailingRow, GoldenRow, LinkReport
 from datong.norms import Mask, NormPack, mask_value
 
@@ -184,6 +185,12 @@ class Published:
         folder = self._build_folder(library)
         table: pa.Table = import_module("datong.library.pipeline").read_review(folder)
         return table
+
+    def operating_points(self, library: str) -> tuple[OperatingPoint, ...]:
+        """Return what thresholds would follow from the weights of the current version's compared pairs; maybe none."""
+        read = import_module("datong.library.pipeline").read_weights
+        bins: tuple[WeightBin, ...] = read(self._build_folder(library))
+        return operating_points(bins)
 
     def report(self, library: str) -> LinkReport:
         """Return what the current version's build did: links, clusters, conflicts, and the quality of every source."""

@@ -15,8 +15,10 @@ import duckdb
 
 from datong.library.definition import Comparison, Level, Linkage
 from datong.library.model import level_sql
+from datong.library.thresholds import BIN_BITS
 
 WEIGHT_DECIMALS = 6
+WEIGHT_SHOWN_MIN = -20
 CLASSES_PER_BIT = 2
 """Classes of term frequency per doubling."""
 
@@ -98,6 +100,8 @@ def pair_columns_sql(linkage: Linkage, pairs: str) -> str:
 def score_pairs(connection: duckdb.DuckDBPyConnection, linkage: Linkage) -> None:
     """Create `pairs` (a, b, weight in bits) from `linkable`: every pair that comes near the accepted weight.
 
+    `weight_bins` (low, pairs) counts all pairs that were compared, by weight: the threshold tool reads it.
+
     Pairs are sought for open records only: two records with trusted identifiers need no likeness.
     """
     found = " UNION ".join(
@@ -110,9 +114,17 @@ def score_pairs(connection: duckdb.DuckDBPyConnection, linkage: Linkage) -> None
     connection.execute("CREATE OR REPLACE TABLE open_records AS FROM linkable WHERE is_open")
     connection.execute(f"CREATE OR REPLACE TABLE candidates AS {found}")
     connection.execute(
-        f"CREATE OR REPLACE TABLE pairs AS SELECT a, b, weight FROM ("
-        f"SELECT a, b, {weight_sql(linkage)} AS weight FROM ({pair_columns_sql(linkage, 'candidates')})) "
+        f"CREATE OR REPLACE TABLE scored AS "
+        f"SELECT a, b, {weight_sql(linkage)} AS weight FROM ({pair_columns_sql(linkage, 'candidates')})"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TABLE pairs AS FROM scored "
         f"WHERE weight >= {linkage.accept_bits - linkage.margin_bits} ORDER BY a, b"
     )
+    connection.execute(
+        f"CREATE OR REPLACE TABLE weight_bins AS SELECT floor(greatest(weight, {WEIGHT_SHOWN_MIN}) / {BIN_BITS}) "
+        f"* {BIN_BITS} AS low, count(*) AS pairs FROM scored GROUP BY low ORDER BY low"
+    )
+    connection.execute("DROP TABLE scored")
     connection.execute("DROP TABLE open_records")
     connection.execute("DROP TABLE candidates")

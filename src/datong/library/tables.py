@@ -103,6 +103,26 @@ DEFINITIONS = Table(
     Column("entry_id", String(36), nullable=False),
 )
 """Definitions that operators supplied, as they wrote them; the newest of a name is in force."""
+LINK_DECISIONS = Table(
+    "library_link_decision",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("library", String(64), nullable=False),
+    Column("left_key", String(500), nullable=False),
+    Column("right_key", String(500), nullable=False),
+    Column("in_force", String(64), unique=True),
+    Column("verdict", String(16), nullable=False),
+    Column("statement", String(4000), nullable=False),
+    Column("details", JsonColumn, nullable=False),
+    Column("decided_by", JsonColumn, nullable=False),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Column("decided_version", Integer, nullable=False),
+    Column("entry_id", String(36), nullable=False),
+    Column("withdrawn_at", UtcDateTime),
+    Index("ix_library_link_decision_library", "library", "decided_at"),
+)
+"""What people decided about pairs of records. `in_force` names the pair while the decision stands: one at a time."""
+
 SCORES = Table(
     "library_quality",
     METADATA,

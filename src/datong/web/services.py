@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datong.governance import Cases, Indicators, Monitor
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
     from datong.ledger import Ledger
-    from datong.library import Corrections, Library
+    from datong.library import Corrections, Library, Reviews
     from datong.norms import NormPack
     from datong.sharing import Agreements, Gateway, Identity, LiveServices, PolicyEngine, Requests, Usage
 
@@ -62,6 +62,7 @@ class Services:
     planning: Planning
     library: Library
     corrections: Corrections
+    reviews: Reviews
     identity: Identity
     policy: PolicyEngine
     requests: Requests

@@ -55,6 +55,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
     case = hub.cases.find(limit=1).rows[0].id
     entity = hub.library.find_entities("population", "陈", limit=1)[0].entity_id
     family = hub.library.find_entities("low_income_family", "陈", limit=1)[0].entity_id
+    doubtful = hub.reviews.queue("population", limit=1).rows
     agreement = city.tasks[0].agreement_id
     entry = hub.ledger.entries(limit=1).rows[0].entry_id
     inventory = hub.inventories.find(city.resources[Source.PROPERTY].department)[0].id
@@ -101,6 +102,9 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/library",
             "/library/population?q=%E9%99%88",
             "/library/geography",
+            "/library/population/review",
+            *(f"/library/population/review/{pair.version}/{pair.number}" for pair in doubtful),
+            "/library/population/decisions",
             f"/library/population/quality/{city.resources[Source.RESIDENTS].id}",
             f"/library/population/entities/{entity}",
             "/library/definitions",

@@ -282,6 +282,9 @@ FACTS: Mapping[str, Text] = {
     "disputes": Text(zh="退回次数", en="Times sent back"),
     "statement_sha256": Text(zh="说明摘要", en="Digest of the statement"),
     "quality": Text(zh="各来源质量", en="Quality of the sources"),
+    "decision": Text(zh="核对决定", en="Decision"),
+    "pair_commitment": Text(zh="记录对承诺值", en="Commitment to the pair"),
+    "millibits": Text(zh="匹配权重（毫比特）", en="Weight (millibits)"),
     "record_commitment": Text(zh="记录承诺值", en="Commitment to the record"),
     "disputed_commitment": Text(zh="有误值承诺值", en="Commitment to the disputed value"),
     "believed_commitment": Text(zh="主张值承诺值", en="Commitment to the value believed right"),
@@ -294,6 +297,9 @@ FACTS: Mapping[str, Text] = {
 """What the facts are called; one that is not here is shown under its own key, as the log has it."""
 
 WORDS: Mapping[str, Text] = {
+    "later": Text(zh="以后再定", en="later"),
+    "different": Text(zh="不是同一个", en="different"),
+    "same": Text(zh="是同一个", en="the same"),
     "active": Text(zh="生效", en="active"),
     "approve": Text(zh="同意", en="approve"),
     "approved": Text(zh="审核通过", en="approved"),

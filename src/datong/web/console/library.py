@@ -92,6 +92,7 @@ def show_library(desk: SignedIn, name: str, q: Annotated[str, Query(max_length=N
         charts=() if report is None else report_charts(desk, report),
         may_build=desk.may(Action.LIBRARY_BUILD),
         may_read=may_read,
+        may_review=desk.may(Action.LIBRARY_REVIEW),
         q=q,
         column_title=lambda code: _column_title(desk, definition, code),
         in_words=lambda element, value: (

@@ -24,6 +24,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "exchange.reconciliation": Text(zh="对账", en="Reconciliation"),
     "library.dataset": Text(zh="资源库发布", en="Dataset"),
     "library.definition": Text(zh="资源库定义", en="Library definition"),
+    "library.link_decision": Text(zh="核对决定", en="Decision on a pair"),
     "library.correction": Text(zh="校核", en="Correction"),
     "sharing.access": Text(zh="数据调用", en="Access"),
     "sharing.refusal": Text(zh="拒绝调用", en="Refusal"),
@@ -70,6 +71,31 @@ LINK_RULES: Mapping[str, Text] = {
     "ambiguous": Text(zh="证据不足，待人工核对", en="not certain enough, to be reviewed"),
     "code": Text(zh="代码唯一确定", en="by its unique code"),
     "derived": Text(zh="派生", en="derived"),
+}
+REVIEW_REASONS: Mapping[str, Text] = {
+    "near": Text(zh="略低于合并的门槛", en="Just below the threshold"),
+    "ambiguous": Text(zh="有两个同样合适的对象", en="Two candidates fit equally well"),
+    "identifiers": Text(zh="很像，但有效证号不同", en="Alike, but with different valid identifiers"),
+    "decided": Text(zh="合并会违背此前的决定", en="Joining would go against an earlier decision"),
+    "cap": Text(zh="合并后一个实体的记录过多", en="Joined, the entity would have too many records"),
+    "distrusted": Text(zh="有效证号相同，但不像同一个", en="The same valid identifier, but not alike"),
+}
+COMPARISONS: Mapping[str, Text] = {
+    "name": Text(zh="姓名", en="Name"),
+    "birth": Text(zh="出生日期", en="Date of birth"),
+    "sex": Text(zh="性别", en="Sex"),
+    "identifier": Text(zh="证件号码", en="Identifier"),
+    "phone": Text(zh="电话", en="Telephone"),
+    "address": Text(zh="地址", en="Address"),
+    "household": Text(zh="户号", en="Household"),
+}
+COMPARED_LEVELS: Mapping[str, Text] = {
+    "missing": Text(zh="至少一方没有", en="one side has none"),
+    "exact": Text(zh="相同", en="equal"),
+    "edits": Text(zh="只差一两个字符", en="one or two characters differ"),
+    "characters": Text(zh="只差个别字", en="single characters differ"),
+    "prefix": Text(zh="开头相同", en="the same beginning"),
+    "else": Text(zh="不同", en="different"),
 }
 INDICATOR_GROUPS: Mapping[str, Text] = {
     IndicatorGroup.READINESS: Text(zh="就绪度", en="Readiness"),
