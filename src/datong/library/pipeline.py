@@ -37,7 +37,7 @@ from datong.library.publish import (
 )
 from datong.library.quality import link_report, source_quality, with_agreement
 from datong.library.spatial_conform import conform_geometry
-from datong.library.spatial_index import write_features
+from datong.library.spatial_index import DIVISION, write_features, write_figures
 from datong.library.thresholds import WeightBin
 from datong.library.values import (
     BuildStep,
@@ -272,6 +272,8 @@ class Pipeline:
         )
         if definition.spatial is not None:
             write_features(connection, definition, definition.spatial, self.pack, cells, scratch / GOLDEN_LOOKUP)
+        elif any(rule.code == DIVISION for rule in definition.elements):
+            write_figures(connection, cells, scratch / GOLDEN_LOOKUP)
         elements = [self.pack.element(rule.code) for rule in definition.elements if self.pack.has_element(rule.code)]
         return PublishedTable(
             name=definition.name,

@@ -171,6 +171,18 @@ class Published:
         mask = self._pack.element(element).mask if self._pack.has_element(element) else Mask.NONE
         return value if mask is Mask.NAME else mask_value(mask, value) or value
 
+    def known_divisions(self) -> tuple[tuple[str, str, int], ...]:
+        """Return code, name and level of the divisions that the norms know under their newest names."""
+        return tuple(
+            (
+                division.code,
+                division.name,
+                1 if division.code.endswith("0000") else 2 if division.code[4:] == "00" else 3,
+            )
+            for division in self._pack.division_register.all()
+            if division.until is None
+        )
+
     def links(self, library: str) -> "pa.Table":
         """Return which record stands for which entity, and why.
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from shapely.geometry.base import BaseGeometry
 
+    from datong.library.addresses import Gazetteer
     from datong.library.published import Published
 
 SHAPES_KEPT = 2048
@@ -148,6 +149,30 @@ class SpatialLibrary:
             shapes, parents, longitudes, latitudes
         )
         return located
+
+    def figures(self, library: str) -> Mapping[str, int]:
+        """Return how many entities of a published library say that they are in which division, by its code.
+
+        Raises:
+            NotFound: the library has not been published.
+        """
+        with _open(self._published.dataset(library).lookup_path) as file:
+            if file.execute("SELECT 1 FROM sqlite_master WHERE name = 'figure'").fetchone() is None:
+                return {}
+            return dict(file.execute("SELECT division, entities FROM figure"))
+
+    def parse_addresses(self, addresses: "pa.Array[Any]", *, home: str = "") -> "pa.Table":
+        """Return what free addresses say, see `datong.library.addresses.parse_addresses`.
+
+        The names are those of the published divisions, or of the norms' counties while there are none.
+        """
+        module = import_module("datong.library.addresses")
+        try:
+            names = _gazetteer(self._published.dataset(GEOGRAPHY).lookup_path, self._spatial(GEOGRAPHY)[1].name)
+        except NotFound:
+            names = module.Gazetteer(self._published.known_divisions())
+        parsed: pa.Table = module.parse_addresses(addresses, names, home=home)
+        return parsed
 
     def unknown(self, name: str) -> NotFound:
         """Return the error that says there is no such collection; what somebody may not see does not exist either."""
@@ -293,6 +318,19 @@ def _containing(
     for number, code, level in candidates:
         if shapely.intersects_xy(_shape(path, number), longitude, latitude):
             yield level, code
+
+
+@lru_cache(maxsize=2)
+def _gazetteer(path: Path, element: str) -> "Gazetteer":
+    """Return the names of every published division; a lookup file never changes."""
+    with _open(path) as file:
+        names: Gazetteer = import_module("datong.library.addresses").Gazetteer(
+            file.execute(
+                "SELECT entity_id, json_extract(properties, ?), level FROM feature WHERE level IS NOT NULL",
+                (f"$.{element}",),
+            )
+        )
+    return names
 
 
 @lru_cache(maxsize=SHAPES_KEPT)

@@ -5,7 +5,7 @@ writes the file again with canonical geometries and flags. The raw values stay a
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,9 @@ from datong.library.conform import ConformedSource
 from datong.library.geometry import canonical_texts, coordinate_flags, read_geometries
 from datong.library.publish import GEOMETRY
 from datong.norms import QualityFlag
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LONGITUDE, LATITUDE = "longitude", "latitude"
 CRS = "coordinate_system"
@@ -40,13 +43,22 @@ def conform_geometry(conformed: ConformedSource, folder: Path) -> None:
 
 
 def _judge_geometry(table: pa.Table, *, crs: str | None) -> pa.Table:
-    raw = _column(table, f"{GEOMETRY}|raw")
-    missing = pc.is_null(_column(table, GEOMETRY))
-    texts = pc.if_else(missing, pa.scalar(None, pa.string()), raw)
-    stated = _column(table, crs) if crs is not None else None
-    found, flags = read_geometries(texts, crs=stated)
-    table = _with(table, GEOMETRY, canonical_texts(found))
-    return _with(table, f"{GEOMETRY}|flag", pa.array(flags, pa.string()))
+    rows = np.flatnonzero(np.asarray(pc.is_valid(_column(table, GEOMETRY))))
+    taken = table.take(pa.array(rows, pa.int64()))
+    found, flags = read_geometries(
+        _column(taken, f"{GEOMETRY}|raw"), crs=_column(taken, crs) if crs is not None else None
+    )
+    table = _with(table, GEOMETRY, _spread(canonical_texts(found).to_pylist(), rows, len(table)))
+    missing = np.full(len(table), QualityFlag.MISSING.value, dtype=object)
+    missing[rows] = flags
+    return _with(table, f"{GEOMETRY}|flag", pa.array(missing.tolist(), pa.string()))
+
+
+def _spread(values: list[str | None], rows: "NDArray[np.int64]", count: int) -> "pa.Array[Any]":
+    """Return a column of `count` with the values in their rows, null elsewhere."""
+    column: NDArray[np.object_] = np.full(count, None, dtype=object)
+    column[rows] = values
+    return pa.array(column.tolist(), pa.string())
 
 
 def _judge_coordinates(table: pa.Table) -> pa.Table:

@@ -106,6 +106,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             *(f"/library/population/review/{pair.version}/{pair.number}" for pair in doubtful),
             "/library/population/decisions",
             f"/library/population/quality/{city.resources[Source.RESIDENTS].id}",
+            "/library/geography/map",
+            "/library/geography/map?level=4&figure=none",
             f"/library/population/entities/{entity}",
             "/library/definitions",
             "/library/low_income_family?q=%E9%99%88",

@@ -318,3 +318,12 @@ def test_rest_says_which_divisions_hold_a_point(world: Map) -> None:
         assert steward.post("/api/v1/divisions/at", json={"points": [[1, 2, 3]]}).status_code == 422
         assert steward.get("/api/v1/divisions/at", params={"longitude": "nan", "latitude": "0"}).status_code == 422
     assert world.visitor.get("/api/v1/divisions/at").status_code == 401
+
+
+def test_rest_reads_free_addresses_by_the_published_names(world: Map) -> None:
+    with world.hub.visitor(Origin=world.hub.url) as steward:
+        steward.post("/api/v1/session", json={"username": "steward", "password": PASSWORD}).raise_for_status()
+        body = {"addresses": ["禅城区祖庙街道汾江路12号3栋2单元101室", "没有"], "home": "4406"}
+        home, nothing = steward.post("/api/v1/addresses/parse", json=body).raise_for_status().json()
+    assert (home["division_code"], home["road"], home["room"]) == ("440604012", "汾江路", "101")
+    assert (nothing["division_code"], nothing["confidence"]) == (None, 0)

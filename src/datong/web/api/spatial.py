@@ -1,4 +1,4 @@
-"""Where points lie: the divisions that contain them."""
+"""Places: the divisions that contain a point, and what a free address says."""
 
 from typing import Annotated
 
@@ -15,6 +15,7 @@ router = APIRouter(tags=["library"])
 
 POINTS_MAX = 10_000
 """Points in one request; a batch of a library's own size goes through `SpatialLibrary.locate`."""
+ADDRESS_CHARS_MAX = 400
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 
@@ -29,6 +30,28 @@ class LocatedPoints(Value):
     """The code of the deepest division that contains each point, null where none does; in the order of the points."""
 
     division_codes: tuple[str | None, ...]
+
+
+class Addresses(Value):
+    """Free addresses; `home` is the beginning of the division codes of the place where they were written."""
+
+    addresses: tuple[Annotated[str, Field(max_length=ADDRESS_CHARS_MAX)], ...] = Field(max_length=POINTS_MAX)
+    home: str = Field("", pattern=r"^\d{0,6}$")
+
+
+class ParsedAddress(Value):
+    """What one address says; `alternatives` are other divisions that explain as much of it."""
+
+    division_code: str | None
+    level: int | None
+    road: str | None
+    number: str | None
+    building: str | None
+    unit: str | None
+    room: str | None
+    rest: str | None
+    confidence: float
+    alternatives: tuple[str, ...]
 
 
 @router.get("/divisions/at")
@@ -51,3 +74,11 @@ def locate_points(body: Points, caller: Caller, hub: Hub) -> LocatedPoints:
     latitudes = pa.array([latitude for _, latitude in body.points], pa.float64())
     found = hub.library.spatial.locate(longitudes, latitudes).column("division_code")
     return LocatedPoints(division_codes=tuple(found.to_pylist()))
+
+
+@router.post("/addresses/parse")
+def parse_addresses(body: Addresses, caller: Caller, hub: Hub) -> tuple[ParsedAddress, ...]:
+    """Return what free addresses say: division, road, number and the rest, with confidence; nothing is kept."""
+    hub.policy.require(caller, Action.LIBRARY_READ)
+    parsed = hub.library.spatial.parse_addresses(pa.array(body.addresses, pa.string()), home=body.home)
+    return tuple(ParsedAddress.model_validate(row) for row in parsed.to_pylist())

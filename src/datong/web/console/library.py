@@ -24,6 +24,7 @@ from datong.sharing import Action, Target
 from datong.web.api.libraries import read_failing_rows
 from datong.web.console.charts import Chart, bars, columns, heat, trend
 from datong.web.console.desk import Desk, SignedIn
+from datong.web.console.maps import GEOMETRY_ELEMENT, shape_in_words
 from datong.web.console.vocabulary import LINK_RULES
 
 router = APIRouter()
@@ -93,6 +94,7 @@ def show_library(desk: SignedIn, name: str, q: Annotated[str, Query(max_length=N
         may_build=desk.may(Action.LIBRARY_BUILD),
         may_read=may_read,
         may_review=desk.may(Action.LIBRARY_REVIEW),
+        has_map=report is not None and library.definition(name).spatial is not None,
         q=q,
         column_title=lambda code: _column_title(desk, definition, code),
         in_words=lambda element, value: (
@@ -229,6 +231,8 @@ def ordered_cells(desk: Desk, view: EntityView) -> list[tuple[str, Cell]]:
 
 def in_words(desk: Desk, element: str, value: str | None) -> str:
     """Return what a coded value means; empty when it is no code."""
+    if element == GEOMETRY_ELEMENT:
+        return shape_in_words(desk, value)
     pack = desk.services.pack
     name = pack.element(element).code_name(value) if value is not None and pack.has_element(element) else None
     return "" if name is None else desk.speech.say(name)
