@@ -34,6 +34,19 @@ HALL = ("440604012001", "政务大厅社区", "5", "440604012", None, "115.2000"
 """A village that has no boundary, only a point."""
 SWAPPED = ("440604012002", "坐标颠倒社区", "5", "440604012", None, "20.6", "115.2", SEEN)
 BROKEN = ("440604012003", "边界损坏社区", "5", "440604012", "POLYGON((115 20,115.1 20", None, None, SEEN)
+REGISTERED = {
+    "code": "facility_code",
+    "name": "facility_name",
+    "lon": "longitude",
+    "lat": "latitude",
+    "addr": "address_code",
+}
+CHARGING = {"no": None, "name": "facility_name", "shape": "geometry", "addr": "address_code"}
+HALLS = (
+    ("SS-0001", "政务服务中心", "115.2", "20.6", "DZ-000001"),
+    ("SS-0002", "第一小学", "115.3", "20.7", "DZ-000002"),
+)
+LISTED = (("1", "政务服务中心", "POINT(115.2001 20.6001)", "DZ-000001"), ("2", "充电站", None, "DZ-000003"))
 PASSWORD = "spatial-tests-2026"
 CRS_4490 = "http://www.opengis.net/def/crs/EPSG/0/4490"
 
@@ -79,6 +92,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Map]:
     home = tmp_path_factory.mktemp("features")
     source = landed(home, "divisions", COLUMNS, rows())
     geography = next(known for known in shipped_definitions() if known.name == "geography")
+    facility = next(known for known in shipped_definitions() if known.name == "facility")
+    facilities = (
+        landed(home, "halls", REGISTERED, HALLS, number=1),
+        landed(home, "listed", CHARGING, LISTED, number=2),
+    )
     closed = geography.model_copy(update={"name": "closed_geography", "open": False})
 
     def library(services: Services) -> Library:
@@ -88,14 +106,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Map]:
             ledger=services.ledger,
             pack=services.pack,
             lake=services.settings.lake,
-            landing=FixedLanding((source,)),
-            definitions=(geography, closed),
+            landing=FixedLanding((source, *facilities)),
+            definitions=(geography, closed, facility),
         )
 
     database = Database(f"sqlite:///{home / 'control.sqlite'}")
     migrate(database)
     with served(database, home / "hub", library=library) as hub:
-        for name in ("geography", "closed_geography"):
+        for name in ("geography", "closed_geography", "facility"):
             hub.services.library.run_build(hub.services.library.request_build(name, actor=PLATFORM_ACTOR).id)
         hub.services.identity.create_account(
             username="steward",
@@ -122,7 +140,7 @@ def test_what_was_wrong_with_a_place_is_on_record(world: Map) -> None:
 def test_owslib_reads_the_library(world: Map) -> None:
     client = Features(world.root)
     assert "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core" in client.conformance()["conformsTo"]
-    assert client.feature_collections() == ["geography"]
+    assert client.feature_collections() == ["facility", "geography"]
     assert client.api()["openapi"].startswith("3.0")
     described = client.collection("geography")
     assert described["extent"]["spatial"]["bbox"] == [pytest.approx(shapely.total_bounds(list(world.drawn.values())))]
@@ -236,7 +254,7 @@ def test_what_is_not_open_is_for_those_whom_the_policy_lets_read(world: Map) -> 
         assert signed.status_code < 300, signed.text
         assert steward.get(path).json()["numberMatched"] == len(rows())
         listed = [one["id"] for one in steward.get("/ogc/collections").json()["collections"]]
-    assert listed == ["closed_geography", "geography"]
+    assert listed == ["closed_geography", "facility", "geography"]
 
 
 def test_answers_are_cached_by_their_tag_and_readable_from_any_site(world: Map) -> None:
@@ -327,3 +345,16 @@ def test_rest_reads_free_addresses_by_the_published_names(world: Map) -> None:
         home, nothing = steward.post("/api/v1/addresses/parse", json=body).raise_for_status().json()
     assert (home["division_code"], home["road"], home["room"]) == ("440604012", "汾江路", "101")
     assert (nothing["division_code"], nothing["confidence"]) == (None, 0)
+
+
+def test_facilities_of_two_departments_are_features_with_the_place_of_either(world: Map) -> None:
+    page = world.get("/collections/facility/items").json()
+    found = {feature["properties"]["facility_name"]: feature for feature in page["features"]}
+    assert page["numberMatched"] == len(found) == 3
+    hall = found["政务服务中心"]
+    assert hall["properties"]["facility_code"] == "SS-0001"
+    assert hall["geometry"]["coordinates"] == [115.2001, 20.6001], "a shape goes before coordinates"
+    assert found["第一小学"]["geometry"]["coordinates"] == [115.3, 20.7]
+    assert found["充电站"]["geometry"] is None
+    near = world.get("/collections/facility/items", bbox="115.19,20.59,115.21,20.61").json()
+    assert [feature["id"] for feature in near["features"]] == [hall["id"]]
