@@ -57,7 +57,17 @@ from datong.kernel import (
 from datong.ledger import Ed25519Signer, Ledger
 from datong.library import Corrections, Library, Reviews, StoredDecisions
 from datong.norms import load_pack
-from datong.sharing import Agreements, Gateway, Identity, LiveServices, PolicyEngine, Requests, Usage, subject_index_key
+from datong.sharing import (
+    Agreements,
+    Blocks,
+    Gateway,
+    Identity,
+    LiveServices,
+    PolicyEngine,
+    Requests,
+    Usage,
+    subject_index_key,
+)
 from datong.web import Services
 
 AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
@@ -417,6 +427,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         requests=requests,
         agreements=agreements,
         gateway=gateway,
+        blocks=Blocks(library=library, policy=policy, pack=pack),
         live=live,
         usage=Usage(database=database, ledger=ledger, index_key=index_key),
         monitor=monitor,

@@ -16,6 +16,8 @@ from datong.library.publish import LookupWriter, PublishedTable, fetch, write_de
 from datong.library.table_pipeline import TablePipeline, write_json
 from datong.library.values import BuildStep, DatasetColumn, LinkReport
 
+MEMBER_ID = "member_id"
+"""The key by which a judged entity is found from a golden record that belongs to it."""
 REASON_TITLES = {
     "reasons_zh": Text(zh="依据（中文）", en="Reasons (Chinese)"),
     "reasons_en": Text(zh="依据（英文）", en="Reasons (English)"),
@@ -89,13 +91,12 @@ class DerivedPipeline(TablePipeline):
             count = self._write_lookup(connection, scratch / GOLDEN_LOOKUP)
             delta_version = golden.result()
             lineage.result()
-        by = self.derivation.subject.by
         table = PublishedTable(
             name=name,
             resource_number=None,
             title=self.definition.title,
             columns=self._columns(),
-            key_elements=tuple(dict.fromkeys((OWN_ID, *self.definition.key_elements, by))),
+            key_elements=tuple(dict.fromkeys((OWN_ID, MEMBER_ID, *self.definition.key_elements))),
             rows=count,
             digest=self.golden_digest(),
             delta_version=delta_version,
@@ -153,6 +154,7 @@ class DerivedPipeline(TablePipeline):
             for key in keys
         ]
         parts.append("SELECT 'entity_id', entity_id, id FROM derived_rows")
+        parts.append(f"SELECT '{MEMBER_ID}', member, id FROM derived_rows JOIN {members} USING (entity_id)")
         connection.execute(f"""
             CREATE OR REPLACE TABLE derived_rows AS
             SELECT row_number() OVER (ORDER BY entity_id) AS id, * FROM {entities}""")

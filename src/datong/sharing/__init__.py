@@ -39,6 +39,7 @@ from datong.sharing.terms import (
 if TYPE_CHECKING:
     from datong.sharing.agreements import Agreements, decode_signature
     from datong.sharing.assertions import ASSERTION_TYPE, client_assertion, token_request
+    from datong.sharing.blocks import Block, BlockCell, BlockEdge, Blocks
     from datong.sharing.contract import contract_yaml
     from datong.sharing.credentials import BoundedArgon2, PasswordHasher
     from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
@@ -56,6 +57,7 @@ else:
         __name__,
         {
             "agreements": ["Agreements", "decode_signature"],
+            "blocks": ["Block", "BlockCell", "BlockEdge", "Blocks"],
             "contract": ["contract_yaml"],
             "credentials": ["BoundedArgon2", "PasswordHasher"],
             "gateway": ["Gateway", "GatewayAnswer", "VerifyAnswer"],
@@ -84,6 +86,10 @@ __all__ = [
     "Agreements",
     "Application",
     "ApplicationSecret",
+    "Block",
+    "BlockCell",
+    "BlockEdge",
+    "Blocks",
     "BoundedArgon2",
     "Breaker",
     "CircuitState",

@@ -65,6 +65,8 @@ class Action(StrEnum):
     FILE_WITHDRAW = "file.withdraw"
     LIBRARY_READ = "library.read"
     LIBRARY_READ_ENTITY = "library.read_entity"
+    LIBRARY_READ_BLOCK = "library.read_block"
+    LIBRARY_READ_CELL = "library.read_cell"
     LIBRARY_BUILD = "library.build"
     LIBRARY_DEFINE = "library.define"
     LIBRARY_READ_OWN = "library.read_own"
@@ -105,6 +107,8 @@ class Target(Value):
     """The account of the person whom it concerns, or who reported it."""
     grants: frozenset[Role] = frozenset()
     """The roles that a new account would have."""
+    grade: str | None = None
+    """The grade (L1 to L4) of a cell's element."""
 
     @classmethod
     def of_department(cls, department: DepartmentCode, *, name: str = "") -> Self:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datong.ledger import Ledger
     from datong.library import Corrections, Library, Reviews
     from datong.norms import NormPack
-    from datong.sharing import Agreements, Gateway, Identity, LiveServices, PolicyEngine, Requests, Usage
+    from datong.sharing import Agreements, Blocks, Gateway, Identity, LiveServices, PolicyEngine, Requests, Usage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,7 @@ class Services:
     gateway: Gateway
     live: LiveServices
     usage: Usage
+    blocks: Blocks
     monitor: Monitor
     cases: Cases
     indicators: Indicators

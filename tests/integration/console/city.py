@@ -572,7 +572,7 @@ class ConsoleCity:
         self.hub.exchange.record_receipt(signed, actor=node.actor)
 
     def _build_libraries(self) -> None:
-        for name in ("population", "geography", "low_income_family"):
+        for name in ("population", "geography", "low_income_family", "relations"):
             build = self.hub.library.request_build(name, actor=self.account(AUTHORITY).actor)
             self.hub.library.run_build(build.id)
 

@@ -110,6 +110,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/library/geography/map?level=4&figure=none",
             f"/library/population/entities/{entity}",
             "/library/definitions",
+            "/library/relations",
+            f"/library/population/entities/{entity}/block",
             "/library/low_income_family?q=%E9%99%88",
             f"/library/low_income_family/entities/{family}",
             "/corrections",
@@ -153,7 +155,12 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             f"/service-items/{item}",
             "/sources/address",
         ],
-        "civil.officer": ["/sources/address", f"/catalogue/{city.resources[Source.LOW_INCOME].id}"],
+        "civil.officer": [
+            "/sources/address",
+            "/library/population/block?key=phone&value=13800000000",
+            f"/library/population/entities/{entity}/block",
+            f"/catalogue/{city.resources[Source.LOW_INCOME].id}",
+        ],
         "education.clerk": ["/", f"/requests/new?resource={resource}", "/requests?show=sent", "/evidence"],
         "estate.officer": [
             "/",

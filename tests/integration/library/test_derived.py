@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from datong.kernel import PLATFORM_ACTOR, Conflict, Database, EntityId
+from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Conflict, Database, DepartmentCode, EntityId, Refused
 from datong.ledger import EntryKind
 from datong.library import Build, BuildState, LandedSource
+from datong.norms import load_pack
+from datong.sharing import Blocks, PolicyEngine, Principal, Role
 from tests.business_sources import SHOP, WATER, landed_business
 from tests.integration.library.test_service import Hub
 from tests.library_sources import department, landed, with_increment
@@ -186,3 +188,41 @@ def test_the_graph_tells_who_belongs_to_whom_and_which_record_says_so(hub: Hub, 
     dataset = library.dataset("relations")
     table = DeltaTable(str(dataset.delta_path), version=dataset.delta_version).to_pyarrow_table()
     assert table.num_rows == dataset.rows == 14
+
+
+@pytest.mark.parametrize("control_database", ["sqlite"], indirect=True)
+def test_every_cell_of_block_data_is_decided_by_the_policy(hub: Hub, tmp_path: Path) -> None:
+    hub.landing.landed = (*landed_families(tmp_path), *landed_business(tmp_path))
+    for name in ("population", "legal_entity", "certificate", "relations", "low_income_family"):
+        built(hub, name)
+    blocks = Blocks(library=hub.library, policy=PolicyEngine(), pack=load_pack(None))
+    authority = person(department(9), Role.AUTHORITY)
+    (entity,) = blocks.by_key(authority, "population", "citizen_id", ZHANG)
+    whole = blocks.open(authority, "population", entity)
+    assert whole.hidden == 0
+    assert [known.department for known in whole.departments] == [department(0), department(1), department(2)]
+    assert {edge.kind for edge in whole.edges} == {
+        "household", "employer", "property", "legal_representative", "shareholder",
+    }  # fmt: skip
+    assert [(known.library, known.verdict) for known in whole.verdicts] == [("low_income_family", "fail")]
+
+    insurance = blocks.open(person(department(1), Role.DATA_OFFICER), "population", entity)
+    seen = {cell.element for cell in insurance.cells if cell.visible}
+    assert "annual_income" in seen, "the own department's cell"
+    assert "household_id" not in seen, "a cell of the police"
+    assert all(cell.value is None and cell.row_key == "" for cell in insurance.cells if not cell.visible)
+    assert {edge.kind for edge in insurance.edges if edge.visible} == {"employer"}
+    assert all(edge.other_id is None for edge in insurance.edges if not edge.visible)
+    assert insurance.verdicts[0].verdict is None
+    assert insurance.hidden
+    assert insurance.reasons
+    assert ZHANG not in str([cell for record in insurance.departments[0].records for cell in record.cells])
+    for role in (Role.BUSINESS, Role.CITIZEN, Role.OPERATOR):
+        with pytest.raises(Refused, match=r"sharing\.not_permitted"):
+            blocks.open(person(department(1), role), "population", entity)
+
+
+def person(code: DepartmentCode, role: Role) -> Principal:
+    """Return somebody of a department."""
+    actor = Actor(kind=ActorKind.PERSON, id="p1", name="p1", department=code)
+    return Principal(actor=actor, roles=frozenset({role}))

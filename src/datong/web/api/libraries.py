@@ -21,7 +21,7 @@ from datong.library import (
     ScoreAt,
     SourceScore,
 )
-from datong.sharing import Action, Target
+from datong.sharing import Action, Block, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
 
@@ -151,6 +151,24 @@ def read_entity(name: LibraryName, entity_id: EntityId, caller: Caller, hub: Hub
     """Return everything the library knows of one entity, cell by cell, with where it comes from."""
     hub.policy.require(caller, Action.LIBRARY_READ_ENTITY)
     return hub.library.entity(name, entity_id)
+
+
+@router.get("/libraries/{name}/entities/{entity_id}/block")
+def read_block(name: LibraryName, entity_id: EntityId, caller: Caller, hub: Hub) -> Block:
+    """Return the block-data view of an entity: all departments, relations, verdicts, as the caller may see them."""
+    return hub.blocks.open(caller, name, entity_id)
+
+
+@router.get("/libraries/{name}/block")
+def find_block(
+    name: LibraryName,
+    caller: Caller,
+    hub: Hub,
+    key: Annotated[str, Query(min_length=1, max_length=NAME_CHARS_MAX)],
+    value: Annotated[str, Query(min_length=1, max_length=NAME_CHARS_MAX)],
+) -> tuple[EntityId, ...]:
+    """Return the entities that bear exactly this key, for a block-data view."""
+    return hub.blocks.by_key(caller, name, key, value)
 
 
 @router.get("/libraries/{name}/links", response_class=Response)

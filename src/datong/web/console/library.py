@@ -35,6 +35,8 @@ FOUND_MAX = 30
 BUILDS_SHOWN = 8
 RULES_SHOWN_MAX = 12
 ELEMENTS_SHOWN_MAX = 12
+NAME_ELEMENTS = ("person_name", "organisation_name", "division_name", "certificate_name", "head_name")
+NODE_NAMES = {"household": Text(zh="家庭户", en="Household"), "property": Text(zh="不动产", en="Real estate")}
 UNFINISHED = frozenset({BuildState.REQUESTED, BuildState.RUNNING})
 
 
@@ -95,12 +97,13 @@ def show_library(desk: SignedIn, name: str, q: Annotated[str, Query(max_length=N
         may_read=may_read,
         may_review=desk.may(Action.LIBRARY_REVIEW),
         has_map=report is not None and library.definition(name).spatial is not None,
+        may_block=desk.may(Action.LIBRARY_READ_BLOCK),
         q=q,
         column_title=lambda code: _column_title(desk, definition, code),
         in_words=lambda element, value: (
             verdicts.get(value, "") if element == VERDICT_COLUMN else in_words(desk, element, value)
         ),
-        derived=definition.derivation is not None,
+        derived=bool(definition.reads),
         hits=library.find_entities(name, q.strip(), limit=FOUND_MAX) if may_read and q.strip() else (),
     )
 
@@ -183,6 +186,44 @@ def show_entity(desk: SignedIn, name: str, entity_id: EntityId) -> Response:
     )
 
 
+@router.get("/library/{name}/block")
+def find_block(
+    desk: SignedIn,
+    name: str,
+    key: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
+    value: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
+) -> Response:
+    """Find an entity for its block-data view by a key that one knows already."""
+    desk.require(Action.LIBRARY_READ_BLOCK)
+    definition = desk.services.library.definition(name)
+    sought = key in definition.key_elements and value.strip()
+    return desk.page(
+        "library/find_block.html",
+        definition=definition,
+        key=key,
+        value=value,
+        found=desk.services.blocks.by_key(desk.caller, name, key, value.strip()) if sought else None,
+    )
+
+
+@router.get("/library/{name}/entities/{entity_id}/block")
+def show_block(desk: SignedIn, name: str, entity_id: EntityId) -> Response:
+    """Show one entity over all departments, every cell as far as the policy lets this person see it."""
+    block = desk.services.blocks.open(desk.caller, name, entity_id)
+    definitions = {known.name: known for known in desk.services.library.definitions()}
+    named = next((cell.value for cell in block.cells if cell.element in NAME_ELEMENTS and cell.value), None)
+    return desk.page(
+        "library/block.html",
+        block=block,
+        title=named or desk.speech.t("实体 {id}", "Entity {id}", id=block.entity_id[:12]),
+        library_title=desk.speech.say(definitions[name].title),
+        entities={known.name: known.entity for known in definitions.values()} | NODE_NAMES,
+        libraries=frozenset(definitions),
+        verdict_name=lambda library, verdict: verdict_titles(desk, definitions[library]).get(verdict, verdict),
+        in_words=lambda element, value: in_words(desk, element, value),
+    )
+
+
 def show_judged(desk: Desk, view: EntityView) -> Response:
     """Show an entity of a derived library: in or out, rule by rule, what was measured, and who belongs to it."""
     library = desk.services.library
@@ -240,7 +281,7 @@ def in_words(desk: Desk, element: str, value: str | None) -> str:
 
 def entity_title(desk: Desk, view: EntityView) -> str:
     """Return what the page calls the entity: its name if it has one."""
-    for element in ("person_name", "organisation_name", "division_name", "certificate_name", "head_name"):
+    for element in NAME_ELEMENTS:
         cell = view.cells.get(element)
         if cell is not None and cell.value:
             return cell.value
@@ -289,11 +330,22 @@ def report_charts(desk: Desk, report: LinkReport) -> tuple[Chart, ...]:
 
 
 def _judgements(desk: Desk, report: LinkReport) -> list[Chart]:
-    """Return the pictures of a derived library: entities by verdict, and how many miss each rule."""
-    if not report.verdicts:
-        return []
+    """Return the pictures of a derived library (entities by verdict, who misses each rule) or graph (edges by kind)."""
     t = desk.speech.t
     definition = desk.services.library.definition(report.library)
+    if definition.graph is not None:
+        kinds = {edge.kind: edge.title for edge in definition.graph.edges}
+        return [
+            bars(
+                "edges",
+                t("关系", "Relations"),
+                names=[desk.speech.named(kinds, kind) for kind in report.edges],
+                values=list(report.edges.values()),
+                header=(t("关系", "Relation"), t("数量", "Number")),
+            )
+        ]
+    if not report.verdicts:
+        return []
     titles = verdict_titles(desk, definition)
     rules = {rule.code: rule.title for rule in definition.derivation.rules} if definition.derivation else {}
     missed = {

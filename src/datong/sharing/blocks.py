@@ -1,0 +1,270 @@
+"""The block-data view (块数据): one entity over all departments, every cell decided by the policy engine.
+
+Golden cells, each department's own records, relations and the verdicts of derived libraries come together on one page;
+what the caller may not see is counted and explained, its value never leaves this module. A decision depends on the
+department that answers for the cell and on the grade of its element, so a page asks the engine once per such pair.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from datong.kernel import DepartmentCode, EntityId, NotFound, Text, Value
+from datong.norms import NormPack
+from datong.sharing.actions import Action, Decision, Target
+from datong.sharing.policy import PolicyEngine
+from datong.sharing.principals import Principal
+
+if TYPE_CHECKING:
+    from datong.library import Cell, EntityView, GoldenRow, Library
+
+VERDICT_COLUMN = "verdict"
+KEY_MATCHES_MAX = 20
+
+
+class BlockCell(Value):
+    """One cell as the caller may see it: without its value and `raw` where the policy says no."""
+
+    element: str
+    value: str | None
+    raw: str | None
+    visible: bool
+    department: DepartmentCode
+    resource_id: str
+    row_key: str
+    rule: str
+    flag: str | None
+    observed_at: str | None
+    others: tuple["BlockCell", ...] = ()
+    """What other sources say of the element."""
+
+
+class BlockRecord(Value):
+    """A department's own record of the entity."""
+
+    title: Text
+    resource_id: str
+    row_key: str
+    cells: tuple[BlockCell, ...]
+
+
+class BlockDepartment(Value):
+    """All that one department knows of the entity."""
+
+    department: DepartmentCode
+    records: tuple[BlockRecord, ...]
+
+
+class BlockEdge(Value):
+    """A relation of the entity to another: `outward` if it leads from the entity; the other end is empty if hidden."""
+
+    kind: str
+    title: Text
+    outward: bool
+    other_type: str
+    other_id: EntityId | None
+    attribute: str | None
+    department: DepartmentCode
+    visible: bool
+
+
+class BlockVerdict(Value):
+    """What a derived library says of the entity, or of what it belongs to; hidden like a cell."""
+
+    library: str
+    title: Text
+    entity_id: EntityId | None
+    verdict: str | None
+    visible: bool
+
+
+class Block(Value):
+    """The block-data view of one entity; `hidden` counts what the caller may not see, `reasons` say why."""
+
+    library: str
+    version: int
+    entity_id: EntityId
+    cells: tuple[BlockCell, ...]
+    departments: tuple[BlockDepartment, ...]
+    edges: tuple[BlockEdge, ...]
+    verdicts: tuple[BlockVerdict, ...]
+    shown: int
+    hidden: int
+    reasons: tuple[Text, ...]
+
+
+class Blocks:
+    """Opens block-data views."""
+
+    def __init__(self, *, library: "Library", policy: PolicyEngine, pack: NormPack) -> None:
+        self._library = library
+        self._policy = policy
+        self._pack = pack
+
+    def by_key(self, caller: Principal, library: str, key_element: str, key_value: str) -> tuple[EntityId, ...]:
+        """Return the entities that bear exactly this key: whoever looks must know it already.
+
+        Raises:
+            Refused: the caller may not open block-data views.
+            NotFound: the library is not looked up by that element.
+        """
+        self._policy.require(caller, Action.LIBRARY_READ_BLOCK)
+        rows = self._library.lookup(library, key_element, key_value)[:KEY_MATCHES_MAX]
+        return tuple(row.entity_id for row in rows if row.entity_id is not None)
+
+    def open(self, caller: Principal, library: str, entity_id: EntityId) -> Block:
+        """Return the block-data view of an entity as `caller` may see it.
+
+        Raises:
+            Refused: the caller may not open block-data views.
+            NotFound: there is no such entity.
+        """
+        self._policy.require(caller, Action.LIBRARY_READ_BLOCK)
+        view = self._library.entity(library, entity_id)
+        sight = _Sight(caller, self._policy, self._pack)
+        cells = self._cells(sight, view)
+        departments = _departments(sight, view)
+        edges = self._edges(sight, view.entity_id)
+        verdicts = self._verdicts(sight, view)
+        return Block(
+            library=library,
+            version=view.version,
+            entity_id=view.entity_id,
+            cells=cells,
+            departments=departments,
+            edges=edges,
+            verdicts=verdicts,
+            shown=sight.shown,
+            hidden=sight.hidden,
+            reasons=tuple(dict.fromkeys(sight.reasons)),
+        )
+
+    def _cells(self, sight: "_Sight", view: "EntityView") -> tuple[BlockCell, ...]:
+        others = {conflict.element: conflict.candidates[1:] for conflict in view.conflicts}
+        return tuple(
+            sight.cell(element, cell).model_copy(
+                update={"others": tuple(sight.cell(element, other) for other in others.get(element, ()))}
+            )
+            for element, cell in view.cells.items()
+        )
+
+    def _edges(self, sight: "_Sight", entity_id: EntityId) -> tuple[BlockEdge, ...]:
+        titles = {
+            edge.kind: edge.title
+            for known in self._library.definitions()
+            for edge in (known.graph.edges if known.graph is not None else ())
+        }
+        return tuple(_edge(sight, row, entity_id, titles) for row in self._library.relations(entity_id))
+
+    def _verdicts(self, sight: "_Sight", view: "EntityView") -> tuple[BlockVerdict, ...]:
+        found: list[BlockVerdict] = []
+        for known in self._library.definitions():
+            if known.derivation is None or known.derivation.inputs[0].library != view.library:
+                continue
+            try:
+                rows = self._library.lookup(known.name, "member_id", view.entity_id)
+            except NotFound:
+                continue
+            found.extend(_verdict(sight, known.name, known.title, row) for row in rows)
+        return tuple(found)
+
+
+class _Sight:
+    """What one caller may see, decided once per department and grade; counts what was shown and hidden."""
+
+    def __init__(self, caller: Principal, policy: PolicyEngine, pack: NormPack) -> None:
+        self._caller = caller
+        self._policy = policy
+        self._pack = pack
+        self._decisions: dict[tuple[str, str], Decision] = {}
+        self.shown = 0
+        self.hidden = 0
+        self.reasons: list[Text] = []
+
+    def sees(self, element: str, department: str) -> bool:
+        """Decide about one cell, and count it."""
+        grade = self._pack.element(element).grade.value if self._pack.has_element(element) else ""
+        decision = self._decisions.get((department, grade))
+        if decision is None:
+            target = Target(
+                id=element, department=DepartmentCode(department) if department else None, grade=grade or None
+            )
+            decision = self._policy.authorise(self._caller, Action.LIBRARY_READ_CELL, target)
+            self._decisions[department, grade] = decision
+        if decision.allowed:
+            self.shown += 1
+        else:
+            self.hidden += 1
+            self.reasons.extend(decision.reasons)
+        return decision.allowed
+
+    def cell(self, element: str, cell: "Cell") -> BlockCell:
+        """Return a cell as the caller may see it."""
+        visible = self.sees(element, cell.department)
+        return BlockCell(
+            element=element,
+            value=cell.value if visible else None,
+            raw=cell.raw if visible else None,
+            visible=visible,
+            department=cell.department,
+            resource_id=cell.resource_id,
+            row_key=cell.row_key if visible else "",
+            rule=cell.rule,
+            flag=cell.flag,
+            observed_at=cell.observed_at,
+        )
+
+
+def _departments(sight: _Sight, view: "EntityView") -> tuple[BlockDepartment, ...]:
+    """Return each department's own records, in the order of the departments' codes."""
+    records: dict[DepartmentCode, list[BlockRecord]] = {}
+    for member in view.members:
+        cells = tuple(
+            sight.cell(element, cell) for element, cell in member.cells.items() if cell.value is not None or cell.raw
+        )
+        records.setdefault(member.department, []).append(
+            BlockRecord(
+                title=member.title,
+                resource_id=member.resource_id,
+                row_key=member.row_key if _any_visible(cells) else "",
+                cells=cells,
+            )
+        )
+    return tuple(
+        BlockDepartment(department=department, records=tuple(mine)) for department, mine in sorted(records.items())
+    )
+
+
+def _any_visible(cells: Iterable[BlockCell]) -> bool:
+    return any(cell.visible for cell in cells)
+
+
+def _edge(sight: _Sight, row: "GoldenRow", entity_id: EntityId, titles: Mapping[str, Text]) -> BlockEdge:
+    """Return a relation; who may not see the cell that says so sees its kind only."""
+    said = {name: cell.value or "" for name, cell in row.cells.items()}
+    outward = said["from_id"] == entity_id
+    department = row.cells["kind"].department
+    visible = sight.sees(said["element"], department)
+    other = EntityId(said["to_id" if outward else "from_id"])
+    kind = said["kind"]
+    return BlockEdge(
+        kind=kind,
+        title=titles.get(kind, Text(zh=kind, en=kind)),
+        outward=outward,
+        other_type=said["to_type" if outward else "from_type"],
+        other_id=other if visible else None,
+        attribute=(said.get("attribute") or None) if visible else None,
+        department=department,
+        visible=visible,
+    )
+
+
+def _verdict(sight: _Sight, name: str, title: Text, row: "GoldenRow") -> BlockVerdict:
+    # A verdict is made of many departments' cells: no single department answers for it.
+    visible = sight.sees(VERDICT_COLUMN, "")
+    return BlockVerdict(
+        library=name,
+        title=title,
+        entity_id=row.entity_id if visible else None,
+        verdict=row.cells[VERDICT_COLUMN].value if visible else None,
+        visible=visible,
+    )
