@@ -1,8 +1,9 @@
 """The block-data view (块数据): one entity over all departments, every cell decided by the policy engine.
 
 Golden cells, each department's own records, relations and the verdicts of derived libraries come together on one page;
-what the caller may not see is counted and explained, its value never leaves this module. A decision depends on the
-department that answers for the cell and on the grade of its element, so a page asks the engine once per such pair.
+what the caller may not see is counted and left out whole, since that a register knows somebody is personal by itself
+(whoever has a cell 低收入认定状态 is on the register of assistance). A decision depends on the department that answers
+for the cell and on the grade of its element, so a page asks the engine once per such pair.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,12 +23,11 @@ KEY_MATCHES_MAX = 20
 
 
 class BlockCell(Value):
-    """One cell as the caller may see it: without its value and `raw` where the policy says no."""
+    """One cell that the caller may see."""
 
     element: str
     value: str | None
     raw: str | None
-    visible: bool
     department: DepartmentCode
     resource_id: str
     row_key: str
@@ -55,26 +55,24 @@ class BlockDepartment(Value):
 
 
 class BlockEdge(Value):
-    """A relation of the entity to another: `outward` if it leads from the entity; the other end is empty if hidden."""
+    """A relation of the entity to another: `outward` if it leads from the entity."""
 
     kind: str
     title: Text
     outward: bool
     other_type: str
-    other_id: EntityId | None
+    other_id: EntityId
     attribute: str | None
     department: DepartmentCode
-    visible: bool
 
 
 class BlockVerdict(Value):
-    """What a derived library says of the entity, or of what it belongs to; hidden like a cell."""
+    """What a derived library says of the entity, or of what it belongs to."""
 
     library: str
     title: Text
-    entity_id: EntityId | None
-    verdict: str | None
-    visible: bool
+    entity_id: EntityId
+    verdict: str
 
 
 class Block(Value):
@@ -141,10 +139,9 @@ class Blocks:
     def _cells(self, sight: "_Sight", view: "EntityView") -> tuple[BlockCell, ...]:
         others = {conflict.element: conflict.candidates[1:] for conflict in view.conflicts}
         return tuple(
-            sight.cell(element, cell).model_copy(
-                update={"others": tuple(sight.cell(element, other) for other in others.get(element, ()))}
-            )
+            shown.model_copy(update={"others": sight.cells((element, other) for other in others.get(element, ()))})
             for element, cell in view.cells.items()
+            for shown in sight.cells([(element, cell)])
         )
 
     def _edges(self, sight: "_Sight", entity_id: EntityId) -> tuple[BlockEdge, ...]:
@@ -153,7 +150,11 @@ class Blocks:
             for known in self._library.definitions()
             for edge in (known.graph.edges if known.graph is not None else ())
         }
-        return tuple(_edge(sight, row, entity_id, titles) for row in self._library.relations(entity_id))
+        return tuple(
+            _edge(row, entity_id, titles)
+            for row in self._library.relations(entity_id)
+            if sight.sees(row.cells["element"].value or "", row.cells["kind"].department)
+        )
 
     def _verdicts(self, sight: "_Sight", view: "EntityView") -> tuple[BlockVerdict, ...]:
         found: list[BlockVerdict] = []
@@ -164,7 +165,17 @@ class Blocks:
                 rows = self._library.lookup(known.name, "member_id", view.entity_id)
             except NotFound:
                 continue
-            found.extend(_verdict(sight, known.name, known.title, row) for row in rows)
+            # A verdict is made of many departments' cells: no single department answers for it.
+            found.extend(
+                BlockVerdict(
+                    library=known.name,
+                    title=known.title,
+                    entity_id=row.entity_id,
+                    verdict=row.cells[VERDICT_COLUMN].value or "",
+                )
+                for row in rows
+                if row.entity_id is not None and sight.sees(VERDICT_COLUMN, "")
+            )
         return tuple(found)
 
 
@@ -197,74 +208,53 @@ class _Sight:
             self.reasons.extend(decision.reasons)
         return decision.allowed
 
-    def cell(self, element: str, cell: "Cell") -> BlockCell:
-        """Return a cell as the caller may see it."""
-        visible = self.sees(element, cell.department)
-        return BlockCell(
-            element=element,
-            value=cell.value if visible else None,
-            raw=cell.raw if visible else None,
-            visible=visible,
-            department=cell.department,
-            resource_id=cell.resource_id,
-            row_key=cell.row_key if visible else "",
-            rule=cell.rule,
-            flag=cell.flag,
-            observed_at=cell.observed_at,
+    def cells(self, given: Iterable[tuple[str, "Cell"]]) -> tuple[BlockCell, ...]:
+        """Return those of `given`, each with its element, that the caller may see."""
+        return tuple(
+            BlockCell(
+                element=element,
+                value=cell.value,
+                raw=cell.raw,
+                department=cell.department,
+                resource_id=cell.resource_id,
+                row_key=cell.row_key,
+                rule=cell.rule,
+                flag=cell.flag,
+                observed_at=cell.observed_at,
+            )
+            for element, cell in given
+            if self.sees(element, cell.department)
         )
 
 
 def _departments(sight: _Sight, view: "EntityView") -> tuple[BlockDepartment, ...]:
-    """Return each department's own records, in the order of the departments' codes."""
+    """Return each department's own records as far as they are seen, in the order of the departments' codes."""
     records: dict[DepartmentCode, list[BlockRecord]] = {}
     for member in view.members:
-        cells = tuple(
-            sight.cell(element, cell) for element, cell in member.cells.items() if cell.value is not None or cell.raw
+        cells = sight.cells(
+            (element, cell) for element, cell in member.cells.items() if cell.value is not None or cell.raw
         )
-        records.setdefault(member.department, []).append(
-            BlockRecord(
-                title=member.title,
-                resource_id=member.resource_id,
-                row_key=member.row_key if _any_visible(cells) else "",
-                cells=cells,
+        if cells:
+            record = BlockRecord(
+                title=member.title, resource_id=member.resource_id, row_key=member.row_key, cells=cells
             )
-        )
+            records.setdefault(member.department, []).append(record)
     return tuple(
         BlockDepartment(department=department, records=tuple(mine)) for department, mine in sorted(records.items())
     )
 
 
-def _any_visible(cells: Iterable[BlockCell]) -> bool:
-    return any(cell.visible for cell in cells)
-
-
-def _edge(sight: _Sight, row: "GoldenRow", entity_id: EntityId, titles: Mapping[str, Text]) -> BlockEdge:
-    """Return a relation; who may not see the cell that says so sees its kind only."""
+def _edge(row: "GoldenRow", entity_id: EntityId, titles: Mapping[str, Text]) -> BlockEdge:
+    """Return a relation as seen from `entity_id`."""
     said = {name: cell.value or "" for name, cell in row.cells.items()}
     outward = said["from_id"] == entity_id
-    department = row.cells["kind"].department
-    visible = sight.sees(said["element"], department)
-    other = EntityId(said["to_id" if outward else "from_id"])
     kind = said["kind"]
     return BlockEdge(
         kind=kind,
         title=titles.get(kind, Text(zh=kind, en=kind)),
         outward=outward,
         other_type=said["to_type" if outward else "from_type"],
-        other_id=other if visible else None,
-        attribute=(said.get("attribute") or None) if visible else None,
-        department=department,
-        visible=visible,
-    )
-
-
-def _verdict(sight: _Sight, name: str, title: Text, row: "GoldenRow") -> BlockVerdict:
-    # A verdict is made of many departments' cells: no single department answers for it.
-    visible = sight.sees(VERDICT_COLUMN, "")
-    return BlockVerdict(
-        library=name,
-        title=title,
-        entity_id=row.entity_id if visible else None,
-        verdict=row.cells[VERDICT_COLUMN].value if visible else None,
-        visible=visible,
+        other_id=EntityId(said["to_id" if outward else "from_id"]),
+        attribute=said.get("attribute") or None,
+        department=row.cells["kind"].department,
     )
