@@ -11,7 +11,7 @@ from pathlib import Path
 from datong.adapters.connections import open_changes, open_connector, open_target
 from datong.adapters.file_keys import load_or_create_signer
 from datong.exchange import ChangeSource, Correction
-from datong.kernel import SystemClock, Text
+from datong.kernel import SystemClock, TaskId, Text
 from datong.node import NodeProgram, Step
 from datong.node.steps import Passed
 from datong.norms import load_pack
@@ -69,6 +69,11 @@ def correct_letters(folder: Path, fatal: Step | None = None) -> None:
         corrections = [Correction(batch_id=one.batch_id, row=one.row, changes={"name": "改"}) for one in letters]
         if corrections:
             desk.correct(corrections, by="王五", note="")
+
+
+def replay_batches(folder: Path, task_id: TaskId, fatal: Step | None = None) -> None:
+    """Apply every batch of a task once more; die when `fatal` is passed."""
+    program_of(folder, killed_at(fatal, 1)).replay(task_id, 1)
 
 
 def work_off(folder: Path, fatal: Step | None = None, number: int = 1) -> None:

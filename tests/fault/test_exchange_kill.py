@@ -17,7 +17,7 @@ from datong.exchange import Reconciliation, ReconciliationState, RunAgain, Task,
 from datong.kernel import PLATFORM_ACTOR
 from datong.node import Step
 from tests.exchange_hub import TestHub, serve, task_draft
-from tests.exchange_node import PROCESSES, correct_letters, exit_code, work_off
+from tests.exchange_node import PROCESSES, correct_letters, exit_code, replay_batches, work_off
 from tests.servers import free_port
 
 ROWS = 1000
@@ -120,8 +120,24 @@ def world(tmp_path: Path) -> Iterator[World]:
 CONSUMING = {Step.PAYLOAD_FETCHED, Step.BATCH_APPLIED, Step.RECEIPT_SENT}
 COMPARING = {Step.ROWS_GATHERED, Step.STATE_WRITTEN}
 CAPTURING = {Step.SLOT_MADE, Step.SLOT_ADVANCED, Step.PLACE_WRITTEN}
-TRANSFERRING = [step for step in Step if step not in CAPTURING | {Step.LETTERS_RESOLVED}]
+TRANSFERRING = [step for step in Step if step not in CAPTURING | {Step.LETTERS_RESOLVED, Step.CURSOR_REWOUND}]
 PRODUCING = [step for step in TRANSFERRING if step not in CONSUMING]
+
+
+@pytest.mark.parametrize("step", [Step.CURSOR_REWOUND, Step.BATCH_APPLIED])
+def test_a_replay_that_is_killed_is_caught_up_with_by_the_next_batch(world: World, step: Step) -> None:
+    world.fill(0, ROWS, "2026-01-01")
+    task = world.task(TransferMode.INCREMENT)
+    assert (world.node("police"), world.node("education")) == (0, 0)
+    with closing(sqlite3.connect(world.database("education"))) as connection, connection:
+        connection.execute("UPDATE received SET name = 'wrong'")
+    assert exit_code(replay_batches, world.folder / "education", task.id, step) == -signal.SIGKILL
+    world.fill(ROWS, ROWS + 10, "2026-02-01")
+    world.hub.exchange.request_run(task.id, actor=PLATFORM_ACTOR)
+    assert (world.node("police"), world.node("education")) == (0, 0)
+    with closing(sqlite3.connect(world.database("education"))) as connection:
+        rows = connection.execute("SELECT id, name FROM received ORDER BY id").fetchall()
+    assert rows == [(n, f"人{n}") for n in range(ROWS + 10)]
 
 
 @pytest.mark.parametrize("step", [step for step in TRANSFERRING if step not in COMPARING])

@@ -306,6 +306,17 @@ def without(numbered: pa.Table, letters: dict[int, str]) -> pa.Table:
 class SqlTarget(SqlLetters):
     """What every SQL database does alike as a target."""
 
+    def rewind(self, manifest: Manifest | None, task_id: TaskId) -> None:
+        """Set the task's cursor back, in one transaction."""
+        with self._changing() as transaction:
+            if manifest is None:
+                transaction.execute(f"DELETE FROM {CURSORS} WHERE task_id = ?", (task_id,))
+                return
+            transaction.execute(
+                f"UPDATE {CURSORS} SET sequence = ?, batch_id = ?, manifest_digest = ?, run = ? WHERE task_id = ?",
+                (manifest.sequence, manifest.batch_id, manifest.digest, manifest.run, task_id),
+            )
+
     def _correct(
         self, transaction: SqlTransaction, letter: DeadLetter, batch: LetterBatch, rows: pa.RecordBatch, at: datetime
     ) -> dict[int, str]:

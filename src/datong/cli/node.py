@@ -13,7 +13,7 @@ import typer
 from datong.catalogue import SAMPLE_ROWS_DEFAULT, CrawlOptions, RecipientKey
 from datong.cli.shell import say
 from datong.cli.sources import DEFAULT_HOME, HomeOption, SourceCommands, source_commands
-from datong.kernel import Clock, DepartmentCode, NodeId, OffsetClock, SystemClock, Text
+from datong.kernel import Clock, DepartmentCode, NodeId, OffsetClock, SystemClock, TaskId, Text
 from datong.kernel.collector import settle
 
 if TYPE_CHECKING:
@@ -74,6 +74,10 @@ class NodeCommands(InventoryCommands, Protocol):
 
     def run(self, *, stop: Callable[[], bool], tell: Callable[[Text], None], inventory_hours: float = 0) -> None:
         """Work until `stop` is true."""
+        ...
+
+    def replay(self, task_id: TaskId, from_sequence: int) -> int:
+        """Apply batches that the hub still stores once more; return how many."""
         ...
 
     def rotate_recipient_key(self, *, revoke_others: bool) -> RecipientKey:
@@ -187,6 +191,7 @@ def node_commands(open_node: OpenNode, open_setup: OpenSetup) -> typer.Typer:
             typer.echo(f"{name}: {json.dumps(value, ensure_ascii=False)}")
 
     _add_key_command(app, open_node)
+    _add_replay_command(app, open_node)
     return app
 
 
@@ -206,6 +211,23 @@ def _add_key_command(app: typer.Typer, open_node: OpenNode) -> None:
             typer.echo(json.dumps(key.model_dump(mode="json"), ensure_ascii=False, indent=2))
             return
         say(Text(zh=f"新的收件密钥 {key.key_id} 已登记。", en=f"Registered the new recipient key {key.key_id}."))
+
+
+def _add_replay_command(app: typer.Typer, open_node: OpenNode) -> None:
+    @app.command("replay")
+    def replay(
+        task: Annotated[str, typer.Argument(help="任务编号 / id of the task")],
+        from_sequence: Annotated[int, typer.Option("--from-sequence", min=1, help="从第几批 / from which batch on")],
+        as_json: Annotated[bool, typer.Option("--json", help="JSON")] = False,
+        home: HomeOption = DEFAULT_HOME,
+        clock_offset_file: ClockOption = None,
+    ) -> None:
+        """接收方重放：重新应用枢纽仍留存的批次 / Apply batches that the hub still stores once more."""
+        count = _open(open_node, home, clock_offset_file).replay(TaskId(task), from_sequence)
+        if as_json:
+            typer.echo(json.dumps({"task": task, "from_sequence": from_sequence, "batches": count}))
+            return
+        say(Text(zh=f"已重新应用 {count} 批。", en=f"Applied {count} batches once more."))
 
 
 def _open(open_node: OpenNode, home: Path, clock_offset_file: Path | None) -> NodeCommands:

@@ -134,6 +134,13 @@ class Target(Protocol):
         """
         ...
 
+    def rewind(self, manifest: Manifest | None, task_id: TaskId) -> None:
+        """Set the task's cursor back to the batch of `manifest`, or before its first one; rows stay as they are.
+
+        The batches after it are then applied once more, over what the table holds.
+        """
+        ...
+
     def rejected(self, task_id: TaskId) -> int:
         """Return how many open dead letters the task has since its newest complete snapshot began."""
         ...

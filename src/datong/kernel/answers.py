@@ -37,7 +37,7 @@ def answered_error(status: int, answer: object, *, corrupt_codes: tuple[str, ...
         return None
     code, detail, remedy = answer["code"], answer.get("detail", f"HTTP {status}"), answer.get("remedy", "")
     kind = error_class(status)
-    if code.startswith(corrupt_codes) and kind is not TooLarge:
+    if code.startswith(corrupt_codes) and kind is Invalid:
         kind = Corrupt
     context = answer.get("context")
     return kind(

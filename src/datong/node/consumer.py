@@ -25,7 +25,7 @@ from datong.exchange import (
     read_payload,
     signed_receipt,
 )
-from datong.kernel import Clock, Conflict, Corrupt, Text
+from datong.kernel import Clock, Conflict, Corrupt, NodeId, NotFound, Refused, Text
 from datong.ledger import Signer
 from datong.node.ahead import ahead
 from datong.node.hub_client import HubClient
@@ -71,18 +71,61 @@ class Consumer:
             Unavailable: hub or target do not answer; calling again goes on where this stopped.
             Corrupt: a payload is not what its manifest says. Conflict: the target does not fit the chain.
         """
-        task = work.task
-        target = self._open_target(task.target_source)
-        prepared: tuple[Column, ...] = ()
+        self._consume(work, work.receipted)
+
+    def _consume(self, work: ConsumeWork, after: int) -> None:
+        target = self._open_target(work.task.target_source)
         try:
-            with ahead(self._fetched(work), FETCHED_AHEAD) as batches:
-                for manifest in batches:
-                    if manifest.columns != prepared:
-                        target.prepare(task.target_plan, manifest.columns)
-                        prepared = manifest.columns
-                    self._consume_one(work, manifest, target)
+            behind: int | None = after
+            while behind is not None:
+                behind = self._apply_behind(work, target, behind)
         finally:
             target.close()
+
+    def _apply_behind(self, work: ConsumeWork, target: Target, after: int) -> int | None:
+        """Apply the batches behind `after`. When the target holds less than that, return what it holds, and do nothing.
+
+        It does when it was restored from a backup, or set back by a replay that was killed.
+        """
+        prepared: tuple[Column, ...] = ()
+        with ahead(self._fetched(work, after), FETCHED_AHEAD) as batches:
+            for manifest in batches:
+                if manifest.columns != prepared:
+                    target.prepare(work.task.target_plan, manifest.columns)
+                    prepared = manifest.columns
+                if manifest.sequence == after + 1:
+                    applied = target.last_applied(work.task.id)
+                    held = work.first - 1 if applied is None else max(applied.sequence, work.first - 1)
+                    if held < after:
+                        return held
+                self._consume_one(work, manifest, target)
+        return None
+
+    def replay(self, task: Task, from_sequence: int) -> int:
+        """Apply once more what the hub still stores of a task, from a batch on; return how many batches that were.
+
+        The target's cursor goes back first. Whoever is killed meanwhile goes on by the next batch, or by calling again
+        without setting anything back.
+
+        Raises:
+            Conflict: `node.replay_mode`, `node.replay_start`. NotFound: `exchange.payload_disposed`, `node.no_batch`.
+        """
+        records = self._client.batches(task.id, max(from_sequence - 2, 0))
+        found = {record.manifest.sequence: record.manifest for record in records}
+        check_replay(task, found.get(from_sequence), from_sequence)
+        target = self._open_target(task.target_source)
+        try:
+            applied = target.last_applied(task.id)
+            newest = 0 if applied is None else applied.sequence
+            if newest >= from_sequence:
+                # What can no longer be fetched must not be undone.
+                self._fetch(found[from_sequence])
+                target.rewind(found.get(from_sequence - 1), task.id)
+                self._passed(Step.CURSOR_REWOUND)
+        finally:
+            target.close()
+        self._consume(ConsumeWork(task=task, receipted=newest, newest=newest), min(newest, from_sequence - 1))
+        return max(newest - from_sequence + 1, 0)
 
     def sweep(self) -> tuple[str, ...]:
         """Delete fetched payloads that nothing has asked for in days; return what was deleted, with its size.
@@ -98,12 +141,12 @@ class Consumer:
                     told.append(f"{path.name} ({facts.st_size} B)")
         return tuple(told)
 
-    def _fetched(self, work: ConsumeWork) -> Iterator[Manifest]:
-        """Yield the manifests of the batches that have no receipt, each once its payload is here and sound.
+    def _fetched(self, work: ConsumeWork, after: int) -> Iterator[Manifest]:
+        """Yield the manifests of the batches behind `after`, each once its payload is here and sound.
 
         While a run goes on, the hub is asked to answer as soon as its next batch is there.
         """
-        after, wait_seconds = work.receipted, 0.0
+        wait_seconds = 0.0
         while records := self._client.batches(work.task.id, after, wait_seconds=wait_seconds):
             for record in records:
                 self._fetch(record.manifest)
@@ -136,6 +179,9 @@ class Consumer:
         elif applied.sequence > manifest.sequence or applied.manifest_digest != manifest.digest:
             raise _fork(manifest)
         self._path(manifest).unlink(missing_ok=True)
+        if manifest.sequence <= work.receipted:
+            # The hub has its receipt, which stands for what was applied then.
+            return
         # The digest of a table of few rows can be found by trying, and the hub shall learn nothing of a sealed task.
         told = manifest.last and manifest.sealing is None
         digest = self._table_digest(task, manifest, target) if told else None
@@ -207,6 +253,58 @@ def check_follows(manifest: Manifest, applied: AppliedCursor | None, first: int 
     )
     if not follows:
         raise _fork(manifest)
+
+
+def check_own(task: Task, node_id: NodeId) -> None:
+    """Check that a node applies a task's batches itself, into the task's own target.
+
+    Raises:
+        Refused: `node.not_the_consumer`.
+    """
+    if task.consumer_node != node_id:
+        raise Refused(
+            "node.not_the_consumer",
+            what=Text(
+                zh=f"本节点不是任务 {task.id} 的接收节点。", en=f"This node is not the one that task {task.id} feeds."
+            ),
+            remedy=Text(zh="请在接收节点上重放。", en="Replay on the node that receives."),
+        )
+
+
+def check_replay(task: Task, manifest: Manifest | None, from_sequence: int) -> None:
+    """Check that batches from `manifest` on may be applied over what the target holds.
+
+    Raises:
+        NotFound: `node.no_batch`. Conflict: `node.replay_mode`, `node.replay_start`.
+    """
+    if manifest is None:
+        raise NotFound(
+            "node.no_batch",
+            what=Text(zh=f"任务没有第 {from_sequence} 批。", en=f"The task has no batch {from_sequence}."),
+            remedy=Text(zh="请查看任务的批次。", en="See the batches of the task."),
+        )
+    if task.apply_mode in (ApplyMode.APPEND, ApplyMode.HISTORY):
+        raise Conflict(
+            "node.replay_mode",
+            what=Text(
+                zh="追加和保留历史的任务不能重放：行会重复。",
+                en="A task that appends or keeps history cannot be replayed: rows would double.",
+            ),
+            remedy=Text(
+                zh="请恢复目标库的备份，节点会自动补齐。", en="Restore a backup: the node catches up by itself."
+            ),
+        )
+    if manifest.mode is TransferMode.SNAPSHOT and manifest.part != 1:
+        first = manifest.sequence - manifest.part + 1
+        raise Conflict(
+            "node.replay_start",
+            what=Text(
+                zh=f"第 {from_sequence} 批在一次全量的中间。",
+                en=f"Batch {from_sequence} lies in the middle of a snapshot.",
+            ),
+            remedy=Text(zh=f"请从第 {first} 批开始。", en=f"Begin with batch {first}."),
+            context={"first_sequence": first},
+        )
 
 
 def check_fetched(manifest: Manifest, path: Path, key: ContentKey | None = None) -> None:

@@ -42,6 +42,7 @@ from datong.exchange import (
     SignedRejectReport,
     SignedSchemaReport,
     SourceReport,
+    Task,
     TaskState,
     UploadState,
 )
@@ -125,8 +126,12 @@ class HubClient:
 
     def task_state(self, task_id: TaskId) -> TaskState:
         """Return whether a task may run."""
+        return self.task(task_id).state
+
+    def task(self, task_id: TaskId) -> Task:
+        """Return a task."""
         response = self._call("GET", f"/api/v1/tasks/{task_id}")
-        return TaskState(str(response.json()["task"]["state"]))
+        return Task.model_validate(response.json()["task"])
 
     def finish_run(self, task_id: TaskId, run: int) -> None:
         """Tell the hub that a run is complete."""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from datong.catalogue import CrawlOptions, CrawlWatch, Department, Inventory, RecipientKey, SourcePlan
 from datong.exchange import ChangeSource, Connector, FileId, FileRecord, Target, TransferEnd
-from datong.kernel import AgreementId, Clock, NotFound, Text
+from datong.kernel import AgreementId, Clock, NotFound, TaskId, Text
 from datong.ledger import Signer, Witness
 from datong.node.capture import REST_INTERVAL_SECONDS, WATCH_INTERVAL_SECONDS, Capture, Streams, no_changes
-from datong.node.consumer import Consumer
+from datong.node.consumer import Consumer, check_own
 from datong.node.dead_letters import DeadLetters
 from datong.node.differences import Differences
 from datong.node.failures import reported
@@ -257,6 +257,25 @@ class NodeProgram(NodeSetup):
         )
         return Sketcher(client=client, keyring=keyring, open_source=self.open_source, load_pack=self._load_pack)
 
+    def replay(self, task_id: TaskId, from_sequence: int) -> int:
+        """Apply batches that the hub still stores once more; return how many. See `Consumer.replay`."""
+        signer = self._load_signer(self._home.key_path)
+        with self._calling() as client:
+            task = client.task(task_id)
+            check_own(task, self._home.identity().node_id)
+            return self._consumer(client, signer, self._passed).replay(task, from_sequence)
+
+    def _consumer(self, client: HubClient, signer: Signer, passed: Passed) -> Consumer:
+        return Consumer(
+            client=client,
+            folder=self._home.directory / FETCHED,
+            signer=signer,
+            clock=self._clock,
+            open_target=self.open_writable,
+            keyring=self._keyring(signer),
+            passed=passed,
+        )
+
     def rotate_recipient_key(self, *, revoke_others: bool) -> RecipientKey:
         """Make a new key to which others seal for this node, and register it; see `Keyring.rotate`."""
         client = self.client()
@@ -423,15 +442,7 @@ class NodeProgram(NodeSetup):
         producer = Producer(
             outbox=outbox, open_source=self.open_source, differences=differences, watch=watch, sleep=sleep
         )
-        consumer = Consumer(
-            client=client,
-            folder=self._home.directory / FETCHED,
-            signer=signer,
-            clock=self._clock,
-            open_target=self.open_writable,
-            keyring=keyring,
-            passed=passed,
-        )
+        consumer = self._consumer(client, signer, passed)
         reconciler = Reconciler(
             client=client,
             signer=signer,

@@ -23,6 +23,7 @@ class Step(StrEnum):
     PAYLOAD_FETCHED = "payload fetched"
     BATCH_APPLIED = "batch applied"
     RECEIPT_SENT = "receipt sent"
+    CURSOR_REWOUND = "cursor rewound"
     LETTERS_RESOLVED = "letters resolved"
 
 

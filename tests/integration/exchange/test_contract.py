@@ -20,6 +20,7 @@ import yaml
 from datong.adapters.connections import open_connector, open_target
 from datong.exchange import (
     DELETED_COLUMN,
+    GENESIS_DIGEST,
     ApplyMode,
     Column,
     Connector,
@@ -315,6 +316,25 @@ def test_the_platform_s_own_tables_are_not_offered(bench: Bench) -> None:
     bench.load(people(range(1)), NARROW)
     assert [schema.table for schema in bench.source.inspect()] == ["t"]
     assert bench.source.schema("_datong_applied") is None
+
+
+def test_a_cursor_that_is_set_back_lets_the_batches_after_it_come_again(bench: Bench) -> None:
+    first, second = people(range(3)), people(range(2, 5), "2026-01-02T00:00:00")
+    held = manifest_of(first, NARROW, mode=TransferMode.INCREMENT)
+    target = bench.target
+    target.prepare(KEYED, NARROW)
+    for _ in range(2):
+        increment(first, 1, GENESIS_DIGEST)(target)
+        increment(second, 2, held.digest)(target)
+        assert target.digest("t", NARROW).rows == 5
+        target.rewind(held, TASK)
+        found = target.last_applied(TASK)
+        assert found is not None
+        assert (found.sequence, found.manifest_digest) == (1, held.digest)
+        increment(second, 2, held.digest)(target)
+        target.rewind(None, TASK)
+        assert target.last_applied(TASK) is None
+    assert target.digest("t", NARROW).rows == 5
 
 
 def test_empty_batch_moves_the_cursor(bench: Bench) -> None:

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datong.kernel import Conflict, Corrupt, DatongError, Invalid, Refused, TooLarge, Unavailable, answered_error
+from datong.kernel import (
+    Conflict,
+    Corrupt,
+    DatongError,
+    Invalid,
+    NotFound,
+    Refused,
+    TooLarge,
+    Unavailable,
+    answered_error,
+)
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=20)
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
@@ -31,6 +41,7 @@ def test_an_error_arrives_as_it_was_raised() -> None:
     [
         (422, "exchange.payload_digest", Corrupt),
         (413, "exchange.payload_too_large", TooLarge),
+        (404, "exchange.payload_disposed", NotFound),
         (422, "exchange.task_columns", Invalid),
         (429, "web.too_many", Unavailable),
         (503, "web.busy", Unavailable),

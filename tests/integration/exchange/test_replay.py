@@ -1,0 +1,142 @@
+"""A consumer applies once more what the hub still stores: asked to, or because its database was restored."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from datong.exchange import Task, TransferMode
+from datong.kernel import Conflict, NotFound, Refused
+from tests.exchange_world import ExchangeWorld, Killed, exchange_world, killed_after
+
+COLUMNS = ("id", "name", "changed")
+
+
+class Replayed:
+    """A source whose rows came to the target in several batches."""
+
+    def __init__(self, folder: Path, world: ExchangeWorld, keys: tuple[str, ...], mode: TransferMode) -> None:
+        self.source, self.target = folder / "source.sqlite", folder / "target.sqlite"
+        self.world = world
+        self.grow(0, 20)
+        cursor = "changed" if mode is TransferMode.INCREMENT else None
+        self.task: Task = world.task("people", COLUMNS, keys, mode, 8, cursor=cursor)
+        self.move()
+
+    def grow(self, first: int, end: int) -> None:
+        with closing(sqlite3.connect(self.source)) as connection, connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS people (id INTEGER PRIMARY KEY, name TEXT, changed INTEGER NOT NULL)"
+            )
+            rows = [(n % 15, f"人{n}", n) for n in range(first, end)]
+            connection.executemany("INSERT OR REPLACE INTO people VALUES (?, ?, ?)", rows)
+
+    def move(self) -> None:
+        assert not self.world.work_off("police")
+        self.world.consume()
+
+    def again(self, first: int, end: int) -> None:
+        self.grow(first, end)
+        self.world.request(self.task)
+        self.move()
+
+    def spoil(self) -> None:
+        with closing(sqlite3.connect(self.target)) as connection, connection:
+            connection.execute("DELETE FROM received WHERE id % 2 = 0")
+            connection.execute("UPDATE received SET name = 'wrong'")
+
+    def replay(self, from_sequence: int, kill_at: int | None = None, party: str = "education") -> int | None:
+        """Replay; return how many batches that were, None when the node was stopped at step number `kill_at`."""
+        try:
+            return self.world.program(party, killed_after(kill_at)).replay(self.task.id, from_sequence)
+        except Killed:
+            return None
+
+    @property
+    def newest(self) -> int:
+        return self.world.hub.exchange.progress(self.task.id).batches
+
+    def rows(self) -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(self.target)) as connection:
+            return connection.execute("SELECT id, name, changed FROM received ORDER BY changed").fetchall()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[ExchangeWorld]:
+    urls = {name: f"sqlite:///{tmp_path / name}.sqlite" for name in ("source", "target")}
+    with exchange_world(tmp_path / "world", **urls) as world:
+        yield world
+
+
+def test_spoiled_rows_come_again_without_a_word_to_the_producer(tmp_path: Path, world: ExchangeWorld) -> None:
+    scene = Replayed(tmp_path, world, ("id",), TransferMode.INCREMENT)
+    scene.again(20, 30)
+    receipts = world.hub.exchange.receipts(scene.task.id)
+    scene.spoil()
+    assert not world.equal(scene.task)
+    assert scene.replay(1) == scene.newest
+    assert world.equal(scene.task)
+    assert world.hub.exchange.receipts(scene.task.id) == receipts
+    assert world.hub.exchange.task(scene.task.id).run_requested == 2
+
+
+@pytest.mark.parametrize("kill_at", range(6))
+def test_a_node_that_dies_during_a_replay_catches_up(tmp_path: Path, world: ExchangeWorld, kill_at: int) -> None:
+    scene = Replayed(tmp_path, world, ("id",), TransferMode.INCREMENT)
+    scene.spoil()
+    assert scene.replay(1, kill_at) is None
+    if kill_at % 2:
+        scene.again(20, 22)
+        if kill_at < 2:
+            scene.replay(1)
+    else:
+        scene.replay(1)
+    assert world.equal(scene.task)
+
+
+def test_a_snapshot_is_replayed_from_its_beginning(tmp_path: Path, world: ExchangeWorld) -> None:
+    scene = Replayed(tmp_path, world, ("id",), TransferMode.SNAPSHOT)
+    scene.spoil()
+    with pytest.raises(Conflict, match="replay_start") as caught:
+        scene.replay(2)
+    assert caught.value.context["first_sequence"] == 1
+    scene.replay(1)
+    assert world.equal(scene.task)
+
+
+def test_a_restored_database_gets_what_it_lacks_exactly_once(tmp_path: Path, world: ExchangeWorld) -> None:
+    scene = Replayed(tmp_path, world, (), TransferMode.INCREMENT)
+    backup = tmp_path / "backup"
+    shutil.copy(scene.target, backup)
+    scene.again(20, 30)
+    shutil.copy(backup, scene.target)
+    scene.again(30, 32)
+    moved = [row[2] for row in scene.rows()]
+    assert len(moved) == len(set(moved))
+    assert set(range(20, 32)) <= set(moved)
+
+
+def test_what_cannot_be_replayed_is_left_as_it_is(tmp_path: Path, world: ExchangeWorld) -> None:
+    scene = Replayed(tmp_path, world, (), TransferMode.INCREMENT)
+    before = scene.rows()
+    with pytest.raises(Conflict, match="replay_mode"):
+        scene.replay(1)
+    with pytest.raises(NotFound, match="no_batch"):
+        scene.replay(99)
+    with pytest.raises(Refused, match="not_the_consumer"):
+        scene.replay(1, party="police")
+    assert scene.rows() == before
+
+
+def test_what_the_hub_stores_no_longer_is_not_undone(tmp_path: Path, world: ExchangeWorld) -> None:
+    scene = Replayed(tmp_path, world, ("id",), TransferMode.INCREMENT)
+    world.hub.exchange.payload(world.hub.exchange.batches(scene.task.id)[0].manifest.batch_id)
+    retention = world.hub.exchange.retention
+    retention._keep *= 0
+    retention.sweep()
+    with pytest.raises(NotFound, match="payload_disposed"):
+        scene.replay(1)
+    assert world.equal(scene.task)
