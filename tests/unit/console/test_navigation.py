@@ -15,14 +15,14 @@ def paths(principal: Principal | None) -> set[str]:
 
 def test_a_visitor_sees_nothing_and_a_citizen_only_the_public_part() -> None:
     assert paths(None) == set()
-    assert paths(person(Role.CITIZEN)) == {"/me", "/open"}
+    assert paths(person(Role.CITIZEN)) == {"/me", "/me/record", "/corrections", "/open"}
 
 
 def test_staff_see_everything_but_the_citizens_page() -> None:
     every = {link.path for section in SECTIONS for link in section.links}
     for role in Role:
         if role is not Role.CITIZEN:
-            assert paths(person(role)) == every - {"/me"}
+            assert paths(person(role)) == every - {"/me", "/me/record"}
 
 
 def test_one_line_at_most_is_the_present_one() -> None:
