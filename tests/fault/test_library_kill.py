@@ -23,6 +23,9 @@ NEWCOMER = (
     "广东省示例市禅城区祖庙街道汾江路12号3栋2单元101室", "440604", "20251201", "13812345678", "2026-01-05 09:00:00",
 )  # fmt: skip
 ROOT = Path(__file__).parents[2]
+OF_RECORDS = [step for step in BuildStep if step is not BuildStep.DERIVE]
+"""The steps of a library that is built of what landed."""
+DERIVED = "relations"
 
 
 Landings = tuple[tuple[LandedSource, ...], tuple[LandedSource, ...]]
@@ -40,8 +43,8 @@ class World:
         self.library, self.ledger, self.database = open_library(folder, self.landing)
         migrate(self.database)
 
-    def request(self) -> Build:
-        return self.library.request_build("population", actor=PLATFORM_ACTOR)
+    def request(self, name: str = "population") -> Build:
+        return self.library.request_build(name, actor=PLATFORM_ACTOR)
 
     def build(self) -> Build:
         return self.library.run_build(self.request().id)
@@ -50,8 +53,8 @@ class World:
         command = [sys.executable, "-m", "tests.fault.library_worker", str(self.folder), build_id]
         return subprocess.Popen(command, cwd=ROOT)
 
-    def build_folder(self, build_id: BuildId) -> Path:
-        return self.folder / "lake" / "library" / "population" / "builds" / build_id
+    def build_folder(self, build: Build) -> Path:
+        return self.folder / "lake" / "library" / build.library / "builds" / build.id
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +103,11 @@ def _kill_when(process: subprocess.Popen[bytes], sign: Path) -> None:
     process.wait()
 
 
-@pytest.mark.parametrize("step", list(BuildStep))
+@pytest.mark.parametrize("step", OF_RECORDS)
 def test_killed_within_a_step(world: World, step: BuildStep, undisturbed_digest: str | None) -> None:
     served = world.library.dataset("population")
     build = world.request()
-    folder = world.build_folder(build.id)
+    folder = world.build_folder(build)
     _kill_when(world.start(build.id), folder / f".{step.value}.part")
     assert world.library.build(build.id).state is BuildState.RUNNING
     assert world.library.dataset("population") == served
@@ -112,11 +115,27 @@ def test_killed_within_a_step(world: World, step: BuildStep, undisturbed_digest:
     _ends_well(world, build, undisturbed_digest)
 
 
-@pytest.mark.parametrize("step", list(BuildStep))
+@pytest.mark.parametrize("step", OF_RECORDS)
 def test_killed_after_a_step(world: World, step: BuildStep, undisturbed_digest: str | None) -> None:
     build = world.request()
-    _kill_when(world.start(build.id), world.build_folder(build.id) / step.value)
+    _kill_when(world.start(build.id), world.build_folder(build) / step.value)
     _ends_well(world, build, undisturbed_digest)
+
+
+@pytest.mark.parametrize("step", [BuildStep.DERIVE, BuildStep.PUBLISH])
+def test_a_derived_library_killed_within_a_step(
+    tmp_path: Path, world: World, landings: Landings, step: BuildStep
+) -> None:
+    calm = World(Path(shutil.copytree(world.folder, tmp_path / "calm")), landings[0])
+    undisturbed = calm.library.run_build(calm.request(DERIVED).id)
+    calm.database.close()
+    build = world.request(DERIVED)
+    _kill_when(world.start(build.id), world.build_folder(build) / f".{step.value}.part")
+    assert world.library.build(build.id).state is BuildState.RUNNING
+    done = world.library.run_build(build.id)
+    assert done.state is BuildState.PUBLISHED
+    assert done.entities
+    assert (done.digest, done.entities) == (undisturbed.digest, undisturbed.entities)
 
 
 def _ends_well(world: World, build: Build, undisturbed_digest: str | None) -> None:
