@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from datong.demo.cast import EDUCATION, POLICE
+from datong.demo.cast import EDUCATION, ESTATE, POLICE
 from datong.demo.records import Source
 from datong.exchange import ApplyMode, Days, Failure, RunState, Schedule, TransferEnd, Window
 from datong.governance import CaseAction
@@ -102,7 +102,7 @@ def test_an_officer_replies_and_the_agreement_is_confirmed(console: ServedCity, 
 
 
 def test_a_party_states_its_view_in_a_case(console: ServedCity, browser: Browser) -> None:
-    case = console.city.hub.cases.find(limit=1).rows[0]
+    case = console.city.hub.cases.find(department=ESTATE.code, limit=1).rows[0]
     visitor = Visitor(browser, console.url)
     visitor.sign_in("estate.officer", PASSWORD)
     visitor.open(f"/cases/{case.id}")

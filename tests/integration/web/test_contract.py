@@ -25,8 +25,15 @@ PUBLIC = {
     ("GET", "/open/{resource_id}.json"),
     ("GET", "/api/3/action/{action}"),
     ("POST", "/api/3/action/{action}"),
+    ("GET", "/ogc/"),
+    ("GET", "/ogc/conformance"),
+    ("GET", "/ogc/api"),
+    ("GET", "/ogc/collections"),
+    ("GET", "/ogc/collections/{collection_id}"),
+    ("GET", "/ogc/collections/{collection_id}/items"),
+    ("GET", "/ogc/collections/{collection_id}/items/{feature_id}"),
 }
-"""Routes that need no credentials: the public log, the open catalogue, obtaining credentials, giving them up."""
+"""Routes that need no credentials: public log, open catalogue, open features, obtaining credentials, giving them up."""
 CKAN = "/api/3/action/"
 """Here an error has CKAN's shape, because CKAN's clients raise their exceptions from it."""
 
