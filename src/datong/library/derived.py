@@ -12,8 +12,8 @@ from datong.library.derive import ENTITIES, FINDINGS, MEMBERS, derive
 from datong.library.engine import sql_name, sql_text
 from datong.library.pipeline import GOLDEN_LOOKUP, TABLES
 from datong.library.plan import plan_derivation
-from datong.library.publish import LookupWriter, PublishedTable, fetch, write_delta
-from datong.library.table_pipeline import TablePipeline, write_json
+from datong.library.publish import LookupWriter, PublishedTable, fetch, write_delta, write_json
+from datong.library.table_pipeline import TablePipeline
 from datong.library.values import BuildStep, DatasetColumn, LinkReport
 
 MEMBER_ID = "member_id"

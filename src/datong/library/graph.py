@@ -18,8 +18,8 @@ from datong.library.engine import sql_name, sql_text
 from datong.library.expressions import literal_sql
 from datong.library.pipeline import GOLDEN_LOOKUP, TABLES
 from datong.library.plan import PlannedEdge, plan_graph
-from datong.library.publish import LookupWriter, PublishedTable, fetch, version_of_build, write_delta
-from datong.library.table_pipeline import DERIVED_DIGEST, TablePipeline, write_json
+from datong.library.publish import LookupWriter, PublishedTable, fetch, version_of_build, write_delta, write_json
+from datong.library.table_pipeline import DERIVED_DIGEST, TablePipeline
 from datong.library.values import BuildStep, DatasetColumn, LinkReport
 
 EDGES = "edges.parquet"

@@ -248,6 +248,17 @@ def canonical_key(element: str, value: str) -> str:
 
 @contextmanager
 def open_lookup(path: Path) -> Iterator[LookupFile]:
+    """Open a lookup file for reading records.
+
+    Raises:
+        Unavailable: see `open_file`.
+    """
+    with open_file(path) as connection:
+        yield LookupFile(connection, path)
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a lookup file for reading.
 
     Raises:
@@ -262,6 +273,6 @@ def open_lookup(path: Path) -> Iterator[LookupFile]:
             remedy=Text(zh="请重试。", en="Try again."),
         ) from error
     try:
-        yield LookupFile(connection, path)
+        yield connection
     finally:
         connection.close()

@@ -4,8 +4,7 @@ Each step leaves a folder below the build's own; a step whose folder exists is n
 anywhere continues where it was, and ends with the same bytes' worth of cells.
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +32,7 @@ from datong.library.publish import (
     table_digest,
     write_delta,
     write_golden_lookup,
+    write_json,
     write_source_lookup,
 )
 from datong.library.quality import link_report, source_quality, with_agreement
@@ -97,21 +97,19 @@ class Pipeline:
 
     def steps(self) -> Iterator[BuildStep]:
         """Run the steps that have not been run; yield each before it starts."""
-        for step, run in (
-            (BuildStep.CONFORM, self._conform),
-            (BuildStep.LINK, self._link),
-            (BuildStep.FUSE, self._fuse),
-            (BuildStep.PUBLISH, self._publish),
-        ):
-            yield step
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with step_folder(self.folder / step.value) as scratch:
-                if scratch is not None:
-                    run(scratch)
+        return run_steps(
+            self.folder,
+            {
+                BuildStep.CONFORM: self._conform,
+                BuildStep.LINK: self._link,
+                BuildStep.FUSE: self._fuse,
+                BuildStep.PUBLISH: self._publish,
+            },
+        )
 
     def tables(self) -> tuple[PublishedTable, ...]:
         """Return what the finished build publishes."""
-        return tuple(PublishedTable.model_validate(row) for row in read_json(self._file(BuildStep.PUBLISH, TABLES)))
+        return read_tables(self.folder)
 
     def report(self) -> LinkReport:
         """Return the finished build's report."""
@@ -164,7 +162,7 @@ class Pipeline:
             done = list(pool.map(run, [connection.cursor() for _ in self.sources], self.sources))
         quality = [found.model_dump(mode="json") for found, _ in done]
         without_key = sum(count for _, count in done)
-        _write_json(scratch / QUALITY, {"without_key": without_key, "sources": quality})
+        write_json(scratch / QUALITY, {"without_key": without_key, "sources": quality})
 
     def _link(self, scratch: Path) -> None:
         conformed = self.folder / BuildStep.CONFORM.value
@@ -172,7 +170,7 @@ class Pipeline:
             {"key": source_key(known), "resource_id": known.source.resource_id, "department": known.source.department}
             for known in self.sources
         ]
-        _write_json(scratch / SOURCES, {"base_version": self.previous.version, "sources": sources})
+        write_json(scratch / SOURCES, {"base_version": self.previous.version, "sources": sources})
         with self.engine.connect(self.folder / "spill") as connection:
             if self.definition.kind is LibraryKind.REFERENCE:
                 link_divisions(connection, self.sources, conformed, scratch)
@@ -223,7 +221,7 @@ class Pipeline:
                 links=links,
                 cells=scratch / CELLS,
             )
-        _write_json(scratch / REPORT, report.model_dump(mode="json"))
+        write_json(scratch / REPORT, report.model_dump(mode="json"))
 
     def _publish(self, scratch: Path) -> None:
         sources = (
@@ -235,7 +233,7 @@ class Pipeline:
             golden = pool.submit(self._publish_golden, connection.cursor(), scratch)
             others = [pool.submit(self._publish_source, connection.cursor(), source, scratch) for source in sources]
             tables = [future.result() for future in (golden, *others)]
-        _write_json(scratch / TABLES, [table.model_dump(mode="json") for table in tables])
+        write_json(scratch / TABLES, [table.model_dump(mode="json") for table in tables])
 
     def _meta(self) -> dict[str, Any]:
         return {
@@ -328,14 +326,25 @@ def source_lookup(source: ConformedSource) -> str:
     return f"source_{source.number:03d}.sqlite"
 
 
+def run_steps(folder: Path, steps: Mapping[BuildStep, Callable[[Path], None]]) -> Iterator[BuildStep]:
+    """Run the steps of the build in `folder` that have not been run, in their order; yield each before it starts."""
+    for step, run in steps.items():
+        yield step
+        folder.mkdir(parents=True, exist_ok=True)
+        with step_folder(folder / step.value) as scratch:
+            if scratch is not None:
+                run(scratch)
+
+
+def read_tables(folder: Path) -> tuple[PublishedTable, ...]:
+    """Return what the finished build in `folder` publishes."""
+    return tuple(PublishedTable.model_validate(row) for row in read_json(folder / BuildStep.PUBLISH.value / TABLES))
+
+
 def read_report(folder: Path) -> LinkReport:
     """Return the report of the finished build in `folder`."""
     derived = folder / BuildStep.DERIVE.value / REPORT
     return LinkReport.model_validate(read_json(derived if derived.exists() else folder / BuildStep.FUSE.value / REPORT))
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, sort_keys=True), encoding="utf-8")
 
 
 def read_review(folder: Path) -> pa.Table:

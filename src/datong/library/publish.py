@@ -355,3 +355,8 @@ def dataset_columns(source: ConformedSource, pack: NormPack) -> tuple[DatasetCol
 def read_json(path: Path) -> Any:
     """Return the JSON document at `path`."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as JSON that is the same for the same value."""
+    path.write_text(json.dumps(value, ensure_ascii=False, sort_keys=True), encoding="utf-8")

@@ -22,7 +22,6 @@ from datong.kernel import (
     JsonValue,
     NotFound,
     Page,
-    ResourceId,
     Text,
     new_id,
     page_of,
@@ -43,7 +42,7 @@ from datong.library.review_values import (
 )
 from datong.library.tables import CURRENT, LINK_DECISIONS
 from datong.library.thresholds import probability
-from datong.library.values import LinkDecision
+from datong.library.values import LinkDecision, record_key, record_of_key
 
 SALT_BYTES = 32
 DECISIONS_MAX = 1_000_000
@@ -143,7 +142,7 @@ class Reviews:
             )
         pair = self._find(library, version, number)
         view = (self._seen(library, pair.left), self._seen(library, pair.right))
-        left_key, right_key = (_key(record) for record in (pair.left, pair.right))
+        left_key, right_key = (record_key(record.resource_id, record.row_key) for record in (pair.left, pair.right))
         decision_id, now, salt = new_id(), self._clock.now(), secrets.token_bytes(SALT_BYTES)
         facts: dict[str, JsonValue] = {
             "decision": decision_id,
@@ -334,12 +333,8 @@ def _pair(library: str, version: int, row: dict[str, Any]) -> ReviewPair:
 
 
 def _record(key: str, entity_id: str) -> PairRecord:
-    resource_id, _, row_key = key.partition("\x1f")
-    return PairRecord(resource_id=ResourceId(resource_id), row_key=row_key, entity_id=EntityId(entity_id))
-
-
-def _key(record: PairRecord) -> str:
-    return f"{record.resource_id}\x1f{record.row_key}"
+    resource_id, row_key = record_of_key(key)
+    return PairRecord(resource_id=resource_id, row_key=row_key, entity_id=EntityId(entity_id))
 
 
 def _decision(row: RowMapping, current: int) -> PairDecision:

@@ -7,16 +7,15 @@ points; no analytical engine is loaded. Shapely is loaded when somebody asks for
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from datong.kernel import EntityId, Invalid, NotFound, Text, Unavailable
+from datong.kernel import EntityId, Invalid, NotFound, Text
 from datong.library.definition import Definition, SpatialRule
+from datong.library.lookup import open_file
 from datong.library.spatial_values import (
     Box,
     DivisionAt,
@@ -88,13 +87,13 @@ class SpatialLibrary:
                 ),
                 field=unknown[0],
             )
-        with _open(self._published.dataset(name).lookup_path) as file:
+        with open_file(self._published.dataset(name).lookup_path) as file:
             return _page(file, query)
 
     def feature(self, name: str, entity_id: EntityId) -> Feature:
         """Return one feature, or raise NotFound."""
         self._spatial(name)
-        with _open(self._published.dataset(name).lookup_path) as file:
+        with open_file(self._published.dataset(name).lookup_path) as file:
             row = file.execute(
                 f"SELECT {_FEATURE} FROM feature WHERE id IN "
                 "(SELECT row FROM key WHERE element = 'entity_id' AND value = ?)",
@@ -118,7 +117,7 @@ class SpatialLibrary:
         """
         _, spatial = self._spatial(GEOGRAPHY)
         path = self._published.dataset(GEOGRAPHY).lookup_path
-        with _open(path) as file:
+        with open_file(path) as file:
             containing = list(_containing(file, path, longitude, latitude))
             if not containing:
                 return ()
@@ -135,7 +134,7 @@ class SpatialLibrary:
         Columns: division_code, level_1 … level_5 (codes; null where there is none). Missing coordinates have none.
         """
         _, spatial = self._spatial(GEOGRAPHY)
-        with _open(self._published.dataset(GEOGRAPHY).lookup_path) as file:
+        with open_file(self._published.dataset(GEOGRAPHY).lookup_path) as file:
             shapes = file.execute(
                 "SELECT entity_id, level, wkb FROM feature WHERE wkb IS NOT NULL ORDER BY entity_id"
             ).fetchall()
@@ -156,7 +155,7 @@ class SpatialLibrary:
         Raises:
             NotFound: the library has not been published.
         """
-        with _open(self._published.dataset(library).lookup_path) as file:
+        with open_file(self._published.dataset(library).lookup_path) as file:
             if file.execute("SELECT 1 FROM sqlite_master WHERE name = 'figure'").fetchone() is None:
                 return {}
             return dict(file.execute("SELECT division, entities FROM figure"))
@@ -196,7 +195,7 @@ def _unknown(name: str) -> NotFound:
 
 def _describe(definition: Definition, dataset: Dataset, spatial: SpatialRule) -> FeatureCollection | None:
     """Return the collection, or None if its version was published before features were."""
-    with _open(dataset.lookup_path) as file:
+    with open_file(dataset.lookup_path) as file:
         if file.execute("SELECT 1 FROM sqlite_master WHERE name = 'extent'").fetchone() is None:
             return None
         *box, shapes, features, first, last = file.execute(
@@ -323,7 +322,7 @@ def _containing(
 @lru_cache(maxsize=2)
 def _gazetteer(path: Path, element: str) -> "Gazetteer":
     """Return the names of every published division; a lookup file never changes."""
-    with _open(path) as file:
+    with open_file(path) as file:
         names: Gazetteer = import_module("datong.library.addresses").Gazetteer(
             file.execute(
                 "SELECT entity_id, json_extract(properties, ?), level FROM feature WHERE level IS NOT NULL",
@@ -337,7 +336,7 @@ def _gazetteer(path: Path, element: str) -> "Gazetteer":
 def _shape(path: Path, number: int) -> "BaseGeometry":
     """Return a feature's shape, prepared; a lookup file never changes, so neither does its shape."""
     shapely = import_module("shapely")
-    with _open(path) as file:
+    with open_file(path) as file:
         (wkb,) = file.execute("SELECT wkb FROM feature WHERE id = ?", (number,)).fetchone()
     shape: BaseGeometry = shapely.from_wkb(wkb)
     shapely.prepare(shape)
@@ -358,24 +357,3 @@ def _chain(file: sqlite3.Connection, spatial: SpatialRule, code: str) -> Iterato
         properties: Mapping[str, Any] = json.loads(row[1])
         yield wanted, str(properties.get(spatial.name) or ""), row[0]
         wanted = properties.get(spatial.parent) if spatial.parent is not None else None
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a lookup file for reading.
-
-    Raises:
-        Unavailable: the file has gone, because a newer version replaced it while it was sought.
-    """
-    try:
-        connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
-    except sqlite3.OperationalError as error:
-        raise Unavailable(
-            "library.version_replaced",
-            what=Text(zh="所查的数据版本已被新版本取代。", en="The version that was read has been replaced."),
-            remedy=Text(zh="请重试。", en="Try again."),
-        ) from error
-    try:
-        yield connection
-    finally:
-        connection.close()

@@ -1,6 +1,5 @@
 """One build over published tables: derive, then publish; like `pipeline`, over files only, and resumable by step."""
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -8,9 +7,9 @@ from pathlib import Path
 
 from datong.kernel import BuildId, JsonValue, ResourceId
 from datong.library.definition import Definition
-from datong.library.engine import Engine, step_folder
-from datong.library.pipeline import REPORT, TABLES, Previous
-from datong.library.publish import PublishedTable, read_json
+from datong.library.engine import Engine
+from datong.library.pipeline import REPORT, Previous, read_report, read_tables, run_steps
+from datong.library.publish import PublishedTable, read_json, write_json
 from datong.library.values import BuildStep, InputTable, LandedSource, LinkReport
 from datong.norms import NormPack
 
@@ -48,20 +47,15 @@ class TablePipeline(ABC):
 
     def steps(self) -> Iterator[BuildStep]:
         """Run the steps that have not been run; yield each before it starts."""
-        for step, run in ((BuildStep.DERIVE, self._begin), (BuildStep.PUBLISH, self._publish)):
-            yield step
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with step_folder(self.folder / step.value) as scratch:
-                if scratch is not None:
-                    run(scratch)
+        return run_steps(self.folder, {BuildStep.DERIVE: self._begin, BuildStep.PUBLISH: self._publish})
 
     def tables(self) -> tuple[PublishedTable, ...]:
         """Return what the finished build publishes."""
-        return tuple(PublishedTable.model_validate(row) for row in read_json(self._file(BuildStep.PUBLISH, TABLES)))
+        return read_tables(self.folder)
 
     def report(self) -> LinkReport:
         """Return the finished build's report."""
-        return LinkReport.model_validate(read_json(self._file(BuildStep.DERIVE, REPORT)))
+        return read_report(self.folder)
 
     def golden_digest(self) -> str:
         """Return the digest of the entities and of what every rule says of them."""
@@ -104,8 +98,3 @@ class TablePipeline(ABC):
     @abstractmethod
     def _publish(self, scratch: Path) -> None:
         """Write the published tables and `tables.json` into `scratch`."""
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write `value` as JSON that is the same for the same value."""
-    path.write_text(json.dumps(value, ensure_ascii=False, sort_keys=True), encoding="utf-8")

@@ -91,9 +91,18 @@ class FixedLanding:
         return self.landed
 
 
+RECORD_KEY_SEPARATOR = "\x1f"
+
+
 def record_key(resource_id: ResourceId, row_key: str) -> str:
     """Return the name of a record in decisions and reviews: its resource and its key there."""
-    return f"{resource_id}\x1f{row_key}"
+    return f"{resource_id}{RECORD_KEY_SEPARATOR}{row_key}"
+
+
+def record_of_key(key: str) -> tuple[ResourceId, str]:
+    """Return the resource and the key there that `record_key` made a name of."""
+    resource_id, _, row_key = key.partition(RECORD_KEY_SEPARATOR)
+    return ResourceId(resource_id), row_key
 
 
 class LinkDecision(Value):

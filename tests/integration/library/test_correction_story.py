@@ -32,6 +32,7 @@ from datong.node import NodeSetup
 from datong.sharing import Role
 from datong.web.application import create_app
 from tests.exchange_node import program_of
+from tests.integration.web.test_story import content
 
 Json = Any
 BUREAU, POLICE, EDUCATION = "114406000000000193", "12440600456000017N", "524406005000000158"
@@ -240,24 +241,9 @@ def content_of(node: str) -> Json:
     """Return a complete description of the police's table."""
     title = {"zh": "人口联系信息", "en": "Contacts of residents"}
     shared = {"share_type": "1", "share_modes": ["interface", "bulk"]}
-    return {
-        **shared,
+    return content(node) | {
         "title": title,
         "summary": title,
-        "classification": "101001",
-        "format": "3",
-        "update_cycle": "daily",
-        "theme": "population",
-        "use_condition": "依法履职",
-        "data_category": "personal_basic",
-        "assessment": {
-            "secrecy": "不涉及国家秘密",
-            "personal_information": "风险可控",
-            "conclusion": "passed",
-            "assessed_by": "保密办",
-            "assessed_on": "2026-11-02",
-        },
-        "binding": {"node_id": node, "source": "main", "table": "people", "key_columns": ["id"]},
         "items": [
             {
                 **shared,

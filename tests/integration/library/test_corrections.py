@@ -1,6 +1,5 @@
 """Corrections over a real control database and a small library: acts, evidence, what is seen, what a kill leaves."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import pytest
 
 from datong.governance import DutyKind, LedgerEvidence, judge
 from datong.kernel import (
-    METADATA,
     PLATFORM_ACTOR,
     Actor,
     ActorKind,
@@ -138,11 +136,8 @@ class Hub:
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
-    METADATA.create_all(database.engine)
-    yield Hub(database, tmp_path)
-    database.close()
+def hub(database: Database, tmp_path: Path) -> Hub:
+    return Hub(database, tmp_path)
 
 
 def test_from_report_to_closed_with_evidence_that_holds_no_value(hub: Hub) -> None:

@@ -1,12 +1,11 @@
 """Clerical review over a real library: what people decide is kept to by the next build, and can be withdrawn."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from datong.kernel import METADATA, PLATFORM_ACTOR, Actor, ActorKind, Conflict, Database, FixedClock, Invalid, NotFound
+from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Conflict, Database, FixedClock, Invalid, NotFound
 from datong.ledger import Ed25519Signer, EntryKind, Ledger, MemoryTileStore
 from datong.library import (
     FixedLanding,
@@ -94,11 +93,8 @@ class Hub:
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
-    METADATA.create_all(database.engine)
-    yield Hub(database, tmp_path)
-    database.close()
+def hub(database: Database, tmp_path: Path) -> Hub:
+    return Hub(database, tmp_path)
 
 
 def test_decisions_bind_the_next_build_until_they_are_withdrawn(hub: Hub) -> None:
