@@ -101,12 +101,12 @@ def link_ours(folder: Path, files: Sequence[Sequence[Row]]) -> dict[str, str]:
     )
     trained = definition.model_copy(update={"linkage": linkage})
     taking = take_part(trained, sources, pack)
-    with engine.connect(folder / "spill") as connection:
+    with engine.open(folder / "spill") as work:
         for source in taking:
-            conform_source(connection, source, pack, folder)
-        connection.execute("CREATE TABLE previous_ids (key VARCHAR, entity_id VARCHAR)")
-        link_records(connection, trained, taking, folder, (), (), folder)
-        rows = connection.execute(f"SELECT row_key, entity_id FROM '{folder / LINKS}'").fetchall()
+            conform_source(work, source, pack, folder)
+        work.create("previous_ids", "SELECT NULL::VARCHAR AS key, NULL::VARCHAR AS entity_id WHERE false")
+        link_records(work, trained, taking, folder, (), (), folder)
+        rows = work.rows(f"SELECT row_key, entity_id FROM read_parquet('{folder / LINKS}')")
     return dict(rows)
 
 

@@ -9,13 +9,12 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 
 from datong.exchange import DELETED_COLUMN
 from datong.kernel import Corrupt, Invalid, Text, Value
 from datong.library.definition import Definition, SourceRole
-from datong.library.engine import sql_name, sql_text
+from datong.library.engine import Workspace, sql_name, sql_text
 from datong.library.values import LandedBatch, LandedSource, LandingMode
 from datong.norms import JudgedColumn, NormPack, flagged_sql
 
@@ -71,9 +70,7 @@ def current_batches(source: LandedSource) -> tuple[LandedBatch, ...]:
     return tuple(batch for batch in batches if batch.sequence >= start)
 
 
-def conform_source(
-    connection: duckdb.DuckDBPyConnection, conformed: ConformedSource, pack: NormPack, folder: Path
-) -> dict[str, int]:
+def conform_source(work: Workspace, conformed: ConformedSource, pack: NormPack, folder: Path) -> dict[str, int]:
     """Write the conformed file of one source; return how many rows are current, superseded and without a key.
 
     Raises:
@@ -90,26 +87,23 @@ def conform_source(
             remedy=Text(zh="请在目录的绑定中指定主键列。", en="Name its key columns in the catalogue's binding."),
             context={"resource": source.resource_id},
         )
-    landed, incoming = f"landed_{conformed.number}", f"incoming_{conformed.number}"
-    created = False
-    for batch in current_batches(source):
-        reader = _batch_reader(batch, source)
-        produced = batch.produced_at.isoformat() if batch.produced_at else ""
-        connection.register(incoming, reader)
-        raws = ", ".join(f"CAST({sql_name(column)} AS VARCHAR) AS {sql_name(column)}" for column in source.columns)
-        head = f"INSERT INTO {landed}" if created else f"CREATE TABLE {landed} AS"
-        connection.execute(
-            f"{head} SELECT {raws}, {sql_text(batch.batch_id)} AS __batch, {batch.sequence} AS __sequence, "
-            f"{sql_text(produced)} AS __produced, __deleted, __position FROM {incoming}"
-        )
-        connection.unregister(incoming)
-        created = True
-    counts = _count(connection, source, landed)
-    unique = counts["superseded"] == 0 and not _has_deletes(connection, landed)
-    query = _conform_sql(conformed, pack, landed, unique=unique)
-    connection.execute(f"COPY ({query}) TO {sql_text(str(folder / conformed.file))} (FORMAT parquet)")
-    connection.execute(f"DROP TABLE {landed}")
+    landed = f"landed_{conformed.number}"
+    work.load(landed, ((_batch_reader(batch, source), _landed_sql(batch, source)) for batch in current_batches(source)))
+    counts = _count(work, source, landed)
+    unique = counts["superseded"] == 0 and not _has_deletes(work, landed)
+    work.write(_conform_sql(conformed, pack, landed, unique=unique), folder / conformed.file)
+    work.drop(landed)
     return counts
+
+
+def _landed_sql(batch: LandedBatch, source: LandedSource) -> str:
+    """Return the select list under which a batch is read: every value as a text, and where it comes from."""
+    produced = batch.produced_at.isoformat() if batch.produced_at else ""
+    raws = ", ".join(f"CAST({sql_name(column)} AS VARCHAR) AS {sql_name(column)}" for column in source.columns)
+    return (
+        f"{raws}, {sql_text(batch.batch_id)} AS __batch, {batch.sequence} AS __sequence, "
+        f"{sql_text(produced)} AS __produced, __deleted, __position"
+    )
 
 
 def _batch_reader(batch: LandedBatch, source: LandedSource) -> pa.RecordBatchReader:
@@ -181,24 +175,22 @@ def _key_sql(source: LandedSource) -> str:
     return " || chr(31) || ".join(sql_name(column) for column in source.key_columns)
 
 
-def _count(connection: duckdb.DuckDBPyConnection, source: LandedSource, landed: str) -> dict[str, int]:
+def _count(work: Workspace, source: LandedSource, landed: str) -> dict[str, int]:
     key = _key_sql(source)
-    row = connection.execute(f"SELECT count(*), count({key}), count(DISTINCT {key}) FROM {landed}").fetchone()
-    gone = connection.execute(
-        f"SELECT count(*) FROM (SELECT __deleted FROM {landed} WHERE {key} IS NOT NULL QUALIFY row_number() OVER "
-        f"(PARTITION BY {key} ORDER BY __sequence DESC, __position DESC) = 1) WHERE __deleted"
-        if _has_deletes(connection, landed)
-        else "SELECT 0"
-    ).fetchone()
-    if row is None or gone is None:
-        raise AssertionError("an aggregate has one row")
+    [row] = work.rows(f"SELECT count(*), count({key}), count(DISTINCT {key}) FROM {landed}")
     received, keyed, known = (int(count) for count in row)
-    current = known - int(gone[0])
+    current = known
+    if _has_deletes(work, landed):
+        [gone] = work.rows(
+            f"SELECT count(*) FROM (SELECT __deleted FROM {landed} WHERE {key} IS NOT NULL QUALIFY row_number() OVER "
+            f"(PARTITION BY {key} ORDER BY __sequence DESC, __position DESC) = 1) WHERE __deleted"
+        )
+        current -= int(gone[0])
     return {"rows": current, "superseded": keyed - current, "without_key": received - keyed}
 
 
-def _has_deletes(connection: duckdb.DuckDBPyConnection, landed: str) -> bool:
-    return connection.execute(f"SELECT 1 FROM {landed} WHERE __deleted LIMIT 1").fetchone() is not None
+def _has_deletes(work: Workspace, landed: str) -> bool:
+    return bool(work.rows(f"SELECT 1 FROM {landed} WHERE __deleted LIMIT 1"))
 
 
 def _conform_sql(conformed: ConformedSource, pack: NormPack, landed: str, *, unique: bool) -> str:

@@ -7,11 +7,10 @@ not there (any more) wait without effect.
 
 from collections.abc import Sequence
 
-import duckdb
 import pyarrow as pa
 
 from datong.library.conform import ConformedSource
-from datong.library.engine import sql_text
+from datong.library.engine import Workspace, sql_text
 from datong.library.values import LinkDecision
 
 _COLUMNS = ("left_key", "right_key", "same")
@@ -29,16 +28,17 @@ def decisions_table(decisions: Sequence[LinkDecision]) -> pa.Table:
 
 
 def create_decided(
-    connection: duckdb.DuckDBPyConnection,
+    work: Workspace,
     records: str,
     sources: tuple[ConformedSource, ...],
     decisions: Sequence[LinkDecision],
 ) -> None:
     """Create `decided` (a, b, same) from the table `records`: the decisions about records of this build, `a` < `b`."""
-    connection.register("decision_rows", decisions_table(decisions))
+    work.lend("decision_rows", decisions_table(decisions))
     named = ", ".join(f"({source.number}, {sql_text(source.source.resource_id)})" for source in sources)
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE decided AS
+    work.create(
+        "decided",
+        f"""
         WITH keys AS (SELECT left_key AS key FROM decision_rows UNION SELECT right_key FROM decision_rows),
         sought AS (
             SELECT key, split_part(key, chr(31), 1) AS resource, substr(key, strpos(key, chr(31)) + 1) AS row_key
@@ -49,6 +49,6 @@ def create_decided(
         )
         SELECT DISTINCT least(l.record, r.record) AS a, greatest(l.record, r.record) AS b, same
         FROM decision_rows JOIN known l ON l.key = left_key JOIN known r ON r.key = right_key
-        WHERE l.record <> r.record ORDER BY a, b, same
-    """)
-    connection.unregister("decision_rows")
+        WHERE l.record <> r.record ORDER BY a, b, same""",
+    )
+    work.drop("decision_rows")

@@ -5,11 +5,9 @@ Every record is open, so that likeness alone decides; see `definition.Feature` f
 
 from pathlib import Path
 
-import duckdb
-
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition, Feature
-from datong.library.engine import sql_name, sql_text
+from datong.library.engine import Workspace, sql_name, sql_text
 
 _FORMS = {
     "text": "nullif(trim(regexp_replace({value}, '[^a-z0-9]+', ' ', 'g')), '')",
@@ -19,7 +17,7 @@ _FORMS = {
 
 
 def create_described(
-    connection: duckdb.DuckDBPyConnection,
+    work: Workspace,
     definition: Definition,
     features: tuple[Feature, ...],
     sources: tuple[ConformedSource, ...],
@@ -34,11 +32,13 @@ def create_described(
         for source in sources
     )
     names = ", ".join(feature.name for feature in features)
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE linkable AS
+    work.create(
+        "linkable",
+        f"""
         SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, source, row_key, first_sequence, rank,
             NULL::VARCHAR AS claimed, NULL::VARCHAR AS trusted, false AS distrusted, true AS is_open, {names}
-        FROM ({parts}) ORDER BY unique_id""")
+        FROM ({parts}) ORDER BY unique_id""",
+    )
 
 
 def _feature_sql(source: ConformedSource, feature: Feature) -> str:

@@ -9,13 +9,12 @@ there.
 
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 
 from datong.library.cluster import Clustering
 from datong.library.conform import ConformedSource
 from datong.library.definition import Comparison, Identity, Linkage
-from datong.library.engine import sql_text
+from datong.library.engine import Workspace, sql_text
 from datong.library.model import level_sql
 from datong.library.score import comparison_sql, missing_sql, pair_columns_sql, weight_sql
 
@@ -30,7 +29,7 @@ NO_DOUBTS = pa.schema(
 
 
 def write_review(
-    connection: duckdb.DuckDBPyConnection,
+    work: Workspace,
     model: Linkage | Identity,
     sources: tuple[ConformedSource, ...],
     clustering: Clustering,
@@ -38,7 +37,7 @@ def write_review(
 ) -> None:
     """Write `review.parquet` into `folder`."""
     open_pairs = clustering.open_pairs
-    connection.register(
+    work.lend(
         "open_pairs",
         pa.table(
             {
@@ -49,8 +48,9 @@ def write_review(
         ),
     )
     # A rejected claim is shown beside the most trusted record that bears the identifier.
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE doubtful AS
+    work.create(
+        "doubtful",
+        f"""
         WITH bearers AS (
             SELECT trusted, arg_min(unique_id, rank * {2**40} + unique_id) AS bearer FROM linkable
             WHERE trusted IS NOT NULL GROUP BY trusted
@@ -60,12 +60,12 @@ def write_review(
         )
         SELECT a, b, min(reason) AS reason FROM (
             FROM open_pairs UNION ALL SELECT a, b, {sql_text(DISTRUSTED)} FROM claims
-        ) ANTI JOIN decided USING (a, b) GROUP BY a, b
-    """)
-    connection.unregister("open_pairs")
+        ) ANTI JOIN decided USING (a, b) GROUP BY a, b""",
+    )
+    work.drop("open_pairs")
     resources = ", ".join(f"({source.number}, {sql_text(source.source.resource_id)})" for source in sources)
-    connection.execute(f"""
-        COPY (
+    work.write(
+        f"""
             WITH weighed AS (
                 {_weighed_sql(model, "doubtful")}
             ), keyed AS (
@@ -76,9 +76,10 @@ def write_review(
             SELECT l.key AS "left", r.key AS "right", l.entity_id AS left_entity, r.entity_id AS right_entity,
                 weight, reason, levels
             FROM weighed JOIN doubtful USING (a, b) JOIN keyed l ON l.unique_id = a JOIN keyed r ON r.unique_id = b
-            WHERE l.entity_id <> r.entity_id ORDER BY a, b
-        ) TO {sql_text(str(folder / REVIEW))} (FORMAT parquet)""")
-    connection.execute("DROP TABLE doubtful")
+            WHERE l.entity_id <> r.entity_id ORDER BY a, b""",
+        folder / REVIEW,
+    )
+    work.drop("doubtful")
 
 
 def _weighed_sql(model: Linkage | Identity, pairs: str) -> str:

@@ -1,12 +1,115 @@
-"""The table engine of a build: one private in-memory DuckDB with bounded memory, and durable step folders."""
+"""The table engine of a build, and durable step folders.
+
+Conform, link and fuse are one definition: SQL as DuckDB reads it, over the working tables of a `Workspace`. DuckDB, in
+this process and with bounded memory, runs it as it is written; another engine may render it. What every engine
+leaves are Parquet files, which the embedded engine publishes.
+"""
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import duckdb
+import pyarrow as pa
+
+
+class Workspace(Protocol):
+    """The working tables of one step, seen by one thread. Every query is SQL as DuckDB reads it."""
+
+    lists_spill: bool
+    """Whether a list that grows in an aggregate may be larger than memory."""
+
+    def create(self, name: str, query: str) -> None:
+        """Create or replace the table `name` with the rows of `query`, which may read what it replaces."""
+
+    def append(self, name: str, query: str) -> None:
+        """Add the rows of `query` to the table `name`; create it if it is not there."""
+
+    def drop(self, *names: str) -> None:
+        """Forget tables, created or lent."""
+
+    def lend(self, name: str, rows: pa.Table) -> None:
+        """Let queries read `rows` as the table `name` until it is dropped."""
+
+    def load(self, name: str, parts: Iterable[tuple[pa.RecordBatchReader, str]]) -> None:
+        """Create the table `name` from streams, each read once, as the select list beside it says."""
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the rows of `query`, which are few."""
+
+    def write(self, query: str, path: Path) -> None:
+        """Write the rows of `query`, in its order, as one Parquet file."""
+
+    def beside(self) -> "Workspace":
+        """Return a workspace with the same tables for another thread."""
+
+
+class TableEngine(Protocol):
+    """What runs conform, link and fuse."""
+
+    threads: int
+    """How many sources it conforms side by side."""
+
+    def open(self, spill: Path) -> AbstractContextManager[Workspace]:
+        """Yield the workspace of one step; its temporary files lie under `spill`."""
+
+
+class EmbeddedWorkspace:
+    """The working tables of a DuckDB connection."""
+
+    lists_spill = False
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+        self._lent: set[str] = set()
+
+    def create(self, name: str, query: str) -> None:
+        """Create or replace the table `name` with the rows of `query`, which may read what it replaces."""
+        self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS {query}")
+
+    def append(self, name: str, query: str) -> None:
+        """Add the rows of `query` to the table `name`; create it if it is not there."""
+        self.connection.execute(f"CREATE TABLE IF NOT EXISTS {name} AS FROM ({query}) LIMIT 0")
+        self.connection.execute(f"INSERT INTO {name} {query}")
+
+    def drop(self, *names: str) -> None:
+        """Forget tables, created or lent."""
+        for name in names:
+            if name in self._lent:
+                self._lent.remove(name)
+                self.connection.unregister(name)
+            else:
+                self.connection.execute(f"DROP TABLE {name}")
+
+    def lend(self, name: str, rows: pa.Table) -> None:
+        """Let queries read `rows` as the table `name` until it is dropped."""
+        self.connection.register(name, rows)
+        self._lent.add(name)
+
+    def load(self, name: str, parts: Iterable[tuple[pa.RecordBatchReader, str]]) -> None:
+        """Create the table `name` from streams, each read once, as the select list beside it says."""
+        incoming = f"incoming_{name}"
+        head = f"CREATE OR REPLACE TABLE {name} AS"
+        for reader, columns in parts:
+            self.connection.register(incoming, reader)
+            self.connection.execute(f"{head} SELECT {columns} FROM {incoming}")
+            self.connection.unregister(incoming)
+            head = f"INSERT INTO {name}"
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the rows of `query`, which are few."""
+        return self.connection.execute(query).fetchall()
+
+    def write(self, query: str, path: Path) -> None:
+        """Write the rows of `query`, in its order, as one Parquet file."""
+        self.connection.execute(f"COPY ({query}) TO {sql_text(str(path))} (FORMAT parquet)")
+
+    def beside(self) -> "EmbeddedWorkspace":
+        """Return a workspace with the same tables for another thread."""
+        return EmbeddedWorkspace(self.connection.cursor())
 
 
 class Engine:
@@ -35,6 +138,12 @@ class Engine:
             yield connection
         finally:
             connection.close()
+
+    @contextmanager
+    def open(self, spill: Path) -> Iterator[Workspace]:
+        """Yield the workspace of one step; its temporary files lie under `spill`."""
+        with self.connect(spill) as connection:
+            yield EmbeddedWorkspace(connection)
 
 
 @contextmanager

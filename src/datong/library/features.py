@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 
 from datong import catalogue
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
-from datong.library.engine import sql_name, sql_text
+from datong.library.engine import Workspace, sql_name, sql_text
 from datong.norms import citizen_id_valid_sql
 
 NAME_CHARACTERS = 4
@@ -45,18 +44,16 @@ def _syllable(character: str) -> str:
     return "".join(catalogue.toneless_syllables(character))
 
 
-def register_readings(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
+def register_readings(work: Workspace, names: Iterable[str]) -> None:
     """Create the table `readings` (name, pinyin) for the distinct `names`."""
     ordered = sorted(set(names))
     table = pa.table({"name": pa.array(ordered, pa.string()), "pinyin": pa.array(map(reading, ordered), pa.string())})
-    connection.register("reading_rows", table)
-    connection.execute("CREATE OR REPLACE TABLE readings AS SELECT * FROM reading_rows")
-    connection.unregister("reading_rows")
+    work.lend("reading_rows", table)
+    work.create("readings", "FROM reading_rows")
+    work.drop("reading_rows")
 
 
-def create_records(
-    connection: duckdb.DuckDBPyConnection, definition: Definition, sources: tuple[ConformedSource, ...], folder: Path
-) -> None:
+def create_records(work: Workspace, definition: Definition, sources: tuple[ConformedSource, ...], folder: Path) -> None:
     """Create the table `records`: one row per conformed record of every source, with its features.
 
     Columns: unique_id (number), source, row_key, first_sequence, rank (of the role as authority for identity), name,
@@ -72,11 +69,11 @@ def create_records(
         FROM read_parquet({sql_text(str(folder / source.file))})"""
         for source in sources
     )
-    connection.execute(f"CREATE OR REPLACE TABLE people AS {parts}")
-    names = connection.execute("SELECT DISTINCT person_name FROM people WHERE person_name IS NOT NULL").fetchall()
-    register_readings(connection, (name for (name,) in names))
-    connection.execute(_records_sql())
-    connection.execute("DROP TABLE people")
+    work.create("people", parts)
+    names = work.rows("SELECT DISTINCT person_name FROM people WHERE person_name IS NOT NULL")
+    register_readings(work, (name for (name,) in names))
+    work.create("records", _records_sql())
+    work.drop("people", "readings")
 
 
 def _column(source: ConformedSource, element: str) -> str:
@@ -103,7 +100,6 @@ def _records_sql() -> str:
     numbers = "regexp_extract_all(address_text, '[0-9]+')"
     road = r"regexp_extract(address_text, '([^0-9]{1,3})[0-9]', 1)"
     return f"""
-        CREATE OR REPLACE TABLE records AS
         WITH typed AS (
             SELECT *, coalesce({valid}, false) AS valid FROM people
         )

@@ -11,7 +11,7 @@ import duckdb
 
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
-from datong.library.engine import sql_name, sql_text
+from datong.library.engine import Workspace, sql_name, sql_text
 
 CELLS = "cells.parquet"
 GOLDEN_DIGEST = "digest.txt"
@@ -20,7 +20,7 @@ SLICE_ENTITIES = 50_000
 
 
 def fuse(
-    connection: duckdb.DuckDBPyConnection,
+    work: Workspace,
     definition: Definition,
     sources: tuple[ConformedSource, ...],
     conformed: Path,
@@ -34,13 +34,17 @@ def fuse(
         for source in sources
         if source.has(rule.code)
     ]
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE said AS
-        SELECT links.entity_id, cells.* REPLACE ({_flag_sql(definition.identifier)} AS flag)
+    work.create(
+        "said",
+        f"""
+        SELECT links.entity_id, cells.* EXCLUDE (flag), {_flag_sql(definition.identifier)} AS flag
         FROM ({" UNION ALL ".join(parts)}) cells
-        JOIN read_parquet({sql_text(str(links))}) links USING (source, row_key) WHERE cells.value IS NOT NULL""")
-    connection.execute("""
-        CREATE OR REPLACE TABLE candidates AS
+        JOIN read_parquet({sql_text(str(links))}) links ON links.source = cells.source AND links.row_key = cells.row_key
+        WHERE cells.value IS NOT NULL""",
+    )
+    work.create(
+        "candidates",
+        """
         WITH ranked AS (
             SELECT *, count(*) OVER same_value AS supporters,
                    row_number() OVER (PARTITION BY entity_id, element, value ORDER BY
@@ -53,10 +57,10 @@ def fuse(
         FROM ranked WHERE standing = 1
         WINDOW whole AS (PARTITION BY entity_id, element),
             preference AS (PARTITION BY entity_id, element ORDER BY
-                (flag IS NOT NULL), first_choice, observed_at DESC NULLS LAST, rank, source, row_key)
-    """)
-    connection.execute(f"""
-        COPY (
+                (flag IS NOT NULL), first_choice, observed_at DESC NULLS LAST, rank, source, row_key)""",
+    )
+    work.write(
+        """
             SELECT entity_id, element, position, value, CASE WHEN raw IS DISTINCT FROM value THEN raw END AS raw, flag,
                 source, row_key, batch_id, observed_at,
                 CASE WHEN position > 1 THEN 'conflict'
@@ -65,11 +69,11 @@ def fuse(
                      WHEN sound_values <= 1 THEN 'quality'
                      WHEN prefer = 'recency' OR equal_authorities > 1 THEN 'recency'
                      ELSE 'authority' END AS rule
-            FROM candidates WHERE position = 1 OR flag IS NULL ORDER BY entity_id, element, position
-        ) TO {sql_text(str(folder / CELLS))} (FORMAT parquet)""")
-    connection.execute("DROP TABLE said")
-    connection.execute("DROP TABLE candidates")
-    digest = golden_digest(connection, folder / CELLS, sources)
+            FROM candidates WHERE position = 1 OR flag IS NULL ORDER BY entity_id, element, position""",
+        folder / CELLS,
+    )
+    work.drop("said", "candidates")
+    digest = golden_digest(work, folder / CELLS, sources)
     (folder / GOLDEN_DIGEST).write_text(digest)
 
 
@@ -77,16 +81,19 @@ def entity_slices(
     connection: duckdb.DuckDBPyConnection, cells: Path, size: int = SLICE_ENTITIES
 ) -> list[tuple[str, str]]:
     """Return the first and last entity id of every slice of at most `size` entities, in order."""
-    return connection.execute(f"""
+    return connection.execute(_slices_sql(cells, size)).fetchall()
+
+
+def _slices_sql(cells: Path, size: int) -> str:
+    return f"""
         WITH numbered AS (
             SELECT entity_id, row_number() OVER (ORDER BY entity_id) - 1 AS place
             FROM (SELECT DISTINCT entity_id FROM read_parquet({sql_text(str(cells))}))
         )
-        SELECT min(entity_id), max(entity_id) FROM numbered GROUP BY place // {size} ORDER BY 1
-    """).fetchall()
+        SELECT min(entity_id), max(entity_id) FROM numbered GROUP BY place // {size} ORDER BY 1"""
 
 
-def golden_digest(connection: duckdb.DuckDBPyConnection, cells: Path, sources: tuple[ConformedSource, ...]) -> str:
+def golden_digest(work: Workspace, cells: Path, sources: tuple[ConformedSource, ...]) -> str:
     """Return the digest of the golden cells: entity, element, value, whose and which record, and the rule.
 
     It holds no batch, no installation's id and no time of the build: the same landing gives the same digest anywhere.
@@ -97,26 +104,22 @@ def golden_digest(connection: duckdb.DuckDBPyConnection, cells: Path, sources: t
     fields = ("entity_id", "element", "value", "named.name", "row_key", "rule", "coalesce(flag, '')")
     line = " || ".join(f"length({field}) || ':' || {field}" for field in fields)
     # Lists that are sorted afterwards: an aggregate with an order of its own takes 30 kB per entity.
-    connection.execute("CREATE OR REPLACE TABLE entity_digests (entity_id VARCHAR, digest VARCHAR)")
-    for first, last in entity_slices(connection, cells):
-        connection.execute(
-            f"""
-            INSERT INTO entity_digests SELECT entity_id, sha256(array_to_string(list_sort(list({line})), ''))
-            FROM read_parquet({sql_text(str(cells))}) cells JOIN (VALUES {names}) named(number, name)
-            ON named.number = cells.source WHERE position = 1 AND entity_id BETWEEN ? AND ? GROUP BY entity_id
-            """,
-            [first, last],
-        )
+    query = f"""
+        SELECT entity_id, sha256(array_to_string(list_sort(list({line})), '')) AS digest
+        FROM read_parquet({sql_text(str(cells))}) cells JOIN (VALUES {names}) named(number, name)
+        ON named.number = cells.source WHERE position = 1"""
+    whole = "true" if work.lists_spill else "false"
+    work.create("entity_digests", f"{query} AND {whole} GROUP BY entity_id")
+    for first, last in [] if work.lists_spill else work.rows(_slices_sql(cells, SLICE_ENTITIES)):
+        slice_ = f"entity_id BETWEEN {sql_text(first)} AND {sql_text(last)}"
+        work.append("entity_digests", f"{query} AND {slice_} GROUP BY entity_id")
     # Two levels more: the digest of very many entities needs no single text of all of them.
-    found = connection.execute("""
+    [found] = work.rows("""
         SELECT sha256(coalesce(string_agg(digest, '' ORDER BY branch), '')) FROM (
             SELECT substr(entity_id, 1, 3) AS branch,
                 sha256(string_agg(entity_id || ':' || digest, ',' ORDER BY entity_id)) AS digest
-            FROM entity_digests GROUP BY branch)
-    """).fetchone()
-    connection.execute("DROP TABLE entity_digests")
-    if found is None:
-        raise AssertionError("an aggregate has one row")
+            FROM entity_digests GROUP BY branch)""")
+    work.drop("entity_digests")
     return str(found[0])
 
 

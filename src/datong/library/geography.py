@@ -2,18 +2,14 @@
 
 from pathlib import Path
 
-import duckdb
-
 from datong.library.conform import ConformedSource
-from datong.library.engine import sql_name, sql_text
+from datong.library.engine import Workspace, sql_name, sql_text
 
 _ELEMENTS = ("division_code", "division_name", "division_level", "parent_division_code")
 LEVEL_MAX = 6
 
 
-def check_divisions(
-    connection: duckdb.DuckDBPyConnection, sources: tuple[ConformedSource, ...], conformed: Path
-) -> dict[str, int]:
+def check_divisions(work: Workspace, sources: tuple[ConformedSource, ...], conformed: Path) -> dict[str, int]:
     """Create `divisions` with the first `problem` of each row, and return how many rows have which.
 
     Problems: `code` (missing or malformed), `name` (missing), `duplicate` (the code occurred before), `parent` (no such
@@ -26,8 +22,9 @@ def check_divisions(
         FROM read_parquet({sql_text(str(conformed / source.file))})"""
         for source in sources
     )
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE divisions AS
+    work.create(
+        "divisions",
+        f"""
         WITH numbered AS (
             SELECT *, TRY_CAST(division_level AS INTEGER) AS level,
                 nullif(parent_division_code, division_code) AS parent,
@@ -42,28 +39,31 @@ def check_divisions(
             WHEN above.level IS NOT NULL AND child.level IS NOT NULL AND child.level <= above.level THEN 'level'
             END AS problem
         FROM numbered child LEFT JOIN numbered above ON above.division_code = child.parent AND above.occurrence = 1
-        ORDER BY child.source, child.row_key
-    """)
-    _break_chains(connection)
-    rows = connection.execute(
+        ORDER BY child.source, child.row_key""",
+    )
+    _break_chains(work)
+    rows = work.rows(
         "SELECT problem, count(*) FROM divisions WHERE problem IS NOT NULL GROUP BY problem ORDER BY problem"
-    ).fetchall()
+    )
     return {str(problem): int(count) for problem, count in rows}
 
 
-def _break_chains(connection: duckdb.DuckDBPyConnection) -> None:
+def _break_chains(work: Workspace) -> None:
     """Mark what hangs below an unsound division, or in a circle: all that sound steps from the top do not reach."""
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE sound AS
-        WITH RECURSIVE reached(code, depth) AS (
-            SELECT division_code, 1 FROM divisions WHERE problem IS NULL AND parent IS NULL
-            UNION ALL
-            SELECT d.division_code, depth + 1 FROM divisions d JOIN reached ON d.parent = reached.code
-            WHERE d.problem IS NULL AND depth < {LEVEL_MAX}
-        )
-        SELECT DISTINCT code FROM reached
-    """)
-    connection.execute(
-        "UPDATE divisions SET problem = 'chain' WHERE problem IS NULL AND division_code NOT IN (SELECT code FROM sound)"
+    # One step per level instead of a recursive query: not every engine has those.
+    steps = ["reached_1 AS (SELECT division_code AS code FROM divisions WHERE problem IS NULL AND parent IS NULL)"]
+    steps += [
+        f"reached_{depth} AS (SELECT d.division_code AS code FROM divisions d JOIN reached_{depth - 1} above "
+        "ON d.parent = above.code WHERE d.problem IS NULL)"
+        for depth in range(2, LEVEL_MAX + 1)
+    ]
+    reached = " UNION ALL ".join(f"SELECT code FROM reached_{depth}" for depth in range(1, LEVEL_MAX + 1))
+    work.create("sound", f"WITH {', '.join(steps)} SELECT DISTINCT code FROM ({reached})")
+    work.create(
+        "divisions",
+        """
+        SELECT divisions.* EXCLUDE (problem),
+            CASE WHEN problem IS NULL AND code IS NULL THEN 'chain' ELSE problem END AS problem
+        FROM divisions LEFT JOIN sound ON code = division_code ORDER BY source, row_key""",
     )
-    connection.execute("DROP TABLE sound")
+    work.drop("sound")

@@ -5,14 +5,14 @@ reference (the name that most of them give); a record that fits neither by name 
 and takes its chance in the probabilistic stage, where the id counts neither for nor against it.
 """
 
-import duckdb
+from datong.library.engine import Workspace
 
 BIRTH_EDITS_MAX = 2
 
 _POSITIONS = (1, 2, 3, 4)
 
 
-def identify(connection: duckdb.DuckDBPyConnection) -> None:
+def identify(work: Workspace) -> None:
     """Create `linkable` from `records` and `decided`.
 
     `trusted` is the id whose claim holds; `distrusted` marks a rejected claim.
@@ -22,8 +22,9 @@ def identify(connection: duckdb.DuckDBPyConnection) -> None:
         f"(CASE WHEN records.character_{place} = chosen.character_{place} THEN 1 ELSE 0 END)" for place in _POSITIONS
     )
     length = "length(records.name)"
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE judged AS
+    work.create(
+        "judged",
+        f"""
         WITH tally AS (
             SELECT identifier, name, pinyin, character_1, character_2, character_3, character_4,
                    count(*) AS votes, min(rank) AS best_rank
@@ -46,21 +47,26 @@ def identify(connection: duckdb.DuckDBPyConnection) -> None:
             WHEN same_name THEN checked OR birth_unknown OR birth_fits
             WHEN near_name THEN birth_fits OR (birth_unknown AND checked)
             ELSE false END, false) AS coherent
-        FROM compared
-    """)
+        FROM compared""",
+    )
     # Two records of one id that a person told apart: the one of less authority loses its claim.
-    connection.execute("""
-        UPDATE judged SET coherent = false WHERE unique_id IN (
-            SELECT CASE WHEN (l.rank, a) < (r.rank, b) THEN b ELSE a END
-            FROM decided JOIN records l ON l.unique_id = a JOIN records r ON r.unique_id = b
-            WHERE NOT same AND l.identifier = r.identifier)
-    """)
-    connection.execute("""
-        CREATE OR REPLACE TABLE linkable AS
+    work.create(
+        "parted",
+        """
+        SELECT DISTINCT CASE WHEN (l.rank, a) < (r.rank, b) THEN b ELSE a END AS record
+        FROM decided JOIN records l ON l.unique_id = a JOIN records r ON r.unique_id = b
+        WHERE NOT same AND l.identifier = r.identifier""",
+    )
+    work.create(
+        "linkable",
+        """
         WITH claims AS (
-            SELECT records.*, CASE WHEN coherent THEN identifier END AS trusted,
-                   identifier IS NOT NULL AND NOT coherent AS distrusted
-            FROM records LEFT JOIN judged USING (unique_id)
+            SELECT records.*, CASE WHEN fits THEN identifier END AS trusted,
+                   identifier IS NOT NULL AND NOT fits AS distrusted
+            FROM records LEFT JOIN (
+                SELECT unique_id, coherent AND record IS NULL AS fits
+                FROM judged LEFT JOIN parted ON record = unique_id
+            ) USING (unique_id)
         ), texts AS (
             SELECT *, CASE WHEN NOT distrusted THEN identifier_text END AS shown FROM claims
         )
@@ -75,6 +81,6 @@ def identify(connection: duckdb.DuckDBPyConnection) -> None:
             CASE WHEN length(shown) = 18 THEN substr(shown, 1, 10) END AS identifier_head,
             CASE WHEN length(shown) = 18 THEN substr(shown, 13, 6) END AS identifier_tail,
             phone, address, household
-        FROM texts ORDER BY unique_id
-    """)
-    connection.execute("DROP TABLE judged")
+        FROM texts ORDER BY unique_id""",
+    )
+    work.drop("judged", "parted")

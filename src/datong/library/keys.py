@@ -7,11 +7,9 @@ clustering that resists chaining, stable ids, reasons (see `link`).
 
 from pathlib import Path
 
-import duckdb
-
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition, Identity, KeyPart
-from datong.library.engine import sql_name, sql_text
+from datong.library.engine import Workspace, sql_name, sql_text
 
 BLOCK_IDENTIFIERS_MAX = 20
 """A key that so many different identifiers share (a firm name such as 供销社) tells nobody apart."""
@@ -33,7 +31,7 @@ FORMS = {
 
 
 def create_keyed(
-    connection: duckdb.DuckDBPyConnection,
+    work: Workspace,
     definition: Definition,
     identity: Identity,
     sources: tuple[ConformedSource, ...],
@@ -49,12 +47,14 @@ def create_keyed(
         + f" FROM read_parquet({sql_text(str(folder / source.file))})"
         for source in sources
     )
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE records AS
-        SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, * FROM ({parts}) ORDER BY unique_id""")
+    work.create(
+        "records",
+        f"SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, * FROM ({parts}) ORDER BY unique_id",
+    )
     held = ", ".join(f"{name}" for name in (*guards, *rules)) or "NULL AS no_keys"
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE linkable AS
+    work.create(
+        "linkable",
+        f"""
         WITH reference AS (
             SELECT * FROM records WHERE identifier IS NOT NULL
             QUALIFY row_number() OVER (PARTITION BY identifier ORDER BY rank, first_sequence, source, row_key) = 1
@@ -65,20 +65,31 @@ def create_keyed(
         SELECT unique_id, source, row_key, first_sequence, rank, identifier AS claimed,
             CASE WHEN coherent THEN identifier END AS trusted,
             coalesce(NOT coherent, false) AS distrusted, coherent IS DISTINCT FROM true AS is_open, {held}
-        FROM records LEFT JOIN judged USING (unique_id) ORDER BY unique_id""")
-    connection.execute("DROP TABLE records")
+        FROM records LEFT JOIN judged USING (unique_id) ORDER BY unique_id""",
+    )
+    work.drop("records")
 
 
-def pair_by_keys(connection: duckdb.DuckDBPyConnection, identity: Identity) -> None:
+def pair_by_keys(work: Workspace, identity: Identity) -> None:
     """Create `pairs` (a, b, bits) from `linkable` and `decided`."""
     # Two records of one identifier that a person told apart: the one of less authority loses its claim.
-    connection.execute("""
-        UPDATE linkable SET trusted = NULL, distrusted = true, is_open = true WHERE unique_id IN (
-            SELECT CASE WHEN (l.rank, a) < (r.rank, b) THEN b ELSE a END
-            FROM decided JOIN linkable l ON l.unique_id = a JOIN linkable r ON r.unique_id = b
-            WHERE NOT same AND l.trusted = r.trusted)
-    """)
-    _pair(connection, [(f"rule_{place}", rule.bits) for place, rule in enumerate(identity.rules)])
+    work.create(
+        "parted",
+        """
+        SELECT DISTINCT CASE WHEN (l.rank, a) < (r.rank, b) THEN b ELSE a END AS record
+        FROM decided JOIN linkable l ON l.unique_id = a JOIN linkable r ON r.unique_id = b
+        WHERE NOT same AND l.trusted = r.trusted""",
+    )
+    if work.rows("SELECT 1 FROM parted LIMIT 1"):
+        work.create(
+            "linkable",
+            """
+            SELECT l.* EXCLUDE (trusted, distrusted, is_open), CASE WHEN record IS NULL THEN l.trusted END AS trusted,
+                l.distrusted OR record IS NOT NULL AS distrusted, l.is_open OR record IS NOT NULL AS is_open
+            FROM linkable l LEFT JOIN parted ON record = l.unique_id ORDER BY l.unique_id""",
+        )
+    work.drop("parted")
+    _pair(work, [(f"rule_{place}", rule.bits) for place, rule in enumerate(identity.rules)])
 
 
 def _keys(source: ConformedSource, identity: Identity) -> dict[str, str]:
@@ -113,16 +124,18 @@ def _coherent(guards: list[str]) -> str:
     return f"({agrees} OR NOT ({comparable}))"
 
 
-def _pair(connection: duckdb.DuckDBPyConnection, rules: list[tuple[str, float]]) -> None:
+def _pair(work: Workspace, rules: list[tuple[str, float]]) -> None:
     """Pair every open record with each identifier that shares a key with it, and with other open records.
 
     An identifier stands for all its records, so that what agrees with one of them and with another adds up. A key of
     many open records pairs them with the first of them only: the number of pairs stays linear.
     """
-    connection.execute("""
-        CREATE OR REPLACE TABLE heads AS
+    work.create(
+        "heads",
+        """
         SELECT unique_id, coalesce(min(unique_id) OVER (PARTITION BY trusted), unique_id) AS head
-        FROM linkable WHERE trusted IS NOT NULL""")
+        FROM linkable WHERE trusted IS NOT NULL""",
+    )
     found = " UNION ALL ".join(
         f"""(WITH block AS (
             SELECT unique_id, head, {name} AS key, count(*) FILTER (is_open) OVER whole AS open_records,
@@ -139,8 +152,10 @@ def _pair(connection: duckdb.DuckDBPyConnection, rules: list[tuple[str, float]])
     )
     if not found:
         found = "SELECT NULL::BIGINT AS one, NULL::BIGINT AS other, NULL::DOUBLE AS bits WHERE false"
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE pairs AS
+    work.create(
+        "pairs",
+        f"""
         SELECT least(one, other) AS a, greatest(one, other) AS b, sum(bits) AS weight FROM ({found})
-        GROUP BY a, b ORDER BY a, b""")
-    connection.execute("DROP TABLE heads")
+        GROUP BY a, b ORDER BY a, b""",
+    )
+    work.drop("heads")

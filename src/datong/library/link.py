@@ -9,8 +9,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from datong.kernel import EntityId
 from datong.library.cluster import Clustering, Decided, Pair, cluster
@@ -19,7 +19,7 @@ from datong.library.decisions import create_decided, decisions_table
 from datong.library.definition import Definition, Identity, Linkage
 from datong.library.described import create_described
 from datong.library.doubts import write_review
-from datong.library.engine import sql_text
+from datong.library.engine import Workspace
 from datong.library.features import create_records
 from datong.library.geography import check_divisions
 from datong.library.identify import identify
@@ -42,7 +42,7 @@ def source_key(conformed: ConformedSource) -> str:
 
 
 def link_records(
-    connection: duckdb.DuckDBPyConnection,
+    work: Workspace,
     definition: Definition,
     sources: tuple[ConformedSource, ...],
     conformed: Path,
@@ -55,30 +55,29 @@ def link_records(
     The table `previous_ids` (key, entity_id) gives the entity ids of the version before by record, `former` the
     successions up to it; `decisions` are what people decided about pairs of records.
     """
-    limits = _score(connection, definition, sources, conformed, decisions)
-    connection.execute("""
-        CREATE OR REPLACE TABLE nodes AS
+    limits = _score(work, definition, sources, conformed, decisions)
+    work.create(
+        "nodes",
+        """
         SELECT unique_id AS record, coalesce(min(unique_id) OVER (PARTITION BY trusted), unique_id) AS head,
                trusted FROM linkable WHERE trusted IS NOT NULL
-        UNION ALL SELECT unique_id, unique_id, NULL FROM linkable WHERE trusted IS NULL
-    """)
-    clustering = _cluster_nodes(connection, limits)
-    _place_records(connection, clustering)
-    successions = name_clusters(connection, {source.number: source_key(source) for source in sources})
-    _write_links(connection, clustering, folder)
-    write_review(connection, limits, sources, clustering, folder)
+        UNION ALL SELECT unique_id, unique_id, NULL FROM linkable WHERE trusted IS NULL""",
+    )
+    clustering = _cluster_nodes(work, limits)
+    _place_records(work, clustering)
+    successions = name_clusters(work, {source.number: source_key(source) for source in sources})
+    _write_links(work, clustering, folder)
+    write_review(work, limits, sources, clustering, folder)
     if isinstance(limits, Linkage):
-        _write_weights(connection, folder)
-    connection.register("decision_rows", decisions_table(decisions))
-    connection.execute(f"COPY (FROM decision_rows) TO {sql_text(str(folder / DECISIONS))} (FORMAT parquet)")
-    connection.unregister("decision_rows")
+        _write_weights(work, folder)
+    pq.write_table(decisions_table(decisions), folder / DECISIONS)
     known = [Succession(EntityId(old), EntityId(new), Change(change)) for old, new, change in former]
-    _write_successions(connection, sorted({*known, *successions}), folder)
-    _write_counts(connection, clustering, folder)
+    _write_successions(sorted({*known, *successions}), folder)
+    _write_counts(work, clustering, folder)
 
 
 def _score(
-    connection: duckdb.DuckDBPyConnection,
+    work: Workspace,
     definition: Definition,
     sources: tuple[ConformedSource, ...],
     conformed: Path,
@@ -86,19 +85,19 @@ def _score(
 ) -> Linkage | Identity:
     """Create `linkable`, `decided` and `pairs` in the way of the definition's kind; return the limits of clustering."""
     if definition.identity is not None:
-        create_keyed(connection, definition, definition.identity, sources, conformed)
-        create_decided(connection, "linkable", sources, decisions)
-        pair_by_keys(connection, definition.identity)
+        create_keyed(work, definition, definition.identity, sources, conformed)
+        create_decided(work, "linkable", sources, decisions)
+        pair_by_keys(work, definition.identity)
         return definition.identity
     if definition.linkage is None:
         raise AssertionError("a linked library has a linkage model")
-    create_linkable(connection, definition, definition.linkage, sources, conformed, decisions)
-    score_pairs(connection, definition.linkage)
+    create_linkable(work, definition, definition.linkage, sources, conformed, decisions)
+    score_pairs(work, definition.linkage)
     return definition.linkage
 
 
 def create_linkable(
-    connection: duckdb.DuckDBPyConnection,
+    work: Workspace,
     definition: Definition,
     linkage: Linkage,
     sources: tuple[ConformedSource, ...],
@@ -107,52 +106,52 @@ def create_linkable(
 ) -> None:
     """Create `linkable` and `decided`: what the model compares and blocks on, by its own features or as people."""
     if linkage.features:
-        create_described(connection, definition, linkage.features, sources, conformed)
-        create_decided(connection, "linkable", sources, decisions)
+        create_described(work, definition, linkage.features, sources, conformed)
+        create_decided(work, "linkable", sources, decisions)
         return
-    create_records(connection, definition, sources, conformed)
-    create_decided(connection, "records", sources, decisions)
-    identify(connection)
+    create_records(work, definition, sources, conformed)
+    create_decided(work, "records", sources, decisions)
+    identify(work)
 
 
-def link_divisions(
-    connection: duckdb.DuckDBPyConnection, sources: tuple[ConformedSource, ...], conformed: Path, folder: Path
-) -> None:
+def link_divisions(work: Workspace, sources: tuple[ConformedSource, ...], conformed: Path, folder: Path) -> None:
     """Check the divisions below `conformed`; an entity of this library is its code."""
-    quarantined = check_divisions(connection, sources, conformed)
-    connection.execute(f"""
-        COPY (SELECT source, row_key, first_sequence, division_code AS entity_id, 'code' AS rule,
-                     NULL::DOUBLE AS weight, NULL::VARCHAR AS joined_to, division_code AS trusted, false AS distrusted
-              FROM divisions WHERE problem IS NULL ORDER BY source, row_key)
-        TO {sql_text(str(folder / LINKS))} (FORMAT parquet)""")
-    _write_successions(connection, [], folder)
+    quarantined = check_divisions(work, sources, conformed)
+    work.write(
+        """
+        SELECT source, row_key, first_sequence, division_code AS entity_id, 'code' AS rule, NULL::DOUBLE AS weight,
+            NULL::VARCHAR AS joined_to, division_code AS trusted, false AS distrusted
+        FROM divisions WHERE problem IS NULL ORDER BY source, row_key""",
+        folder / LINKS,
+    )
+    _write_successions([], folder)
     counts = {"vetoed_pairs": 0, "ambiguous_records": 0, "distrusted_identifiers": 0, "quarantined": quarantined}
     (folder / COUNTS).write_text(json.dumps(counts, sort_keys=True))
 
 
-def _cluster_nodes(connection: duckdb.DuckDBPyConnection, limits: Linkage | Identity) -> Clustering:
+def _cluster_nodes(work: Workspace, limits: Linkage | Identity) -> Clustering:
     """Cluster the nodes that occur in a pair or a decision; every other node is a cluster of its own."""
-    connection.execute("""
-        CREATE OR REPLACE TABLE node_pairs AS
+    work.create(
+        "node_pairs",
+        """
         SELECT least(x.head, y.head) AS node_a, greatest(x.head, y.head) AS node_b, weight,
                CASE WHEN x.head <= y.head THEN a ELSE b END AS record_a,
                CASE WHEN x.head <= y.head THEN b ELSE a END AS record_b
         FROM pairs JOIN nodes x ON x.record = a JOIN nodes y ON y.record = b WHERE x.head <> y.head
-        QUALIFY row_number() OVER (PARTITION BY node_a, node_b ORDER BY weight DESC, a, b) = 1
-    """)
-    decided = connection.execute("""
+        QUALIFY row_number() OVER (PARTITION BY least(x.head, y.head), greatest(x.head, y.head)
+                                   ORDER BY weight DESC, a, b) = 1""",
+    )
+    decided = work.rows("""
         SELECT least(x.head, y.head), greatest(x.head, y.head), same,
                CASE WHEN x.head <= y.head THEN a ELSE b END, CASE WHEN x.head <= y.head THEN b ELSE a END
-        FROM decided JOIN nodes x ON x.record = a JOIN nodes y ON y.record = b
-    """).fetchall()
-    pairs = connection.execute("SELECT node_a, node_b, weight, record_a, record_b FROM node_pairs").fetchall()
-    heads = connection.execute("""
+        FROM decided JOIN nodes x ON x.record = a JOIN nodes y ON y.record = b""")
+    pairs = work.rows("SELECT node_a, node_b, weight, record_a, record_b FROM node_pairs")
+    heads = work.rows("""
         WITH met AS (
             SELECT node_a AS head FROM node_pairs UNION SELECT node_b FROM node_pairs
             UNION SELECT head FROM nodes WHERE record IN (SELECT a FROM decided UNION ALL SELECT b FROM decided)
         )
-        SELECT head, count(*), any_value(trusted) FROM nodes SEMI JOIN met USING (head) GROUP BY head ORDER BY head
-    """).fetchall()
+        SELECT head, count(*), max(trusted) FROM nodes SEMI JOIN met USING (head) GROUP BY head ORDER BY head""")
     return cluster(
         sizes={head: size for head, size, _ in heads},
         identifiers={head: trusted for head, _, trusted in heads if trusted is not None},
@@ -165,10 +164,10 @@ def _cluster_nodes(connection: duckdb.DuckDBPyConnection, limits: Linkage | Iden
     )
 
 
-def _place_records(connection: duckdb.DuckDBPyConnection, clustering: Clustering) -> None:
+def _place_records(work: Workspace, clustering: Clustering) -> None:
     """Create `placed`: every record with its node and its cluster."""
     moved = sorted(clustering.cluster_of.items())
-    connection.register(
+    work.lend(
         "roots",
         pa.table(
             {
@@ -177,16 +176,13 @@ def _place_records(connection: duckdb.DuckDBPyConnection, clustering: Clustering
             }
         ),
     )
-    connection.execute(
-        "CREATE OR REPLACE TABLE placed AS "
-        "SELECT record, head, coalesce(root, head) AS root FROM nodes LEFT JOIN roots USING (head)"
-    )
-    connection.unregister("roots")
+    work.create("placed", "SELECT record, head, coalesce(root, head) AS root FROM nodes LEFT JOIN roots USING (head)")
+    work.drop("roots")
 
 
-def _write_links(connection: duckdb.DuckDBPyConnection, clustering: Clustering, folder: Path) -> None:
+def _write_links(work: Workspace, clustering: Clustering, folder: Path) -> None:
     joined = sorted(clustering.joined.items())
-    connection.register(
+    work.lend(
         "joined",
         pa.table(
             {
@@ -197,9 +193,9 @@ def _write_links(connection: duckdb.DuckDBPyConnection, clustering: Clustering, 
             }
         ),
     )
-    connection.register("ambiguous", pa.table({"head": pa.array(sorted(clustering.ambiguous), pa.int64())}))
-    connection.execute(f"""
-        COPY (
+    work.lend("ambiguous", pa.table({"head": pa.array(sorted(clustering.ambiguous), pa.int64())}))
+    work.write(
+        f"""
             WITH entity AS (SELECT root, arg_min(trusted, rank * {2**40} + record) AS trusted, count(*) AS members
                             FROM placed JOIN linkable ON unique_id = record GROUP BY root),
             node AS (SELECT head, count(*) AS same_identifier FROM placed GROUP BY head),
@@ -221,35 +217,33 @@ def _write_links(connection: duckdb.DuckDBPyConnection, clustering: Clustering, 
                 weight, CASE WHEN decided OR weight IS NOT NULL THEN partner_key
                              WHEN own IS NOT NULL AND head <> unique_id THEN head_key END AS joined_to,
                 trusted, distrusted
-            FROM whys ORDER BY source, row_key
-        ) TO {sql_text(str(folder / LINKS))} (FORMAT parquet)""")
-    for name in ("joined", "ambiguous"):
-        connection.unregister(name)
+            FROM whys ORDER BY source, row_key""",
+        folder / LINKS,
+    )
+    work.drop("joined", "ambiguous")
 
 
-def _write_successions(connection: duckdb.DuckDBPyConnection, successions: list[Succession], folder: Path) -> None:
+def _write_successions(successions: list[Succession], folder: Path) -> None:
     columns = ("former", "present", "change")
     table = pa.table(
         {name: pa.array([str(getattr(row, name)) for row in successions], pa.string()) for name in columns}
     )
-    connection.register("succession_rows", table)
-    connection.execute(f"COPY (FROM succession_rows) TO {sql_text(str(folder / SUCCESSIONS))} (FORMAT parquet)")
-    connection.unregister("succession_rows")
+    pq.write_table(table, folder / SUCCESSIONS)
 
 
-def _write_weights(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+def _write_weights(work: Workspace, folder: Path) -> None:
     """Write how many pairs were compared, by weight; nothing where no pair was."""
-    rows = connection.execute("SELECT low, pairs FROM weight_bins ORDER BY low").fetchall()
+    rows = work.rows("SELECT low, pairs FROM weight_bins ORDER BY low")
     bins = [{"low": float(low), "pairs": int(pairs)} for low, pairs in rows]
     (folder / WEIGHTS).write_text(json.dumps(bins))
 
 
-def _write_counts(connection: duckdb.DuckDBPyConnection, clustering: Clustering, folder: Path) -> None:
-    found = connection.execute("SELECT count(*) FILTER (distrusted) FROM linkable").fetchone()
+def _write_counts(work: Workspace, clustering: Clustering, folder: Path) -> None:
+    [found] = work.rows("SELECT count(*) FILTER (distrusted) FROM linkable")
     counts: dict[str, object] = {
         "vetoed_pairs": clustering.vetoed_pairs,
         "ambiguous_records": len(clustering.ambiguous),
-        "distrusted_identifiers": int(found[0]) if found else 0,
+        "distrusted_identifiers": int(found[0]),
         "contradicted_decisions": clustering.contradicted,
         "quarantined": {},
     }

@@ -7,31 +7,32 @@ founder. Only merges, splits and the rare founder whose id is taken need the rul
 from collections import defaultdict
 from collections.abc import Mapping
 
-import duckdb
 import pyarrow as pa
 
 from datong.kernel import EntityId
-from datong.library.engine import sql_text
+from datong.library.engine import Workspace, sql_text
 from datong.library.registry import ENTITY_ID_CHARS, Member, Succession, name_entities
 
 _SENIOR = f"first_sequence::HUGEINT * {2**40} + record"
 
 
-def name_clusters(connection: duckdb.DuckDBPyConnection, names: Mapping[int, str]) -> list[Succession]:
+def name_clusters(work: Workspace, names: Mapping[int, str]) -> list[Succession]:
     """Create `named` (root, entity_id) from `placed`, `linkable` and `previous_ids`; return what became of former ids.
 
     `names` gives the name of every source by its number.
     """
     known = ", ".join(f"({number}, {sql_text(name)})" for number, name in names.items())
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE seen AS
+    work.create(
+        "seen",
+        f"""
         SELECT record, root, source, row_key, first_sequence, entity_id AS former
         FROM placed JOIN linkable ON unique_id = record JOIN (VALUES {known}) known(source, name) USING (source)
-        LEFT JOIN previous_ids ON key = name || chr(31) || row_key
-    """)
+        LEFT JOIN previous_ids ON key = name || chr(31) || row_key""",
+    )
     founded = f"substr(sha256('datong/entity/0' || chr(31) || name || chr(31) || row_key), 1, {ENTITY_ID_CHARS})"
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE named AS
+    work.create(
+        "named",
+        f"""
         WITH spread AS (
             SELECT former, count(DISTINCT root) AS parts FROM seen WHERE former IS NOT NULL GROUP BY former
         ), clusters AS (
@@ -45,21 +46,21 @@ def name_clusters(connection: duckdb.DuckDBPyConnection, names: Mapping[int, str
             LEFT JOIN spread USING (former)
         )
         SELECT root, CASE WHEN calm AND (former IS NOT NULL OR entity_id NOT IN (SELECT former FROM spread))
-                          THEN entity_id END AS entity_id FROM proposed
-    """)
-    successions = _name_one_by_one(connection, names)
-    connection.execute("DROP TABLE seen")
+                          THEN entity_id END AS entity_id FROM proposed""",
+    )
+    successions = _name_one_by_one(work, names)
+    work.drop("seen")
     return successions
 
 
-def _name_one_by_one(connection: duckdb.DuckDBPyConnection, names: Mapping[int, str]) -> list[Succession]:
-    rows = connection.execute(
+def _name_one_by_one(work: Workspace, names: Mapping[int, str]) -> list[Succession]:
+    rows = work.rows(
         "SELECT record, root, source, row_key, first_sequence, former FROM seen JOIN named USING (root) "
         "WHERE entity_id IS NULL ORDER BY record"
-    ).fetchall()
+    )
     if not rows:
         return []
-    held = connection.execute("SELECT DISTINCT former FROM seen WHERE former IS NOT NULL").fetchall()
+    held = work.rows("SELECT DISTINCT former FROM seen WHERE former IS NOT NULL")
     clusters: dict[int, list[Member]] = defaultdict(list)
     previous: dict[str, EntityId] = {}
     root_of: dict[int, int] = {}
@@ -72,12 +73,15 @@ def _name_one_by_one(connection: duckdb.DuckDBPyConnection, names: Mapping[int, 
     ids, successions = name_entities(clusters.values(), previous, {EntityId(former) for (former,) in held})
     found = {root_of[record]: entity for record, entity in ids.items()}
     roots = sorted(found)
-    connection.register(
+    work.lend(
         "found",
         pa.table(
             {"root": pa.array(roots, pa.int64()), "entity_id": pa.array([found[root] for root in roots], pa.string())}
         ),
     )
-    connection.execute("UPDATE named SET entity_id = found.entity_id FROM found WHERE found.root = named.root")
-    connection.unregister("found")
+    work.create(
+        "named",
+        "SELECT root, coalesce(named.entity_id, found.entity_id) AS entity_id FROM named LEFT JOIN found USING (root)",
+    )
+    work.drop("found")
     return successions

@@ -18,7 +18,7 @@ from datong.kernel import BuildId, JsonValue, ResourceId, Value
 from datong.library.conform import ConformedSource, conform_source, take_part
 from datong.library.definition import Definition, LibraryKind
 from datong.library.doubts import NO_DOUBTS, REVIEW
-from datong.library.engine import Engine, sql_text, step_folder
+from datong.library.engine import Engine, TableEngine, Workspace, sql_text, step_folder
 from datong.library.fuse import CELLS, GOLDEN_DIGEST, fuse
 from datong.library.link import COUNTS, LINKS, SUCCESSIONS, WEIGHTS, link_divisions, link_records, source_key
 from datong.library.publish import (
@@ -35,7 +35,7 @@ from datong.library.publish import (
     write_json,
     write_source_lookup,
 )
-from datong.library.quality import link_report, source_quality, with_agreement
+from datong.library.quality import count_entities, link_report, source_quality, with_agreement
 from datong.library.spatial_conform import conform_geometry
 from datong.library.spatial_index import DIVISION, write_features, write_figures
 from datong.library.thresholds import WeightBin
@@ -67,6 +67,7 @@ class Previous(Value):
 class Pipeline:
     """The steps of one build; `folder` is the build's own, `delta` holds the library's Delta tables.
 
+    `table_engine` conforms, links and fuses (`engine` itself if there is none); `engine` publishes its files.
     Records of the resources in `elsewhere` are published by another library.
     """
 
@@ -81,6 +82,7 @@ class Pipeline:
         folder: Path,
         delta: Path,
         previous: Previous,
+        table_engine: TableEngine | None = None,
         elsewhere: frozenset[ResourceId] = frozenset(),
         decisions: tuple[LinkDecision, ...] = (),
     ) -> None:
@@ -88,6 +90,7 @@ class Pipeline:
         self.definition = definition
         self.pack = pack
         self.engine = engine
+        self.table_engine: TableEngine = table_engine or engine
         self.folder = folder
         self.delta = delta
         self.previous = previous
@@ -151,15 +154,19 @@ class Pipeline:
     def _file(self, step: BuildStep, name: str) -> Path:
         return self.folder / step.value / name
 
+    @property
+    def _spill(self) -> Path:
+        return self.folder / "spill"
+
     def _conform(self, scratch: Path) -> None:
-        def run(connection: duckdb.DuckDBPyConnection, source: ConformedSource) -> tuple[SourceQuality, int]:
-            counts = conform_source(connection, source, self.pack, scratch)
+        def run(work: Workspace, source: ConformedSource) -> tuple[SourceQuality, int]:
+            counts = conform_source(work, source, self.pack, scratch)
             conform_geometry(source, scratch)
-            return source_quality(connection, source, counts, scratch), counts["without_key"]
+            return source_quality(work, source, counts, scratch), counts["without_key"]
 
         # A source of less than DuckDB's row group keeps one core busy only, so sources run side by side.
-        with self.engine.connect(self.folder / "spill") as connection, ThreadPoolExecutor(self.engine.threads) as pool:
-            done = list(pool.map(run, [connection.cursor() for _ in self.sources], self.sources))
+        with self.table_engine.open(self._spill) as work, ThreadPoolExecutor(self.table_engine.threads) as pool:
+            done = list(pool.map(run, [work.beside() for _ in self.sources], self.sources))
         quality = [found.model_dump(mode="json") for found, _ in done]
         without_key = sum(count for _, count in done)
         write_json(scratch / QUALITY, {"without_key": without_key, "sources": quality})
@@ -171,28 +178,31 @@ class Pipeline:
             for known in self.sources
         ]
         write_json(scratch / SOURCES, {"base_version": self.previous.version, "sources": sources})
-        with self.engine.connect(self.folder / "spill") as connection:
+        with self.table_engine.open(self._spill) as work:
             if self.definition.kind is LibraryKind.REFERENCE:
-                link_divisions(connection, self.sources, conformed, scratch)
+                link_divisions(work, self.sources, conformed, scratch)
                 return
-            successions = self._inherit(connection)
-            link_records(connection, self.definition, self.sources, conformed, successions, self.decisions, scratch)
+            successions = self._inherit(work)
+            link_records(work, self.definition, self.sources, conformed, successions, self.decisions, scratch)
 
-    def _inherit(self, connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str]]:
+    def _inherit(self, work: Workspace) -> list[tuple[str, str, str]]:
         """Create `previous_ids`, the previous version's entity id per record, and return all former successions."""
-        connection.execute("CREATE OR REPLACE TABLE previous_ids (key VARCHAR, entity_id VARCHAR)")
         if self.previous.folder is None:
+            work.create("previous_ids", "SELECT NULL::VARCHAR AS key, NULL::VARCHAR AS entity_id WHERE false")
             return []
         folder = self.previous.folder / BuildStep.LINK.value
         known = ", ".join(
             f"({number}, {sql_text(source['key'])})"
             for number, source in enumerate(read_json(folder / SOURCES)["sources"])
         )
-        connection.execute(
-            f"INSERT INTO previous_ids SELECT key || chr(31) || row_key, entity_id FROM "
-            f"read_parquet({sql_text(str(folder / LINKS))}) JOIN (VALUES {known}) known(source, key) USING (source)"
+        links = f"read_parquet({sql_text(str(folder / LINKS))})"
+        work.create(
+            "previous_ids",
+            f"SELECT known.key || chr(31) || row_key AS key, entity_id "
+            f"FROM {links} JOIN (VALUES {known}) known(source, key) USING (source)",
         )
-        return connection.execute(f"FROM read_parquet({sql_text(str(folder / SUCCESSIONS))})").fetchall()
+        succession = pq.read_table(folder / SUCCESSIONS, columns=["former", "present", "change"])
+        return [(row["former"], row["present"], row["change"]) for row in succession.to_pylist()]
 
     def base_version(self) -> int:
         """Return the version whose entity ids the finished link step inherited."""
@@ -204,16 +214,17 @@ class Pipeline:
         counts = read_json(self._file(BuildStep.LINK, COUNTS))
         if quality["without_key"]:
             counts["quarantined"]["without_key"] = quality["without_key"]
-        with self.engine.connect(self.folder / "spill") as connection:
-            fuse(connection, self.definition, self.sources, self.folder / BuildStep.CONFORM.value, links, scratch)
+        with self.table_engine.open(self._spill) as work:
+            fuse(work, self.definition, self.sources, self.folder / BuildStep.CONFORM.value, links, scratch)
             conformed = self.folder / BuildStep.CONFORM.value
             known = [SourceQuality.model_validate(row) for row in quality["sources"]]
+            entities = count_entities(work, links)
             compared = [
-                with_agreement(connection, one, source, conformed, links, scratch / CELLS)
+                with_agreement(work, one, source, conformed, links, scratch / CELLS, entities)
                 for one, source in zip(known, self.sources, strict=True)
             ]
             report = link_report(
-                connection,
+                work,
                 library=self.definition.name,
                 version=self.base_version() + 1,
                 counts=counts,
@@ -229,7 +240,7 @@ class Pipeline:
             if self.definition.publishes_records
             else ()
         )
-        with self.engine.connect(self.folder / "spill") as connection, ThreadPoolExecutor(self.engine.threads) as pool:
+        with self.engine.connect(self._spill) as connection, ThreadPoolExecutor(self.engine.threads) as pool:
             golden = pool.submit(self._publish_golden, connection.cursor(), scratch)
             others = [pool.submit(self._publish_source, connection.cursor(), source, scratch) for source in sources]
             tables = [future.result() for future in (golden, *others)]

@@ -1,37 +1,40 @@
 """The counts that a build leaves for its report: quality per source, links, clusters, conflicts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from datong.library.conform import ConformedSource
-from datong.library.engine import sql_name, sql_text
+from datong.library.engine import Workspace, sql_name, sql_text
 from datong.library.values import LinkReport, SourceQuality
+from datong.norms import QualityFlag
 
-MISSING = "missing"
+MISSING = QualityFlag.MISSING.value
 AGREEMENT_ENTITIES = 50_000
 
 
 def source_quality(
-    connection: duckdb.DuckDBPyConnection, conformed: ConformedSource, counts: Mapping[str, int], folder: Path
+    work: Workspace, conformed: ConformedSource, counts: Mapping[str, int], folder: Path
 ) -> SourceQuality:
     """Return the quality of one conformed source, from one scan of its file."""
     fields = [field for field in conformed.fields if not field.startswith("column:")]
-    parts = ", ".join(
-        f"histogram({flag}), count(*) FILTER ({clean} IS NOT NULL AND {raw} IS DISTINCT FROM {clean})"
+    counted = [
+        part
         for field in fields
         for clean, raw, flag in [(sql_name(field), sql_name(f"{field}|raw"), sql_name(f"{field}|flag"))]
-    )
-    row: tuple[Any, ...] = ()
-    if fields:
-        row = (
-            connection.execute(f"SELECT {parts} FROM read_parquet({sql_text(str(folder / conformed.file))})").fetchone()
-            or ()
+        for part in (
+            f"count(*) FILTER ({clean} IS NOT NULL AND {raw} IS DISTINCT FROM {clean})",
+            *(f"count(*) FILTER ({flag} = {sql_text(known.value)})" for known in QualityFlag),
         )
-    flags = {field: dict(row[2 * place] or {}) for place, field in enumerate(fields)}
-    repaired = {field: int(row[2 * place + 1]) for place, field in enumerate(fields)}
+    ]
+    row: Iterator[int] = iter(())
+    if fields:
+        [found] = work.rows(f"SELECT {', '.join(counted)} FROM read_parquet({sql_text(str(folder / conformed.file))})")
+        row = iter(found)
+    repaired, flags = {}, {}
+    for field in fields:
+        repaired[field] = next(row)
+        flags[field] = {known.value: count for known in QualityFlag if (count := next(row))}
     return SourceQuality(
         resource_id=conformed.source.resource_id,
         department=conformed.source.department,
@@ -39,11 +42,11 @@ def source_quality(
         role=conformed.role.key,
         rows=counts["rows"],
         superseded_rows=counts["superseded"],
-        missing={field: int(found[MISSING]) for field, found in flags.items() if MISSING in found},
+        missing={field: counts[MISSING] for field, counts in flags.items() if MISSING in counts},
         flags={
             field: kept
-            for field, found in flags.items()
-            if (kept := {flag: int(count) for flag, count in sorted(found.items()) if flag != MISSING})
+            for field, counts in flags.items()
+            if (kept := {flag: count for flag, count in sorted(counts.items()) if flag != MISSING})
         },
         repaired={field: count for field, count in repaired.items() if count},
         elements=tuple(fields),
@@ -53,34 +56,36 @@ def source_quality(
 
 
 def with_agreement(
-    connection: duckdb.DuckDBPyConnection,
+    work: Workspace,
     quality: SourceQuality,
     source: ConformedSource,
     conformed: Path,
     links: Path,
     cells: Path,
+    entities: int,
 ) -> SourceQuality:
     """Return `quality` with how often the source's values are the golden ones where another source speaks, too.
 
-    Over `AGREEMENT_ENTITIES` entities or so where there are more: chosen by their ids, so the same ones every time.
+    Over `AGREEMENT_ENTITIES` of the `entities` or so where there are more: chosen by the digests of their ids, so the
+    same ones every time and on every engine.
     """
     if not quality.elements:
         return quality
-    linked, golden = f"read_parquet({sql_text(str(links))})", f"read_parquet({sql_text(str(cells))})"
-    found = connection.execute(f"SELECT approx_count_distinct(entity_id) FROM {linked}").fetchone()
-    one_in = max(1, int(found[0] if found else 0) // AGREEMENT_ENTITIES)
-    names = ", ".join(sql_name(element) for element in quality.elements)
-    rows = connection.execute(f"""
+    one_in = max(1, entities // AGREEMENT_ENTITIES)
+    chosen = f"AND substr(sha256(entity_id), 1, 8) < '{2**32 // one_in:08x}'" if one_in > 1 else ""
+    values = " ".join(f"WHEN {sql_text(element)} THEN {sql_name(element)}" for element in quality.elements)
+    rows = work.rows(f"""
         WITH mine AS (
-            SELECT entity_id, {names} FROM read_parquet({sql_text(str(conformed / source.file))})
-            JOIN (SELECT row_key, entity_id FROM {linked} WHERE source = {source.number}
-                  AND hash(entity_id) % {one_in} = 0) USING (row_key)
-        ), said AS (UNPIVOT (SELECT entity_id, COLUMNS(* EXCLUDE (entity_id))::VARCHAR FROM mine)
-                    ON {names} INTO NAME element VALUE value)
-        SELECT element, count(*), count(*) FILTER (said.value = golden.value)
-        FROM said JOIN {golden} golden USING (entity_id, element)
-        WHERE golden.position = 1 AND golden.rule <> 'only' GROUP BY element ORDER BY element
-    """).fetchall()
+            SELECT linked.entity_id, conformed.* FROM read_parquet({sql_text(str(conformed / source.file))}) conformed
+            JOIN read_parquet({sql_text(str(links))}) linked ON linked.row_key = conformed.row_key
+            WHERE linked.source = {source.number} {chosen}
+        ), said AS (
+            SELECT golden.element, golden.value AS golden, CASE golden.element {values} END AS own
+            FROM read_parquet({sql_text(str(cells))}) golden JOIN mine ON mine.entity_id = golden.entity_id
+            WHERE golden.position = 1 AND golden.rule <> 'only'
+        )
+        SELECT element, count(*), count(*) FILTER (own = golden) FROM said
+        WHERE own IS NOT NULL GROUP BY element ORDER BY element""")
     return quality.model_copy(
         update={
             "compared": {str(element): int(count) for element, count, _ in rows},
@@ -89,8 +94,14 @@ def with_agreement(
     )
 
 
+def count_entities(work: Workspace, links: Path) -> int:
+    """Return how many entities the records in the file `links` stand for."""
+    [row] = work.rows(f"SELECT count(DISTINCT entity_id) FROM read_parquet({sql_text(str(links))})")
+    return int(row[0])
+
+
 def link_report(
-    connection: duckdb.DuckDBPyConnection,
+    work: Workspace,
     *,
     library: str,
     version: int,
@@ -101,15 +112,15 @@ def link_report(
 ) -> LinkReport:
     """Return the report of a build whose steps' files are `links` and `cells`."""
     linked = f"read_parquet({sql_text(str(links))})"
-    rules = connection.execute(f"SELECT rule, count(*) FROM {linked} GROUP BY rule ORDER BY rule").fetchall()
-    sizes = connection.execute(
+    rules = work.rows(f"SELECT rule, count(*) FROM {linked} GROUP BY rule ORDER BY rule")
+    sizes = work.rows(
         f"SELECT members, count(*), count(*) FILTER (sources > 1) FROM (SELECT count(*) AS members, "
         f"count(DISTINCT source) AS sources FROM {linked} GROUP BY entity_id) GROUP BY members ORDER BY members"
-    ).fetchall()
-    conflicts = connection.execute(
+    )
+    conflicts = work.rows(
         f"SELECT element, count(DISTINCT entity_id) FROM read_parquet({sql_text(str(cells))}) "
         "WHERE position > 1 GROUP BY element ORDER BY element"
-    ).fetchall()
+    )
     return LinkReport(
         library=library,
         version=version,

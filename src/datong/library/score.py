@@ -11,9 +11,8 @@ bit, relative to the class of the number of records, so that a few more records 
 
 from math import log2
 
-import duckdb
-
 from datong.library.definition import Comparison, Level, Linkage
+from datong.library.engine import Workspace
 from datong.library.model import level_sql
 from datong.library.thresholds import BIN_BITS
 
@@ -70,12 +69,13 @@ def _frequencies(linkage: Linkage) -> tuple[str, ...]:
     return tuple(sorted({level.frequency for level in levels if level.frequency}))
 
 
-def create_frequencies(connection: duckdb.DuckDBPyConnection, linkage: Linkage) -> None:
+def create_frequencies(work: Workspace, linkage: Linkage) -> None:
     """Create one table `frequency_<column>` (value, class) per column whose frequency counts."""
     for column in _frequencies(linkage):
-        connection.execute(
-            f"CREATE OR REPLACE TABLE frequency_{column} AS SELECT {column} AS value, {class_sql('count(*)')} AS class "
-            f"FROM linkable WHERE {column} IS NOT NULL GROUP BY {column}"
+        work.create(
+            f"frequency_{column}",
+            f"SELECT {column} AS value, {class_sql('count(*)')} AS class "
+            f"FROM linkable WHERE {column} IS NOT NULL GROUP BY {column}",
         )
 
 
@@ -97,7 +97,7 @@ def pair_columns_sql(linkage: Linkage, pairs: str) -> str:
     )
 
 
-def score_pairs(connection: duckdb.DuckDBPyConnection, linkage: Linkage) -> None:
+def score_pairs(work: Workspace, linkage: Linkage) -> None:
     """Create `pairs` (a, b, weight in bits) from `linkable`: every pair that comes near the accepted weight.
 
     `weight_bins` (low, pairs) counts all pairs that were compared, by weight: the threshold tool reads it.
@@ -110,21 +110,18 @@ def score_pairs(connection: duckdb.DuckDBPyConnection, linkage: Linkage) -> None
         "WHERE x.unique_id > o.unique_id OR (x.unique_id < o.unique_id AND NOT x.is_open)"
         for rule in linkage.blocking
     )
-    create_frequencies(connection, linkage)
-    connection.execute("CREATE OR REPLACE TABLE open_records AS FROM linkable WHERE is_open")
-    connection.execute(f"CREATE OR REPLACE TABLE candidates AS {found}")
-    connection.execute(
-        f"CREATE OR REPLACE TABLE scored AS "
-        f"SELECT a, b, {weight_sql(linkage)} AS weight FROM ({pair_columns_sql(linkage, 'candidates')})"
+    create_frequencies(work, linkage)
+    work.create("open_records", "FROM linkable WHERE is_open")
+    work.create("candidates", found)
+    work.create(
+        "scored", f"SELECT a, b, {weight_sql(linkage)} AS weight FROM ({pair_columns_sql(linkage, 'candidates')})"
     )
-    connection.execute(
-        f"CREATE OR REPLACE TABLE pairs AS FROM scored "
-        f"WHERE weight >= {linkage.accept_bits - linkage.margin_bits} ORDER BY a, b"
+    work.create(
+        "pairs", f"FROM scored WHERE weight >= {linkage.accept_bits - linkage.margin_bits}::DOUBLE ORDER BY a, b"
     )
-    connection.execute(
-        f"CREATE OR REPLACE TABLE weight_bins AS SELECT floor(greatest(weight, {WEIGHT_SHOWN_MIN}) / {BIN_BITS}) "
-        f"* {BIN_BITS} AS low, count(*) AS pairs FROM scored GROUP BY low ORDER BY low"
+    work.create(
+        "weight_bins",
+        f"SELECT floor(greatest(weight, {WEIGHT_SHOWN_MIN}) / {BIN_BITS}) * {BIN_BITS} AS low, count(*) AS pairs "
+        "FROM scored GROUP BY low ORDER BY low",
     )
-    connection.execute("DROP TABLE scored")
-    connection.execute("DROP TABLE open_records")
-    connection.execute("DROP TABLE candidates")
+    work.drop("scored", "open_records", "candidates")

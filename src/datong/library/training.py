@@ -15,7 +15,7 @@ from splink import DuckDBAPI, Linker, block_on
 from datong.kernel import Invalid, Misconfigured, Text
 from datong.library.conform import conform_source, take_part
 from datong.library.definition import Definition, Level, Linkage
-from datong.library.engine import Engine
+from datong.library.engine import EmbeddedWorkspace, Engine
 from datong.library.link import create_linkable
 from datong.library.model import splink_settings
 from datong.library.values import LandedSource
@@ -56,9 +56,10 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     with engine.connect(folder / "spill") as connection:
         taking = take_part(definition, sources, pack)
+        work = EmbeddedWorkspace(connection)
         for source in taking:
-            conform_source(connection, source, pack, folder)
-        create_linkable(connection, definition, linkage, taking, folder, ())
+            conform_source(work, source, pack, folder)
+        create_linkable(work, definition, linkage, taking, folder, ())
         try:
             return _estimate(connection, linkage, pairs_max=pairs_max, seed=seed)
         except ValueError as error:

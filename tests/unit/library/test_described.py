@@ -10,6 +10,7 @@ import yaml
 from datong.kernel import BatchId, DepartmentCode, Misconfigured, ResourceId, Text
 from datong.library import LandedBatch, LandedSource, LandingMode, load_definition
 from datong.library.conform import conform_source, take_part
+from datong.library.engine import EmbeddedWorkspace
 from datong.library.link import LINKS, link_records
 from datong.norms import load_pack
 from tests.library_sources import write_batch
@@ -47,13 +48,11 @@ def test_likeness_is_measured_on_the_features_that_the_definition_names(tmp_path
     definition, pack = load_definition(DEFINITION), load_pack(None)
     taking = take_part(definition, (source(tmp_path),), pack)
     with duckdb.connect() as connection:
+        work = EmbeddedWorkspace(connection)
         for taken in taking:
-            conform_source(connection, taken, pack, tmp_path)
-        connection.register(
-            "nobody", pa.table({"key": pa.array([], pa.string()), "entity_id": pa.array([], pa.string())})
-        )
-        connection.execute("CREATE TABLE previous_ids AS FROM nobody")
-        link_records(connection, definition, taking, tmp_path, (), (), tmp_path)
+            conform_source(work, taken, pack, tmp_path)
+        work.lend("previous_ids", pa.table({"key": pa.array([], pa.string()), "entity_id": pa.array([], pa.string())}))
+        link_records(work, definition, taking, tmp_path, (), (), tmp_path)
         features = connection.execute(
             "SELECT given, surname, given_head, birth, postcode, insurance FROM linkable ORDER BY unique_id"
         ).fetchall()

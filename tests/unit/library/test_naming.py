@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datong.kernel import EntityId
+from datong.library.engine import EmbeddedWorkspace
 from datong.library.naming import name_clusters
 from datong.library.registry import Member, founded_id, name_entities
 
@@ -47,7 +48,7 @@ def test_in_bulk_as_one_by_one(clusters: list[int], former: list[int | None], fi
             [(number[record], *keys[record], first[record]) for record in range(RECORDS)],
         )
         connection.executemany("INSERT INTO previous_ids VALUES (?, ?)", [("none", "none"), *previous.items()])
-        found = name_clusters(connection, NAMES)
+        found = name_clusters(EmbeddedWorkspace(connection), NAMES)
         rows = connection.execute("SELECT record, entity_id FROM placed JOIN named USING (root)").fetchall()
     assert {record: EntityId(entity) for record, entity in rows} == expected
     assert found == successions

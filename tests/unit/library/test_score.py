@@ -10,6 +10,7 @@ from datong.library import shipped_definitions
 from datong.library.conform import conform_source, take_part
 from datong.library.decisions import create_decided
 from datong.library.definition import Linkage
+from datong.library.engine import EmbeddedWorkspace
 from datong.library.features import create_records
 from datong.library.identify import identify
 from datong.library.model import splink_settings
@@ -53,19 +54,20 @@ def test_weights_are_those_of_splink(tmp_path: Path) -> None:
     sources, _ = landed_city(tmp_path, people=400, seed=4)
     plain = without_frequencies(POPULATION.linkage)
     with duckdb.connect() as connection:
+        work = EmbeddedWorkspace(connection)
         taking = take_part(POPULATION, sources, load_pack(None))
         for source in taking:
-            conform_source(connection, source, load_pack(None), tmp_path)
-        create_records(connection, POPULATION, taking, tmp_path)
-        create_decided(connection, "records", taking, ())
-        identify(connection)
+            conform_source(work, source, load_pack(None), tmp_path)
+        create_records(work, POPULATION, taking, tmp_path)
+        create_decided(work, "records", taking, ())
+        identify(work)
         expected = splink_pairs(connection, plain)
-        score_pairs(connection, plain)
+        score_pairs(work, plain)
         own = {(a, b): weight for a, b, weight in connection.execute("FROM pairs").fetchall()}
         assert len(own) > 50
         assert own == pytest.approx(expected, abs=1e-5)
         expected = splink_pairs(connection, POPULATION.linkage)
-        score_pairs(connection, POPULATION.linkage)
+        score_pairs(work, POPULATION.linkage)
         own = {(a, b): weight for a, b, weight in connection.execute("FROM pairs").fetchall()}
         for pair in own.keys() & expected.keys():
             assert abs(own[pair] - expected[pair]) <= 1 / CLASSES_PER_BIT + 1e-5
