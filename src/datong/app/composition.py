@@ -55,7 +55,7 @@ from datong.kernel import (
     WorkingCalendar,
 )
 from datong.ledger import Ed25519Signer, Ledger
-from datong.library import Corrections, Library, Reviews, StoredDecisions
+from datong.library import CorrectionDisposal, Corrections, Library, RetentionRule, Reviews, StoredDecisions
 from datong.norms import load_pack
 from datong.sharing import (
     Agreements,
@@ -74,6 +74,8 @@ AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
 RECEIPT_INTERVAL_SECONDS = 0.3
 LIVE_INTERVAL_SECONDS = 30.0
 CORRECTIONS_INTERVAL_SECONDS = 1.0
+VERSIONS_INTERVAL_SECONDS = 60.0
+"""How often it is looked whether versions and settled reports have been kept long enough."""
 RECONCILIATION_INTERVAL_SECONDS = 2.0
 TASKS_INTERVAL_SECONDS = 1.0
 LINEAGE_INTERVAL_SECONDS = 5.0
@@ -123,6 +125,12 @@ class Hub:
             return harvester.perform_next() is not None
 
         lineage = LineagePosting(services.exchange, settings)
+        reports = CorrectionDisposal(
+            database=self.database,
+            clock=self.clock,
+            ledger=services.ledger,
+            keep=timedelta(days=settings.correction_retention_days),
+        )
 
         return [
             Sweep(name="lineage", interval_seconds=LINEAGE_INTERVAL_SECONDS, run=lineage.post),
@@ -134,6 +142,8 @@ class Hub:
                 run=services.exchange.reconciliations.keep_up,
             ),
             Sweep(name="payloads", interval_seconds=FILES_INTERVAL_SECONDS, run=services.exchange.retention.sweep),
+            Sweep(name="versions", interval_seconds=VERSIONS_INTERVAL_SECONDS, run=services.library.versions.sweep),
+            Sweep(name="reports", interval_seconds=VERSIONS_INTERVAL_SECONDS, run=reports.sweep),
             Sweep(name="leftovers", interval_seconds=FILES_INTERVAL_SECONDS, run=services.exchange.leftovers.sweep),
             Sweep(name="files", interval_seconds=FILES_INTERVAL_SECONDS, run=services.files.sweep),
             Sweep(name="tasks", interval_seconds=TASKS_INTERVAL_SECONDS, run=services.exchange.runs.start_due),
@@ -338,6 +348,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         lake=settings.lake,
         landing=ExchangeLanding(exchange=exchange, catalogue=catalogue),
         decisions=StoredDecisions(database),
+        retention=RetentionRule(days=settings.library_retention_days),
     )
     corrections = Corrections(
         database=database,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from datong.cli import library_versions
 from datong.cli.hub_call import call_hub
 from datong.cli.shell import language, say
 from datong.kernel import Invalid, Text
@@ -68,6 +69,16 @@ def build(
     found = call_hub(hub, token, "POST", f"/libraries/{name}/builds")
     identifier = found["id"] if isinstance(found, dict) else found
     typer.echo(json.dumps(found, ensure_ascii=False, indent=1) if as_json else str(identifier))
+
+
+for command in (
+    library_versions.versions,
+    library_versions.retention,
+    library_versions.hold,
+    library_versions.release,
+    library_versions.past,
+):
+    app.command()(command)
 
 
 def _tell(plan: DefinitionPlan, *, in_force: bool) -> None:

@@ -62,6 +62,12 @@ class Settings(Value):
     payload_retention_days: int = Field(
         30, ge=0, description="Days a batch between nodes stays at the hub after its last receipt."
     )
+    library_retention_days: int = Field(
+        1095, ge=0, le=36_500, description="Days a superseded version of a library is kept, unless declared for it."
+    )
+    correction_retention_days: int = Field(
+        1095, ge=0, le=36_500, description="Days the values of a settled report of a wrong cell are kept."
+    )
     file_quota_gb: int = Field(
         100, ge=1, description="GiB of files in exchange that one sending department may have at the hub."
     )

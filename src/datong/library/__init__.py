@@ -1,5 +1,6 @@
 """Unified resource library: cleanse, link, fuse and publish what the departments landed (统一资源库)."""
 
+from datong.library.correction_disposal import CorrectionDisposal
 from datong.library.correction_rules import (
     CorrectionAction,
     CorrectionSide,
@@ -22,6 +23,16 @@ from datong.library.definition_reading import DEFINITION_CHARS_MAX, DefinitionPr
 from datong.library.derivation import VERDICT_COLUMN, VERDICT_TITLE
 from datong.library.evaluation import LinkScore, evaluate_links
 from datong.library.quality_scores import Dimension, Fall, SourceScore
+from datong.library.retention_rules import RETENTION_DAYS_MAX, VERSIONS_MIN_MAX, HoldReason, RetentionRule
+from datong.library.retention_values import (
+    DeclaredRetention,
+    Disposal,
+    HoldOrder,
+    LibraryVersion,
+    PastEntity,
+    RetentionOrder,
+    VersionHold,
+)
 from datong.library.review_values import (
     ComparedLevel,
     PairDecision,
@@ -72,13 +83,16 @@ from datong.library.values import (
     SourceQuality,
     record_key,
 )
+from datong.library.versions import Versions
 
 __all__ = [
     "BELIEVED_CHARS_MAX",
     "DEFINITION_CHARS_MAX",
     "FEATURES_MAX",
+    "RETENTION_DAYS_MAX",
     "VERDICT_COLUMN",
     "VERDICT_TITLE",
+    "VERSIONS_MIN_MAX",
     "Box",
     "Build",
     "BuildState",
@@ -91,12 +105,14 @@ __all__ = [
     "CorrectionAct",
     "CorrectionAction",
     "CorrectionContent",
+    "CorrectionDisposal",
     "CorrectionSide",
     "CorrectionSight",
     "CorrectionState",
     "Corrections",
     "Dataset",
     "DatasetColumn",
+    "DeclaredRetention",
     "Definition",
     "DefinitionChange",
     "DefinitionPlan",
@@ -104,6 +120,7 @@ __all__ = [
     "DefinitionRecord",
     "Definitions",
     "Dimension",
+    "Disposal",
     "DisputedCell",
     "DivisionAt",
     "EntityHit",
@@ -117,12 +134,15 @@ __all__ = [
     "FixedDecisions",
     "FixedLanding",
     "GoldenRow",
+    "HoldOrder",
+    "HoldReason",
     "LandedBatch",
     "LandedSource",
     "Landing",
     "LandingMode",
     "Library",
     "LibraryKind",
+    "LibraryVersion",
     "LinkDecision",
     "LinkDecisions",
     "LinkReason",
@@ -133,6 +153,9 @@ __all__ = [
     "PairDecision",
     "PairRecord",
     "PairVerdict",
+    "PastEntity",
+    "RetentionOrder",
+    "RetentionRule",
     "ReviewPair",
     "ReviewView",
     "Reviews",
@@ -143,6 +166,8 @@ __all__ = [
     "SourceScore",
     "StoredDecisions",
     "Verdict",
+    "VersionHold",
+    "Versions",
     "WeightBin",
     "actions_of",
     "evaluate_links",

@@ -81,7 +81,7 @@ class CorrectionAct(Value):
 class Correction(Value):
     """A report that a cell is wrong (校核). `consumer` is the reporter's department, None for a citizen.
 
-    `content` is None where the reader may not see the values.
+    `content` is None where the reader may not see the values, and for everybody since `disposed_at`.
     """
 
     id: CorrectionId
@@ -98,6 +98,7 @@ class Correction(Value):
     due_at: datetime
     answered_at: datetime | None = None
     ended_at: datetime | None = None
+    disposed_at: datetime | None = None
     sight: CorrectionSight | None = None
     content: CorrectionContent | None = None
     acts: tuple[CorrectionAct, ...] = ()

@@ -463,7 +463,8 @@ def _correction(row: RowMapping) -> Correction:
         answered_at=row["answered_at"],
         ended_at=row["ended_at"],
         sight=None if sight is None else CorrectionSight.model_validate(sight),
-        content=CorrectionContent.model_validate(row["personal"]["values"]),
+        disposed_at=row["disposed_at"],
+        content=None if row["disposed_at"] else CorrectionContent.model_validate(row["personal"]["values"]),
     )
 
 

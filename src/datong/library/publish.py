@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
 
 from datong.kernel import Text, Value, canonical_json
 from datong.library.conform import ConformedSource
@@ -156,6 +156,8 @@ def write_delta(connection: duckdb.DuckDBPyConnection, query: str, path: Path, b
         mode="overwrite",
         schema_mode="overwrite",
         commit_properties=CommitProperties(custom_metadata={BUILD_MARK: build_id}),
+        # Old versions end by the library's retention, with evidence; never because a log file is thirty days old.
+        post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
     )
     return int(DeltaTable(str(path)).version())
 

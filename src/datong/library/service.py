@@ -1,10 +1,7 @@
 """The library as the other systems see it: builds on one side, published datasets and entities on the other."""
 
-import fcntl
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -26,7 +23,6 @@ from datong.kernel import (
     Page,
     ResourceId,
     Text,
-    Unavailable,
     canonical_json,
     new_id,
     page_of,
@@ -36,7 +32,9 @@ from datong.ledger import EntryKind, Ledger
 from datong.library.defining import Definitions
 from datong.library.definition import Definition, shipped_definitions
 from datong.library.inputs import derived_input_digest, resolve_inputs
+from datong.library.locking import build_lock
 from datong.library.published import Published
+from datong.library.retention_rules import RetentionRule
 from datong.library.score_store import keep_scores, score_facts
 from datong.library.tables import BUILDS, CURRENT, DATASETS
 from datong.library.values import (
@@ -50,6 +48,7 @@ from datong.library.values import (
     LinkDecisions,
     LinkReport,
 )
+from datong.library.versions import Versions
 from datong.norms import NormPack
 
 if TYPE_CHECKING:
@@ -61,6 +60,8 @@ BUILD_ATTEMPTS_MAX = 5
 BUILDS_KEPT = 2
 """Published builds whose files stay: the current one, and the one before for readers that are still in it."""
 ERROR_CHARS_MAX = 2000
+RETENTION_DEFAULT = RetentionRule(days=1095)
+"""How long superseded versions are kept where nobody says otherwise."""
 
 
 class Library(Published):
@@ -83,11 +84,15 @@ class Library(Published):
         memory: str = "1500MB",
         definitions: tuple[Definition, ...] | None = None,
         decisions: LinkDecisions | None = None,
+        retention: RetentionRule = RETENTION_DEFAULT,
     ) -> None:
         self.defining = Definitions(
             database=database, clock=clock, ledger=ledger, pack=pack, shipped=definitions or shipped_definitions()
         )
         super().__init__(database=database, folder=lake / "library", definitions=self.defining.all, pack=pack)
+        self.versions = Versions(
+            database=database, clock=clock, ledger=ledger, library=self, folder=lake / "library", default=retention
+        )
         self._clock = clock
         self._ledger = ledger
         self._landing = landing
@@ -191,7 +196,7 @@ class Library(Published):
         if build.state in (BuildState.PUBLISHED, BuildState.FAILED):
             return build
         home = self._folder / build.library
-        with _locked(home, build.library):
+        with build_lock(home, build.library):
             build = self._begin(build_id)
             if build.state in (BuildState.PUBLISHED, BuildState.FAILED):
                 return build
@@ -486,20 +491,3 @@ def _build(row: Row[Any]) -> Build:
         step_seconds=row.step_seconds,
         error=row.error,
     )
-
-
-@contextmanager
-def _locked(home: Path, library: str) -> Iterator[None]:
-    """Hold the library's build lock; the system releases it when the process ends, however it ends."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "build.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Unavailable(
-                "library.build_running",
-                what=Text(zh="该资源库正在构建。", en="Another build of this library is running."),
-                remedy=Text(zh="请等待其完成。", en="Wait until it has ended."),
-                context={"library": library},
-            ) from error
-        yield

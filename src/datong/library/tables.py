@@ -70,12 +70,15 @@ CORRECTIONS = Table(
     Column("followed_version", Integer, nullable=False),
     Column("sight", JsonColumn),
     Column("personal", JsonColumn, nullable=False),
+    Column("disposed_at", UtcDateTime),
     Index("ix_library_correction_provider", "provider", "due_at"),
     Index("ix_library_correction_consumer", "consumer", "due_at"),
     Index("ix_library_correction_reporter", "reporter", "state"),
     Index("ix_library_correction_state", "state", "record_library"),
+    Index("ix_library_correction_disposed", "disposed_at", "ended_at"),
 )
-"""Reports of wrong cells (校核). `personal` holds what only the parties may see (ADR 0090): values and salts."""
+"""Reports of wrong cells (校核). `personal` holds what only the parties may see (ADR 0090): values and salts, until the
+report is disposed of."""
 
 CORRECTION_ACTS = Table(
     "library_correction_act",
@@ -138,3 +141,43 @@ SCORES = Table(
     Index("ix_library_quality_department", "department", "fallen"),
 )
 """The quality of every source in every published version (GB/T 36344); counts only."""
+
+RETENTIONS = Table(
+    "library_retention",
+    METADATA,
+    Column("library", String(64), primary_key=True),
+    Column("days", Integer, nullable=False),
+    Column("versions_min", Integer, nullable=False),
+    Column("statement", String(4000), nullable=False),
+    Column("declared_by", JsonColumn, nullable=False),
+    Column("declared_at", UtcDateTime, nullable=False),
+    Column("entry_id", String(36), nullable=False),
+)
+"""How long the versions of a library are kept, where somebody declared it; else the setting holds."""
+
+HOLDS = Table(
+    "library_hold",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("library", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("statement", String(4000), nullable=False),
+    Column("placed_by", JsonColumn, nullable=False),
+    Column("placed_at", UtcDateTime, nullable=False),
+    Column("entry_id", String(36), nullable=False),
+    Column("released_at", UtcDateTime),
+    Index("ix_library_hold_library", "library", "released_at"),
+)
+"""Orders to keep a version beyond its retention."""
+
+DISPOSALS = Table(
+    "library_disposal",
+    METADATA,
+    Column("library", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("disposed_at", UtcDateTime, nullable=False),
+    Column("entry_id", String(36), nullable=False),
+    Column("erased_at", UtcDateTime),
+    Column("erased_entry_id", String(36)),
+)
+"""Versions that were disposed of. What they were stays in `library_dataset`; `erased_at`: their files are gone."""

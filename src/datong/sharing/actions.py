@@ -71,6 +71,7 @@ class Action(StrEnum):
     LIBRARY_DEFINE = "library.define"
     LIBRARY_READ_OWN = "library.read_own"
     LIBRARY_REVIEW = "library.review"
+    LIBRARY_RETAIN = "library.retain"
     LIBRARY_READ_FAILING = "library.read_failing"
     CORRECTION_REPORT = "correction.report"
     CORRECTION_READ = "correction.read"

@@ -96,6 +96,9 @@ def test_a_family_is_in_or_out_and_the_table_says_why(hub: Hub, tmp_path: Path) 
     }  # fmt: skip
     (person,) = library.lookup("population", "citizen_id", ZHANG)
     assert [member.row_key for member in view.members] == [person.entity_id]
+    then = library.versions.past("low_income_family", rich.entity_id, version=1)
+    assert then.findings == view.findings
+    assert (then.measures["income"], then.measures["verdict"]) == ("120000", "fail")
     (unknown,) = library.lookup("low_income_family", "household_id", "H3")
     assert unknown.cells["verdict"].value == "unknown"
     (hit,) = library.find_entities("low_income_family", "H1")

@@ -52,3 +52,32 @@ def test_a_library_is_added_without_code(hub: RunningHub, tmp_path: Path) -> Non
     assert known["large_families"]
     assert not known["population"]
     assert operator.post("/api/v1/libraries/large_families/builds").json()["code"] == "library.input_missing"
+
+
+def test_retention_is_declared_by_the_authority_alone(hub: RunningHub) -> None:
+    authority, officer = hub.person("authority"), hub.person("education")
+    order = {"days": 400, "versions_min": 3, "statement": "档案管理办法"}
+    base = "/api/v1/libraries/population"
+    assert officer.put(f"{base}/retention", json=order).status_code == 403
+    where = ["--hub", hub.url, "--token", authority.headers["Authorization"].removeprefix("Bearer ")]
+
+    def run(*arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, [*arguments, *where], env={"DATONG_LANGUAGE": "en"})
+        return done.exit_code, done.output if done.exception is None else str(done.exception)
+
+    assert authority.put(f"{base}/retention", json=order | {"days": -1}).status_code == 422
+    code, told = run("retention", "population", "--days", "400", "--versions-min", "3", "--because", "archives")
+    assert (code, told) == (0, "population: superseded versions are kept for 400 days.\n")
+    view = officer.get(f"{base}/versions").json()
+    assert (view["retention"]["rule"], view["versions"]) == ({"days": 400, "versions_min": 3}, [])
+    assert run("versions", "population") == (0, "")
+    for command in (
+        ("hold", "population", "1", "--because", "audit"),
+        ("release", "population", "none", "--because", "audit"),
+        ("past", "population", "0" * 32, "--day", "2026-01-31"),
+    ):
+        code, told = run(*command)
+        assert code == 1
+        assert "library." in told
+    unclear = authority.get(f"{base}/entities/{'0' * 32}/past", params={"day": "2026-01-31", "version": 1})
+    assert unclear.json()["code"] == "library.past_unclear"

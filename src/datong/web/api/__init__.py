@@ -39,6 +39,7 @@ from datong.web.api import (
     task_status,
     tasks,
     uses,
+    versions,
 )
 
 api_router = APIRouter(prefix="/api/v1")
@@ -70,6 +71,7 @@ for _module in (
     batches,
     files,
     libraries,
+    versions,
     reviews,
     library_definitions,
     corrections,

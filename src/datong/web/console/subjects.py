@@ -71,6 +71,8 @@ def _address(entry: RecordedEntry) -> str:
         return f"/library/{entry.subject.partition('/')[0]}"
     if entry.kind is EntryKind.LIBRARY_DEFINITION:
         return "/library/definitions"
+    if entry.kind is EntryKind.RETENTION:
+        return f"/corrections/{entry.subject}" if "correction" in entry.facts else f"/library/{entry.subject}/versions"
     if entry.kind is EntryKind.DEPARTMENT_KEY:
         return "/departments"
     if entry.kind is EntryKind.SKETCH_KEY:
@@ -97,6 +99,8 @@ def _title(desk: "Desk", entry: RecordedEntry) -> Text | str | None:
         name, _, version = subject.partition("/")
         title = next((found.title for found in hub.library.definitions() if found.name == name), None)
         return title and Text(zh=f"{title.zh} 第 {version} 版", en=f"{title.en}, version {version}")
+    if entry.kind is EntryKind.RETENTION:
+        return _library_title(desk, str(facts.get("library")))
     if entry.kind is EntryKind.FINDING:
         return hub.monitor.finding(FindingId(subject)).finding.title
     if entry.kind is EntryKind.CASE:

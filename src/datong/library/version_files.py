@@ -1,0 +1,91 @@
+"""The files of a library's versions in Delta Lake: reading an old one, and erasing those that no kept version needs.
+
+Versions share files where they share rows, so a file goes when no version that is kept lists it. Commits older than the
+oldest kept version go, too, behind a checkpoint: their statistics hold smallest and largest values of every column.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+
+from datong.kernel import Value
+from datong.library.publish import version_of_build
+
+__all__ = ["TableVersions", "Unneeded", "erase", "readable", "rows_of", "unneeded", "version_of_build"]
+
+LOG = "_delta_log"
+_NUMBER_DIGITS = 20
+
+
+class TableVersions(Value):
+    """A Delta table and the versions of it that stay."""
+
+    path: Path
+    kept: tuple[int, ...]
+
+
+class Unneeded(Value):
+    """Files that no kept version needs: how many, how large, and the digest of their names and sizes."""
+
+    files: tuple[Path, ...]
+    bytes: int
+    sha256: str
+
+
+def unneeded(tables: Sequence[TableVersions], library: Path) -> Unneeded:
+    """Return the data files and old commits of `tables`, below `library`, that no version which stays needs."""
+    files = sorted(path for table in tables for path in (*_data_files(table), *_old_commits(table)))
+    sizes = [path.stat().st_size for path in files]
+    said = hashlib.sha256()
+    for path, size in zip(files, sizes, strict=True):
+        said.update(f"{path.relative_to(library).as_posix()}\t{size}\n".encode())
+    return Unneeded(files=tuple(files), bytes=sum(sizes), sha256=said.hexdigest())
+
+
+def erase(tables: Sequence[TableVersions], library: Path) -> None:
+    """Delete what no kept version needs; a second call finds nothing to do."""
+    for table in tables:
+        if _old_commits(table):
+            # The oldest kept version must be readable without the commits before it; the newest checkpoint is the one
+            # that readers are told of, so it is written last.
+            DeltaTable(str(table.path), version=_oldest(table)).create_checkpoint()
+            DeltaTable(str(table.path)).create_checkpoint()
+    for path in unneeded(tables, library).files:
+        path.unlink(missing_ok=True)
+
+
+def rows_of(path: Path, version: int, column: str, values: Iterable[str]) -> pa.Table:
+    """Return the rows of a version of the Delta table at `path` whose `column` is one of `values`."""
+    table = DeltaTable(str(path), version=version)
+    return table.to_pyarrow_dataset().to_table(filter=ds.field(column).isin(list(values)))
+
+
+def _oldest(table: TableVersions) -> int:
+    return min(table.kept, default=DeltaTable(str(table.path)).version())
+
+
+def _data_files(table: TableVersions) -> list[Path]:
+    needed: set[str] = set()
+    # The newest version stays whatever is kept: it is what the next build compares with.
+    for version in {*table.kept, DeltaTable(str(table.path)).version()}:
+        needed |= {Path(uri).name for uri in DeltaTable(str(table.path), version=version).file_uris()}
+    return [path for path in table.path.rglob("*.parquet") if LOG not in path.parts and path.name not in needed]
+
+
+def _old_commits(table: TableVersions) -> list[Path]:
+    oldest = _oldest(table)
+    numbered = ((path, path.name[:_NUMBER_DIGITS]) for path in (table.path / LOG).iterdir())
+    return [path for path, number in numbered if number.isdecimal() and int(number) < oldest]
+
+
+def readable(path: Path, versions: Collection[int]) -> tuple[int, ...]:
+    """Return those of `versions` whose commits the table's log still has, or has a checkpoint before."""
+    log = [entry.name for entry in (path / LOG).iterdir()]
+    starts = [int(name[:_NUMBER_DIGITS]) for name in log if ".checkpoint" in name and name[:_NUMBER_DIGITS].isdecimal()]
+    starts += [0] if f"{0:0{_NUMBER_DIGITS}}.json" in log else []
+    first = min(starts, default=0)
+    return tuple(sorted(version for version in versions if version >= first))
