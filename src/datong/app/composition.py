@@ -59,6 +59,7 @@ from datong.library import CorrectionDisposal, Corrections, Library, RetentionRu
 from datong.norms import load_pack
 from datong.sharing import (
     Agreements,
+    BlockEvidence,
     Blocks,
     Gateway,
     Identity,
@@ -438,7 +439,12 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         requests=requests,
         agreements=agreements,
         gateway=gateway,
-        blocks=Blocks(library=library, policy=policy, pack=pack),
+        blocks=Blocks(
+            library=library,
+            policy=policy,
+            pack=pack,
+            evidence=BlockEvidence(database=database, clock=clock, ledger=ledger, index_key=index_key),
+        ),
         live=live,
         usage=Usage(database=database, ledger=ledger, index_key=index_key),
         monitor=monitor,

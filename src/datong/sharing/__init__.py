@@ -39,7 +39,8 @@ from datong.sharing.terms import (
 if TYPE_CHECKING:
     from datong.sharing.agreements import Agreements, decode_signature
     from datong.sharing.assertions import ASSERTION_TYPE, client_assertion, token_request
-    from datong.sharing.blocks import Block, BlockCell, BlockEdge, Blocks
+    from datong.sharing.block_evidence import BlockEvidence
+    from datong.sharing.blocks import Block, BlockCell, BlockEdge, BlockPurpose, Blocks
     from datong.sharing.contract import contract_yaml
     from datong.sharing.credentials import BoundedArgon2, PasswordHasher
     from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
@@ -57,7 +58,8 @@ else:
         __name__,
         {
             "agreements": ["Agreements", "decode_signature"],
-            "blocks": ["Block", "BlockCell", "BlockEdge", "Blocks"],
+            "block_evidence": ["BlockEvidence"],
+            "blocks": ["Block", "BlockCell", "BlockEdge", "BlockPurpose", "Blocks"],
             "contract": ["contract_yaml"],
             "credentials": ["BoundedArgon2", "PasswordHasher"],
             "gateway": ["Gateway", "GatewayAnswer", "VerifyAnswer"],
@@ -89,6 +91,8 @@ __all__ = [
     "Block",
     "BlockCell",
     "BlockEdge",
+    "BlockEvidence",
+    "BlockPurpose",
     "Blocks",
     "BoundedArgon2",
     "Breaker",

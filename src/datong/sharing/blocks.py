@@ -6,14 +6,19 @@ what the caller may not see is counted and left out whole, since that a register
 for the cell and on the grade of its element, so a page asks the engine once per such pair.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from datong.kernel import DepartmentCode, EntityId, NotFound, Text, Value
+from pydantic import Field
+
+from datong.kernel import AccessId, DepartmentCode, EntityId, EntryId, NotFound, Text, Value
+from datong.kernel.limits import GATEWAY_ITEMS_MAX, NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.norms import NormPack
 from datong.sharing.actions import Action, Decision, Target
+from datong.sharing.block_evidence import BlockEvidence, BlockOpening, BlockShown
 from datong.sharing.policy import PolicyEngine
 from datong.sharing.principals import Principal
+from datong.sharing.subjects import CITIZEN_ELEMENT
 
 if TYPE_CHECKING:
     from datong.library import Cell, EntityView, GoldenRow, Library
@@ -88,15 +93,25 @@ class Block(Value):
     shown: int
     hidden: int
     reasons: tuple[Text, ...]
+    access_id: AccessId
+    entry_id: EntryId
+
+
+class BlockPurpose(Value):
+    """For what a view is opened, in words, and the case it is opened for, if there is one."""
+
+    purpose: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
+    case_number: str = Field("", max_length=NAME_CHARS_MAX)
 
 
 class Blocks:
-    """Opens block-data views."""
+    """Opens block-data views; every opening and every refusal is on record before anything is shown."""
 
-    def __init__(self, *, library: "Library", policy: PolicyEngine, pack: NormPack) -> None:
+    def __init__(self, *, library: "Library", policy: PolicyEngine, pack: NormPack, evidence: BlockEvidence) -> None:
         self._library = library
         self._policy = policy
         self._pack = pack
+        self._evidence = evidence
 
     def by_key(self, caller: Principal, library: str, key_element: str, key_value: str) -> tuple[EntityId, ...]:
         """Return the entities that bear exactly this key: whoever looks must know it already.
@@ -109,13 +124,24 @@ class Blocks:
         rows = self._library.lookup(library, key_element, key_value)[:KEY_MATCHES_MAX]
         return tuple(row.entity_id for row in rows if row.entity_id is not None)
 
-    def open(self, caller: Principal, library: str, entity_id: EntityId) -> Block:
+    def open(self, caller: Principal, library: str, entity_id: EntityId, asked: BlockPurpose) -> Block:
         """Return the block-data view of an entity as `caller` may see it.
 
         Raises:
             Refused: the caller may not open block-data views.
             NotFound: there is no such entity.
         """
+        opening = BlockOpening(
+            library=library,
+            title=self._library.definition(library).title,
+            version=None,
+            entity_id=entity_id,
+            purpose=asked.purpose,
+            case_number=asked.case_number,
+        )
+        decision = self._policy.authorise(caller, Action.LIBRARY_READ_BLOCK)
+        if not decision.allowed:
+            self._evidence.record(caller, opening, BlockShown(), decision.policy_ids, allowed=False)
         self._policy.require(caller, Action.LIBRARY_READ_BLOCK)
         view = self._library.entity(library, entity_id)
         sight = _Sight(caller, self._policy, self._pack)
@@ -123,6 +149,15 @@ class Blocks:
         departments = _departments(sight, view)
         edges = self._edges(sight, view.entity_id)
         verdicts = self._verdicts(sight, view)
+        shown = BlockShown(
+            elements=tuple((code, self._name(code)) for code in sorted(sight.elements)),
+            departments=tuple(sorted(sight.departments)),
+            citizens=_citizens(view, sight.elements),
+            shown=sight.shown,
+            hidden=sight.hidden,
+        )
+        opening = opening.model_copy(update={"version": view.version, "entity_id": view.entity_id})
+        access_id, entry_id = self._evidence.record(caller, opening, shown, decision.policy_ids, allowed=True)
         return Block(
             library=library,
             version=view.version,
@@ -134,7 +169,12 @@ class Blocks:
             shown=sight.shown,
             hidden=sight.hidden,
             reasons=tuple(dict.fromkeys(sight.reasons)),
+            access_id=access_id,
+            entry_id=entry_id,
         )
+
+    def _name(self, code: str) -> Text:
+        return self._pack.element(code).name if self._pack.has_element(code) else Text(zh=code, en=code)
 
     def _cells(self, sight: "_Sight", view: "EntityView") -> tuple[BlockCell, ...]:
         others = {conflict.element: conflict.candidates[1:] for conflict in view.conflicts}
@@ -190,6 +230,8 @@ class _Sight:
         self.shown = 0
         self.hidden = 0
         self.reasons: list[Text] = []
+        self.elements: set[str] = set()
+        self.departments: set[DepartmentCode] = set()
 
     def sees(self, element: str, department: str) -> bool:
         """Decide about one cell, and count it."""
@@ -203,6 +245,8 @@ class _Sight:
             self._decisions[department, grade] = decision
         if decision.allowed:
             self.shown += 1
+            self.elements.add(element)
+            self.departments |= {DepartmentCode(department)} if department else set()
         else:
             self.hidden += 1
             self.reasons.extend(decision.reasons)
@@ -225,6 +269,15 @@ class _Sight:
             for element, cell in given
             if self.sees(element, cell.department)
         )
+
+
+def _citizens(view: "EntityView", seen: Collection[str]) -> tuple[str, ...]:
+    """Return the citizens concerned: whose entity it is by any source's word, and whose numbers the view shows."""
+    shown = {CITIZEN_ELEMENT, *(element for element in seen if element.endswith(CITIZEN_ELEMENT))}
+    cells = [(element, cell) for member in view.members for element, cell in member.cells.items()]
+    cells += list(view.cells.items())
+    found = {cell.value for element, cell in cells if element in shown and cell.value}
+    return tuple(sorted(found))[:GATEWAY_ITEMS_MAX]
 
 
 def _departments(sight: _Sight, view: "EntityView") -> tuple[BlockDepartment, ...]:

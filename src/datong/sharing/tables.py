@@ -167,11 +167,12 @@ access = Table(
     Column("allowed", Boolean, nullable=False),
     Column("at", UtcDateTime, nullable=False, index=True),
     Column("consumer", DEPARTMENT, index=True),
-    Column("provider", DEPARTMENT, nullable=False, index=True),
-    Column("resource_id", ID, nullable=False, index=True),
+    Column("provider", DEPARTMENT, index=True),
+    Column("resource_id", ID, index=True),
     Column("entry_id", ID, nullable=False),
     Column("content", JsonColumn, nullable=False),
 )
+"""Uses of data and refused attempts. A block-data view has no resource and no single provider."""
 
 access_subject = Table(
     "sharing_access_subject",

@@ -24,15 +24,15 @@ from datong.sharing.subjects import canonical_subject, subject_index
 
 
 class Use(Value):
-    """One use of a citizen's record."""
+    """One use of a citizen's record; a block-data view (kind `block`) has no resource and no single provider."""
 
     access_id: AccessId
     entry_id: EntryId
     at: datetime
     kind: str
     consumer: DepartmentCode
-    provider: DepartmentCode
-    resource_id: ResourceId
+    provider: DepartmentCode | None
+    resource_id: ResourceId | None
     resource_title: Text
     items: tuple[Text, ...]
     service_item: str

@@ -114,6 +114,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/library/definitions",
             "/library/relations",
             f"/library/population/entities/{entity}/block",
+            f"/library/population/entities/{entity}/block?purpose=test",
             "/library/low_income_family?q=%E9%99%88",
             f"/library/low_income_family/entities/{family}",
             f"/library/low_income_family/entities/{family}/past?version=1",
@@ -161,7 +162,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
         "civil.officer": [
             "/sources/address",
             "/library/population/block?key=phone&value=13800000000",
-            f"/library/population/entities/{entity}/block",
+            f"/library/population/entities/{entity}/block?purpose=test",
             f"/catalogue/{city.resources[Source.LOW_INCOME].id}",
         ],
         "education.clerk": ["/", f"/requests/new?resource={resource}", "/requests?show=sent", "/evidence"],

@@ -5,11 +5,21 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Conflict, Database, DepartmentCode, EntityId, Refused
-from datong.ledger import EntryKind
+from datong.kernel import (
+    PLATFORM_ACTOR,
+    Actor,
+    ActorKind,
+    Conflict,
+    Database,
+    DepartmentCode,
+    EntityId,
+    Refused,
+    Text,
+)
+from datong.ledger import EntryKind, verify_bundle
 from datong.library import Build, BuildState, LandedSource
 from datong.norms import load_pack
-from datong.sharing import Blocks, PolicyEngine, Principal, Role
+from datong.sharing import BlockEvidence, BlockPurpose, Blocks, PolicyEngine, Principal, Role, Usage
 from tests.business_sources import SHOP, WATER, landed_business
 from tests.integration.library.test_service import Hub
 from tests.library_sources import department, landed, with_increment
@@ -194,14 +204,20 @@ def test_the_graph_tells_who_belongs_to_whom_and_which_record_says_so(hub: Hub, 
 
 
 @pytest.mark.parametrize("control_database", ["sqlite"], indirect=True)
-def test_every_cell_of_block_data_is_decided_by_the_policy(hub: Hub, tmp_path: Path) -> None:
+def test_every_cell_of_block_data_is_decided_by_the_policy(
+    hub: Hub, control_database: Database, tmp_path: Path
+) -> None:
     hub.landing.landed = (*landed_families(tmp_path), *landed_business(tmp_path))
     for name in ("population", "legal_entity", "certificate", "relations", "low_income_family"):
         built(hub, name)
-    blocks = Blocks(library=hub.library, policy=PolicyEngine(), pack=load_pack(None))
+    key = b"k" * 32
+    evidence = BlockEvidence(database=control_database, clock=hub.clock, ledger=hub.ledger, index_key=key)
+    blocks = Blocks(library=hub.library, policy=PolicyEngine(), pack=load_pack(None), evidence=evidence)
+    usage = Usage(database=control_database, ledger=hub.ledger, index_key=key)
+    asked = BlockPurpose(purpose="信访核查", case_number="XF-1")
     authority = person(department(9), Role.AUTHORITY)
     (entity,) = blocks.by_key(authority, "population", "citizen_id", ZHANG)
-    whole = blocks.open(authority, "population", entity)
+    whole = blocks.open(authority, "population", entity, asked)
     assert whole.hidden == 0
     assert [known.department for known in whole.departments] == [department(0), department(1), department(2)]
     assert {edge.kind for edge in whole.edges} == {
@@ -209,7 +225,7 @@ def test_every_cell_of_block_data_is_decided_by_the_policy(hub: Hub, tmp_path: P
     }  # fmt: skip
     assert [(known.library, known.verdict) for known in whole.verdicts] == [("low_income_family", "fail")]
 
-    insurance = blocks.open(person(department(1), Role.DATA_OFFICER), "population", entity)
+    insurance = blocks.open(person(department(1), Role.DATA_OFFICER), "population", entity, asked)
     seen = {cell.element for cell in insurance.cells}
     assert "annual_income" in seen, "the own department's cell"
     assert "household_id" not in seen, "a cell of the police"
@@ -221,7 +237,25 @@ def test_every_cell_of_block_data_is_decided_by_the_policy(hub: Hub, tmp_path: P
     assert insurance.shown + insurance.hidden == whole.shown
     for role in (Role.BUSINESS, Role.CITIZEN, Role.OPERATOR):
         with pytest.raises(Refused, match=r"sharing\.not_permitted"):
-            blocks.open(person(department(1), role), "population", entity)
+            blocks.open(person(department(1), role), "population", entity, asked)
+
+    uses = usage.uses_of(ZHANG)
+    assert [use.access_id for use in uses] == [insurance.access_id, whole.access_id], "refused attempts are no uses"
+    assert (uses[0].kind, uses[0].consumer, uses[0].scene, uses[0].case_number) == (
+        "block", department(1), "信访核查", "XF-1",
+    )  # fmt: skip
+    assert Text(zh="年收入", en="Annual income").zh in {item.zh for item in uses[0].items}
+    assert usage.uses_of(LI) == []
+    while hub.ledger.integrate():
+        pass
+    bundle = usage.proof(whole.access_id, citizen_id=ZHANG)
+    facts = verify_bundle(bundle).entry.facts
+    assert (facts["departments"], facts["hidden"]) == ([department(number) for number in (0, 1, 2, 10, 13)], 0)
+    assert (facts["shown"], facts["subjects"]) == (whole.shown, 1)
+    refused = hub.ledger.entries(kind=EntryKind.REFUSAL, limit=10).rows
+    assert len(refused) == 3
+    leaves = str([entry.facts for entry in (*hub.ledger.entries(kind=EntryKind.ACCESS).rows, *refused)])
+    assert not any(value in leaves for value in (entity, ZHANG, "张伟明", "信访核查", "XF-1"))
 
 
 def person(code: DepartmentCode, role: Role) -> Principal:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from datong.kernel import BuildId, DepartmentCode, EntityId, Page, ResourceId, Text, Value
-from datong.kernel.limits import NAME_CHARS_MAX, PAGE_ROWS_MAX
+from datong.kernel.limits import NAME_CHARS_MAX, PAGE_ROWS_MAX, TEXT_CHARS_MAX
 from datong.library import (
     Build,
     Dataset,
@@ -21,7 +21,7 @@ from datong.library import (
     ScoreAt,
     SourceScore,
 )
-from datong.sharing import Action, Block, Target
+from datong.sharing import Action, Block, BlockPurpose, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
 
@@ -154,9 +154,19 @@ def read_entity(name: LibraryName, entity_id: EntityId, caller: Caller, hub: Hub
 
 
 @router.get("/libraries/{name}/entities/{entity_id}/block")
-def read_block(name: LibraryName, entity_id: EntityId, caller: Caller, hub: Hub) -> Block:
-    """Return the block-data view of an entity: all departments, relations, verdicts, as the caller may see them."""
-    return hub.blocks.open(caller, name, entity_id)
+def read_block(
+    name: LibraryName,
+    entity_id: EntityId,
+    caller: Caller,
+    hub: Hub,
+    purpose: Annotated[str, Query(min_length=1, max_length=TEXT_CHARS_MAX)],
+    case_number: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
+) -> Block:
+    """Return the block-data view of an entity: all departments, relations, verdicts, as the caller may see them.
+
+    The opening is on record with its purpose, and citizens see it among the uses of their data.
+    """
+    return hub.blocks.open(caller, name, entity_id, BlockPurpose(purpose=purpose, case_number=case_number))
 
 
 @router.get("/libraries/{name}/block")

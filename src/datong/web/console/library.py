@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from datong.kernel import DatongError, EntityId, ResourceId, Text, Value
-from datong.kernel.limits import NAME_CHARS_MAX
+from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.library import (
     VERDICT_COLUMN,
     VERDICT_TITLE,
@@ -20,7 +20,7 @@ from datong.library import (
     LinkReport,
     ScoreAt,
 )
-from datong.sharing import Action, Target
+from datong.sharing import Action, BlockPurpose, Target
 from datong.web.api.libraries import read_failing_rows
 from datong.web.console.charts import Chart, bars, columns, heat, trend
 from datong.web.console.desk import Desk, SignedIn
@@ -207,14 +207,26 @@ def find_block(
 
 
 @router.get("/library/{name}/entities/{entity_id}/block")
-def show_block(desk: SignedIn, name: str, entity_id: EntityId) -> Response:
-    """Show one entity over all departments, every cell as far as the policy lets this person see it."""
-    block = desk.services.blocks.open(desk.caller, name, entity_id)
+def show_block(
+    desk: SignedIn,
+    name: str,
+    entity_id: EntityId,
+    purpose: Annotated[str, Query(max_length=TEXT_CHARS_MAX)] = "",
+    case_number: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
+) -> Response:
+    """Ask for what it is; then show one entity over all departments, every cell as far as the policy allows."""
     definitions = {known.name: known for known in desk.services.library.definitions()}
+    if not purpose.strip():
+        desk.require(Action.LIBRARY_READ_BLOCK)
+        title = desk.services.library.definition(name).title
+        return desk.page("library/block_purpose.html", name=name, title=title, entity_id=entity_id)
+    asked = BlockPurpose(purpose=purpose.strip(), case_number=case_number.strip())
+    block = desk.services.blocks.open(desk.caller, name, entity_id, asked)
     named = next((cell.value for cell in block.cells if cell.element in NAME_ELEMENTS and cell.value), None)
     return desk.page(
         "library/block.html",
         block=block,
+        asked=asked,
         title=named or desk.speech.t("实体 {id}", "Entity {id}", id=block.entity_id[:12]),
         library_title=desk.speech.say(definitions[name].title),
         entities={known.name: known.entity for known in definitions.values()} | NODE_NAMES,

@@ -46,6 +46,10 @@ NAMED: Mapping[EntryKind, Callable[["Desk", str], Text | str]] = {
 """How a subject is named that is found by its id alone."""
 
 
+_OF_LIBRARY = frozenset({EntryKind.RETENTION, EntryKind.ACCESS, EntryKind.REFUSAL})
+"""Kinds whose entries may be about a library that they name; an access does so where it is a block-data view."""
+
+
 class Subject(Value):
     """What an entry is about: its name, its page if it has one, and whether the name is only an id."""
 
@@ -99,8 +103,8 @@ def _title(desk: "Desk", entry: RecordedEntry) -> Text | str | None:
         name, _, version = subject.partition("/")
         title = next((found.title for found in hub.library.definitions() if found.name == name), None)
         return title and Text(zh=f"{title.zh} 第 {version} 版", en=f"{title.en}, version {version}")
-    if entry.kind is EntryKind.RETENTION:
-        return _library_title(desk, str(facts.get("library")))
+    if entry.kind in _OF_LIBRARY and isinstance(facts.get("library"), str):
+        return _library_title(desk, str(facts["library"]))
     if entry.kind is EntryKind.FINDING:
         return hub.monitor.finding(FindingId(subject)).finding.title
     if entry.kind is EntryKind.CASE:

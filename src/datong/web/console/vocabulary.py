@@ -138,4 +138,5 @@ EXTENSIONS: Mapping[str, Text] = {
 USES: Mapping[str, Text] = {
     "query": Text(zh="查询", en="query"),
     "verify": Text(zh="核验", en="verification"),
+    "block": Text(zh="块数据", en="block data"),
 }
