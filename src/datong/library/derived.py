@@ -10,9 +10,10 @@ from datong.kernel import JsonValue, Text
 from datong.library.derivation import OWN_ID, VERDICT_COLUMN, VERDICT_TITLE, Derivation, Rule
 from datong.library.derive import ENTITIES, FINDINGS, MEMBERS, derive
 from datong.library.engine import sql_name, sql_text
+from datong.library.lookup_writing import LookupWriter
 from datong.library.pipeline import GOLDEN_LOOKUP, TABLES
 from datong.library.plan import plan_derivation
-from datong.library.publish import LookupWriter, PublishedTable, fetch, write_delta, write_json
+from datong.library.publish import PublishedTable, write_delta, write_json
 from datong.library.table_pipeline import TablePipeline
 from datong.library.values import BuildStep, DatasetColumn, LinkReport
 
@@ -161,26 +162,20 @@ class DerivedPipeline(TablePipeline):
         with LookupWriter(path, self._meta()) as writer:
             count = writer.fill(
                 "row",
-                fetch(
-                    connection,
-                    f"SELECT id, entity_id, NULL, CAST(to_json([{', '.join(cells)}]) AS VARCHAR) FROM derived_rows "
-                    "ORDER BY id",
-                ),
+                connection,
+                f"SELECT id, entity_id, NULL, CAST(to_json([{', '.join(cells)}]) AS VARCHAR) FROM derived_rows "
+                "ORDER BY id",
             )
-            writer.fill("key", fetch(connection, f"SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY ALL"))
+            writer.fill("key", connection, f"SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY ALL")
             writer.fill(
                 "member",
-                fetch(
-                    connection,
-                    f"SELECT entity_id, {own}, member, 'derived', NULL, NULL FROM {members} ORDER BY entity_id, member",
-                ),
+                connection,
+                f"SELECT entity_id, {own}, member, 'derived', NULL, NULL FROM {members} ORDER BY entity_id, member",
             )
             writer.fill(
                 "finding",
-                fetch(
-                    connection,
-                    f"SELECT entity_id, place, value, threshold, verdict FROM {findings} ORDER BY entity_id, place",
-                ),
+                connection,
+                f"SELECT entity_id, place, value, threshold, verdict FROM {findings} ORDER BY entity_id, place",
             )
         connection.execute("DROP TABLE derived_rows")
         return count

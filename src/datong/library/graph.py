@@ -16,9 +16,10 @@ from datong.library.derivation import EDGE_COLUMNS, OWN_ID, Graph
 from datong.library.derive import ROW_KEY, TABLE_NUMBER, input_name, read_input
 from datong.library.engine import sql_name, sql_text
 from datong.library.expressions import literal_sql
+from datong.library.lookup_writing import LookupWriter
 from datong.library.pipeline import GOLDEN_LOOKUP, TABLES
 from datong.library.plan import PlannedEdge, plan_graph
-from datong.library.publish import LookupWriter, PublishedTable, fetch, version_of_build, write_delta, write_json
+from datong.library.publish import PublishedTable, version_of_build, write_delta, write_json
 from datong.library.table_pipeline import DERIVED_DIGEST, TablePipeline
 from datong.library.values import BuildStep, DatasetColumn, LinkReport
 
@@ -198,12 +199,10 @@ class GraphPipeline(TablePipeline):
         ) as writer:
             count = writer.fill(
                 "row",
-                fetch(
-                    connection,
-                    f"SELECT id, entity_id, NULL, CAST(to_json([{cells}]) AS VARCHAR) FROM edge_rows ORDER BY id",
-                ),
+                connection,
+                f"SELECT id, entity_id, NULL, CAST(to_json([{cells}]) AS VARCHAR) FROM edge_rows ORDER BY id",
             )
-            writer.fill("key", fetch(connection, f"SELECT * FROM ({keys}) ORDER BY ALL"))
+            writer.fill("key", connection, f"SELECT * FROM ({keys}) ORDER BY ALL")
         return count
 
 

@@ -6,8 +6,7 @@ was told about, a lookup file a new name.
 
 import json
 import re
-import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,12 @@ import duckdb
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
 
-from datong.kernel import Text, Value, canonical_json
+from datong.kernel import Text, Value
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
 from datong.library.engine import sql_name, sql_text
 from datong.library.fuse import entity_slices
+from datong.library.lookup_writing import LookupWriter
 from datong.library.values import DatasetColumn
 from datong.norms import DataType, NormPack
 
@@ -27,18 +27,6 @@ FETCH_ROWS = 10_000
 BUILD_MARK = "datong.build"
 GEOMETRY = "geometry"
 """The element whose canonical text is hexadecimal WKB; its published column is the binary WKB."""
-_SCHEMA = """
-    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE row (id INTEGER PRIMARY KEY, entity_id TEXT, row_key TEXT, payload TEXT NOT NULL);
-    CREATE TABLE key (element TEXT NOT NULL, value TEXT NOT NULL, row INTEGER NOT NULL,
-                      PRIMARY KEY (element, value, row)) WITHOUT ROWID;
-    CREATE TABLE member (entity_id TEXT NOT NULL, source INTEGER NOT NULL, row_key TEXT NOT NULL, rule TEXT NOT NULL,
-                         weight REAL, joined_to TEXT, PRIMARY KEY (entity_id, source, row_key)) WITHOUT ROWID;
-    CREATE TABLE succession (former TEXT NOT NULL, present TEXT NOT NULL, change TEXT NOT NULL,
-                             PRIMARY KEY (former, present)) WITHOUT ROWID;
-    CREATE TABLE finding (entity_id TEXT NOT NULL, place INTEGER NOT NULL, value TEXT, threshold TEXT,
-                          verdict TEXT NOT NULL, PRIMARY KEY (entity_id, place)) WITHOUT ROWID;
-"""
 
 
 class PublishedTable(Value):
@@ -176,47 +164,6 @@ def table_digest(connection: duckdb.DuckDBPyConnection, source: ConformedSource,
     return str(found[0])
 
 
-class LookupWriter:
-    """Writes one lookup file; the file is complete when the block ends without an error."""
-
-    def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode=OFF")
-        self._connection.execute("PRAGMA synchronous=OFF")
-        self._connection.executescript(_SCHEMA)
-        self._connection.execute("BEGIN")
-        self._connection.executemany(
-            "INSERT INTO meta VALUES (?, ?)", [(key, canonical_json(value).decode()) for key, value in meta.items()]
-        )
-
-    def __enter__(self) -> "LookupWriter":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if error[0] is None:
-            self._connection.execute("COMMIT")
-            self._connection.execute("PRAGMA optimize")
-        self._connection.close()
-
-    def fill(self, table: str, rows: Iterator[list[tuple[Any, ...]]]) -> int:
-        """Append rows to `table` in the order given; return how many."""
-        count = 0
-        for part in rows:
-            places = ", ".join("?" * len(part[0]))
-            self._connection.executemany(f"INSERT INTO {table} VALUES ({places})", part)
-            count += len(part)
-        return count
-
-
-def fetch(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: tuple[str, ...] = ()
-) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield the query's rows in parts that fit in memory."""
-    cursor = connection.execute(query, parameters)
-    while part := cursor.fetchmany(FETCH_ROWS):
-        yield part
-
-
 def write_golden_lookup(
     connection: duckdb.DuckDBPyConnection,
     definition: Definition,
@@ -251,29 +198,23 @@ def write_golden_lookup(
         FROM read_parquet({sql_text(str(cells))}) JOIN golden_rows USING (entity_id)
         WHERE entity_id BETWEEN ? AND ? GROUP BY ALL ORDER BY id"""
     with LookupWriter(path, meta) as writer:
-        count = sum(
-            writer.fill("row", fetch(connection, payloads, bounds)) for bounds in entity_slices(connection, cells)
-        )
+        count = sum(writer.fill("row", connection, payloads, bounds) for bounds in entity_slices(connection, cells))
         writer.fill(
             "key",
-            fetch(
-                connection,
-                f"""
+            connection,
+            f"""
             SELECT element, value, id FROM read_parquet({sql_text(str(cells))}) JOIN golden_rows USING (entity_id)
             WHERE position = 1 AND element IN ({keys})
             UNION ALL SELECT 'entity_id', entity_id, id FROM golden_rows ORDER BY ALL""",
-            ),
         )
         writer.fill(
             "member",
-            fetch(
-                connection,
-                f"""
+            connection,
+            f"""
             SELECT entity_id, source, row_key, rule, weight, joined_to FROM read_parquet({sql_text(str(links))})
             ORDER BY entity_id, source, row_key""",
-            ),
         )
-        writer.fill("succession", fetch(connection, f"FROM read_parquet({sql_text(str(successions))}) ORDER BY ALL"))
+        writer.fill("succession", connection, f"FROM read_parquet({sql_text(str(successions))}) ORDER BY ALL")
     connection.execute("DROP TABLE golden_rows")
     return count
 
@@ -305,14 +246,12 @@ def write_source_lookup(
     with LookupWriter(path, meta) as writer:
         count = writer.fill(
             "row",
-            fetch(
-                connection,
-                f"""
+            connection,
+            f"""
             SELECT id, entity_id, row_key, CAST(to_json([[batch_id, observed_at], {cells}]) AS VARCHAR)
             FROM {rows} ORDER BY id""",
-            ),
         )
-        writer.fill("key", fetch(connection, f"{key_parts} ORDER BY ALL"))
+        writer.fill("key", connection, f"{key_parts} ORDER BY ALL")
     connection.execute(f"DROP TABLE {rows}")
     return count
 
