@@ -9,7 +9,7 @@ from datong.kernel import on_demand
 
 if TYPE_CHECKING:
     from datong.adapters.connections import open_changes, open_connector, open_target
-    from datong.adapters.durable_jobs import DurableJobs
+    from datong.adapters.durable_jobs import DurableJobs, JobInterrupted
     from datong.adapters.file_keys import load_or_create_signer
     from datong.adapters.files import FileFolder, read_table_file
     from datong.adapters.hub_link import HubLink
@@ -26,7 +26,7 @@ else:
         __name__,
         {
             "connections": ["open_changes", "open_connector", "open_target"],
-            "durable_jobs": ["DurableJobs"],
+            "durable_jobs": ["DurableJobs", "JobInterrupted"],
             "file_keys": ["load_or_create_signer"],
             "files": ["FileFolder", "read_table_file"],
             "hub_link": ["HubLink"],
@@ -45,6 +45,7 @@ __all__ = [
     "DurableJobs",
     "FileFolder",
     "HubLink",
+    "JobInterrupted",
     "MariadbChanges",
     "MariadbDatabase",
     "PoliteWeb",

@@ -22,6 +22,13 @@ POLL_SECONDS = 0.25
 _handlers: dict[str, Callable[[str], None]] = {}
 
 
+class JobInterrupted(BaseException):
+    """A handler has to stop before its work is done: the job stays unfinished, and the next start runs it again.
+
+    It is no `Exception`, since those end a job for good.
+    """
+
+
 @DBOS.step(name="datong.run")
 def _run(kind: str, key: str) -> None:
     _handlers[kind](key)
@@ -33,9 +40,12 @@ def _job(kind: str, key: str) -> None:
 
 
 class DurableJobs:
-    """A queue of jobs in the system database at `database_url` (SQLite file or PostgreSQL)."""
+    """A queue of jobs in the system database at `database_url` (SQLite file or PostgreSQL); `at_once` run together."""
 
-    def __init__(self, *, database_url: str, executor_id: str, handlers: Mapping[str, Callable[[str], None]]) -> None:
+    def __init__(
+        self, *, database_url: str, executor_id: str, at_once: int, handlers: Mapping[str, Callable[[str], None]]
+    ) -> None:
+        self._at_once = at_once
         self._config: DBOSConfig = {
             "name": "datong",
             "system_database_url": database_url,
@@ -57,7 +67,7 @@ class DurableJobs:
         try:
             DBOS(config=self._config)
             DBOS.launch()
-            DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
+            DBOS.register_queue(QUEUE, worker_concurrency=self._at_once, polling_interval_sec=POLL_SECONDS)
         except (dbos_error.DBOSException, SQLAlchemyError) as error:
             DBOS.destroy()
             raise Unavailable(

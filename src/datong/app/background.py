@@ -1,14 +1,18 @@
 """Background work of one process: the periodic sweeps, and library builds as durable jobs."""
 
+import logging
+
 from datong import adapters
 from datong.app.composition import Hub
 from datong.app.worker import Sweep, Worker
-from datong.kernel import BuildId
+from datong.kernel import BuildId, DatongError
 
 BUILD_JOB = "library-build"
 BUILD_INTERVAL_SECONDS = 0.5
+BUILD_RETRY_SECONDS = 2.0
 REFRESH_INTERVAL_SECONDS = 20.0
 """How often it is looked whether an input of a derived library has a newer version."""
+LOGGER = logging.getLogger("datong.background")
 
 
 class Background:
@@ -38,11 +42,14 @@ class Background:
         self._worker.wait()
 
     def _queue_builds(self) -> bool:
-        """Queue every build that waits; a build that is queued already stays as it is."""
+        """Queue the oldest waiting build of every library; a build that is queued already stays as it is."""
+        libraries: set[str] = set()
         for build_id in self._library.pending_builds():
-            if build_id not in self._queued:
+            library = self._library.build(build_id).library
+            if library not in libraries and build_id not in self._queued:
                 self._queue().submit(BUILD_JOB, build_id)
                 self._queued.add(build_id)
+            libraries.add(library)
         return False
 
     def _refresh(self) -> bool:
@@ -57,6 +64,7 @@ class Background:
             jobs = adapters.DurableJobs(
                 database_url=f"sqlite:///{jobs_path}" if database.is_sqlite else database.url,
                 executor_id=settings.worker_name,
+                at_once=settings.builds_at_once,
                 handlers={BUILD_JOB: lambda key: self._build(BuildId(key))},
             )
             jobs.start()
@@ -64,4 +72,23 @@ class Background:
         return self._jobs
 
     def _build(self, build_id: BuildId) -> None:
-        self._library.run_build(build_id)
+        """Run a build; what hinders it for a while (another process has the library, no room) is waited for.
+
+        Raises:
+            JobInterrupted: the hub stops meanwhile.
+            DatongError: the build failed for good.
+        """
+        while not self._tried(build_id):
+            if self._worker.wait(BUILD_RETRY_SECONDS):
+                raise adapters.JobInterrupted
+
+    def _tried(self, build_id: BuildId) -> bool:
+        """Run a build and return whether it came to its end; False: what hinders it may pass."""
+        try:
+            self._library.run_build(build_id)
+        except DatongError as error:
+            if not error.transient:
+                raise
+            LOGGER.warning("build %s will be tried again: %s", build_id, error)
+            return False
+        return True

@@ -51,9 +51,9 @@ class Worker:
         for thread in self._threads:
             thread.join(STOP_SECONDS_MAX)
 
-    def wait(self) -> None:
-        """Block until `stop` is called."""
-        self._stopping.wait()
+    def wait(self, seconds: float | None = None) -> bool:
+        """Block until `stop` is called or `seconds` have passed; return whether it was called."""
+        return self._stopping.wait(seconds)
 
     def _repeat(self, sweep: Sweep) -> None:
         while not self._stopping.is_set():

@@ -87,6 +87,9 @@ class Settings(Value):
     metrics_token: str = Field(
         "", description="Bearer token with which a scraper may read /metrics; empty: only staff who signed in may."
     )
+    builds_at_once: int = Field(
+        2, ge=1, description="Builds of different libraries that one process runs at the same time."
+    )
     worker_threads: int = Field(40, ge=4, description="Threads that serve requests in one process.")
 
     @field_validator("norms_pack", mode="before")

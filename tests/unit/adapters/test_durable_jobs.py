@@ -12,15 +12,20 @@ from datong.kernel import Unavailable
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
-from datong.adapters import DurableJobs
-folder, name, dies = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "dies"
+from datong.adapters import DurableJobs, JobInterrupted
+folder, name, how = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 def build(key):
     with (folder / "runs").open("a") as runs:
         runs.write(key + "\\n")
-    if dies:
+    if how == "dies":
         os._exit(9)
+    if how == "stops":
+        (folder / "done").touch()
+        raise JobInterrupted
     (folder / "done").touch()
-jobs = DurableJobs(database_url=f"sqlite:///{folder / 'jobs.sqlite'}", executor_id=name, handlers={"build": build})
+jobs = DurableJobs(
+    database_url=f"sqlite:///{folder / 'jobs.sqlite'}", executor_id=name, at_once=2, handlers={"build": build}
+)
 jobs.start()
 jobs.submit("build", "b1")
 end = time.monotonic() + 60
@@ -43,7 +48,17 @@ def test_a_job_survives_its_process_and_runs_once_to_its_end(tmp_path: Path) -> 
     assert (tmp_path / "runs").read_text().split() == ["b1", "b1"], "a job that ended is not run again"
 
 
+def test_a_job_that_stops_halfway_is_run_again_by_the_next_start(tmp_path: Path) -> None:
+    assert run(tmp_path, "hub", "stops") == 0
+    (tmp_path / "done").unlink()
+    assert run(tmp_path, "hub", "lives") == 0
+    assert (tmp_path / "runs").read_text().split() == ["b1", "b1"]
+    assert (tmp_path / "done").exists()
+
+
 def test_a_queue_that_cannot_be_opened_is_unavailable_and_worth_a_retry(tmp_path: Path) -> None:
-    jobs = DurableJobs(database_url=f"sqlite:///{tmp_path}/no/such/folder/jobs.sqlite", executor_id="hub", handlers={})
+    jobs = DurableJobs(
+        database_url=f"sqlite:///{tmp_path}/no/such/folder/jobs.sqlite", executor_id="hub", at_once=1, handlers={}
+    )
     with pytest.raises(Unavailable):
         jobs.start()
