@@ -40,9 +40,10 @@ from datong.adapters.mariadb_catalog import (
 from datong.adapters.mariadb_ranges import RangeStatements, row_text
 from datong.adapters.mariadb_stream import RowStream, joined_select
 from datong.adapters.mariadb_transaction import MariadbTransaction, after, definition
-from datong.adapters.sql_letters import DEAD_LETTERS, ensure_letters, open_letters
+from datong.adapters.sql_letters import open_letters
+from datong.adapters.sql_own_tables import CURSORS, DEAD_LETTERS
 from datong.adapters.sql_shape import fit, layouts
-from datong.adapters.sql_target import CURSORS, SqlTarget, apply_batch, is_internal, last_applied
+from datong.adapters.sql_target import SqlTarget, apply_batch, is_internal, last_applied
 from datong.adapters.sql_transaction import SqlTransaction
 from datong.exchange import (
     Applied,
@@ -194,7 +195,7 @@ class MariadbDatabase(ComparedInside, SqlTarget):
                 f"content LONGTEXT NOT NULL, rejected_at {text}, PRIMARY KEY (batch_id, row_in_batch)) "
                 "ENGINE=InnoDB CHARACTER SET utf8mb4"
             )
-            ensure_letters(transaction)
+            transaction.ensure_letters()
 
     def last_applied(self, task_id: TaskId) -> AppliedCursor | None:
         """Return the task's newest applied batch."""

@@ -6,12 +6,14 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pymysql
+from sqlalchemy.dialects import mysql
 
 from datong.adapters.conversion import far_times, float_rows
 from datong.adapters.mariadb_catalog import STORED_COLUMNS, UNIQUE, column_type, quoted
 from datong.adapters.mariadb_literals import insert_statements, literal_bytes, literal_bytes_max, row_too_long
 from datong.adapters.mariadb_stream import RowStream, batches_of_lines
-from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction, StoredColumn
+from datong.adapters.sql_statements import SqlStatements
+from datong.adapters.sql_transaction import INCOMING, NUMBER, StoredColumn
 from datong.exchange import Column, decimal_parameters
 
 LOAD_ROWS = 1_000
@@ -37,12 +39,13 @@ _ROW_FAULTS = {1048, 1062, 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1452, 1690,
 """Server errors of a row's own values: NULL, duplicate, out of range, truncated, wrong, too long, constraint."""
 
 
-class MariadbTransaction(SqlTransaction):
+class MariadbTransaction(SqlStatements):
     """The transaction of one connection (autocommit is off: it begins with the first statement)."""
 
     def __init__(self, connection: RowStream) -> None:
         self._connection = connection
 
+    DIALECT = mysql.dialect(paramstyle="qmark")
     LONG_TEXT = "LONGTEXT"
     TABLE_OPTIONS = " ENGINE=InnoDB CHARACTER SET utf8mb4"
 

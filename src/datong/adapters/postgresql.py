@@ -42,10 +42,10 @@ from datong.adapters.postgresql_catalog import (
 )
 from datong.adapters.postgresql_ranges import RangeStatements, row_text
 from datong.adapters.postgresql_transaction import PostgresqlTransaction, definition
-from datong.adapters.sql_letters import DEAD_LETTERS, ensure_letters, open_letters
+from datong.adapters.sql_letters import open_letters
+from datong.adapters.sql_own_tables import CURSORS, DEAD_LETTERS
 from datong.adapters.sql_shape import layouts
 from datong.adapters.sql_target import (
-    CURSORS,
     SqlTarget,
     apply_batch,
     is_internal,
@@ -236,7 +236,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
             transaction.execute("SELECT pg_advisory_xact_lock(1145132097)")
             for statement in statements:
                 transaction.execute(statement)
-            ensure_letters(transaction)
+            transaction.ensure_letters()
             connection.commit()
 
     def last_applied(self, task_id: TaskId) -> AppliedCursor | None:

@@ -7,11 +7,13 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 from adbc_driver_manager.dbapi import Connection
+from sqlalchemy.dialects import postgresql
 
 from datong.adapters.conversion import far_times, may_hold_nul, rows_where
 from datong.adapters.postgresql_catalog import column_type, literal, quoted
 from datong.adapters.postgresql_target import INTERCHANGEABLE, SAME_COLUMNS, STORED_COLUMNS, UNIQUE, lock_statement
-from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction, StoredColumn
+from datong.adapters.sql_statements import SqlStatements
+from datong.adapters.sql_transaction import INCOMING, NUMBER, StoredColumn
 from datong.exchange import Column, decimal_parameters
 
 RETIRED = "_datong_retired"
@@ -37,8 +39,10 @@ _LOADED_AS_TEXT = {"uint64", "time"}
 _PLACE = re.compile(r"\?")
 
 
-class PostgresqlTransaction(SqlTransaction):
+class PostgresqlTransaction(SqlStatements):
     """The transaction of one ADBC connection (autocommit is off: it begins with the first statement)."""
+
+    DIALECT = postgresql.dialect(paramstyle="qmark")
 
     def __init__(self, connection: Connection, *, direct: bool = True) -> None:
         self._connection = connection
@@ -110,7 +114,7 @@ class PostgresqlTransaction(SqlTransaction):
         """Empty a stage."""
         self.execute(f"TRUNCATE {quoted(stage)}")
 
-    def replace(self, target: str, stage: str, names: str) -> str | None:
+    def replace(self, target: str, stage: str, names: Sequence[str]) -> str | None:
         """Put the stage in the place of the target, by renaming where nothing else hangs on it."""
         if not self._swappable(target, stage):
             return super().replace(target, stage, names)

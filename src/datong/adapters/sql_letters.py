@@ -5,10 +5,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, time
+from typing import Any
 
 import pyarrow as pa
+import sqlalchemy as sa
 
 from datong.adapters.conversion import decimal_of
+from datong.adapters.sql_own_tables import DEAD_LETTERS, dead_letters, letter_batches, outcomes
 from datong.adapters.sql_transaction import NUMBER, SqlTransaction
 from datong.exchange import (
     CellFault,
@@ -27,15 +30,16 @@ from datong.exchange import (
 )
 from datong.kernel import BatchId, TaskId, Text, Value
 
-DEAD_LETTERS = "_datong_dead_letter"
-OUTCOMES = "_datong_dead_letter_outcome"
-LETTER_BATCHES = "_datong_dead_letter_batch"
 SUPERSEDED_AT_ONCE_MAX = 10_000
-_OPEN = (
-    f"FROM {DEAD_LETTERS} AS l LEFT JOIN {OUTCOMES} AS o ON o.batch_id = l.batch_id "
-    "AND o.row_in_batch = l.row_in_batch WHERE o.batch_id IS NULL"
+_open = dead_letters.outerjoin(
+    outcomes,
+    sa.and_(outcomes.c.batch_id == dead_letters.c.batch_id, outcomes.c.row_in_batch == dead_letters.c.row_in_batch),
 )
-_FIELDS = "l.task_id, l.batch_id, l.row_in_batch, l.run, l.sequence, l.reason, l.content, l.rejected_at"
+_unresolved = outcomes.c.batch_id.is_(None)
+_own = dead_letters.c
+_FIELDS = (
+    _own.task_id, _own.batch_id, _own.row_in_batch, _own.run, _own.sequence, _own.reason, _own.content, _own.rejected_at
+)  # fmt: skip
 
 
 class LetterBatch(Value):
@@ -72,13 +76,9 @@ class SqlLetters(ABC):
         with self._changing() as transaction:
             if not transaction.has_table(DEAD_LETTERS):
                 return ()
-            ensure_letters(transaction)
-            condition, values = ("", ()) if task_id is None else (" AND l.task_id = ?", (task_id,))
-            rows = transaction.execute(
-                f"SELECT {_FIELDS} {_OPEN}{condition} ORDER BY l.task_id, l.sequence, l.row_in_batch "
-                f"LIMIT {int(limit)} OFFSET {int(offset)}",
-                values,
-            )
+            transaction.ensure_letters()
+            found = _open_of(task_id).order_by(_own.task_id, _own.sequence, _own.row_in_batch)
+            rows = transaction.run(found.limit(limit).offset(offset))
         return tuple(_letter(row) for row in rows)
 
     def letter_counts(self) -> tuple[LetterCounts, ...]:
@@ -86,10 +86,17 @@ class SqlLetters(ABC):
         with self._changing() as transaction:
             if not transaction.has_table(DEAD_LETTERS):
                 return ()
-            ensure_letters(transaction)
-            found = transaction.execute(f"SELECT l.task_id, l.reason, count(*) {_OPEN} GROUP BY l.task_id, l.reason")
-            outcomes = transaction.execute(
-                f"SELECT task_id, outcome, count(*) FROM {OUTCOMES} GROUP BY task_id, outcome"
+            transaction.ensure_letters()
+            found = transaction.run(
+                sa.select(_own.task_id, _own.reason, sa.func.count())
+                .select_from(_open)
+                .where(_unresolved)
+                .group_by(_own.task_id, _own.reason)
+            )
+            settled = transaction.run(
+                sa.select(outcomes.c.task_id, outcomes.c.outcome, sa.func.count()).group_by(
+                    outcomes.c.task_id, outcomes.c.outcome
+                )
             )
         counts: dict[str, LetterCounts] = {}
         for task, reason, number in found:
@@ -97,7 +104,7 @@ class SqlLetters(ABC):
             kind = reason_class(str(reason))
             total = known.open.get(kind, 0) + int(str(number))
             counts[str(task)] = known.model_copy(update={"open": {**known.open, kind: total}})
-        for task, outcome, number in outcomes:
+        for task, outcome, number in settled:
             known = counts.setdefault(str(task), LetterCounts(task_id=TaskId(str(task))))
             counts[str(task)] = known.model_copy(update={str(outcome): int(str(number))})
         return tuple(counts[task] for task in sorted(counts))
@@ -145,32 +152,17 @@ _NO_BATCH = Text(
 )
 
 
-def ensure_letters(transaction: SqlTransaction) -> None:
-    """Create the tables beside the dead letters that are missing."""
-    transaction.execute(
-        f"CREATE TABLE IF NOT EXISTS {OUTCOMES} (batch_id VARCHAR(100) NOT NULL, row_in_batch BIGINT NOT NULL, "
-        "task_id VARCHAR(100) NOT NULL, outcome VARCHAR(20) NOT NULL, resolved_at VARCHAR(40) NOT NULL, "
-        "resolved_by VARCHAR(200) NOT NULL, note VARCHAR(1000) NOT NULL, "
-        f"changed {transaction.LONG_TEXT} NOT NULL, PRIMARY KEY (batch_id, row_in_batch)){transaction.TABLE_OPTIONS}"
-    )
-    transaction.execute(
-        f"CREATE TABLE IF NOT EXISTS {LETTER_BATCHES} (batch_id VARCHAR(100) NOT NULL PRIMARY KEY, "
-        f"details {transaction.LONG_TEXT} NOT NULL){transaction.TABLE_OPTIONS}"
-    )
-
-
 def open_letters(transaction: SqlTransaction, task_id: TaskId) -> int:
     """Return how many dead letters of a task are open."""
-    return int(str(transaction.execute(f"SELECT count(*) {_OPEN} AND l.task_id = ?", (task_id,))[0][0]))
+    counted = sa.select(sa.func.count()).select_from(_open).where(_unresolved, _own.task_id == task_id)
+    return int(str(transaction.run(counted)[0][0]))
 
 
 def clear_letters(transaction: SqlTransaction, task_id: TaskId) -> None:
     """Drop the dead letters of a task whose rows all come again; those that were resolved stay on record."""
-    transaction.execute(
-        f"DELETE FROM {LETTER_BATCHES} WHERE batch_id IN (SELECT batch_id FROM {DEAD_LETTERS} WHERE task_id = ?)",
-        (task_id,),
-    )
-    transaction.execute(f"DELETE FROM {DEAD_LETTERS} WHERE task_id = ?", (task_id,))
+    own = sa.select(_own.batch_id).where(_own.task_id == task_id)
+    transaction.run(sa.delete(letter_batches).where(letter_batches.c.batch_id.in_(own)))
+    transaction.run(sa.delete(dead_letters).where(_own.task_id == task_id))
 
 
 def remember_batch(
@@ -179,7 +171,13 @@ def remember_batch(
     """Keep what a correction of the batch's dead letters will need."""
     named = plan.model_copy(update={"renamed": ()})
     details = LetterBatch(plan=named, columns=columns).model_dump_json()
-    transaction.execute(f"INSERT INTO {LETTER_BATCHES} (batch_id, details) VALUES (?, ?)", (manifest.batch_id, details))
+    transaction.run(sa.insert(letter_batches).values(batch_id=manifest.batch_id, details=details))
+
+
+def _open_of(task_id: TaskId | None) -> sa.Select[*tuple[Any, ...]]:
+    """Return the question for the open letters of a task, or of all."""
+    found = sa.select(*_FIELDS).select_from(_open).where(_unresolved)
+    return found if task_id is None else found.where(_own.task_id == task_id)
 
 
 def supersede(
@@ -189,9 +187,7 @@ def supersede(
 
     `accepted` are the batch's applied rows with their numbers.
     """
-    rows = transaction.execute(
-        f"SELECT {_FIELDS} {_OPEN} AND l.task_id = ? LIMIT {SUPERSEDED_AT_ONCE_MAX}", (manifest.task_id,)
-    )
+    rows = transaction.run(_open_of(manifest.task_id).limit(SUPERSEDED_AT_ONCE_MAX))
     if not rows or not accepted.num_rows:
         return
     keys = plan.key_columns
@@ -334,10 +330,11 @@ def _open_letters(transaction: SqlTransaction, resolution: Resolution) -> list[D
     found: dict[tuple[str, int], DeadLetter] = {}
     faults = []
     if transaction.has_table(DEAD_LETTERS):
-        ensure_letters(transaction)
+        transaction.ensure_letters()
         for one in resolution.letters:
             values = (one.batch_id, one.row)
-            rows = transaction.execute(f"SELECT {_FIELDS} {_OPEN} AND l.batch_id = ? AND l.row_in_batch = ?", values)
+            named = _open_of(None).where(_own.batch_id == one.batch_id, _own.row_in_batch == one.row)
+            rows = transaction.run(named)
             if rows and values not in found:
                 found[values] = _letter(rows[0])
             else:
@@ -350,22 +347,21 @@ def _open_letters(transaction: SqlTransaction, resolution: Resolution) -> list[D
 
 
 def _batch_of(transaction: SqlTransaction, letter: DeadLetter) -> LetterBatch | None:
-    rows = transaction.execute(f"SELECT details FROM {LETTER_BATCHES} WHERE batch_id = ?", (letter.batch_id,))
+    known = letter_batches.c
+    rows = transaction.run(sa.select(known.details).where(known.batch_id == letter.batch_id))
     return LetterBatch.model_validate_json(str(rows[0][0])) if rows else None
 
 
 def _settle(transaction: SqlTransaction, task_id: TaskId, letter: Correction, resolution: Resolution) -> None:
-    transaction.execute(
-        f"INSERT INTO {OUTCOMES} (batch_id, row_in_batch, task_id, outcome, resolved_at, resolved_by, note, changed) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            letter.batch_id,
-            letter.row,
-            task_id,
-            resolution.outcome.value,
-            resolution.at.isoformat(),
-            resolution.by,
-            resolution.note,
-            json.dumps(sorted(letter.changes), ensure_ascii=False),
-        ),
+    transaction.run(
+        sa.insert(outcomes).values(
+            batch_id=letter.batch_id,
+            row_in_batch=letter.row,
+            task_id=task_id,
+            outcome=resolution.outcome.value,
+            resolved_at=resolution.at.isoformat(),
+            resolved_by=resolution.by,
+            note=resolution.note,
+            changed=json.dumps(sorted(letter.changes), ensure_ascii=False),
+        )
     )

@@ -6,7 +6,7 @@ adds some.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from datong.adapters.sql_transaction import SqlTransaction, StoredColumn
@@ -65,14 +65,6 @@ def layouts(plan: TargetPlan, columns: tuple[Column, ...]) -> list[Layout]:
     return result
 
 
-def current_view(plan: TargetPlan, columns: tuple[Column, ...], quote: Callable[[str], str]) -> str:
-    """Return name and definition of the view of a history's open versions."""
-    names = ", ".join(quote(column.name) for column in target_columns(plan, columns))
-    return (
-        f"{quote(plan.table + CURRENT_SUFFIX)} AS SELECT {names} FROM {quote(plan.table)} WHERE {quote(CURRENT)} = TRUE"
-    )
-
-
 def fit(transaction: SqlTransaction, plan: TargetPlan, columns: tuple[Column, ...], *, first: bool) -> None:
     """Make the target hold batches with `columns`, or refuse before a row moves; `first`: the task's first batch.
 
@@ -102,17 +94,14 @@ def fit(transaction: SqlTransaction, plan: TargetPlan, columns: tuple[Column, ..
         if found:
             raise misfit(layout.table, found)
         if (missing or widened) and history and not changed:
-            transaction.execute(f"DROP VIEW IF EXISTS {transaction.quote(view)}")
+            transaction.drop_view(view)
         for column in missing:
-            transaction.execute(
-                f"ALTER TABLE {transaction.quote(layout.table)} ADD COLUMN {transaction.quote(column.name)} "
-                f"{transaction.declared(column)}"
-            )
+            transaction.add_column(layout.table, column)
         for column in widened:
             transaction.widen(layout.table, column)
         changed = changed or bool(missing or widened)
     if history and (changed or not transaction.has_table(view)):
-        transaction.execute(f"CREATE VIEW {current_view(plan, columns, transaction.quote)}")
+        transaction.create_view(view, plan.table, [column.name for column in target_columns(plan, columns)])
 
 
 def holds(transaction: SqlTransaction, stored: StoredColumn, column: Column) -> bool:

@@ -13,19 +13,14 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import sqlalchemy as sa
 
 from datong.adapters import sql_history
 from datong.adapters.conversion import last_of_each_key, rows_where, texts_of
-from datong.adapters.sql_letters import (
-    DEAD_LETTERS,
-    LetterBatch,
-    SqlLetters,
-    clear_letters,
-    remember_batch,
-    supersede,
-)
+from datong.adapters.sql_letters import LetterBatch, SqlLetters, clear_letters, remember_batch, supersede
+from datong.adapters.sql_own_tables import cursors, dead_letters
 from datong.adapters.sql_shape import STAGE_PREFIX, fit
-from datong.adapters.sql_transaction import INCOMING, NUMBER, SqlTransaction, refused_rows
+from datong.adapters.sql_transaction import NUMBER, SqlTransaction, refused_rows
 from datong.exchange import (
     DELETED,
     Applied,
@@ -42,14 +37,8 @@ from datong.exchange import (
 )
 from datong.kernel import AgreementId, BatchId, Conflict, DepartmentCode, ResourceId, TaskId, Text
 
-CURSORS = "_datong_applied"
 REASON_CHARS_MAX = 500
 DELETED_ROW = "源端已删除的行不能追加 / a row that the source deleted cannot be appended"
-
-CURSOR_FIELDS = (
-    "task_id", "sequence", "batch_id", "manifest_digest", "rows_applied", "rows_rejected", "run", "applied_at",
-)  # fmt: skip
-DEAD_LETTER_FIELDS = ("task_id", "run", "sequence", "batch_id", "row_in_batch", "reason", "content", "rejected_at")
 
 
 def is_internal(table: str) -> bool:
@@ -59,8 +48,11 @@ def is_internal(table: str) -> bool:
 
 def last_applied(transaction: SqlTransaction, task_id: TaskId) -> AppliedCursor | None:
     """Return the task's newest applied batch."""
-    fields = ", ".join(CURSOR_FIELDS[1:6] + CURSOR_FIELDS[7:])
-    rows = transaction.execute(f"SELECT {fields} FROM {CURSORS} WHERE task_id = ?", (task_id,))
+    known = cursors.c
+    fields = (
+        known.sequence, known.batch_id, known.manifest_digest, known.rows_applied, known.rows_rejected, known.applied_at
+    )  # fmt: skip
+    rows = transaction.run(sa.select(*fields).where(known.task_id == task_id))
     if not rows:
         return None
     sequence, batch_id, digest, applied, rejected, at = rows[0]
@@ -105,20 +97,18 @@ def apply_batch(
         _publish(transaction, manifest, plan, stage)
         transaction.clear(stage)
     result = Applied(rows=manifest.rows - rejected, rejected=rejected)
-    places = ", ".join("?" * len(CURSOR_FIELDS))
-    transaction.execute(f"DELETE FROM {CURSORS} WHERE task_id = ?", (manifest.task_id,))
-    transaction.execute(
-        f"INSERT INTO {CURSORS} ({', '.join(CURSOR_FIELDS)}) VALUES ({places})",
-        (
-            manifest.task_id,
-            manifest.sequence,
-            manifest.batch_id,
-            manifest.digest,
-            result.rows,
-            result.rejected,
-            manifest.run,
-            applied_at.isoformat(),
-        ),
+    transaction.run(sa.delete(cursors).where(cursors.c.task_id == manifest.task_id))
+    transaction.run(
+        sa.insert(cursors).values(
+            task_id=manifest.task_id,
+            sequence=manifest.sequence,
+            batch_id=manifest.batch_id,
+            manifest_digest=manifest.digest,
+            rows_applied=result.rows,
+            rows_rejected=result.rejected,
+            run=manifest.run,
+            applied_at=applied_at.isoformat(),
+        )
     )
     return result
 
@@ -129,20 +119,9 @@ def _publish(transaction: SqlTransaction, manifest: Manifest, plan: TargetPlan, 
     if plan.mode is ApplyMode.HISTORY:
         reason = sql_history.enter_snapshot(transaction, plan, manifest, stage)
     elif plan.mode is ApplyMode.MIRROR:
-        target = transaction.quote(plan.table)
-        same = " AND ".join(
-            f"s.{transaction.quote(key)} = {target}.{transaction.quote(key)}" for key in plan.key_columns
-        )
-        names = [column.name for column in columns]
-        transaction.execute(
-            f"DELETE FROM {target} WHERE NOT EXISTS (SELECT 1 FROM {transaction.quote(stage)} AS s WHERE {same})"
-        )
-        reason = transaction.attempt(
-            f"INSERT INTO {target} ({transaction.names(names)}) SELECT {transaction.names(names)} "
-            f"FROM {transaction.quote(stage)} WHERE TRUE {transaction.upsert_clause(names, plan.key_columns)}"
-        )
+        reason = transaction.mirror(plan.table, stage, [column.name for column in columns], plan.key_columns)
     else:
-        reason = transaction.replace(plan.table, stage, transaction.names([column.name for column in columns]))
+        reason = transaction.replace(plan.table, stage, [column.name for column in columns])
     if reason is not None:
         raise refused_by_target(plan.table, reason)
 
@@ -260,11 +239,9 @@ class _Entry:
         self._transaction.load(numbered.select([*(column.name for column in columns), NUMBER]), columns)
         if columns is not self._columns:
             by_name = {column.name: column for column in columns}
-            deleted = self._transaction.quote(DELETED)
-            self._transaction.delete_matched(self._plan.table, [by_name[key] for key in keys], f"i.{deleted}")
-            self._transaction.execute(f"DELETE FROM {INCOMING} WHERE {deleted}")
+            self._transaction.delete_marked(self._plan.table, [by_name[key] for key in keys])
         letters = insert_ranges(self._transaction, stage or self._plan.table, self._columns, keys, end)
-        self._transaction.execute(f"DROP TABLE {self._transaction.quote(INCOMING)}")
+        self._transaction.unload()
         return letters
 
     def _gathered(self, reader: pa.RecordBatchReader) -> tuple[pa.Table, dict[int, str]]:
@@ -309,20 +286,27 @@ class SqlTarget(SqlLetters):
     def rewind(self, manifest: Manifest | None, task_id: TaskId) -> None:
         """Set the task's cursor back, in one transaction."""
         with self._changing() as transaction:
+            own = cursors.c.task_id == task_id
             if manifest is None:
-                transaction.execute(f"DELETE FROM {CURSORS} WHERE task_id = ?", (task_id,))
+                transaction.run(sa.delete(cursors).where(own))
                 return
-            transaction.execute(
-                f"UPDATE {CURSORS} SET sequence = ?, batch_id = ?, manifest_digest = ?, run = ? WHERE task_id = ?",
-                (manifest.sequence, manifest.batch_id, manifest.digest, manifest.run, task_id),
+            transaction.run(
+                sa.update(cursors)
+                .where(own)
+                .values(
+                    sequence=manifest.sequence,
+                    batch_id=manifest.batch_id,
+                    manifest_digest=manifest.digest,
+                    run=manifest.run,
+                )
             )
 
     def _correct(
         self, transaction: SqlTransaction, letter: DeadLetter, batch: LetterBatch, rows: pa.RecordBatch, at: datetime
     ) -> dict[int, str]:
         stage = STAGE_PREFIX + batch.plan.table
-        if batch.plan.mode.gathers_snapshots and transaction.execute(
-            f"SELECT 1 FROM {transaction.quote(stage)} LIMIT 1"
+        if batch.plan.mode.gathers_snapshots and transaction.run(
+            sa.select(sa.literal_column("1")).select_from(sa.table(stage)).limit(1)
         ):
             raise _gathering(batch.plan.table)
         entry = _Entry(transaction, _as_batch(letter, batch, rows, at), batch.plan, at)
@@ -379,20 +363,17 @@ def _write_letters(
     transaction: SqlTransaction, manifest: Manifest, table: pa.Table, letters: dict[int, str], applied_at: datetime
 ) -> None:
     """Keep every refused row, with the reason, where the department's own people find it."""
-    places = ", ".join("?" * len(DEAD_LETTER_FIELDS))
     for row, reason in sorted(letters.items()):
         piece = table.slice(row, 1).combine_chunks().to_batches()[0]
-        content = json.dumps(texts_of(piece, 0), ensure_ascii=False)
-        transaction.execute(
-            f"INSERT INTO {DEAD_LETTERS} ({', '.join(DEAD_LETTER_FIELDS)}) VALUES ({places})",
-            (
-                manifest.task_id,
-                manifest.run,
-                manifest.sequence,
-                manifest.batch_id,
-                row,
-                reason[:REASON_CHARS_MAX],
-                content,
-                applied_at.isoformat(),
-            ),
+        transaction.run(
+            sa.insert(dead_letters).values(
+                task_id=manifest.task_id,
+                run=manifest.run,
+                sequence=manifest.sequence,
+                batch_id=manifest.batch_id,
+                row_in_batch=row,
+                reason=reason[:REASON_CHARS_MAX],
+                content=json.dumps(texts_of(piece, 0), ensure_ascii=False),
+                rejected_at=applied_at.isoformat(),
+            )
         )

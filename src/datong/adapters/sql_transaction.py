@@ -2,16 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
+import sqlalchemy as sa
 
 from datong.adapters.conversion import far_times
-from datong.exchange import Column
+from datong.exchange import Column, Manifest, TargetPlan
 
 INCOMING = "_datong_in"
 NUMBER = "_datong_n"
+
+Statement = sa.Select[*tuple[Any, ...]] | sa.Insert | sa.Update | sa.Delete
 
 
 class StoredColumn(NamedTuple):
@@ -23,16 +25,33 @@ class StoredColumn(NamedTuple):
     required: bool
 
 
+class HistoryWork(Protocol):
+    """The statements that bring the rows of a batch, or of a whole snapshot, into a history table."""
+
+    def enter(self, numbered: pa.Table) -> str | None:
+        """Enter changes in their order; return None, or the reason for which the table took none of them."""
+        ...
+
+    def enter_staged(self) -> str | None:
+        """Enter the rows of the stage that differ from the open versions; return None, or the reason of a refusal."""
+        ...
+
+    def close_missing(self) -> None:
+        """Close the open versions of keys that the stage lacks."""
+        ...
+
+    def refused(self, numbered: pa.Table) -> dict[int, str]:
+        """Return the rows whose own values the table refuses, with the reasons; the table is as before."""
+        ...
+
+
 class SqlTransaction(ABC):
     """One transaction on one connection of a SQL database."""
 
-    LONG_TEXT = "text"
-    """The type of texts of any length."""
-    TABLE_OPTIONS = ""
-    """What stands behind the definition of a table of the platform's own."""
-
     FRACTION_DIGITS_DEFAULT = 6
     """How many digits of a second a time keeps whose declaration does not say."""
+
+    # The shape of tables
 
     @abstractmethod
     def stored_columns(self, table: str) -> list[StoredColumn]:
@@ -59,77 +78,74 @@ class SqlTransaction(ABC):
         """Give a column the type of `column`, which holds every value that it has."""
 
     @abstractmethod
-    def has_table(self, table: str) -> bool:
-        """Whether there is a table of that name."""
+    def add_column(self, table: str, column: Column) -> None:
+        """Add a column to a table."""
 
     @abstractmethod
-    def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        """Run a statement (its places are `?`) and return its rows."""
+    def has_table(self, table: str) -> bool:
+        """Whether there is a table, or a view, of that name."""
+
+    @abstractmethod
+    def drop_view(self, name: str) -> None:
+        """Drop a view, if there is one of that name."""
+
+    @abstractmethod
+    def create_view(self, name: str, table: str, names: Sequence[str]) -> None:
+        """Make the view of a history's open versions, with the columns called `names`."""
+
+    @abstractmethod
+    def ensure_letters(self) -> None:
+        """Create the tables beside the dead letters that are missing."""
+
+    # Rows
+
+    @abstractmethod
+    def run(self, statement: Statement) -> list[tuple[object, ...]]:
+        """Run a statement about the platform's own tables, or one that any engine understands; return its rows."""
 
     @abstractmethod
     def load(self, table: pa.Table, columns: tuple[Column, ...]) -> None:
-        """Put `table` (the columns, then `_datong_n`) into a new temporary table `_datong_in`."""
+        """Put `table` (the columns, then `_datong_n`) where `insert` and `delete_marked` take it from."""
+
+    @abstractmethod
+    def unload(self) -> None:
+        """Let go of what was loaded."""
 
     @abstractmethod
     def insert(
         self, target: str, columns: tuple[Column, ...], keys: tuple[str, ...], first: int, end: int
     ) -> str | None:
-        """Insert, or upsert when there are keys, the rows of `_datong_in` with first ≤ number < end.
+        """Insert, or upsert when there are keys, the loaded rows with first ≤ number < end.
 
         Returns None, or the database's reason when it refused a value; then nothing of the range was inserted.
         """
 
     @abstractmethod
-    def attempt(self, statement: str) -> str | None:
-        """Run a statement; return None, or the database's reason when it refused a value and did nothing."""
-
-    @abstractmethod
-    def upsert_clause(self, columns: Sequence[str], keys: Sequence[str]) -> str:
-        """Return what makes an INSERT … SELECT … WHERE update the rows whose keys are there already."""
-
-    @abstractmethod
-    def value(self, column: Column, alias: str) -> str:
-        """Return a value of `_datong_in` (called `alias`) as the target stores it."""
-
-    @abstractmethod
-    def differ(self, left: str, right: str, column: Column) -> str:
-        """Return the condition that two values of `column`'s type are not the same; NULL is the same as NULL."""
-
-    @abstractmethod
-    def moment(self, at: datetime) -> str:
-        """Return an instant as a literal of the type that the target gives instants."""
-
-    @abstractmethod
-    def delete_matched(self, target: str, keys: Sequence[Column], condition: str) -> None:
-        """Delete the rows of `target` whose keys are those of rows of `_datong_in` (called `i`) with `condition`."""
-
-    @abstractmethod
-    def update_matched(self, target: str, source: str, keys: Sequence[str], changes: str, condition: str) -> None:
-        """Change the rows of `target` (called `t`) that have the keys of a row of `source` (called `i`)."""
+    def delete_marked(self, target: str, keys: Sequence[Column]) -> None:
+        """Delete the rows of `target` whose keys are those of loaded rows marked as deleted, and unload those."""
 
     def append(self, target: str, table: pa.Table, columns: tuple[Column, ...]) -> bool:
         """Put the rows of `table` straight into `target`, if this database can and `target` has the columns' types.
 
-        Returns False when nothing was done: the rows then go by `_datong_in`, which finds the ones that are refused.
+        Returns False when nothing was done: the rows then are loaded first, which finds the ones that are refused.
         """
         return False
 
+    @abstractmethod
     def clear(self, stage: str) -> None:
         """Empty the stage, which nobody else reads."""
-        self.execute(f"DELETE FROM {self.quote(stage)}")
-
-    def replace(self, target: str, stage: str, names: str) -> str | None:
-        """Let the rows of `stage` take the place of those of `target`; return the reason when it refuses them."""
-        self.execute(f"DELETE FROM {self.quote(target)}")
-        return self.attempt(f"INSERT INTO {self.quote(target)} ({names}) SELECT {names} FROM {self.quote(stage)}")
 
     @abstractmethod
-    def quote(self, name: str) -> str:
-        """Return `name` as an identifier."""
+    def replace(self, target: str, stage: str, names: Sequence[str]) -> str | None:
+        """Let the rows of `stage` take the place of those of `target`; return the reason when it refuses them."""
 
-    def names(self, names: Sequence[str]) -> str:
-        """Return names as a list of identifiers."""
-        return ", ".join(self.quote(name) for name in names)
+    @abstractmethod
+    def mirror(self, target: str, stage: str, names: Sequence[str], keys: Sequence[str]) -> str | None:
+        """Make `target` hold the keys of `stage` with its values; return the reason when it refuses them."""
+
+    @abstractmethod
+    def history(self, plan: TargetPlan, manifest: Manifest, stage: str | None) -> HistoryWork:
+        """Return the way of what is loaded (`stage` is None), or of the rows of a stage, into a history table."""
 
     def faults(self, batch: pa.RecordBatch) -> dict[int, str]:
         """Return the rows that this database could not even load, each with the reason."""

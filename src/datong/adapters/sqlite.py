@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pyarrow as pa
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite as SqliteDialect
 
 from datong.adapters.conversion import (
     Convert,
@@ -25,10 +26,11 @@ from datong.adapters.conversion import (
     reader_of_rows,
     rebatched,
 )
-from datong.adapters.sql_letters import DEAD_LETTERS, ensure_letters, open_letters
+from datong.adapters.sql_letters import open_letters
+from datong.adapters.sql_own_tables import CURSORS, DEAD_LETTERS
 from datong.adapters.sql_shape import layouts
+from datong.adapters.sql_statements import SqlStatements
 from datong.adapters.sql_target import (
-    CURSORS,
     SqlTarget,
     apply_batch,
     is_internal,
@@ -211,7 +213,7 @@ class SqliteDatabase(SqlTarget):
                 "reason TEXT NOT NULL, content TEXT NOT NULL, rejected_at TEXT NOT NULL, "
                 "PRIMARY KEY (batch_id, row_in_batch))"
             )
-            ensure_letters(_SqliteTransaction(connection))
+            _SqliteTransaction(connection).ensure_letters()
             connection.execute("COMMIT")
 
     def last_applied(self, task_id: TaskId) -> AppliedCursor | None:
@@ -307,8 +309,10 @@ class SqliteDatabase(SqlTarget):
             raise null_in_order(query.table, query.order)
 
 
-class _SqliteTransaction(SqlTransaction):
+class _SqliteTransaction(SqlStatements):
     """A transaction that the caller began."""
+
+    DIALECT = SqliteDialect(paramstyle="qmark")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
