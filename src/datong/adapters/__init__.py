@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datong.adapters.postgresql import PostgresqlDatabase
     from datong.adapters.postgresql_capture import PostgresqlChanges
     from datong.adapters.sqlalchemy_database import SqlalchemyDatabase
+    from datong.adapters.sqlalchemy_target import SqlalchemyTarget
     from datong.adapters.sqlite import SqliteDatabase
     from datong.adapters.web_api import WebApi
 else:
@@ -36,6 +37,7 @@ else:
             "postgresql": ["PostgresqlDatabase"],
             "postgresql_capture": ["PostgresqlChanges"],
             "sqlalchemy_database": ["SqlalchemyDatabase"],
+            "sqlalchemy_target": ["SqlalchemyTarget"],
             "sqlite": ["SqliteDatabase"],
             "web_api": ["WebApi"],
         },
@@ -52,6 +54,7 @@ __all__ = [
     "PostgresqlChanges",
     "PostgresqlDatabase",
     "SqlalchemyDatabase",
+    "SqlalchemyTarget",
     "SqliteDatabase",
     "WebApi",
     "load_or_create_signer",

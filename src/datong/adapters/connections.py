@@ -57,6 +57,8 @@ def open_target(url: str) -> Target:
             return adapters.PostgresqlDatabase(url)
         case "mysql" | "mariadb":
             return adapters.MariadbDatabase(url)
+    if "+" in parts.scheme or parts.scheme in SQLALCHEMY_SCHEMES:
+        return adapters.SqlalchemyTarget(url)
     raise _unknown(parts.scheme)
 
 

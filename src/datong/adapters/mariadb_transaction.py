@@ -133,7 +133,7 @@ class MariadbTransaction(SqlStatements):
         self._require_room(batch)
         return far_times(batch) | float_rows(batch, infinite=True)
 
-    def load(self, table: pa.Table, columns: tuple[Column, ...]) -> None:
+    def load(self, table: pa.Table, columns: tuple[Column, ...], into: str) -> None:
         """Put `table` (the columns, then `_datong_n`) into a new temporary table `_datong_in`."""
         definition = ", ".join(f"{quoted(column.name)} {_declared(column)}" for column in columns)
         self.execute(

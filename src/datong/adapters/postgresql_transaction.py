@@ -133,7 +133,7 @@ class PostgresqlTransaction(SqlStatements):
             return False
         return bool(self.execute(INTERCHANGEABLE, pair)[0][0])
 
-    def load(self, table: pa.Table, columns: tuple[Column, ...]) -> None:
+    def load(self, table: pa.Table, columns: tuple[Column, ...], into: str) -> None:
         """Copy the rows into a temporary table of plain types."""
         arrays = [
             table.column(column.name).cast(pa.string())

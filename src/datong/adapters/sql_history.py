@@ -99,7 +99,7 @@ class HistoryRows(ABC):
             numbered = numbered.append_column(DELETED, pa.repeat(pa.scalar(value=False), numbered.num_rows))
         rows = changes_of(numbered, self._plan.key_columns, [column.name for column in self._compared])
         columns = (*self._columns, *HELPERS)
-        self._rows.load(rows.select([*(column.name for column in columns), NUMBER]), columns)
+        self._rows.load(rows.select([*(column.name for column in columns), NUMBER]), columns, self._plan.table)
         self.drop_unchanged()
         reason = self.enter_versions()
         self._rows.unload()
@@ -116,7 +116,9 @@ class HistoryRows(ABC):
             numbered = numbered.filter(pc.invert(numbered.column(DELETED)))
         if not numbered.num_rows:
             return {}
-        self._rows.load(numbered.select([*(column.name for column in self._columns), NUMBER]), self._columns)
+        self._rows.load(
+            numbered.select([*(column.name for column in self._columns), NUMBER]), self._columns, self._plan.table
+        )
         letters = refused_rows(self.try_rows, int(str(pc.max(numbered.column(NUMBER)))) + 1)
         self.remove_tried()
         self._rows.unload()

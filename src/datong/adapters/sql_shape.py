@@ -85,7 +85,7 @@ def fit(transaction: SqlTransaction, plan: TargetPlan, columns: tuple[Column, ..
         stage = layout.table != plan.table
         found = [] if stage else _standing(transaction, layout, stored)
         found += [
-            _type_misfit(stored[column.name], transaction.declared(column))
+            type_misfit(stored[column.name], transaction.declared(column))
             for column in widened
             if (first and not stage) or not may_widen(transaction, stored[column.name], column)
         ]
@@ -193,7 +193,8 @@ def _missing(name: str, declared: str) -> Misfit:
     )
 
 
-def _type_misfit(stored: StoredColumn, declared: str) -> Misfit:
+def type_misfit(stored: StoredColumn, declared: str) -> Misfit:
+    """Return that a column's type would change values."""
     return Misfit(
         stored.name,
         Text(

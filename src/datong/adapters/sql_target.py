@@ -236,7 +236,9 @@ class _Entry:
                 numbered = numbered.filter(pc.invert(gone)).drop_columns([DELETED])
         if not numbered.num_rows:
             return {}
-        self._transaction.load(numbered.select([*(column.name for column in columns), NUMBER]), columns)
+        self._transaction.load(
+            numbered.select([*(column.name for column in columns), NUMBER]), columns, self._plan.table
+        )
         if columns is not self._columns:
             by_name = {column.name: column for column in columns}
             self._transaction.delete_marked(self._plan.table, [by_name[key] for key in keys])

@@ -104,8 +104,8 @@ class SqlTransaction(ABC):
         """Run a statement about the platform's own tables, or one that any engine understands; return its rows."""
 
     @abstractmethod
-    def load(self, table: pa.Table, columns: tuple[Column, ...]) -> None:
-        """Put `table` (the columns, then `_datong_n`) where `insert` and `delete_marked` take it from."""
+    def load(self, table: pa.Table, columns: tuple[Column, ...], into: str) -> None:
+        """Put `table` (the columns, then `_datong_n`) where `insert` and `delete_marked` take rows for `into` from."""
 
     @abstractmethod
     def unload(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import types
+from sqlalchemy.dialects import mysql
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector
 
@@ -36,7 +37,7 @@ _MONEY = {"MONEY": "decimal(19,4)", "SMALLMONEY": "decimal(10,4)"}
 def mapped_column(dialect: str, reflected: ReflectedColumn) -> Column | RefusedColumn:
     """Return a reflected column with its exchange type, or with the reason why it has none."""
     kind = reflected["type"]
-    declared = _declared(kind)
+    declared = declared_type(kind)
     found = exchange_type(dialect, kind)
     if isinstance(found, Text):
         return RefusedColumn(name=reflected["name"], source_type=declared, reason=found)
@@ -170,6 +171,9 @@ _RULES: tuple[tuple[type[types.TypeEngine[Any]], _Rule], ...] = (
     (types.JSON, _as_text),
     (types.String, _always("string")),
     (types.LargeBinary, _always("binary")),
+    (mysql.TINYBLOB, _always("binary")),
+    (mysql.MEDIUMBLOB, _always("binary")),
+    (mysql.LONGBLOB, _always("binary")),
     (types.BINARY, _always("binary")),
     (types.VARBINARY, _always("binary")),
     (types.DateTime, _moment),
@@ -183,9 +187,9 @@ def _is_text(declared: str) -> bool:
     return any(part in declared for part in ("CHAR", "TEXT", "CLOB", "STRING"))
 
 
-def _declared(kind: types.TypeEngine[Any]) -> str:
+def declared_type(kind: types.TypeEngine[Any]) -> str:
     """Return a type's name with its parameters; a dialect's own rendering fails on what it does not know."""
-    parts = [getattr(kind, name, None) for name in ("precision", "scale", "length")]
+    parts = [getattr(kind, name, None) for name in ("precision", "scale", "length", "fsp")]
     numbers = ",".join(str(part) for part in parts if isinstance(part, int))
     return type(kind).__name__.upper() + (f"({numbers})" if numbers else "")
 

@@ -277,7 +277,10 @@ def _binary(value: object) -> bytes:
 
 def _date(value: object) -> date:
     if isinstance(value, datetime):
-        raise TypeError("a moment in a column of dates")
+        # Oracle's dates have a time of day.
+        if value.time() != time(0) or value.tzinfo is not None:
+            raise TypeError("a moment in a column of dates")
+        return value.date()
     return value if isinstance(value, date) else date.fromisoformat(str(value))
 
 
@@ -363,9 +366,9 @@ class _DriverConnection(Protocol):
 
 
 def _in_utc(connection: _DriverConnection, _record: object) -> None:
-    """Make a MySQL session count its TIMESTAMPs in UTC."""
+    """Make a MySQL session count its TIMESTAMPs in UTC, and refuse what it cannot hold."""
     cursor = connection.cursor()
-    cursor.execute("SET time_zone = '+00:00'")
+    cursor.execute("SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES'")
     cursor.close()
 
 

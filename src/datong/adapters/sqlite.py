@@ -368,7 +368,7 @@ class _SqliteTransaction(SqlStatements):
         # SQLite stores a NaN as NULL.
         return super().faults(batch) | float_rows(batch, infinite=False)
 
-    def load(self, table: pa.Table, columns: tuple[Column, ...]) -> None:
+    def load(self, table: pa.Table, columns: tuple[Column, ...], into: str) -> None:
         definition = ", ".join(f"{quoted(column.name)} {_declared(column)}" for column in columns)
         self._connection.execute(f"CREATE TEMP TABLE {INCOMING} ({definition}, {NUMBER} INTEGER PRIMARY KEY)")
         arrays = [_storable(table.column(column.name), column) for column in columns]

@@ -12,15 +12,16 @@ from sqlalchemy.engine import make_url
 def run(url: str, *statements: str) -> list[tuple[object, ...]]:
     """Run `statements` one by one, each committed; return the rows of the last one."""
     parts = make_url(url)
+    engine = parts.get_backend_name()
     rows: list[tuple[object, ...]] = []
-    if parts.drivername == "sqlite":
+    if engine == "sqlite":
         with closing(sqlite3.connect(Path(parts.database or ""))) as connection:
             for statement in statements:
                 rows = connection.execute(statement).fetchall()
                 connection.commit()
         return rows
-    if parts.drivername == "postgresql":
-        with psycopg.connect(url, autocommit=True) as postgresql:
+    if engine == "postgresql":
+        with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as postgresql:
             for statement in statements:
                 cursor = postgresql.execute(statement.encode())
                 rows = cursor.fetchall() if cursor.description else []

@@ -1,4 +1,4 @@
-"""Apply modes on SQLite, PostgreSQL and MariaDB: one contract suite, and a state machine against plain Python."""
+"""Apply modes on SQLite, PostgreSQL, MariaDB and over SQLAlchemy: one contract suite, and a machine against Python."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -45,14 +45,15 @@ Change = tuple[int | None, str | None]
 GONE = "gone"
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "postgresql over SQLAlchemy"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
+    engine, _, way = request.param.partition(" ")
+    if engine == "sqlite":
         yield f"sqlite:///{tmp_path / 'data.sqlite'}"
         return
-    server: DatabaseServer = request.getfixturevalue(f"{request.param}_server")
+    server: DatabaseServer = request.getfixturevalue(f"{engine}_server")
     made = server.create_database()
-    yield made
+    yield made.replace("postgresql:", "postgresql+psycopg:", 1) if way else made
     server.drop_database(made)
 
 
@@ -363,7 +364,7 @@ def machine_of(url: str) -> type[RuleBasedStateMachine]:
 
 
 def test_any_sequence_of_batches_ends_as_plain_python_says(url: str) -> None:
-    examples = 12 if url.startswith("sqlite") else 3
+    examples = {"sqlite": 12, "postgresql+psycopg": 1}.get(url.split(":")[0], 3)
     run_state_machine_as_test(
         machine_of(url),
         settings=settings(
