@@ -15,6 +15,7 @@ from datong.exchange import DELETED_COLUMN
 from datong.kernel import Corrupt, Invalid, Text, Value
 from datong.library.definition import Definition, SourceRole
 from datong.library.engine import Workspace, sql_name, sql_text
+from datong.library.layers import table_sql
 from datong.library.values import LandedBatch, LandedSource, LandingMode
 from datong.norms import JudgedColumn, NormPack, flagged_sql
 
@@ -35,6 +36,15 @@ class ConformedSource(Value):
     def file(self) -> str:
         """The name of its Parquet file in the step's folder."""
         return f"source_{self.number:03d}.parquet"
+
+    @property
+    def gone_file(self) -> str:
+        """The name of the file of its deleted records' keys, if there are any, with the batch each first came in."""
+        return f"source_{self.number:03d}.gone.parquet"
+
+    def sql(self, folder: Path) -> str:
+        """Return its records in the step's folder as something to select from."""
+        return table_sql(folder / self.file)
 
     def has(self, element: str) -> bool:
         """Return whether the source holds `element`."""
@@ -87,13 +97,23 @@ def conform_source(work: Workspace, conformed: ConformedSource, pack: NormPack, 
             remedy=Text(zh="请在目录的绑定中指定主键列。", en="Name its key columns in the catalogue's binding."),
             context={"resource": source.resource_id},
         )
-    landed = f"landed_{conformed.number}"
-    work.load(landed, ((_batch_reader(batch, source), _landed_sql(batch, source)) for batch in current_batches(source)))
+    landed = load_batches(work, conformed, current_batches(source))
     counts = _count(work, source, landed)
-    unique = counts["superseded"] == 0 and not _has_deletes(work, landed)
-    work.write(_conform_sql(conformed, pack, landed, unique=unique), folder / conformed.file)
+    deletes = _has_deletes(work, landed)
+    current = current_sql(source, landed, unique=counts["superseded"] == 0 and not deletes)
+    work.write(conform_sql(conformed, pack, current), folder / conformed.file)
+    if deletes:
+        gone = f"SELECT row_key, first_sequence FROM ({keys_sql(source, landed)}) WHERE deleted ORDER BY row_key"
+        work.write(gone, folder / conformed.gone_file)
     work.drop(landed)
     return counts
+
+
+def load_batches(work: Workspace, conformed: ConformedSource, batches: tuple[LandedBatch, ...]) -> str:
+    """Create a table of the rows of `batches` as they landed, each with its batch and position; return its name."""
+    source, landed = conformed.source, f"landed_{conformed.number}"
+    work.load(landed, ((_batch_reader(batch, source), _landed_sql(batch, source)) for batch in batches))
+    return landed
 
 
 def _landed_sql(batch: LandedBatch, source: LandedSource) -> str:
@@ -171,12 +191,13 @@ def _corrupt(batch: LandedBatch, source: LandedSource, missing: list[str] | None
     )
 
 
-def _key_sql(source: LandedSource) -> str:
+def key_sql(source: LandedSource) -> str:
+    """Return the SQL of a row's key, NULL where a part of it is missing."""
     return " || chr(31) || ".join(sql_name(column) for column in source.key_columns)
 
 
 def _count(work: Workspace, source: LandedSource, landed: str) -> dict[str, int]:
-    key = _key_sql(source)
+    key = key_sql(source)
     [row] = work.rows(f"SELECT count(*), count({key}), count(DISTINCT {key}) FROM {landed}")
     received, keyed, known = (int(count) for count in row)
     current = known
@@ -193,11 +214,19 @@ def _has_deletes(work: Workspace, landed: str) -> bool:
     return bool(work.rows(f"SELECT 1 FROM {landed} WHERE __deleted LIMIT 1"))
 
 
-def _conform_sql(conformed: ConformedSource, pack: NormPack, landed: str, *, unique: bool) -> str:
-    """Return the query from `landed` to conformed rows, in the order of their keys.
+def keys_sql(source: LandedSource, landed: str) -> str:
+    """Return the query for every key in `landed`: where it first came, and whether its record was `deleted` last."""
+    return (
+        "SELECT row_key, first_sequence, __deleted AS deleted FROM (SELECT row_key, __deleted, "
+        "min(__sequence) OVER (PARTITION BY row_key) AS first_sequence, "
+        "row_number() OVER (PARTITION BY row_key ORDER BY __sequence DESC, __position DESC) AS recency "
+        f"FROM (SELECT *, {key_sql(source)} AS row_key FROM {landed}) keyed WHERE row_key IS NOT NULL) ranked "
+        "WHERE recency = 1"
+    )
 
-    Where every key is `unique`, nothing was superseded and no row has to be looked for.
-    """
+
+def conform_sql(conformed: ConformedSource, pack: NormPack, current: str) -> str:
+    """Return the query from the rows of the query `current` to conformed rows."""
     named = [(field, column) for field, column in conformed.fields.items() if pack.has_element(field)]
     others = [(field, column) for field, column in conformed.fields.items() if not pack.has_element(field)]
     head = ("row_key", "__batch", "__sequence", "first_sequence", "__produced")
@@ -220,13 +249,17 @@ def _conform_sql(conformed: ConformedSource, pack: NormPack, landed: str, *, uni
     return (
         f"SELECT row_key, __batch AS batch_id, __sequence AS sequence, first_sequence, {columns}, "
         f"coalesce({observed}, nullif(__produced, '')) AS observed_at "
-        f"FROM ({flagged_sql(f'({_current_sql(conformed.source, landed, unique=unique)})', judged, kept=kept)})"
+        f"FROM ({flagged_sql(f'({current})', judged, kept=kept)})"
     )
 
 
-def _current_sql(source: LandedSource, landed: str, *, unique: bool) -> str:
-    """Return the query for the rows of `landed` that are current, each with its key and the batch it first came in."""
-    keyed = f"SELECT *, {_key_sql(source)} AS row_key FROM {landed}"
+def current_sql(source: LandedSource, landed: str, *, unique: bool) -> str:
+    """Return the query for the rows of `landed` that are current, each with its key and the batch it first came in,
+    in the order of their keys.
+
+    Where every key is `unique`, nothing was superseded and no row has to be looked for.
+    """
+    keyed = f"SELECT *, {key_sql(source)} AS row_key FROM {landed}"
     if unique:
         return f"SELECT *, __sequence AS first_sequence FROM ({keyed}) WHERE row_key IS NOT NULL ORDER BY row_key"
     return f"""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition, Feature
-from datong.library.engine import Workspace, sql_name, sql_text
+from datong.library.engine import Workspace, sql_name
 
 _FORMS = {
     "text": "nullif(trim(regexp_replace({value}, '[^a-z0-9]+', ' ', 'g')), '')",
@@ -28,7 +28,7 @@ def create_described(
     parts = " UNION ALL ".join(
         f"SELECT {source.number} AS source, {ranks[source.role.key]} AS rank, row_key, first_sequence, "
         + ", ".join(f"{_feature_sql(source, feature)} AS {feature.name}" for feature in features)
-        + f" FROM read_parquet({sql_text(str(folder / source.file))})"
+        + f" FROM {source.sql(folder)}"
         for source in sources
     )
     names = ", ".join(feature.name for feature in features)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from datong import catalogue
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
-from datong.library.engine import Workspace, sql_name, sql_text
+from datong.library.engine import Workspace, sql_name
 from datong.norms import citizen_id_valid_sql
 
 NAME_CHARACTERS = 4
@@ -66,7 +66,7 @@ def create_records(work: Workspace, definition: Definition, sources: tuple[Confo
             {", ".join(_column(source, element) for element in PERSON_ELEMENTS)},
             {_address(source)} AS address_text,
             {sql_name("citizen_id|raw") if source.has("citizen_id") else "NULL::VARCHAR"} AS identifier_raw
-        FROM read_parquet({sql_text(str(folder / source.file))})"""
+        FROM {source.sql(folder)}"""
         for source in sources
     )
     work.create("people", parts)

@@ -3,18 +3,38 @@
 The step leaves `cells.parquet`: per entity and element the candidates, one per distinct value, `position` 1 being the
 golden one. Order of preference: a value without flaw; then authority or recency, as the element's rule says; then the
 other of the two; then source and key, so that there is always exactly one answer.
+
+An entity's cells depend on its own records only. A build that knows the one before fuses the entities of which a record
+or a link changed, and says in `changed.parquet` which these are; every entity's digest is kept in `digests.parquet`, so
+that the digest of all needs no other cells.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
 from datong.library.engine import Workspace, sql_name, sql_text
+from datong.library.layers import CHANGED, REMOVED, table_sql, write_changes
 
 CELLS = "cells.parquet"
 GOLDEN_DIGEST = "digest.txt"
+DIGESTS = "digests.parquet"
+CHANGED_ENTITIES = "changed.parquet"
+CELL_ORDER = ("entity_id", "element", "position")
+_CELLS_SQL = f"""
+    SELECT entity_id, element, position, value, CASE WHEN raw IS DISTINCT FROM value THEN raw END AS raw, flag,
+        source, row_key, batch_id, observed_at,
+        CASE WHEN position > 1 THEN 'conflict'
+             WHEN distinct_values = 1 AND supporters = 1 THEN 'only'
+             WHEN distinct_values = 1 THEN 'agreed'
+             WHEN sound_values <= 1 THEN 'quality'
+             WHEN prefer = 'recency' OR equal_authorities > 1 THEN 'recency'
+             ELSE 'authority' END AS rule
+    FROM candidates WHERE position = 1 OR flag IS NULL ORDER BY {", ".join(CELL_ORDER)}"""
 SLICE_ENTITIES = 50_000
 """Entities whose cells are put together in one query: lists that grow in an aggregate cannot spill to disk."""
 
@@ -27,9 +47,88 @@ def fuse(
     links: Path,
     folder: Path,
 ) -> None:
-    """Write the step's files into `folder`."""
+    """Write the step's files into `folder`, for all entities."""
+    rows = {source.number: source.sql(conformed) for source in sources}
+    create_candidates(work, definition, sources, rows, table_sql(links))
+    work.write(_CELLS_SQL, folder / CELLS)
+    work.drop("candidates")
+    create_digests(work, folder / CELLS, sources)
+    work.write("SELECT entity_id, digest FROM entity_digests ORDER BY entity_id", folder / DIGESTS)
+    work.drop("entity_digests")
+    write_digest(work, folder)
+
+
+class Former(NamedTuple):
+    """What a build knows of the one before: its step folder, the links it was made with, and the file of the records
+    that changed since."""
+
+    folder: Path
+    links: Path
+    changed: Path
+
+
+def fuse_changes(
+    work: Workspace,
+    definition: Definition,
+    sources: tuple[ConformedSource, ...],
+    conformed: Path,
+    links: Path,
+    former: Former,
+    folder: Path,
+) -> None:
+    """Write the step's files into `folder`: of the entities that had or have a changed record, anew; of all others, as
+    they were."""
+    records = f"(SELECT source, row_key FROM read_parquet({sql_text(str(former.changed))}))"
+    work.create(
+        "touched",
+        " UNION ".join(
+            f"SELECT entity_id FROM {table_sql(path)} l SEMI JOIN {records} r USING (source, row_key)"
+            for path in (links, former.links)
+        ),
+    )
+    work.create("touched_links", f"SELECT l.* FROM {table_sql(links)} l SEMI JOIN touched USING (entity_id)")
+    rows = {source.number: f"touched_rows_{source.number}" for source in sources}
+    for source in sources:
+        work.create(
+            rows[source.number],
+            f"SELECT c.* FROM {source.sql(conformed)} c SEMI JOIN "
+            f"(SELECT row_key FROM touched_links WHERE source = {source.number}) l USING (row_key)",
+        )
+    create_candidates(work, definition, sources, rows, "touched_links")
+    part = folder / f"{CELLS}.part"
+    work.write(_CELLS_SQL, part)
+    create_digests(work, part, sources)
+    anew = {CELLS: (f"read_parquet({sql_text(str(part))})", CELL_ORDER), DIGESTS: ("entity_digests", ("entity_id",))}
+    for name, (table, order) in anew.items():
+        write_changes(
+            work,
+            former.folder / name,
+            folder / name,
+            keys=("entity_id",),
+            replaced="touched",
+            changed=table,
+            order=order,
+        )
+    part.unlink()
+    work.write(
+        f"SELECT entity_id, CASE WHEN entity_id IN (SELECT entity_id FROM touched_links) THEN {sql_text(CHANGED)} "
+        f"ELSE {sql_text(REMOVED)} END AS change FROM touched ORDER BY entity_id",
+        folder / CHANGED_ENTITIES,
+    )
+    work.drop("candidates", "touched", "touched_links", "entity_digests", *rows.values())
+    write_digest(work, folder)
+
+
+def create_candidates(
+    work: Workspace,
+    definition: Definition,
+    sources: tuple[ConformedSource, ...],
+    rows: Mapping[int, str],
+    links: str,
+) -> None:
+    """Create `candidates`: what the records in `links` say of each element, per source from its `rows`."""
     parts = [
-        _cells_sql(definition, source, rule.code, rule.prefer, conformed)
+        _cells_sql(definition, source, rule.code, rule.prefer, rows[source.number])
         for rule in definition.elements
         for source in sources
         if source.has(rule.code)
@@ -39,7 +138,7 @@ def fuse(
         f"""
         SELECT links.entity_id, cells.* EXCLUDE (flag), {_flag_sql(definition.identifier)} AS flag
         FROM ({" UNION ALL ".join(parts)}) cells
-        JOIN read_parquet({sql_text(str(links))}) links ON links.source = cells.source AND links.row_key = cells.row_key
+        JOIN {links} links ON links.source = cells.source AND links.row_key = cells.row_key
         WHERE cells.value IS NOT NULL""",
     )
     work.create(
@@ -59,22 +158,7 @@ def fuse(
             preference AS (PARTITION BY entity_id, element ORDER BY
                 (flag IS NOT NULL), first_choice, observed_at DESC NULLS LAST, rank, source, row_key)""",
     )
-    work.write(
-        """
-            SELECT entity_id, element, position, value, CASE WHEN raw IS DISTINCT FROM value THEN raw END AS raw, flag,
-                source, row_key, batch_id, observed_at,
-                CASE WHEN position > 1 THEN 'conflict'
-                     WHEN distinct_values = 1 AND supporters = 1 THEN 'only'
-                     WHEN distinct_values = 1 THEN 'agreed'
-                     WHEN sound_values <= 1 THEN 'quality'
-                     WHEN prefer = 'recency' OR equal_authorities > 1 THEN 'recency'
-                     ELSE 'authority' END AS rule
-            FROM candidates WHERE position = 1 OR flag IS NULL ORDER BY entity_id, element, position""",
-        folder / CELLS,
-    )
-    work.drop("said", "candidates")
-    digest = golden_digest(work, folder / CELLS, sources)
-    (folder / GOLDEN_DIGEST).write_text(digest)
+    work.drop("said")
 
 
 def entity_slices(
@@ -88,13 +172,13 @@ def _slices_sql(cells: Path, size: int) -> str:
     return f"""
         WITH numbered AS (
             SELECT entity_id, row_number() OVER (ORDER BY entity_id) - 1 AS place
-            FROM (SELECT DISTINCT entity_id FROM read_parquet({sql_text(str(cells))}))
+            FROM (SELECT DISTINCT entity_id FROM {table_sql(cells)})
         )
         SELECT min(entity_id), max(entity_id) FROM numbered GROUP BY place // {size} ORDER BY 1"""
 
 
-def golden_digest(work: Workspace, cells: Path, sources: tuple[ConformedSource, ...]) -> str:
-    """Return the digest of the golden cells: entity, element, value, whose and which record, and the rule.
+def create_digests(work: Workspace, cells: Path, sources: tuple[ConformedSource, ...]) -> None:
+    """Create `entity_digests`: per entity the digest of element, value, whose and which record, rule and flag.
 
     It holds no batch, no installation's id and no time of the build: the same landing gives the same digest anywhere.
     """
@@ -106,31 +190,34 @@ def golden_digest(work: Workspace, cells: Path, sources: tuple[ConformedSource, 
     # Lists that are sorted afterwards: an aggregate with an order of its own takes 30 kB per entity.
     query = f"""
         SELECT entity_id, sha256(array_to_string(list_sort(list({line})), '')) AS digest
-        FROM read_parquet({sql_text(str(cells))}) cells JOIN (VALUES {names}) named(number, name)
+        FROM {table_sql(cells)} cells JOIN (VALUES {names}) named(number, name)
         ON named.number = cells.source WHERE position = 1"""
     whole = "true" if work.lists_spill else "false"
     work.create("entity_digests", f"{query} AND {whole} GROUP BY entity_id")
     for first, last in [] if work.lists_spill else work.rows(_slices_sql(cells, SLICE_ENTITIES)):
         slice_ = f"entity_id BETWEEN {sql_text(first)} AND {sql_text(last)}"
         work.append("entity_digests", f"{query} AND {slice_} GROUP BY entity_id")
+
+
+def write_digest(work: Workspace, folder: Path) -> None:
+    """Write the digest of the golden cells, from those of the entities."""
     # Two levels more: the digest of very many entities needs no single text of all of them.
-    [found] = work.rows("""
+    [found] = work.rows(f"""
         SELECT sha256(coalesce(string_agg(digest, '' ORDER BY branch), '')) FROM (
             SELECT substr(entity_id, 1, 3) AS branch,
                 sha256(string_agg(entity_id || ':' || digest, ',' ORDER BY entity_id)) AS digest
-            FROM entity_digests GROUP BY branch)""")
-    work.drop("entity_digests")
-    return str(found[0])
+            FROM {table_sql(folder / DIGESTS)} GROUP BY branch)""")
+    (folder / GOLDEN_DIGEST).write_text(str(found[0]))
 
 
-def _cells_sql(definition: Definition, source: ConformedSource, element: str, prefer: str, conformed: Path) -> str:
+def _cells_sql(definition: Definition, source: ConformedSource, element: str, prefer: str, rows: str) -> str:
     rank = definition.authority(element)[source.role.key]
     field = sql_name(element)
     return f"""
         SELECT {source.number} AS source, row_key, batch_id, observed_at, {sql_text(element)} AS element,
             {field} AS value, {sql_name(element + "|raw")} AS raw, {sql_name(element + "|flag")} AS flag,
             {rank} AS rank, {rank if prefer == "authority" else 0} AS first_choice, {sql_text(prefer)} AS prefer
-        FROM read_parquet({sql_text(str(conformed / source.file))})"""
+        FROM {rows}"""
 
 
 def _flag_sql(identifier: str | None) -> str:

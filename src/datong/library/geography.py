@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from datong.library.conform import ConformedSource
-from datong.library.engine import Workspace, sql_name, sql_text
+from datong.library.engine import Workspace, sql_name
 
 _ELEMENTS = ("division_code", "division_name", "division_level", "parent_division_code")
 LEVEL_MAX = 6
@@ -19,7 +19,7 @@ def check_divisions(work: Workspace, sources: tuple[ConformedSource, ...], confo
         f"""SELECT {source.number} AS source, row_key, first_sequence,
             {", ".join(f"{sql_name(e)} AS {e}" if source.has(e) else f"NULL::VARCHAR AS {e}" for e in _ELEMENTS)},
             {sql_name("division_code|flag")} AS code_flag
-        FROM read_parquet({sql_text(str(conformed / source.file))})"""
+        FROM {source.sql(conformed)}"""
         for source in sources
     )
     work.create(

@@ -44,7 +44,7 @@ def create_keyed(
     parts = " UNION ALL ".join(
         f"SELECT {source.number} AS source, {ranks[source.role.key]} AS rank, row_key, first_sequence, "
         + ", ".join(f"{expression} AS {name}" for name, expression in _keys(source, identity).items())
-        + f" FROM read_parquet({sql_text(str(folder / source.file))})"
+        + f" FROM {source.sql(folder)}"
         for source in sources
     )
     work.create(

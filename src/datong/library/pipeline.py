@@ -12,15 +12,20 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datong.kernel import BuildId, JsonValue, ResourceId, Value
 from datong.library.conform import ConformedSource, conform_source, take_part
+from datong.library.conform_changes import changed_records, conform_changes
 from datong.library.definition import Definition, LibraryKind
 from datong.library.doubts import NO_DOUBTS, REVIEW
 from datong.library.engine import Engine, TableEngine, Workspace, sql_text, step_folder
-from datong.library.fuse import CELLS, GOLDEN_DIGEST, fuse
+from datong.library.fuse import CELLS, GOLDEN_DIGEST, Former, fuse, fuse_changes
+from datong.library.increment import CHANGED_SHARE_MAX, Basis, basis_of, choose, read_basis, weigh, write_basis
+from datong.library.layers import read_table, table_sql
 from datong.library.link import COUNTS, LINKS, SUCCESSIONS, WEIGHTS, link_divisions, link_records, source_key
+from datong.library.link_changes import CHANGED_RECORDS, write_changed_records
 from datong.library.publish import (
     PublishedTable,
     conformed_table_sql,
@@ -68,7 +73,8 @@ class Pipeline:
     """The steps of one build; `folder` is the build's own, `delta` holds the library's Delta tables.
 
     `table_engine` conforms, links and fuses (`engine` itself if there is none); `engine` publishes its files.
-    Records of the resources in `elsewhere` are published by another library.
+    Records of the resources in `elsewhere` are published by another library. The steps start from those of the
+    `previous` build where they can (see `increment`), unless the `whole` is wanted; the result is the same.
     """
 
     def __init__(
@@ -85,6 +91,8 @@ class Pipeline:
         table_engine: TableEngine | None = None,
         elsewhere: frozenset[ResourceId] = frozenset(),
         decisions: tuple[LinkDecision, ...] = (),
+        whole: bool = False,
+        changed_share_max: float = CHANGED_SHARE_MAX,
     ) -> None:
         self.build_id = build_id
         self.definition = definition
@@ -97,6 +105,8 @@ class Pipeline:
         self.elsewhere = elsewhere
         self.decisions = decisions
         self.sources = take_part(definition, sources, pack)
+        self.whole = whole
+        self.changed_share_max = changed_share_max
 
     def steps(self) -> Iterator[BuildStep]:
         """Run the steps that have not been run; yield each before it starts."""
@@ -158,18 +168,51 @@ class Pipeline:
     def _spill(self) -> Path:
         return self.folder / "spill"
 
+    def basis(self) -> Basis:
+        """Return what the build is made from, once its first step has run."""
+        found = read_basis(self.folder)
+        if found is None:
+            raise AssertionError("the first step writes it")
+        return found
+
+    def _former(self, basis: Basis) -> Path | None:
+        """Return the folder of the build that this one starts from; None where everything is made anew.
+
+        Another version may have been published since the first step ran: then this build comes to nothing anyway.
+        """
+        folder = self.previous.folder
+        return folder if folder is not None and basis.base == folder.name else None
+
     def _conform(self, scratch: Path) -> None:
-        def run(work: Workspace, source: ConformedSource) -> tuple[SourceQuality, int]:
-            counts = conform_source(work, source, self.pack, scratch)
-            conform_geometry(source, scratch)
-            return source_quality(work, source, counts, scratch), counts["without_key"]
+        basis = choose(
+            basis_of(self.definition, self.sources, self.pack, engine=type(self.table_engine).__name__),
+            self.definition.kind,
+            self.previous.folder,
+            grows=isinstance(self.table_engine, Engine),
+            whole=self.whole,
+        )
+        former = self._former(basis)
+        known = None if former is None else read_basis(former)
+        qualities = [] if former is None else read_json(former / BuildStep.CONFORM.value / QUALITY)["sources"]
+
+        def run(work: Workspace, source: ConformedSource) -> SourceQuality:
+            count = None if known is None else basis.known_batches(source.number, known)
+            if former is None or count is None:
+                counts = conform_source(work, source, self.pack, scratch)
+                conform_geometry(source, scratch)
+                return source_quality(work, source, counts, scratch)
+            quality = SourceQuality.model_validate(qualities[source.number])
+            step = former / BuildStep.CONFORM.value
+            return conform_changes(work, source, self.pack, step, count, quality, scratch)
 
         # A source of less than DuckDB's row group keeps one core busy only, so sources run side by side.
         with self.table_engine.open(self._spill) as work, ThreadPoolExecutor(self.table_engine.threads) as pool:
             done = list(pool.map(run, [work.beside() for _ in self.sources], self.sources))
-        quality = [found.model_dump(mode="json") for found, _ in done]
-        without_key = sum(count for _, count in done)
-        write_json(scratch / QUALITY, {"without_key": without_key, "sources": quality})
+        if basis.base is not None:
+            changed, records = changed_records(self.sources, scratch), sum(found.rows for found in done)
+            basis = weigh(basis, changed=changed, records=records, share_max=self.changed_share_max)
+        write_basis(basis, scratch)
+        write_json(scratch / QUALITY, {"sources": [found.model_dump(mode="json") for found in done]})
 
     def _link(self, scratch: Path) -> None:
         conformed = self.folder / BuildStep.CONFORM.value
@@ -184,6 +227,9 @@ class Pipeline:
                 return
             successions = self._inherit(work)
             link_records(work, self.definition, self.sources, conformed, successions, self.decisions, scratch)
+            former = self._former(self.basis())
+            if former is not None:
+                write_changed_records(work, self.sources, conformed, former / BuildStep.LINK.value / LINKS, scratch)
 
     def _inherit(self, work: Workspace) -> list[tuple[str, str, str]]:
         """Create `previous_ids`, the previous version's entity id per record, and return all former successions."""
@@ -195,7 +241,7 @@ class Pipeline:
             f"({number}, {sql_text(source['key'])})"
             for number, source in enumerate(read_json(folder / SOURCES)["sources"])
         )
-        links = f"read_parquet({sql_text(str(folder / LINKS))})"
+        links = table_sql(folder / LINKS)
         work.create(
             "previous_ids",
             f"SELECT known.key || chr(31) || row_key AS key, entity_id "
@@ -212,12 +258,18 @@ class Pipeline:
         links = self._file(BuildStep.LINK, LINKS)
         quality = read_json(self._file(BuildStep.CONFORM, QUALITY))
         counts = read_json(self._file(BuildStep.LINK, COUNTS))
-        if quality["without_key"]:
-            counts["quarantined"]["without_key"] = quality["without_key"]
+        known = [SourceQuality.model_validate(row) for row in quality["sources"]]
+        without_key = sum(found.without_key for found in known)
+        if without_key:
+            counts["quarantined"]["without_key"] = without_key
+        conformed, basis = self.folder / BuildStep.CONFORM.value, self.basis()
+        changed, before = self._file(BuildStep.LINK, CHANGED_RECORDS), self._former(basis)
         with self.table_engine.open(self._spill) as work:
-            fuse(work, self.definition, self.sources, self.folder / BuildStep.CONFORM.value, links, scratch)
-            conformed = self.folder / BuildStep.CONFORM.value
-            known = [SourceQuality.model_validate(row) for row in quality["sources"]]
+            if before is not None and changed.exists():
+                former = Former(before / BuildStep.FUSE.value, before / BuildStep.LINK.value / LINKS, changed)
+                fuse_changes(work, self.definition, self.sources, conformed, links, former, scratch)
+            else:
+                fuse(work, self.definition, self.sources, conformed, links, scratch)
             entities = count_entities(work, links)
             compared = [
                 with_agreement(work, one, source, conformed, links, scratch / CELLS, entities)
@@ -232,6 +284,8 @@ class Pipeline:
                 links=links,
                 cells=scratch / CELLS,
             )
+        whole = basis.reason.value if basis.reason else None
+        report = report.model_copy(update={"base": basis.base, "whole": whole, "changed": basis.changed})
         write_json(scratch / REPORT, report.model_dump(mode="json"))
 
     def _publish(self, scratch: Path) -> None:
@@ -367,7 +421,7 @@ def read_review(folder: Path) -> pa.Table:
 def read_links(folder: Path) -> pa.Table:
     """Return the links of the finished build in `folder`, sources by name (see `Published.links`)."""
     sources = read_json(folder / BuildStep.LINK.value / SOURCES)["sources"]
-    links = pq.read_table(folder / BuildStep.LINK.value / LINKS)
+    links = read_table(folder / BuildStep.LINK.value / LINKS)
     numbers = links.column("source").to_pylist()
     return pa.table(
         {
@@ -390,7 +444,7 @@ def read_failing(
     if f"{element}|flag" not in pq.read_schema(path).names:
         return None
     names = {"row_key": "row_key", "raw": f"{element}|raw", "batch_id": "batch_id", "observed_at": "observed_at"}
-    found = pq.read_table(path, columns=list(names.values()), filters=[(f"{element}|flag", "=", flag)])
+    found = read_table(path, columns=list(names.values()), where=pc.field(f"{element}|flag") == flag)
     shown = found.sort_by("row_key").slice(0, limit).rename_columns(list(names))
     return tuple(FailingRow.model_validate(row) for row in shown.to_pylist())
 

@@ -19,6 +19,7 @@ from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
 from datong.library.engine import sql_name, sql_text
 from datong.library.fuse import entity_slices
+from datong.library.layers import table_sql
 from datong.library.lookup_writing import LookupWriter
 from datong.library.values import DatasetColumn
 from datong.norms import DataType, NormPack
@@ -51,8 +52,7 @@ def golden_table_sql(definition: Definition, pack: NormPack, cells: Path) -> str
         if pack.has_element(rule.code)
     )
     return (
-        f"SELECT entity_id, {columns} FROM read_parquet({sql_text(str(cells))}) WHERE position = 1 "
-        "GROUP BY entity_id ORDER BY entity_id"
+        f"SELECT entity_id, {columns} FROM {table_sql(cells)} WHERE position = 1 GROUP BY entity_id ORDER BY entity_id"
     )
 
 
@@ -61,7 +61,7 @@ def lineage_table_sql(sources: tuple[ConformedSource, ...], cells: Path) -> str:
     return f"""
         SELECT entity_id, element, position, value, raw, flag, rule, department, resource_id, row_key, batch_id,
             observed_at
-        FROM read_parquet({sql_text(str(cells))}) JOIN ({_sources_sql(sources)}) USING (source)
+        FROM {table_sql(cells)} JOIN ({_sources_sql(sources)}) USING (source)
         ORDER BY entity_id, element, position"""
 
 
@@ -77,13 +77,12 @@ def conformed_table_sql(source: ConformedSource, pack: NormPack, conformed: Path
     return f"""
         SELECT {columns}, entity_id AS _entity_id, row_key AS _row_key, batch_id AS _batch_id,
             observed_at AS _observed_at, CAST(to_json(struct_pack({flags})) AS VARCHAR) AS _flags
-        FROM read_parquet({sql_text(str(conformed / source.file))}) {_links_join(source, links)} ORDER BY row_key"""
+        FROM {source.sql(conformed)} {_links_join(source, links)} ORDER BY row_key"""
 
 
 def _links_join(source: ConformedSource, links: Path) -> str:
     return (
-        f"LEFT JOIN (SELECT row_key, entity_id FROM read_parquet({sql_text(str(links))}) "
-        f"WHERE source = {source.number}) USING (row_key)"
+        f"LEFT JOIN (SELECT row_key, entity_id FROM {table_sql(links)} WHERE source = {source.number}) USING (row_key)"
     )
 
 
@@ -158,7 +157,7 @@ def table_digest(connection: duckdb.DuckDBPyConnection, source: ConformedSource,
     )
     found = connection.execute(f"""
         SELECT sha256(coalesce(string_agg(sha256({parts}), '' ORDER BY row_key), ''))
-        FROM read_parquet({sql_text(str(conformed / source.file))}) {_links_join(source, links)}""").fetchone()
+        FROM {source.sql(conformed)} {_links_join(source, links)}""").fetchone()
     if found is None:
         raise AssertionError("an aggregate has one row")
     return str(found[0])
@@ -190,12 +189,12 @@ def write_golden_lookup(
     connection.execute(f"""
         CREATE OR REPLACE TABLE golden_rows AS
         SELECT row_number() OVER (ORDER BY entity_id) AS id, entity_id
-        FROM (SELECT DISTINCT entity_id FROM read_parquet({sql_text(str(cells))}))""")
+        FROM (SELECT DISTINCT entity_id FROM {table_sql(cells)})""")
     payloads = f"""
         SELECT id, entity_id, NULL, '[' || array_to_string(list_transform(list_sort(list(
             {{'element': element, 'position': position, 'cell': CAST(to_json([{", ".join(fields)}]) AS VARCHAR)}}
         )), lambda known: known.cell), ',') || ']'
-        FROM read_parquet({sql_text(str(cells))}) JOIN golden_rows USING (entity_id)
+        FROM {table_sql(cells)} JOIN golden_rows USING (entity_id)
         WHERE entity_id BETWEEN ? AND ? GROUP BY ALL ORDER BY id"""
     with LookupWriter(path, meta) as writer:
         count = sum(writer.fill("row", connection, payloads, bounds) for bounds in entity_slices(connection, cells))
@@ -203,7 +202,7 @@ def write_golden_lookup(
             "key",
             connection,
             f"""
-            SELECT element, value, id FROM read_parquet({sql_text(str(cells))}) JOIN golden_rows USING (entity_id)
+            SELECT element, value, id FROM {table_sql(cells)} JOIN golden_rows USING (entity_id)
             WHERE position = 1 AND element IN ({keys})
             UNION ALL SELECT 'entity_id', entity_id, id FROM golden_rows ORDER BY ALL""",
         )
@@ -211,7 +210,7 @@ def write_golden_lookup(
             "member",
             connection,
             f"""
-            SELECT entity_id, source, row_key, rule, weight, joined_to FROM read_parquet({sql_text(str(links))})
+            SELECT entity_id, source, row_key, rule, weight, joined_to FROM {table_sql(links)}
             ORDER BY entity_id, source, row_key""",
         )
         writer.fill("succession", connection, f"FROM read_parquet({sql_text(str(successions))}) ORDER BY ALL")
@@ -237,7 +236,7 @@ def write_source_lookup(
     )
     connection.execute(f"""
         CREATE OR REPLACE TABLE {rows} AS
-        SELECT row_number() OVER (ORDER BY row_key) AS id, * FROM read_parquet({sql_text(str(conformed / source.file))})
+        SELECT row_number() OVER (ORDER BY row_key) AS id, * FROM {source.sql(conformed)}
         {_links_join(source, links)}""")
     key_parts = " UNION ALL ".join(
         f"SELECT {sql_text(key)} AS element, {sql_name(key)} AS value, id FROM {rows} WHERE {sql_name(key)} IS NOT NULL"

@@ -16,6 +16,7 @@ import shapely
 
 from datong.library.definition import Definition, SpatialRule
 from datong.library.engine import sql_name, sql_text
+from datong.library.layers import table_sql
 from datong.library.publish import FETCH_ROWS, GEOMETRY, typed_sql
 from datong.library.spatial_conform import LATITUDE, LONGITUDE
 from datong.norms import NormPack
@@ -64,7 +65,7 @@ def write_features(
 def write_figures(connection: duckdb.DuckDBPyConnection, cells: Path, path: Path) -> None:
     """Add `figure` to the finished lookup file at `path`: how many entities say that they are in which division."""
     counted = connection.execute(f"""
-        SELECT value, count(*) FROM read_parquet({sql_text(str(cells))})
+        SELECT value, count(*) FROM {table_sql(cells)}
         WHERE element = '{DIVISION}' AND position = 1 AND flag IS NULL GROUP BY value ORDER BY value""").fetchall()
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.execute("PRAGMA journal_mode=OFF")
@@ -122,7 +123,7 @@ def _features_sql(definition: Definition, spatial: SpatialRule, pack: NormPack, 
             SELECT entity_id, {columns}, max(observed_at) FILTER (length(observed_at) <= 19) AS seen_locally,
                 max(observed_at) FILTER (length(observed_at) > 19) AS seen_at,
                 bool_or(flag IS NOT NULL AND element IN ('{LONGITUDE}', '{LATITUDE}')) AS doubtful
-            FROM read_parquet({sql_text(str(cells))}) WHERE position = 1 GROUP BY entity_id
+            FROM {table_sql(cells)} WHERE position = 1 GROUP BY entity_id
         )
         SELECT row_number() OVER (ORDER BY entity_id) AS id, entity_id,
             strftime({observed}, '%Y-%m-%dT%H:%M:%SZ') AS observed_at, {level} AS level,

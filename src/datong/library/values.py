@@ -369,6 +369,12 @@ class LinkReport(Value):
     conflicts_by_element: Mapping[str, int]
     quarantined: Mapping[str, int]
     sources: tuple[SourceQuality, ...]
+    base: str | None = None
+    """The build from which this one took over what had not changed; None where everything was made anew."""
+    whole: str | None = None
+    """Why everything was made anew (`increment.WholeReason`)."""
+    changed: int = 0
+    """Of a build with a base: how many records changed since."""
     verdicts: Mapping[str, int] = Field(default_factory=dict)
     """Of a derived library: entities by what all rules say together."""
     rules: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
