@@ -41,6 +41,13 @@ from datong.adapters.postgresql_catalog import (
     table_schemas,
 )
 from datong.adapters.postgresql_ranges import RangeStatements, row_text
+from datong.adapters.postgresql_scan import (
+    SCAN_ROWS_MIN,
+    PostgresqlScan,
+    extension_path,
+    scan_expression,
+    worth_scanning,
+)
 from datong.adapters.postgresql_transaction import PostgresqlTransaction, definition
 from datong.adapters.sql_letters import open_letters
 from datong.adapters.sql_own_tables import CURSORS, DEAD_LETTERS
@@ -118,8 +125,9 @@ def with_link_limits(url: str) -> str:
 class PostgresqlDatabase(ComparedInside, SqlTarget):
     """One PostgreSQL database, as Connector and as Target; tables are those of the current schema."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, scan_rows_min: int = SCAN_ROWS_MIN) -> None:
         self._url = with_link_limits(url)
+        self._scan_rows_min = scan_rows_min
         self._idle: deque[Connection] = deque()
         """A connection first reads every type of the database, so a crawl of many tables would mostly connect."""
         # Whoever forgets to close it leaves no connection behind.
@@ -167,12 +175,19 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
 
     def read(self, query: ReadQuery) -> pa.RecordBatchReader:
         """Return the rows after the query's cursor, in its order; one statement, so one state of the database."""
-        known = self._columns(query.table)
-        columns = chosen_columns(query.table, known, query.columns)
-        order = order_columns(known, query)
-        statement = (
-            f"SELECT {', '.join(select_expression(column) for column in columns)} FROM {relation(query.table)} AS t"
-        )
+        found = self.schema(query.table)
+        if found is None:
+            raise no_table(query.table)
+        columns = chosen_columns(query.table, found.columns, query.columns)
+        order = order_columns(found.columns, query)
+        # Whoever goes on behind a cursor mostly reads little.
+        large = query.after is None and worth_scanning(found, columns, self._scan_rows_min)
+        extension = extension_path() if large else None
+        expressions = [
+            select_expression(column) if extension is None else scan_expression(number, column)
+            for number, column in enumerate(columns)
+        ]
+        statement = f"SELECT {', '.join(expressions)} FROM {relation(query.table)} AS t"
         if order:
             self._refuse_nulls(query.table, [column.name for column in order if column.nullable])
             names = ", ".join(f"t.{quoted(name)}" for name in query.order)
@@ -181,7 +196,11 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
                 statement += f" WHERE ({names}) > ({bounds})"
             statement += f" ORDER BY {names}"
         schema = arrow_schema(columns)
-        return sliced(self._stream(query.table, statement, columns), schema, query.batch_rows)
+        if extension is None:
+            return sliced(self._stream(query.table, statement, columns), schema, query.batch_rows)
+        scanned = PostgresqlScan(self._url, query.table).batches(extension, statement, columns)
+        typed = (_typed_batch(query.table, batch, columns, schema) for batch in scanned)
+        return sliced(typed, schema, query.batch_rows)
 
     def count(self, table: str) -> int:
         """Return the number of rows of `table`."""
