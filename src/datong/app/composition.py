@@ -69,7 +69,7 @@ from datong.sharing import (
     Usage,
     subject_index_key,
 )
-from datong.web import Services
+from datong.web import Bell, Services
 
 AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
 RECEIPT_INTERVAL_SECONDS = 0.3
@@ -450,6 +450,8 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         monitor=monitor,
         cases=cases,
         indicators=indicators,
+        bell=Bell(database.change_mark),
+        call_bell=Bell(database.change_mark),
     )
     live.listen(services.call_bell.ring)
     return services

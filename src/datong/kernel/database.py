@@ -6,6 +6,7 @@ A value of `Database` is opened by the composition root only.
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -76,6 +77,8 @@ class Database:
         self.engine: Engine = create_engine(url, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
+        self._marking = threading.Lock()
+        self._mark_connection: sqlite3.Connection | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -102,9 +105,30 @@ class Database:
             finally:
                 connection.rollback()
 
+    def change_mark(self) -> int | None:
+        """Return a number that is another one after each commit of anybody, or None where that is not cheaply known.
+
+        It costs some microseconds on SQLite (`PRAGMA data_version`, on a connection of its own); PostgreSQL has none.
+        """
+        if not self.is_sqlite:
+            return None
+        with self._marking:
+            try:
+                if self._mark_connection is None:
+                    path = make_url(self.url).database or ""
+                    self._mark_connection = sqlite3.connect(path, timeout=0, check_same_thread=False)
+                return int(self._mark_connection.execute("PRAGMA data_version").fetchone()[0])
+            except sqlite3.OperationalError:
+                # Locked at this moment: then somebody is changing it.
+                return None
+
     def close(self) -> None:
-        """Close every pooled connection."""
+        """Close every connection."""
         self.engine.dispose()
+        with self._marking:
+            if self._mark_connection is not None:
+                self._mark_connection.close()
+                self._mark_connection = None
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -75,6 +75,6 @@ class Services:
     cases: Cases
     indicators: Indicators
     bell: Bell = field(default_factory=Bell)
+    """Rung when a node may have something new to do."""
     call_bell: Bell = field(default_factory=Bell)
     """Rung when a live call begins."""
-    """Rung when a node may have something new to do."""

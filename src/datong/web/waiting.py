@@ -13,13 +13,19 @@ from starlette.requests import Request
 
 LOOK_INTERVAL_SECONDS = 0.25
 """Another process of the hub rings no bell here."""
+UNCHANGED_SECONDS_MAX = 1.0
+"""How long nobody looks while nobody commits: what a clock alone brings about, a next attempt, waits so long."""
 Seen = TypeVar("Seen")
 
 
 class Bell:
-    """Wakes the requests of this process that wait; whoever changed what they may wait for rings it."""
+    """Wakes the requests of this process that wait; whoever changed what they may wait for rings it.
 
-    def __init__(self) -> None:
+    `mark` returns something else after each commit of anybody to the control database, or None if that is not known.
+    """
+
+    def __init__(self, mark: Callable[[], int | None] = lambda: None) -> None:
+        self.mark = mark
         self._listeners: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._lock = threading.Lock()
 
@@ -54,15 +60,21 @@ async def await_change(
 ) -> Seen:
     """Return what `look` sees once it says that this is enough, or after `wait_seconds`.
 
-    `look` runs in a thread, and no thread waits: between two looks, which are at most `interval_seconds` apart, the
-    request sleeps in the event loop.
+    `look` runs in a thread, and no thread waits: between two looks, which are at most `interval_seconds` apart, or
+    `UNCHANGED_SECONDS_MAX` while the bell's mark stays the same, the request sleeps in the event loop.
     """
     deadline = time.monotonic() + wait_seconds
     while True:
         with bell.listening() as rung:
+            mark = bell.mark()
+            looked = time.monotonic()
             seen, enough = await run_in_threadpool(look)
-            left = deadline - time.monotonic()
-            if enough or left <= 0 or await request.is_disconnected():
-                return seen
-            with anyio.move_on_after(min(interval_seconds, left)):
-                await rung.wait()
+            while True:
+                left = deadline - time.monotonic()
+                if enough or left <= 0 or await request.is_disconnected():
+                    return seen
+                with anyio.move_on_after(min(interval_seconds, left)):
+                    await rung.wait()
+                stale = time.monotonic() - looked >= UNCHANGED_SECONDS_MAX
+                if rung.is_set() or stale or mark is None or bell.mark() != mark:
+                    break

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select
@@ -39,3 +40,21 @@ def test_a_transaction_that_raises_leaves_nothing(control_database: Database) ->
         connection.execute(insert(TABLE), [{"id": 1, "at": datetime.now(UTC)}, {"id": 1, "at": datetime.now(UTC)}])
     with control_database.snapshot() as connection:
         assert connection.execute(select(TABLE)).all() == []
+
+
+def test_the_mark_changes_with_every_commit_and_with_nothing_else(tmp_path: Path) -> None:
+    database, other = (Database(f"sqlite:///{tmp_path / 'hub.db'}") for _ in range(2))
+    with other.transaction() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (n)")
+    mark = database.change_mark()
+    assert mark is not None
+    with database.snapshot() as connection:
+        connection.exec_driver_sql("SELECT * FROM t")
+    assert database.change_mark() == mark
+    for changed in (database, other):
+        with changed.transaction() as connection:
+            connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+        assert database.change_mark() != mark
+        mark = database.change_mark()
+    database.close()
+    other.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 from starlette.requests import Request
 
@@ -49,3 +50,16 @@ def test_a_ring_from_another_thread_wakes_the_request_even_between_look_and_slee
 
 def test_a_bell_without_listeners_may_ring() -> None:
     Bell().ring()
+
+
+def test_nobody_looks_while_nobody_commits() -> None:
+    looks: list[float] = []
+    marks = iter([1] * 9 + [2] * 90)
+
+    def look() -> tuple[int, bool]:
+        looks.append(time.monotonic())
+        return len(looks), len(looks) == 2
+
+    bell = Bell(lambda: next(marks))
+    assert run_apart(lambda: await_change(request(), bell, 60, look, 0.01)) == 2
+    assert next(marks) == 2, "it looked again before the mark had changed"
