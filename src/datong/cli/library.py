@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from datong.cli import library_versions
+from datong.cli import library_versions, library_weights
 from datong.cli.hub_call import call_hub
 from datong.cli.shell import language, say
 from datong.kernel import Invalid, Text
@@ -77,6 +77,9 @@ for command in (
     library_versions.hold,
     library_versions.release,
     library_versions.past,
+    library_weights.train,
+    library_weights.weights,
+    library_weights.decide_weights,
 ):
     app.command()(command)
 

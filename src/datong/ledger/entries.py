@@ -55,6 +55,7 @@ class EntryKind(StrEnum):
     LIBRARY_DEFINITION = "library.definition"
     CORRECTION = "library.correction"
     LINK_DECISION = "library.link_decision"
+    WEIGHTS = "library.weights"
     RETENTION = "library.retention"
     ACCESS = "sharing.access"
     REFUSAL = "sharing.refusal"

@@ -84,6 +84,8 @@ from datong.library.values import (
     record_key,
 )
 from datong.library.versions import Versions
+from datong.library.weights import Weights
+from datong.library.weights_values import LearnedWeights, WeightsAct, WeightsOrder, WeightsReport, WeightsState
 
 __all__ = [
     "BELIEVED_CHARS_MAX",
@@ -140,6 +142,7 @@ __all__ = [
     "LandedSource",
     "Landing",
     "LandingMode",
+    "LearnedWeights",
     "Library",
     "LibraryKind",
     "LibraryVersion",
@@ -169,6 +172,11 @@ __all__ = [
     "VersionHold",
     "Versions",
     "WeightBin",
+    "Weights",
+    "WeightsAct",
+    "WeightsOrder",
+    "WeightsReport",
+    "WeightsState",
     "actions_of",
     "evaluate_links",
     "load_definition",

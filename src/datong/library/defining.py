@@ -15,7 +15,9 @@ from datong.kernel import Actor, Clock, Conflict, Database, EntryId, JsonValue, 
 from datong.ledger import EntryKind, Ledger
 from datong.library.definition import Definition
 from datong.library.definition_reading import DefinitionProblem, check_definition, problems_error, read_definition
+from datong.library.learned import with_weights
 from datong.library.tables import DEFINITIONS as STORED
+from datong.library.tables import WEIGHTS
 from datong.norms import NormPack
 
 CHANGES_MAX = 200
@@ -74,14 +76,34 @@ class Definitions:
         with self._database.snapshot() as connection:
             return self._all(connection)
 
+    def base(self, name: str) -> Definition:
+        """Return the definition `name` without learned weights, or raise NotFound."""
+        with self._database.snapshot() as connection:
+            known = self._written(connection)
+        if name not in known:
+            raise _unknown(name)
+        return known[name]
+
     def _all(self, connection: Connection) -> tuple[Definition, ...]:
+        """Return the definitions in force: as written, with the weights that were learned for just that."""
+        known = self._written(connection)
+        rows = connection.execute(
+            select(WEIGHTS.c.library, WEIGHTS.c.base_digest, WEIGHTS.c.weights).where(WEIGHTS.c.state == "active")
+        )
+        for row in rows:
+            written = known.get(row.library)
+            if written is not None and written.digest == row.base_digest:
+                known[row.library] = with_weights(written, row.weights)
+        return tuple(sorted(known.values(), key=lambda definition: (definition.precedence, definition.name)))
+
+    def _written(self, connection: Connection) -> dict[str, Definition]:
         known = dict(self._shipped)
         rows = connection.execute(select(STORED.c.text).order_by(STORED.c.name, STORED.c.version))
         for row in rows:
             definition = _read(row.text)
             if definition is not None:
                 known[definition.name] = definition
-        return tuple(sorted(known.values(), key=lambda definition: (definition.precedence, definition.name)))
+        return known
 
     def plan(self, text: str) -> DefinitionPlan:
         """Return what defining `text` would change, and everything that is wrong with it."""
@@ -161,12 +183,7 @@ class Definitions:
         """
         found = tuple(record for record in self.stored() if record.name == name)
         if not found and name not in self._shipped:
-            raise NotFound(
-                "library.unknown",
-                what=Text(zh=f"没有名为 {name} 的资源库。", en=f"There is no library called {name}."),
-                remedy=Text(zh="请从资源库列表中选择。", en="Choose one from the list of libraries."),
-                context={"library": name},
-            )
+            raise _unknown(name)
         return found
 
 
@@ -206,6 +223,15 @@ def _not_raised(present: int) -> DefinitionProblem:
             zh=f"内容有变化，而现行版本已是 {present}", en=f"it says something new, and version {present} is in force"
         ),
         remedy=Text(zh=f"请把 version 改为 {present + 1} 或更高。", en=f"Set `version` to {present + 1} or higher."),
+    )
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(
+        "library.unknown",
+        what=Text(zh=f"没有名为 {name} 的资源库。", en=f"There is no library called {name}."),
+        remedy=Text(zh="请从资源库列表中选择。", en="Choose one from the list of libraries."),
+        context={"library": name},
     )
 
 

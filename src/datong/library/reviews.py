@@ -171,7 +171,13 @@ class Reviews:
                         in_force=sha256_hex(f"{library}{_SEPARATOR}{left_key}{_SEPARATOR}{right_key}".encode()),
                         verdict=verdict.verdict,
                         statement=statement,
-                        details={"weight": pair.weight, "reason": pair.reason, "salt": salt.hex()},
+                        details={
+                            "weight": pair.weight,
+                            "reason": pair.reason,
+                            "salt": salt.hex(),
+                            "levels": [level.model_dump() for level in pair.levels],
+                            "model": self._model(library),
+                        },
                         decided_by=actor.model_dump(mode="json"),
                         decided_at=now,
                         decided_version=version,
@@ -237,6 +243,12 @@ class Reviews:
         numbers = pa.array(range(table.num_rows), pa.int64())
         ordered = table.append_column("number", numbers).append_column("doubt", doubt)
         return version, ordered.sort_by([("doubt", "ascending"), ("number", "ascending")])
+
+    def _model(self, library: str) -> str | None:
+        """Return the digest of the definition by which the present version weighed its pairs."""
+        entry_id = self._library.dataset(library).entry_id
+        said = {} if entry_id is None else self._ledger.entry(entry_id).facts.get("definition")
+        return str(said["digest"]) if isinstance(said, dict) and "digest" in said else None
 
     def _find(self, library: str, version: int, number: int) -> ReviewPair:
         current, table = self._pairs(library)

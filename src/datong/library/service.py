@@ -49,6 +49,7 @@ from datong.library.values import (
     LinkReport,
 )
 from datong.library.versions import Versions
+from datong.library.weights import Weights
 from datong.norms import NormPack
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Library(Published):
         self.versions = Versions(
             database=database, clock=clock, ledger=ledger, library=self, folder=lake / "library", default=retention
         )
+        self.weights = Weights(database=database, clock=clock, ledger=ledger, definitions=self.defining)
         self._clock = clock
         self._ledger = ledger
         self._landing = landing

@@ -181,3 +181,25 @@ DISPOSALS = Table(
     Column("erased_entry_id", String(36)),
 )
 """Versions that were disposed of. What they were stays in `library_dataset`; `erased_at`: their files are gone."""
+
+WEIGHTS = Table(
+    "library_weights",
+    METADATA,
+    Column("library", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("base_digest", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("weights", JsonColumn, nullable=False),
+    Column("report", JsonColumn, nullable=False),
+    Column("proposed_by", JsonColumn, nullable=False),
+    Column("proposed_at", UtcDateTime, nullable=False),
+    Column("proposed_entry_id", String(36), nullable=False),
+    Column("decided_by", JsonColumn),
+    Column("decided_at", UtcDateTime),
+    Column("decided_entry_id", String(36)),
+    Column("statement", String(4000), nullable=False),
+    Index("ix_library_weights_state", "state"),
+)
+"""Weights of linkage models that were learned from people's decisions: proposed, in force, or ended. `base_digest` is
+that of the definition they are for, `digest` that of the definition with them."""

@@ -102,6 +102,7 @@ from datong.sharing import (
 )
 from datong.web.services import Services
 from tests.integration.console.collecting import collect
+from tests.integration.console.teaching import teach
 
 PEOPLE = 200
 PASSWORD = "console-tests-2026"
@@ -165,6 +166,7 @@ class ConsoleCity:
         self._build_libraries()
         self._use(data)
         self._correct()
+        teach(self.database, self.hub.library, self.account(AUTHORITY).actor)
         collect(self)
         self._pass(days=24)
         self.hub.monitor.run()

@@ -105,6 +105,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/library/population/review",
             *(f"/library/population/review/{pair.version}/{pair.number}" for pair in doubtful),
             "/library/population/decisions",
+            "/library/population/weights/1",
             f"/library/population/quality/{city.resources[Source.RESIDENTS].id}",
             "/library/geography/map",
             "/library/geography/map?level=4&figure=none",

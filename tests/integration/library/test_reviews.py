@@ -1,14 +1,16 @@
 """Clerical review over a real library: what people decide is kept to by the next build, and can be withdrawn."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Conflict, Database, FixedClock, Invalid, NotFound
+from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Conflict, Database, Invalid, Misconfigured, NotFound
 from datong.ledger import Ed25519Signer, EntryKind, Ledger, MemoryTileStore
 from datong.library import (
     FixedLanding,
+    LearnedWeights,
     Library,
     PairRecord,
     PairVerdict,
@@ -16,9 +18,14 @@ from datong.library import (
     Reviews,
     StoredDecisions,
     Verdict,
+    WeightsAct,
+    WeightsOrder,
+    WeightsState,
 )
 from datong.norms import load_pack
-from tests.library_sources import landed
+from datong.norms.identifiers import citizen_check_character
+from tests.integration.library.test_corrections import Killed, MortalClock
+from tests.library_sources import Row, landed
 
 RESIDENTS = {
     "id": "record_id",
@@ -52,10 +59,12 @@ DIFFERENT = PairVerdict(verdict=Verdict.DIFFERENT, statement="两人同时在场
 
 
 class Hub:
-    """A population of four records, one of them doubtful, and the reviews of it."""
+    """A population of four records, one of them doubtful, and the reviews of it; or of others."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
-        clock = FixedClock(datetime(2026, 3, 2, 1, 0, tzinfo=UTC))
+    def __init__(
+        self, database: Database, folder: Path, residents: Sequence[Row] = TWINS, insured: Sequence[Row] = UNSURE
+    ) -> None:
+        clock = self.clock = MortalClock(datetime(2026, 3, 2, 1, 0, tzinfo=UTC))
         self.ledger = Ledger(
             database=database,
             clock=clock,
@@ -71,8 +80,8 @@ class Hub:
             lake=folder / "lake",
             landing=FixedLanding(
                 (
-                    landed(folder, "residents", RESIDENTS, TWINS),
-                    landed(folder, "insured", INSURED, UNSURE, number=1),
+                    landed(folder, "residents", RESIDENTS, residents),
+                    landed(folder, "insured", INSURED, insured, number=1),
                 )
             ),
             decisions=StoredDecisions(database),
@@ -90,6 +99,23 @@ class Hub:
 
     def together(self, pair: ReviewPair) -> bool:
         return self.entity(pair.left) == self.entity(pair.right)
+
+
+def _twins(count: int) -> tuple[list[Row], list[Row]]:
+    """Return `count` pairs of twins as above, each with a record that fits both."""
+    residents: list[Row] = []
+    insured: list[Row] = []
+    for number in range(count):
+        name = "赵钱孙李周吴郑王冯陈褚卫"[number % 12] + "丽"
+        day = f"1990-03-{number + 1:02d}"
+        home, phone = f"广东省示例市顺德区均安镇朝阳二路{number + 1}号", f"138000011{number:02d}"
+        for place in (1, 2):
+            first = f"1101011990{day[5:7]}{day[8:]}{place:02d}{2 * number % 10}"
+            identifier = first + citizen_check_character(first)
+            house = f"44060600{number:02d}{place:03d}"
+            residents.append((f"R{number}-{place}", name, identifier, "2", day, house, "01", home, phone, DAY))
+        insured.append((f"I{number}", name, None, "2", day, home, phone, DAY, "1"))
+    return residents, insured
 
 
 @pytest.fixture
@@ -151,3 +177,71 @@ def test_decisions_bind_the_next_build_until_they_are_withdrawn(hub: Hub) -> Non
     assert not any(text in leaves for text in (joined.left.row_key, joined.right.row_key, SAME.statement))
     points = hub.library.operating_points("population")
     assert sum(1 for point in points if point.pairs) >= 1
+
+
+def _until_done(hub: Hub, act: Callable[[], LearnedWeights], unchanged: Callable[[], object]) -> LearnedWeights:
+    """Do `act`, killed at every turn of the clock first; a killed act leaves everything as it was."""
+    before = unchanged()
+    for kills in range(20):
+        hub.clock.left = kills
+        try:
+            return act()
+        except Killed:
+            hub.clock.left = None
+            assert unchanged() == before
+        finally:
+            hub.clock.left = None
+    raise AssertionError("the act never ends")
+
+
+def test_decisions_teach_weights_that_a_person_puts_in_force(database: Database, tmp_path: Path) -> None:
+    hub = Hub(database, tmp_path, *_twins(11))
+    weights, reviews = hub.library.weights, hub.reviews
+    with pytest.raises(Misconfigured, match=r"library\.nothing_to_train"):
+        weights.train("geography", actor=STEWARD)
+    queue = reviews.queue("population", limit=100).rows
+    assert len(queue) == 22
+    for pair in queue:
+        verdict = SAME if {pair.left.row_key[-2:], pair.right.row_key[-2:]} & {"-1"} else DIFFERENT
+        if pair is queue[-3]:
+            with pytest.raises(Conflict, match=r"library\.decisions_too_few"):
+                weights.train("population", actor=STEWARD)
+        reviews.decide("population", 1, pair.number, verdict, actor=STEWARD)
+    assert weights.usable_decisions("population") == (22, 0)
+    definition = hub.library.definition("population")
+
+    def entries() -> object:
+        rows = hub.ledger.entries(kind=EntryKind.WEIGHTS, limit=50).rows
+        return (
+            hub.library.definition("population").digest,
+            [one.facts["action"] for one in rows],
+            weights.all("population"),
+        )
+
+    proposed = _until_done(hub, lambda: weights.train("population", actor=STEWARD), entries)
+    assert (proposed.state, proposed.fits, proposed.report.decisions) == (WeightsState.PROPOSED, True, 22)
+    assert proposed.report.before.right + proposed.report.before.wrong == 22, "each weighs enough, and has a rival"
+    assert proposed.report.after.precision >= proposed.report.before.precision
+    assert proposed.report.shifts
+    assert hub.library.definition("population").digest == definition.digest, "a proposal changes nothing"
+
+    start = WeightsOrder(act=WeightsAct.ACTIVATE, statement="复核了 22 对")
+    active = _until_done(hub, lambda: weights.decide("population", 1, start, actor=STEWARD), entries)
+    assert active.state is WeightsState.ACTIVE
+    with pytest.raises(Conflict, match=r"library\.weights_state"):
+        weights.decide("population", 1, start, actor=STEWARD)
+    learned = hub.library.definition("population")
+    assert learned.digest == active.digest != definition.digest
+    hub.build()
+    entry = hub.ledger.entries(kind=EntryKind.DATASET, limit=1).rows[0]
+    assert entry.facts["definition"]["digest"] == active.digest, "the evidence says by which weights it was built"
+    assert weights.usable_decisions("population") == (22, 0), "as the present weights weigh them"
+    again = weights.train("population", actor=STEWARD)
+    weights.decide("population", 2, WeightsOrder(act=WeightsAct.DECLINE, statement="无改进"), actor=STEWARD)
+    assert again.base_digest == definition.digest, "learned for the definition as it is written"
+    weights.decide("population", 1, WeightsOrder(act=WeightsAct.END, statement="回退"), actor=STEWARD)
+    assert hub.library.definition("population").digest == definition.digest
+    told = hub.ledger.entries(kind=EntryKind.WEIGHTS, limit=50).rows
+    assert [one.facts["action"] for one in reversed(told)] == ["propose", "activate", "propose", "decline", "end"]
+    with pytest.raises(NotFound, match=r"library\.weights_unknown"):
+        weights.get("population", 9)

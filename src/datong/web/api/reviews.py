@@ -7,7 +7,15 @@ from pydantic import Field
 
 from datong.kernel import Page
 from datong.kernel.limits import NAME_CHARS_MAX
-from datong.library import OperatingPoint, PairDecision, PairVerdict, ReviewPair, ReviewView
+from datong.library import (
+    LearnedWeights,
+    OperatingPoint,
+    PairDecision,
+    PairVerdict,
+    ReviewPair,
+    ReviewView,
+    WeightsOrder,
+)
 from datong.sharing import Action
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
@@ -69,3 +77,31 @@ def read_thresholds(name: LibraryName, caller: Caller, hub: Hub) -> tuple[Operat
     """Return, per threshold, how many compared pairs would join, and the model's estimate of precision and recall."""
     hub.policy.require(caller, Action.LIBRARY_READ)
     return hub.library.operating_points(name)
+
+
+@router.get("/weights")
+def list_weights(name: LibraryName, caller: Caller, hub: Hub) -> tuple[LearnedWeights, ...]:
+    """Return the weights that were learned from people's decisions, newest first."""
+    hub.policy.require(caller, Action.LIBRARY_READ)
+    return hub.library.weights.all(name)
+
+
+@router.post("/weights", status_code=201)
+def train_weights(name: LibraryName, caller: Caller, hub: Hub) -> LearnedWeights:
+    """Learn weights from the decisions in force and propose them; no build uses them before somebody says so."""
+    hub.policy.require(caller, Action.LIBRARY_REVIEW)
+    return hub.library.weights.train(name, actor=caller.actor)
+
+
+@router.get("/weights/{number}")
+def read_weights(name: LibraryName, number: int, caller: Caller, hub: Hub) -> LearnedWeights:
+    """Return learned weights with their report: scores on the decisions before and after, and every level's change."""
+    hub.policy.require(caller, Action.LIBRARY_READ)
+    return hub.library.weights.get(name, number)
+
+
+@router.post("/weights/{number}/decision", status_code=201)
+def decide_weights(name: LibraryName, number: int, body: WeightsOrder, caller: Caller, hub: Hub) -> LearnedWeights:
+    """Put proposed weights in force, decline them, or end those in force."""
+    hub.policy.require(caller, Action.LIBRARY_DEFINE)
+    return hub.library.weights.decide(name, number, body, actor=caller.actor)

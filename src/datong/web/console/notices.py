@@ -38,6 +38,7 @@ NOTICES: Mapping[str, Text] = {
     ),
     "build": Text(zh="已开始构建，进度会自动刷新。", en="The build has started; progress refreshes by itself."),
     "definition": Text(zh="定义已生效并存证。", en="The definition is in force and on record."),
+    "weights": Text(zh="权重已记录并存证。", en="The weights are on record."),
     "retention": Text(zh="保存规则已记录并存证。", en="The retention is on record."),
     "case": Text(zh="处理意见已记录并存证。", en="The act is recorded and on record."),
     "review": Text(zh="决定已记录并存证，下次构建执行。", en="The decision is on record; the next build keeps to it."),

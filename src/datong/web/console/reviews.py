@@ -7,14 +7,18 @@ from fastapi.responses import Response
 
 from datong.kernel import Value
 from datong.kernel.limits import TEXT_CHARS_MAX
-from datong.library import OperatingPoint, PairVerdict, Verdict
+from datong.library import OperatingPoint, PairVerdict, Verdict, WeightsAct, WeightsOrder, WeightsState
 from datong.sharing import Action
 from datong.web.api.reviews import (
     decide_pair,
+    decide_weights,
     list_decisions,
     list_pairs,
+    list_weights,
     read_pair,
     read_thresholds,
+    read_weights,
+    train_weights,
     withdraw_decision,
 )
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
@@ -25,6 +29,9 @@ router = APIRouter(prefix="/library/{name}")
 PICTURE_WIDTH, PICTURE_HEIGHT = 720, 260
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 44, 44, 12, 34
 TICKS_MAX = 12
+
+
+WEIGHTS_TONES = {WeightsState.ACTIVE: "good", WeightsState.PROPOSED: "info"}
 
 
 class Column(Value):
@@ -72,6 +79,9 @@ def queue(desk: SignedIn, name: str, offset: Offset, show: str = "") -> Response
         step=PAGE_ROWS,
         show=show,
         picture=picture_of(points, accept) if points else None,
+        learned=() if linkage is None else list_weights(name, desk.caller, desk.services),
+        usable=(0, 0) if linkage is None else desk.services.library.weights.usable_decisions(name),
+        states=WEIGHTS_TONES,
         accept=accept,
         present=next((point for point in points if accept is not None and point.threshold >= accept), None),
         source_title=lambda resource_id: desk.speech.say(desk.resource_title(resource_id)),
@@ -106,6 +116,43 @@ def decide(
     """Decide about the pair and go on with the queue."""
     decide_pair(name, version, number, PairVerdict(verdict=verdict, statement=statement), desk.caller, desk.services)
     return desk.go(f"/library/{name}/review", done="review")
+
+
+@router.post("/weights")
+def train(desk: SignedIn, name: str) -> Response:
+    """Learn weights from the decisions, and show the proposal."""
+    made = train_weights(name, desk.caller, desk.services)
+    return desk.go(f"/library/{name}/weights/{made.number}", done="weights")
+
+
+@router.get("/weights/{number}")
+def weights(desk: SignedIn, name: str, number: int) -> Response:
+    """Show learned weights: what they make of the decisions, and what changes, level by level."""
+    found = read_weights(name, number, desk.caller, desk.services)
+    acts = [WeightsAct.ACTIVATE, WeightsAct.DECLINE] if found.state is WeightsState.PROPOSED else []
+    acts += [WeightsAct.END] if found.state is WeightsState.ACTIVE else []
+    return desk.page(
+        "library/weights.html",
+        name=name,
+        library_title=_library_title(desk, name),
+        found=found,
+        states=WEIGHTS_TONES,
+        acts=acts if desk.may(Action.LIBRARY_DEFINE) else [],
+        statement_max=TEXT_CHARS_MAX,
+    )
+
+
+@router.post("/weights/{number}")
+def weigh(
+    desk: SignedIn,
+    name: str,
+    number: int,
+    act: Annotated[WeightsAct, Form()],
+    statement: Annotated[str, Form(min_length=1, max_length=TEXT_CHARS_MAX)],
+) -> Response:
+    """Put weights in force, decline or end them."""
+    decide_weights(name, number, WeightsOrder(act=act, statement=statement), desk.caller, desk.services)
+    return desk.go(f"/library/{name}/weights/{number}", done="weights")
 
 
 @router.get("/decisions")

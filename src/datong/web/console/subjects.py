@@ -46,7 +46,7 @@ NAMED: Mapping[EntryKind, Callable[["Desk", str], Text | str]] = {
 """How a subject is named that is found by its id alone."""
 
 
-_OF_LIBRARY = frozenset({EntryKind.RETENTION, EntryKind.ACCESS, EntryKind.REFUSAL})
+_OF_LIBRARY = frozenset({EntryKind.RETENTION, EntryKind.WEIGHTS, EntryKind.ACCESS, EntryKind.REFUSAL})
 """Kinds whose entries may be about a library that they name; an access does so where it is a block-data view."""
 
 
@@ -75,6 +75,9 @@ def _address(entry: RecordedEntry) -> str:
         return f"/library/{entry.subject.partition('/')[0]}"
     if entry.kind is EntryKind.LIBRARY_DEFINITION:
         return "/library/definitions"
+    if entry.kind is EntryKind.WEIGHTS:
+        library, _, number = entry.subject.partition("/")
+        return f"/library/{library}/weights/{number}"
     if entry.kind is EntryKind.RETENTION:
         return f"/corrections/{entry.subject}" if "correction" in entry.facts else f"/library/{entry.subject}/versions"
     if entry.kind is EntryKind.DEPARTMENT_KEY:

@@ -24,6 +24,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "exchange.reconciliation": Text(zh="对账", en="Reconciliation"),
     "library.dataset": Text(zh="资源库发布", en="Dataset"),
     "library.definition": Text(zh="资源库定义", en="Library definition"),
+    "library.weights": Text(zh="从决定学到的权重", en="Weights learned from decisions"),
     "library.retention": Text(zh="版本保存与销毁", en="Retention and disposal"),
     "library.link_decision": Text(zh="核对决定", en="Decision on a pair"),
     "library.correction": Text(zh="校核", en="Correction"),
