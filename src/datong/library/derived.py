@@ -7,13 +7,14 @@ from typing import Any
 import duckdb
 
 from datong.kernel import JsonValue, Text
+from datong.library.delta_writing import write_delta
 from datong.library.derivation import OWN_ID, VERDICT_COLUMN, VERDICT_TITLE, Derivation, Rule
 from datong.library.derive import ENTITIES, FINDINGS, MEMBERS, derive
 from datong.library.engine import sql_name, sql_text
 from datong.library.lookup_writing import LookupWriter
 from datong.library.pipeline import GOLDEN_LOOKUP, TABLES
 from datong.library.plan import plan_derivation
-from datong.library.publish import PublishedTable, write_delta, write_json
+from datong.library.publish import PublishedTable, write_json
 from datong.library.table_pipeline import TablePipeline
 from datong.library.values import BuildStep, DatasetColumn, LinkReport
 

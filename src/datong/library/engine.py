@@ -134,7 +134,8 @@ class Engine:
             },
         )
         try:
-            connection.execute("SET TimeZone = 'UTC'")
+            # Cursors do not take over a session's own settings.
+            connection.execute("SET GLOBAL TimeZone = 'UTC'")
             yield connection
         finally:
             connection.close()

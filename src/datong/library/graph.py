@@ -12,6 +12,7 @@ import duckdb
 from deltalake import DeltaTable
 
 from datong.kernel import JsonValue, Text
+from datong.library.delta_writing import version_of_build, write_delta
 from datong.library.derivation import EDGE_COLUMNS, OWN_ID, Graph
 from datong.library.derive import ROW_KEY, TABLE_NUMBER, input_name, read_input
 from datong.library.engine import sql_name, sql_text
@@ -19,7 +20,7 @@ from datong.library.expressions import literal_sql
 from datong.library.lookup_writing import LookupWriter
 from datong.library.pipeline import GOLDEN_LOOKUP, TABLES
 from datong.library.plan import PlannedEdge, plan_graph
-from datong.library.publish import PublishedTable, version_of_build, write_delta, write_json
+from datong.library.publish import PublishedTable, write_json
 from datong.library.table_pipeline import DERIVED_DIGEST, TablePipeline
 from datong.library.values import BuildStep, DatasetColumn, LinkReport
 

@@ -19,6 +19,7 @@ from datong.kernel import BuildId, JsonValue, ResourceId, Value
 from datong.library.conform import ConformedSource, conform_source, take_part
 from datong.library.conform_changes import changed_records, conform_changes
 from datong.library.definition import Definition, LibraryKind
+from datong.library.delta_writing import write_delta
 from datong.library.doubts import NO_DOUBTS, REVIEW
 from datong.library.engine import Engine, TableEngine, Workspace, sql_text, step_folder
 from datong.library.fuse import CELLS, GOLDEN_DIGEST, Former, fuse, fuse_changes
@@ -35,7 +36,6 @@ from datong.library.publish import (
     read_json,
     source_keys,
     table_digest,
-    write_delta,
     write_golden_lookup,
     write_json,
     write_source_lookup,

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
 
 from datong.kernel import Text, Value
 from datong.library.conform import ConformedSource
@@ -25,7 +23,6 @@ from datong.library.values import DatasetColumn
 from datong.norms import DataType, NormPack
 
 FETCH_ROWS = 10_000
-BUILD_MARK = "datong.build"
 GEOMETRY = "geometry"
 """The element whose canonical text is hexadecimal WKB; its published column is the binary WKB."""
 
@@ -114,39 +111,6 @@ def typed_sql(pack: NormPack, field: str, expression: str) -> str:
         return expression
     cast = f"TRY_CAST({expression} AS {types[element.data_type]})"
     return f"({cast} AT TIME ZONE 'Asia/Shanghai')" if element.data_type is DataType.DATETIME else cast
-
-
-def version_of_build(path: Path, build_id: str) -> int | None:
-    """Return the version of the Delta table at `path` that a build wrote, None if it wrote none."""
-    if not DeltaTable.is_deltatable(str(path)):
-        return None
-    table = DeltaTable(str(path))
-    for number, commit in enumerate(table.history()):
-        if commit.get(BUILD_MARK) == build_id:
-            return table.version() - number
-    return None
-
-
-def write_delta(connection: duckdb.DuckDBPyConnection, query: str, path: Path, build_id: str) -> int:
-    """Write the query's rows as the next version of the Delta table at `path`; return the version.
-
-    A build that was killed after its commit finds it by the mark it left, and writes nothing again.
-    """
-    written = version_of_build(path, build_id)
-    if written is not None:
-        return written
-    path.mkdir(parents=True, exist_ok=True)
-    rows: pa.RecordBatchReader = connection.execute(query).to_arrow_reader(FETCH_ROWS * 10)
-    write_deltalake(
-        str(path),
-        rows,
-        mode="overwrite",
-        schema_mode="overwrite",
-        commit_properties=CommitProperties(custom_metadata={BUILD_MARK: build_id}),
-        # Old versions end by the library's retention, with evidence; never because a log file is thirty days old.
-        post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
-    )
-    return int(DeltaTable(str(path)).version())
 
 
 def table_digest(connection: duckdb.DuckDBPyConnection, source: ConformedSource, conformed: Path, links: Path) -> str:

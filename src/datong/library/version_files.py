@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
 from datong.kernel import Value
-from datong.library.publish import version_of_build
+from datong.library.delta_writing import version_of_build
 
 __all__ = ["TableVersions", "Unneeded", "erase", "readable", "rows_of", "unneeded", "version_of_build"]
 
