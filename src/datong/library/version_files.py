@@ -1,7 +1,7 @@
 """The files of a library's versions in Delta Lake: reading an old one, and erasing those that no kept version needs.
 
 Versions share files where they share rows, so a file goes when no version that is kept lists it. Commits older than the
-oldest kept version go, too, behind a checkpoint: their statistics hold smallest and largest values of every column.
+oldest kept version go, too, behind a checkpoint: what they list is no more.
 """
 
 import hashlib
