@@ -21,10 +21,12 @@ from datong.exchange import (
     Exchange,
     Failure,
     OpenTerms,
+    ReplayDraft,
     SignedEndDigest,
     SignedManifest,
     SignedReceipt,
     SignedRejectReport,
+    SignedReplayReport,
     SignedSchemaReport,
     TaskDraft,
 )
@@ -290,6 +292,20 @@ def app_of(hub: TestHub) -> Starlette:
     def rejects(request: Request, body: bytes) -> Value:
         return hub.exchange.rejects.report(SignedRejectReport.model_validate_json(body), actor=actor_of(request))
 
+    def order_replay(request: Request, body: bytes) -> Value:
+        task, draft = TaskId(request.path_params["task"]), ReplayDraft.model_validate_json(body)
+        return hub.exchange.replays.request(task, draft, actor=actor_of(request))
+
+    def replays(request: Request, _: bytes) -> list[Value]:
+        return list(hub.exchange.replays.of_task(TaskId(request.path_params["task"])))
+
+    def replayed(request: Request, body: bytes) -> Value:
+        return hub.exchange.replays.done(SignedReplayReport.model_validate_json(body), actor=actor_of(request))
+
+    def replay_failed(request: Request, body: bytes) -> Value:
+        task, replay = TaskId(request.path_params["task"]), request.path_params["replay"]
+        return hub.exchange.replays.fail(task, replay, Failure.model_validate_json(body), actor=actor_of(request))
+
     def done(request: Request, _: bytes) -> Value:
         task, run = TaskId(request.path_params["task"]), request.path_params["run"]
         return hub.exchange.finish_run(task, run, actor=actor_of(request))
@@ -328,6 +344,10 @@ def app_of(hub: TestHub) -> Starlette:
             route(f"{api}/ledger/cosignatures", "POST", cosign),
             route("/log/{name:path}", "GET", log),
             route(f"{api}/batches", "POST", announce),
+            route(f"{api}/tasks/{{task}}/replays", "POST", order_replay),
+            route(f"{api}/tasks/{{task}}/replays", "GET", replays),
+            route(f"{api}/tasks/{{task}}/replays/reports", "POST", replayed),
+            route(f"{api}/tasks/{{task}}/replays/{{replay}}/failures", "POST", replay_failed),
             route(f"{api}/batches/{{batch}}/chunks/{{offset:int}}", "PUT", chunk),
             route(f"{api}/batches/{{batch}}/commit", "POST", commit),
             route(f"{api}/batches/{{batch}}/payload", "GET", payload),

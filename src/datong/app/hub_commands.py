@@ -74,9 +74,11 @@ def serve() -> None:
 def work() -> None:
     """只做后台工作 · Do background work only; each such process needs a DATONG_WORKER_NAME of its own."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    few_heaps()
     opened = Hub(read_settings())
     background = Background(opened)
     background.start()
+    settle()
 
     def end(_number: int, _frame: FrameType | None) -> None:
         background.stop()

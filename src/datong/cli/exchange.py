@@ -11,7 +11,7 @@ import typer
 from datong.cli.hub_call import call_hub
 from datong.cli.reconciling import reconcile_by_id
 from datong.cli.shell import language, say
-from datong.exchange import PlanAct, PlanStep, Run, TaskState
+from datong.exchange import PlanAct, PlanStep, Replay, Run, TaskState
 from datong.kernel import CHINA, NotFound, Text
 
 app = typer.Typer(help="数据交换 · move data between departments", no_args_is_help=True)
@@ -128,6 +128,27 @@ def again(
 
 
 @app.command()
+def replay(
+    task: TaskArgument,
+    hub: HubOption,
+    token: TokenOption,
+    from_sequence: Annotated[int | None, typer.Option(min=1, help="从第几批起 · first batch to apply again")] = None,
+    consumer: Annotated[str, typer.Option(help="其他消费方的部门代码 · code of a further consumer")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """接收方重放：把枢纽留存的批次再应用一次；不给批次号则列出 · Apply stored batches again; without a batch: list."""
+    path = f"/tasks/{task_id(hub, token, task)}/replays"
+    if from_sequence is not None:
+        call_hub(hub, token, "POST", path, {"from_sequence": from_sequence, "consumer": consumer or None})
+    found = call_hub(hub, token, "GET", path)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    for row in found if isinstance(found, list) else ():
+        say(replay_line(Replay.model_validate(row)))
+
+
+@app.command()
 def cancel(
     task: TaskArgument,
     number: Annotated[int, typer.Argument(help="运行序号 · number of the run")],
@@ -177,6 +198,17 @@ def task_id(hub: str, token: str, wanted: str) -> str:
             remedy=Text(zh="请用 datong exchange export 查看任务。", en="See the tasks with datong exchange export."),
         )
     return ended
+
+
+def replay_line(one: Replay) -> Text:
+    """Return a replay in one line."""
+    at = _moment(one.requested_at.astimezone(CHINA))
+    error_zh = f"；{one.failure.what.zh}" if one.failure and one.signed is None else ""
+    error_en = f"; {one.failure.what.en}" if one.failure and one.signed is None else ""
+    return Text(
+        zh=f"{at}  {one.consumer}  第 {one.from_sequence}–{one.to_sequence} 批  {one.state.label.zh}{error_zh}",
+        en=f"{at}  {one.consumer}  batches {one.from_sequence}–{one.to_sequence}  {one.state.label.en}{error_en}",
+    )
 
 
 def run_line(one: Run) -> Text:

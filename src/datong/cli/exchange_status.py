@@ -3,33 +3,45 @@
 import json
 import time
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text as Plain
 
 from datong.cli.exchange import HubOption, JsonOption, TokenOption
 from datong.cli.hub_call import call_hub
 from datong.cli.shell import language
-from datong.exchange import TaskStatus
+from datong.exchange import TaskState, TaskStatus
 from datong.kernel import CHINA, Language, Text
 
 PAGE_ROWS = 100
-HEAD = (
-    Text(zh="任务", en="task"),
-    Text(zh="状态", en="state"),
-    Text(zh="运行", en="run"),
-    Text(zh="已提交", en="committed"),
-    Text(zh="已应用", en="applied"),
-    Text(zh="行/秒", en="rows/s"),
-    Text(zh="待应用批次", en="queue"),
-    Text(zh="延迟", en="lag"),
-    Text(zh="上次成功", en="last success"),
-    Text(zh="预计剩余", en="left"),
-    Text(zh="错误", en="error"),
+
+
+class Shown(NamedTuple):
+    """A column: its name, how wide it grows, and from which width of the terminal on there is room for it."""
+
+    name: Text
+    cells_max: int | None = None
+    room_from: int = 0
+    right: bool = False
+
+
+COLUMNS = (
+    Shown(Text(zh="任务", en="task"), cells_max=16),
+    Shown(Text(zh="状态", en="state"), cells_max=10),
+    Shown(Text(zh="运行", en="run"), cells_max=14),
+    Shown(Text(zh="已提交", en="committed"), room_from=96, right=True),
+    Shown(Text(zh="已应用", en="applied"), right=True),
+    Shown(Text(zh="行/秒", en="rows/s"), right=True),
+    Shown(Text(zh="待应用", en="queue"), right=True),
+    Shown(Text(zh="延迟", en="lag"), right=True),
+    Shown(Text(zh="预计剩余", en="left"), room_from=108, right=True),
+    Shown(Text(zh="上次成功", en="last success"), room_from=128),
 )
+"""In eighty columns stand the ones that say whether rows move; errors have lines of their own below the table."""
 
 
 def status(
@@ -49,33 +61,38 @@ def status(
     chosen, console = language(), Console()
     found = _statuses(hub, token)
     if not (watch or until_idle):
-        console.print(table(found, chosen))
+        console.print(table(found, chosen, console.width))
         return
     try:
-        with Live(table(found, chosen), console=console, auto_refresh=False) as live:
+        with Live(table(found, chosen, console.width), console=console, auto_refresh=False) as live:
             while watch or any(one.is_moving for one in found):
                 time.sleep(seconds)
                 found = _statuses(hub, token)
-                live.update(table(found, chosen), refresh=True)
+                live.update(table(found, chosen, console.width), refresh=True)
     except KeyboardInterrupt:
         return
 
 
-def table(found: Sequence[TaskStatus], chosen: Language) -> Table:
-    """Return the tasks as a table for the terminal."""
+def table(found: Sequence[TaskStatus], chosen: Language, width: int) -> Group:
+    """Return the tasks as a table for a terminal of that width, one line each, and what is wrong below it."""
+    columns = [column for column in COLUMNS if width >= column.room_from]
     shown = Table(box=None, pad_edge=False)
-    for name in HEAD:
-        shown.add_column(name.render(chosen), overflow="fold")
+    for column in columns:
+        shown.add_column(
+            column.name.render(chosen),
+            max_width=column.cells_max,
+            no_wrap=True,
+            justify="right" if column.right else "left",
+        )
     for one in found:
-        shown.add_row(*cells(one, chosen))
-    return shown
+        shown.add_row(*(cell for column, cell in zip(COLUMNS, cells(one, chosen), strict=True) if column in columns))
+    remarks = [Plain(f"! {line}") for one in found for line in wrong(one, chosen)]
+    return Group(shown, *remarks)
 
 
 def cells(one: TaskStatus, chosen: Language) -> list[str]:
-    """Return one task's line."""
-    run, error = one.run, one.consumer_error
-    if run is not None and run.error is not None:
-        error = run.error
+    """Return one task's cell for each of the columns."""
+    run = one.run
     return [
         one.task.name or one.task.id[:13],
         one.task.state.label.render(chosen),
@@ -85,10 +102,18 @@ def cells(one: TaskStatus, chosen: Language) -> list[str]:
         f"{one.rows_per_second:,.0f}",
         f"{one.queue_batches:,}",
         duration(one.lag_seconds),
-        "—" if one.last_success_at is None else one.last_success_at.astimezone(CHINA).strftime("%m-%d %H:%M:%S"),
         "—" if one.eta_seconds is None else duration(one.eta_seconds),
-        "" if error is None else error.what.render(chosen),
+        "—" if one.last_success_at is None else one.last_success_at.astimezone(CHINA).strftime("%m-%d %H:%M:%S"),
     ]
+
+
+def wrong(one: TaskStatus, chosen: Language) -> list[str]:
+    """Return what keeps a task from going on: a changed source, the run's error or the consumer's, with the remedy."""
+    name, run = one.task.name or one.task.id[:13], one.run
+    lines = [one.task.state.label.render(chosen)] if one.task.state is TaskState.BLOCKED else []
+    errors = [error for error in (None if run is None else run.error, one.consumer_error) if error is not None]
+    lines += [f"{error.what.render(chosen)} {error.remedy.render(chosen)}" for error in errors]
+    return [f"{name}: {line}" for line in dict.fromkeys(lines)]
 
 
 def duration(seconds: float) -> str:

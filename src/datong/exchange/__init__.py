@@ -79,7 +79,16 @@ from datong.exchange.reconciliation_values import (
     SignedEndDigest,
     total_of,
 )
+from datong.exchange.replay_values import (
+    Replay,
+    ReplayDraft,
+    ReplayReport,
+    ReplayState,
+    ReplayWork,
+    SignedReplayReport,
+)
 from datong.exchange.reports import SignedReport
+from datong.exchange.run_span import RunSpan
 from datong.exchange.run_values import (
     Failure,
     NotedFailure,
@@ -113,6 +122,7 @@ from datong.exchange.signatures import (
     signed_manifest,
     signed_receipt,
     signed_reject_report,
+    signed_replay_report,
     signed_schema_report,
     verify,
 )
@@ -151,7 +161,7 @@ from datong.exchange.values import (
     TransferMode,
     UploadState,
 )
-from datong.exchange.work_values import ConsumeWork, NodeWork, ProduceWork, ReconcileWork, RunSpan, WatchWork
+from datong.exchange.work_values import ConsumeWork, NodeWork, ProduceWork, ReconcileWork, WatchWork
 from datong.kernel import on_demand
 
 if TYPE_CHECKING:
@@ -307,6 +317,11 @@ __all__ = [
     "Repair",
     "RepairKind",
     "RepairOrder",
+    "Replay",
+    "ReplayDraft",
+    "ReplayReport",
+    "ReplayState",
+    "ReplayWork",
     "Resolution",
     "Resolved",
     "Retry",
@@ -335,6 +350,7 @@ __all__ = [
     "SignedManifest",
     "SignedReceipt",
     "SignedRejectReport",
+    "SignedReplayReport",
     "SignedReport",
     "SignedSchemaReport",
     "SourceReport",
@@ -399,6 +415,7 @@ __all__ = [
     "signed_manifest",
     "signed_receipt",
     "signed_reject_report",
+    "signed_replay_report",
     "signed_schema_report",
     "target_columns",
     "total_of",

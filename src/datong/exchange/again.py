@@ -4,10 +4,10 @@ from sqlalchemy import Connection
 
 from datong.exchange import store
 from datong.exchange.apply_modes import ApplyMode
+from datong.exchange.run_span import RunSpan
 from datong.exchange.run_values import RunAgain
 from datong.exchange.table_values import Cursor
 from datong.exchange.values import Manifest, Task, TransferMode
-from datong.exchange.work_values import RunSpan
 from datong.kernel import Conflict, Invalid, NotFound, TaskId, Text
 
 PAGE_BATCHES = 200

@@ -6,10 +6,11 @@ Every way in which a batch may fail has an error code of its own, so that the ev
 from collections.abc import Collection
 
 from datong.catalogue import RecipientKey
+from datong.exchange.run_span import RunSpan
 from datong.exchange.table_values import DELETED_COLUMN, ContentDigest
 from datong.exchange.types import schema_fingerprint
 from datong.exchange.values import Confirmed, Manifest, SignedManifest, Task, TaskState, TransferMode
-from datong.exchange.work_values import ProduceWork, RunSpan
+from datong.exchange.work_values import ProduceWork
 from datong.kernel import Conflict, Corrupt, DepartmentCode, Refused, Text
 from datong.kernel.limits import CONTENT_CHECK_ROWS_MAX
 

@@ -3,6 +3,7 @@
 from datong.exchange.dead_letters import SignedRejectReport
 from datong.exchange.questions import DifferenceKind, Findings
 from datong.exchange.reconciliation_values import Reconciliation, ReconciliationState
+from datong.exchange.replay_values import Replay
 from datong.exchange.run_values import Run
 from datong.exchange.schema_changes import SchemaFinding
 from datong.exchange.signed import utc_text
@@ -173,6 +174,21 @@ def _found(findings: Findings | None) -> dict[str, JsonValue]:
         "pending": findings.pending,
         "unresolved_ranges": findings.unresolved_ranges,
         "unresolved_rows": findings.unresolved_rows,
+    }
+
+
+def replay_facts(replay: Replay) -> dict[str, JsonValue]:
+    """Return which batches a consumer applies again, and what its node signed about it."""
+    signed, failure = replay.signed, replay.failure
+    table = None if signed is None else signed.report.table_digest
+    return {
+        "replay": replay.id,
+        "first_sequence": replay.from_sequence,
+        "last_sequence": replay.to_sequence if signed is None else signed.report.to_sequence,
+        "error": None if failure is None or signed is not None else failure.code,
+        "table_rows": None if table is None else table.rows,
+        "table_digest": None if table is None else table.sum,
+        **({} if signed is None else {"key_id": signed.key_id, "signature": signed.signature}),
     }
 
 

@@ -30,6 +30,7 @@ from datong.exchange.reconciliation import Reconciliations
 from datong.exchange.refusals import illegal_step, name_taken, no_batch, payload_disposed
 from datong.exchange.rejects import Rejects
 from datong.exchange.repair_runs import RepairRuns
+from datong.exchange.replays import Replays
 from datong.exchange.retention import Retention
 from datong.exchange.runs import Runs
 from datong.exchange.scheduling import check_schedule, next_due
@@ -131,6 +132,7 @@ class Exchange:
         self.retention = Retention(database=database, clock=clock, ledger=ledger, files=self._files, keep=retention)
         self.leftovers = Leftovers(database=database, ledger=ledger, files=self._files)
         self.rejects = Rejects(database=database, clock=clock, ledger=ledger, keys=keys)
+        self.replays = Replays(database=database, clock=clock, ledger=ledger, keys=keys, check_terms=self._check_terms)
         self._receipts = Receipts(
             database=database, clock=clock, ledger=ledger, keys=keys, hub_signer=hub_signer, runs=self.runs
         )
@@ -401,6 +403,7 @@ class Exchange:
                 produce=tuple(_repairing(one, orders, one.run) for one in produce),
                 consume=tuple(_repairing(one, orders) for one in consume)
                 + self.subscriptions.work_for(connection, node_id),
+                replay=self.replays.work_for(connection, node_id),
                 reconcile=self.reconciliations.work_for(connection, node_id),
                 watch=self.observation.watch_for(connection, node_id),
             )

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import RowMapping
 
-from datong.exchange import store, subscription_store
+from datong.exchange import replay_store, store, subscription_store
 from datong.exchange.facts import task_facts
 from datong.exchange.uploads import UploadFiles
 from datong.kernel import PLATFORM_ACTOR, Clock, Database, TaskId
@@ -40,6 +40,10 @@ class Retention:
             row = store.task_row(connection, task_id, lock=True)
             further = subscription_store.subscriptions(connection, task_id)
             through = subscription_store.acknowledged_through(connection, row, further, before)
+            needed = replay_store.needed_from(connection, task_id)
+            if needed is not None:
+                # A replay that has set the target back must find everything up to its end.
+                through = min(through, needed - 1)
             gone = row["disposed_sequence"]
             if through > gone:
                 size = subscription_store.bytes_between(connection, task_id, gone, through)

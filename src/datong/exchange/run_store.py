@@ -5,10 +5,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, exists, func, insert, literal, or_, select, update
 
+from datong.exchange.run_span import RunSpan
 from datong.exchange.run_values import Run, RunReason, RunState
 from datong.exchange.tables import RUNS, TASKS
 from datong.exchange.values import Manifest, Receipt, TaskState
-from datong.exchange.work_values import RunSpan
 from datong.kernel import (
     Actor,
     DepartmentCode,

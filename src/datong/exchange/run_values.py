@@ -5,8 +5,8 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from datong.exchange.run_span import RunSpan
 from datong.exchange.table_values import Cursor
-from datong.exchange.work_values import RunSpan
 from datong.kernel import Actor, EntryId, TaskId, Text, Value
 from datong.kernel.limits import TEXT_CHARS_MAX
 

@@ -14,11 +14,12 @@ from datong.exchange.facts import run_facts
 from datong.exchange.lineage import LineageKind
 from datong.exchange.lineage_log import LineageLog
 from datong.exchange.refusals import check_producer, illegal_step
+from datong.exchange.run_span import RunSpan
 from datong.exchange.run_values import Failure, NotedFailure, Run, RunAgain, RunReason, RunState, TransferEnd
 from datong.exchange.scheduling import due_now, urgency
 from datong.exchange.tables import UPLOADS
 from datong.exchange.values import Confirmed, Manifest, Receipt, Task, TaskState, TransferMode
-from datong.exchange.work_values import ConsumeWork, ProduceWork, RunSpan
+from datong.exchange.work_values import ConsumeWork, ProduceWork
 from datong.kernel import (
     PLATFORM_ACTOR,
     Actor,

@@ -6,6 +6,7 @@ import binascii
 from datong.exchange.dead_letters import RejectReport, SignedRejectReport
 from datong.exchange.file_values import FileManifest, FileReceipt, SignedFile, SignedFileReceipt
 from datong.exchange.reconciliation_values import EndDigest, SignedEndDigest
+from datong.exchange.replay_values import ReplayReport, SignedReplayReport
 from datong.exchange.schema_changes import SchemaReport, SignedSchemaReport
 from datong.exchange.values import Manifest, Receipt, SignedManifest, SignedReceipt
 from datong.kernel import Corrupt, Text
@@ -46,6 +47,12 @@ def signed_reject_report(report: RejectReport, signer: Signer) -> SignedRejectRe
     """Return `report` signed by `signer`."""
     signature = _encode(signer.sign(report.signing_bytes()))
     return SignedRejectReport(report=report, key_id=signer.key_id, signature=signature)
+
+
+def signed_replay_report(report: ReplayReport, signer: Signer) -> SignedReplayReport:
+    """Return `report` signed by `signer`."""
+    signature = _encode(signer.sign(report.signing_bytes()))
+    return SignedReplayReport(report=report, key_id=signer.key_id, signature=signature)
 
 
 def signed_schema_report(report: SchemaReport, signer: Signer) -> SignedSchemaReport:

@@ -110,7 +110,7 @@ class Subscriptions:
             row = store.task_row(connection, task_id, lock=True)
             found = subscription_store.of_consumer(connection, task_id, consumer)
             if found is None:
-                raise _not_subscribed(consumer)
+                raise not_subscribed(consumer)
             if found.state is SubscriptionState.LEFT:
                 return found
             left = found.model_copy(update={"state": SubscriptionState.LEFT, "left_at": self._clock.now()})
@@ -359,7 +359,8 @@ def _check_joining(
         )
 
 
-def _not_subscribed(consumer: DepartmentCode) -> NotFound:
+def not_subscribed(consumer: DepartmentCode) -> NotFound:
+    """A department has no part in a task's stream."""
     return NotFound(
         "exchange.not_subscribed",
         what=Text(

@@ -225,6 +225,21 @@ SCHEMAS = Table(
 )
 """Shapes of source tables that producers reported, where they differed from the agreed one; ids grow with time."""
 
+REPLAYS = Table(
+    "exchange_replay",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("task_id", String(36), ForeignKey("exchange_task.id"), nullable=False),
+    Column("consumer", String(18), nullable=False),
+    Column("consumer_node", String(64), nullable=False),
+    Column("from_sequence", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("details", JsonColumn, nullable=False),
+    Index("ix_exchange_replay_task", "task_id", "id"),
+    Index("ix_exchange_replay_node_state", "consumer_node", "state"),
+)
+"""Orders to apply at a consumer's end once more what the hub stores; ids grow with time."""
+
 REJECTS = Table(
     "exchange_reject",
     METADATA,

@@ -5,20 +5,11 @@ from datetime import datetime
 from datong.catalogue import RecipientKey
 from datong.exchange.questions import Question, RepairOrder
 from datong.exchange.reconciliation_values import ReconcileEnd
+from datong.exchange.replay_values import ReplayWork
+from datong.exchange.run_span import RunSpan
 from datong.exchange.table_values import Column, Cursor
 from datong.exchange.values import Confirmed, Task, TransferMode
 from datong.kernel import Value
-
-
-class RunSpan(Value):
-    """What a replay or a backfill moves: rows after `after` (None: from the first) up to `until` (None: to the last).
-
-    `return_to` is where the task goes on afterwards.
-    """
-
-    after: Cursor | None = None
-    until: Cursor | None = None
-    return_to: Cursor | None = None
 
 
 class ProduceWork(Value):
@@ -82,17 +73,18 @@ class NodeWork(Value):
 
     produce: tuple[ProduceWork, ...] = ()
     consume: tuple[ConsumeWork, ...] = ()
+    replay: tuple[ReplayWork, ...] = ()
     reconcile: tuple[ReconcileWork, ...] = ()
     watch: tuple[WatchWork, ...] = ()
 
     @property
     def is_pressing(self) -> bool:
         """Whether something waits to be done, beside the capture of changes, which never ends."""
-        return bool(self.consume or self.reconcile) or any(
+        return bool(self.consume or self.replay or self.reconcile) or any(
             one.task.mode is not TransferMode.CAPTURE for one in self.produce
         )
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.produce or self.consume or self.reconcile)
+        return not (self.produce or self.consume or self.replay or self.reconcile)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from datong.exchange import (
     AppliedCursor,
@@ -15,6 +16,7 @@ from datong.exchange import (
     ContentKey,
     Manifest,
     Receipt,
+    ReplayWork,
     Target,
     Task,
     TransferMode,
@@ -25,9 +27,10 @@ from datong.exchange import (
     read_payload,
     signed_receipt,
 )
-from datong.kernel import Clock, Conflict, Corrupt, NodeId, NotFound, Refused, Text
+from datong.kernel import Clock, Conflict, Corrupt, Text
 from datong.ledger import Signer
 from datong.node.ahead import ahead
+from datong.node.alone import alone
 from datong.node.hub_client import HubClient
 from datong.node.keyring import Keyring
 from datong.node.repairing import with_deletes
@@ -38,6 +41,13 @@ FETCHED_KEPT_SECONDS = 3 * 86_400
 """How long a payload lies in the node's folder at most: a task that ended leaves what it had fetched ahead."""
 NEXT_BATCH_SECONDS = 5.0
 """How long a consumer waits for the next batch of a run that goes on, before it attends to other things."""
+
+
+class Replayed(NamedTuple):
+    """What a target holds after a replay: its newest batch, and the digest of its table."""
+
+    to_sequence: int
+    table_digest: ContentDigest | None
 
 
 class Consumer:
@@ -71,7 +81,9 @@ class Consumer:
             Unavailable: hub or target do not answer; calling again goes on where this stopped.
             Corrupt: a payload is not what its manifest says. Conflict: the target does not fit the chain.
         """
-        self._consume(work, work.receipted)
+        with alone(self._folder, work.task.id) as mine:
+            if mine:
+                self._consume(work, work.receipted)
 
     def _consume(self, work: ConsumeWork, after: int) -> None:
         target = self._open_target(work.task.target_source)
@@ -101,31 +113,53 @@ class Consumer:
                 self._consume_one(work, manifest, target)
         return None
 
-    def replay(self, task: Task, from_sequence: int) -> int:
-        """Apply once more what the hub still stores of a task, from a batch on; return how many batches that were.
+    def replay(self, work: ReplayWork) -> Replayed | None:
+        """Apply once more what the hub still stores of a task, from a batch on; None while another process is at it.
 
-        The target's cursor goes back first. Whoever is killed meanwhile goes on by the next batch, or by calling again
-        without setting anything back.
+        The target's cursor goes back first, and a mark says so. A replay that was killed after that goes on from the
+        cursor: what it applied is not undone again.
 
         Raises:
-            Conflict: `node.replay_mode`, `node.replay_start`. NotFound: `exchange.payload_disposed`, `node.no_batch`.
+            NotFound: `exchange.payload_disposed`. What `consume` raises.
         """
-        records = self._client.batches(task.id, max(from_sequence - 2, 0))
-        found = {record.manifest.sequence: record.manifest for record in records}
-        check_replay(task, found.get(from_sequence), from_sequence)
+        with alone(self._folder, work.task.id) as mine:
+            return self._replay(work) if mine else None
+
+    def _replay(self, work: ReplayWork) -> Replayed:
+        task, first = work.task, work.replay.from_sequence
+        mark = self._folder / f"{work.replay.id}.rewound"
+        found = {one.manifest.sequence: one.manifest for one in self._client.batches(task.id, max(first - 2, 0))}
+        target = self._open_target(task.target_source)
+        try:
+            applied = target.last_applied(task.id)
+            after = 0 if applied is None else applied.sequence
+            if after >= first and not mark.exists():
+                # What can no longer be fetched must not be undone.
+                self._fetch(found[first])
+                target.rewind(found.get(first - 1), task.id)
+                self._passed(Step.CURSOR_REWOUND)
+                after = first - 1
+            mark.touch()
+        finally:
+            target.close()
+        consumed = ConsumeWork(task=task, receipted=work.receipted, newest=work.receipted, first=work.first)
+        self._consume(consumed, min(after, work.receipted))
+        mark.unlink()
+        return self._seen(task)
+
+    def _seen(self, task: Task) -> Replayed:
+        """Return what the target holds now; of a sealed task without a digest of its table."""
         target = self._open_target(task.target_source)
         try:
             applied = target.last_applied(task.id)
             newest = 0 if applied is None else applied.sequence
-            if newest >= from_sequence:
-                # What can no longer be fetched must not be undone.
-                self._fetch(found[from_sequence])
-                target.rewind(found.get(from_sequence - 1), task.id)
-                self._passed(Step.CURSOR_REWOUND)
+            records = self._client.batches(task.id, max(newest - 1, 0))
+            if task.sealed or not records:
+                return Replayed(newest, None)
+            columns = moved_columns(task.target_plan, records[0].manifest.columns)
+            return Replayed(newest, target.digest(task.compared_table, columns))
         finally:
             target.close()
-        self._consume(ConsumeWork(task=task, receipted=newest, newest=newest), min(newest, from_sequence - 1))
-        return max(newest - from_sequence + 1, 0)
 
     def sweep(self) -> tuple[str, ...]:
         """Delete fetched payloads that nothing has asked for in days; return what was deleted, with its size.
@@ -253,58 +287,6 @@ def check_follows(manifest: Manifest, applied: AppliedCursor | None, first: int 
     )
     if not follows:
         raise _fork(manifest)
-
-
-def check_own(task: Task, node_id: NodeId) -> None:
-    """Check that a node applies a task's batches itself, into the task's own target.
-
-    Raises:
-        Refused: `node.not_the_consumer`.
-    """
-    if task.consumer_node != node_id:
-        raise Refused(
-            "node.not_the_consumer",
-            what=Text(
-                zh=f"本节点不是任务 {task.id} 的接收节点。", en=f"This node is not the one that task {task.id} feeds."
-            ),
-            remedy=Text(zh="请在接收节点上重放。", en="Replay on the node that receives."),
-        )
-
-
-def check_replay(task: Task, manifest: Manifest | None, from_sequence: int) -> None:
-    """Check that batches from `manifest` on may be applied over what the target holds.
-
-    Raises:
-        NotFound: `node.no_batch`. Conflict: `node.replay_mode`, `node.replay_start`.
-    """
-    if manifest is None:
-        raise NotFound(
-            "node.no_batch",
-            what=Text(zh=f"任务没有第 {from_sequence} 批。", en=f"The task has no batch {from_sequence}."),
-            remedy=Text(zh="请查看任务的批次。", en="See the batches of the task."),
-        )
-    if task.apply_mode in (ApplyMode.APPEND, ApplyMode.HISTORY):
-        raise Conflict(
-            "node.replay_mode",
-            what=Text(
-                zh="追加和保留历史的任务不能重放：行会重复。",
-                en="A task that appends or keeps history cannot be replayed: rows would double.",
-            ),
-            remedy=Text(
-                zh="请恢复目标库的备份，节点会自动补齐。", en="Restore a backup: the node catches up by itself."
-            ),
-        )
-    if manifest.mode is TransferMode.SNAPSHOT and manifest.part != 1:
-        first = manifest.sequence - manifest.part + 1
-        raise Conflict(
-            "node.replay_start",
-            what=Text(
-                zh=f"第 {from_sequence} 批在一次全量的中间。",
-                en=f"Batch {from_sequence} lies in the middle of a snapshot.",
-            ),
-            remedy=Text(zh=f"请从第 {first} 批开始。", en=f"Begin with batch {first}."),
-            context={"first_sequence": first},
-        )
 
 
 def check_fetched(manifest: Manifest, path: Path, key: ContentKey | None = None) -> None:

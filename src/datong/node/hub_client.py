@@ -33,6 +33,8 @@ from datong.exchange import (
     FileRecord,
     FileState,
     NodeWork,
+    Replay,
+    ReplayDraft,
     SchemaVerdict,
     SignedEndDigest,
     SignedFile,
@@ -40,6 +42,7 @@ from datong.exchange import (
     SignedManifest,
     SignedReceipt,
     SignedRejectReport,
+    SignedReplayReport,
     SignedSchemaReport,
     SourceReport,
     Task,
@@ -152,6 +155,25 @@ class HubClient:
         """Report the counts of a task's dead letters."""
         task_id = signed.report.counts.task_id
         self._call("POST", f"/api/v1/tasks/{task_id}/dead-letters/reports", body=signed.model_dump(mode="json"))
+
+    def order_replay(self, task_id: TaskId, draft: ReplayDraft) -> Replay:
+        """Order that this node applies stored batches once more."""
+        response = self._call("POST", f"/api/v1/tasks/{task_id}/replays", body=draft.model_dump(mode="json"))
+        return Replay.model_validate_json(response.content)
+
+    def replays(self, task_id: TaskId) -> tuple[Replay, ...]:
+        """Return a task's replays, newest first."""
+        return tuple(Replay.model_validate(one) for one in self._call("GET", f"/api/v1/tasks/{task_id}/replays").json())
+
+    def report_replay(self, signed: SignedReplayReport) -> None:
+        """Report a replay that this node carried out."""
+        path = f"/api/v1/tasks/{signed.report.task_id}/replays/reports"
+        self._call("POST", path, body=signed.model_dump(mode="json"))
+
+    def report_replay_failure(self, replay: Replay, failure: Failure) -> None:
+        """Report why this node could not carry a replay out."""
+        path = f"/api/v1/tasks/{replay.task_id}/replays/{replay.id}/failures"
+        self._call("POST", path, body=failure.model_dump(mode="json"))
 
     def report_schema(self, signed: SignedSchemaReport) -> SchemaVerdict:
         """Report a source table as it is now; the answer says whether its rows may move."""

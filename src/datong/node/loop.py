@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 
-from datong.exchange import ConsumeWork, NodeWork, ProduceWork, TransferEnd, TransferMode
+from datong.exchange import ConsumeWork, NodeWork, ProduceWork, ReplayWork, TransferEnd, TransferMode
 from datong.kernel import DatongError, DepartmentCode, Text
 from datong.ledger import Signer, Witness
 from datong.node.agreements import sign_confirmed
@@ -19,6 +19,7 @@ from datong.node.hub_client import HubClient, delay_seconds
 from datong.node.keyring import Keyring
 from datong.node.producer import Producer
 from datong.node.reconciler import Reconciler
+from datong.node.replaying import Replaying
 from datong.node.schedule import InventorySchedule
 from datong.node.sketching import Sketcher
 from datong.node.trouble import trouble_of
@@ -48,6 +49,7 @@ class NodeLoop:
         node_id: str,
         producer: Producer,
         consumer: Consumer,
+        replaying: Replaying,
         reconciler: Reconciler,
         watcher: SourceWatcher,
         witness: Witness,
@@ -70,6 +72,7 @@ class NodeLoop:
         self._node_id = node_id
         self._producer = producer
         self._consumer = consumer
+        self._replaying = replaying
         self._reconciler = reconciler
         self._watcher = watcher
         self._witness = witness
@@ -115,7 +118,7 @@ class NodeLoop:
         chores = not self._busy or time.monotonic() - self._chores_at >= WITNESS_INTERVAL_SECONDS
         failed = self._attend("recipient key", self._keys) if chores else []
         work = self._client.work(wait_seconds)
-        self._busy = bool(work.consume)
+        self._busy = bool(work.consume or work.replay)
         if chores:
             failed += self._attend("agreements", self._sign)
         failed += self._transfers(work)
@@ -160,6 +163,7 @@ class NodeLoop:
         failed = self._captured(captured)
         jobs += [(one.task.id, partial(self._produce, one)) for one in work.produce if one not in captured]
         jobs += [(one.task.id, partial(self._consume, one)) for one in work.consume]
+        jobs += [(one.task.id, partial(self._replay, one)) for one in work.replay]
         jobs += [(one.task.id, partial(self._reconciler.report, one)) for one in work.reconcile]
         if not jobs:
             return failed
@@ -193,6 +197,17 @@ class NodeLoop:
     def _consume(self, work: ConsumeWork) -> None:
         with reported(self._client, work.task, work.run, TransferEnd.CONSUMER):
             self._consumer.consume(work)
+
+    def _replay(self, work: ReplayWork) -> None:
+        applied = self._replaying.attend(work)
+        if applied is not None:
+            name = work.task.name or work.task.id
+            self._tell(
+                Text(
+                    zh=f"任务 {name}：已重新应用 {applied} 批。",
+                    en=f"Task {name}: {applied} batches applied once more.",
+                )
+            )
 
     def _attend(self, name: str, job: Callable[[], None]) -> list[str]:
         """Do one job; tell and return its failure, which leaves the other jobs alone."""

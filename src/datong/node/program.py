@@ -11,7 +11,7 @@ from datong.exchange import ChangeSource, Connector, FileId, FileRecord, Target,
 from datong.kernel import AgreementId, Clock, NotFound, TaskId, Text
 from datong.ledger import Signer, Witness
 from datong.node.capture import REST_INTERVAL_SECONDS, WATCH_INTERVAL_SECONDS, Capture, Streams, no_changes
-from datong.node.consumer import Consumer, check_own
+from datong.node.consumer import Consumer
 from datong.node.dead_letters import DeadLetters
 from datong.node.differences import Differences
 from datong.node.failures import reported
@@ -26,6 +26,7 @@ from datong.node.loop import NodeLoop, Tell
 from datong.node.outbox import Outbox
 from datong.node.producer import Producer
 from datong.node.reconciler import Reconciler
+from datong.node.replaying import Replaying
 from datong.node.schedule import InventorySchedule
 from datong.node.setup import NodeSetup
 from datong.node.sketching import Sketcher, SketchKeyring
@@ -258,12 +259,22 @@ class NodeProgram(NodeSetup):
         return Sketcher(client=client, keyring=keyring, open_source=self.open_source, load_pack=self._load_pack)
 
     def replay(self, task_id: TaskId, from_sequence: int) -> int:
-        """Apply batches that the hub still stores once more; return how many. See `Consumer.replay`."""
+        """Apply batches that the hub still stores once more; return how many. See `Replaying.order`."""
         signer = self._load_signer(self._home.key_path)
         with self._calling() as client:
-            task = client.task(task_id)
-            check_own(task, self._home.identity().node_id)
-            return self._consumer(client, signer, self._passed).replay(task, from_sequence)
+            consumer = self._consumer(client, signer, self._passed)
+            return self._replaying(client, consumer, signer, self._sleep).order(task_id, from_sequence)
+
+    def _replaying(self, client: HubClient, consumer: Consumer, signer: Signer, sleep: Sleep) -> Replaying:
+        return Replaying(
+            client=client,
+            consumer=consumer,
+            signer=signer,
+            clock=self._clock,
+            department=self._home.identity().department,
+            node_id=self._home.identity().node_id,
+            sleep=sleep,
+        )
 
     def _consumer(self, client: HubClient, signer: Signer, passed: Passed) -> Consumer:
         return Consumer(
@@ -466,6 +477,7 @@ class NodeProgram(NodeSetup):
             node_id=identity.node_id,
             producer=producer,
             consumer=consumer,
+            replaying=self._replaying(client, consumer, signer, sleep),
             reconciler=reconciler,
             watcher=SourceWatcher(client=client, spool=spool, open_source=self.open_source),
             witness=witness,

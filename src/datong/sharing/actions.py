@@ -56,6 +56,7 @@ class Action(StrEnum):
     TASK_CREATE = "task.create"
     TASK_CONTROL = "task.control"
     TASK_REPAIR = "task.repair"
+    TASK_REPLAY = "task.replay"
     TASK_PRODUCE = "task.produce"
     TASK_CONSUME = "task.consume"
     FILE_READ = "file.read"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from datong.exchange import Task, TransferMode
-from datong.kernel import Conflict, NotFound, Refused
+from datong.exchange import ReplayDraft, ReplayState, Task, TransferMode
+from datong.kernel import PLATFORM_ACTOR, Conflict, Corrupt, NotFound
 from tests.exchange_world import ExchangeWorld, Killed, exchange_world, killed_after
 
 COLUMNS = ("id", "name", "changed")
@@ -81,6 +81,52 @@ def test_spoiled_rows_come_again_without_a_word_to_the_producer(tmp_path: Path, 
     assert world.equal(scene.task)
     assert world.hub.exchange.receipts(scene.task.id) == receipts
     assert world.hub.exchange.task(scene.task.id).run_requested == 2
+    (done,) = world.hub.exchange.replays.of_task(scene.task.id)
+    assert (done.state, done.from_sequence, done.to_sequence) == (ReplayState.DONE, 1, scene.newest)
+
+
+def test_an_order_at_the_hub_is_carried_out_by_the_node_signed_and_on_record(
+    tmp_path: Path, world: ExchangeWorld
+) -> None:
+    scene = Replayed(tmp_path, world, ("id",), TransferMode.INCREMENT)
+    scene.spoil()
+    replays = world.hub.exchange.replays
+    ordered = replays.request(scene.task.id, ReplayDraft(from_sequence=2), actor=PLATFORM_ACTOR)
+    assert replays.request(scene.task.id, ReplayDraft(from_sequence=2), actor=PLATFORM_ACTOR) == ordered
+    with pytest.raises(Conflict, match="replay_waits"):
+        replays.request(scene.task.id, ReplayDraft(from_sequence=1), actor=PLATFORM_ACTOR)
+    assert replays.cancel(scene.task.id, ordered.id, actor=PLATFORM_ACTOR).state is ReplayState.CANCELLED
+    replays.request(scene.task.id, ReplayDraft(from_sequence=1), actor=PLATFORM_ACTOR)
+    # What a replay needs is kept, however old it is.
+    world.hub.exchange.retention._keep *= 0
+    world.hub.exchange.retention.sweep()
+    world.consume()
+    assert world.equal(scene.task)
+    done = replays.of_task(scene.task.id)[0]
+    assert done.state is ReplayState.DONE
+    assert done.signed is not None
+    assert done.signed.report.table_digest is not None
+    assert done.signed.report.table_digest.rows == len(scene.rows())
+    forged = done.signed.model_copy(update={"report": done.signed.report.model_copy(update={"batches": 9})})
+    with pytest.raises(Corrupt, match="bad_signature"):
+        replays.done(forged, actor=PLATFORM_ACTOR)
+    world.hub.ledger.integrate()
+    facts = [recorded.facts for recorded in world.hub.ledger.entries(limit=200).rows]
+    found = {str(one["action"]): one for one in facts if one.get("replay")}
+    assert set(found) == {"replay", "replay_cancelled", "replayed"}
+    assert found["replayed"]["table_rows"] == len(scene.rows())
+    assert found["replayed"]["signature"] == done.signed.signature
+
+
+def test_a_replay_of_a_restored_target_applies_also_what_it_never_held(tmp_path: Path, world: ExchangeWorld) -> None:
+    scene = Replayed(tmp_path, world, ("id",), TransferMode.INCREMENT)
+    backup = tmp_path / "backup"
+    shutil.copy(scene.target, backup)
+    scene.again(20, 30)
+    shutil.copy(backup, scene.target)
+    scene.spoil()
+    scene.replay(1)
+    assert world.equal(scene.task)
 
 
 @pytest.mark.parametrize("kill_at", range(6))
@@ -124,9 +170,9 @@ def test_what_cannot_be_replayed_is_left_as_it_is(tmp_path: Path, world: Exchang
     before = scene.rows()
     with pytest.raises(Conflict, match="replay_mode"):
         scene.replay(1)
-    with pytest.raises(NotFound, match="no_batch"):
+    with pytest.raises(NotFound, match="no_such_batch"):
         scene.replay(99)
-    with pytest.raises(Refused, match="not_the_consumer"):
+    with pytest.raises(NotFound, match="not_subscribed"):
         scene.replay(1, party="police")
     assert scene.rows() == before
 

@@ -181,6 +181,11 @@ CONTRACT = {
         POST tasks/{task_id}/reconciliations/{reconciliation_id}/repair
         GET tasks/{task_id}/reconciliation-schedule
         PUT tasks/{task_id}/reconciliation-schedule
+        GET tasks/{task_id}/replays
+        POST tasks/{task_id}/replays
+        POST tasks/{task_id}/replays/reports
+        POST tasks/{task_id}/replays/{replay_id}/failures
+        POST tasks/{task_id}/replays/{replay_id}/cancellation
         GET libraries
         POST libraries/{name}/builds
         GET builds/{build_id}

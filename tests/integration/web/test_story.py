@@ -233,6 +233,14 @@ def test_from_draft_to_receipt(hub: RunningHub, tmp_path: Path) -> None:
     view = education.get(f"/api/v1/tasks/{task.id}").json()
     assert (view["task"]["run_done"], view["progress"]["receipted_batches"]) == (1, 1)
 
+    replays = f"/api/v1/tasks/{task.id}/replays"
+    assert police.post(replays, json={"from_sequence": 1}).status_code == 403
+    ordered = posted(education, replays, {"from_sequence": 1})
+    assert [one.replay.id for one in consumer.client.work(5).replay] == [ordered["id"]]
+    posted(education, f"{replays}/{ordered['id']}/cancellation", {}, status=200)
+    assert consumer.client.work(0).replay == ()
+    assert [one["state"] for one in education.get(replays).json()] == ["cancelled"]
+
     report = posted(authority, "/api/v1/monitor/runs", {})
     assert report["opened"] == []
     performance = authority.get("/api/v1/indicators").json()

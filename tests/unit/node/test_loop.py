@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from datong.exchange import Connector, Target
-from datong.kernel import DepartmentCode, FixedClock, Text
+from datong.kernel import DepartmentCode, FixedClock, NodeId, Text
 from datong.ledger import Ed25519Signer, Witness
 from datong.node import HubClient
 from datong.node.consumer import FETCHED_KEPT_SECONDS, Consumer
@@ -17,6 +17,7 @@ from datong.node.loop import NodeLoop
 from datong.node.outbox import Outbox
 from datong.node.producer import Producer
 from datong.node.reconciler import Reconciler
+from datong.node.replaying import Replaying
 from datong.node.spool import Spool
 from datong.node.watcher import SourceWatcher
 
@@ -39,6 +40,7 @@ def _loop(folder: Path, transport: httpx.BaseTransport, told: list[Text], waits:
     )
     spool = Spool(folder=folder / "spool", state_path=folder / "state.sqlite")
     outbox = Outbox(client=client, spool=spool, signer=signer, clock=CLOCK)
+    consumer = Consumer(client=client, folder=folder / "fetched", signer=signer, clock=CLOCK, open_target=_no_target)
     return NodeLoop(
         client=client,
         signer=signer,
@@ -49,7 +51,16 @@ def _loop(folder: Path, transport: httpx.BaseTransport, told: list[Text], waits:
             open_source=_no_source,
             differences=Differences(outbox=outbox, folder=folder / "differences", open_source=_no_source),
         ),
-        consumer=Consumer(client=client, folder=folder / "fetched", signer=signer, clock=CLOCK, open_target=_no_target),
+        consumer=consumer,
+        replaying=Replaying(
+            client=client,
+            consumer=consumer,
+            signer=signer,
+            clock=CLOCK,
+            department=DEPARTMENT,
+            node_id=NodeId("n1"),
+            sleep=waits.append,
+        ),
         reconciler=Reconciler(
             client=client,
             signer=signer,

@@ -36,6 +36,9 @@ NOTICES: Mapping[str, Text] = {
     "repair_approved": Text(
         zh="修复已批准并存证，节点即将执行。", en="The repair is approved and on record; the nodes will do it."
     ),
+    "replay": Text(
+        zh="重放已登记并存证，接收节点即将执行。", en="The replay is on record; the receiving node will do it."
+    ),
     "build": Text(zh="已开始构建，进度会自动刷新。", en="The build has started; progress refreshes by itself."),
     "definition": Text(zh="定义已生效并存证。", en="The definition is in force and on record."),
     "weights": Text(zh="权重已记录并存证。", en="The weights are on record."),

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import Response
 
-from datong.exchange import BatchRecord, Progress, ReceiptRecord, Task, TaskState, TaskStatus
+from datong.exchange import BatchRecord, Progress, ReceiptRecord, ReplayDraft, ReplayState, Task, TaskState, TaskStatus
 from datong.kernel import TaskId, Text, Value
 from datong.sharing import Action
+from datong.web.api.replays import cancel_replay, order_replay
 from datong.web.api.scope import department_in_scope
 from datong.web.api.tasks import TaskAction, TaskActRequest, act_on_task, readable_task, task_target
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
@@ -16,6 +17,7 @@ from datong.web.console.transfer_runs import standing
 router = APIRouter()
 
 BATCHES_SHOWN = 100
+REPLAYS_SHOWN = 5
 LABELS = {
     TaskAction.RUN: Text(zh="运行一次", en="Run once"),
     TaskAction.PAUSE: Text(zh="暂停", en="Pause"),
@@ -78,6 +80,7 @@ def show_task(desk: SignedIn, task_id: TaskId) -> Response:
         ChainLink(batch=batch, receipt=receipts.get(batch.manifest.sequence))
         for batch in reversed(exchange.batches(task_id, after_sequence=first, limit=BATCHES_SHOWN))
     ]
+    replays = exchange.replays.of_task(task_id, REPLAYS_SHOWN)
     return desk.page(
         "transfers/task.html",
         task=task,
@@ -88,8 +91,12 @@ def show_task(desk: SignedIn, task_id: TaskId) -> Response:
         subscriptions=exchange.subscriptions.of_task(task_id),
         reconciliation=exchange.reconciliations.newest(task_id),
         rejects=exchange.rejects.newest(task_id),
+        replays=replays,
+        may_replay=desk.may(Action.TASK_REPLAY, task_target(task, task_id=task_id)),
         actions=[(action, LABELS[action]) for action in _actions(desk, task)],
-        running=progress.run_done < progress.run_requested or progress.receipted_batches < progress.batches,
+        running=progress.run_done < progress.run_requested
+        or progress.receipted_batches < progress.batches
+        or any(one.state is ReplayState.WAITING for one in replays),
     )
 
 
@@ -99,6 +106,20 @@ def act(desk: SignedIn, task_id: TaskId, action: Annotated[TaskAction, Form()]) 
     act_on_task(task_id, TaskActRequest(action=action), desk.caller, desk.services)
     done = {TaskAction.RUN: "task_run", TaskAction.RECONCILE: "reconciled"}.get(action, "task")
     return desk.go(f"/transfers/{task_id}", done=done)
+
+
+@router.post("/transfers/{task_id}/replays")
+def replay(desk: SignedIn, task_id: TaskId, from_sequence: Annotated[int, Form(ge=1, le=2**53 - 1)]) -> Response:
+    """Have the consumer's node apply stored batches once more."""
+    order_replay(task_id, ReplayDraft(from_sequence=from_sequence), desk.caller, desk.services)
+    return desk.go(f"/transfers/{task_id}", done="replay")
+
+
+@router.post("/transfers/{task_id}/replays/{replay_id}/cancel")
+def take_back_replay(desk: SignedIn, task_id: TaskId, replay_id: str) -> Response:
+    """Take back a replay that waits."""
+    cancel_replay(task_id, replay_id, desk.caller, desk.services)
+    return desk.go(f"/transfers/{task_id}", done="task")
 
 
 def _actions(desk: Desk, task: Task) -> tuple[TaskAction, ...]:
