@@ -29,7 +29,7 @@ class ReplayState(StrEnum):
 
 
 _LABELS = {
-    ReplayState.WAITING: Text(zh="等待节点执行", en="Waits for the node"),
+    ReplayState.WAITING: Text(zh="等待执行", en="Waiting"),
     ReplayState.DONE: Text(zh="已完成", en="Done"),
     ReplayState.FAILED: Text(zh="失败", en="Failed"),
     ReplayState.CANCELLED: Text(zh="已取消", en="Cancelled"),
