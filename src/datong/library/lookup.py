@@ -130,7 +130,7 @@ class LookupFile:
             library=self.library,
             version=version,
             entity_id=present,
-            former_ids=self._former_ids(present),
+            former_ids=self.former_ids(present),
             cells=cells,
             conflicts=tuple(
                 CellConflict(element=element, candidates=tuple(candidates))
@@ -150,7 +150,8 @@ class LookupFile:
         ):
             yield RuleFinding(value=value, threshold=threshold, verdict=verdict, **self._rules[place])
 
-    def _former_ids(self, present: EntityId) -> tuple[EntityId, ...]:
+    def former_ids(self, present: EntityId) -> tuple[EntityId, ...]:
+        """Return the ids of former versions that were merged into a present one."""
         found = self._connection.execute(
             """WITH RECURSIVE merged(id) AS (
                  SELECT former FROM succession WHERE present = ? AND change = 'merge'

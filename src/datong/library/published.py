@@ -1,6 +1,7 @@
 """What the library has published: datasets, point lookups, entities, reports. Reading only."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HITS_MAX = 200
+_ENTITY_KEYS = frozenset({"entity_id", "member_id", "from_id", "to_id"})
+"""Keys whose value is an entity's id: one that was merged into another finds what is now."""
 FAILING_ROWS_MAX = 500
 _DATASET = (
     select(DATASETS)
@@ -132,7 +135,14 @@ class Published:
                 context={"dataset": dataset, "keys": list(found.key_elements)},
             )
         with open_lookup(found.lookup_path) as file:
-            return file.rows(key_element, key_value)
+            rows = file.rows(key_element, key_value)
+            if rows or key_element not in _ENTITY_KEYS:
+                return rows
+            for known in self._other_ids(self._by_name().get(found.library), EntityId(key_value)):
+                rows = file.rows(key_element, known)
+                if rows:
+                    return rows
+        return ()
 
     def entity(self, library: str, entity_id: EntityId) -> EntityView:
         """Return all about one entity in the current version; former ids resolve to the present one.
@@ -140,16 +150,43 @@ class Published:
         Raises:
             NotFound: the library has no such entity, or no version yet.
         """
-        self.definition(library)
+        definition = self.definition(library)
         found = self.dataset(library)
         with open_lookup(found.lookup_path) as file:
-            return file.view(entity_id, found.version)
+            try:
+                return file.view(entity_id, found.version)
+            except NotFound:
+                for known in self._other_ids(definition, entity_id):
+                    with suppress(NotFound):
+                        view = file.view(known, found.version)
+                        return view.model_copy(update={"former_ids": (*view.former_ids, entity_id)})
+                raise
+
+    def _other_ids(self, definition: Definition | None, entity_id: EntityId) -> tuple[EntityId, ...]:
+        """Return by what other ids the libraries that `definition` derives from know an entity: now, and before merges.
+
+        A derived library holds the ids of the versions it read: its inputs may have merged entities since, or it may
+        have been built again while somebody holds an id from before.
+        """
+        found: list[EntityId] = []
+        for name in sorted({given.library for given in definition.reads} if definition is not None else ()):
+            with suppress(NotFound), open_lookup(self.dataset(name).lookup_path) as file:
+                present = file.present_id(entity_id)
+                found += [present, *file.former_ids(present)]
+            found += self._other_ids(self._by_name().get(name), entity_id)
+        return tuple(known for known in dict.fromkeys(found) if known != entity_id)
 
     def relations(self, entity_id: EntityId) -> tuple[GoldenRow, ...]:
         """Return the edges of every published graph that begin or end at an entity, each cell with its origin."""
         published = {dataset.name for dataset in self.datasets()}
         graphs = [known.name for known in self.definitions() if known.graph is not None and known.name in published]
-        found = [row for name in graphs for end in ("from_id", "to_id") for row in self.lookup(name, end, entity_id)]
+        found = [
+            row
+            for name in graphs
+            for known in (entity_id, *self._other_ids(self._by_name()[name], entity_id))
+            for end in ("from_id", "to_id")
+            for row in self.lookup(name, end, known)
+        ]
         return tuple({row.entity_id: row for row in found}.values())
 
     def find_entities(self, library: str, query: str, *, limit: int = 20) -> tuple[EntityHit, ...]:

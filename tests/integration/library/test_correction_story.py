@@ -322,6 +322,7 @@ def test_a_correction_reaches_golden_record_lineage_quality_and_subscriber(city:
     assert (sight["version"], sight["golden"], sight["as_believed"]) == (2, True, True)
     assert closed["correction"]["content"]["seen"] == RIGHT
     assert {one["department"]: one["received"] for one in closed["reached"]} == {BUREAU: True, EDUCATION: True}
+    assert (closed["reached_total"], closed["reached_received"]) == (2, 2)
 
     same, after, quality_after = city.telephone()
     assert same == entity

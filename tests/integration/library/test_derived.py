@@ -13,6 +13,7 @@ from datong.kernel import (
     Database,
     DepartmentCode,
     EntityId,
+    NotFound,
     Refused,
     Text,
 )
@@ -162,6 +163,35 @@ def test_firms_are_judged_by_penalties_and_fees(hub: Hub, tmp_path: Path) -> Non
     }  # fmt: skip
     assert library.lookup("enterprise_fees", "uscc", SHOP)[0].cells["verdict"].value == "pass"
     assert library.lookup("public_credit", "uscc", SHOP)[0].cells["verdict"].value == "pass"
+    _merged_firms_are_found_by_both_ids(hub, tmp_path)
+
+
+def _merged_firms_are_found_by_both_ids(hub: Hub, folder: Path) -> None:
+    """The shop gets the code of the waterworks: two firms become one, in the base library first."""
+    library = hub.library
+    ids = {row.entity_id for code in (WATER, SHOP) for row in library.lookup("legal_entity", "uscc", code)}
+    enterprises = next(source for source in hub.landing.landed if source.resource_id == "enterprises")
+    others = tuple(source for source in hub.landing.landed if source is not enterprises)
+    renamed = ("E2", "示例市清泉水务有限公司", WATER, "张伟明", None, "示例市汾江路12号", "存续", "2025-06-01 08:00:00")
+    gone = ("F3", WATER, "示例市清泉水务有限公司", None, "城市道路占用费", "80", None, "已缴", "2025-06-01 08:00:00")
+    hub.landing.landed = tuple(
+        with_increment(source, folder, [gone]) if source.resource_id == "fees" else source for source in others
+    ) + (with_increment(enterprises, folder, [renamed]),)
+    built(hub, "legal_entity")
+    (firm,) = library.lookup("legal_entity", "uscc", WATER)
+    (former,) = ids - {firm.entity_id}
+    assert firm.entity_id in ids
+    assert former is not None
+    assert library.entity("legal_entity", former).entity_id == firm.entity_id
+    assert library.entity("public_credit", former).entity_id == former, "what it read then is as it was"
+    for requested in library.refresh_derived():
+        library.run_build(requested)
+    view = library.entity("public_credit", former)
+    assert (view.entity_id, former in view.former_ids) == (firm.entity_id, True)
+    (row,) = library.lookup("public_credit", "member_id", former)
+    assert row.entity_id == firm.entity_id
+    with pytest.raises(NotFound, match=r"library\.entity_unknown"):
+        library.entity("public_credit", EntityId("0" * 32))
 
 
 @pytest.mark.parametrize("control_database", ["sqlite"], indirect=True)

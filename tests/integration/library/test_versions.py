@@ -14,6 +14,7 @@ from datong.ledger import EntryKind, RecordedEntry
 from datong.library import CorrectionAction, CorrectionDisposal, HoldOrder, HoldReason, RetentionOrder
 from tests.integration.library.test_corrections import CLERK, OFFICER, REPORTER, RIGHT, STATEMENT, Hub, Killed
 from tests.library_sources import with_increment
+from tests.unit.library.test_definition_reading import TEXT
 
 DISTRICT = EntityId("440604")
 DAY = timedelta(days=1)
@@ -180,3 +181,30 @@ def test_settled_reports_lose_their_values_after_their_retention(hub: Hub, datab
     assert not disposal.sweep()
     assert _actions(hub) == ["dispose_report"]
     assert _retained(hub)[0].facts["acts"] == 2
+
+
+def test_killed_anywhere_a_definition_is_in_force_with_its_evidence_or_never_was(hub: Hub) -> None:
+    defining = hub.library.defining
+    second = TEXT.replace("version: 1\n", "version: 2\n").replace("value: 2,", "value: 1,")
+    for version, text in enumerate((TEXT, second), start=1):
+        kills = 0
+        while True:
+            hub.clock.left = kills
+            try:
+                defining.define(text, actor=OFFICER)
+            except Killed:
+                kills += 1
+                hub.clock.left = None
+                kept = [record.version for record in defining.stored()]
+                assert kept == list(range(version - 1, 0, -1))
+                assert len(hub.ledger.entries(kind=EntryKind.LIBRARY_DEFINITION).rows) == version - 1
+                in_force = {known.name: known.version for known in hub.library.definitions()}
+                assert in_force.get("large_families", 0) == version - 1
+                continue
+            break
+        hub.clock.left = None
+        assert kills >= 2
+        assert hub.library.definition("large_families").version == version
+    (newest, oldest) = hub.ledger.entries(kind=EntryKind.LIBRARY_DEFINITION).rows
+    assert (oldest.facts["replaces"], newest.facts["replaces"]) == (0, 1)
+    assert [record.entry_id for record in defining.stored()] == [newest.entry_id, oldest.entry_id]

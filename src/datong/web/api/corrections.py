@@ -27,6 +27,7 @@ from datong.web.services import Services
 router = APIRouter(tags=["corrections"])
 
 OWN_ELEMENT = "citizen_id"
+REACHED_SHOWN_MAX = 50
 Element = Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX)]
 
 
@@ -86,6 +87,9 @@ class CorrectionView(Value):
     late: bool
     actions: tuple[CorrectionAction, ...]
     reached: tuple[Reached, ...] = ()
+    """At most `REACHED_SHOWN_MAX` of them, those that still lack it first."""
+    reached_total: int = 0
+    reached_received: int = 0
 
 
 class OwnRecordCell(Value):
@@ -156,7 +160,14 @@ def read_correction(correction_id: CorrectionId, caller: Caller, hub: Hub) -> Co
     correction = hub.corrections.get(correction_id)
     hub.policy.require(caller, Action.CORRECTION_READ, correction_target(correction))
     view = view_of(hub, caller, correction)
-    return view.model_copy(update={"reached": _reached(hub, correction)})
+    reached = sorted(_reached(hub, correction), key=lambda one: (one.received, one.department))
+    return view.model_copy(
+        update={
+            "reached": tuple(reached[:REACHED_SHOWN_MAX]),
+            "reached_total": len(reached),
+            "reached_received": sum(one.received for one in reached),
+        }
+    )
 
 
 @router.post("/corrections/{correction_id}/actions", status_code=201)
