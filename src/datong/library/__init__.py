@@ -46,6 +46,13 @@ from datong.library.review_values import (
 from datong.library.reviews import Reviews, StoredDecisions
 from datong.library.score_store import ScoreAt
 from datong.library.service import Library
+from datong.library.spatial_shared import (
+    PLACE_ELEMENTS,
+    SharedFeature,
+    shared_count,
+    shared_page,
+    sources_of,
+)
 from datong.library.spatial_values import (
     FEATURES_MAX,
     Box,
@@ -91,6 +98,7 @@ __all__ = [
     "BELIEVED_CHARS_MAX",
     "DEFINITION_CHARS_MAX",
     "FEATURES_MAX",
+    "PLACE_ELEMENTS",
     "RETENTION_DAYS_MAX",
     "VERDICT_COLUMN",
     "VERDICT_TITLE",
@@ -165,6 +173,7 @@ __all__ = [
     "RuleFinding",
     "ScoreAt",
     "SeenRecord",
+    "SharedFeature",
     "SourceQuality",
     "SourceScore",
     "StoredDecisions",
@@ -182,5 +191,8 @@ __all__ = [
     "load_definition",
     "operating_points",
     "record_key",
+    "shared_count",
+    "shared_page",
     "shipped_definitions",
+    "sources_of",
 ]

@@ -66,8 +66,12 @@ class LookupFile:
             return GoldenRow(entity_id=entity, cells=_source_cells(self._own, row_key, json.loads(payload)))
         return GoldenRow(
             entity_id=entity,
-            cells={element: cell for element, position, cell in self._golden_cells(payload) if position == 1},
+            cells=self.golden_row(payload),
         )
+
+    def golden_row(self, payload: str) -> dict[str, Cell]:
+        """Return the chosen cells in a golden row's payload."""
+        return {element: cell for element, position, cell in self._golden_cells(payload) if position == 1}
 
     def _golden_cells(self, payload: str) -> Iterator[tuple[str, int, Cell]]:
         for element, position, value, raw, flag, source, row_key, batch_id, observed_at, rule in json.loads(payload):

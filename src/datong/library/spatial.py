@@ -100,12 +100,16 @@ class SpatialLibrary:
                 (entity_id,),
             ).fetchone()
         if row is None:
-            raise NotFound(
-                "library.feature_unknown",
-                what=Text(zh=f"要素集 {name} 中没有要素 {entity_id}。", en=f"{name} has no feature {entity_id}."),
-                remedy=Text(zh="请从要素列表中选择。", en="Choose one from the collection's items."),
-            )
+            raise self.unknown_feature(name, entity_id)
         return Feature(*row)
+
+    def unknown_feature(self, name: str, entity_id: EntityId) -> NotFound:
+        """Return the error that says there is no such feature."""
+        return NotFound(
+            "library.feature_unknown",
+            what=Text(zh=f"要素集 {name} 中没有要素 {entity_id}。", en=f"{name} has no feature {entity_id}."),
+            remedy=Text(zh="请从要素列表中选择。", en="Choose one from the collection's items."),
+        )
 
     def divisions_at(self, longitude: float, latitude: float) -> tuple[DivisionAt, ...]:
         """Return the divisions that contain the point, from the top down; none where no boundary is known.
@@ -221,7 +225,7 @@ def _describe(definition: Definition, dataset: Dataset, spatial: SpatialRule) ->
 
 
 def _page(file: sqlite3.Connection, query: FeatureQuery) -> FeaturePage:
-    wheres, values = _conditions(file, query)
+    wheres, values = conditions(file, query)
     matched = file.execute(f"SELECT count(*) FROM feature WHERE {wheres}", values).fetchone()[0]
     rows = file.execute(
         f"SELECT id, {_FEATURE} FROM feature WHERE id > :after AND {wheres} ORDER BY id LIMIT :limit",
@@ -234,7 +238,7 @@ def _page(file: sqlite3.Connection, query: FeatureQuery) -> FeaturePage:
     )
 
 
-def _conditions(file: sqlite3.Connection, query: FeatureQuery) -> tuple[str, dict[str, Any]]:
+def conditions(file: sqlite3.Connection, query: FeatureQuery) -> tuple[str, dict[str, Any]]:
     """Return the conditions of `query` in SQL, without its page, and their values."""
     wheres, values = ["1"], dict[str, Any]()
     level = next(iter(set(query.equals) - _key_elements(file)), None)

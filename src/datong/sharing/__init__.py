@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from datong.sharing.people import Account, Session
     from datong.sharing.policy import PolicyEngine
     from datong.sharing.requests import Requests
+    from datong.sharing.shared_features import AgreedFeature, AgreedPage, SharedFeatures
     from datong.sharing.subjects import subject_index_key
     from datong.sharing.tokens import AccessToken
     from datong.sharing.usage import Usage, Use
@@ -69,6 +70,7 @@ else:
             "people": ["Account", "Session"],
             "policy": ["PolicyEngine"],
             "requests": ["Requests"],
+            "shared_features": ["AgreedFeature", "AgreedPage", "SharedFeatures"],
             "subjects": ["subject_index_key"],
             "tokens": ["AccessToken"],
             "assertions": ["ASSERTION_TYPE", "client_assertion", "token_request"],
@@ -81,6 +83,8 @@ __all__ = [
     "AccessToken",
     "Account",
     "Action",
+    "AgreedFeature",
+    "AgreedPage",
     "Agreement",
     "AgreementAction",
     "AgreementItem",
@@ -138,6 +142,7 @@ __all__ = [
     "Role",
     "ServiceLevels",
     "Session",
+    "SharedFeatures",
     "SignedLiveAnswer",
     "Target",
     "Usage",

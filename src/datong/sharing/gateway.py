@@ -43,7 +43,7 @@ from datong.sharing.principals import Principal
 from datong.sharing.records import Record, RecordSource
 from datong.sharing.request_rules import find_item
 from datong.sharing.subjects import CITIZEN_ELEMENT, SALT_BYTES, SubjectMark, keyed_index, marks
-from datong.sharing.terms import Agreement
+from datong.sharing.terms import Agreement, AgreementItem, AgreementState
 
 ROWS_MAX = 100
 """Records that one query may return; a key that meets more is too wide."""
@@ -80,6 +80,15 @@ class VerifyAnswer(Value):
     agreement_ids: tuple[AgreementId, ...]
     results: dict[str, Match]
     answer_salt: str
+
+
+class Permit(NamedTuple):
+    """What of a resource may be used now: by data element, with its mask. The rest is for the record."""
+
+    resource_id: ResourceId
+    masks: Mapping[str, MaskKind]
+    call: "_Call"
+    agreements: Mapping[str, Agreement]
 
 
 class _Call(NamedTuple):
@@ -234,6 +243,63 @@ class Gateway:
             agreement_ids=_ids(outcome.agreements),
             results=results,
             answer_salt=salt.hex(),
+        )
+
+    def agreed_elements(
+        self, principal: Principal, resource_id: ResourceId, *, purpose: str | None = None
+    ) -> frozenset[str]:
+        """Return the elements that agreements in force let the caller's department use by interface; nothing is read.
+
+        With `purpose`, those of agreements for this service item.
+        """
+        return frozenset(item.element for item in self._agreed(principal, resource_id, purpose) if item.element)
+
+    def permit(self, principal: Principal, resource_id: ResourceId, *, purpose: str, case_number: str) -> Permit:
+        """Return what of a resource may be used for `purpose`, for a read that is not by key; `note` then records it.
+
+        Raises:
+            NotFound: no such published resource.
+            Refused: as in `query`; the refusal is on record.
+        """
+        resource = self._catalogue.published(resource_id)
+        agreed = self._agreed(principal, resource_id, purpose) or self._agreed(principal, resource_id, None)
+        columns = {item.column for item in agreed}
+        items = {item.column: item for item in resource.content.items if item.column in columns and item.element}
+        call = _Call(
+            action=Action.DATA_QUERY,
+            principal=principal,
+            resource=resource,
+            key=next(iter(items.values()), resource.content.items[0]),
+            key_value="",
+            items=items,
+            purpose=purpose,
+            case_number=case_number,
+            at=self._clock.now(),
+        )
+        agreements = self._authorise(call)
+        masks = {item.element: _mask(agreements[item.column], item) for item in items.values() if item.element}
+        shown = {element: mask for element, mask in masks.items() if mask is not MaskKind.HIDDEN}
+        return Permit(resource_id=resource_id, masks=shown, call=call, agreements=agreements)
+
+    def note(self, permit: Permit, *, rows: Sequence[Mapping[str, str | None]], people: Sequence[str]) -> AccessId:
+        """Record a read under `permit`: its answer as a commitment, the citizens concerned as marks."""
+        told = [row for row in rows if row]
+        with self._database.transaction() as connection:
+            salt = secrets.token_bytes(SALT_BYTES)
+            outcome = self._allowed(permit.call, permit.agreements, len(told), people, told, salt)
+            return self._record(connection, permit.call, outcome)[0]
+
+    def _agreed(self, principal: Principal, resource_id: ResourceId, purpose: str | None) -> tuple[AgreementItem, ...]:
+        if principal.department is None:
+            return ()
+        return tuple(
+            item
+            for agreement in self._agreements.candidates(principal.department, resource_id)
+            if agreement.state is AgreementState.ACTIVE
+            and ShareMode.INTERFACE in agreement.purpose.modes
+            and agreement.valid_from <= self._clock.now() < agreement.valid_until
+            and purpose in (None, agreement.purpose.service_item)
+            for item in agreement.items
         )
 
     def _call(
@@ -505,6 +571,11 @@ def _value(record: Record, item: Item) -> str | None:
     if item.column in record.values:
         return record.values[item.column]
     return record.values.get(item.element) if item.element else None
+
+
+def _mask(agreement: Agreement, item: Item) -> MaskKind:
+    agreed = agreement.item(item.column)
+    return agreed.mask if agreed is not None else MaskKind.HIDDEN
 
 
 def _person_items(call: _Call) -> tuple[Item, ...]:

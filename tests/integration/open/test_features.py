@@ -4,26 +4,33 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
 import shapely
+from owslib import ogcapi
 from owslib.ogcapi.features import Features
 from shapely.geometry.base import BaseGeometry
 
 from datong.app.schema import migrate
+from datong.catalogue import Department, Item, ResourceAction
 from datong.demo.boundaries import boundaries
 from datong.demo.places import divisions
-from datong.kernel import PLATFORM_ACTOR, Database
+from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Database, DepartmentCode, NodeId, ResourceId, Text
+from datong.ledger import Ed25519Signer, EntryKind
 from datong.library import Box, FeatureQuery, FixedLanding, Library, shipped_definitions
-from datong.sharing import Role
+from datong.norms import ShareMode, ShareType
+from datong.sharing import PurposeDraft, RequestLine, Role
 from datong.web import Services
 from tests.integration.open.serving import BUREAU, OpenHub, served
 from tests.library_sources import landed
+from tests.unit.catalogue.conftest import content
 
 COLUMNS = {
     "code": "division_code", "name": "division_name", "level": "division_level", "parent": "parent_division_code",
@@ -47,7 +54,15 @@ HALLS = (
     ("SS-0002", "第一小学", "115.3", "20.7", "DZ-000002"),
 )
 LISTED = (("1", "政务服务中心", "POINT(115.2001 20.6001)", "DZ-000001"), ("2", "充电站", None, "DZ-000003"))
+DEPOTS = {"no": "facility_code", "name": "facility_name", "lon": "longitude", "lat": "latitude", "tel": "phone"}
+DEPOT_ROWS = (
+    ("SS-0001", "政务服务中心（旧名）", "115.21", "20.61", "13800000001"),
+    ("SS-0009", "应急物资库", "115.4", "20.5", "13800000002"),
+)
+"""One facility that another source knows, too, and names first; one that nobody else knows."""
 PASSWORD = "spatial-tests-2026"
+RESCUE, SCHOOLS = DepartmentCode("12440600456000017N"), DepartmentCode("524406005000000158")
+ITEM = "校园应急"
 CRS_4490 = "http://www.opengis.net/def/crs/EPSG/0/4490"
 
 
@@ -98,6 +113,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Map]:
         landed(home, "listed", CHARGING, LISTED, number=2),
     )
     closed = geography.model_copy(update={"name": "closed_geography", "open": False})
+    reserved = facility.model_copy(update={"name": "closed_facility", "open": False, "precedence": 900})
+    landing = FixedLanding((source, *facilities))
 
     def library(services: Services) -> Library:
         return Library(
@@ -106,14 +123,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Map]:
             ledger=services.ledger,
             pack=services.pack,
             lake=services.settings.lake,
-            landing=FixedLanding((source, *facilities)),
-            definitions=(geography, closed, facility),
+            landing=landing,
+            definitions=(geography, closed, facility, reserved),
         )
 
     database = Database(f"sqlite:///{home / 'control.sqlite'}")
     migrate(database)
     with served(database, home / "hub", library=library) as hub:
-        for name in ("geography", "closed_geography", "facility"):
+        agreed = agree_on_depots(hub.services)
+        depots = landed(home, agreed, DEPOTS, DEPOT_ROWS, number=3)
+        for name in ("geography", "closed_geography", "facility", "closed_facility"):
+            if name == "closed_facility":
+                landing.landed = (*facilities, depots)
             hub.services.library.run_build(hub.services.library.request_build(name, actor=PLATFORM_ACTOR).id)
         hub.services.identity.create_account(
             username="steward",
@@ -127,6 +148,103 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Map]:
         with hub.visitor() as visitor:
             yield Map(hub, drawn, visitor)
     database.close()
+
+
+def agree_on_depots(services: Services) -> ResourceId:
+    """Let the rescue service publish its depots and the schools get all but the telephone; return the resource."""
+    signer = Ed25519Signer.generate()
+    for code, name in ((RESCUE, "应急局"), (SCHOOLS, "教育局")):
+        text = Text(zh=name, en=name)
+        services.departments.register(Department(code=code, name=text, short_name=text), PLATFORM_ACTOR)
+    officers = {code: Actor(kind=ActorKind.PERSON, id=code, department=code) for code in (RESCUE, SCHOOLS, BUREAU)}
+    items = tuple(
+        Item(name=Text(zh=column, en=column), column=column, element=element, share_type=ShareType.UNCONDITIONAL)
+        for column, element in DEPOTS.items()
+    )
+    described = content("物资库", items=items, share_type=ShareType.UNCONDITIONAL, table="depots")
+    made = services.catalogue.draft(RESCUE, described, officers[RESCUE])
+    for action in (ResourceAction.SIGN_OFF, ResourceAction.SUBMIT):
+        services.catalogue.act(made.id, action, officers[RESCUE])
+    for action in (ResourceAction.APPROVE, ResourceAction.PUBLISH):
+        services.catalogue.act(made.id, action, officers[BUREAU])
+    now = services.clock.now()
+    purpose = PurposeDraft(
+        scene="校园应急演练", service_item=ITEM, legal_basis="《突发事件应对法》", scope="本市学校",
+        modes=frozenset({ShareMode.INTERFACE}), valid_from=now, valid_until=now + timedelta(days=30),
+    )  # fmt: skip
+    line = RequestLine(resource_id=made.id, items=tuple(column for column in DEPOTS if column != "tel"))
+    (request,) = services.requests.submit(consumer=SCHOOLS, lines=[line], purpose=purpose, actor=officers[SCHOOLS])
+    agreement = services.agreements.of_request(request.id)
+    assert agreement is not None
+    for party in agreement.parties:
+        services.agreements.confirm(agreement.id, party, officers[party])
+    for party in agreement.parties:
+        key = signer if party == RESCUE else Ed25519Signer.generate()
+        node = NodeId(f"node-{party}")
+        services.departments.register_key(party, key.public_key, node, PLATFORM_ACTOR)
+        confirmed = services.agreements.get(agreement.id)
+        services.agreements.sign(
+            agreement.id,
+            key_id=key.key_id,
+            signature=key.sign(confirmed.signing_bytes()),
+            actor=Actor(kind=ActorKind.NODE, id=node, department=party),
+        )
+    return made.id
+
+
+def application(services: Services, department: DepartmentCode) -> dict[str, str]:
+    """Return the header with which an application of a department calls."""
+    made = services.identity.create_application(name="应急", department=department, actor=PLATFORM_ACTOR)
+    token = services.identity.token_for_application(made.application.client_id, made.client_secret)
+    return {"Authorization": f"Bearer {token.access_token}"}
+
+
+def test_an_application_reads_what_its_agreement_allows_and_leaves_evidence(
+    world: Map, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # OWSLib keeps the headers of one client for all that follow.
+    monkeypatch.setattr(ogcapi, "REQUEST_HEADERS", dict(ogcapi.REQUEST_HEADERS))
+    services = world.hub.services
+    before = len(services.ledger.entries(kind=EntryKind.ACCESS, limit=100).rows)
+    bearer = application(services, SCHOOLS)
+    stated = bearer | {"Datong-Purpose": quote(ITEM), "Datong-Case-Number": "YJ-1"}
+    client = Features(world.root, headers=stated)
+    assert client.feature_collections() == ["closed_facility", "facility", "geography"]
+    assert client.collection("closed_facility")["description"].startswith("第 1 版，1 个要素")
+    page = client.collection_items("closed_facility")
+    (depot,) = page["features"]
+    assert page["numberMatched"] == 1, "the other one stands where another source says"
+    assert depot["properties"] == {"facility_code": "SS-0009", "facility_name": "应急物资库"}
+    assert depot["geometry"]["coordinates"] == [115.4, 20.5]
+    assert client.collection_item("closed_facility", depot["id"])["id"] == depot["id"]
+    everything = services.library.spatial.page("closed_facility", FeatureQuery())
+    other = next(one.entity_id for one in everything.features if one.entity_id != depot["id"])
+    entries = services.ledger.entries(kind=EntryKind.ACCESS, limit=100).rows
+    assert len(entries) == before + 2
+    facts = entries[0].facts
+    assert (facts["consumer"], facts["provider"], facts["rows"], facts["service_item"]) == (SCHOOLS, RESCUE, 1, ITEM)
+    assert facts["items"] == ["lat", "lon", "name", "no"]
+    with world.hub.visitor(**stated) as caller:
+        items = "/ogc/collections/closed_facility/items"
+        answer = caller.get(items, params={"facility_code": "SS-0009"})
+        assert answer.json()["numberMatched"] == 1
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["datong-access"]
+        assert caller.get(items, params={"facility_code": "SS-0001"}).json()["numberMatched"] == 0
+        assert caller.get(items, params={"bbox": "115.1,20.5,115.3,20.7"}).json()["numberMatched"] == 0
+        assert caller.get(f"{items}/{other}").status_code == 404
+        assert caller.get(items, params={"datetime": "2025-01-01/.."}).status_code == 400
+        assert caller.get(items, params={"phone": "13800000002"}).status_code == 400
+        assert caller.get("/ogc/collections/closed_geography/items").status_code == 403
+    with world.hub.visitor(**bearer | {"Datong-Purpose": "other", "Datong-Case-Number": "YJ-1"}) as caller:
+        refused = caller.get(items)
+        assert (refused.status_code, refused.json()["code"]) == (403, "sharing.access_refused")
+        assert services.ledger.entries(kind=EntryKind.REFUSAL, limit=1).rows[0].facts["service_item"] == "other"
+    with world.hub.visitor(**bearer) as caller:
+        assert caller.get(items).status_code == 403, "neither purpose nor case number"
+    with world.hub.visitor(**application(services, RESCUE)) as stranger:
+        assert stranger.get(items).status_code == 403
+        assert "closed_facility" not in stranger.get("/ogc/collections").text
 
 
 def test_what_was_wrong_with_a_place_is_on_record(world: Map) -> None:
@@ -254,7 +372,7 @@ def test_what_is_not_open_is_for_those_whom_the_policy_lets_read(world: Map) -> 
         assert signed.status_code < 300, signed.text
         assert steward.get(path).json()["numberMatched"] == len(rows())
         listed = [one["id"] for one in steward.get("/ogc/collections").json()["collections"]]
-    assert listed == ["closed_geography", "facility", "geography"]
+    assert listed == ["closed_facility", "closed_geography", "facility", "geography"]
 
 
 def test_answers_are_cached_by_their_tag_and_readable_from_any_site(world: Map) -> None:

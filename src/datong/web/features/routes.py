@@ -4,13 +4,15 @@ import json
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from datong.kernel import EntityId, Invalid
-from datong.library import FeatureCollection
-from datong.sharing import Action
+from datong.kernel.limits import TEXT_CHARS_MAX
+from datong.library import Feature, FeatureCollection, FeaturePage, FeatureQuery
+from datong.sharing import Action, AgreedPage, Principal, SharedFeatures
 from datong.web.authentication import Hub, Visitor
 from datong.web.features import documents
 from datong.web.features.parameters import Crs, read_crs, read_items, read_parameters
@@ -19,6 +21,8 @@ from datong.web.problems import problem_of, problem_response
 from datong.web.services import Services
 
 router = APIRouter(tags=["ogc features"])
+PURPOSE, CASE_NUMBER = "datong-purpose", "datong-case-number"
+"""The headers in which a read under agreements states its purpose and case; some clients drop query strings."""
 Parameters = ParamSpec("Parameters")
 
 
@@ -70,7 +74,8 @@ def ogc_api(request: Request, hub: Hub, visitor: Visitor) -> Response:
 def ogc_collections(request: Request, hub: Hub, visitor: Visitor) -> Response:
     """Return the feature collections that the caller may read."""
     read_parameters(request.query_params.multi_items(), ())
-    return _json(request, documents.collections(_root(hub), _visible(hub, visitor)))
+    found = _visible(hub, visitor)
+    return _json(request, documents.collections(_root(hub), found), private=not all(one.open for one in found))
 
 
 @reading(router, "/ogc/collections/{collection_id}")
@@ -78,13 +83,18 @@ def ogc_collections(request: Request, hub: Hub, visitor: Visitor) -> Response:
 def ogc_collection(request: Request, hub: Hub, visitor: Visitor, collection_id: str) -> Response:
     """Return the description of one collection."""
     read_parameters(request.query_params.multi_items(), ())
-    return _json(request, documents.collection(_root(hub), _readable(hub, visitor, collection_id)))
+    layer = _shared(hub, visitor, collection_id)
+    found = _readable(hub, visitor, collection_id) if layer is None else layer
+    return _json(request, documents.collection(_root(hub), found), private=layer is not None)
 
 
 @reading(router, "/ogc/collections/{collection_id}/items")
 @strict
 def ogc_items(request: Request, hub: Hub, visitor: Visitor, collection_id: str) -> Response:
     """Return a page of features: by `bbox`, `datetime`, values of elements; `limit`, and `after` through its links."""
+    layer = _shared(hub, visitor, collection_id)
+    if layer is not None and visitor is not None:
+        return _shared_items(request, hub, visitor, layer)
     collection = _readable(hub, visitor, collection_id)
     asked = read_items(request.query_params.multi_items(), filters=collection.filters)
     found = hub.library.spatial.page(collection.name, asked.query)
@@ -97,18 +107,75 @@ def ogc_items(request: Request, hub: Hub, visitor: Visitor, collection_id: str) 
 @strict
 def ogc_item(request: Request, hub: Hub, visitor: Visitor, collection_id: str, feature_id: str) -> Response:
     """Return one feature."""
-    collection = _readable(hub, visitor, collection_id)
     given = read_parameters(request.query_params.multi_items(), ("crs",))
     crs = read_crs(given.get("crs", Crs.CRS84), "crs")
+    layer = _shared(hub, visitor, collection_id)
+    if layer is not None and visitor is not None:
+        return _shared_item(request, hub, visitor, layer, EntityId(feature_id), crs)
+    collection = _readable(hub, visitor, collection_id)
     feature = hub.library.spatial.feature(collection.name, EntityId(feature_id))
     body = documents.item(_root(hub), collection, feature, crs=crs)
     return public_answer(request, body, media_type=documents.GEOJSON, headers=_crs_header(crs))
 
 
+def _shared_items(request: Request, hub: Services, caller: Principal, layer: FeatureCollection) -> Response:
+    asked = read_items(request.query_params.multi_items(), filters=layer.filters)
+    purpose, case_number = _stated(request, PURPOSE), _stated(request, CASE_NUMBER)
+    found = _agreed(hub).page(caller, layer.name, asked.query, purpose=purpose, case_number=case_number)
+    given = {name: value for name, value in request.query_params.multi_items() if name != "after"}
+    page = FeaturePage(features=_plain(found), matched=found.matched, after=found.after)
+    body = documents.page(_root(hub), layer, page, given, crs=asked.crs)
+    return Response(body, media_type=documents.GEOJSON, headers=_private(found) | _crs_header(asked.crs))
+
+
+def _shared_item(
+    request: Request, hub: Services, caller: Principal, layer: FeatureCollection, entity_id: EntityId, crs: Crs
+) -> Response:
+    purpose, case_number = _stated(request, PURPOSE), _stated(request, CASE_NUMBER)
+    found = _agreed(hub).page(
+        caller, layer.name, FeatureQuery(limit=1), purpose=purpose, case_number=case_number, entity_id=entity_id
+    )
+    if not found.features:
+        raise hub.library.spatial.unknown_feature(layer.name, entity_id)
+    body = documents.item(_root(hub), layer, _plain(found)[0], crs=crs)
+    return Response(body, media_type=documents.GEOJSON, headers=_private(found) | _crs_header(crs))
+
+
+def _agreed(hub: Services) -> SharedFeatures:
+    return SharedFeatures(library=hub.library, gateway=hub.gateway)
+
+
+def _shared(hub: Services, visitor: Visitor, name: str) -> FeatureCollection | None:
+    """Return the layer as agreements let the caller see it; None where it is open, or read by policy, or by nobody."""
+    if visitor is None or hub.library.spatial.collection(name).open:
+        return None
+    if hub.policy.authorise(visitor, Action.LIBRARY_READ_ENTITY).allowed:
+        return None
+    return next((found for found in _agreed(hub).collections(visitor) if found.name == name), None)
+
+
+def _stated(request: Request, header: str) -> str:
+    """Return what a header states; outside of ASCII it is percent-encoded UTF-8."""
+    return unquote(request.headers.get(header, "")).strip()[:TEXT_CHARS_MAX]
+
+
+def _plain(page: AgreedPage) -> tuple[Feature, ...]:
+    return tuple(
+        Feature(one.entity_id, None, json.dumps(one.properties, ensure_ascii=False), one.wkb) for one in page.features
+    )
+
+
+def _private(page: AgreedPage) -> dict[str, str]:
+    return {"Cache-Control": "no-store", "Datong-Access": ", ".join(page.accesses)}
+
+
 def _visible(hub: Services, visitor: Visitor) -> tuple[FeatureCollection, ...]:
-    """Return the collections that the caller may read: what is open, and the others by policy."""
+    """Return the collections that the caller may read: what is open, the others by policy or as agreements go."""
     may_read = visitor is not None and hub.policy.authorise(visitor, Action.LIBRARY_READ_ENTITY).allowed
-    return tuple(found for found in hub.library.spatial.collections() if found.open or may_read)
+    found = [one for one in hub.library.spatial.collections() if one.open or may_read]
+    if visitor is not None and not may_read:
+        found += _agreed(hub).collections(visitor)
+    return tuple(sorted(found, key=lambda one: one.name))
 
 
 def _readable(hub: Services, visitor: Visitor, name: str) -> FeatureCollection:
@@ -131,7 +198,10 @@ def _root(hub: Services) -> str:
     return f"{hub.settings.base_url}/ogc"
 
 
-def _json(request: Request, document: documents.Document) -> Response:
+def _json(request: Request, document: documents.Document, *, private: bool = False) -> Response:
+    if private:
+        body = json.dumps(document, ensure_ascii=False).encode()
+        return Response(body, media_type=documents.JSON, headers={"Cache-Control": "no-store"})
     return public_answer(request, json.dumps(document, ensure_ascii=False).encode(), media_type=documents.JSON)
 
 
