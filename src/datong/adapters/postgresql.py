@@ -2,7 +2,7 @@
 
 Every select list is generated with explicit casts: ADBC hands `numeric` out as opaque text, so decimals travel as text
 and are parsed exactly; infinite dates, which nobody else knows, make the statement fail instead of wrapping round.
-Rows go in through a temporary table of plain types and are cast by PostgreSQL itself.
+Rows go in by binary COPY, straight into their table or through a temporary one (`postgresql_binary.py`).
 """
 
 import weakref
@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi
+import psycopg
 import pyarrow as pa
 from adbc_driver_manager.dbapi import Connection
 
@@ -90,6 +92,8 @@ READ_BYTES_OPTION = "adbc.postgresql.batch_size_hint_bytes"
 READ_BYTES = 4 * 1024 * 1024
 """The driver's own 16 MiB are fetched as fast, and cost a page fault for every page of them."""
 _TEXTS = ("text", "character varying")
+SETTINGS = ("SET standard_conforming_strings = on", "SET TimeZone = 'UTC'")
+"""What every connection begins with."""
 
 
 def select_expression(column: Column) -> str:
@@ -130,8 +134,9 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
         self._scan_rows_min = scan_rows_min
         self._idle: deque[Connection] = deque()
         """A connection first reads every type of the database, so a crawl of many tables would mostly connect."""
+        self._sessions: deque[psycopg.Connection[tuple[object, ...]]] = deque()
         # Whoever forgets to close it leaves no connection behind.
-        weakref.finalize(self, _close_all, self._idle)
+        weakref.finalize(self, _close_all, self._idle, self._sessions)
 
     @property
     def name(self) -> str:
@@ -140,7 +145,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
 
     def close(self) -> None:
         """Close the connections that wait for the next call."""
-        _close_all(self._idle)
+        _close_all(self._idle, self._sessions)
 
     # As a source
 
@@ -164,11 +169,10 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
         """Return the largest moment in `column`; a date counts from its midnight in UTC."""
         name = quoted(column)
         with self._open(keep=True) as connection:
-            PostgresqlTransaction(connection).execute(f"SET statement_timeout = '{SAMPLE_SECONDS_MAX}s'")
+            _rows(connection, f"SET statement_timeout = '{SAMPLE_SECONDS_MAX}s'")
             try:
-                found = PostgresqlTransaction(connection).execute(
-                    f"SELECT extract(epoch FROM max({name})::timestamptz) FROM {relation(table)} WHERE isfinite({name})"
-                )
+                latest = f"max({name}) FILTER (WHERE isfinite({name}))"
+                found = _rows(connection, f"SELECT extract(epoch FROM {latest}::timestamptz) FROM {relation(table)}")
             except adbc_driver_manager.Error as error:
                 raise unreadable(table, error) from error
         return moment(found[0][0])
@@ -205,7 +209,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
     def count(self, table: str) -> int:
         """Return the number of rows of `table`."""
         with self._open() as connection:
-            return int(str(PostgresqlTransaction(connection).execute(f"SELECT count(*) FROM {relation(table)}")[0][0]))
+            return int(str(_rows(connection, f"SELECT count(*) FROM {relation(table)}")[0][0]))
 
     def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
         """Return the content digest of `table` on `columns`."""
@@ -249,7 +253,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
             "sequence bigint NOT NULL, batch_id text NOT NULL, row_in_batch bigint NOT NULL, reason text NOT NULL, "
             "content text NOT NULL, rejected_at text NOT NULL, PRIMARY KEY (batch_id, row_in_batch))"
         )
-        with self._open(keep=True) as connection:
+        with self._session(keep=True) as connection:
             transaction = PostgresqlTransaction(connection)
             # Two consumers that prepare at once would both try to create the same catalogue rows.
             transaction.execute("SELECT pg_advisory_xact_lock(1145132097)")
@@ -260,12 +264,12 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
 
     def last_applied(self, task_id: TaskId) -> AppliedCursor | None:
         """Return the task's newest applied batch."""
-        with self._open(keep=True) as connection:
+        with self._session(keep=True) as connection:
             return last_applied(PostgresqlTransaction(connection), task_id)
 
     def rejected(self, task_id: TaskId) -> int:
         """Return how many dead letters the task has."""
-        with self._open(keep=True) as connection:
+        with self._session(keep=True) as connection:
             return open_letters(PostgresqlTransaction(connection), task_id)
 
     def apply(
@@ -281,7 +285,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
 
         def attempt(*, direct: bool) -> Applied:
             rows = pa.RecordBatchReader.from_batches(reader.schema, batches)
-            with self._open(keep=True) as connection:
+            with self._session(keep=True) as connection:
                 transaction = PostgresqlTransaction(connection, direct=direct)
                 transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (manifest.task_id,))
                 result = apply_batch(transaction, manifest, rows, plan=plan, applied_at=applied_at)
@@ -290,31 +294,29 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
 
         try:
             return attempt(direct=True)
-        except (adbc_driver_manager.DataError, adbc_driver_manager.IntegrityError):
-            # The table refused a value, and the driver gives up a transaction at its first error: once more, the long
-            # way, which finds the offending rows.
+        except (psycopg.DataError, psycopg.IntegrityError):
+            # The table refused a value, and the transaction is lost: once more, the long way, which finds the
+            # offending rows.
             return attempt(direct=False)
 
     # Inside
 
     def _inspected(self, inspect: str, references: str) -> list[TableSchema]:
         with self._open() as connection:
-            transaction = PostgresqlTransaction(connection)
-            rows = transaction.execute(inspect)
-            referring = transaction.execute(references)
+            rows = _rows(connection, inspect)
+            referring = _rows(connection, references)
         return table_schemas([row for row in rows if not is_internal(str(row[1]))], referring)
 
     @contextmanager
     def _changing(self) -> Iterator[SqlTransaction]:
-        with self._open() as connection:
+        with self._session() as connection:
             yield PostgresqlTransaction(connection, direct=False)
             connection.commit()
 
     def _connect(self) -> Connection:
         connection = adbc_driver_postgresql.dbapi.connect(self._url)
-        transaction = PostgresqlTransaction(connection)
-        transaction.execute("SET standard_conforming_strings = on")
-        transaction.execute("SET TimeZone = 'UTC'")
+        for statement in SETTINGS:
+            _rows(connection, statement)
         connection.commit()
         return connection
 
@@ -334,11 +336,41 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
             else:
                 connection.close()
         except adbc_driver_manager.OperationalError as error:
-            raise Unavailable(
-                "adapters.source_unavailable",
-                what=Text(zh=f"数据源 {self.name} 无法访问。", en=f"The source {self.name} does not answer."),
-                remedy=Text(zh="请检查数据库及网络。", en="Check the database and the network."),
-            ) from error
+            raise self._unavailable() from error
+
+    @contextmanager
+    def _session(self, *, keep: bool = False) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+        """A connection that changes the database, for one call or kept for the next one.
+
+        Statements are not prepared: a snapshot's table and its stage change names under them.
+        """
+        try:
+            if self._sessions:
+                connection = self._sessions.pop()
+            else:
+                connection = psycopg.connect(self._url, client_encoding="utf8", prepare_threshold=None)
+                for statement in SETTINGS:
+                    connection.execute(statement.encode())
+                connection.commit()
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            connection.rollback()
+            if keep and len(self._sessions) < IDLE_CONNECTIONS_MAX:
+                self._sessions.append(connection)
+            else:
+                connection.close()
+        except psycopg.OperationalError as error:
+            raise self._unavailable() from error
+
+    def _unavailable(self) -> Unavailable:
+        return Unavailable(
+            "adapters.source_unavailable",
+            what=Text(zh=f"数据源 {self.name} 无法访问。", en=f"The source {self.name} does not answer."),
+            remedy=Text(zh="请检查数据库及网络。", en="Check the database and the network."),
+        )
 
     def _columns(self, table: str) -> tuple[Column, ...]:
         found = self.schema(table)
@@ -390,32 +422,37 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
         row, key = row_text(query.columns, actual), row_text(query.keys, actual)
         statements = None if row is None or key is None else RangeStatements(query, row, key, newer)
         with self._open() as connection:
-            transaction = PostgresqlTransaction(connection)
-            transaction.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            if str(transaction.execute("SELECT current_setting('server_encoding')")[0][0]) != "UTF8":
+            _rows(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            if str(_rows(connection, "SELECT current_setting('server_encoding')")[0][0]) != "UTF8":
                 statements = None
 
             def read(condition: str) -> Iterator[pa.RecordBatch]:
                 statement = f"SELECT {names} FROM {relation(query.table)} WHERE {condition}"
                 return self._batches(connection, query.table, statement, query.columns)
 
-            yield Comparison(query, statements, transaction.execute, read)
+            yield Comparison(query, statements, partial(_rows, connection), read)
 
     def _refuse_nulls(self, table: str, names: Sequence[str]) -> None:
         condition = " OR ".join(f"{quoted(name)} IS NULL" for name in names)
         if not condition:
             return
         with self._open() as connection:
-            found = PostgresqlTransaction(connection).execute(
-                f"SELECT 1 FROM {relation(table)} WHERE {condition} LIMIT 1"
-            )
+            found = _rows(connection, f"SELECT 1 FROM {relation(table)} WHERE {condition} LIMIT 1")
         if found:
             raise null_in_order(table, names)
 
 
-def _close_all(connections: deque[Connection]) -> None:
-    while connections:
-        connections.pop().close()
+def _close_all(*pools: deque[Connection] | deque[psycopg.Connection[tuple[object, ...]]]) -> None:
+    for pool in pools:
+        while pool:
+            pool.pop().close()
+
+
+def _rows(connection: Connection, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+    """Run one statement of a source and return its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, tuple(values) or None)
+        return list(cursor.fetchall()) if cursor.description else []
 
 
 def _typed(column: Column, text: str) -> str:

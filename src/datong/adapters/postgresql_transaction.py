@@ -4,12 +4,13 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
+import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-from adbc_driver_manager.dbapi import Connection
 from sqlalchemy.dialects import postgresql
 
 from datong.adapters.conversion import far_times, may_hold_nul, rows_where
+from datong.adapters.postgresql_binary import HEADER, TRAILER, encoded, in_copy_order
 from datong.adapters.postgresql_catalog import column_type, literal, quoted
 from datong.adapters.postgresql_target import INTERCHANGEABLE, SAME_COLUMNS, STORED_COLUMNS, UNIQUE, lock_statement
 from datong.adapters.sql_statements import SqlStatements
@@ -35,16 +36,15 @@ _FORMATTED = {
     "timestamp": "timestamp without time zone",
     "timestamp_utc": "timestamp with time zone",
 }
-_LOADED_AS_TEXT = {"uint64", "time"}
 _PLACE = re.compile(r"\?")
 
 
 class PostgresqlTransaction(SqlStatements):
-    """The transaction of one ADBC connection (autocommit is off: it begins with the first statement)."""
+    """The transaction of one connection (autocommit is off: it begins with the first statement)."""
 
     DIALECT = postgresql.dialect(paramstyle="qmark")
 
-    def __init__(self, connection: Connection, *, direct: bool = True) -> None:
+    def __init__(self, connection: psycopg.Connection[tuple[object, ...]], *, direct: bool = True) -> None:
         self._connection = connection
         self._direct = direct
 
@@ -83,9 +83,9 @@ class PostgresqlTransaction(SqlStatements):
         """Run one statement; `?` stands for a value."""
         numbers = iter(range(1, len(values) + 1))
         placed = _PLACE.sub(lambda _: f"${next(numbers)}", statement) if values else statement
-        with self._connection.cursor() as cursor:
-            cursor.execute(placed, tuple(values) or None)
-            return list(cursor.fetchall()) if cursor.description else []
+        with psycopg.RawCursor(self._connection) as cursor:
+            cursor.execute(placed.encode(), tuple(values) or None)
+            return cursor.fetchall() if cursor.description else []
 
     def faults(self, batch: pa.RecordBatch) -> dict[int, str]:
         """Return, by row, why PostgreSQL would refuse it whatever the table is like."""
@@ -106,9 +106,19 @@ class PostgresqlTransaction(SqlStatements):
             or not self.execute(SAME_COLUMNS, (len(columns), quoted(target), names, types, names))[0][0]
         ):
             return False
-        with self._connection.cursor() as cursor:
-            cursor.adbc_ingest(target, table, mode="append")
+        self._copy(target, table, columns)
         return True
+
+    def _copy(self, target: str, table: pa.Table, columns: Sequence[Column]) -> None:
+        """Copy rows into a table whose columns have the types of `columns`."""
+        ordered = in_copy_order(columns)
+        names = self.names([column.name for column in ordered])
+        statement = f"COPY {quoted(target)} ({names}) FROM STDIN (FORMAT binary)"
+        with self._connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+            copy.write(HEADER)
+            for rows in encoded(table, ordered):
+                copy.write(rows)
+            copy.write(TRAILER)
 
     def clear(self, stage: str) -> None:
         """Empty a stage."""
@@ -134,16 +144,11 @@ class PostgresqlTransaction(SqlStatements):
         return bool(self.execute(INTERCHANGEABLE, pair)[0][0])
 
     def load(self, table: pa.Table, columns: tuple[Column, ...], into: str) -> None:
-        """Copy the rows into a temporary table of plain types."""
-        arrays = [
-            table.column(column.name).cast(pa.string())
-            if column.type in _LOADED_AS_TEXT or decimal_parameters(column.type) is not None
-            else table.column(column.name)
-            for column in columns
-        ]
-        plain = pa.table([*arrays, table.column(NUMBER)], names=[*(column.name for column in columns), NUMBER])
-        with self._connection.cursor() as cursor:
-            cursor.adbc_ingest(INCOMING, plain, mode="create", temporary=True)
+        """Copy the rows into a temporary table of the types that a new table would get."""
+        numbered = (*columns, Column(name=NUMBER, type="int64"))
+        definitions = ", ".join(f"{quoted(column.name)} {_declared(column)}" for column in numbered)
+        self.execute(f"CREATE TEMPORARY TABLE {INCOMING} ({definitions})")
+        self._copy(INCOMING, table, numbered)
 
     def insert(
         self, target: str, columns: tuple[Column, ...], keys: tuple[str, ...], first: int, end: int
