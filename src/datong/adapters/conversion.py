@@ -313,3 +313,19 @@ def parsed_texts(texts: Any, kind: pa.DataType) -> Any:
         join: Callable[..., Any] = pc.binary_join_element_wise
         return join("1970-01-01", texts, " ").cast(pa.timestamp("us")).cast(kind)
     return texts.cast(kind)
+
+
+def typed_batch(table: str, batch: pa.RecordBatch, columns: tuple[Column, ...], schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch as the exchange's types.
+
+    Raises:
+        Invalid: `adapters.value_not_lossless`.
+    """
+    arrays = []
+    for column, values, field in zip(columns, batch.columns, schema, strict=True):
+        try:
+            arrays.append(values if values.type.equals(field.type) else values.cast(field.type))
+        except pa.ArrowInvalid as error:
+            reason = Text(zh=f"不是 {column.type} 类型能表示的值。", en=f"it does not fit the type {column.type}.")
+            raise not_lossless(table, column.name, reason) from error
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

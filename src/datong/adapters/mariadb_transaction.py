@@ -11,7 +11,7 @@ from sqlalchemy.dialects import mysql
 from datong.adapters.conversion import far_times, float_rows
 from datong.adapters.mariadb_catalog import STORED_COLUMNS, UNIQUE, column_type, quoted
 from datong.adapters.mariadb_literals import insert_statements, literal_bytes, literal_bytes_max, row_too_long
-from datong.adapters.mariadb_stream import RowStream, batches_of_lines
+from datong.adapters.mariadb_stream import RowStream, batches_of_lines, joined_select
 from datong.adapters.sql_statements import SqlStatements
 from datong.adapters.sql_transaction import INCOMING, NUMBER, StoredColumn
 from datong.exchange import Column, decimal_parameters
@@ -120,6 +120,13 @@ class MariadbTransaction(SqlStatements):
         """Yield what a statement over `joined_select` finds."""
         lines = self._connection.lines(self.literal(statement, values), table, columns)
         yield from batches_of_lines(lines, table, columns, batch_rows)
+
+    def rows(self, table: str, condition: str, columns: tuple[Column, ...]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a table for which a condition holds."""
+        declared = {stored.name: stored.declared for stored in self.stored_columns(table)}
+        typed = tuple(one.model_copy(update={"source_type": declared.get(one.name, "")}) for one in columns)
+        statement = f"SELECT {joined_select(typed)} FROM {quoted(table)} WHERE {condition}"
+        return self.batches(table, statement, [], typed, LOAD_ROWS)
 
     def stream(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
         """Run a statement (its places are `?`) and yield its rows as they come."""

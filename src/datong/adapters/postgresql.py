@@ -29,6 +29,7 @@ from datong.adapters.conversion import (
     readable,
     rebatched,
     sliced,
+    typed_batch,
     unreadable,
 )
 from datong.adapters.postgresql_catalog import (
@@ -40,6 +41,7 @@ from datong.adapters.postgresql_catalog import (
     quoted,
     relation,
     sample_statement,
+    select_expression,
     table_schemas,
 )
 from datong.adapters.postgresql_ranges import RangeStatements, row_text
@@ -94,26 +96,6 @@ READ_BYTES = 4 * 1024 * 1024
 _TEXTS = ("text", "character varying")
 SETTINGS = ("SET standard_conforming_strings = on", "SET TimeZone = 'UTC'")
 """What every connection begins with."""
-
-
-def select_expression(column: Column) -> str:
-    """Return the expression that reads `column` as its exchange type, or as text that is parsed exactly."""
-    name = quoted(column.name)
-    match column.type:
-        case "date":
-            safe = f"CASE WHEN isfinite({name}) THEN {name} ELSE ({name}::text || ' has no counterpart')::date END"
-        case "timestamp" | "timestamp_utc":
-            kind = "timestamptz" if column.type == "timestamp_utc" else "timestamp"
-            safe = f"CASE WHEN isfinite({name}) THEN {name} ELSE ({name}::text || ' has no counterpart')::{kind} END"
-        case "int64":
-            safe = f"{name}::bigint"
-        case "string" | "uint64":
-            safe = f"{name}::text"
-        case "boolean" | "binary" | "float32" | "float64" | "time":
-            safe = name
-        case _:
-            safe = f"{name}::text"
-    return f"{safe} AS {name}"
 
 
 def with_link_limits(url: str) -> str:
@@ -203,7 +185,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
         if extension is None:
             return sliced(self._stream(query.table, statement, columns), schema, query.batch_rows)
         scanned = PostgresqlScan(self._url, query.table).batches(extension, statement, columns)
-        typed = (_typed_batch(query.table, batch, columns, schema) for batch in scanned)
+        typed = (typed_batch(query.table, batch, columns, schema) for batch in scanned)
         return sliced(typed, schema, query.batch_rows)
 
     def count(self, table: str) -> int:
@@ -231,7 +213,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
             with self._open(keep=True) as connection, connection.cursor() as cursor:
                 cursor.execute(f"SET statement_timeout = {max(1, int(query.timeout_seconds * 1000))}")
                 cursor.execute(statement, (query.key_value,))
-                batches = [_typed_batch(query.table, one, query.columns, schema) for one in cursor.fetch_record_batch()]
+                batches = [typed_batch(query.table, one, query.columns, schema) for one in cursor.fetch_record_batch()]
         except adbc_driver_manager.DataError:
             return schema.empty_table()
         except adbc_driver_manager.Error as error:
@@ -397,7 +379,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
                 cursor.adbc_statement.set_options(**{READ_BYTES_OPTION: str(READ_BYTES)})
                 cursor.execute(statement)
                 for batch in cursor.fetch_record_batch():
-                    yield _typed_batch(table, batch, columns, schema)
+                    yield typed_batch(table, batch, columns, schema)
         except (
             adbc_driver_manager.DataError,
             adbc_driver_manager.ProgrammingError,
@@ -460,14 +442,3 @@ def _typed(column: Column, text: str) -> str:
     if column.type == "binary":
         return f"decode({literal(text)}, 'hex')"
     return f"{literal(text)}::{column.source_type}"
-
-
-def _typed_batch(table: str, batch: pa.RecordBatch, columns: tuple[Column, ...], schema: pa.Schema) -> pa.RecordBatch:
-    arrays = []
-    for column, values, field in zip(columns, batch.columns, schema, strict=True):
-        try:
-            arrays.append(values if values.type.equals(field.type) else values.cast(field.type))
-        except pa.ArrowInvalid as error:
-            reason = Text(zh=f"不是 {column.type} 类型能表示的值。", en=f"it does not fit the type {column.type}.")
-            raise not_lossless(table, column.name, reason) from error
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -187,3 +187,23 @@ def _schema(table: str, rows: list[Row], foreign_keys: tuple[ForeignKey, ...]) -
         bytes=None if rows[0][12] is None else int(str(rows[0][12])),
         changed_at=moment(rows[0][13]),
     )
+
+
+def select_expression(column: Column) -> str:
+    """Return the expression that reads `column` as its exchange type, or as text that is parsed exactly."""
+    name = quoted(column.name)
+    match column.type:
+        case "date":
+            safe = f"CASE WHEN isfinite({name}) THEN {name} ELSE ({name}::text || ' has no counterpart')::date END"
+        case "timestamp" | "timestamp_utc":
+            kind = "timestamptz" if column.type == "timestamp_utc" else "timestamp"
+            safe = f"CASE WHEN isfinite({name}) THEN {name} ELSE ({name}::text || ' has no counterpart')::{kind} END"
+        case "int64":
+            safe = f"{name}::bigint"
+        case "string" | "uint64":
+            safe = f"{name}::text"
+        case "boolean" | "binary" | "float32" | "float64" | "time":
+            safe = name
+        case _:
+            safe = f"{name}::text"
+    return f"{safe} AS {name}"

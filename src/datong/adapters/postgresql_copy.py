@@ -14,8 +14,8 @@ from queue import Empty, Full, Queue
 import pyarrow as pa
 
 from datong.adapters.conversion import rebatched
-from datong.adapters.postgresql import PostgresqlDatabase, select_expression
-from datong.adapters.postgresql_catalog import literal, relation
+from datong.adapters.postgresql import PostgresqlDatabase
+from datong.adapters.postgresql_catalog import literal, relation, select_expression
 from datong.exchange import Column, ReadQuery, arrow_schema
 
 READERS_MAX = 4

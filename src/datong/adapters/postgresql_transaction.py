@@ -1,7 +1,7 @@
 """One transaction on PostgreSQL: staging, upserts, swaps of tables, and faults that the server itself catches."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import psycopg
@@ -9,15 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy.dialects import postgresql
 
-from datong.adapters.conversion import far_times, may_hold_nul, rows_where
+from datong.adapters.conversion import Convert, decimal_of, far_times, may_hold_nul, reader_of_rows, rows_where
 from datong.adapters.postgresql_binary import HEADER, TRAILER, encoded, in_copy_order
-from datong.adapters.postgresql_catalog import column_type, literal, quoted
+from datong.adapters.postgresql_catalog import column_type, literal, quoted, select_expression
 from datong.adapters.postgresql_target import INTERCHANGEABLE, SAME_COLUMNS, STORED_COLUMNS, UNIQUE, lock_statement
 from datong.adapters.sql_statements import SqlStatements
 from datong.adapters.sql_transaction import INCOMING, NUMBER, StoredColumn
 from datong.exchange import Column, decimal_parameters
 
 RETIRED = "_datong_retired"
+READ_ROWS = 10_000
 _TARGET_TYPES = {
     "boolean": "boolean",
     "int64": "bigint",
@@ -86,6 +87,18 @@ class PostgresqlTransaction(SqlStatements):
         with psycopg.RawCursor(self._connection) as cursor:
             cursor.execute(placed.encode(), tuple(values) or None)
             return cursor.fetchall() if cursor.description else []
+
+    def rows(self, table: str, condition: str, columns: tuple[Column, ...]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a table for which a condition holds."""
+        names = ", ".join(select_expression(column) for column in columns)
+        convert: dict[str, Convert] = {
+            column.name: decimal_of(column.type) for column in columns if decimal_parameters(column.type) is not None
+        }
+        # Too large for a bigint, so it comes as text.
+        convert |= {column.name: lambda text: int(str(text)) for column in columns if column.type == "uint64"}
+        with psycopg.RawCursor(self._connection) as cursor:
+            cursor.execute(f"SELECT {names} FROM {quoted(table)} WHERE {condition}".encode())
+            yield from reader_of_rows(table, cursor, columns, READ_ROWS, convert)
 
     def faults(self, batch: pa.RecordBatch) -> dict[int, str]:
         """Return, by row, why PostgreSQL would refuse it whatever the table is like."""

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datong.adapters.sql_transaction import NUMBER, SqlTransaction, refused_rows
+from datong.adapters.sql_transaction import NUMBER, SqlTransaction, Tally, refused_rows
 from datong.exchange import DELETED, Column, Manifest, TargetPlan, target_columns
 
 PLACE = "_datong_place"
@@ -27,18 +27,18 @@ HELPERS = (
 
 
 def enter_changes(
-    transaction: SqlTransaction, plan: TargetPlan, manifest: Manifest, numbered: pa.Table
+    transaction: SqlTransaction, plan: TargetPlan, manifest: Manifest, numbered: pa.Table, tally: Tally
 ) -> dict[int, str]:
     """Enter a batch of changes, in their order; return the rows that the table refused by number, with the reasons.
 
     A refused row never happened as far as the history goes, so the versions are worked out anew without it.
     """
     history = transaction.history(plan, manifest, None)
-    if history.enter(numbered) is None:
+    if history.enter(numbered, tally) is None:
         return {}
     letters = history.refused(numbered)
     left = numbered.filter(pa.array([number not in letters for number in numbered.column(NUMBER).to_pylist()]))
-    reason = history.enter(left) if left.num_rows else None
+    reason = history.enter(left, tally) if left.num_rows else None
     if reason is not None:
         # No row is at fault alone, so the rows of a key stand in each other's way: none of this batch's can enter.
         letters |= {int(str(number)): reason for number in left.column(NUMBER).to_pylist()}
@@ -93,15 +93,18 @@ class HistoryRows(ABC):
             column for column in self._columns if column.name not in added and column.name not in plan.key_columns
         ]
 
-    def enter(self, numbered: pa.Table) -> str | None:
+    def enter(self, numbered: pa.Table, tally: Tally) -> str | None:
         """Enter changes; return None, or the reason for which the table took none of them."""
         if DELETED not in numbered.column_names:
             numbered = numbered.append_column(DELETED, pa.repeat(pa.scalar(value=False), numbered.num_rows))
         rows = changes_of(numbered, self._plan.key_columns, [column.name for column in self._compared])
         columns = (*self._columns, *HELPERS)
         self._rows.load(rows.select([*(column.name for column in columns), NUMBER]), columns, self._plan.table)
+        tally.before()
         self.drop_unchanged()
         reason = self.enter_versions()
+        if reason is None:
+            tally.after()
         self._rows.unload()
         return reason
 

@@ -1,4 +1,4 @@
-"""The platform's own tables in a target database: cursors, and dead letters with what became of them.
+"""The platform's own tables in a target database: cursors, digests, and dead letters with what became of them.
 
 Every engine makes them with types of its own; what is asked of them is said here once, for all engines.
 """
@@ -11,6 +11,7 @@ CURSORS = "_datong_applied"
 DEAD_LETTERS = "_datong_dead_letter"
 OUTCOMES = "_datong_dead_letter_outcome"
 LETTER_BATCHES = "_datong_dead_letter_batch"
+DIGESTS = "_datong_digest"
 
 OWN_TABLES = sa.MetaData()
 _ID = sa.Unicode(100)
@@ -71,3 +72,15 @@ outcomes = sa.Table(
 
 letter_batches = sa.Table(LETTER_BATCHES, OWN_TABLES, _key("batch_id"), _filled("details", _LONG_TEXT))
 """How the batches of dead letters were applied."""
+
+digests = sa.Table(
+    DIGESTS,
+    OWN_TABLES,
+    sa.Column("table_name", sa.Unicode(200), primary_key=True),
+    _filled("columns_digest", _ID),
+    _filled("row_count", _COUNT),
+    _filled("row_sum", _ID),
+    _filled("changed", _COUNT),
+    _filled("looked_at", _ID),
+)
+"""What a table's content digest is by now: of what was read at `looked_at`, and of the rows `changed` since."""

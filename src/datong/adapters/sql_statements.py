@@ -1,13 +1,14 @@
 """A transaction of an engine to which the platform speaks in its own words: temporary tables, upserts, casts."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import ClassVar
 
+import pyarrow as pa
 import sqlalchemy as sa
 
-from datong.adapters.sql_own_tables import LETTER_BATCHES, OUTCOMES
+from datong.adapters.sql_own_tables import DIGESTS, LETTER_BATCHES, OUTCOMES
 from datong.adapters.sql_transaction import INCOMING, HistoryWork, SqlTransaction, Statement
 from datong.adapters.statement_history import StatementHistory
 from datong.exchange import CURRENT, DELETED, Column, Manifest, TargetPlan
@@ -68,6 +69,16 @@ class SqlStatements(SqlTransaction):
         compiled = statement.compile(dialect=self.DIALECT)
         return self.execute(str(compiled), [compiled.params[name] for name in compiled.positiontup or ()])
 
+    def images(self, table: str, columns: tuple[Column, ...], keys: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a table or view whose keys are those of loaded rows, as they are now."""
+        names = self.names([key.name for key in keys])
+        loaded = ", ".join(self.value(key, "i") for key in keys)
+        return self.rows(table, f"({names}) IN (SELECT {loaded} FROM {INCOMING} AS i)", columns)
+
+    @abstractmethod
+    def rows(self, table: str, condition: str, columns: tuple[Column, ...]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a table for which a condition holds, as the exchange's types."""
+
     def add_column(self, table: str, column: Column) -> None:
         """Add a column to a table."""
         self.execute(f"ALTER TABLE {self.quote(table)} ADD COLUMN {self.quote(column.name)} {self.declared(column)}")
@@ -84,7 +95,7 @@ class SqlStatements(SqlTransaction):
         )
 
     def ensure_letters(self) -> None:
-        """Create the tables beside the dead letters that are missing."""
+        """Create the tables beside the cursors and the dead letters that are missing."""
         self.execute(
             f"CREATE TABLE IF NOT EXISTS {OUTCOMES} (batch_id VARCHAR(100) NOT NULL, row_in_batch BIGINT NOT NULL, "
             "task_id VARCHAR(100) NOT NULL, outcome VARCHAR(20) NOT NULL, resolved_at VARCHAR(40) NOT NULL, "
@@ -94,6 +105,11 @@ class SqlStatements(SqlTransaction):
         self.execute(
             f"CREATE TABLE IF NOT EXISTS {LETTER_BATCHES} (batch_id VARCHAR(100) NOT NULL PRIMARY KEY, "
             f"details {self.LONG_TEXT} NOT NULL){self.TABLE_OPTIONS}"
+        )
+        self.execute(
+            f"CREATE TABLE IF NOT EXISTS {DIGESTS} (table_name VARCHAR(200) NOT NULL PRIMARY KEY, "
+            "columns_digest VARCHAR(100) NOT NULL, row_count BIGINT NOT NULL, row_sum VARCHAR(100) NOT NULL, "
+            f"changed BIGINT NOT NULL, looked_at VARCHAR(100) NOT NULL){self.TABLE_OPTIONS}"
         )
 
     def unload(self) -> None:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from datong.adapters import sql_history
 from datong.adapters.conversion import last_of_each_key, rows_where, texts_of
+from datong.adapters.running_digests import RunningDigest, known_digest, remember_digest
 from datong.adapters.sql_letters import LetterBatch, SqlLetters, clear_letters, remember_batch, supersede
 from datong.adapters.sql_own_tables import cursors, dead_letters
 from datong.adapters.sql_shape import STAGE_PREFIX, fit
@@ -28,6 +29,7 @@ from datong.exchange import (
     ApplyMode,
     Column,
     DeadLetter,
+    KnownDigest,
     Manifest,
     TargetPlan,
     TransferMode,
@@ -92,10 +94,13 @@ def apply_batch(
             transaction.clear(stage)
         if plan.mode is not ApplyMode.APPEND:
             clear_letters(transaction, manifest.task_id)
-    rejected = _Entry(transaction, manifest, plan, applied_at).enter(reader, stage if gathers else None)
+    entry = _Entry(transaction, manifest, plan, applied_at)
+    rejected = entry.enter(reader, stage if gathers else None)
     if gathers and manifest.last:
         _publish(transaction, manifest, plan, stage)
         transaction.clear(stage)
+        entry.tally.lose()
+    entry.tally.keep()
     result = Applied(rows=manifest.rows - rejected, rejected=rejected)
     transaction.run(sa.delete(cursors).where(cursors.c.task_id == manifest.task_id))
     transaction.run(
@@ -180,6 +185,7 @@ class _Entry:
         self._plan = plan
         self._applied_at = applied_at
         self._columns = target_columns(plan, manifest.columns)
+        self.tally = RunningDigest(transaction, plan, manifest.columns, applied_at)
         self._carries_deletes = bool(manifest.columns) and manifest.columns[0].name == DELETED
 
     def enter(self, reader: pa.RecordBatchReader, stage: str | None) -> int:
@@ -203,13 +209,15 @@ class _Entry:
         if self._only_added(letters, stage):
             names = [column.name for column in self._columns]
             if self._transaction.append(stage or self._plan.table, table.select(names), self._columns):
+                if stage is None:
+                    self.tally.added(moved)
                 return moved, {}, None
             moved, table = moved.combine_chunks(), table.combine_chunks()
         numbered = without(table.append_column(NUMBER, pa.array(np.arange(table.num_rows, dtype=np.int64))), letters)
         refused: dict[int, str] = {}
         if self._plan.mode is ApplyMode.HISTORY and stage is None:
             if numbered.num_rows:
-                refused = sql_history.enter_changes(self._transaction, self._plan, self._manifest, numbered)
+                refused = sql_history.enter_changes(self._transaction, self._plan, self._manifest, numbered, self.tally)
         elif numbered.num_rows:
             refused = self._enter_table(numbered, stage)
         return moved, letters | refused, without(numbered, refused)
@@ -239,10 +247,17 @@ class _Entry:
         self._transaction.load(
             numbered.select([*(column.name for column in columns), NUMBER]), columns, self._plan.table
         )
+        followed = bool(keys) and stage is None
+        if followed:
+            self.tally.before()
         if columns is not self._columns:
             by_name = {column.name: column for column in columns}
             self._transaction.delete_marked(self._plan.table, [by_name[key] for key in keys])
         letters = insert_ranges(self._transaction, stage or self._plan.table, self._columns, keys, end)
+        if followed:
+            self.tally.after()
+        elif stage is None:
+            self.tally.added(without(numbered, letters))
         self._transaction.unload()
         return letters
 
@@ -303,6 +318,16 @@ class SqlTarget(SqlLetters):
                 )
             )
 
+    def known_digest(self, table: str, columns: tuple[Column, ...]) -> KnownDigest | None:
+        """Return what is known of a table's digest without reading the table."""
+        with self._changing() as transaction:
+            return known_digest(transaction, table, columns)
+
+    def remember_digest(self, table: str, columns: tuple[Column, ...], known: KnownDigest) -> None:
+        """Keep what was read of a table's digest; the next batches go on from there."""
+        with self._changing() as transaction:
+            remember_digest(transaction, table, columns, known)
+
     def _correct(
         self, transaction: SqlTransaction, letter: DeadLetter, batch: LetterBatch, rows: pa.RecordBatch, at: datetime
     ) -> dict[int, str]:
@@ -312,7 +337,9 @@ class SqlTarget(SqlLetters):
         ):
             raise _gathering(batch.plan.table)
         entry = _Entry(transaction, _as_batch(letter, batch, rows, at), batch.plan, at)
-        return entry.place(pa.RecordBatchReader.from_batches(rows.schema, [rows]), None)[1]
+        refused = entry.place(pa.RecordBatchReader.from_batches(rows.schema, [rows]), None)[1]
+        entry.tally.keep()
+        return refused
 
 
 def _as_batch(letter: DeadLetter, batch: LetterBatch, rows: pa.RecordBatch, at: datetime) -> Manifest:

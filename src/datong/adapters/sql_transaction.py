@@ -1,7 +1,7 @@
 """What the common part of SQL targets asks of one engine's transaction."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -25,10 +25,22 @@ class StoredColumn(NamedTuple):
     required: bool
 
 
+class Tally(Protocol):
+    """Keeps a table's digest up to date while loaded rows change it."""
+
+    def before(self) -> None:
+        """Take what the table says of the loaded keys, before it is changed."""
+        ...
+
+    def after(self) -> None:
+        """Take what it says of them then."""
+        ...
+
+
 class HistoryWork(Protocol):
     """The statements that bring the rows of a batch, or of a whole snapshot, into a history table."""
 
-    def enter(self, numbered: pa.Table) -> str | None:
+    def enter(self, numbered: pa.Table, tally: Tally) -> str | None:
         """Enter changes in their order; return None, or the reason for which the table took none of them."""
         ...
 
@@ -106,6 +118,10 @@ class SqlTransaction(ABC):
     @abstractmethod
     def load(self, table: pa.Table, columns: tuple[Column, ...], into: str) -> None:
         """Put `table` (the columns, then `_datong_n`) where `insert` and `delete_marked` take rows for `into` from."""
+
+    @abstractmethod
+    def images(self, table: str, columns: tuple[Column, ...], keys: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a table or view whose keys are those of loaded rows, as they are now."""
 
     @abstractmethod
     def unload(self) -> None:

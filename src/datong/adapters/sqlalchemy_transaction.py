@@ -13,14 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from datong.adapters.conversion import far_times, float_rows, may_hold_nul, rows_where
+from datong.adapters.conversion import far_times, float_rows, may_hold_nul, reader_of_rows, rows_where
 from datong.adapters.sql_history import HELPERS
-from datong.adapters.sql_own_tables import OWN_TABLES, letter_batches, outcomes
+from datong.adapters.sql_own_tables import OWN_TABLES, digests, letter_batches, outcomes
 from datong.adapters.sql_shape import Layout, misfit, type_misfit
 from datong.adapters.sql_transaction import INCOMING, NUMBER, HistoryWork, SqlTransaction, Statement, StoredColumn
-from datong.adapters.sqlalchemy_catalog import declared_type
+from datong.adapters.sqlalchemy_catalog import declared_type, select_expression
 from datong.adapters.sqlalchemy_history import SqlalchemyHistory
 from datong.adapters.sqlalchemy_types import column_kind, stored_type, table_options
+from datong.adapters.sqlalchemy_values import converter
 from datong.exchange import CURRENT, DELETED, Column, Manifest, TargetPlan
 
 LOAD_ROWS = 5_000
@@ -186,7 +187,7 @@ class SqlalchemyTransaction(SqlTransaction):
 
     def ensure_letters(self) -> None:
         """Create the tables beside the dead letters that are missing."""
-        OWN_TABLES.create_all(self._connection, tables=[outcomes, letter_batches])
+        OWN_TABLES.create_all(self._connection, tables=[outcomes, letter_batches, digests])
 
     def create(self, layouts: Sequence[Layout]) -> None:
         """Create what is missing of the target's tables and the platform's own; the first layout is the target's."""
@@ -239,6 +240,19 @@ class SqlalchemyTransaction(SqlTransaction):
             values = [self._values(piece.column(name)) for name in names]
             rows = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
             self._connection.execute(sa.insert(incoming), rows)
+
+    def images(self, table: str, columns: tuple[Column, ...], keys: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a table or view whose keys are those of loaded rows, as they are now."""
+        own = self._table(table, [column.name for column in columns])
+        same = _same(own, self.loaded, [key.name for key in keys])
+        declared = {stored.name: stored.declared for stored in self.stored_columns(table)}
+        typed = tuple(one.model_copy(update={"source_type": declared.get(one.name, "")}) for one in columns)
+        chosen: sa.Select[*tuple[Any, ...]] = sa.select(
+            *(select_expression(self._dialect.name, column) for column in typed)
+        )
+        found = self._connection.execute(chosen.select_from(own).where(sa.exists().where(same)))
+        convert = {column.name: converter(column) for column in typed}
+        return iter(reader_of_rows(table, map(tuple, found), typed, LOAD_ROWS, convert))
 
     def unload(self) -> None:
         """Leave the table empty for whoever comes next."""

@@ -364,6 +364,11 @@ class _SqliteTransaction(SqlStatements):
     def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         return self._connection.execute(statement, values).fetchall()
 
+    def rows(self, table: str, condition: str, columns: tuple[Column, ...]) -> Iterator[pa.RecordBatch]:
+        names = _names([column.name for column in columns])
+        found = self._connection.execute(f"SELECT {names} FROM {quoted(table)} WHERE {condition}")
+        return iter(reader_of_rows(table, found, columns, DIGEST_ROWS, _converters(columns)))
+
     def faults(self, batch: pa.RecordBatch) -> dict[int, str]:
         # SQLite stores a NaN as NULL.
         return super().faults(batch) | float_rows(batch, infinite=False)

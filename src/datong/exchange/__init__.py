@@ -41,6 +41,7 @@ from datong.exchange.file_values import (
     SignedFileReceipt,
     file_context,
 )
+from datong.exchange.known_digests import KnownDigest, digest_after
 from datong.exchange.lineage import Event as LineageEvent
 from datong.exchange.lineage import LineageKind, run_event
 from datong.exchange.protocols import (
@@ -200,6 +201,7 @@ else:
             "hub": ["Exchange"],
             "payload": [
                 "cursor_at_end",
+                "digest_after",
                 "digest_file",
                 "digest_payload",
                 "fsync_folder",
@@ -276,6 +278,7 @@ __all__ = [
     "Following",
     "ForeignKey",
     "KeyRegister",
+    "KnownDigest",
     "LetterCounts",
     "LetterOutcome",
     "LetterReason",
@@ -392,6 +395,7 @@ __all__ = [
     "data_columns",
     "decimal_parameters",
     "decision_of",
+    "digest_after",
     "digest_file",
     "digest_payload",
     "draft_of",

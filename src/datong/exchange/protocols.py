@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from datong.catalogue import DepartmentKey, RecipientKey
 from datong.exchange.apply_modes import TargetPlan
 from datong.exchange.dead_letters import DeadLetter, LetterCounts, Resolution, Resolved
+from datong.exchange.known_digests import KnownDigest
 from datong.exchange.questions import RangeDigest, RowDigest
 from datong.exchange.ranges import LookupQuery, RangeQuery
 from datong.exchange.table_values import Column, ContentDigest, ReadQuery, TableSchema
@@ -163,6 +164,14 @@ class Target(Protocol):
 
     def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
         """Return the content digest of `table` on `columns`."""
+        ...
+
+    def known_digest(self, table: str, columns: tuple[Column, ...]) -> KnownDigest | None:
+        """Return the digest of `table` as its batches have left it, if it was read and every change was followed."""
+        ...
+
+    def remember_digest(self, table: str, columns: tuple[Column, ...], known: KnownDigest) -> None:
+        """Keep what was read of a table's digest; `apply` keeps it up to date from then on."""
         ...
 
     def close(self) -> None:

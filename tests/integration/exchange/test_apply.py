@@ -24,11 +24,16 @@ from datong.exchange import (
     Applied,
     ApplyMode,
     Column,
+    Correction,
+    KnownDigest,
+    LetterOutcome,
     ReadQuery,
+    Resolution,
     Target,
     TargetPlan,
     TransferMode,
     content_digest,
+    moved_columns,
 )
 from datong.kernel import Conflict, TaskId
 from tests.integration.exchange.samples import manifest_of, reader_of, record_batch
@@ -110,6 +115,16 @@ class Feed:
         batches = connector.read(ReadQuery(table=table, columns=columns))
         found = (tuple(map(in_utc, row.values())) for batch in batches for row in batch.to_pylist())
         return sorted(found, key=repr)
+
+    def look(self) -> bool:
+        """Compare the digest that batches kept with the table's own, and keep that; return whether one was kept."""
+        table = f"{self.plan.table}_current" if self.plan.mode is ApplyMode.HISTORY else self.plan.table
+        columns = moved_columns(self.plan, COLUMNS)
+        digest, known = self.target.digest(table, columns), self.target.known_digest(table, columns)
+        assert known is None or known.digest == digest
+        if known is None:
+            self.target.remember_digest(table, columns, KnownDigest(digest=digest, changed=0, looked_at=self.at))
+        return known is not None
 
     def versions(self) -> list[tuple[object, ...]]:
         found = self.rows(columns=("id", VERSION, "v", VALID_FROM, VALID_TO, CURRENT))
@@ -360,6 +375,12 @@ def machine_of(url: str) -> type[RuleBasedStateMachine]:
             ordered = sorted(found, key=lambda row: (int(str(row[0])), int(str(row[1]))))
             assert [(key, v, begun, ended) for key, _, v, begun, ended in ordered] == self.oracle.versions()
 
+        @invariant()
+        def the_digest_that_batches_kept_is_that_of_the_table(self) -> None:
+            for feed in self.feeds:
+                if feed.sequence:
+                    feed.look()
+
     return Applying
 
 
@@ -375,6 +396,30 @@ def test_any_sequence_of_batches_ends_as_plain_python_says(url: str) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.parametrize("mode", [ApplyMode.UPSERT, ApplyMode.APPEND, ApplyMode.MIRROR, ApplyMode.HISTORY])
+def test_batches_and_corrections_keep_the_table_s_digest(url: str, mode: ApplyMode) -> None:
+    feed = Feed(url, plan(mode) if mode.needs_keys else TargetPlan(table="t", mode=mode))
+    feed.increment((1, "a"), (2, "b"))
+    assert not feed.look()
+    feed.increment((3, "c"), (4, None))
+    assert feed.look()
+    refuse_long_values(url)
+    feed.changes((2, "b2"), (5, TOO_LONG), (1, GONE), (6, "f"), (7, ""))
+    assert feed.look()
+    letters = [one for one in feed.target.letters(TASK) if one.content["v"] == TOO_LONG]
+    correction = Correction(batch_id=letters[0].batch_id, row=letters[0].row, changes={"v": "e"})
+    feed.target.resolve(Resolution(outcome=LetterOutcome.CORRECTED, letters=(correction,), by="王五", at=feed.at))
+    assert feed.look()
+    if mode is not ApplyMode.APPEND:
+        run(url, "UPDATE t SET v = 'other' WHERE id = 3")
+        with pytest.raises(AssertionError):
+            feed.look()
+    feed.at += timedelta(days=2)
+    feed.increment((8, "h"))
+    # After a day nobody follows it: the next receipt reads the table, and sees what others did.
+    assert not feed.look()
 
 
 WIDER = (Column(name="id", type="int64"), Column(name="v", type="decimal(9,2)"), Column(name="w", type="string"))
