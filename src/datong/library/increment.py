@@ -17,7 +17,7 @@ from datong.library.definition import Definition, LibraryKind
 from datong.norms import NormPack
 
 BASIS = "basis.json"
-FORMAT = 1
+FORMAT = 2
 """Raised whenever a step's files or the rules behind them change: builds of another format are not started from."""
 CHANGED_SHARE_MAX = 0.3
 """Changed records over all records above which everything is made anew: it costs no more, and tidies the files."""
@@ -36,7 +36,6 @@ class WholeReason(StrEnum):
     SOURCES = "sources"
     FILES = "files"
     SHARE = "share"
-    FREQUENCY = "frequency"
 
     @property
     def meaning(self) -> Text:
@@ -55,9 +54,6 @@ _MEANINGS: Mapping[WholeReason, Text] = {
     WholeReason.SOURCES: Text(zh="来源或其字段已变更", en="the sources or their columns changed"),
     WholeReason.FILES: Text(zh="上一版本的工作文件已不在", en="the working files of the version before are gone"),
     WholeReason.SHARE: Text(zh="变更的记录过多", en="too many records changed"),
-    WholeReason.FREQUENCY: Text(
-        zh="记录总数跨越了姓名频次的分级", en="the number of records crossed a class of the names' frequencies"
-    ),
 }
 
 Batch = tuple[str, int, str, int, str]

@@ -70,8 +70,8 @@ def create_keyed(
     work.drop("records")
 
 
-def pair_by_keys(work: Workspace, identity: Identity) -> None:
-    """Create `pairs` (a, b, bits) from `linkable` and `decided`."""
+def part_decided(work: Workspace) -> None:
+    """Take from `linkable` the claims that people's decisions refute."""
     # Two records of one identifier that a person told apart: the one of less authority loses its claim.
     work.create(
         "parted",
@@ -89,6 +89,10 @@ def pair_by_keys(work: Workspace, identity: Identity) -> None:
             FROM linkable l LEFT JOIN parted ON record = l.unique_id ORDER BY l.unique_id""",
         )
     work.drop("parted")
+
+
+def pair_by_keys(work: Workspace, identity: Identity) -> None:
+    """Create `pairs` (a, b, bits) from `linkable`."""
     _pair(work, [(f"rule_{place}", rule.bits) for place, rule in enumerate(identity.rules)])
 
 
@@ -155,7 +159,7 @@ def _pair(work: Workspace, rules: list[tuple[str, float]]) -> None:
     work.create(
         "pairs",
         f"""
-        SELECT least(one, other) AS a, greatest(one, other) AS b, sum(bits) AS weight FROM ({found})
+        SELECT least(one, other) AS a, greatest(one, other) AS b, round(sum(bits), 6) AS weight FROM ({found})
         GROUP BY a, b ORDER BY a, b""",
     )
     work.drop("heads")

@@ -8,6 +8,7 @@ joined_to, trusted, distrusted), `successions.parquet` (former, present, change)
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +24,8 @@ from datong.library.engine import Workspace
 from datong.library.features import create_records
 from datong.library.geography import check_divisions
 from datong.library.identify import identify
-from datong.library.keys import create_keyed, pair_by_keys
+from datong.library.keys import create_keyed, pair_by_keys, part_decided
+from datong.library.link_state import keep_state
 from datong.library.naming import name_clusters
 from datong.library.registry import Change, Succession
 from datong.library.score import score_pairs
@@ -49,13 +51,58 @@ def link_records(
     former: Sequence[tuple[str, str, str]],
     decisions: Sequence[LinkDecision],
     folder: Path,
+    *,
+    keep: bool = False,
 ) -> None:
     """Link the records in the conformed files below `conformed`, and write the step's files into `folder`.
+
+    With `keep`, what the next build needs to start from this one is written, too (see `link_state`).
 
     The table `previous_ids` (key, entity_id) gives the entity ids of the version before by record, `former` the
     successions up to it; `decisions` are what people decided about pairs of records.
     """
-    limits = _score(work, definition, sources, conformed, decisions)
+    limits = create_described_records(work, definition, sources, conformed, decisions)
+    if isinstance(limits, Linkage):
+        score_pairs(work, limits)
+    else:
+        pair_by_keys(work, limits)
+    settled = settle(work, limits, sources, folder)
+    if keep:
+        keep_state(work, settled.clustering.open_pairs, folder)
+    if isinstance(limits, Linkage):
+        write_weights(
+            [(float(low), int(pairs)) for low, pairs in work.rows("SELECT low, pairs FROM weight_bins")], folder
+        )
+    pq.write_table(decisions_table(decisions), folder / DECISIONS)
+    write_successions(former, settled.successions, folder)
+    [found] = work.rows("SELECT count(*) FILTER (distrusted) FROM linkable")
+    write_counts(
+        folder,
+        vetoed=settled.clustering.vetoed_pairs,
+        ambiguous=len(settled.clustering.ambiguous),
+        distrusted=int(found[0]),
+        contradicted=settled.clustering.contradicted,
+    )
+
+
+class Settled(NamedTuple):
+    """What clustering came to, and what became of former entity ids."""
+
+    clustering: Clustering
+    successions: list[Succession]
+
+
+def settle(
+    work: Workspace,
+    limits: Linkage | Identity,
+    sources: tuple[ConformedSource, ...],
+    folder: Path,
+    held: str | None = None,
+) -> Settled:
+    """Cluster the records in `linkable` by `pairs` and `decided`, name the clusters, and write links and review.
+
+    The query `held` gives the ids of entities whose records are not in `linkable`.
+    """
     work.create(
         "nodes",
         """
@@ -65,34 +112,28 @@ def link_records(
     )
     clustering = _cluster_nodes(work, limits)
     _place_records(work, clustering)
-    successions = name_clusters(work, {source.number: source_key(source) for source in sources})
+    successions = name_clusters(work, {source.number: source_key(source) for source in sources}, held)
     _write_links(work, clustering, folder)
     write_review(work, limits, sources, clustering, folder)
-    if isinstance(limits, Linkage):
-        _write_weights(work, folder)
-    pq.write_table(decisions_table(decisions), folder / DECISIONS)
-    known = [Succession(EntityId(old), EntityId(new), Change(change)) for old, new, change in former]
-    _write_successions(sorted({*known, *successions}), folder)
-    _write_counts(work, clustering, folder)
+    return Settled(clustering, successions)
 
 
-def _score(
+def create_described_records(
     work: Workspace,
     definition: Definition,
     sources: tuple[ConformedSource, ...],
     conformed: Path,
     decisions: Sequence[LinkDecision],
 ) -> Linkage | Identity:
-    """Create `linkable`, `decided` and `pairs` in the way of the definition's kind; return the limits of clustering."""
+    """Create `linkable` and `decided` in the way of the definition's kind; return the limits of clustering."""
     if definition.identity is not None:
         create_keyed(work, definition, definition.identity, sources, conformed)
         create_decided(work, "linkable", sources, decisions)
-        pair_by_keys(work, definition.identity)
+        part_decided(work)
         return definition.identity
     if definition.linkage is None:
         raise AssertionError("a linked library has a linkage model")
     create_linkable(work, definition, definition.linkage, sources, conformed, decisions)
-    score_pairs(work, definition.linkage)
     return definition.linkage
 
 
@@ -124,7 +165,7 @@ def link_divisions(work: Workspace, sources: tuple[ConformedSource, ...], confor
         FROM divisions WHERE problem IS NULL ORDER BY source, row_key""",
         folder / LINKS,
     )
-    _write_successions([], folder)
+    write_successions((), (), folder)
     counts = {"vetoed_pairs": 0, "ambiguous_records": 0, "distrusted_identifiers": 0, "quarantined": quarantined}
     (folder / COUNTS).write_text(json.dumps(counts, sort_keys=True))
 
@@ -223,28 +264,27 @@ def _write_links(work: Workspace, clustering: Clustering, folder: Path) -> None:
     work.drop("joined", "ambiguous")
 
 
-def _write_successions(successions: list[Succession], folder: Path) -> None:
+def write_successions(former: Sequence[tuple[str, str, str]], successions: Sequence[Succession], folder: Path) -> None:
+    """Write what became of entity ids: up to the version before (`former`), and now."""
+    known = {Succession(EntityId(old), EntityId(new), Change(change)) for old, new, change in former}
+    every = sorted({*known, *successions})
     columns = ("former", "present", "change")
-    table = pa.table(
-        {name: pa.array([str(getattr(row, name)) for row in successions], pa.string()) for name in columns}
-    )
+    table = pa.table({name: pa.array([str(getattr(row, name)) for row in every], pa.string()) for name in columns})
     pq.write_table(table, folder / SUCCESSIONS)
 
 
-def _write_weights(work: Workspace, folder: Path) -> None:
+def write_weights(bins: Sequence[tuple[float, int]], folder: Path) -> None:
     """Write how many pairs were compared, by weight; nothing where no pair was."""
-    rows = work.rows("SELECT low, pairs FROM weight_bins ORDER BY low")
-    bins = [{"low": float(low), "pairs": int(pairs)} for low, pairs in rows]
-    (folder / WEIGHTS).write_text(json.dumps(bins))
+    (folder / WEIGHTS).write_text(json.dumps([{"low": low, "pairs": pairs} for low, pairs in sorted(bins)]))
 
 
-def _write_counts(work: Workspace, clustering: Clustering, folder: Path) -> None:
-    [found] = work.rows("SELECT count(*) FILTER (distrusted) FROM linkable")
+def write_counts(folder: Path, *, vetoed: int, ambiguous: int, distrusted: int, contradicted: int) -> None:
+    """Write the counts that the report takes from the linkage."""
     counts: dict[str, object] = {
-        "vetoed_pairs": clustering.vetoed_pairs,
-        "ambiguous_records": len(clustering.ambiguous),
-        "distrusted_identifiers": int(found[0]),
-        "contradicted_decisions": clustering.contradicted,
+        "vetoed_pairs": vetoed,
+        "ambiguous_records": ambiguous,
+        "distrusted_identifiers": distrusted,
+        "contradicted_decisions": contradicted,
         "quarantined": {},
     }
     (folder / COUNTS).write_text(json.dumps(counts, sort_keys=True))

@@ -1,14 +1,328 @@
-"""Which records and links are not those of the build before."""
+"""Conformed → linked where a build of before is at hand: only what a change can reach is linked again.
 
+Records hang together by a claimed identifier, by a pair that came near, or by a person's decision; what becomes of a
+record depends on the records that hang together with it, now or before, and on nothing else but the frequency classes
+of values. So the step (1) finds the records that are compared differently now, (2) compares their pairs again, (3)
+takes all that hangs together with them, and links that as a whole build would. Everything else stays.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from datong.library.conform import ConformedSource
 from datong.library.conform_changes import changes_file
+from datong.library.decisions import create_decided, decisions_table
+from datong.library.definition import Definition, Identity, Linkage
+from datong.library.doubts import REVIEW
 from datong.library.engine import Workspace, sql_text
-from datong.library.layers import CHANGED, REMOVED, table_sql
-from datong.library.link import LINKS
+from datong.library.layers import CHANGED, REMOVED, table_sql, write_changes
+from datong.library.link import (
+    DECISIONS,
+    LINKS,
+    WEIGHTS,
+    Settled,
+    create_described_records,
+    settle,
+    source_key,
+    write_counts,
+    write_successions,
+    write_weights,
+)
+from datong.library.link_state import LINKABLE, PAIR, PAIRS, RECORD, UNJOINED, keep_unjoined
+from datong.library.pair_changes import (
+    Bins,
+    count_frequencies,
+    create_classes,
+    create_differing_pairs,
+    pair_again,
+    rescore,
+    sources_sql,
+)
+from datong.library.values import LinkDecision
 
 CHANGED_RECORDS = "changed.parquet"
+_KEPT = (LINKABLE, PAIRS, UNJOINED, LINKS, DECISIONS)
+
+
+def link_changed(
+    work: Workspace,
+    definition: Definition,
+    sources: tuple[ConformedSource, ...],
+    conformed: Path,
+    former: Path,
+    successions: Sequence[tuple[str, str, str]],
+    decisions: Sequence[LinkDecision],
+    folder: Path,
+) -> bool:
+    """Write the step's files into `folder`, from those in the step folder `former` and what changed in `conformed`.
+
+    `successions` are those up to the former build. False if everything has to be linked anew, because the number of
+    records crossed a class of frequency, or because the former build kept too little; nothing is written then.
+    """
+    if not all((former / name).exists() for name in _KEPT):
+        return False
+    _create_dirty(work, sources, conformed, former)
+    _create_told(work, sources, decisions, former)
+    limits = _regroup(work, definition, sources, conformed, former, decisions, folder)
+    if isinstance(limits, Linkage) and not count_frequencies(work, limits, table_sql(former / LINKABLE)):
+        return False
+    write_changes(
+        work, former / LINKABLE, folder / LINKABLE, keys=RECORD, replaced="differing", changed="gained", order=RECORD
+    )
+    bins = _pair(work, limits, former, folder)
+    _create_affected(work, former)
+    settled = _settle(work, limits, sources, former, decisions, folder)
+    _merge(work, sources, former, settled, folder)
+    if isinstance(limits, Linkage):
+        write_weights(list(bins.items()), folder)
+    pq.write_table(decisions_table(decisions), folder / DECISIONS)
+    write_successions(successions, settled.successions, folder)
+    vetoes = "'identifiers', 'decided', 'cap'"
+    [(vetoed,)] = work.rows(f"SELECT count(*) FROM {_parquet(folder / UNJOINED)} WHERE reason IN ({vetoes})")
+    [(ambiguous, distrusted)] = work.rows(
+        f"SELECT count(*) FILTER (rule = 'ambiguous'), count(*) FILTER (distrusted) FROM {table_sql(folder / LINKS)}"
+    )
+    write_counts(
+        folder,
+        vetoed=int(vetoed),
+        ambiguous=int(ambiguous),
+        distrusted=int(distrusted),
+        contradicted=settled.clustering.contradicted,
+    )
+    _write_changed(work, sources, conformed, folder)
+    return True
+
+
+def _parquet(path: Path) -> str:
+    return f"read_parquet({sql_text(str(path))})"
+
+
+def _create_dirty(work: Workspace, sources: tuple[ConformedSource, ...], conformed: Path, former: Path) -> None:
+    """Create `dirty`: the records whose conformed rows are not as they were; of a source made anew, all there were."""
+    anew = [source.number for source in sources if not (conformed / changes_file(source)).exists()]
+    query = " UNION ".join(_changed_sql(source, conformed) for source in sources)
+    if anew:
+        listed = ", ".join(map(str, anew))
+        query += f" UNION SELECT source, row_key FROM {table_sql(former / LINKABLE)} w WHERE source IN ({listed})"
+    work.create("dirty", query)
+
+
+def _create_told(
+    work: Workspace, sources: tuple[ConformedSource, ...], decisions: Sequence[LinkDecision], former: Path
+) -> None:
+    """Create `told`: the records of which somebody decided something, now or before."""
+    work.lend("decision_rows", decisions_table(decisions))
+    keys = " UNION ".join(
+        f"SELECT {side} AS key FROM {table}"
+        for table in ("decision_rows", _parquet(former / DECISIONS))
+        for side in ("left_key", "right_key")
+    )
+    named = sources_sql([(source.number, source.source.resource_id) for source in sources])
+    work.create(
+        "told",
+        f"SELECT source, substr(key, strpos(key, chr(31)) + 1) AS row_key FROM ({keys}) JOIN {named} "
+        "named(source, resource) ON resource = split_part(key, chr(31), 1)",
+    )
+    work.drop("decision_rows")
+
+
+def _regroup(
+    work: Workspace,
+    definition: Definition,
+    sources: tuple[ConformedSource, ...],
+    conformed: Path,
+    former: Path,
+    decisions: Sequence[LinkDecision],
+    folder: Path,
+) -> Linkage | Identity:
+    """Create `regrouped` and `former_rows`: the records that changed, and all that claim or claimed an identifier of
+    theirs, as they are and as they were; and `lost` and `gained`, those of them that differ.
+    """
+    was = table_sql(former / LINKABLE)
+    work.create(
+        "touched_ids",
+        f"SELECT DISTINCT claimed FROM {was} w SEMI JOIN (FROM dirty UNION FROM told) USING (source, row_key)",
+    )
+    while True:
+        work.create(
+            "grouped",
+            f"FROM dirty UNION FROM told UNION SELECT source, row_key FROM {was} w "
+            "WHERE claimed IN (SELECT claimed FROM touched_ids WHERE claimed IS NOT NULL)",
+        )
+        limits = _describe(work, definition, sources, conformed, decisions, folder)
+        found = "SELECT DISTINCT claimed FROM linkable WHERE claimed IS NOT NULL"
+        if not work.rows(f"{found} EXCEPT SELECT claimed FROM touched_ids LIMIT 1"):
+            break
+        work.append("touched_ids", f"{found} EXCEPT SELECT claimed FROM touched_ids")
+    work.create("regrouped", "SELECT * EXCLUDE (unique_id) FROM linkable")
+    work.create("former_rows", f"SELECT w.* FROM {was} w SEMI JOIN grouped USING (source, row_key)")
+    work.create(
+        "differing",
+        "SELECT coalesce(n.source, w.source) AS source, coalesce(n.row_key, w.row_key) AS row_key FROM regrouped n "
+        "FULL JOIN former_rows w ON n.source = w.source AND n.row_key = w.row_key WHERE n IS DISTINCT FROM w",
+    )
+    work.create("lost", "SELECT w.* FROM former_rows w SEMI JOIN differing USING (source, row_key)")
+    work.create("gained", "SELECT n.* FROM regrouped n SEMI JOIN differing USING (source, row_key)")
+    return limits
+
+
+def _describe(
+    work: Workspace,
+    definition: Definition,
+    sources: tuple[ConformedSource, ...],
+    conformed: Path,
+    decisions: Sequence[LinkDecision],
+    folder: Path,
+) -> Linkage | Identity:
+    """Create `linkable` and `decided` of the records in `grouped` alone."""
+    part = folder / ".grouped"
+    part.mkdir()
+    for source in sources:
+        work.write(
+            f"SELECT c.* FROM {source.sql(conformed)} c SEMI JOIN "
+            f"(SELECT row_key FROM grouped WHERE source = {source.number}) g USING (row_key)",
+            part / source.file,
+        )
+    limits = create_described_records(work, definition, sources, part, decisions)
+    shutil.rmtree(part)
+    return limits
+
+
+def _pair(work: Workspace, limits: Linkage | Identity, former: Path, folder: Path) -> Bins:
+    """Compare pairs again, and write `pairs.parquet`; return how many there are by weight, if they have one."""
+    bins: Bins = {}
+    if isinstance(limits, Linkage):
+        known = {row["low"]: row["pairs"] for row in json.loads((former / WEIGHTS).read_text())}
+        bins = rescore(work, limits, table_sql(former / LINKABLE), known)
+    else:
+        pair_again(work, limits, table_sql(folder / LINKABLE), former)
+        work.create("crossing", "SELECT source, row_key FROM lost WHERE false")
+    create_differing_pairs(work)
+    work.create("pairs_anew", f"SELECT n.* FROM pairs_now n SEMI JOIN pairs_differing USING ({', '.join(PAIR)})")
+    write_changes(
+        work,
+        former / PAIRS,
+        folder / PAIRS,
+        keys=PAIR,
+        replaced="pairs_differing",
+        changed="pairs_anew",
+        order=PAIR,
+    )
+    return bins
+
+
+def _create_affected(work: Workspace, former: Path) -> None:
+    """Create `affected`: all records that hang together with a changed one, now or before, by claims or pairs.
+
+    Records that a person decided on are all among them, so their bonds need not be followed.
+    """
+    ends = " UNION ".join(
+        f"SELECT source_{end} AS source, row_key_{end} AS row_key FROM pairs_differing" for end in "ab"
+    )
+    seeds = f"FROM differing UNION FROM told UNION SELECT source, row_key FROM crossing UNION {ends}"
+    work.create("affected", seeds)
+    work.create(
+        "claims",
+        f"SELECT source, row_key, claimed FROM {table_sql(former / LINKABLE)} w WHERE claimed IS NOT NULL "
+        "UNION ALL SELECT source, row_key, claimed FROM gained WHERE claimed IS NOT NULL",
+    )
+    names = ", ".join(PAIR)
+    edges = f"(SELECT {names} FROM {table_sql(former / PAIRS)} w UNION ALL SELECT {names} FROM pairs_anew)"
+    work.create("reached", "FROM affected")
+    while True:
+        beside = " UNION ".join(
+            f"SELECT e.source_{far} AS source, e.row_key_{far} AS row_key FROM {edges} e "
+            f"JOIN reached r ON r.source = e.source_{near} AND r.row_key = e.row_key_{near}"
+            for near, far in ("ab", "ba")
+        )
+        alike = "SELECT DISTINCT claimed FROM claims SEMI JOIN reached USING (source, row_key)"
+        work.create(
+            "reached",
+            f"SELECT source, row_key FROM ({beside} UNION SELECT source, row_key FROM claims "
+            f"WHERE claimed IN ({alike})) ANTI JOIN affected USING (source, row_key)",
+        )
+        if not work.rows("SELECT 1 FROM reached LIMIT 1"):
+            break
+        work.append("affected", "FROM reached")
+
+
+def _settle(
+    work: Workspace,
+    limits: Linkage | Identity,
+    sources: tuple[ConformedSource, ...],
+    former: Path,
+    decisions: Sequence[LinkDecision],
+    folder: Path,
+) -> Settled:
+    """Link the `affected` records; leave their links and review in the folder `.affected`."""
+    work.create(
+        "linkable",
+        f"""
+        SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, n.*
+        FROM {table_sql(folder / LINKABLE)} n SEMI JOIN affected USING (source, row_key) ORDER BY unique_id""",
+    )
+    create_decided(work, "linkable", sources, decisions)
+    work.create(
+        "pairs",
+        f"""
+        SELECT a.unique_id AS a, b.unique_id AS b, weight FROM {table_sql(folder / PAIRS)} p
+        JOIN linkable a ON a.source = source_a AND a.row_key = row_key_a
+        JOIN linkable b ON b.source = source_b AND b.row_key = row_key_b""",
+    )
+    if isinstance(limits, Linkage):
+        create_classes(work, limits, "now")
+    links = table_sql(former / LINKS)
+    work.create("links_was", f"SELECT w.* FROM {links} w SEMI JOIN affected USING (source, row_key)")
+    named = sources_sql([(source.number, source_key(source)) for source in sources])
+    work.create(
+        "previous_ids",
+        f"SELECT name || chr(31) || row_key AS key, entity_id FROM links_was JOIN {named} n(source, name) "
+        "USING (source)",
+    )
+    (folder / ".affected").mkdir()
+    held = f"SELECT DISTINCT entity_id FROM {links} w ANTI JOIN affected USING (source, row_key)"
+    return settle(work, limits, sources, folder / ".affected", held)
+
+
+def _merge(work: Workspace, sources: tuple[ConformedSource, ...], former: Path, settled: Settled, folder: Path) -> None:
+    """Write links, review and unjoined pairs: those of `affected` records as they are now, all others as they were."""
+    part = folder / ".affected"
+    links = _parquet(part / LINKS)
+    work.create(
+        "relinked",
+        "SELECT coalesce(n.source, w.source) AS source, coalesce(n.row_key, w.row_key) AS row_key FROM "
+        f"{links} n FULL JOIN links_was w ON n.source = w.source AND n.row_key = w.row_key WHERE n IS DISTINCT FROM w",
+    )
+    work.create("links_anew", f"SELECT n.* FROM {links} n SEMI JOIN relinked USING (source, row_key)")
+    write_changes(
+        work, former / LINKS, folder / LINKS, keys=RECORD, replaced="relinked", changed="links_anew", order=RECORD
+    )
+    named = sources_sql([(source.number, source.source.resource_id) for source in sources])
+    number = {
+        side: f"(SELECT source FROM {named} n(source, resource) WHERE resource = split_part({side}, chr(31), 1))"
+        for side in ('"left"', '"right"')
+    }
+    place = ", ".join(f"{number[side]}, substr({side}, strpos({side}, chr(31)) + 1)" for side in number)
+    work.create(
+        "affected_keys",
+        f"SELECT resource || chr(31) || row_key AS key FROM affected JOIN {named} n(source, resource) USING (source)",
+    )
+    work.write(
+        f'SELECT * FROM (SELECT w.* FROM {_parquet(former / REVIEW)} w WHERE "left" NOT IN (FROM affected_keys) '
+        f"UNION ALL SELECT * FROM {_parquet(part / REVIEW)}) ORDER BY {place}",
+        folder / REVIEW,
+    )
+    keep_unjoined(work, settled.clustering.open_pairs, part)
+    work.write(
+        f"SELECT * FROM (SELECT w.* FROM {_parquet(former / UNJOINED)} w ANTI JOIN affected ON source = source_a "
+        f"AND row_key = row_key_a UNION ALL SELECT * FROM {_parquet(part / UNJOINED)}) ORDER BY {', '.join(PAIR)}",
+        folder / UNJOINED,
+    )
+    shutil.rmtree(part)
 
 
 def write_changed_records(
@@ -23,18 +337,25 @@ def write_changed_records(
 
     A source that was conformed whole counts as changed in every row.
     """
-    changed = " UNION ALL ".join(_changed_sql(source, conformed) for source in sources)
-    links = table_sql(folder / LINKS)
+    links, was = table_sql(folder / LINKS), table_sql(former)
+    work.create(
+        "relinked",
+        f"""
+        SELECT coalesce(l.source, f.source) AS source, coalesce(l.row_key, f.row_key) AS row_key
+        FROM {links} l FULL JOIN {was} f ON l.source = f.source AND l.row_key = f.row_key WHERE l IS DISTINCT FROM f""",
+    )
+    _write_changed(work, sources, conformed, folder)
+
+
+def _write_changed(work: Workspace, sources: tuple[ConformedSource, ...], conformed: Path, folder: Path) -> None:
+    """Write `changed.parquet`, where `relinked` has the records whose links differ."""
+    changed = " UNION ".join(_changed_sql(source, conformed) for source in sources)
     work.write(
         f"""
-        WITH linked AS (
-            SELECT coalesce(l.source, f.source) AS source, coalesce(l.row_key, f.row_key) AS row_key
-            FROM {links} l FULL JOIN {table_sql(former)} f
-            ON l.source = f.source AND l.row_key = f.row_key WHERE l IS DISTINCT FROM f
-        ), touched AS (SELECT source, row_key FROM linked UNION {changed})
+        WITH touched AS (SELECT source, row_key FROM relinked UNION {changed})
         SELECT touched.source, touched.row_key,
             CASE WHEN l.row_key IS NULL THEN {sql_text(REMOVED)} ELSE {sql_text(CHANGED)} END AS change
-        FROM touched LEFT JOIN {links} l
+        FROM touched LEFT JOIN {table_sql(folder / LINKS)} l
         ON l.source = touched.source AND l.row_key = touched.row_key ORDER BY touched.source, touched.row_key""",
         folder / CHANGED_RECORDS,
     )
@@ -42,5 +363,5 @@ def write_changed_records(
 
 def _changed_sql(source: ConformedSource, conformed: Path) -> str:
     path = conformed / changes_file(source)
-    rows = f"read_parquet({sql_text(str(path))})" if path.exists() else source.sql(conformed)
-    return f"SELECT {source.number} AS source, row_key FROM {rows}"
+    rows = _parquet(path) if path.exists() else source.sql(conformed)
+    return f"SELECT {source.number} AS source, row_key FROM {rows} c"

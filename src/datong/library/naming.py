@@ -16,11 +16,13 @@ from datong.library.registry import ENTITY_ID_CHARS, Member, Succession, name_en
 _SENIOR = f"first_sequence::HUGEINT * {2**40} + record"
 
 
-def name_clusters(work: Workspace, names: Mapping[int, str]) -> list[Succession]:
+def name_clusters(work: Workspace, names: Mapping[int, str], held: str | None = None) -> list[Succession]:
     """Create `named` (root, entity_id) from `placed`, `linkable` and `previous_ids`; return what became of former ids.
 
-    `names` gives the name of every source by its number.
+    `names` gives the name of every source by its number. The query `held` gives ids of entities that are not looked at:
+    no new one gets any of them.
     """
+    free = "" if held is None else f" AND entity_id NOT IN ({held})"
     known = ", ".join(f"({number}, {sql_text(name)})" for number, name in names.items())
     work.create(
         "seen",
@@ -45,22 +47,23 @@ def name_clusters(work: Workspace, names: Mapping[int, str]) -> list[Succession]
             FROM clusters JOIN linkable ON unique_id = founder JOIN (VALUES {known}) known(source, name) USING (source)
             LEFT JOIN spread USING (former)
         )
-        SELECT root, CASE WHEN calm AND (former IS NOT NULL OR entity_id NOT IN (SELECT former FROM spread))
+        SELECT root, CASE WHEN calm AND (former IS NOT NULL OR entity_id NOT IN (SELECT former FROM spread){free})
                           THEN entity_id END AS entity_id FROM proposed""",
     )
-    successions = _name_one_by_one(work, names)
+    successions = _name_one_by_one(work, names, held)
     work.drop("seen")
     return successions
 
 
-def _name_one_by_one(work: Workspace, names: Mapping[int, str]) -> list[Succession]:
+def _name_one_by_one(work: Workspace, names: Mapping[int, str], held: str | None) -> list[Succession]:
     rows = work.rows(
         "SELECT record, root, source, row_key, first_sequence, former FROM seen JOIN named USING (root) "
         "WHERE entity_id IS NULL ORDER BY record"
     )
     if not rows:
         return []
-    held = work.rows("SELECT DISTINCT former FROM seen WHERE former IS NOT NULL")
+    taken = work.rows("SELECT DISTINCT former FROM seen WHERE former IS NOT NULL")
+    taken += [] if held is None else work.rows(held)
     clusters: dict[int, list[Member]] = defaultdict(list)
     previous: dict[str, EntityId] = {}
     root_of: dict[int, int] = {}
@@ -70,7 +73,7 @@ def _name_one_by_one(work: Workspace, names: Mapping[int, str]) -> list[Successi
         root_of[record] = root
         if former is not None:
             previous[member.key] = EntityId(former)
-    ids, successions = name_entities(clusters.values(), previous, {EntityId(former) for (former,) in held})
+    ids, successions = name_entities(clusters.values(), previous, {EntityId(former) for (former,) in taken})
     found = {root_of[record]: entity for record, entity in ids.items()}
     roots = sorted(found)
     work.lend(

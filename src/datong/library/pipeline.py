@@ -26,7 +26,7 @@ from datong.library.fuse import CELLS, GOLDEN_DIGEST, Former, fuse, fuse_changes
 from datong.library.increment import CHANGED_SHARE_MAX, Basis, basis_of, choose, read_basis, weigh, write_basis
 from datong.library.layers import read_table, table_sql
 from datong.library.link import COUNTS, LINKS, SUCCESSIONS, WEIGHTS, link_divisions, link_records, source_key
-from datong.library.link_changes import CHANGED_RECORDS, write_changed_records
+from datong.library.link_changes import CHANGED_RECORDS, link_changed, write_changed_records
 from datong.library.publish import (
     PublishedTable,
     conformed_table_sql,
@@ -225,11 +225,14 @@ class Pipeline:
             if self.definition.kind is LibraryKind.REFERENCE:
                 link_divisions(work, self.sources, conformed, scratch)
                 return
-            successions = self._inherit(work)
-            link_records(work, self.definition, self.sources, conformed, successions, self.decisions, scratch)
-            former = self._former(self.basis())
-            if former is not None:
-                write_changed_records(work, self.sources, conformed, former / BuildStep.LINK.value / LINKS, scratch)
+            former, given = self._former(self.basis()), (self.definition, self.sources, conformed)
+            step = None if former is None else former / BuildStep.LINK.value
+            if step is not None and link_changed(work, *given, step, self._successions(), self.decisions, scratch):
+                return
+            keep, successions = isinstance(self.table_engine, Engine), self._inherit(work)
+            link_records(work, *given, successions, self.decisions, scratch, keep=keep)
+            if step is not None:
+                write_changed_records(work, self.sources, conformed, step / LINKS, scratch)
 
     def _inherit(self, work: Workspace) -> list[tuple[str, str, str]]:
         """Create `previous_ids`, the previous version's entity id per record, and return all former successions."""
@@ -247,7 +250,14 @@ class Pipeline:
             f"SELECT known.key || chr(31) || row_key AS key, entity_id "
             f"FROM {links} JOIN (VALUES {known}) known(source, key) USING (source)",
         )
-        succession = pq.read_table(folder / SUCCESSIONS, columns=["former", "present", "change"])
+        return self._successions()
+
+    def _successions(self) -> list[tuple[str, str, str]]:
+        """Return what became of entity ids up to the previous version."""
+        if self.previous.folder is None:
+            return []
+        path = self.previous.folder / BuildStep.LINK.value / SUCCESSIONS
+        succession = pq.read_table(path, columns=["former", "present", "change"])
         return [(row["former"], row["present"], row["change"]) for row in succession.to_pylist()]
 
     def base_version(self) -> int:

@@ -20,6 +20,10 @@ WEIGHT_DECIMALS = 6
 WEIGHT_SHOWN_MIN = -20
 CLASSES_PER_BIT = 2
 """Classes of term frequency per doubling."""
+BINS_SQL = (
+    f"SELECT floor(greatest(weight, {WEIGHT_SHOWN_MIN}) / {BIN_BITS}) * {BIN_BITS} AS low, count(*) AS pairs "
+    "FROM scored GROUP BY low ORDER BY low"
+)
 
 
 def class_sql(count: str) -> str:
@@ -61,27 +65,30 @@ def compared_columns(linkage: Linkage) -> tuple[str, ...]:
         for comparison in linkage.comparisons
         for column in (*comparison.needs, *(column for level in comparison.levels for column in level.columns))
     ]
-    return tuple(sorted({*needed, *_frequencies(linkage)}))
+    return tuple(sorted({*needed, *frequency_columns(linkage)}))
 
 
-def _frequencies(linkage: Linkage) -> tuple[str, ...]:
+def frequency_columns(linkage: Linkage) -> tuple[str, ...]:
+    """Return the columns of which the frequency of a value counts."""
     levels = (level for comparison in linkage.comparisons for level in comparison.levels)
     return tuple(sorted({level.frequency for level in levels if level.frequency}))
 
 
 def create_frequencies(work: Workspace, linkage: Linkage) -> None:
-    """Create one table `frequency_<column>` (value, class) per column whose frequency counts."""
-    for column in _frequencies(linkage):
+    """Create one table `frequency_<column>` (value, class) per column whose frequency counts, and `frequency_every`
+    (class) for the number of records."""
+    for column in frequency_columns(linkage):
         work.create(
             f"frequency_{column}",
             f"SELECT {column} AS value, {class_sql('count(*)')} AS class "
             f"FROM linkable WHERE {column} IS NOT NULL GROUP BY {column}",
         )
+    work.create("frequency_every", f"SELECT {class_sql('greatest(count(*), 1)')} AS class FROM linkable")
 
 
 def pair_columns_sql(linkage: Linkage, pairs: str) -> str:
     """Return the query for `pairs` (a, b) with what the comparisons read of both records, and `every_class`."""
-    frequencies = _frequencies(linkage)
+    frequencies = frequency_columns(linkage)
     columns = [f"{side}.{column} AS {column}_{side}" for column in compared_columns(linkage) for side in "lr"]
     columns += [f"{column}_{side}.class AS {column}_class_{side}" for column in frequencies for side in "lr"]
     joins = " ".join(
@@ -89,8 +96,7 @@ def pair_columns_sql(linkage: Linkage, pairs: str) -> str:
         for column in frequencies
         for side in "lr"
     )
-    counted = {f"frequency_{column}": column for column in frequencies}
-    every = f"(SELECT {class_sql('greatest(count(*), 1)')} FROM linkable)" if counted else "0"
+    every = "(SELECT class FROM frequency_every)" if frequencies else "0"
     return (
         f"SELECT a, b, {every} AS every_class, {', '.join(columns)} FROM {pairs} "
         f"JOIN linkable l ON l.unique_id = a JOIN linkable r ON r.unique_id = b {joins}"
@@ -104,24 +110,29 @@ def score_pairs(work: Workspace, linkage: Linkage) -> None:
 
     Pairs are sought for open records only: two records with trusted identifiers need no likeness.
     """
+    create_frequencies(work, linkage)
+    compare(work, linkage)
+    work.create(
+        "pairs", f"FROM scored WHERE weight >= {linkage.accept_bits - linkage.margin_bits}::DOUBLE ORDER BY a, b"
+    )
+    work.create("weight_bins", BINS_SQL)
+    work.drop("scored")
+
+
+def compare(work: Workspace, linkage: Linkage, condition: str = "true") -> None:
+    """Create `scored` (a, b, weight): all pairs that agree in a block, if one of them, `o` or `x`, meets `condition`.
+
+    The tables of `create_frequencies` must be there.
+    """
     found = " UNION ".join(
         f"SELECT least(o.unique_id, x.unique_id) AS a, greatest(o.unique_id, x.unique_id) AS b FROM open_records o "
         f"JOIN linkable x ON {' AND '.join(f'o.{column} = x.{column}' for column in rule)} "
-        "WHERE x.unique_id > o.unique_id OR (x.unique_id < o.unique_id AND NOT x.is_open)"
+        f"WHERE (x.unique_id > o.unique_id OR (x.unique_id < o.unique_id AND NOT x.is_open)) AND {condition}"
         for rule in linkage.blocking
     )
-    create_frequencies(work, linkage)
     work.create("open_records", "FROM linkable WHERE is_open")
     work.create("candidates", found)
     work.create(
         "scored", f"SELECT a, b, {weight_sql(linkage)} AS weight FROM ({pair_columns_sql(linkage, 'candidates')})"
     )
-    work.create(
-        "pairs", f"FROM scored WHERE weight >= {linkage.accept_bits - linkage.margin_bits}::DOUBLE ORDER BY a, b"
-    )
-    work.create(
-        "weight_bins",
-        f"SELECT floor(greatest(weight, {WEIGHT_SHOWN_MIN}) / {BIN_BITS}) * {BIN_BITS} AS low, count(*) AS pairs "
-        "FROM scored GROUP BY low ORDER BY low",
-    )
-    work.drop("scored", "open_records", "candidates")
+    work.drop("open_records", "candidates")

@@ -194,7 +194,8 @@ def outcome(build: Path) -> dict[str, object]:
         paths += [build / step / f"{name}.parquet" for step, names in TABLES.items() for name in names]
         for path in paths:
             rows = connection.execute(f"FROM {table_sql(path)}").fetchall()
-            found[f"{path.parent.name}/{path.name}"] = sorted(map(repr, rows))
+            if rows or ".gone." not in path.name:
+                found[f"{path.parent.name}/{path.name}"] = sorted(map(repr, rows))
     for name in (
         "conform/quality.json",
         "link/link.json",
