@@ -150,7 +150,7 @@ class KeyPart(Value):
     """One part of a key: an element, and in which form its value is compared (see `keys.FORMS`)."""
 
     element: str
-    form: Literal["exact", "code", "organisation", "person", "address"] = "exact"
+    form: Literal["exact", "code", "organisation", "company", "person", "address"] = "exact"
 
 
 class KeyRule(Value):

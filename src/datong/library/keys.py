@@ -16,12 +16,20 @@ BLOCK_IDENTIFIERS_MAX = 20
 BLOCK_OPEN_MAX = 50
 """Records without an identifier that are all compared with each other when they share a key."""
 _PUNCTUATION = r"[\s()（）\[\]【】《》〈〉「」“”\"'’‘·•.。,，、&＆_-]+"
+# Brackets and dots are typing habits; 有限责任公司, 有限公司 and 公司 are written for one another (《公司法》第七条).
+_FIRM = (
+    "replace(replace(upper(regexp_replace(regexp_replace({value}, '^ *[（(][^（）()]{{2,8}}[）)]', ''),"
+    " {punctuation}, '', 'g')), '有限责任公司', '公司'), '有限公司', '公司')"
+)
+# A name begins with a division, which is left out where everybody knows it: 广东省佛山市, 佛山市 or nothing.
+_DIVISION = "(?:[^省市]{{2,3}}省|[^市区]{{2,7}}自治区)?(?:[^省市区县]{{1,4}}[^超夜菜集书鱼都股]市)?"
+_ORGANISATION = f"coalesce(nullif(regexp_extract({_FIRM}, '^{_DIVISION}(.{{{{4,}}}})$', 1), ''), nullif({_FIRM}, ''))"
 FORMS = {
     "exact": "{value}",
     "code": r"nullif(upper(regexp_replace({value}, '[\s-]+', '', 'g')), '')",
-    # 有限责任公司 and 有限公司 are one legal form (《公司法》第八条); brackets and dots are typing habits.
-    "organisation": "nullif(replace(upper(regexp_replace({value}, {punctuation}, '', 'g')),"
-    " '有限责任公司', '有限公司'), '')",
+    "organisation": _ORGANISATION,
+    # Within one registration authority a company's name is its own (《企业名称登记管理规定》第十七条); a shop's is not.
+    "company": f"nullif(regexp_extract({_ORGANISATION}, '^.{{{{4,}}}}公司$', 0), '')",
     "person": "nullif(upper(regexp_replace({value}, {punctuation}, '', 'g')), '')",
     # The road's last characters and the numbers: 广东省示例市汾江路12号 and 汾江路12号 are one address.
     "address": "nullif(regexp_extract({value}, '([^0-9]{{1,3}})[0-9]', 1) || "
@@ -40,7 +48,6 @@ def create_keyed(
     """Create `linkable`: one row per record with its number, key, claimed and trusted identifier."""
     ranks = definition.authority(identity.trusted[0].element)
     guards = [f"guard_{place}" for place, _ in enumerate(identity.guard)]
-    rules = [f"rule_{place}" for place, _ in enumerate(identity.rules)]
     parts = " UNION ALL ".join(
         f"SELECT {source.number} AS source, {ranks[source.role.key]} AS rank, row_key, first_sequence, "
         + ", ".join(f"{expression} AS {name}" for name, expression in _keys(source, identity).items())
@@ -51,7 +58,7 @@ def create_keyed(
         "records",
         f"SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, * FROM ({parts}) ORDER BY unique_id",
     )
-    held = ", ".join(f"{name}" for name in (*guards, *rules)) or "NULL AS no_keys"
+    held = ", ".join([*guards, *_alone(identity)]) or "NULL AS no_keys"
     work.create(
         "linkable",
         f"""
@@ -68,6 +75,25 @@ def create_keyed(
         FROM records LEFT JOIN judged USING (unique_id) ORDER BY unique_id""",
     )
     work.drop("records")
+
+
+def _alone(identity: Identity) -> list[str]:
+    """Return the columns of the rules. A company's name by itself speaks for records that say nothing else.
+
+    A record that claims an identifier, or names a representative or seat, is believed by these: they agree, or the name
+    is not enough.
+    """
+    found = []
+    for place, rule in enumerate(identity.rules):
+        said = {part.element for part in rule.parts}
+        others = [
+            f"guard_{number} IS NOT NULL" for number, part in enumerate(identity.guard) if part.element not in said
+        ]
+        speaks = " OR ".join(["identifier IS NOT NULL", *others])
+        alone = any(part.form == "company" for part in rule.parts)
+        silenced = f"CASE WHEN coherent IS DISTINCT FROM true AND ({speaks}) THEN NULL ELSE rule_{place} END"
+        found.append(f"{silenced} AS rule_{place}" if alone else f"rule_{place}")
+    return found
 
 
 def part_decided(work: Workspace) -> None:

@@ -63,6 +63,54 @@ def test_two_codes_never_merge_and_a_name_alone_joins_nobody(tmp_path: Path) -> 
     assert pipeline.report().ambiguous_records == 1
 
 
+def test_a_firms_name_is_one_with_and_without_its_city_and_in_every_legal_form(tmp_path: Path) -> None:
+    first = enterprises(
+        tmp_path,
+        ("1", "佛山市光明建材有限公司", WATER, "张伟明", None, "佛山市汾江路12号", "存续", None),
+        ("2", "佛山市南海区老王便利店", SHOP, "李静", None, "佛山市南海大道5号", "存续", None),
+    )
+    names = (
+        "广东省佛山市光明建材有限责任公司",
+        "光明建材公司",
+        "（佛山）光明 建材有限公司",
+        "南海区光明建材有限公司",
+    )
+    second = particulars(
+        tmp_path,
+        *((f"A{place}", name, "张伟明", None, None, None) for place, name in enumerate(names)),
+        ("B", "南海区老王便利店", "李静", None, None, None),
+        ("C", "老王超市", "张伟明", None, None, None),
+    )
+    pipeline = build(tmp_path / "b", (first, second), "legal_entity")
+    found = links(pipeline)
+    firm, shop = (found["enterprises", number] for number in ("1", "2"))
+    assert [found["particulars", f"A{place}"] == firm for place in range(4)] == [True, True, True, False]
+    assert found["particulars", "B"] == shop
+    others = {found["particulars", "C"], found["particulars", "A3"]}
+    assert len({*others, firm, shop}) == 4, "a district is part of the name"
+
+
+def test_a_company_is_known_by_its_name_where_a_record_says_nothing_else(tmp_path: Path) -> None:
+    company = "佛山市光明建材有限公司"
+    first = enterprises(
+        tmp_path,
+        ("1", company, WATER, "张伟明", None, "佛山市汾江路12号", "存续", None),
+        ("2", "佛山市南海区老王便利店", SHOP, "李静", None, "佛山市南海大道5号", "存续", None),
+    )
+    second = particulars(
+        tmp_path,
+        ("A", company, None, None, None, None),
+        ("B", company, "王建国", None, None, None),
+        ("C", company, None, None, None, SHOP),
+        ("D", "佛山市南海区老王便利店", None, None, None, None),
+    )
+    found = links(build(tmp_path / "b", (first, second), "legal_entity"))
+    firm = found["enterprises", "1"]
+    assert found["particulars", "A"] == firm
+    assert firm not in {found["particulars", "B"], found["particulars", "C"]}, "what else they say speaks against it"
+    assert found["particulars", "D"] not in {firm, found["enterprises", "2"]}, "shops bear one name in many places"
+
+
 def test_a_code_that_belongs_to_another_firm_is_not_believed(tmp_path: Path) -> None:
     first = enterprises(
         tmp_path, ("1", "示例市清泉水务有限公司", WATER, "张伟明", None, "示例市汾江路12号", "存续", None)
