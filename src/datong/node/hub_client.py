@@ -64,7 +64,7 @@ from datong.kernel.limits import PAGE_ROWS_MAX, RETRY_ATTEMPTS_MAX, RETRY_DELAY_
 from datong.kernel.tls import tls_context
 from datong.ledger import Signer
 from datong.node.hub_answers import TIMEOUT_SECONDS, error_of, hub_unavailable
-from datong.sharing import Agreement, LiveCall, SignedLiveAnswer, token_request
+from datong.sharing import Agreement, SealedLiveAnswer, SealedLiveCall, token_request
 
 OAUTH_PATH = "/api/v1/oauth/token"
 TOKEN_MARGIN_SECONDS = 30
@@ -318,15 +318,15 @@ class HubClient:
 
     # Live calls
 
-    def live_calls(self, wait_seconds: float) -> tuple[LiveCall, ...]:
-        """Return the calls that wait for this node, waiting up to `wait_seconds` for some."""
-        response = self._call("GET", "/api/v1/nodes/me/calls", params={"wait": str(wait_seconds)})
-        return TypeAdapter(tuple[LiveCall, ...]).validate_json(response.content)
+    def live_calls(self, key: bytes, wait_seconds: float) -> tuple[SealedLiveCall, ...]:
+        """Return the calls that wait for this node, sealed to `key`, waiting up to `wait_seconds` for some."""
+        response = self._call("GET", "/api/v1/nodes/me/calls", params={"wait": str(wait_seconds), "key": key.hex()})
+        return TypeAdapter(tuple[SealedLiveCall, ...]).validate_json(response.content)
 
-    def answer_live_call(self, signed: SignedLiveAnswer) -> None:
+    def answer_live_call(self, sealed: SealedLiveAnswer) -> None:
         """Hand in the answer to a call."""
-        body = signed.model_dump(mode="json")
-        self._call("POST", f"/api/v1/nodes/me/calls/{signed.answer.call_id}/answer", body=body)
+        body = sealed.model_dump(mode="json")
+        self._call("POST", f"/api/v1/nodes/me/calls/{sealed.call_id}/answer", body=body)
 
     # Agreements, catalogue, log
 

@@ -15,7 +15,18 @@ from datong.exchange import Answering, Column, Connector, LookupQuery
 from datong.kernel import Clock, Conflict, DatongError, NotFound, Text
 from datong.ledger import Signer
 from datong.node.hub_client import delay_seconds
-from datong.sharing import LiveAnswer, LiveCall, LiveKind, SignedLiveAnswer, apply_mask, best_answers
+from datong.sharing import (
+    LiveAnswer,
+    LiveCall,
+    LiveKey,
+    LiveKind,
+    SealedLiveAnswer,
+    SealedLiveCall,
+    SignedLiveAnswer,
+    apply_mask,
+    best_answers,
+    sealed_answer,
+)
 
 WAIT_SECONDS = 20.0
 CALLS_AT_ONCE_MAX = 8
@@ -28,11 +39,11 @@ UNKNOWN_SECONDS = 60.0
 class LiveHub(Protocol):
     """Where calls come from and answers go: `HubClient`."""
 
-    def live_calls(self, wait_seconds: float) -> tuple[LiveCall, ...]:
-        """Return the calls that wait for this node, waiting up to `wait_seconds` for some."""
+    def live_calls(self, key: bytes, wait_seconds: float) -> tuple[SealedLiveCall, ...]:
+        """Return the calls that wait for this node, sealed to `key`, waiting up to `wait_seconds` for some."""
         ...
 
-    def answer_live_call(self, signed: SignedLiveAnswer) -> None:
+    def answer_live_call(self, sealed: SealedLiveAnswer) -> None:
         """Hand in the answer to a call."""
         ...
 
@@ -56,8 +67,14 @@ class LiveAnswerer:
         self._open_source = open_source
         self._tell = tell
         self._sleep = sleep
+        self._key = LiveKey()
         self._answering: set[Future[None]] = set()
         self._schemas: dict[tuple[str, str], tuple[float, tuple[Column, ...]]] = {}
+
+    @property
+    def public_key(self) -> bytes:
+        """To which calls are sealed for this process."""
+        return self._key.public_key
 
     def run(self, stop: Callable[[], bool], *, wait_seconds: float = WAIT_SECONDS) -> None:
         """Take calls and answer them side by side; a hub that does not answer is asked again, ever more slowly."""
@@ -65,7 +82,7 @@ class LiveAnswerer:
         with ThreadPoolExecutor(max_workers=CALLS_AT_ONCE_MAX, thread_name_prefix="live") as pool:
             while not stop():
                 try:
-                    for call in self._client.live_calls(wait_seconds):
+                    for call in self._client.live_calls(self._key.public_key, wait_seconds):
                         answering = pool.submit(self._serve, call)
                         self._answering.add(answering)
                         answering.add_done_callback(self._answering.discard)
@@ -103,9 +120,10 @@ class LiveAnswerer:
         rows = tuple({name: apply_mask(mask, row[name]) for name, mask in call.columns.items()} for row in kept)
         return self._signed(answer.model_copy(update={"rows": rows}))
 
-    def _serve(self, call: LiveCall) -> None:
+    def _serve(self, sealed: SealedLiveCall) -> None:
         try:
-            self._client.answer_live_call(self.answer(call))
+            call = self._key.open_call(sealed)
+            self._client.answer_live_call(sealed_answer(self.answer(call), call))
         except DatongError as error:
             self._tell(error.what)
 

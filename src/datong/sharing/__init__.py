@@ -6,7 +6,16 @@ from datong.kernel import on_demand
 from datong.sharing.actions import Action, DataAccess, Decision, Target
 from datong.sharing.agreement_rules import AgreementAction
 from datong.sharing.breaker import Breaker, CircuitState
-from datong.sharing.live_values import LiveAnswer, LiveCall, LiveKind, LiveService, LiveTerms, SignedLiveAnswer
+from datong.sharing.live_values import (
+    LiveAnswer,
+    LiveCall,
+    LiveKind,
+    LiveService,
+    LiveTerms,
+    SealedLiveAnswer,
+    SealedLiveCall,
+    SignedLiveAnswer,
+)
 from datong.sharing.masks import MaskKind, apply_mask, mask_for
 from datong.sharing.matching import Match, best_answers
 from datong.sharing.ports import (
@@ -46,6 +55,7 @@ if TYPE_CHECKING:
     from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
     from datong.sharing.identity import Identity
     from datong.sharing.live import LiveServices
+    from datong.sharing.live_sealing import LiveKey, sealed_answer
     from datong.sharing.machines import Application, ApplicationSecret, Node
     from datong.sharing.people import Account, Session
     from datong.sharing.policy import PolicyEngine
@@ -66,6 +76,7 @@ else:
             "gateway": ["Gateway", "GatewayAnswer", "VerifyAnswer"],
             "identity": ["Identity"],
             "live": ["LiveServices"],
+            "live_sealing": ["LiveKey", "sealed_answer"],
             "machines": ["Application", "ApplicationSecret", "Node"],
             "people": ["Account", "Session"],
             "policy": ["PolicyEngine"],
@@ -113,6 +124,7 @@ __all__ = [
     "LiabilityWeights",
     "LiveAnswer",
     "LiveCall",
+    "LiveKey",
     "LiveKind",
     "LiveService",
     "LiveServices",
@@ -140,6 +152,8 @@ __all__ = [
     "Requests",
     "ResourceUses",
     "Role",
+    "SealedLiveAnswer",
+    "SealedLiveCall",
     "ServiceLevels",
     "Session",
     "SharedFeatures",
@@ -154,6 +168,7 @@ __all__ = [
     "contract_yaml",
     "decode_signature",
     "mask_for",
+    "sealed_answer",
     "subject_index_key",
     "token_request",
 ]

@@ -417,8 +417,9 @@ class Gateway:
             raise _invalid("resource", Text(zh="该资源未挂接。", en="The resource is not bound to a table."))
         live = self._live
 
-        def make(service: LiveService, call_id: str) -> LiveCall:
+        def make(service: LiveService, call_id: str, answer_key: bytes) -> LiveCall:
             return LiveCall(
+                answer_key=answer_key,
                 id=call_id,
                 kind=LiveKind.VERIFY if masks is None else LiveKind.QUERY,
                 source=binding.source,

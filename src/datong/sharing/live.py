@@ -1,7 +1,8 @@
 """Live service interfaces: calls wait in the control database for the node that answers them from its own tables.
 
 The process that has the caller on the line inserts the call, the node's long poll takes it wherever it arrives, and the
-answer comes back the same way (ADR 0081). Calls are short-lived rows: they are deleted when answered or given up.
+answer comes back the same way (ADR 0081). Calls are short-lived rows, sealed both ways:
+they are deleted when answered or given up.
 """
 
 import base64
@@ -30,7 +31,16 @@ from datong.kernel import (
 from datong.ledger import EntryKind, Ledger, verify_signature
 from datong.sharing import tables
 from datong.sharing.breaker import Breaker, admit, after, retry_after
-from datong.sharing.live_values import LiveAnswer, LiveCall, LiveService, LiveTerms, SignedLiveAnswer
+from datong.sharing.live_sealing import LiveKey, sealed_call
+from datong.sharing.live_values import (
+    LiveAnswer,
+    LiveCall,
+    LiveService,
+    LiveTerms,
+    SealedLiveAnswer,
+    SealedLiveCall,
+    SignedLiveAnswer,
+)
 from datong.sharing.ports import DepartmentBook, PublishedResources
 
 PRESENT_FOR = timedelta(seconds=45)
@@ -39,8 +49,8 @@ NOTED_EVERY = timedelta(seconds=5)
 LOOK_SECONDS = 0.02
 TAKEN_AT_ONCE_MAX = 32
 WAITING, TAKEN, ANSWERED = "waiting", "taken", "answered"
-MakeCall = Callable[[LiveService, str], LiveCall]
-"""Makes the call for a service, with the id given."""
+MakeCall = Callable[[LiveService, str, bytes], LiveCall]
+"""Makes the call for a service, with the id and the key for the answer given."""
 
 
 class LiveServices:
@@ -132,13 +142,15 @@ class LiveServices:
             Overloaded: `sharing.live_busy`. TimedOut: `sharing.live_timeout`.
             Corrupt: `sharing.live_bad_signature`.
         """
-        call = self._begin(resource_id, make_call)
+        key = LiveKey()
+        call = self._begin(resource_id, lambda service, call_id: make_call(service, call_id, key.public_key))
         self._ring()
-        signed = self._await(call)
+        sealed = self._await(call)
         succeeded = False
         try:
-            if signed is None:
+            if sealed is None:
                 raise _timeout(call)
+            signed = key.open_answer(sealed)
             self._verify(resource_id, signed)
             if signed.answer.fault is not None:
                 raise _failed(signed.answer.fault)
@@ -154,14 +166,18 @@ class LiveServices:
             query = select(table.c.resource_id).where(table.c.node_id == node_id).limit(1)
             return connection.execute(query).scalar() is not None
 
-    def take(self, node_id: NodeId) -> tuple[LiveCall, ...]:
-        """Return the calls that wait for a node, which are its own from now on; and note that the node is there."""
+    def take(self, node_id: NodeId, node_key: bytes) -> tuple[SealedLiveCall, ...]:
+        """Return the calls that wait for a node, which are its own from now on; and note that it is there, and to which
+        key calls are sealed for its process.
+        """
         now = self._clock.now()
         table = tables.live_call
         waiting = (table.c.node_id == node_id, table.c.state == WAITING, table.c.deadline_at > now)
         with self._database.snapshot() as connection:
             noted = connection.execute(
-                select(tables.live_presence.c.polled_at).where(tables.live_presence.c.node_id == node_id)
+                select(tables.live_presence.c.polled_at).where(
+                    tables.live_presence.c.node_id == node_id, tables.live_presence.c.node_key == node_key.hex()
+                )
             ).scalar()
             any_waits = connection.execute(select(table.c.id).where(*waiting).limit(1)).scalar() is not None
         if not any_waits and noted is not None and now - noted < NOTED_EVERY:
@@ -169,20 +185,22 @@ class LiveServices:
         with self._database.transaction() as connection:
             presence = tables.live_presence
             connection.execute(delete(presence).where(presence.c.node_id == node_id))
-            connection.execute(insert(presence).values(node_id=node_id, polled_at=now))
+            connection.execute(insert(presence).values(node_id=node_id, polled_at=now, node_key=node_key.hex()))
             query = select(table).where(*waiting).order_by(table.c.id).limit(TAKEN_AT_ONCE_MAX).with_for_update()
-            calls = tuple(LiveCall.model_validate(row["request"]) for row in connection.execute(query).mappings())
+            found = [SealedLiveCall.model_validate(row["request"]) for row in connection.execute(query).mappings()]
+            # What was sealed for an earlier process of the node is sealed anew by whoever waits for it.
+            calls = tuple(one for one in found if one.node_key == node_key.hex())
             connection.execute(update(table).where(table.c.id.in_([one.id for one in calls])).values(state=TAKEN))
         return calls
 
-    def answer(self, node_id: NodeId, signed: SignedLiveAnswer) -> bool:
+    def answer(self, node_id: NodeId, sealed: SealedLiveAnswer) -> bool:
         """Hand in a node's answer; return whether anybody still waits for it."""
         table = tables.live_call
         with self._database.transaction() as connection:
             changed = connection.execute(
                 update(table)
-                .where(table.c.id == signed.answer.call_id, table.c.node_id == node_id, table.c.state == TAKEN)
-                .values(state=ANSWERED, answer=signed.model_dump(mode="json"))
+                .where(table.c.id == sealed.call_id, table.c.node_id == node_id, table.c.state == TAKEN)
+                .values(state=ANSWERED, answer=sealed.model_dump(mode="json"))
             )
         return changed.rowcount == 1
 
@@ -194,14 +212,15 @@ class LiveServices:
             connection.execute(delete(table).where(table.c.deadline_at < old))
         return False
 
-    def _begin(self, resource_id: ResourceId, make_call: MakeCall) -> LiveCall:
+    def _begin(self, resource_id: ResourceId, make_call: Callable[[LiveService, str], LiveCall]) -> LiveCall:
         now = self._clock.now()
         service_table, call_table = tables.live_service, tables.live_call
         with self._database.transaction() as connection:
             query = select(service_table).where(service_table.c.resource_id == resource_id).with_for_update()
             row = connection.execute(query).mappings().one()
             service = self._service(connection, row)
-            if not service.online:
+            node_key = self._node_key(connection, service.node_id)
+            if not service.online or node_key is None:
                 raise _offline()
             admitted = admit(service.breaker, now)
             if admitted is None:
@@ -220,7 +239,7 @@ class LiveServices:
                     resource_id=resource_id,
                     node_id=service.node_id,
                     state=WAITING,
-                    request=call.model_dump(mode="json"),
+                    request=sealed_call(call, node_key).model_dump(mode="json"),
                     deadline_at=call.deadline_at,
                 )
             )
@@ -228,18 +247,31 @@ class LiveServices:
                 self._set_breaker(connection, resource_id, admitted)
         return call
 
-    def _await(self, call: LiveCall) -> SignedLiveAnswer | None:
-        """Look for the answer until the call's time is over."""
-        table = tables.live_call
+    def _await(self, call: LiveCall) -> SealedLiveAnswer | None:
+        """Look for the answer until the call's time is over; seal the call anew when its node began another process."""
+        table, presence = tables.live_call, tables.live_presence
+        joined = table.join(presence, presence.c.node_id == table.c.node_id)
+        query = select(table.c.answer, table.c.state, table.c.request, presence.c.node_key).select_from(joined)
         until = time.monotonic() + call.timeout_seconds
         while True:
             with self._database.snapshot() as connection:
-                found = connection.execute(select(table.c.answer).where(table.c.id == call.id)).scalar()
-            if found is not None:
-                return SignedLiveAnswer.model_validate(found)
+                row = connection.execute(query.where(table.c.id == call.id)).mappings().one_or_none()
+            if row is not None and row["answer"] is not None:
+                return SealedLiveAnswer.model_validate(row["answer"])
+            if row is not None and row["state"] == WAITING and row["request"]["node_key"] != row["node_key"]:
+                self._seal_again(call, bytes.fromhex(row["node_key"]))
             if time.monotonic() >= until:
                 return None
             self._sleep(LOOK_SECONDS)
+
+    def _seal_again(self, call: LiveCall, node_key: bytes) -> None:
+        table = tables.live_call
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.id == call.id, table.c.state == WAITING)
+                .values(request=sealed_call(call, node_key).model_dump(mode="json"))
+            )
 
     def _end(self, resource_id: ResourceId, call_id: str, *, succeeded: bool) -> None:
         """Forget a call, and let the breaker know how it ended."""
@@ -290,6 +322,13 @@ class LiveServices:
             breaker=Breaker.model_validate(row["breaker"]),
             online=polled_at is not None and self._clock.now() - polled_at < PRESENT_FOR,
         )
+
+    @staticmethod
+    def _node_key(connection: Connection, node_id: NodeId) -> bytes | None:
+        """Return the key to which calls are sealed for a node; None: it has not asked for calls since it has one."""
+        presence = tables.live_presence
+        found = connection.execute(select(presence.c.node_key).where(presence.c.node_id == node_id)).scalar()
+        return None if found is None else bytes.fromhex(found)
 
     @staticmethod
     def _set_breaker(connection: Connection, resource_id: ResourceId, breaker: Breaker) -> None:

@@ -6,13 +6,15 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from datong.kernel import NodeId, ResourceId, Text, Value, canonical_json
+from datong.kernel import Base64Bytes, NodeId, ResourceId, Text, Value, canonical_json
 from datong.kernel.limits import GATEWAY_ITEMS_MAX, NAME_CHARS_MAX
 from datong.sharing.breaker import Breaker
 from datong.sharing.masks import MaskKind
 from datong.sharing.matching import Match
 
 ROWS_MAX = 100
+KEY_BYTES = 32
+SEALED_BYTES_MAX = 4 * 1024 * 1024
 
 
 class LiveTerms(Value):
@@ -59,6 +61,8 @@ class LiveCall(Value):
     rows_max: int = Field(ge=1, le=ROWS_MAX)
     timeout_milliseconds: int = Field(ge=1)
     deadline_at: datetime
+    answer_key: Base64Bytes = Field(min_length=KEY_BYTES, max_length=KEY_BYTES)
+    """To which the answer is sealed: a key of the process that asks, made for this call."""
 
     @property
     def timeout_seconds(self) -> float:
@@ -89,3 +93,18 @@ class SignedLiveAnswer(Value):
     answer: LiveAnswer
     key_id: str
     signature: str
+
+
+class SealedLiveCall(Value):
+    """A call as the control database holds it: sealed to the key of the node's process (raw X25519, hexadecimal)."""
+
+    id: str
+    node_key: str = Field(max_length=KEY_BYTES * 2)
+    sealed: Base64Bytes = Field(max_length=SEALED_BYTES_MAX)
+
+
+class SealedLiveAnswer(Value):
+    """A signed answer as the control database holds it: sealed to the process that asked."""
+
+    call_id: str
+    sealed: Base64Bytes = Field(max_length=SEALED_BYTES_MAX)

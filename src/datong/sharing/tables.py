@@ -220,4 +220,5 @@ live_presence = Table(
     METADATA,
     Column("node_id", ID, primary_key=True),
     Column("polled_at", UtcDateTime, nullable=False),
+    Column("node_key", String(64)),
 )

@@ -4,18 +4,30 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from datong.adapters.connections import open_connector
 from datong.catalogue import Binding
 from datong.kernel import Corrupt, Database, NodeId, Overloaded, TimedOut, TooLarge, Unavailable
 from datong.ledger import Ed25519Signer, EntryKind, Signer
 from datong.node.live import LiveAnswerer
-from datong.sharing import CircuitState, LiveCall, LiveServices, LiveTerms, Match, SignedLiveAnswer
+from datong.sharing import (
+    CircuitState,
+    LiveCall,
+    LiveKey,
+    LiveServices,
+    LiveTerms,
+    Match,
+    SealedLiveAnswer,
+    SealedLiveCall,
+    sealed_answer,
+)
 from datong.sharing.breaker import FAILURES_MAX, OPEN_FOR
 from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
 from datong.sharing.live import PRESENT_FOR
@@ -29,6 +41,7 @@ from tests.unit.sharing.world import POLICY, World
 CITIZEN = "110101199003070011"
 TABLE = "CREATE TABLE hj (gmsfhm varchar(18) PRIMARY KEY, xm varchar(40), hh varchar(20), hjdz varchar(200), bz text)"
 ROW = f"INSERT INTO hj VALUES ('{CITIZEN}', '张三丰', 'H1', '广东省佛山市顺德区某路1号', '密')"
+KEY = LiveKey()
 NODE = NodeId(f"node-{POLICE}")
 TERMS = LiveTerms(timeout_milliseconds=10_000, calls_at_once_max=2, rows_max=3)
 
@@ -39,16 +52,16 @@ class DirectHub:
     def __init__(self, live: LiveServices) -> None:
         self._live = live
 
-    def live_calls(self, wait_seconds: float) -> tuple[LiveCall, ...]:
+    def live_calls(self, key: bytes, wait_seconds: float) -> tuple[SealedLiveCall, ...]:
         """Wait as the route does."""
         until = time.monotonic() + wait_seconds
-        while not (calls := self._live.take(NODE)) and time.monotonic() < until:
+        while not (calls := self._live.take(NODE, key)) and time.monotonic() < until:
             time.sleep(0.01)
         return calls
 
-    def answer_live_call(self, signed: SignedLiveAnswer) -> None:
+    def answer_live_call(self, sealed: SealedLiveAnswer) -> None:
         """Hand in an answer."""
-        self._live.answer(NODE, signed)
+        self._live.answer(NODE, sealed)
 
 
 class Town:
@@ -99,7 +112,7 @@ class Town:
         stop = threading.Event()
         answerer = self.answerer(signer)
         thread = threading.Thread(target=lambda: answerer.run(stop.is_set, wait_seconds=0.05))
-        self.live.take(NODE)
+        self.live.take(NODE, answerer.public_key)
         thread.start()
         try:
             yield
@@ -164,6 +177,45 @@ def test_a_query_is_answered_from_the_table_masked_and_on_record(town: Town) -> 
     assert town.entries(EntryKind.ACCESS) == 4
 
 
+def test_neither_the_key_nor_the_answer_ever_stands_in_the_control_database(town: Town) -> None:
+    stored: list[str] = []
+
+    def keep(_connection: object, _cursor: object, _statement: str, values: object, *_: object) -> None:
+        listed = values.values() if isinstance(values, dict) else values if isinstance(values, tuple) else (values,)
+        # psycopg shows what it wraps as JSON only in part.
+        stored.extend(repr(getattr(value, "obj", value)) for value in listed)
+
+    engine = town.world.database.engine
+    event.listen(engine, "before_cursor_execute", keep)
+    with town.node():
+        row = town.query("姓名", "citizen_id", "address").rows[0]
+        town.verify(hjdz="别处的地址")
+    event.remove(engine, "before_cursor_execute", keep)
+    said = "\n".join(stored)
+    assert said.count("'sealed'") + said.count('"sealed"') >= 4, "two calls and two answers went through it"
+    for value in (CITIZEN, *row.values(), "别处的地址"):
+        assert str(value) not in said
+        assert str(value).encode("unicode_escape").decode() not in said
+
+
+def test_a_call_sealed_for_another_process_is_opened_by_nobody(town: Town) -> None:
+    town.live.take(NODE, KEY.public_key)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(town.query, "姓名")
+        while not (calls := town.live.take(NODE, KEY.public_key)):
+            time.sleep(0.01)
+        call = KEY.open_call(calls[0])
+        with pytest.raises(Corrupt, match="live_unsealable"):
+            LiveKey().open_call(calls[0])
+        forged = calls[0].model_copy(update={"id": "another"})
+        with pytest.raises(Corrupt, match="live_unsealable"):
+            KEY.open_call(forged)
+        answered = sealed_answer(town.answerer().answer(call), call)
+        town.live.answer(NODE, answered.model_copy(update={"sealed": answered.sealed[:-1] + b"x"}))
+        with pytest.raises(Corrupt, match="live_unsealable"):
+            asked.result()
+
+
 def test_verifying_tells_match_and_no_match_only(town: Town) -> None:
     with town.node():
         results = town.verify(姓名="张三丰", hjdz="别处").results
@@ -173,7 +225,7 @@ def test_verifying_tells_match_and_no_match_only(town: Town) -> None:
 def test_an_offline_node_a_full_service_and_a_slow_node_have_their_own_errors(town: Town) -> None:
     with pytest.raises(Unavailable, match="live_offline"):
         town.query("姓名")
-    town.live.take(NODE)
+    town.live.take(NODE, KEY.public_key)
     town.live.offer(RESOURCE, TERMS.model_copy(update={"timeout_milliseconds": 300}), actor=person(POLICE))
     errors: list[BaseException] = []
 
@@ -194,7 +246,7 @@ def test_an_offline_node_a_full_service_and_a_slow_node_have_their_own_errors(to
 
 
 def test_the_circuit_opens_after_failures_and_one_probe_closes_it(town: Town) -> None:
-    town.live.take(NODE)
+    town.live.take(NODE, KEY.public_key)
     town.live.offer(RESOURCE, TERMS.model_copy(update={"timeout_milliseconds": 100}), actor=person(POLICE))
     for _ in range(FAILURES_MAX):
         with pytest.raises(TimedOut):
@@ -232,12 +284,12 @@ def test_a_key_that_meets_too_much_and_a_foreign_signature_are_refused(town: Tow
 
 
 def test_a_call_left_behind_by_a_killed_hub_is_swept_and_its_answer_refused(town: Town) -> None:
-    def make(_: object, call_id: str) -> LiveCall:
+    def make(_: object, call_id: str, _key: bytes) -> LiveCall:
         raise KeyboardInterrupt(call_id)
 
-    town.live.take(NODE)
+    town.live.take(NODE, KEY.public_key)
     with pytest.raises(KeyboardInterrupt):
         town.live.ask(RESOURCE, make)
-    assert town.live.take(NODE) == ()
+    assert town.live.take(NODE, KEY.public_key) == ()
     assert not town.live.sweep()
     assert town.entries(EntryKind.ACCESS) == 0

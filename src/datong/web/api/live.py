@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from datong.kernel import NodeId, NotFound, ResourceId, Text, Value
 from datong.kernel.limits import POLL_WAIT_SECONDS_MAX
-from datong.sharing import Action, LiveCall, LiveService, LiveTerms, SignedLiveAnswer
+from datong.sharing import Action, LiveService, LiveTerms, SealedLiveAnswer, SealedLiveCall
 from datong.web.api.nodes import own_node
 from datong.web.api.scope import concerning
 from datong.web.authentication import Caller, Hub
@@ -84,23 +84,24 @@ async def take_calls(
     request: Request,
     caller: Caller,
     hub: Hub,
+    key: Annotated[str, Query(pattern=r"^[0-9a-f]{64}$", description="X25519 key to which calls are sealed, hex.")],
     wait: Annotated[float, Query(ge=0, le=POLL_WAIT_SECONDS_MAX, description="Seconds to wait for calls.")] = 0,
-) -> tuple[LiveCall, ...]:
+) -> tuple[SealedLiveCall, ...]:
     """Return the calls that wait for the node as soon as there are some, or none after `wait` seconds."""
     hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
     node = NodeId(caller.actor.id)
     serves = Remembered(lambda: hub.live.serves(node))
 
-    def look() -> tuple[tuple[LiveCall, ...], bool]:
-        calls = hub.live.take(node) if serves() else ()
+    def look() -> tuple[tuple[SealedLiveCall, ...], bool]:
+        calls = hub.live.take(node, bytes.fromhex(key)) if serves() else ()
         return calls, bool(calls)
 
     return await await_change(request, hub.call_bell, wait, look, LOOK_SECONDS)
 
 
 @router.post("/nodes/me/calls/{call_id}/answer")
-def answer_call(call_id: str, body: SignedLiveAnswer, caller: Caller, hub: Hub) -> Awaited:
-    """Hand in the signed answer to a call."""
+def answer_call(call_id: str, body: SealedLiveAnswer, caller: Caller, hub: Hub) -> Awaited:
+    """Hand in the signed answer to a call, sealed for the process that asked."""
     hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
-    awaited = call_id == body.answer.call_id and hub.live.answer(NodeId(caller.actor.id), body)
+    awaited = call_id == body.call_id and hub.live.answer(NodeId(caller.actor.id), body)
     return Awaited(awaited=awaited)
