@@ -12,9 +12,10 @@ from datong.library.derivation import OWN_ID, VERDICT_COLUMN, VERDICT_TITLE, Der
 from datong.library.derive import ENTITIES, FINDINGS, MEMBERS, derive
 from datong.library.engine import sql_name, sql_text
 from datong.library.lookup_writing import LookupWriter
-from datong.library.pipeline import GOLDEN_LOOKUP, TABLES
+from datong.library.pipeline import TABLES
 from datong.library.plan import plan_derivation
 from datong.library.publish import PublishedTable, write_json
+from datong.library.publishing import GOLDEN_LOOKUP
 from datong.library.table_pipeline import TablePipeline
 from datong.library.values import BuildStep, DatasetColumn, LinkReport
 

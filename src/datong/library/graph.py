@@ -18,9 +18,10 @@ from datong.library.derive import ROW_KEY, TABLE_NUMBER, input_name, read_input
 from datong.library.engine import sql_name, sql_text
 from datong.library.expressions import literal_sql
 from datong.library.lookup_writing import LookupWriter
-from datong.library.pipeline import GOLDEN_LOOKUP, TABLES
+from datong.library.pipeline import TABLES
 from datong.library.plan import PlannedEdge, plan_graph
 from datong.library.publish import PublishedTable, write_json
+from datong.library.publishing import GOLDEN_LOOKUP
 from datong.library.table_pipeline import DERIVED_DIGEST, TablePipeline
 from datong.library.values import BuildStep, DatasetColumn, LinkReport
 

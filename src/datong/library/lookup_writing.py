@@ -1,9 +1,14 @@
-"""The write side of lookup files: rows flow from DuckDB to SQLite as Arrow batches, without a Python object per row."""
+"""The write side of lookup files: rows flow from DuckDB to SQLite as Arrow batches, without a Python object per row.
 
+A file is written whole, or it is a copy of the former version's in which the rows that changed are replaced.
+"""
+
+import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import adbc_driver_manager
 import adbc_driver_sqlite
@@ -42,6 +47,7 @@ _CLUSTERED = {
     "finding": "entity_id, place",
 }
 """Table → the columns by which its rows lie in the file; rows that arrive in this order are appended."""
+_STAGE = "stage"
 
 
 class LookupWriter:
@@ -51,18 +57,24 @@ class LookupWriter:
         adbc_driver_manager.Error: SQLite refuses a row, or the disk is full.
     """
 
-    def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, meta: Mapping[str, Any], *, former: Path | None = None) -> None:
+        """Begin the file at `path`, empty or as a copy of the one at `former`."""
+        if former is not None:
+            shutil.copyfile(former, path)
         self._database = adbc_driver_sqlite.connect(str(path))
         self._connection = adbc_driver_manager.AdbcConnection(self._database)
-        for statement in ("PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF", "BEGIN", *_schema()):
+        for statement in ("PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF", "PRAGMA cache_size=-65536", "BEGIN"):
             self._execute(statement)
-        known = {
-            "key": list(meta),
-            "value": [canonical_json(value).decode() for value in meta.values()],
-        }
-        self._ingest("meta", pa.table(known, pa.schema([("key", pa.string()), ("value", pa.string())])).to_reader())
+        for statement in _schema() if former is None else ("DELETE FROM meta",):
+            self._execute(statement)
+        self._write_meta(meta)
 
-    def __enter__(self) -> "LookupWriter":
+    def _write_meta(self, meta: Mapping[str, Any]) -> None:
+        known = {"key": list(meta), "value": [canonical_json(value).decode() for value in meta.values()]}
+        schema = pa.schema([("key", pa.string()), ("value", pa.string())])
+        self._ingest("meta", pa.table(known, schema).to_reader(), _names("meta"))
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -79,19 +91,57 @@ class LookupWriter:
     def fill(self, table: str, connection: duckdb.DuckDBPyConnection, query: str, bounds: tuple[str, ...] = ()) -> int:
         """Append the query's rows to `table`, whose columns the query's stand for by their place; return how many."""
         rows = connection.execute(query, bounds).to_arrow_reader(BATCH_ROWS)
-        return self._ingest(table, rows)
+        return self._ingest(table, rows, _names(table))
 
-    def _ingest(self, table: str, rows: pa.RecordBatchReader) -> int:
-        names = [column.split(" ")[0] for column in _TABLES[table]]
+    def clear(self, table: str) -> None:
+        """Remove every row of `table`."""
+        self._execute(f"DELETE FROM {table}")
+
+    def remove(self, table: str, columns: str, connection: duckdb.DuckDBPyConnection, query: str) -> None:
+        """Remove the rows of `table` whose `columns` are a row of the query."""
+        with self._staged(connection, query):
+            self._execute(f"DELETE FROM {table} WHERE ({columns}) IN (SELECT * FROM {_STAGE})")
+
+    def numbers(self, element: str, connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
+        """Return, of the values that the query lists, those by which the file knows a row: `value` and the row's `id`.
+
+        The values have the one `element`; each leads to one row.
+        """
+        with self._staged(connection, query), adbc_driver_manager.AdbcStatement(self._connection) as statement:
+            statement.set_sql_query(
+                f"SELECT key.value AS value, key.row AS id FROM {_STAGE} AS wanted "
+                f"JOIN key ON key.element = '{element}' AND key.value = wanted.c0"
+            )
+            stream, _ = statement.execute_query()
+            return pa.RecordBatchReader.from_stream(stream).read_all()
+
+    def last_number(self) -> int:
+        """Return the greatest number of a row, 0 where there is none."""
+        with adbc_driver_manager.AdbcStatement(self._connection) as statement:
+            statement.set_sql_query("SELECT coalesce(max(id), 0) AS last FROM row")
+            stream, _ = statement.execute_query()
+            return int(pa.RecordBatchReader.from_stream(stream).read_all().column("last")[0].as_py())
+
+    @contextmanager
+    def _staged(self, connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[None]:
+        """Hold the query's rows in a table that is no part of the file, its columns named c0, c1 and so on."""
+        rows = connection.execute(query).to_arrow_reader(BATCH_ROWS)
+        try:
+            self._ingest(_STAGE, rows, [f"c{place}" for place in range(len(rows.schema))])
+            yield
+        finally:
+            self._execute(f"DROP TABLE {_STAGE}")
+
+    def _ingest(self, table: str, rows: pa.RecordBatchReader, names: list[str]) -> int:
         schema = pa.schema([field.with_name(name) for field, name in zip(rows.schema, names, strict=True)])
         counted = _Counted(rows, names)
+        options = {adbc_driver_manager.StatementOptions.INGEST_TARGET_TABLE.value: table}
+        if table == _STAGE:
+            options["adbc.ingest.mode"], options["adbc.ingest.temporary"] = "adbc.ingest.mode.create", "true"
+        else:
+            options["adbc.ingest.mode"] = "adbc.ingest.mode.append"
         with adbc_driver_manager.AdbcStatement(self._connection) as statement:
-            statement.set_options(
-                **{
-                    adbc_driver_manager.StatementOptions.INGEST_TARGET_TABLE.value: table,
-                    adbc_driver_manager.StatementOptions.INGEST_MODE.value: "adbc.ingest.mode.append",
-                }
-            )
+            statement.set_options(**options)
             statement.bind_stream(pa.RecordBatchReader.from_batches(schema, counted))
             statement.execute_update()
         return counted.rows
@@ -114,6 +164,10 @@ class _Counted:
         for batch in self._reader:
             self.rows += batch.num_rows
             yield batch.rename_columns(self._names)
+
+
+def _names(table: str) -> list[str]:
+    return [column.split(" ")[0] for column in _TABLES[table]]
 
 
 def _schema() -> Iterator[str]:

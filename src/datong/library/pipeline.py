@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -19,34 +17,20 @@ from datong.kernel import BuildId, JsonValue, ResourceId, Value
 from datong.library.conform import ConformedSource, conform_source, take_part
 from datong.library.conform_changes import changed_records, conform_changes
 from datong.library.definition import Definition, LibraryKind
-from datong.library.delta_writing import write_delta
 from datong.library.doubts import NO_DOUBTS, REVIEW
 from datong.library.engine import Engine, TableEngine, Workspace, sql_text, step_folder
-from datong.library.fuse import CELLS, GOLDEN_DIGEST, Former, fuse, fuse_changes
+from datong.library.fuse import CELLS, CHANGED_ENTITIES, GOLDEN_DIGEST, Former, fuse, fuse_changes
 from datong.library.increment import CHANGED_SHARE_MAX, Basis, basis_of, choose, read_basis, weigh, write_basis
 from datong.library.layers import read_table, table_sql
 from datong.library.link import COUNTS, LINKS, SUCCESSIONS, WEIGHTS, link_divisions, link_records, source_key
 from datong.library.link_changes import CHANGED_RECORDS, link_changed, write_changed_records
-from datong.library.publish import (
-    PublishedTable,
-    conformed_table_sql,
-    dataset_columns,
-    golden_table_sql,
-    lineage_table_sql,
-    read_json,
-    source_keys,
-    table_digest,
-    write_golden_lookup,
-    write_json,
-    write_source_lookup,
-)
+from datong.library.publish import PublishedTable, read_json, write_json
+from datong.library.publishing import FormerBuild, Publishing
 from datong.library.quality import count_entities, link_report, source_quality, with_agreement
 from datong.library.spatial_conform import conform_geometry
-from datong.library.spatial_index import DIVISION, write_features, write_figures
 from datong.library.thresholds import WeightBin
 from datong.library.values import (
     BuildStep,
-    DatasetColumn,
     FailingRow,
     LandedSource,
     LinkDecision,
@@ -59,7 +43,6 @@ QUALITY = "quality.json"
 REPORT = "report.json"
 TABLES = "tables.json"
 SOURCES = "sources.json"
-GOLDEN_LOOKUP = "golden.sqlite"
 
 
 class Previous(Value):
@@ -304,101 +287,28 @@ class Pipeline:
             if self.definition.publishes_records
             else ()
         )
+        publishing = Publishing(
+            build_id=self.build_id,
+            definition=self.definition,
+            sources=self.sources,
+            pack=self.pack,
+            folder=self.folder,
+            delta=self.delta,
+            former=self._former_published(),
+        )
         with self.engine.connect(self._spill) as connection, ThreadPoolExecutor(self.engine.threads) as pool:
-            golden = pool.submit(self._publish_golden, connection.cursor(), scratch)
-            others = [pool.submit(self._publish_source, connection.cursor(), source, scratch) for source in sources]
+            golden = pool.submit(publishing.golden, connection.cursor(), self.golden_digest(), scratch)
+            others = [pool.submit(publishing.records, connection.cursor(), source, scratch) for source in sources]
             tables = [future.result() for future in (golden, *others)]
         write_json(scratch / TABLES, [table.model_dump(mode="json") for table in tables])
 
-    def _meta(self) -> dict[str, Any]:
-        return {
-            "library": self.definition.name,
-            "build": self.build_id,
-            "sources": [
-                {
-                    "resource_id": source.source.resource_id,
-                    "department": source.source.department,
-                    "title": source.source.title.model_dump(),
-                    "file": source_lookup(source),
-                }
-                for source in self.sources
-            ],
-        }
-
-    def _publish_golden(self, connection: duckdb.DuckDBPyConnection, scratch: Path) -> PublishedTable:
-        definition = self.definition
-        cells, links = self._file(BuildStep.FUSE, CELLS), self._file(BuildStep.LINK, LINKS)
-        delta_version = write_delta(
-            connection, golden_table_sql(definition, self.pack, cells), self.delta / definition.name, self.build_id
-        )
-        write_delta(
-            connection, lineage_table_sql(self.sources, cells), self.delta / f"{definition.name}_lineage", self.build_id
-        )
-        rows = write_golden_lookup(
-            connection,
-            definition,
-            self._meta(),
-            cells,
-            links,
-            self._file(BuildStep.LINK, SUCCESSIONS),
-            scratch / GOLDEN_LOOKUP,
-        )
-        if definition.spatial is not None:
-            write_features(connection, definition, definition.spatial, self.pack, cells, scratch / GOLDEN_LOOKUP)
-        elif any(rule.code == DIVISION for rule in definition.elements):
-            write_figures(connection, cells, scratch / GOLDEN_LOOKUP)
-        elements = [self.pack.element(rule.code) for rule in definition.elements if self.pack.has_element(rule.code)]
-        return PublishedTable(
-            name=definition.name,
-            resource_number=None,
-            title=definition.title,
-            columns=tuple(
-                DatasetColumn(name=element.code, element=element.code, title=element.name) for element in elements
-            ),
-            key_elements=("entity_id", *definition.key_elements),
-            rows=rows,
-            digest=self.golden_digest(),
-            delta_version=delta_version,
-            lookup_file=GOLDEN_LOOKUP,
-        )
-
-    def _publish_source(
-        self, connection: duckdb.DuckDBPyConnection, source: ConformedSource, scratch: Path
-    ) -> PublishedTable:
-        conformed, links = self.folder / BuildStep.CONFORM.value, self._file(BuildStep.LINK, LINKS)
-        name = f"resource:{source.source.resource_id}"
-        delta_version = write_delta(
-            connection,
-            conformed_table_sql(source, self.pack, conformed, links),
-            self.delta / f"resource_{source.source.resource_id}",
-            self.build_id,
-        )
-        keys = source_keys(source)
-        rows = write_source_lookup(
-            connection,
-            source,
-            keys,
-            self._meta() | {"number": source.number},
-            conformed,
-            links,
-            scratch / source_lookup(source),
-        )
-        return PublishedTable(
-            name=name,
-            resource_number=source.number,
-            title=source.source.title,
-            columns=dataset_columns(source, self.pack),
-            key_elements=("entity_id", *keys),
-            rows=rows,
-            digest=table_digest(connection, source, conformed, links),
-            delta_version=delta_version,
-            lookup_file=source_lookup(source),
-        )
-
-
-def source_lookup(source: ConformedSource) -> str:
-    """Return the name of a source's lookup file."""
-    return f"source_{source.number:03d}.sqlite"
+    def _former_published(self) -> FormerBuild | None:
+        """Return the build that this one started from, if it knows what changed since and finds what that published."""
+        former = self._former(self.basis())
+        changed = self._file(BuildStep.FUSE, CHANGED_ENTITIES)
+        if former is None or not changed.exists() or not (former / BuildStep.PUBLISH.value / TABLES).exists():
+            return None
+        return FormerBuild(former, {table.name: table for table in read_tables(former)})
 
 
 def run_steps(folder: Path, steps: Mapping[BuildStep, Callable[[Path], None]]) -> Iterator[BuildStep]:

@@ -6,7 +6,6 @@ was told about, a lookup file a new name.
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,7 @@ from datong.kernel import Text, Value
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
 from datong.library.engine import sql_name, sql_text
-from datong.library.fuse import entity_slices
 from datong.library.layers import table_sql
-from datong.library.lookup_writing import LookupWriter
 from datong.library.values import DatasetColumn
 from datong.norms import DataType, NormPack
 
@@ -41,29 +38,27 @@ class PublishedTable(Value):
     lookup_file: str
 
 
-def golden_table_sql(definition: Definition, pack: NormPack, cells: Path) -> str:
-    """Return the query for the golden records as a wide, typed table."""
+def golden_table_sql(definition: Definition, pack: NormPack, cells: str) -> str:
+    """Return the query for the golden records in the relation `cells` as a wide, typed table."""
     columns = ", ".join(
         f"{typed_sql(pack, rule.code, f'max(value) FILTER (element = {sql_text(rule.code)})')} AS {sql_name(rule.code)}"
         for rule in definition.elements
         if pack.has_element(rule.code)
     )
-    return (
-        f"SELECT entity_id, {columns} FROM {table_sql(cells)} WHERE position = 1 GROUP BY entity_id ORDER BY entity_id"
-    )
+    return f"SELECT entity_id, {columns} FROM {cells} WHERE position = 1 GROUP BY entity_id ORDER BY entity_id"
 
 
-def lineage_table_sql(sources: tuple[ConformedSource, ...], cells: Path) -> str:
+def lineage_table_sql(sources: tuple[ConformedSource, ...], cells: str) -> str:
     """Return the query for the lineage of every golden cell and of what other sources say."""
     return f"""
         SELECT entity_id, element, position, value, raw, flag, rule, department, resource_id, row_key, batch_id,
             observed_at
-        FROM {table_sql(cells)} JOIN ({_sources_sql(sources)}) USING (source)
+        FROM {cells} JOIN ({_sources_sql(sources)}) USING (source)
         ORDER BY entity_id, element, position"""
 
 
-def conformed_table_sql(source: ConformedSource, pack: NormPack, conformed: Path, links: Path) -> str:
-    """Return the query for a source's current records with clean, typed values, flags, and their entity."""
+def record_table_sql(source: ConformedSource, pack: NormPack, records: str) -> str:
+    """Return the query for a source's `records` (see `records_sql`) with clean, typed values, flags, and entity."""
     columns = ", ".join(
         f"{typed_sql(pack, field, sql_name(field))} AS {sql_name(column_name(column))}"
         for field, column in source.fields.items()
@@ -74,12 +69,14 @@ def conformed_table_sql(source: ConformedSource, pack: NormPack, conformed: Path
     return f"""
         SELECT {columns}, entity_id AS _entity_id, row_key AS _row_key, batch_id AS _batch_id,
             observed_at AS _observed_at, CAST(to_json(struct_pack({flags})) AS VARCHAR) AS _flags
-        FROM {source.sql(conformed)} {_links_join(source, links)} ORDER BY row_key"""
+        FROM {records} ORDER BY row_key"""
 
 
-def _links_join(source: ConformedSource, links: Path) -> str:
+def records_sql(source: ConformedSource, conformed: Path, links: Path) -> str:
+    """Return the query for a source's conformed records with their `entity_id`."""
     return (
-        f"LEFT JOIN (SELECT row_key, entity_id FROM {table_sql(links)} WHERE source = {source.number}) USING (row_key)"
+        f"SELECT * FROM {source.sql(conformed)} LEFT JOIN (SELECT row_key, entity_id FROM {table_sql(links)} "
+        f"WHERE source = {source.number}) USING (row_key)"
     )
 
 
@@ -113,110 +110,24 @@ def typed_sql(pack: NormPack, field: str, expression: str) -> str:
     return f"({cast} AT TIME ZONE 'Asia/Shanghai')" if element.data_type is DataType.DATETIME else cast
 
 
-def table_digest(connection: duckdb.DuckDBPyConnection, source: ConformedSource, conformed: Path, links: Path) -> str:
-    """Return the digest of a conformed source: its keys, clean values and entities, without batches."""
+def record_digests_sql(source: ConformedSource, records: str) -> str:
+    """Return the query for the digest of each of a source's `records`: key, entity and clean values, not the batch."""
     parts = " || ".join(
         f"coalesce(length({name}) || ':' || {name}, '-')"
         for name in ("row_key", "entity_id", *(sql_name(field) for field in source.fields))
     )
+    return f"SELECT row_key, sha256({parts}) AS digest FROM {records}"
+
+
+def table_digest(connection: duckdb.DuckDBPyConnection, digests: str) -> str:
+    """Return the digest of a table from the `digests` of its rows, whatever their order."""
     found = connection.execute(f"""
-        SELECT sha256(coalesce(string_agg(sha256({parts}), '' ORDER BY row_key), ''))
-        FROM {source.sql(conformed)} {_links_join(source, links)}""").fetchone()
+        SELECT sha256(coalesce(string_agg(digest, '' ORDER BY branch), '')) FROM (
+            SELECT substr(digest, 1, 3) AS branch, sha256(string_agg(digest, '' ORDER BY digest)) AS digest
+            FROM {digests} GROUP BY branch)""").fetchone()
     if found is None:
         raise AssertionError("an aggregate has one row")
     return str(found[0])
-
-
-def write_golden_lookup(
-    connection: duckdb.DuckDBPyConnection,
-    definition: Definition,
-    meta: Mapping[str, Any],
-    cells: Path,
-    links: Path,
-    successions: Path,
-    path: Path,
-) -> int:
-    """Write the lookup file of the golden records; return their number."""
-    fields = (
-        "element",
-        "position::VARCHAR",
-        "value",
-        "raw",
-        "flag",
-        "source::VARCHAR",
-        "row_key",
-        "batch_id",
-        "observed_at",
-        "rule",
-    )
-    keys = ", ".join(sql_text(element) for element in definition.key_elements)
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE golden_rows AS
-        SELECT row_number() OVER (ORDER BY entity_id) AS id, entity_id
-        FROM (SELECT DISTINCT entity_id FROM {table_sql(cells)})""")
-    payloads = f"""
-        SELECT id, entity_id, NULL, '[' || array_to_string(list_transform(list_sort(list(
-            {{'element': element, 'position': position, 'cell': CAST(to_json([{", ".join(fields)}]) AS VARCHAR)}}
-        )), lambda known: known.cell), ',') || ']'
-        FROM {table_sql(cells)} JOIN golden_rows USING (entity_id)
-        WHERE entity_id BETWEEN ? AND ? GROUP BY ALL ORDER BY id"""
-    with LookupWriter(path, meta) as writer:
-        count = sum(writer.fill("row", connection, payloads, bounds) for bounds in entity_slices(connection, cells))
-        writer.fill(
-            "key",
-            connection,
-            f"""
-            SELECT element, value, id FROM {table_sql(cells)} JOIN golden_rows USING (entity_id)
-            WHERE position = 1 AND element IN ({keys})
-            UNION ALL SELECT 'entity_id', entity_id, id FROM golden_rows ORDER BY ALL""",
-        )
-        writer.fill(
-            "member",
-            connection,
-            f"""
-            SELECT entity_id, source, row_key, rule, weight, joined_to FROM {table_sql(links)}
-            ORDER BY entity_id, source, row_key""",
-        )
-        writer.fill("succession", connection, f"FROM read_parquet({sql_text(str(successions))}) ORDER BY ALL")
-    connection.execute("DROP TABLE golden_rows")
-    return count
-
-
-def write_source_lookup(
-    connection: duckdb.DuckDBPyConnection,
-    source: ConformedSource,
-    keys: tuple[str, ...],
-    meta: Mapping[str, Any],
-    conformed: Path,
-    links: Path,
-    path: Path,
-) -> int:
-    """Write the lookup file of one source's current records; return their number."""
-    rows = f"source_rows_{source.number}"
-    cells = ", ".join(
-        f"[{sql_text(field)}, {clean}, CASE WHEN {raw} IS DISTINCT FROM {clean} THEN {raw} END, {flag}]"
-        for field in source.fields
-        for clean, raw, flag in [(sql_name(field), sql_name(f"{field}|raw"), sql_name(f"{field}|flag"))]
-    )
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE {rows} AS
-        SELECT row_number() OVER (ORDER BY row_key) AS id, * FROM {source.sql(conformed)}
-        {_links_join(source, links)}""")
-    key_parts = " UNION ALL ".join(
-        f"SELECT {sql_text(key)} AS element, {sql_name(key)} AS value, id FROM {rows} WHERE {sql_name(key)} IS NOT NULL"
-        for key in (*keys, "entity_id", "row_key")
-    )
-    with LookupWriter(path, meta) as writer:
-        count = writer.fill(
-            "row",
-            connection,
-            f"""
-            SELECT id, entity_id, row_key, CAST(to_json([[batch_id, observed_at], {cells}]) AS VARCHAR)
-            FROM {rows} ORDER BY id""",
-        )
-        writer.fill("key", connection, f"{key_parts} ORDER BY ALL")
-    connection.execute(f"DROP TABLE {rows}")
-    return count
 
 
 def source_keys(source: ConformedSource) -> tuple[str, ...]:

@@ -69,6 +69,7 @@ def write_figures(connection: duckdb.DuckDBPyConnection, cells: Path, path: Path
         WHERE element = '{DIVISION}' AND position = 1 AND flag IS NULL GROUP BY value ORDER BY value""").fetchall()
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.execute("PRAGMA journal_mode=OFF")
+        file.execute("DROP TABLE IF EXISTS figure")
         file.execute("CREATE TABLE figure (division TEXT PRIMARY KEY, entities INTEGER NOT NULL) WITHOUT ROWID")
         file.execute("BEGIN")
         file.executemany("INSERT INTO figure VALUES (?, ?)", counted)

@@ -1,21 +1,25 @@
 """A build that starts from the one before equals one that makes everything anew, whatever changed in between."""
 
 import json
+import sqlite3
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
+from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datong.exchange import DELETED_COLUMN
 from datong.kernel import BatchId, BuildId, ResourceId, Text
 from datong.library import LandedBatch, LandedSource, LandingMode, LinkDecision, shipped_definitions
+from datong.library.delta_writing import version_of_build
 from datong.library.engine import Engine
 from datong.library.layers import table_sql
-from datong.library.pipeline import Pipeline, Previous
+from datong.library.pipeline import Pipeline, Previous, read_tables
 from datong.library.values import BuildStep
 from datong.norms import load_pack
 from tests.library_sources import department, write_batch
@@ -171,9 +175,7 @@ def run(
         whole=whole,
         changed_share_max=1.0,
     )
-    for step in pipeline.steps():
-        if step is BuildStep.PUBLISH:
-            break
+    list(pipeline.steps())
     return pipeline
 
 
@@ -206,7 +208,42 @@ def outcome(build: Path) -> dict[str, object]:
         if (build / name).exists():
             said = json.loads((build / name).read_text())
             found[name] = {key: said[key] for key in said.keys() - COUNTED} if isinstance(said, dict) else said
-    return found | {"digest": (build / "fuse" / "digest.txt").read_text()}
+    return found | published(build) | {"digest": (build / "fuse" / "digest.txt").read_text()}
+
+
+LOOKUPS = {
+    "row": "SELECT entity_id, row_key, payload FROM row",
+    "key": "SELECT element, value, entity_id, row_key FROM key JOIN row ON row.id = key.row",
+    "keys": "SELECT count(*) FROM key",
+    "member": "SELECT * FROM member",
+    "succession": "SELECT * FROM succession",
+    "figure": "SELECT * FROM figure",
+    "meta": "SELECT * FROM meta WHERE key <> 'build'",
+}
+
+
+def published(build: Path) -> dict[str, object]:
+    """Return what a build publishes: its tables, their rows in Delta Lake, and what its lookup files hold."""
+    found: dict[str, object] = {}
+    for table in read_tables(build):
+        told = table.model_dump(mode="json", exclude={"delta_version"})
+        name = table.name.replace("resource:", "resource_")
+        deltas = [(name, table.delta_version)]
+        if table.resource_number is None:
+            version = version_of_build(build.parent / "delta" / f"{name}_lineage", build.name)
+            assert version is not None
+            deltas.append((f"{name}_lineage", version))
+        for delta, version in deltas:
+            rows = DeltaTable(str(build.parent / "delta" / delta), version=version).to_pyarrow_table()
+            told[delta] = (rows.schema.to_string(), sorted(map(repr, rows.to_pylist())))
+        with closing(sqlite3.connect(build / "publish" / table.lookup_file)) as file:
+            known = {row[0] for row in file.execute("SELECT name FROM sqlite_master")}
+            for part, query in LOOKUPS.items():
+                if part != "figure" or part in known:
+                    told[part] = sorted(map(repr, file.execute(query)))
+            assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        found[table.name] = told
+    return found
 
 
 def play(world: World, begun: tuple[Changes, Changes], happening: Sequence[Round]) -> None:

@@ -1,0 +1,245 @@
+"""The last step of a build: its golden records, their lineage and its sources' records become datasets.
+
+A build that started from the one before takes over what did not change: lookup files are amended, rows of Delta tables
+carried over. The result is the same, but for the order of rows.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+
+from datong.kernel import BuildId
+from datong.library.conform import ConformedSource
+from datong.library.definition import Definition
+from datong.library.delta_writing import KeptRows, version_of_build, write_delta
+from datong.library.engine import EmbeddedWorkspace, sql_text
+from datong.library.fuse import CELLS, CHANGED_ENTITIES
+from datong.library.layers import table_sql, write_changes
+from datong.library.link import LINKS, SUCCESSIONS
+from datong.library.link_changes import CHANGED_RECORDS
+from datong.library.lookup_files import (
+    FormerRows,
+    amend_golden_lookup,
+    amend_record_lookup,
+    write_golden_lookup,
+    write_record_lookup,
+)
+from datong.library.publish import (
+    PublishedTable,
+    dataset_columns,
+    golden_table_sql,
+    lineage_table_sql,
+    record_digests_sql,
+    record_table_sql,
+    records_sql,
+    source_keys,
+    table_digest,
+)
+from datong.library.spatial_index import DIVISION, write_features, write_figures
+from datong.library.values import BuildStep, DatasetColumn
+from datong.norms import NormPack
+
+GOLDEN_LOOKUP = "golden.sqlite"
+
+
+class FormerBuild(NamedTuple):
+    """The published build from which this one started: its folder, and what it published by name."""
+
+    folder: Path
+    tables: dict[str, PublishedTable]
+
+
+class Publishing:
+    """Publishes a build in `folder` whose other steps are done; `delta` holds the library's Delta tables."""
+
+    def __init__(
+        self,
+        *,
+        build_id: BuildId,
+        definition: Definition,
+        sources: tuple[ConformedSource, ...],
+        pack: NormPack,
+        folder: Path,
+        delta: Path,
+        former: FormerBuild | None,
+    ) -> None:
+        self.build_id = build_id
+        self.definition = definition
+        self.sources = sources
+        self.pack = pack
+        self.folder = folder
+        self.delta = delta
+        self.former = former
+
+    def golden(self, connection: duckdb.DuckDBPyConnection, digest: str, scratch: Path) -> PublishedTable:
+        """Publish the golden records, whose digest is given, and their lineage; lookups go to the folder `scratch`."""
+        definition = self.definition
+        lookup, cells = scratch / GOLDEN_LOOKUP, self.folder / BuildStep.FUSE.value / CELLS
+        before = self._published(definition.name)
+        lineage = self.delta / f"{definition.name}_lineage"
+        known = None if self.former is None else version_of_build(lineage, self.former.folder.name)
+        if self.former is None or before is None or known is None:
+            said, kept, kept_lineage = table_sql(cells), None, None
+        else:
+            said = self._touched_entities(connection, self.former.folder)
+            kept, kept_lineage = (
+                KeptRows(version=version, keys=("entity_id",), replaced="touched_entities")
+                for version in (before.delta_version, known)
+            )
+        records = golden_table_sql(definition, self.pack, said)
+        delta_version = write_delta(connection, records, self.delta / definition.name, self.build_id, kept)
+        write_delta(connection, lineage_table_sql(self.sources, said), lineage, self.build_id, kept_lineage)
+        rows = self._golden_lookup(connection, before if kept is not None else None, lookup)
+        if definition.spatial is not None:
+            write_features(connection, definition, definition.spatial, self.pack, cells, lookup)
+        elif any(rule.code == DIVISION for rule in definition.elements):
+            write_figures(connection, cells, lookup)
+        elements = [self.pack.element(rule.code) for rule in definition.elements if self.pack.has_element(rule.code)]
+        return PublishedTable(
+            name=definition.name,
+            resource_number=None,
+            title=definition.title,
+            columns=tuple(
+                DatasetColumn(name=element.code, element=element.code, title=element.name) for element in elements
+            ),
+            key_elements=("entity_id", *definition.key_elements),
+            rows=rows,
+            digest=digest,
+            delta_version=delta_version,
+            lookup_file=GOLDEN_LOOKUP,
+        )
+
+    def records(self, connection: duckdb.DuckDBPyConnection, source: ConformedSource, scratch: Path) -> PublishedTable:
+        """Publish the current records of a source."""
+        keys, name = source_keys(source), f"resource:{source.source.resource_id}"
+        lookup, digests = scratch / source_lookup(source), scratch / _digests_file(source)
+        meta = self._meta() | {"number": source.number}
+        delta = self.delta / f"resource_{source.source.resource_id}"
+        records, before = f"records_{source.number}", self._published(name)
+        if self.former is None or before is None:
+            conformed, links = self._inputs(self.folder)
+            connection.execute(f"""
+                CREATE OR REPLACE TABLE {records} AS
+                SELECT row_number() OVER (ORDER BY row_key) AS id, * FROM ({records_sql(source, conformed, links)})""")
+            kept = None
+            rows = write_record_lookup(connection, source, keys, meta, records, lookup)
+            connection.execute(
+                f"COPY ({record_digests_sql(source, records)}) TO {sql_text(str(digests))} (FORMAT parquet)"
+            )
+        else:
+            touched, former = self._touched_records(connection, source, self.former.folder)
+            kept = KeptRows(
+                version=before.delta_version,
+                keys=("_row_key",),
+                replaced=f"(SELECT row_key AS _row_key FROM {touched})",
+            )
+            published = self.former.folder / BuildStep.PUBLISH.value
+            old = FormerRows(published / before.lookup_file, before.rows, "row_key", touched, former)
+            rows = amend_record_lookup(connection, source, keys, meta, old, records, lookup)
+            write_changes(
+                EmbeddedWorkspace(connection),
+                published / _digests_file(source),
+                digests,
+                keys=("row_key",),
+                replaced=touched,
+                changed=f"({record_digests_sql(source, records)})",
+                order=("row_key",),
+            )
+        delta_version = write_delta(
+            connection, record_table_sql(source, self.pack, records), delta, self.build_id, kept
+        )
+        number = source.number
+        for working in (records, f"touched_{number}", f"former_records_{number}"):
+            connection.execute(f"DROP TABLE IF EXISTS {working}")
+        return PublishedTable(
+            name=name,
+            resource_number=source.number,
+            title=source.source.title,
+            columns=dataset_columns(source, self.pack),
+            key_elements=("entity_id", *keys),
+            rows=rows,
+            digest=table_digest(connection, table_sql(digests)),
+            delta_version=delta_version,
+            lookup_file=source_lookup(source),
+        )
+
+    def _published(self, name: str) -> PublishedTable | None:
+        """Return what the former build published as `name`, if this one started from it."""
+        return None if self.former is None else self.former.tables.get(name)
+
+    @staticmethod
+    def _inputs(folder: Path) -> tuple[Path, Path]:
+        return folder / BuildStep.CONFORM.value, folder / BuildStep.LINK.value / LINKS
+
+    def _golden_lookup(self, connection: duckdb.DuckDBPyConnection, before: PublishedTable | None, path: Path) -> int:
+        """Write the golden lookup; amend that of `before`, whose touched entities are known by then, if it is given.
+
+        Features are written whole, and with them their lookup: their numbers are those of its rows.
+        """
+        keys, meta = self.definition.key_elements, self._meta()
+        cells = self.folder / BuildStep.FUSE.value / CELLS
+        _, links = self._inputs(self.folder)
+        successions = self.folder / BuildStep.LINK.value / SUCCESSIONS
+        if self.former is None or before is None or self.definition.spatial is not None:
+            return write_golden_lookup(connection, keys, meta, cells, links, successions, path)
+        published = self.former.folder / BuildStep.PUBLISH.value / before.lookup_file
+        former = FormerRows(published, before.rows, "entity_id", "touched_entities", "former_cells")
+        touched = f"(SELECT l.* FROM {table_sql(links)} l SEMI JOIN touched_entities USING (entity_id))"
+        return amend_golden_lookup(connection, keys, meta, former, "touched_cells", touched, successions, path)
+
+    def _touched_entities(self, connection: duckdb.DuckDBPyConnection, former: Path) -> str:
+        """Create `touched_entities`, `touched_cells`, whose name it returns, and `former_cells`."""
+        changed = self.folder / BuildStep.FUSE.value / CHANGED_ENTITIES
+        connection.execute(
+            f"CREATE OR REPLACE TABLE touched_entities AS SELECT entity_id FROM read_parquet({sql_text(str(changed))})"
+        )
+        for name, folder in (("touched_cells", self.folder), ("former_cells", former)):
+            cells = table_sql(folder / BuildStep.FUSE.value / CELLS)
+            connection.execute(
+                f"CREATE OR REPLACE TABLE {name} AS "
+                f"SELECT c.* FROM {cells} c SEMI JOIN touched_entities USING (entity_id)"
+            )
+        return "touched_cells"
+
+    def _touched_records(
+        self, connection: duckdb.DuckDBPyConnection, source: ConformedSource, former: Path
+    ) -> tuple[str, str]:
+        """Create and name the source's touched row keys, and its records of before; its records now are `records_N`."""
+        changed = self.folder / BuildStep.LINK.value / CHANGED_RECORDS
+        touched, before = f"touched_{source.number}", f"former_records_{source.number}"
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {touched} AS SELECT DISTINCT row_key FROM read_parquet({sql_text(str(changed))}) "
+            f"WHERE source = {source.number}"
+        )
+        for name, folder in ((f"records_{source.number}", self.folder), (before, former)):
+            conformed, links = self._inputs(folder)
+            connection.execute(
+                f"CREATE OR REPLACE TABLE {name} AS SELECT r.* FROM ({records_sql(source, conformed, links)}) r "
+                f"SEMI JOIN {touched} USING (row_key)"
+            )
+        return touched, before
+
+    def _meta(self) -> dict[str, Any]:
+        return {
+            "library": self.definition.name,
+            "build": self.build_id,
+            "sources": [
+                {
+                    "resource_id": source.source.resource_id,
+                    "department": source.source.department,
+                    "title": source.source.title.model_dump(),
+                    "file": source_lookup(source),
+                }
+                for source in self.sources
+            ],
+        }
+
+
+def source_lookup(source: ConformedSource) -> str:
+    """Return the name of a source's lookup file."""
+    return f"source_{source.number:03d}.sqlite"
+
+
+def _digests_file(source: ConformedSource) -> str:
+    return f"source_{source.number:03d}.digests.parquet"
