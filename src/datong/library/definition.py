@@ -120,6 +120,8 @@ class Linkage(Value):
     `accept_bits` is the match weight from which two records may join; `margin_bits` by how much the best partner must
     beat the next partner of another entity; `members_max` caps an entity's records. From `sure_bits` on a pair joins
     two groups of records although both its records have better partners, for data in which one thing has many records.
+    `evidence` lists comparisons of which one line at least must agree, each better than at its last level, or a pair
+    stays below the accepted weight whatever else agrees: twins share birth, sex, home and telephone.
     """
 
     match_share: float = Field(gt=0, lt=1)
@@ -127,10 +129,18 @@ class Linkage(Value):
     sure_bits: float | None = None
     margin_bits: float = Field(ge=0)
     members_max: int = Field(gt=1)
+    evidence: tuple[tuple[str, ...], ...] = ()
     features: tuple[Feature, ...] = ()
     blocking: tuple[tuple[str, ...], ...] = Field(min_length=1)
     training: tuple[tuple[str, ...], ...] = Field(PERSON_TRAINING, min_length=1)
     comparisons: tuple[Comparison, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _evidence_known(self) -> "Linkage":
+        unknown = {name for line in self.evidence for name in line} - {one.name for one in self.comparisons}
+        if unknown:
+            raise Faulty(f"没有比较 {sorted(unknown)}", f"no such comparisons: {sorted(unknown)}")
+        return self
 
     @model_validator(mode="after")
     def _columns_known(self) -> "Linkage":

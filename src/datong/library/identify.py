@@ -1,8 +1,9 @@
 """The guarded deterministic stage: records with the same valid citizen id are one person, if they also look like one.
 
 An id that is valid but mistyped would otherwise merge strangers. The records of one id are compared with one coherent
-reference (the name that most of them give); a record that fits neither by name nor by birth loses its claim on the id
-and takes its chance in the probabilistic stage, where the id counts neither for nor against it.
+reference (the name that most of them give; of equals, one whose birth is that of the id); a record that fits neither by
+name nor by birth loses its claim on the id and takes its chance in the probabilistic stage, where the id counts neither
+for nor against it.
 """
 
 from datong.library.engine import Workspace
@@ -27,11 +28,12 @@ def identify(work: Workspace) -> None:
         f"""
         WITH tally AS (
             SELECT identifier, name, pinyin, character_1, character_2, character_3, character_4,
-                   count(*) AS votes, min(rank) AS best_rank
+                   count(*) AS votes, min(rank) AS best_rank,
+                   count(*) FILTER (own_birth = substr(identifier, 7, 8)) AS fitting
             FROM records WHERE identifier IS NOT NULL AND name IS NOT NULL GROUP BY ALL
         ), chosen AS (
             SELECT * FROM tally
-            QUALIFY row_number() OVER (PARTITION BY identifier ORDER BY votes DESC, best_rank, name) = 1
+            QUALIFY row_number() OVER (PARTITION BY identifier ORDER BY votes DESC, fitting DESC, best_rank, name) = 1
         ), compared AS (
             SELECT records.unique_id,
                 records.name = chosen.name OR records.pinyin = chosen.pinyin AS same_name,

@@ -18,6 +18,8 @@ from datong.library.thresholds import BIN_BITS
 
 WEIGHT_DECIMALS = 6
 WEIGHT_SHOWN_MIN = -20
+LACKING_BITS = 1
+"""How far below the accepted weight a pair stays that lacks the evidence: near enough for a person to look at it."""
 CLASSES_PER_BIT = 2
 """Classes of term frequency per doubling."""
 BINS_SQL = (
@@ -56,6 +58,24 @@ def weight_sql(linkage: Linkage) -> str:
     prior = log2(linkage.match_share / (1 - linkage.match_share))
     parts = " + ".join(f"({comparison_sql(comparison)})" for comparison in linkage.comparisons)
     return f"round({prior:.9f}::DOUBLE + {parts}, {WEIGHT_DECIMALS})"
+
+
+def joining_weight_sql(linkage: Linkage) -> str:
+    """Return the SQL of the weight by which a pair may join: below the accepted one where the evidence is lacking."""
+    weight = weight_sql(linkage)
+    if not linkage.evidence:
+        return weight
+    known = {comparison.name: comparison for comparison in linkage.comparisons}
+    lines = (" AND ".join(_agrees_sql(known[name]) for name in line) for line in linkage.evidence)
+    held = " OR ".join(f"({line})" for line in lines)
+    below = f"{linkage.accept_bits - LACKING_BITS}::DOUBLE"
+    return f"CASE WHEN {held} THEN {weight} ELSE least({weight}, {below}) END"
+
+
+def _agrees_sql(comparison: Comparison) -> str:
+    """Return the SQL condition under which a comparison says something, and not the least alike."""
+    levels = " OR ".join(f"({level_sql(level)})" for level in comparison.levels[:-1])
+    return f"(NOT ({missing_sql(comparison)}) AND coalesce({levels}, false))"
 
 
 def compared_columns(linkage: Linkage) -> tuple[str, ...]:
@@ -133,6 +153,7 @@ def compare(work: Workspace, linkage: Linkage, condition: str = "true") -> None:
     work.create("open_records", "FROM linkable WHERE is_open")
     work.create("candidates", found)
     work.create(
-        "scored", f"SELECT a, b, {weight_sql(linkage)} AS weight FROM ({pair_columns_sql(linkage, 'candidates')})"
+        "scored",
+        f"SELECT a, b, {joining_weight_sql(linkage)} AS weight FROM ({pair_columns_sql(linkage, 'candidates')})",
     )
     work.drop("open_records", "candidates")

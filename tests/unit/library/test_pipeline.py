@@ -160,6 +160,28 @@ def test_a_record_without_id_is_linked_by_what_else_is_known(tmp_path: Path) -> 
     assert pipeline.report().pairs_by_rule["similarity"] == 1
 
 
+def test_a_twin_without_id_is_left_to_a_person(tmp_path: Path) -> None:
+    """Twins share birth, sex, home and telephone: what agrees there says nothing while the names are others."""
+    twin = ("S1", "张志强", None, "1990-03-07", "参保缴费", ADDRESS, "13800138000", "2025-02-01 08:00:00")
+    pipeline = build(tmp_path / "b", (register(tmp_path), insured(tmp_path, twin)))
+    found = links(pipeline)
+    assert found["insured", "S1"] != found["register", "1"]
+    (pair,) = read_review(pipeline.folder).to_pylist()
+    assert pair["reason"] == "near"
+    assert pair["weight"] > 8, "it weighs enough, and lacks the evidence"
+
+
+def test_of_two_who_claim_an_id_the_one_born_as_it_says_is_believed(tmp_path: Path) -> None:
+    other = ("S1", "丁静怡", ZHANG, "2007-08-16", "参保缴费", None, None, "2025-02-01 08:00:00")
+    own = ("S2", "张伟明", ZHANG, "1990-03-07", "参保缴费", None, None, "2025-02-01 08:00:00")
+    pipeline = build(tmp_path / "b", (insured(tmp_path, other, own),))
+    found = links(pipeline)
+    assert found["insured", "S1"] != found["insured", "S2"]
+    trusted = {row["row_key"]: row["rule"] for row in read_links(pipeline.folder).to_pylist()}
+    assert trusted["S2"] != "similarity"
+    assert golden(pipeline, "citizen_id")[found["insured", "S2"]][0] == ZHANG
+
+
 def test_a_mistyped_id_is_linked_by_likeness(tmp_path: Path) -> None:
     row = ("S1", "李静", LI[:12] + "51" + LI[14:], "1985-02-15", "参保缴费", None, None, "2025-02-01 08:00:00")
     found = links(build(tmp_path / "b", (register(tmp_path), insured(tmp_path, row))))
