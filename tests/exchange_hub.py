@@ -84,6 +84,11 @@ class FileKeys:
             registered_at=datetime(2026, 1, 1, tzinfo=UTC),
         )
 
+    def of_department(self, department: str) -> list[tuple[str, bytes]]:
+        """Return the key ids and public keys of a department."""
+        known = ((file.name, json.loads(file.read_text())) for file in sorted(self._folder.iterdir()))
+        return [(key, bytes.fromhex(facts["public_key"])) for key, facts in known if facts["department"] == department]
+
     def of_node(self, node_id: str) -> bytes:
         """Return the public key of a node."""
         known = (json.loads(file.read_text()) for file in self._folder.iterdir())
@@ -319,6 +324,13 @@ def app_of(hub: TestHub) -> Starlette:
     def recipients(request: Request, _: bytes) -> list[Value]:
         return list(hub.recipients.of_department(request.path_params["department"]))
 
+    def department_keys(request: Request, _: bytes) -> Response:
+        found = hub.keys.of_department(request.path_params["department"])
+        plain = [
+            {"key_id": one, "public_key": base64.b64encode(key).decode(), "revoked_at": None} for one, key in found
+        ]
+        return JSONResponse(plain)
+
     def revoke_recipient(request: Request, _: bytes) -> Value:
         return hub.recipients.revoke(request.path_params["key"])
 
@@ -340,6 +352,7 @@ def app_of(hub: TestHub) -> Starlette:
             route(f"{api}/nodes/me/recipient-keys", "POST", register_recipient),
             route(f"{api}/nodes/me/recipient-keys/{{key}}/revocation", "POST", revoke_recipient),
             route(f"{api}/departments/{{department}}/recipient-keys", "GET", recipients),
+            route(f"{api}/departments/{{department}}/keys", "GET", department_keys),
             route(f"{api}/agreements/to-sign", "GET", to_sign),
             route(f"{api}/ledger/cosignatures", "POST", cosign),
             route("/log/{name:path}", "GET", log),

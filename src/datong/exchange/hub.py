@@ -153,6 +153,7 @@ class Exchange:
             hub_signer=hub_signer,
             library=self.library.answer,
             repairs=self.repairs,
+            recipients=self._recipients,
         )
         self._intake = Intake(
             database=database,

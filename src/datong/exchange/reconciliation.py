@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, insert, select
 
+from datong.catalogue import RecipientKey
 from datong.exchange import reconciliation_store as rows
 from datong.exchange import store
 from datong.exchange.facts import reconciliation_facts, task_facts
-from datong.exchange.protocols import DepartmentKeys
+from datong.exchange.protocols import DepartmentKeys, Recipients
 from datong.exchange.questions import Answer, Question, follow
 from datong.exchange.ranges import RangeQuery, range_query
 from datong.exchange.reconciliation_values import (
@@ -24,7 +25,7 @@ from datong.exchange.reconciliation_values import (
     SignedEndDigest,
     total_of,
 )
-from datong.exchange.refusals import sealed_not_compared
+from datong.exchange.refusals import check_opening
 from datong.exchange.repair_runs import RepairRuns
 from datong.exchange.repairs import plan
 from datong.exchange.reports import Round, Search, SignedReport, report_digest, report_of
@@ -37,6 +38,7 @@ from datong.kernel import PLATFORM_ACTOR, Actor, Clock, Conflict, Database, Node
 from datong.ledger import EntryKind, Ledger, Signer
 
 SALT_BYTES = 16
+NO_SALT = "0" * SALT_BYTES * 2
 ABANDONED_AFTER = timedelta(hours=6)
 """A reconciliation whose ends have not answered for so long is given up when another is asked for."""
 LibraryAnswer = Callable[[Task, RangeQuery, Question], Answer]
@@ -62,6 +64,7 @@ class Reconciliations:
         hub_signer: Signer,
         library: LibraryAnswer,
         repairs: RepairRuns,
+        recipients: Recipients,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -70,6 +73,7 @@ class Reconciliations:
         self._hub_signer = hub_signer
         self._library = library
         self._repairs = repairs
+        self._recipients = recipients
 
     def request(self, task_id: TaskId, *, actor: Actor) -> Reconciliation:
         """Ask both ends of a task, unless they are asked already or a repair is under way.
@@ -80,8 +84,6 @@ class Reconciliations:
         with self._database.transaction() as connection:
             row = store.task_row(connection, task_id, lock=True)
             task = store.task_of(row)
-            if task.sealed:
-                raise sealed_not_compared()
             newest = rows.newest(connection, task_id)
             if newest is not None and _is_open(newest):
                 if now - _since(newest) < ABANDONED_AFTER:
@@ -100,7 +102,9 @@ class Reconciliations:
                 id=new_id(), task_id=task_id, state=ReconciliationState.WAITING, requested_at=now
             )
             search = Search(
-                salt=secrets.token_hex(SALT_BYTES), as_of=_as_of(connection, task, row["receipted_sequence"])
+                # The hub knows no salt of a sealed task: the two nodes draw a secret of their own.
+                salt="" if task.sealed else secrets.token_hex(SALT_BYTES),
+                as_of=_as_of(connection, task, row["receipted_sequence"]),
             )
             connection.execute(
                 insert(RECONCILIATIONS).values(
@@ -183,8 +187,6 @@ class Reconciliations:
         """Have a task reconciled every so many hours, or only on demand."""
         with self._database.transaction() as connection:
             task = store.task_of(store.task_row(connection, task_id, lock=True))
-            if task.sealed and every_hours is not None:
-                raise sealed_not_compared()
             store.set_task(connection, task_id, reconcile_hours=every_hours)
             facts = task_facts(task, "schedule_reconciliation") | {"reconcile_hours": every_hours}
             self._ledger.append(connection, kind=EntryKind.TASK, subject=task_id, actor=actor, facts=facts)
@@ -228,18 +230,22 @@ class Reconciliations:
                 if row["search"] is None:
                     continue
                 search = Search.model_validate(row["search"])
-                if search.answered(end):
-                    continue
                 task_id = TaskId(row["task_id"])
+                task = store.task_of(store.task_row(connection, task_id))
+                waits = task.sealed and search.opening is None
+                if search.answered(end) or (waits and end is ReconcileEnd.CONSUMER):
+                    continue
                 result.append(
                     ReconcileWork(
-                        task=store.task_of(store.task_row(connection, task_id)),
+                        task=task,
                         reconciliation_id=row["id"],
                         end=end,
                         columns=self._columns(connection, task_id),
                         question=search.question,
-                        salt=search.salt,
+                        salt=search.salt or NO_SALT,
                         as_of=search.as_of,
+                        recipients=self._both_ends(task) if waits else (),
+                        opening=search.opening,
                     )
                 )
         return tuple(result)
@@ -252,6 +258,9 @@ class Reconciliations:
             search = rows.search_of(connection, known.id)
             if known.state is not ReconciliationState.WAITING or search is None or end.round != search.question.number:
                 return known
+            if task.sealed and search.opening is None:
+                check_opening(end)
+                search = search.model_copy(update={"opening": signed})
             search = search.model_copy(update={end.end.value: signed})
             result = known.model_copy(update={end.end.value: signed}) if end.round == 1 else known
             if search.producer is None or search.consumer is None:
@@ -296,6 +305,11 @@ class Reconciliations:
             search=search.model_dump(mode="json"),
             finished_at=result.finished_at,
         )
+
+    def _both_ends(self, task: Task) -> tuple[RecipientKey, ...]:
+        """Return the keys in force of the two nodes of a sealed task."""
+        ends = ((task.provider, task.producer_node), (task.consumer, task.consumer_node))
+        return tuple(key for code, node in ends if node for key in self._recipients.in_force(code, node))
 
     def _columns(self, connection: Connection, task_id: TaskId) -> tuple[Column, ...]:
         newest = store.newest_batch(connection, task_id)

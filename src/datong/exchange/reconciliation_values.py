@@ -6,9 +6,10 @@ from enum import StrEnum
 from pydantic import Field
 
 from datong.exchange.questions import Answer, Findings, Repair
+from datong.exchange.sealing import Sealing
 from datong.exchange.signed import Signed, utc_text
 from datong.exchange.table_values import ContentDigest
-from datong.kernel import DepartmentCode, EntryId, TaskId, Text, Value, canonical_json
+from datong.kernel import Base64Bytes, DepartmentCode, EntryId, TaskId, Text, Value, canonical_json
 
 
 class ReconcileEnd(StrEnum):
@@ -16,6 +17,9 @@ class ReconcileEnd(StrEnum):
 
     PRODUCER = "producer"
     CONSUMER = "consumer"
+
+
+SEALED_CURSOR_BYTES_MAX = 64 * 1024
 
 
 class EndDigest(Value):
@@ -35,6 +39,10 @@ class EndDigest(Value):
     round: int = Field(1, ge=1)
     answer: Answer | None = None
     """None: a node of an earlier version, which knows whole tables only."""
+    sealing: Sealing | None = None
+    """Of a sealed task, in the producer's first answer: the secret under which both ends digest, for both of them."""
+    sealed_as_of: Base64Bytes | None = Field(None, max_length=SEALED_CURSOR_BYTES_MAX)
+    """The cursor up to which is compared, encrypted under that secret."""
 
     def signing_bytes(self) -> bytes:
         """Return the canonical bytes that are signed; what an earlier version did not know is left out at its default.
@@ -43,6 +51,7 @@ class EndDigest(Value):
         """
         unknown = {"answer"} if self.answer is None else set()
         unknown |= {"round"} if self.round == 1 else set()
+        unknown |= {name for name in ("sealing", "sealed_as_of") if getattr(self, name) is None}
         facts = self.model_dump(mode="json", exclude=unknown) | {"at": utc_text(self.at), "v": 1, "type": "end-digest"}
         return canonical_json(facts)
 

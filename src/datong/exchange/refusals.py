@@ -1,7 +1,7 @@
 """The errors that several parts of the exchange raise."""
 
 from datong.exchange.questions import RepairKind
-from datong.exchange.reconciliation_values import Reconciliation, ReconciliationState
+from datong.exchange.reconciliation_values import EndDigest, ReconcileEnd, Reconciliation, ReconciliationState
 from datong.exchange.values import Manifest, Task
 from datong.kernel import Actor, ActorKind, BatchId, Conflict, NodeId, NotFound, Refused, Text
 
@@ -81,19 +81,22 @@ def check_producer(node: NodeId, actor: Actor) -> None:
         raise not_the_producer()
 
 
-def sealed_not_compared() -> Refused:
-    """Digests of a sealed task would let the hub find its values by trying."""
-    return Refused(
-        "exchange.sealed_not_compared",
-        what=Text(
-            zh="加密任务不对账：摘要会让枢纽通过试算猜出数据。",
-            en="A sealed task is not reconciled: from its digests the hub could find values by trying.",
-        ),
-        remedy=Text(
-            zh="两端部门可在各自数据库中核对行数；或重新运行任务。",
-            en="The departments can count rows in their own databases; or run the task again.",
-        ),
-    )
+def check_opening(end: EndDigest) -> None:
+    """Check that the first answer about a sealed task is the producer's, with the secret sealed for both ends.
+
+    Raises:
+        Refused: `exchange.reconciliation_not_sealed`.
+    """
+    if end.end is not ReconcileEnd.PRODUCER or end.sealing is None:
+        raise Refused(
+            "exchange.reconciliation_not_sealed",
+            what=Text(
+                zh="加密任务对账须由提供方先给出双方共用的密钥：否则枢纽可由摘要试算出数据。",
+                en="The producer must open the reconciliation of a sealed task with a secret for both ends: from plain "
+                "digests the hub could find values by trying.",
+            ),
+            remedy=Text(zh="请升级提供方前置机。", en="Update the producer's node."),
+        )
 
 
 def repair_not_approved() -> Refused:

@@ -31,6 +31,8 @@ class Search(Value):
     """
 
     salt: str = ""
+    opening: SignedEndDigest | None = None
+    """Of a sealed task: the producer's first answer, with the secret that takes the salt's place, sealed for both."""
     as_of: Cursor | None = None
     question: Question = Question()
     producer: SignedEndDigest | None = None

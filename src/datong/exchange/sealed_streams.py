@@ -36,6 +36,9 @@ _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _WRAP = b"datong sealed key 1"
 _PAYLOAD = b"datong sealed payload 1"
 _COMMITMENT = b"datong sealed commitment 1"
+_PLACES = b"datong sealed places 1"
+_NOTE = b"datong sealed note 1"
+NOTE_NONCE_BYTES = 12
 
 
 class ContentKey:
@@ -105,6 +108,29 @@ class ContentKey:
             check_recipient_key(recipient)
             wrapped.append(self.wrap(recipient.key_id, recipient.public_key))
         return Sealing(chunk_bytes=self.chunk_bytes, keys=tuple(wrapped))
+
+    @property
+    def places_salt(self) -> str:
+        """Return the salt by which both ends of a reconciliation place rows, hexadecimal."""
+        return _derived(self._secret, _PLACES).hex()[:COMMITMENT_CHARS]
+
+    def seal_note(self, plain: bytes) -> bytes:
+        """Return a short text that only holders of this key can read."""
+        nonce = secrets.token_bytes(NOTE_NONCE_BYTES)
+        return nonce + AESGCM(_derived(self._secret, _NOTE)).encrypt(nonce, plain, self.context_digest)
+
+    def open_note(self, sealed: bytes) -> bytes:
+        """Return what `seal_note` was given.
+
+        Raises:
+            Corrupt: `exchange.sealed_key_wrong`.
+        """
+        try:
+            key = AESGCM(_derived(self._secret, _NOTE))
+            return key.decrypt(sealed[:NOTE_NONCE_BYTES], sealed[NOTE_NONCE_BYTES:], self.context_digest)
+        except (InvalidTag, ValueError) as error:
+            text = Text(zh="附言打不开：它属于别处，或被改动过。", en="The note does not open: it belongs elsewhere.")
+            raise _corrupt("key_wrong", text) from error
 
     def commitment(self, content: ContentDigest) -> str:
         """Return what stands in a sealed manifest in place of the content digest.

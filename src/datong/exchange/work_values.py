@@ -4,7 +4,7 @@ from datetime import datetime
 
 from datong.catalogue import RecipientKey
 from datong.exchange.questions import Question, RepairOrder
-from datong.exchange.reconciliation_values import ReconcileEnd
+from datong.exchange.reconciliation_values import ReconcileEnd, SignedEndDigest
 from datong.exchange.replay_values import ReplayWork
 from datong.exchange.run_span import RunSpan
 from datong.exchange.table_values import Column, Cursor
@@ -55,6 +55,10 @@ class ReconcileWork(Value):
     question: Question = Question()
     salt: str = "0" * 32
     as_of: Cursor | None = None
+    recipients: tuple[RecipientKey, ...] = ()
+    """Of a sealed task whose secret is still to be drawn: the keys of both ends."""
+    opening: SignedEndDigest | None = None
+    """Of a sealed task: the producer's first answer, in which the secret is."""
 
 
 class WatchWork(Value):

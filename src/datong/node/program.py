@@ -461,6 +461,7 @@ class NodeProgram(NodeSetup):
             department=identity.department,
             open_source=self.open_source,
             open_target=self.open_writable,
+            keyring=keyring,
         )
         witness = Witness(
             name=identity.node_id,

@@ -28,6 +28,8 @@ from datong.exchange import (
 from datong.kernel import Clock, Conflict, DepartmentCode, Text
 from datong.ledger import Signer
 from datong.node.hub_client import HubClient
+from datong.node.keyring import Keyring
+from datong.node.sealed_reconciling import SealedComparison
 
 
 class Reconciler:
@@ -42,6 +44,7 @@ class Reconciler:
         department: DepartmentCode,
         open_source: Callable[[str], Connector],
         open_target: Callable[[str], Target],
+        keyring: Keyring | None = None,
     ) -> None:
         self._client = client
         self._signer = signer
@@ -49,6 +52,7 @@ class Reconciler:
         self._department = department
         self._open_source = open_source
         self._open_target = open_target
+        self._keyring = keyring
 
     def report(self, work: ReconcileWork) -> None:
         """Answer one question about this node's end of a task.
@@ -58,7 +62,9 @@ class Reconciler:
         """
         task = work.task
         columns = tuple(column for column in work.columns if column.name != DELETED)
-        query = range_query(task, columns, work.question, work.salt, work.as_of, work.end)
+        sealed = self._sealed(work)
+        salt, as_of = (work.salt, work.as_of) if sealed is None else (sealed.salt, sealed.as_of)
+        query = range_query(task, columns, work.question, salt, as_of, work.end)
         rejected = 0
         if work.end is ReconcileEnd.PRODUCER:
             source = self._open_source(task.source)
@@ -73,6 +79,8 @@ class Reconciler:
                 rejected = target.rejected(task.id)
             finally:
                 target.close()
+        if sealed is not None:
+            answer = sealed.keyed(answer)
         end = EndDigest(
             reconciliation_id=work.reconciliation_id,
             task_id=task.id,
@@ -83,8 +91,18 @@ class Reconciler:
             at=self._clock.now(),
             round=work.question.number,
             answer=answer,
+            sealing=None if sealed is None else sealed.sealing,
+            sealed_as_of=None if sealed is None else sealed.sealed_as_of,
         )
         self._client.send_end_digest(signed_end_digest(end, self._signer))
+
+    def _sealed(self, work: ReconcileWork) -> SealedComparison | None:
+        """Return what a sealed task is compared under."""
+        if not work.task.sealed:
+            return None
+        if self._keyring is None:
+            raise not_comparable()
+        return SealedComparison(self._client, self._keyring, work)
 
 
 def source_answer(source: Connector, query: RangeQuery, question: Question) -> Answer:

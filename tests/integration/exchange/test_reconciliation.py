@@ -5,21 +5,37 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import uvicorn
 
 from datong.adapters.connections import open_connector
+from datong.adapters.file_keys import load_or_create_signer
 from datong.exchange import (
+    Answer,
     ColumnMap,
     DifferenceKind,
+    Question,
+    RangeReader,
+    ReadQuery,
+    ReconcileEnd,
+    ReconcileWork,
     Reconciliation,
     ReconciliationState,
     RepairKind,
     Task,
     TransferMode,
+    content_digest,
+    data_columns,
+    range_query,
+    signed_end_digest,
 )
-from datong.kernel import PLATFORM_ACTOR, Conflict, canonical_json
+from datong.kernel import PLATFORM_ACTOR, Conflict, Corrupt, NodeId, canonical_json
 from datong.ledger import verify_signature
+from datong.node import NodeHome
+from datong.node.keyring import Keyring
+from datong.node.sealed_reconciling import SealedComparison
 from datong.node.steps import unobserved
 from tests.exchange_hub import TestHub, app_of, task_draft
 from tests.exchange_node import program_of
@@ -56,6 +72,33 @@ class Ends:
                 for _, loop in busy:
                     loop.round(0)
         raise AssertionError("there is always more to do")
+
+    def sealed_task(self, mode: TransferMode) -> Task:
+        """Create a sealed task, once both nodes have a recipient key, and have it moved once."""
+        for party in ("police", "education"):
+            program = program_of(self.folder / party, unobserved)
+            client = program.client()
+            program.loop(client, lambda text: print(text.en)).round(0)
+            client.close()
+        return self.task(mode, sealed=True)
+
+    def opened(self, found: Reconciliation, task: Task) -> SealedComparison:
+        """Return what the education's node compares under, once more."""
+        work = ReconcileWork(
+            task=task, reconciliation_id=found.id, end=ReconcileEnd.CONSUMER, columns=(), opening=found.producer
+        )
+        return self.comparison(work)
+
+    def comparison(self, work: ReconcileWork) -> SealedComparison:
+        """Return what the education's node makes of a question about a sealed task."""
+        home, node = NodeHome(self.folder / "education"), NodeId("node-education")
+        signer = load_or_create_signer(home.key_path)
+        keyring = Keyring(folder=home.directory, signer=signer, node_id=node, department=work.task.consumer)
+        client = program_of(home.directory, unobserved).client()
+        try:
+            return SealedComparison(client, keyring, work)
+        finally:
+            client.close()
 
     def task(self, mode: TransferMode, **changes: object) -> Task:
         """Create a task and have it moved once."""
@@ -119,6 +162,55 @@ def test_equal_ends_are_found_equal_in_one_round(ends: Ends) -> None:
     assert found.producer.end_digest.digest.rows == ROWS
     assert found.findings is not None
     assert sum(one.consumer_rows for one in found.findings.ranges) == ROWS
+
+
+def test_a_sealed_task_is_compared_without_a_digest_that_the_hub_could_try(ends: Ends) -> None:
+    task = ends.sealed_task(TransferMode.INCREMENT)
+    run_mariadb(
+        ends.target,
+        "DELETE FROM received ORDER BY id LIMIT 3",
+        "UPDATE received SET name = '改' WHERE id LIKE 'ff%' ORDER BY id LIMIT 2",
+        "INSERT INTO received VALUES ('nobody-here', NULL, 1, 2, '2000-01-01', '2026-01-01')",
+    )
+    run_postgresql(ends.source, "INSERT INTO people VALUES ('later', 'x', 1, 1, '2000-01-01', '2027-01-01')")
+    found = ends.reconcile(task)
+    assert found.state is ReconciliationState.DIFFERENT
+    assert counts(found) == {DifferenceKind.MISSING: 3, DifferenceKind.CHANGED: 2, DifferenceKind.EXTRA: 1}
+    assert found.findings is not None
+    assert found.findings.producer_newer == 1
+    assert found.repair is not None
+    assert found.repair.kind is RepairKind.NONE
+    # What both ends would tell of an open task is nowhere among what the hub was told.
+    report = ends.hub.exchange.reconciliations.document(task.id, found.id).model_dump_json()
+    columns = data_columns(ends.hub.exchange.batches(task.id)[-1].manifest.columns)
+    source = open_connector(ends.source)
+    rows = source.read(ReadQuery(table="people", columns=tuple(column.name for column in columns)))
+    kept = pa.Table.from_batches(rows).filter(pc.field("id") != "later").to_batches()
+    opened = ends.opened(found, task)
+    plain = RangeReader(range_query(task, columns, Question(), opened.salt, None, ReconcileEnd.PRODUCER)).ranges(kept)
+    assert {one.prefix for one in plain} <= {one.prefix for one in found.findings.ranges}
+    assert opened.keyed(Answer(ranges=plain[:1])).ranges[0].sum in report
+    assert not any(one.sum in report for one in plain)
+    assert content_digest(kept, columns).sum not in report
+    assert opened.salt not in report
+    assert "2026-01-01" not in report
+
+
+def test_a_secret_that_the_provider_did_not_sign_gets_no_answer(ends: Ends) -> None:
+    task = ends.sealed_task(TransferMode.SNAPSHOT)
+    ends.hub.exchange.reconciliations.request(task.id, actor=PLATFORM_ACTOR)
+    ends.work("police")
+    (work,) = ends.hub.exchange.work_for(NodeId("node-education")).reconcile
+    assert work.opening is not None
+    assert ends.comparison(work).salt != "0" * 32
+    forged = work.opening.end_digest.model_copy(update={"rejected": 9})
+    opening = work.opening.model_copy(update={"end_digest": forged})
+    with pytest.raises(Corrupt, match="bad_signature"):
+        ends.comparison(work.model_copy(update={"opening": opening}))
+    stranger = load_or_create_signer(NodeHome(ends.folder / "education").key_path)
+    opening = signed_end_digest(work.opening.end_digest, stranger)
+    with pytest.raises(Corrupt, match="opening_not_signed"):
+        ends.comparison(work.model_copy(update={"opening": opening}))
 
 
 def test_every_kind_of_difference_is_found_down_to_its_row(ends: Ends) -> None:
