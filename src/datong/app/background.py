@@ -1,11 +1,13 @@
 """Background work of one process: the periodic sweeps, and library builds as durable jobs."""
 
 import logging
+import time
 
 from datong import adapters
 from datong.app.composition import Hub
 from datong.app.worker import Sweep, Worker
 from datong.kernel import BuildId, DatongError
+from datong.library import Following
 
 BUILD_JOB = "library-build"
 BUILD_INTERVAL_SECONDS = 0.5
@@ -25,7 +27,9 @@ class Background:
         self._queued: set[BuildId] = set()
         builds = Sweep(name="builds", interval_seconds=BUILD_INTERVAL_SECONDS, run=self._queue_builds)
         refresh = Sweep(name="derived", interval_seconds=REFRESH_INTERVAL_SECONDS, run=self._refresh)
-        self._worker = Worker([*hub.sweeps(), builds, refresh])
+        self._following = Following(self._library, rest_seconds=hub.settings.library_rest_seconds)
+        follow = Sweep(name="following", interval_seconds=REFRESH_INTERVAL_SECONDS, run=self._follow)
+        self._worker = Worker([*hub.sweeps(), builds, refresh, follow])
 
     def start(self) -> None:
         """Begin the sweeps; the first look for builds finds those that an earlier process left unfinished."""
@@ -55,6 +59,10 @@ class Background:
     def _refresh(self) -> bool:
         """Request the builds of derived libraries whose inputs have changed."""
         return bool(self._library.refresh_derived())
+
+    def _follow(self) -> bool:
+        """Request the builds of libraries that fell behind what has landed."""
+        return bool(self._following.request_due(time.monotonic()))
 
     def _queue(self) -> "adapters.DurableJobs":
         """Return the queue of jobs, opened at the first build: its library takes long to load, and polls."""

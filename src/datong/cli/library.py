@@ -63,10 +63,13 @@ def build(
     name: Annotated[str, typer.Argument(help="资源库名称 · name of the library")],
     hub: HubOption,
     token: TokenOption,
+    full: Annotated[
+        bool, typer.Option("--full", help="全部重新计算，不沿用上一版本 · make everything anew, from landing")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """请求构建 · Ask for a build; background work runs it."""
-    found = call_hub(hub, token, "POST", f"/libraries/{name}/builds")
+    found = call_hub(hub, token, "POST", f"/libraries/{name}/builds{'?full=true' if full else ''}")
     identifier = found["id"] if isinstance(found, dict) else found
     typer.echo(json.dumps(found, ensure_ascii=False, indent=1) if as_json else str(identifier))
 

@@ -62,6 +62,12 @@ class Settings(Value):
     payload_retention_days: int = Field(
         30, ge=0, description="Days a batch between nodes stays at the hub after its last receipt."
     )
+    library_rest_seconds: int = Field(
+        300,
+        ge=0,
+        description="Seconds without a landing after which a published library is built anew from what landed; 0: "
+        "only when somebody asks.",
+    )
     library_retention_days: int = Field(
         1095, ge=0, le=36_500, description="Days a superseded version of a library is kept, unless declared for it."
     )

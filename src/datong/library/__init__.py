@@ -22,6 +22,7 @@ from datong.library.definition import Definition, LibraryKind, load_definition, 
 from datong.library.definition_reading import DEFINITION_CHARS_MAX, DefinitionProblem
 from datong.library.derivation import VERDICT_COLUMN, VERDICT_TITLE
 from datong.library.evaluation import LinkScore, evaluate_links
+from datong.library.following import Following
 from datong.library.quality_scores import Dimension, Fall, SourceScore
 from datong.library.retention_rules import RETENTION_DAYS_MAX, VERSIONS_MIN_MAX, HoldReason, RetentionRule
 from datong.library.retention_values import (
@@ -93,6 +94,7 @@ from datong.library.values import (
 from datong.library.versions import Versions
 from datong.library.weights import Weights
 from datong.library.weights_values import LearnedWeights, WeightsAct, WeightsOrder, WeightsReport, WeightsState
+from datong.library.whole_reason import WholeReason
 
 __all__ = [
     "BELIEVED_CHARS_MAX",
@@ -143,6 +145,7 @@ __all__ = [
     "FeatureQuery",
     "FixedDecisions",
     "FixedLanding",
+    "Following",
     "GoldenRow",
     "HoldOrder",
     "HoldReason",
@@ -186,6 +189,7 @@ __all__ = [
     "WeightsOrder",
     "WeightsReport",
     "WeightsState",
+    "WholeReason",
     "actions_of",
     "evaluate_links",
     "load_definition",

@@ -29,6 +29,7 @@ from datong.kernel import (
     sha256_hex,
 )
 from datong.ledger import EntryKind, Ledger
+from datong.library.build_facts import input_facts, publication_facts
 from datong.library.defining import Definitions
 from datong.library.definition import Definition, shipped_definitions
 from datong.library.inputs import derived_input_digest, resolve_inputs
@@ -46,7 +47,6 @@ from datong.library.values import (
     LandedSource,
     Landing,
     LinkDecisions,
-    LinkReport,
 )
 from datong.library.versions import Versions
 from datong.library.weights import Weights
@@ -102,10 +102,11 @@ class Library(Published):
         self._threads = threads
         self._memory = memory
 
-    def request_build(self, library: str, *, actor: Actor) -> Build:
+    def request_build(self, library: str, *, actor: Actor, whole: bool = False) -> Build:
         """Record that `library` is to be built from everything that has landed, or been published, by now.
 
-        A request for the same input that still waits or runs is answered with that build.
+        With `whole`, everything is made anew, although a build may start from the version before. A request for the
+        same input that still waits or runs is answered with that build, if it does that, too.
 
         Raises:
             Conflict: nothing that the library can use has landed, or been published.
@@ -117,6 +118,7 @@ class Library(Published):
                     BUILDS.c.library == library,
                     BUILDS.c.input_digest == digest,
                     BUILDS.c.state.in_([BuildState.REQUESTED, BuildState.RUNNING]),
+                    *([BUILDS.c.whole] if whole else []),
                 )
             ).first()
             if waiting is not None:
@@ -131,6 +133,7 @@ class Library(Published):
                     requested_at=self._clock.now(),
                     input_digest=digest,
                     inputs=inputs,
+                    whole=whole,
                     attempts=0,
                     step_seconds={},
                 )
@@ -157,9 +160,16 @@ class Library(Published):
             )
         inputs = [source.model_dump(mode="json") for source in sorted(sources, key=lambda source: source.resource_id)]
         decisions = [known.model_dump() for known in self._decisions.link_decisions(definition.name)]
-        facts: dict[str, JsonValue] = {"definition": definition.digest, "inputs": _facts(sources)}
+        facts: dict[str, JsonValue] = {"definition": definition.digest, "inputs": input_facts(sources)}
         facts |= {"decisions": sha256_hex(canonical_json(decisions))} if decisions else {}
         return inputs, sha256_hex(canonical_json(facts))
+
+    def input_digest(self, library: str) -> str | None:
+        """Return what identifies all that a build of `library` would read now; None where there is nothing."""
+        try:
+            return self._inputs(self.definition(library))[1]
+        except Conflict:
+            return None
 
     def refresh_derived(self) -> tuple[BuildId, ...]:
         """Request a build of every derived library whose inputs have newer versions than its own last build read.
@@ -261,7 +271,9 @@ class Library(Published):
         sources = tuple(LandedSource.model_validate(source) for source in inputs)
         elsewhere = _published_before(self.definitions(), definition, sources)
         decisions = self._decisions.link_decisions(build.library)
-        pipeline: Pipeline = module.Pipeline(**common, sources=sources, elsewhere=elsewhere, decisions=decisions)
+        pipeline: Pipeline = module.Pipeline(
+            **common, sources=sources, elsewhere=elsewhere, decisions=decisions, whole=build.whole
+        )
         return pipeline
 
     def _run_steps(self, build_id: BuildId, pipeline: "Pipeline | TablePipeline") -> None:
@@ -291,7 +303,7 @@ class Library(Published):
                 kind=EntryKind.DATASET,
                 subject=f"{build.library}/{version}",
                 actor=build.requested_by,
-                facts=_evidence(build, self.definition(build.library), pipeline, tables, digest, report)
+                facts=publication_facts(build, self.definition(build.library), pipeline, tables, digest, report)
                 | {"quality": [score_facts(score) for score in scores]},
             )
             for table in tables:
@@ -433,47 +445,6 @@ def _published_before(
     )
 
 
-def _facts(sources: tuple[LandedSource, ...]) -> list[JsonValue]:
-    """Return what identifies the inputs: never a path, never a value."""
-    return [
-        {
-            "resource": source.resource_id,
-            "department": source.department,
-            "version": source.resource_version,
-            "columns": dict(source.columns),
-            "keys": list(source.key_columns),
-            "batches": [
-                [batch.batch_id, batch.sequence, batch.mode.value, batch.snapshot, batch.payload_digest]
-                for batch in source.batches
-            ],
-        }
-        for source in sorted(sources, key=lambda source: source.resource_id)
-    ]
-
-
-def _evidence(
-    build: Build,
-    definition: Definition,
-    pipeline: "Pipeline | TablePipeline",
-    tables: "tuple[PublishedTable, ...]",
-    digest: str,
-    report: LinkReport,
-) -> dict[str, JsonValue]:
-    """Return the facts of a publication: counts, digests and the versions of its inputs."""
-    return {
-        "build": build.id,
-        "definition": {"version": definition.version, "digest": definition.digest},
-        "norms": pipeline.pack.version,
-        "departments": pipeline.departments(),
-        "input_digest": build.input_digest,
-        "golden_digest": digest,
-        "records": report.records,
-        "entities": report.entities,
-        "tables": [{"name": table.name, "rows": table.rows, "digest": table.digest} for table in tables],
-        "inputs": pipeline.input_facts(),
-    }
-
-
 def _build(row: Row[Any]) -> Build:
     return Build(
         id=BuildId(row.id),
@@ -484,6 +455,7 @@ def _build(row: Row[Any]) -> Build:
         requested_at=row.requested_at,
         finished_at=row.finished_at,
         input_digest=row.input_digest,
+        whole=row.whole,
         source_count=len(row.inputs),
         batch_count=sum(len(source.get("batches", ())) for source in row.inputs),
         version=row.version,

@@ -1,6 +1,6 @@
 """The library's tables in the control database: builds, versions and reports; records stay in the lake."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, false
 
 from datong.kernel import METADATA, JsonColumn, UtcDateTime
 
@@ -16,6 +16,7 @@ BUILDS = Table(
     Column("finished_at", UtcDateTime),
     Column("input_digest", String(64), nullable=False),
     Column("inputs", JsonColumn, nullable=False),
+    Column("whole", Boolean, nullable=False, server_default=false()),
     Column("attempts", Integer, nullable=False),
     Column("version", Integer),
     Column("digest", String(64)),

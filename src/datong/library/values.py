@@ -163,6 +163,8 @@ class Build(Value):
     requested_at: datetime
     finished_at: datetime | None = None
     input_digest: str
+    whole: bool = False
+    """Whether it was asked to make everything anew."""
     source_count: int
     batch_count: int
     version: int | None = None

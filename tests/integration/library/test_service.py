@@ -8,7 +8,7 @@ from deltalake import DeltaTable
 
 from datong.kernel import PLATFORM_ACTOR, Conflict, Database, EntityId, FixedClock, NotFound
 from datong.ledger import Ed25519Signer, EntryKind, Ledger, MemoryTileStore
-from datong.library import BuildState, FixedLanding, Library
+from datong.library import BuildState, FixedLanding, Following, Library, WholeReason
 from datong.norms import load_pack
 from tests.library_sources import landed_city, with_increment
 
@@ -114,11 +114,20 @@ def test_a_second_version_replaces_the_first_and_keeps_ids(hub: Hub, tmp_path: P
         "updated_at": "2026-01-05 10:00:00",
     }
     row = tuple(moved[element or ""] for element in residents.columns.values())
+    following = Following(library, rest_seconds=60)
+    assert following.request_due(0) == ()
     hub.landing.landed = tuple(
         with_increment(source, tmp_path, [row]) if source is residents else source for source in sources
     )
-    built = library.run_build(library.request_build("population", actor=PLATFORM_ACTOR).id)
-    assert built.version == 2
+    assert following.request_due(100) == following.request_due(159) == ()
+    (requested,) = following.request_due(160)
+    assert following.request_due(1000) == (), "a build is on its way"
+    built = library.run_build(requested)
+    assert following.request_due(2000) == ()
+    assert (built.version, built.requested_by) == (2, PLATFORM_ACTOR)
+    report = library.report("population")
+    assert (report.base, report.changed, report.whole) == (first.build_id, 1, None)
+    assert hub.ledger.entries(kind=EntryKind.DATASET).rows[0].facts["base"] == first.build_id
     assert [dataset.version for dataset in library.dataset_versions("population")] == [2, 1]
     assert before.entity_id is not None
     view = library.entity("population", before.entity_id)
@@ -127,6 +136,9 @@ def test_a_second_version_replaces_the_first_and_keeps_ids(hub: Hub, tmp_path: P
     assert view.cells["phone"].batch_id == "residents-2"
     old = DeltaTable(str(first.delta_path), version=first.delta_version).to_pyarrow_table()
     assert "13711112222" not in old.column("phone").to_pylist()
+    anew = library.run_build(library.request_build("population", actor=PLATFORM_ACTOR, whole=True).id)
+    assert (anew.whole, anew.digest) == (True, built.digest)
+    assert library.report("population").whole == WholeReason.ASKED
 
 
 def test_divisions_are_open_and_looked_up_by_parent(hub: Hub, tmp_path: Path) -> None:

@@ -75,10 +75,13 @@ def list_libraries(caller: Caller, hub: Hub) -> tuple[LibrarySummary, ...]:
 
 
 @router.post("/libraries/{name}/builds", status_code=202)
-def request_build(name: LibraryName, caller: Caller, hub: Hub) -> Build:
-    """Ask for a build over everything that has landed; background work runs it."""
+def request_build(name: LibraryName, caller: Caller, hub: Hub, full: bool = False) -> Build:
+    """Ask for a build over everything that has landed; background work runs it.
+
+    With `full`, everything is made anew instead of starting from the published version; the result is the same.
+    """
     hub.policy.require(caller, Action.LIBRARY_BUILD)
-    return hub.library.request_build(name, actor=caller.actor)
+    return hub.library.request_build(name, actor=caller.actor, whole=full)
 
 
 @router.get("/libraries/{name}/builds")

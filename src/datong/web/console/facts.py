@@ -187,6 +187,7 @@ FACTS: Mapping[str, Text] = {
     "finding": Text(zh="责任认定", en="Finding"),
     "first_sequence": Text(zh="起始批次", en="First batch"),
     "from_state": Text(zh="原状态", en="From state"),
+    "base": Text(zh="沿用的构建", en="Build it started from"),
     "golden_digest": Text(zh="主记录摘要", en="Digest of the golden records"),
     "input_digest": Text(zh="输入摘要", en="Digest of the input"),
     "inputs": Text(zh="输入", en="Inputs"),

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Form, Query
 from fastapi.responses import Response
 
 from datong.kernel import DatongError, EntityId, ResourceId, Text, Value
@@ -19,6 +19,7 @@ from datong.library import (
     EntityView,
     LinkReport,
     ScoreAt,
+    WholeReason,
 )
 from datong.sharing import Action, BlockPurpose, Target
 from datong.web.api.libraries import read_failing_rows
@@ -104,15 +105,17 @@ def show_library(desk: SignedIn, name: str, q: Annotated[str, Query(max_length=N
             verdicts.get(value, "") if element == VERDICT_COLUMN else in_words(desk, element, value)
         ),
         derived=bool(definition.reads),
+        may_rebuild=report is not None and definition.publishes_records,
+        anew=WholeReason(report.whole).meaning if report is not None and report.whole else None,
         hits=library.find_entities(name, q.strip(), limit=FOUND_MAX) if may_read and q.strip() else (),
     )
 
 
 @router.post("/library/{name}/builds")
-def build_library(desk: SignedIn, name: str) -> Response:
-    """Ask for a build over what has landed."""
+def build_library(desk: SignedIn, name: str, full: Annotated[bool, Form()] = False) -> Response:
+    """Ask for a build over what has landed; `full`: that makes everything anew."""
     desk.require(Action.LIBRARY_BUILD)
-    desk.services.library.request_build(name, actor=desk.caller.actor)
+    desk.services.library.request_build(name, actor=desk.caller.actor, whole=full)
     return desk.go(f"/library/{name}", done="build")
 
 
