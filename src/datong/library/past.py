@@ -21,9 +21,15 @@ def past_entity(definition: Definition, dataset: Dataset, ids: Sequence[EntityId
 
     Raises:
         NotFound: the version did not have it.
+        Unavailable: its tables cannot be read.
     """
     # Delta Lake takes half a second to import: only who looks back pays for it.
     files = import_module("datong.library.version_files")
+    with files.told_unreadable(definition.name):
+        return _past(files, definition, dataset, ids)
+
+
+def _past(files: Any, definition: Definition, dataset: Dataset, ids: Sequence[EntityId]) -> PastEntity:
     golden: pa.Table = files.rows_of(dataset.delta_path, dataset.delta_version, ENTITY, ids)
     rows = {row[ENTITY]: row for row in golden.to_pylist()}
     entity_id = next((known for known in ids if known in rows), None)

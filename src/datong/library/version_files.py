@@ -5,20 +5,55 @@ oldest kept version go, too, behind a checkpoint: what they list is no more.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
-from datong.kernel import Value
+from datong.kernel import Text, Unavailable, Value
 from datong.library.delta_writing import version_of_build
 
-__all__ = ["TableVersions", "Unneeded", "erase", "readable", "rows_of", "unneeded", "version_of_build"]
+__all__ = [
+    "TableVersions",
+    "Unneeded",
+    "erase",
+    "readable",
+    "rows_of",
+    "told_unreadable",
+    "unneeded",
+    "version_of_build",
+]
 
 LOG = "_delta_log"
 _NUMBER_DIGITS = 20
+
+
+@contextmanager
+def told_unreadable(library: str) -> Iterator[None]:
+    """Tell an operator that the tables of `library` cannot be read, in words.
+
+    Raises:
+        Unavailable: Delta Lake or the file system says so.
+    """
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        raise Unavailable(
+            "library.tables_unreadable",
+            what=Text(
+                zh=f"资源库 {library} 的数据表文件无法读取。",
+                en=f"The table files of the library {library} cannot be read.",
+            ),
+            remedy=Text(
+                zh="请检查数据湖的目录和权限；必要时重新构建该资源库。",
+                en="Check the lake's folder and its permissions; if need be, build the library again.",
+            ),
+            context={"library": library},
+        ) from error
 
 
 class TableVersions(Value):

@@ -44,6 +44,7 @@ from datong.library.retention_values import (
 )
 from datong.library.tables import DATASETS, DISPOSALS, HOLDS, RETENTIONS
 
+UNREADABLE = "library.tables_unreadable"
 HOLDS_MAX = 1_000
 """Versions of one library that are held by persons at once."""
 
@@ -224,14 +225,22 @@ class Versions:
     # Disposal
 
     def sweep(self) -> bool:
-        """Dispose of every version that is due, and finish what was begun; return False: no more is due now."""
+        """Dispose of every version that is due, and finish what was begun; return False: no more is due now.
+
+        Raises:
+            Unavailable: the tables of a library cannot be read; the other libraries had their turn.
+        """
+        unreadable: list[Unavailable] = []
         for definition in self._library.definitions():
             if self._planned(definition.name):
                 try:
                     with build_lock(self._folder / definition.name, definition.name):
                         self._dispose(definition.name)
-                except Unavailable:
-                    continue
+                except Unavailable as error:
+                    # A library that is being built has its turn when the build has ended.
+                    unreadable += [error] if error.code == UNREADABLE else []
+        if unreadable:
+            raise unreadable[0]
         return False
 
     def _planned(self, library: str) -> bool:
@@ -252,6 +261,10 @@ class Versions:
 
     def _dispose(self, library: str) -> None:
         files = import_module("datong.library.version_files")
+        with files.told_unreadable(library):
+            self._dispose_of(library, files)
+
+    def _dispose_of(self, library: str, files: Any) -> None:
         home = self._folder / library
         with self._database.snapshot() as connection:
             due = self._due(connection, library)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from datong.kernel import METADATA, Database, EntityId, NotFound
+from datong.kernel import METADATA, Database, EntityId, NotFound, Unavailable
 from datong.ledger import EntryKind, RecordedEntry
 from datong.library import CorrectionAction, CorrectionDisposal, HoldOrder, HoldReason, RetentionOrder
 from tests.integration.library.test_corrections import CLERK, OFFICER, REPORTER, RIGHT, STATEMENT, Hub, Killed
@@ -156,6 +156,17 @@ def test_killed_anywhere_a_disposal_is_finished_by_the_next_turn(hub: Hub) -> No
     assert all(one.disposal is None or one.disposal.erased_at for one in versions.versions("geography"))
     versions.sweep()
     assert len(_retained(hub)) == 3
+
+
+def test_tables_that_cannot_be_read_are_told_in_words(hub: Hub) -> None:
+    versions = hub.library.versions
+    versions.declare("geography", RetentionOrder(days=0, versions_min=1, statement="试验"), actor=OFFICER)
+    shutil.rmtree(hub.library.dataset("geography").delta_path / "_delta_log")
+    with pytest.raises(Unavailable, match=r"library\.tables_unreadable"):
+        versions.sweep()
+    with pytest.raises(Unavailable, match=r"library\.tables_unreadable"):
+        versions.past("geography", DISTRICT, version=1)
+    assert _actions(hub) == ["declare"], "nothing was said to be disposed of"
 
 
 def test_settled_reports_lose_their_values_after_their_retention(hub: Hub, database: Database) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from datong.cli.library import app
@@ -54,6 +55,7 @@ def test_a_library_is_added_without_code(hub: RunningHub, tmp_path: Path) -> Non
     assert operator.post("/api/v1/libraries/large_families/builds").json()["code"] == "library.input_missing"
 
 
+@pytest.mark.parametrize("control_database", ["sqlite"], indirect=True)
 def test_retention_is_declared_by_the_authority_alone(hub: RunningHub) -> None:
     authority, officer = hub.person("authority"), hub.person("education")
     order = {"days": 400, "versions_min": 3, "statement": "档案管理办法"}
