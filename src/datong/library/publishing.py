@@ -214,10 +214,8 @@ class Publishing:
         )
         for name, folder in ((f"records_{source.number}", self.folder), (before, former)):
             conformed, links = self._inputs(folder)
-            connection.execute(
-                f"CREATE OR REPLACE TABLE {name} AS SELECT r.* FROM ({records_sql(source, conformed, links)}) r "
-                f"SEMI JOIN {touched} USING (row_key)"
-            )
+            query = records_sql(source, conformed, links, among=touched)
+            connection.execute(f"CREATE OR REPLACE TABLE {name} AS {query}")
         return touched, before
 
     def _meta(self) -> dict[str, Any]:
