@@ -24,6 +24,7 @@ from datong.exchange import (
     ApplyMode,
     Column,
     Connector,
+    KnownDigest,
     ReadQuery,
     Target,
     TargetPlan,
@@ -273,6 +274,21 @@ def test_upsert_keeps_one_row_a_key_and_repeats_harmlessly(bench: Bench) -> None
     applied = bench.target.last_applied(TASK)
     assert applied is not None
     assert applied.sequence == 2
+
+
+def test_the_digest_of_every_type_follows_a_batch(bench: Bench) -> None:
+    target = bench.target
+    target.prepare(KEYED, COLUMNS)
+    for sequence, rows in enumerate((ROWS, ROWS[1:]), start=1):
+        batch = record_batch(rows)
+        manifest = manifest_of(batch, COLUMNS, sequence=sequence, run=sequence, mode=TransferMode.INCREMENT)
+        target.apply(manifest, reader_of(batch), plan=KEYED, applied_at=NOW)
+        if sequence == 1:
+            read = KnownDigest(digest=target.digest("t", COLUMNS), changed=0, looked_at=NOW)
+            target.remember_digest("t", COLUMNS, read)
+    known = target.known_digest("t", COLUMNS)
+    assert known is not None
+    assert (known.digest, known.changed) == (target.digest("t", COLUMNS), len(ROWS) - 1)
 
 
 def test_gap_and_fork_change_nothing(bench: Bench) -> None:
