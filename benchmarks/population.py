@@ -231,6 +231,35 @@ def landed_population(folder: Path, *, people: int, seed: int) -> tuple[LandedSo
     return tuple(sources)
 
 
+def land_changes(folder: Path, source: LandedSource, *, share: float) -> LandedSource:
+    """Return `source` with one more batch below `folder`: a `share` of its rows, a third with another telephone,
+    a third with the name of another row, and every tenth as a new record."""
+    named = {element: column for column, element in source.columns.items()}
+    key, name, phone = source.key_columns[0], named.get("person_name"), named.get("phone")
+    values = {column: f'"{column}"' for column in source.columns}
+    values[key] = f"""CASE WHEN chance % 10 = 0 THEN "{key}" || 'N' ELSE "{key}" END"""
+    if name:
+        values[name] = f'CASE WHEN chance % 3 = 1 THEN neighbour ELSE "{name}" END'
+    if phone:
+        values[phone] = f"""CASE WHEN chance % 3 = 2 THEN '139' || lpad(CAST(chance % 99999999 AS VARCHAR), 8, '0')
+            ELSE "{phone}" END"""
+    columns = ", ".join(f'{value} AS "{column}"' for column, value in values.items())
+    number = len(source.batches) + 1
+    with duckdb.connect() as connection:
+        rows = pa.ipc.open_stream(pa.memory_map(str(source.batches[0].path))).read_all()
+        connection.register("rows", rows)
+        neighbour = f'lag("{name}") OVER (ORDER BY "{key}")' if name else "NULL"
+        path = write_batch(
+            connection,
+            f"""
+            SELECT {columns} FROM (SELECT *, hash("{key}", {number}) % 1000000007 AS chance, {neighbour} AS neighbour
+            FROM rows) WHERE chance < {share * 1_000_000_007} ORDER BY 1""",
+            folder / f"{source.resource_id}-{number}.arrow",
+        )
+    batch = LandedBatch(batch_id=BatchId(f"{source.resource_id}-{number}"), sequence=number, path=path)
+    return source.model_copy(update={"batches": (*source.batches, batch)})
+
+
 def write_batch(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> Path:
     """Write the query's rows as a landed batch."""
     reader = connection.execute(query).to_arrow_reader(BATCH_ROWS)

@@ -19,7 +19,7 @@ from datong.library.decisions import create_decided, decisions_table
 from datong.library.definition import Definition, Identity, Linkage
 from datong.library.doubts import REVIEW
 from datong.library.engine import Workspace, sql_text
-from datong.library.layers import CHANGED, REMOVED, table_sql, write_changes
+from datong.library.layers import CHANGED, REMOVED, changed_file, table_sql, write_changes
 from datong.library.link import (
     DECISIONS,
     LINKS,
@@ -147,17 +147,16 @@ def _regroup(
         "touched_ids",
         f"SELECT DISTINCT claimed FROM {was} w SEMI JOIN (FROM dirty UNION FROM told) USING (source, row_key)",
     )
-    while True:
-        work.create(
-            "grouped",
-            f"FROM dirty UNION FROM told UNION SELECT source, row_key FROM {was} w "
-            "WHERE claimed IN (SELECT claimed FROM touched_ids WHERE claimed IS NOT NULL)",
-        )
-        limits = _describe(work, definition, sources, conformed, decisions, folder)
-        found = "SELECT DISTINCT claimed FROM linkable WHERE claimed IS NOT NULL"
-        if not work.rows(f"{found} EXCEPT SELECT claimed FROM touched_ids LIMIT 1"):
-            break
-        work.append("touched_ids", f"{found} EXCEPT SELECT claimed FROM touched_ids")
+    # What the changed records claim now is told by their rows alone, which lie in a small file of their own.
+    work.create("grouped", "FROM dirty")
+    _describe(work, definition, sources, conformed, decisions, folder, changed=True)
+    work.append("touched_ids", "SELECT DISTINCT claimed FROM linkable")
+    work.create(
+        "grouped",
+        f"FROM dirty UNION FROM told UNION SELECT source, row_key FROM {was} w "
+        "WHERE claimed IN (SELECT claimed FROM touched_ids WHERE claimed IS NOT NULL)",
+    )
+    limits = _describe(work, definition, sources, conformed, decisions, folder)
     work.create("regrouped", "SELECT * EXCLUDE (unique_id) FROM linkable")
     work.create("former_rows", f"SELECT w.* FROM {was} w SEMI JOIN grouped USING (source, row_key)")
     work.create(
@@ -177,13 +176,17 @@ def _describe(
     conformed: Path,
     decisions: Sequence[LinkDecision],
     folder: Path,
+    *,
+    changed: bool = False,
 ) -> Linkage | Identity:
-    """Create `linkable` and `decided` of the records in `grouped` alone."""
+    """Create `linkable` and `decided` of the records in `grouped` alone; with `changed`, all of them have changed."""
     part = folder / ".grouped"
     part.mkdir()
     for source in sources:
+        layer = changed_file(conformed / source.file)
+        rows = _parquet(layer) if changed and layer.exists() else source.sql(conformed)
         work.write(
-            f"SELECT c.* FROM {source.sql(conformed)} c SEMI JOIN "
+            f"SELECT c.* FROM {rows} c SEMI JOIN "
             f"(SELECT row_key FROM grouped WHERE source = {source.number}) g USING (row_key)",
             part / source.file,
         )

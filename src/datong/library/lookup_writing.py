@@ -43,7 +43,7 @@ _TABLES = {
 _CLUSTERED = {
     "key": "element, value, row",
     "member": "entity_id, source, row_key",
-    "succession": "former, present",
+    "succession": "former, present, change",
     "finding": "entity_id, place",
 }
 """Table → the columns by which its rows lie in the file; rows that arrive in this order are appended."""

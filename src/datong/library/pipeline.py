@@ -26,7 +26,7 @@ from datong.library.link import COUNTS, LINKS, SUCCESSIONS, WEIGHTS, link_divisi
 from datong.library.link_changes import CHANGED_RECORDS, link_changed, write_changed_records
 from datong.library.publish import PublishedTable, read_json, write_json
 from datong.library.publishing import FormerBuild, Publishing
-from datong.library.quality import count_entities, link_report, source_quality, with_agreement
+from datong.library.quality import Outcome, Since, count_entities, link_report, source_quality, with_agreement
 from datong.library.spatial_conform import conform_geometry
 from datong.library.thresholds import WeightBin
 from datong.library.values import (
@@ -247,6 +247,15 @@ class Pipeline:
         """Return the version whose entity ids the finished link step inherited."""
         return int(read_json(self._file(BuildStep.LINK, SOURCES))["base_version"])
 
+    def _outcome(self, build: Path) -> Outcome:
+        """Return what the report of the finished build in the folder `build` was counted from, and the report."""
+        return Outcome(
+            build / BuildStep.CONFORM.value,
+            build / BuildStep.LINK.value / LINKS,
+            build / BuildStep.FUSE.value / CELLS,
+            read_report(build),
+        )
+
     def _fuse(self, scratch: Path) -> None:
         links = self._file(BuildStep.LINK, LINKS)
         quality = read_json(self._file(BuildStep.CONFORM, QUALITY))
@@ -258,25 +267,25 @@ class Pipeline:
         conformed, basis = self.folder / BuildStep.CONFORM.value, self.basis()
         changed, before = self._file(BuildStep.LINK, CHANGED_RECORDS), self._former(basis)
         with self.table_engine.open(self._spill) as work:
+            outcome, since = Outcome(conformed, links, scratch / CELLS), None
             if before is not None and changed.exists():
+                since = Since(self._outcome(before), scratch / CHANGED_ENTITIES)
                 former = Former(before / BuildStep.FUSE.value, before / BuildStep.LINK.value / LINKS, changed)
                 fuse_changes(work, self.definition, self.sources, conformed, links, former, scratch)
             else:
                 fuse(work, self.definition, self.sources, conformed, links, scratch)
-            entities = count_entities(work, links)
+            counted = count_entities(work, outcome, since)
             compared = [
-                with_agreement(work, one, source, conformed, links, scratch / CELLS, entities)
+                with_agreement(work, one, source, outcome, counted.entities, since)
                 for one, source in zip(known, self.sources, strict=True)
             ]
-            report = link_report(
-                work,
-                library=self.definition.name,
-                version=self.base_version() + 1,
-                counts=counts,
-                sources=tuple(compared),
-                links=links,
-                cells=scratch / CELLS,
-            )
+        report = link_report(
+            library=self.definition.name,
+            version=self.base_version() + 1,
+            counts=counts,
+            sources=tuple(compared),
+            counted=counted,
+        )
         whole = basis.reason.value if basis.reason else None
         report = report.model_copy(update={"base": basis.base, "whole": whole, "changed": basis.changed})
         write_json(scratch / REPORT, report.model_dump(mode="json"))

@@ -108,84 +108,160 @@ def _sum(whole: Mapping[str, int], less: Mapping[str, int], more: Mapping[str, i
     return {name: count for name, count in sorted(found.items()) if count}
 
 
+class Outcome(NamedTuple):
+    """The files that a build's report is counted from, and the report, if there is one already."""
+
+    conformed: Path
+    links: Path
+    cells: Path
+    report: LinkReport | None = None
+
+
+class Since(NamedTuple):
+    """What a report starts from: the outcome of the former build, and the file of the entities that changed since."""
+
+    outcome: Outcome
+    changed: Path
+
+
+class EntityCounts(NamedTuple):
+    """Records by rule, entities by size, entities of several sources, and entities with a conflict by element."""
+
+    rules: Mapping[str, int]
+    sizes: Mapping[int, int]
+    several: int
+    conflicts: Mapping[str, int]
+
+    @property
+    def entities(self) -> int:
+        """How many entities there are."""
+        return sum(self.sizes.values())
+
+
 def with_agreement(
     work: Workspace,
     quality: SourceQuality,
     source: ConformedSource,
-    conformed: Path,
-    links: Path,
-    cells: Path,
+    outcome: Outcome,
     entities: int,
+    since: Since | None = None,
 ) -> SourceQuality:
     """Return `quality` with how often the source's values are the golden ones where another source speaks, too.
 
     Over `AGREEMENT_ENTITIES` of the `entities` or so where there are more: chosen by the digests of their ids, so the
-    same ones every time and on every engine.
+    same ones every time and on every engine. What a former build counted is taken over for what has not changed.
     """
     if not quality.elements:
         return quality
     one_in = max(1, entities // AGREEMENT_ENTITIES)
+    former = since.outcome.report if since else None
+    if since is None or former is None or max(1, former.entities // AGREEMENT_ENTITIES) != one_in:
+        compared, agreeing = _agreement(work, quality, source, outcome, one_in)
+    else:
+        known = former.sources[source.number]
+        less = _agreement(work, quality, source, since.outcome, one_in, since.changed)
+        more = _agreement(work, quality, source, outcome, one_in, since.changed)
+        compared = _sum(known.compared, less[0], more[0])
+        # An element of which all compared values differ is counted, too: with nought.
+        agreeing = {name: known.agreeing.get(name, 0) for name in compared}
+        for sign, counted in ((-1, less[1]), (1, more[1])):
+            agreeing = {name: count + sign * counted.get(name, 0) for name, count in agreeing.items()}
+    return quality.model_copy(update={"compared": compared, "agreeing": agreeing})
+
+
+def _among(entity: str, changed: Path | None) -> str:
+    if changed is None:
+        return ""
+    return f"AND {entity} IN (SELECT entity_id FROM read_parquet({sql_text(str(changed))}))"
+
+
+def _agreement(
+    work: Workspace,
+    quality: SourceQuality,
+    source: ConformedSource,
+    outcome: Outcome,
+    one_in: int,
+    changed: Path | None = None,
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Return by element how many values were compared and agree; among the entities in the file `changed` alone."""
     chosen = f"AND substr(sha256(entity_id), 1, 8) < '{2**32 // one_in:08x}'" if one_in > 1 else ""
     values = " ".join(f"WHEN {sql_text(element)} THEN {sql_name(element)}" for element in quality.elements)
     rows = work.rows(f"""
         WITH mine AS (
-            SELECT linked.entity_id, conformed.* FROM {source.sql(conformed)} conformed
-            JOIN {table_sql(links)} linked ON linked.row_key = conformed.row_key
-            WHERE linked.source = {source.number} {chosen}
+            SELECT linked.entity_id, conformed.* FROM {source.sql(outcome.conformed)} conformed
+            JOIN {table_sql(outcome.links)} linked ON linked.row_key = conformed.row_key
+            WHERE linked.source = {source.number} {_among("linked.entity_id", changed)} {chosen}
         ), said AS (
             SELECT golden.element, golden.value AS golden, CASE golden.element {values} END AS own
-            FROM {table_sql(cells)} golden JOIN mine ON mine.entity_id = golden.entity_id
+            FROM {table_sql(outcome.cells)} golden JOIN mine ON mine.entity_id = golden.entity_id
             WHERE golden.position = 1 AND golden.rule <> 'only'
         )
         SELECT element, count(*), count(*) FILTER (own = golden) FROM said
         WHERE own IS NOT NULL GROUP BY element ORDER BY element""")
-    return quality.model_copy(
-        update={
-            "compared": {str(element): int(count) for element, count, _ in rows},
-            "agreeing": {str(element): int(count) for element, _, count in rows},
-        }
+    return (
+        {str(element): int(count) for element, count, _ in rows},
+        {str(element): int(count) for element, _, count in rows},
     )
 
 
-def count_entities(work: Workspace, links: Path) -> int:
-    """Return how many entities the records in the file `links` stand for."""
-    [row] = work.rows(f"SELECT count(DISTINCT entity_id) FROM {table_sql(links)}")
-    return int(row[0])
+def count_entities(work: Workspace, outcome: Outcome, since: Since | None = None) -> EntityCounts:
+    """Return the counts of a build; what a former one counted is taken over for what has not changed."""
+    former = since.outcome.report if since else None
+    if since is None or former is None:
+        return _entity_counts(work, outcome)
+    less, more = (_entity_counts(work, known, since.changed) for known in (since.outcome, outcome))
+    sizes = Counter(former.clusters_by_size)
+    sizes.subtract(less.sizes)
+    sizes.update(more.sizes)
+    return EntityCounts(
+        rules=_sum(former.pairs_by_rule, less.rules, more.rules),
+        sizes={size: count for size, count in sorted(sizes.items()) if count},
+        several=former.cross_department_entities - less.several + more.several,
+        conflicts=_sum(former.conflicts_by_element, less.conflicts, more.conflicts),
+    )
 
 
-def link_report(
-    work: Workspace,
-    *,
-    library: str,
-    version: int,
-    counts: Mapping[str, Any],
-    sources: tuple[SourceQuality, ...],
-    links: Path,
-    cells: Path,
-) -> LinkReport:
-    """Return the report of a build whose steps' files are `links` and `cells`."""
-    linked = table_sql(links)
+def _entity_counts(work: Workspace, outcome: Outcome, changed: Path | None = None) -> EntityCounts:
+    among = f"WHERE true {_among('entity_id', changed)}"
+    linked = f"(SELECT entity_id, source, rule FROM {table_sql(outcome.links)} known {among})"
     rules = work.rows(f"SELECT rule, count(*) FROM {linked} GROUP BY rule ORDER BY rule")
     sizes = work.rows(
         f"SELECT members, count(*), count(*) FILTER (sources > 1) FROM (SELECT count(*) AS members, "
         f"count(DISTINCT source) AS sources FROM {linked} GROUP BY entity_id) GROUP BY members ORDER BY members"
     )
     conflicts = work.rows(
-        f"SELECT element, count(DISTINCT entity_id) FROM {table_sql(cells)} "
-        "WHERE position > 1 GROUP BY element ORDER BY element"
+        f"SELECT element, count(DISTINCT entity_id) FROM {table_sql(outcome.cells)} known "
+        f"{among} AND position > 1 GROUP BY element ORDER BY element"
     )
+    return EntityCounts(
+        rules={str(rule): int(count) for rule, count in rules},
+        sizes={int(size): int(count) for size, count, _ in sizes},
+        several=sum(int(several) for _, _, several in sizes),
+        conflicts={str(element): int(count) for element, count in conflicts},
+    )
+
+
+def link_report(
+    *,
+    library: str,
+    version: int,
+    counts: Mapping[str, Any],
+    sources: tuple[SourceQuality, ...],
+    counted: EntityCounts,
+) -> LinkReport:
+    """Return the report of a build."""
     return LinkReport(
         library=library,
         version=version,
-        records=sum(size * count for size, count, _ in sizes),
-        entities=sum(count for _, count, _ in sizes),
-        pairs_by_rule={str(rule): int(count) for rule, count in rules},
-        clusters_by_size={int(size): int(count) for size, count, _ in sizes},
-        cross_department_entities=sum(int(several) for _, _, several in sizes),
+        records=sum(size * count for size, count in counted.sizes.items()),
+        entities=counted.entities,
+        pairs_by_rule=counted.rules,
+        clusters_by_size=counted.sizes,
+        cross_department_entities=counted.several,
         ambiguous_records=int(counts["ambiguous_records"]),
         vetoed_pairs=int(counts["vetoed_pairs"]),
         distrusted_identifiers=int(counts["distrusted_identifiers"]),
-        conflicts_by_element={str(element): int(count) for element, count in conflicts},
+        conflicts_by_element=counted.conflicts,
         quarantined={str(reason): int(count) for reason, count in counts["quarantined"].items()},
         sources=sources,
     )

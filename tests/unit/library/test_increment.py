@@ -268,13 +268,13 @@ def play(world: World, begun: tuple[Changes, Changes], happening: Sequence[Round
             previous = Previous(version=number + 1, folder=grown.folder)
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(beginnings(PEOPLE), st.lists(rounds(PEOPLE), min_size=1, max_size=3))
 def test_people(begun: tuple[Changes, Changes], happening: list[Round]) -> None:
     play(PEOPLE, begun, happening)
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(beginnings(FIRMS), st.lists(rounds(FIRMS), min_size=1, max_size=3))
 def test_firms(begun: tuple[Changes, Changes], happening: list[Round]) -> None:
     play(FIRMS, begun, happening)
