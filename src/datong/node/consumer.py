@@ -38,6 +38,7 @@ from datong.node.repairing import with_deletes
 from datong.node.steps import Passed, Step, unobserved
 
 FETCHED_AHEAD = 1
+APPLYING = "applying"
 FETCHED_KEPT_SECONDS = 3 * 86_400
 """How long a payload lies in the node's folder at most: a task that ended leaves what it had fetched ahead."""
 NEXT_BATCH_SECONDS = 5.0
@@ -67,6 +68,8 @@ class Consumer:
     ) -> None:
         self._client = client
         self._folder = folder
+        # Locks and marks stay; fetched payloads do not.
+        self._applying = folder.with_name(APPLYING)
         self._signer = signer
         self._clock = clock
         self._open_target = open_target
@@ -82,7 +85,7 @@ class Consumer:
             Unavailable: hub or target do not answer; calling again goes on where this stopped.
             Corrupt: a payload is not what its manifest says. Conflict: the target does not fit the chain.
         """
-        with alone(self._folder, work.task.id) as mine:
+        with alone(self._applying, work.task.id) as mine:
             if mine:
                 self._consume(work, work.receipted)
 
@@ -123,12 +126,12 @@ class Consumer:
         Raises:
             NotFound: `exchange.payload_disposed`. What `consume` raises.
         """
-        with alone(self._folder, work.task.id) as mine:
+        with alone(self._applying, work.task.id) as mine:
             return self._replay(work) if mine else None
 
     def _replay(self, work: ReplayWork) -> Replayed:
         task, first = work.task, work.replay.from_sequence
-        mark = self._folder / f"{work.replay.id}.rewound"
+        mark = self._applying / f"{work.replay.id}.rewound"
         found = {one.manifest.sequence: one.manifest for one in self._client.batches(task.id, max(first - 2, 0))}
         target = self._open_target(task.target_source)
         try:
