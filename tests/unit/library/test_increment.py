@@ -269,12 +269,12 @@ def play(world: World, begun: tuple[Changes, Changes], happening: Sequence[Round
 
 
 @settings(max_examples=3, deadline=None)
-@given(beginnings(PEOPLE), st.lists(rounds(PEOPLE), min_size=1, max_size=3))
+@given(beginnings(PEOPLE), st.lists(rounds(PEOPLE), min_size=1, max_size=2))
 def test_people(begun: tuple[Changes, Changes], happening: list[Round]) -> None:
     play(PEOPLE, begun, happening)
 
 
 @settings(max_examples=3, deadline=None)
-@given(beginnings(FIRMS), st.lists(rounds(FIRMS), min_size=1, max_size=3))
+@given(beginnings(FIRMS), st.lists(rounds(FIRMS), min_size=1, max_size=2))
 def test_firms(begun: tuple[Changes, Changes], happening: list[Round]) -> None:
     play(FIRMS, begun, happening)
