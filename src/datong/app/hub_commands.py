@@ -13,6 +13,7 @@ import uvicorn
 from datong import web
 from datong.app.background import Background
 from datong.app.composition import Hub
+from datong.exchange import share_heap
 from datong.kernel import PLATFORM_ACTOR, DepartmentCode, Invalid, Settings, Text
 from datong.kernel.collector import few_heaps, settle
 from datong.sharing import Role
@@ -45,6 +46,7 @@ def serve() -> None:
     """运行枢纽 · Serve the console, the interfaces and (by default) background work."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     few_heaps()
+    share_heap()
     opened = Hub(read_settings())
     background = Background(opened) if opened.settings.work_inside_serve else None
     if background is not None:
@@ -75,6 +77,7 @@ def work() -> None:
     """只做后台工作 · Do background work only; each such process needs a DATONG_WORKER_NAME of its own."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     few_heaps()
+    share_heap()
     opened = Hub(read_settings())
     background = Background(opened)
     background.start()

@@ -13,8 +13,9 @@ import typer
 from datong.catalogue import SAMPLE_ROWS_DEFAULT, CrawlOptions, RecipientKey
 from datong.cli.shell import say
 from datong.cli.sources import DEFAULT_HOME, HomeOption, SourceCommands, source_commands
+from datong.exchange import share_heap
 from datong.kernel import Clock, DepartmentCode, NodeId, OffsetClock, SystemClock, TaskId, Text
-from datong.kernel.collector import settle
+from datong.kernel.collector import few_heaps, settle
 
 if TYPE_CHECKING:
     from datong.catalogue import CrawlWatch, Inventory, SourcePlan
@@ -168,6 +169,8 @@ def node_commands(open_node: OpenNode, open_setup: OpenSetup) -> typer.Typer:
         clock_offset_file: ClockOption = None,
     ) -> None:
         """运行节点，直到收到停止信号 / Run the node until it is told to stop."""
+        few_heaps()
+        share_heap()
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())

@@ -167,6 +167,7 @@ from datong.kernel import on_demand
 
 if TYPE_CHECKING:
     from datong.exchange.applying import added_values, check_apply, moved_columns, target_columns
+    from datong.exchange.arrow_memory import share_heap
     from datong.exchange.chain import confirmed_after
     from datong.exchange.digest import canonical_expression, combined, content_digest
     from datong.exchange.disk_reserve import DiskReserve
@@ -194,6 +195,7 @@ else:
         __name__,
         {
             "applying": ["added_values", "check_apply", "moved_columns", "target_columns"],
+            "arrow_memory": ["share_heap"],
             "chain": ["confirmed_after"],
             "digest": ["canonical_expression", "combined", "content_digest"],
             "disk_reserve": ["DiskReserve"],
@@ -413,6 +415,7 @@ __all__ = [
     "schema_fingerprint",
     "sealed_bytes",
     "sealing_context",
+    "share_heap",
     "signed_end_digest",
     "signed_file",
     "signed_file_receipt",
