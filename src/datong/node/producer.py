@@ -19,7 +19,7 @@ from datong.exchange import (
     rows_until,
 )
 from datong.kernel import Conflict, Corrupt, Refused
-from datong.kernel.limits import PAYLOAD_BYTES_MAX
+from datong.kernel.limits import FIRST_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX
 from datong.node.ahead import ahead
 from datong.node.differences import Differences
 from datong.node.outbox import Cut, Outbox, Pace, source_columns
@@ -27,7 +27,7 @@ from datong.node.repairing import rows_to_send
 from datong.node.source_watch import SourceWatch
 from datong.node.spool import SpooledBatch
 
-READ_AHEAD = 4
+READ_AHEAD = 3
 """Pieces of rows that are read while a batch is digested and packed."""
 SPOOLED_AHEAD = 1
 """Batches that wait in the spool while one is uploaded and one is cut."""
@@ -163,7 +163,8 @@ class Producer:
             until = None if work.span is None else self._outbox.opened_cursor(task, work.span.until)
             wanted = reader if until is None else rows_until(reader, task.order, until)
             with ahead(wanted, READ_AHEAD) as pieces:
-                for rows, last in grouped(pieces, rows_max=_rows_of_a_batch(task)):
+                first = FIRST_PAYLOAD_BYTES_MAX if confirmed.part == 0 or confirmed.run_ended else PAYLOAD_BYTES_MAX
+                for rows, last in grouped(pieces, rows_max=_rows_of_a_batch(task), first_bytes_max=first):
                     if not rows and task.mode is TransferMode.INCREMENT and confirmed.part == 0:
                         return
                     cursor = cursor_at_end(rows[-1], task.order) if rows else None
@@ -178,20 +179,27 @@ class Producer:
 
 
 def grouped(
-    pieces: Iterable[pa.RecordBatch], *, rows_max: int, bytes_max: int = PAYLOAD_BYTES_MAX
+    pieces: Iterable[pa.RecordBatch],
+    *,
+    rows_max: int,
+    bytes_max: int = PAYLOAD_BYTES_MAX,
+    first_bytes_max: int = PAYLOAD_BYTES_MAX,
 ) -> Iterator[tuple[list[pa.RecordBatch], bool]]:
     """Yield the pieces in groups of at most `rows_max` rows and `bytes_max` bytes, and whether a group is the last.
+
+    The first group has at most `first_bytes_max` bytes.
 
     A group has one piece at least; when there is no piece at all there is one empty group.
     """
     group: list[pa.RecordBatch] = []
     rows = size = 0
+    room = min(first_bytes_max, bytes_max)
     for piece in pieces:
         if not piece.num_rows:
             continue
-        if group and (rows + piece.num_rows > rows_max or size + piece.nbytes > bytes_max):
+        if group and (rows + piece.num_rows > rows_max or size + piece.nbytes > room):
             yield group, False
-            group, rows, size = [], 0, 0
+            group, rows, size, room = [], 0, 0, bytes_max
         group.append(piece)
         rows += piece.num_rows
         size += piece.nbytes
