@@ -98,8 +98,7 @@ def conform_source(work: Workspace, conformed: ConformedSource, pack: NormPack, 
             context={"resource": source.resource_id},
         )
     landed = load_batches(work, conformed, current_batches(source))
-    counts = _count(work, source, landed)
-    deletes = _has_deletes(work, landed)
+    counts, deletes = _count(work, source, landed)
     current = current_sql(source, landed, unique=counts["superseded"] == 0 and not deletes)
     work.write(conform_sql(conformed, pack, current), folder / conformed.file)
     if deletes:
@@ -196,22 +195,21 @@ def key_sql(source: LandedSource) -> str:
     return " || chr(31) || ".join(sql_name(column) for column in source.key_columns)
 
 
-def _count(work: Workspace, source: LandedSource, landed: str) -> dict[str, int]:
+def _count(work: Workspace, source: LandedSource, landed: str) -> tuple[dict[str, int], int]:
+    """Return how many rows of `landed` are current, superseded and without a key, and how many say that one is gone."""
     key = key_sql(source)
-    [row] = work.rows(f"SELECT count(*), count({key}), count(DISTINCT {key}) FROM {landed}")
-    received, keyed, known = (int(count) for count in row)
+    [row] = work.rows(
+        f"SELECT count(*), count({key}), count(DISTINCT {key}), count(*) FILTER (__deleted) FROM {landed}"
+    )
+    received, keyed, known, deletes = (int(count) for count in row)
     current = known
-    if _has_deletes(work, landed):
+    if deletes:
         [gone] = work.rows(
             f"SELECT count(*) FROM (SELECT __deleted FROM {landed} WHERE {key} IS NOT NULL QUALIFY row_number() OVER "
             f"(PARTITION BY {key} ORDER BY __sequence DESC, __position DESC) = 1) WHERE __deleted"
         )
         current -= int(gone[0])
-    return {"rows": current, "superseded": keyed - current, "without_key": received - keyed}
-
-
-def _has_deletes(work: Workspace, landed: str) -> bool:
-    return bool(work.rows(f"SELECT 1 FROM {landed} WHERE __deleted LIMIT 1"))
+    return {"rows": current, "superseded": keyed - current, "without_key": received - keyed}, deletes
 
 
 def keys_sql(source: LandedSource, landed: str) -> str:

@@ -166,17 +166,20 @@ def _pair(work: Workspace, rules: list[tuple[str, float]]) -> None:
         SELECT unique_id, coalesce(min(unique_id) OVER (PARTITION BY trusted), unique_id) AS head
         FROM linkable WHERE trusted IS NOT NULL""",
     )
+    # No two of these have one name: not every engine keeps the names inside a union apart.
     found = " UNION ALL ".join(
-        f"""(WITH block AS (
+        f"""(WITH block_{name} AS (
             SELECT unique_id, head, {name} AS key, count(*) FILTER (is_open) OVER whole AS open_records,
                 min(unique_id) FILTER (is_open) OVER whole AS first_open
-            FROM linkable LEFT JOIN heads USING (unique_id) WHERE {name} IS NOT NULL WINDOW whole AS (PARTITION BY key)
-        ), known AS (
-            SELECT key, head FROM block WHERE head IS NOT NULL GROUP BY key, head
+            FROM linkable LEFT JOIN heads USING (unique_id) WHERE {name} IS NOT NULL
+            WINDOW whole AS (PARTITION BY {name})
+        ), known_{name} AS (
+            SELECT key, head FROM block_{name} WHERE head IS NOT NULL GROUP BY key, head
             QUALIFY count(*) OVER (PARTITION BY key) <= {BLOCK_IDENTIFIERS_MAX}
-        ), open AS (SELECT * FROM block WHERE head IS NULL)
-        SELECT open.unique_id AS one, known.head AS other, {bits}::DOUBLE AS bits FROM open JOIN known USING (key)
-        UNION ALL SELECT x.unique_id, y.unique_id, {bits} FROM open x JOIN open y USING (key)
+        ), open_{name} AS (SELECT * FROM block_{name} WHERE head IS NULL)
+        SELECT o.unique_id AS one, k.head AS other, {bits}::DOUBLE AS bits FROM open_{name} o
+        JOIN known_{name} k USING (key)
+        UNION ALL SELECT x.unique_id, y.unique_id, {bits}::DOUBLE FROM open_{name} x JOIN open_{name} y USING (key)
         WHERE x.unique_id > y.unique_id AND (x.open_records <= {BLOCK_OPEN_MAX} OR y.unique_id = x.first_open))"""
         for name, bits in rules
     )
