@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datong.adapters.polite_web import PoliteWeb
     from datong.adapters.postgresql import PostgresqlDatabase
     from datong.adapters.postgresql_capture import PostgresqlChanges
+    from datong.adapters.spark_tables import SparkEngine
     from datong.adapters.sqlalchemy_database import SqlalchemyDatabase
     from datong.adapters.sqlalchemy_target import SqlalchemyTarget
     from datong.adapters.sqlite import SqliteDatabase
@@ -36,6 +37,7 @@ else:
             "polite_web": ["PoliteWeb"],
             "postgresql": ["PostgresqlDatabase"],
             "postgresql_capture": ["PostgresqlChanges"],
+            "spark_tables": ["SparkEngine"],
             "sqlalchemy_database": ["SqlalchemyDatabase"],
             "sqlalchemy_target": ["SqlalchemyTarget"],
             "sqlite": ["SqliteDatabase"],
@@ -53,6 +55,7 @@ __all__ = [
     "PoliteWeb",
     "PostgresqlChanges",
     "PostgresqlDatabase",
+    "SparkEngine",
     "SqlalchemyDatabase",
     "SqlalchemyTarget",
     "SqliteDatabase",

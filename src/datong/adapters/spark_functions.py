@@ -4,10 +4,16 @@ Both engines thus give the same answers by construction. A worker keeps one Duck
 """
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    Column: TypeAlias = pa.Array[Any]
+else:
+    # Spark reads the annotations, and knows this one.
+    Column = pa.Array
 
 
 @cache
@@ -15,7 +21,7 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
 
 
-def _over(function: str, *columns: "pa.Array[Any]") -> "pa.Array[Any]":
+def _over(function: str, *columns: Column) -> Column:
     names = [f"c{place}" for place in range(len(columns))]
     connection = _connection()
     connection.register("batch", pa.table(dict(zip(names, columns, strict=True))))
@@ -24,16 +30,16 @@ def _over(function: str, *columns: "pa.Array[Any]") -> "pa.Array[Any]":
     return found.column(0).combine_chunks()
 
 
-def damerau_levenshtein(left: pa.Array, right: pa.Array) -> pa.Array:
+def damerau_levenshtein(left: Column, right: Column) -> Column:
     """Return the edits between two columns of ASCII texts, a transposition being one."""
     return _over("damerau_levenshtein", left, right)
 
 
-def jaro_winkler_similarity(left: pa.Array, right: pa.Array) -> pa.Array:
+def jaro_winkler_similarity(left: Column, right: Column) -> Column:
     """Return the similarity of two columns of ASCII texts, 0 to 1."""
     return _over("jaro_winkler_similarity", left, right)
 
 
-def strip_accents(texts: pa.Array) -> pa.Array:
+def strip_accents(texts: Column) -> Column:
     """Return a column of texts without accents."""
     return _over("strip_accents", texts)

@@ -11,8 +11,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
 
-BORROWED: dict[str, str] = {"damerau_levenshtein": "bigint", "jaro_winkler_similarity": "double", "strip_accents": "string"}
+BORROWED: dict[str, str] = {
+    "damerau_levenshtein": "bigint",
+    "jaro_winkler_similarity": "double",
+    "strip_accents": "string",
+}
 """Functions that Spark lacks, with the type they return; they run in DuckDB's code (see `spark_functions`)."""
 _SIGNED_LIMIT = 1 << 63
 _BLANKS = r"\t\n\f\r "
@@ -38,7 +43,10 @@ def spark_sql(query: str, *, ordered: bool = True) -> Rendered:
     Raises:
         ValueError: it uses what has no equal on Spark.
     """
-    tree = parse_one(query, dialect="duckdb")
+    try:
+        tree = parse_one(query, dialect="duckdb")
+    except SqlglotError as error:
+        raise ValueError(f"no query: {query}") from error
     if not ordered and isinstance(tree, exp.Query):
         tree.set("order", None)
     files = set()
@@ -194,7 +202,9 @@ def _try_cast(node: exp.Expression) -> exp.Expression:
     # The end of a day is a time of that day for DuckDB, and none for Spark.
     midnight = _call("REGEXP_REPLACE", node.this, _text(r" 24:00:00\z"), _text(" 00:00:00"))
     at_end = exp.RegexpLike(this=node.this.copy(), expression=_text(r"\A(?:.* 24:00:00)\z"))
-    next_day = exp.Add(this=exp.TryCast(this=midnight, to=node.args["to"].copy(), safe=True), expression=exp.var("INTERVAL 1 DAY"))
+    next_day = exp.Add(
+        this=exp.TryCast(this=midnight, to=node.args["to"].copy(), safe=True), expression=exp.var("INTERVAL 1 DAY")
+    )
     return exp.Case(ifs=[exp.If(this=at_end, true=next_day)], default=node.copy())
 
 

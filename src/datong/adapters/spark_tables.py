@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,17 @@ import pyarrow.parquet as pq
 from datong.adapters import spark_functions
 from datong.adapters.spark_sql import BORROWED, file_table, spark_sql
 from datong.kernel import Misconfigured, Text
-from datong.library.engine import Workspace, sql_text
+from datong.library import Workspace
+from datong.norms import text_literal
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-SHUFFLE_PARTITIONS_PER_THREAD = 2
+SIDE_BY_SIDE = 2
+"""Sources that are conformed at the same time: while one waits for the driver, the other keeps the executors busy."""
+LOCAL_PARTITIONS = 4
+"""Parts of a shuffle on one machine; a cluster has Spark's own number."""
 MERGE_ROWS = 100_000
 """Rows that are held while the parts of a file are put together."""
 
@@ -35,10 +40,12 @@ MERGE_ROWS = 100_000
 class SparkEngine:
     """Opens workspaces on one Spark application per process, which starts with the first and lives as long as it.
 
-    `master` is Spark's master URL, `memory` the driver's heap in Spark's notation, `options` are further Spark settings.
+    `master` is Spark's master URL, `memory` the driver's heap in Spark's notation; `options` are more of its settings.
     """
 
-    def __init__(self, *, master: str, memory: str, threads: int, options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *, master: str, memory: str, options: Mapping[str, str] | None = None, threads: int = SIDE_BY_SIDE
+    ) -> None:
         self.master = master
         self.memory = memory
         self.threads = threads
@@ -79,21 +86,24 @@ class SparkEngine:
 
     def _start(self) -> "SparkSession":
         try:
-            from pyspark.errors import PySparkRuntimeError
-            from pyspark.sql import SparkSession
+            failures = (import_module("pyspark.errors").PySparkException, import_module("py4j.protocol").Py4JError)
+            builder = import_module("pyspark.sql").SparkSession.builder
         except ImportError as error:
             raise Misconfigured(
                 "library.spark_missing",
-                what=Text(zh="表引擎设为 Spark，但没有安装 pyspark。", en="The table engine is Spark, but pyspark is not there."),
+                what=Text(
+                    zh="表引擎设为 Spark，但没有安装 pyspark。",
+                    en="The table engine is Spark, but pyspark is not there.",
+                ),
                 remedy=Text(zh="请运行 pip install 'datong[spark]'。", en="Run pip install 'datong[spark]'."),
                 field="DATONG_TABLE_ENGINE",
             ) from error
-        builder = SparkSession.builder.master(self.master).appName("datong")
-        for name, value in (_SETTINGS | {"spark.driver.memory": self.memory} | self._partitions() | self.options).items():
-            builder = builder.config(name, value)
+        local = self.master.startswith("local")
+        partitions = {"spark.sql.shuffle.partitions": str(LOCAL_PARTITIONS)} if local else {}
+        settings = _SETTINGS | {"spark.driver.memory": self.memory} | partitions | self.options
         try:
-            session = builder.getOrCreate()
-        except (PySparkRuntimeError, OSError) as error:
+            session: SparkSession = builder.master(self.master).appName("datong").config(map=settings).getOrCreate()
+        except (*failures, OSError) as error:
             raise Misconfigured(
                 "library.spark_unreachable",
                 what=Text(
@@ -102,17 +112,14 @@ class SparkEngine:
                 ),
                 remedy=Text(
                     zh="请安装 Java 17 以上的 JRE（如 openjdk-17-jre-headless）并核对 DATONG_SPARK_MASTER。",
-                    en="Install a JRE of Java 17 or later (such as openjdk-17-jre-headless); check DATONG_SPARK_MASTER.",
+                    en="Install a JRE of Java 17 or later (openjdk-17-jre-headless, say); check DATONG_SPARK_MASTER.",
                 ),
                 field="DATONG_SPARK_MASTER",
             ) from error
         # The workers of a local cluster are this Python, with this package.
-        if self.master.startswith("local"):
+        if local:
             session.sparkContext.pythonExec = sys.executable
         return session
-
-    def _partitions(self) -> dict[str, str]:
-        return {"spark.sql.shuffle.partitions": str(SHUFFLE_PARTITIONS_PER_THREAD * self.threads)}
 
 
 _SETTINGS = {
@@ -122,9 +129,6 @@ _SETTINGS = {
     # What cannot be cast is NULL and sixty-four bits overflow without an error, as the pipeline's queries expect.
     "spark.sql.ansi.enabled": "false",
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
-    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
-    "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
 }
 
 
@@ -178,7 +182,7 @@ class SparkWorkspace:
             connection.execute("SET TimeZone = 'UTC'")
             for number, (reader, columns) in enumerate(parts):
                 connection.register("incoming", reader)
-                path = sql_text(str(folder / f"{number:06d}.parquet"))
+                path = text_literal(str(folder / f"{number:06d}.parquet"))
                 connection.execute(f"COPY (SELECT {columns} FROM incoming) TO {path} (FORMAT parquet)")
                 connection.unregister("incoming")
         self._show(name, _ddl(pq.read_schema(next(folder.iterdir()))), [folder])
@@ -198,7 +202,20 @@ class SparkWorkspace:
         return self
 
     def _query(self, query: str, *, ordered: bool = True) -> "DataFrame":
-        rendered = spark_sql(query, ordered=ordered)
+        try:
+            rendered = spark_sql(query, ordered=ordered)
+        except ValueError as error:
+            raise Misconfigured(
+                "library.spark_cannot_say",
+                what=Text(
+                    zh=f"Spark 无法表达资源库所用的规则：{error}", en=f"Spark cannot say what the library asks: {error}"
+                ),
+                remedy=Text(
+                    zh="请改写该规则的正则表达式，或将 DATONG_TABLE_ENGINE 设为 duckdb。",
+                    en="Write the rule's pattern in another way, or set DATONG_TABLE_ENGINE to duckdb.",
+                ),
+                field="DATONG_TABLE_ENGINE",
+            ) from error
         for path in sorted(rendered.files):
             self._see(Path(path))
         return self._session.sql(rendered.sql)
@@ -234,9 +251,7 @@ class SparkWorkspace:
 
 
 def _borrowed(name: str, kind: str) -> Any:
-    from pyspark.sql.functions import arrow_udf
-
-    return arrow_udf(getattr(spark_functions, name), kind)
+    return import_module("pyspark.sql.functions").arrow_udf(getattr(spark_functions, name), kind)
 
 
 _TYPES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from pydantic import ConfigDict, TypeAdapter
 
-from datong import __version__
+from datong import __version__, adapters
 from datong.adapters.directory_store import DirectoryStore
 from datong.adapters.file_keys import load_or_create_signer
 from datong.adapters.hub_link import HubLink, join_superior
@@ -55,7 +55,15 @@ from datong.kernel import (
     WorkingCalendar,
 )
 from datong.ledger import Ed25519Signer, Ledger
-from datong.library import CorrectionDisposal, Corrections, Library, RetentionRule, Reviews, StoredDecisions
+from datong.library import (
+    CorrectionDisposal,
+    Corrections,
+    Library,
+    RetentionRule,
+    Reviews,
+    StoredDecisions,
+    TableEngine,
+)
 from datong.norms import load_pack
 from datong.sharing import (
     Agreements,
@@ -233,6 +241,14 @@ def compose_exchanges(cascade: Cascade, peers: Peers, *, clock: Clock, signer: E
     return Exchanges(cascade=cascade, peers=peers, join=join, open_superior=open_superior)
 
 
+def open_table_engine(settings: Settings) -> TableEngine | None:
+    """Return the table engine that `settings` name, None for the embedded one; it starts when a build needs it."""
+    if settings.table_engine == "duckdb":
+        return None
+    options = dict(option.split("=", 1) for option in settings.spark_options)
+    return adapters.SparkEngine(master=settings.spark_master, memory=settings.spark_memory, options=options)
+
+
 def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database: Database) -> Services:
     """Return the services of a hub over an open, migrated control database."""
     # The pack reads as of the day on which the process starts: a change of norms is a planned restart.
@@ -350,6 +366,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         landing=ExchangeLanding(exchange=exchange, catalogue=catalogue),
         decisions=StoredDecisions(database),
         retention=RetentionRule(days=settings.library_retention_days),
+        table_engine=open_table_engine(settings),
     )
     corrections = Corrections(
         database=database,

@@ -6,7 +6,7 @@ test fails when it does not.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -97,6 +97,25 @@ class Settings(Value):
         2, ge=1, description="Builds of different libraries that one process runs at the same time."
     )
     worker_threads: int = Field(40, ge=4, description="Threads that serve requests in one process.")
+    table_engine: Literal["duckdb", "spark"] = Field(
+        "duckdb",
+        description="What conforms, links and fuses the records of libraries: duckdb, inside this process, or spark "
+        "(needs the extra `spark` and Java 17), for what does not fit one machine. Both give the same tables.",
+    )
+    spark_master: str = Field(
+        "local[2]",
+        min_length=1,
+        description="Spark's master URL, with table engine spark: local[2] for two cores of this machine, "
+        "spark://host:7077, yarn, k8s://…",
+    )
+    spark_memory: str = Field(
+        "2g", pattern=r"^[0-9]+[kmgt]$", description="Heap of Spark's driver, which this process starts; such as 4g."
+    )
+    spark_options: tuple[str, ...] = Field(
+        (),
+        description="Further Spark settings as name=value, separated by semicolons, such as "
+        "spark.executor.memory=8g;spark.sql.shuffle.partitions=200.",
+    )
 
     @field_validator("norms_pack", mode="before")
     @classmethod
@@ -104,6 +123,24 @@ class Settings(Value):
         """The environment holds several paths in one text."""
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("spark_options", mode="before")
+    @classmethod
+    def _split_options(cls, value: object) -> object:
+        """The environment holds several options in one text."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(";") if part.strip())
+        return value
+
+    @field_validator("spark_options")
+    @classmethod
+    def _name_options(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """An option is a name of Spark's and a value."""
+        for option in value:
+            name, sign, _ = option.partition("=")
+            if not sign or not name.startswith("spark."):
+                raise ValueError(f"{option!r} is not spark.…=value")
         return value
 
     @classmethod

@@ -95,6 +95,7 @@ from datong.library.versions import Versions
 from datong.library.weights import Weights
 from datong.library.weights_values import LearnedWeights, WeightsAct, WeightsOrder, WeightsReport, WeightsState
 from datong.library.whole_reason import WholeReason
+from datong.library.workspace import TableEngine, Workspace
 
 __all__ = [
     "BELIEVED_CHARS_MAX",
@@ -180,6 +181,7 @@ __all__ = [
     "SourceQuality",
     "SourceScore",
     "StoredDecisions",
+    "TableEngine",
     "Verdict",
     "VersionHold",
     "Versions",
@@ -190,6 +192,7 @@ __all__ = [
     "WeightsReport",
     "WeightsState",
     "WholeReason",
+    "Workspace",
     "actions_of",
     "evaluate_links",
     "load_definition",

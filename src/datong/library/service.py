@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from datong.library.pipeline import Pipeline
     from datong.library.publish import PublishedTable
     from datong.library.table_pipeline import TablePipeline
+    from datong.library.workspace import TableEngine
 
 BUILD_ATTEMPTS_MAX = 5
 BUILDS_KEPT = 2
@@ -83,6 +84,7 @@ class Library(Published):
         landing: Landing,
         threads: int = 2,
         memory: str = "1500MB",
+        table_engine: "TableEngine | None" = None,
         definitions: tuple[Definition, ...] | None = None,
         decisions: LinkDecisions | None = None,
         retention: RetentionRule = RETENTION_DEFAULT,
@@ -101,6 +103,7 @@ class Library(Published):
         self._decisions = decisions or FixedDecisions()
         self._threads = threads
         self._memory = memory
+        self._table_engine = table_engine
 
     def request_build(self, library: str, *, actor: Actor, whole: bool = False) -> Build:
         """Record that `library` is to be built from everything that has landed, or been published, by now.
@@ -272,7 +275,12 @@ class Library(Published):
         elsewhere = _published_before(self.definitions(), definition, sources)
         decisions = self._decisions.link_decisions(build.library)
         pipeline: Pipeline = module.Pipeline(
-            **common, sources=sources, elsewhere=elsewhere, decisions=decisions, whole=build.whole
+            **common,
+            table_engine=self._table_engine,
+            sources=sources,
+            elsewhere=elsewhere,
+            decisions=decisions,
+            whole=build.whole,
         )
         return pipeline
 
