@@ -1,6 +1,6 @@
 """Arrow's buffers come from the same heap as everything else, so that what one lets go another may use."""
 
-import pyarrow as pa
+from importlib import import_module
 
 
 def share_heap() -> None:
@@ -9,4 +9,6 @@ def share_heap() -> None:
     Arrow's own allocator (mimalloc) keeps pages for every thread that ever held a batch. Batches pass through many
     threads of a hub or node, one after another: 15 to 20 MB that nobody used.
     """
-    pa.set_memory_pool(pa.system_memory_pool())
+    # Loaded here, since short commands of a node know this name and move no rows.
+    arrow = import_module("pyarrow")
+    arrow.set_memory_pool(arrow.system_memory_pool())
