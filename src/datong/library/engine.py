@@ -132,6 +132,11 @@ def sql_text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def parquet_sql(path: Path) -> str:
+    """Return the Parquet file at `path` as something to select from."""
+    return f"read_parquet({sql_text(str(path))})"
+
+
 def sql_name(name: str) -> str:
     """Return `name` as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

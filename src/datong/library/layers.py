@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datong.library.engine import Workspace, sql_name, sql_text
+from datong.library.engine import Workspace, parquet_sql, sql_name
 
 CHANGED, REMOVED = "changed", "removed"
 """What became of a row or an entity since the build before: it is new or another one, or it is no more."""
@@ -35,13 +35,13 @@ def replaced_file(path: Path) -> Path:
 
 def table_sql(path: Path) -> str:
     """Return the table at `path` as something to select from; it takes an alias."""
-    base = _parquet(path)
+    base = parquet_sql(path)
     if not changed_file(path).exists():
         return base
     same = " AND ".join(f"gone.{key} = kept.{key}" for key in pq.read_schema(replaced_file(path)).names)
     return (
-        f"(SELECT kept.* FROM {base} kept WHERE NOT EXISTS (SELECT 1 FROM {_parquet(replaced_file(path))} gone "
-        f"WHERE {same}) UNION ALL SELECT * FROM {_parquet(changed_file(path))})"
+        f"(SELECT kept.* FROM {base} kept WHERE NOT EXISTS (SELECT 1 FROM {parquet_sql(replaced_file(path))} gone "
+        f"WHERE {same}) UNION ALL SELECT * FROM {parquet_sql(changed_file(path))})"
     )
 
 
@@ -73,9 +73,9 @@ def write_changes(
     listed, same = ", ".join(keys), " AND ".join(f"gone.{key} = kept.{key}" for key in keys)
     gone, rows = f"SELECT DISTINCT {listed} FROM {replaced} new", f"SELECT {names} FROM {changed} new"
     if changed_file(former).exists():
-        gone += f" UNION SELECT {listed} FROM {_parquet(replaced_file(former))} old"
+        gone += f" UNION SELECT {listed} FROM {parquet_sql(replaced_file(former))} old"
         rows += (
-            f" UNION ALL SELECT {names} FROM {_parquet(changed_file(former))} kept "
+            f" UNION ALL SELECT {names} FROM {parquet_sql(changed_file(former))} kept "
             f"WHERE NOT EXISTS (SELECT 1 FROM {replaced} gone WHERE {same})"
         )
     link_file(former, path)
@@ -107,7 +107,3 @@ def link_file(former: Path, path: Path) -> None:
         os.link(former, path)
     except OSError:
         shutil.copyfile(former, path)
-
-
-def _parquet(path: Path) -> str:
-    return f"read_parquet({sql_text(str(path))})"

@@ -18,7 +18,7 @@ from datong.library.conform_changes import changes_file
 from datong.library.decisions import create_decided, decisions_table
 from datong.library.definition import Definition, Identity, Linkage
 from datong.library.doubts import REVIEW
-from datong.library.engine import Workspace, sql_text
+from datong.library.engine import Workspace, parquet_sql, sql_text
 from datong.library.layers import CHANGED, REMOVED, changed_file, table_sql, write_changes
 from datong.library.link import (
     DECISIONS,
@@ -82,7 +82,7 @@ def link_changed(
     pq.write_table(decisions_table(decisions), folder / DECISIONS)
     write_successions(successions, settled.successions, folder)
     vetoes = "'identifiers', 'decided', 'cap'"
-    [(vetoed,)] = work.rows(f"SELECT count(*) FROM {_parquet(folder / UNJOINED)} WHERE reason IN ({vetoes})")
+    [(vetoed,)] = work.rows(f"SELECT count(*) FROM {parquet_sql(folder / UNJOINED)} WHERE reason IN ({vetoes})")
     [(ambiguous, distrusted)] = work.rows(
         f"SELECT count(*) FILTER (rule = 'ambiguous'), count(*) FILTER (distrusted) FROM {table_sql(folder / LINKS)}"
     )
@@ -95,10 +95,6 @@ def link_changed(
     )
     _write_changed(work, sources, conformed, folder)
     return True
-
-
-def _parquet(path: Path) -> str:
-    return f"read_parquet({sql_text(str(path))})"
 
 
 def _create_dirty(work: Workspace, sources: tuple[ConformedSource, ...], conformed: Path, former: Path) -> None:
@@ -118,7 +114,7 @@ def _create_told(
     work.lend("decision_rows", decisions_table(decisions))
     keys = " UNION ".join(
         f"SELECT {side} AS key FROM {table}"
-        for table in ("decision_rows", _parquet(former / DECISIONS))
+        for table in ("decision_rows", parquet_sql(former / DECISIONS))
         for side in ("left_key", "right_key")
     )
     named = sources_sql([(source.number, source.source.resource_id) for source in sources])
@@ -184,7 +180,7 @@ def _describe(
     part.mkdir()
     for source in sources:
         layer = changed_file(conformed / source.file)
-        rows = _parquet(layer) if changed and layer.exists() else source.sql(conformed)
+        rows = parquet_sql(layer) if changed and layer.exists() else source.sql(conformed)
         work.write(
             f"SELECT c.* FROM {rows} c SEMI JOIN "
             f"(SELECT row_key FROM grouped WHERE source = {source.number}) g USING (row_key)",
@@ -294,7 +290,7 @@ def _settle(
 def _merge(work: Workspace, sources: tuple[ConformedSource, ...], former: Path, settled: Settled, folder: Path) -> None:
     """Write links, review and unjoined pairs: those of `affected` records as they are now, all others as they were."""
     part = folder / ".affected"
-    links = _parquet(part / LINKS)
+    links = parquet_sql(part / LINKS)
     work.create(
         "relinked",
         "SELECT coalesce(n.source, w.source) AS source, coalesce(n.row_key, w.row_key) AS row_key FROM "
@@ -315,14 +311,14 @@ def _merge(work: Workspace, sources: tuple[ConformedSource, ...], former: Path, 
         f"SELECT resource || chr(31) || row_key AS key FROM affected JOIN {named} n(source, resource) USING (source)",
     )
     work.write(
-        f'SELECT * FROM (SELECT w.* FROM {_parquet(former / REVIEW)} w WHERE "left" NOT IN (FROM affected_keys) '
-        f"UNION ALL SELECT * FROM {_parquet(part / REVIEW)}) ORDER BY {place}",
+        f'SELECT * FROM (SELECT w.* FROM {parquet_sql(former / REVIEW)} w WHERE "left" NOT IN (FROM affected_keys) '
+        f"UNION ALL SELECT * FROM {parquet_sql(part / REVIEW)}) ORDER BY {place}",
         folder / REVIEW,
     )
     keep_unjoined(work, settled.clustering.open_pairs, part)
     work.write(
-        f"SELECT * FROM (SELECT w.* FROM {_parquet(former / UNJOINED)} w ANTI JOIN affected ON source = source_a "
-        f"AND row_key = row_key_a UNION ALL SELECT * FROM {_parquet(part / UNJOINED)}) ORDER BY {', '.join(PAIR)}",
+        f"SELECT * FROM (SELECT w.* FROM {parquet_sql(former / UNJOINED)} w ANTI JOIN affected ON source = source_a "
+        f"AND row_key = row_key_a UNION ALL SELECT * FROM {parquet_sql(part / UNJOINED)}) ORDER BY {', '.join(PAIR)}",
         folder / UNJOINED,
     )
     shutil.rmtree(part)
@@ -366,5 +362,5 @@ def _write_changed(work: Workspace, sources: tuple[ConformedSource, ...], confor
 
 def _changed_sql(source: ConformedSource, conformed: Path) -> str:
     path = conformed / changes_file(source)
-    rows = _parquet(path) if path.exists() else source.sql(conformed)
+    rows = parquet_sql(path) if path.exists() else source.sql(conformed)
     return f"SELECT {source.number} AS source, row_key FROM {rows} c"

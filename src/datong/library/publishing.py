@@ -209,7 +209,7 @@ class Publishing:
         changed = self.folder / BuildStep.LINK.value / CHANGED_RECORDS
         touched, before = f"touched_{source.number}", f"former_records_{source.number}"
         connection.execute(
-            f"CREATE OR REPLACE TABLE {touched} AS SELECT DISTINCT row_key FROM read_parquet({sql_text(str(changed))}) "
+            f"CREATE OR REPLACE TABLE {touched} AS SELECT row_key FROM read_parquet({sql_text(str(changed))}) "
             f"WHERE source = {source.number}"
         )
         for name, folder in ((f"records_{source.number}", self.folder), (before, former)):
