@@ -7,10 +7,11 @@ Rows go in by binary COPY, straight into their table or through a temporary one 
 
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import adbc_driver_manager
@@ -96,6 +97,8 @@ READ_BYTES = 4 * 1024 * 1024
 _TEXTS = ("text", "character varying")
 SETTINGS = ("SET standard_conforming_strings = on", "SET TimeZone = 'UTC'")
 """What every connection begins with."""
+
+_Lent = TypeVar("_Lent", Connection, "psycopg.Connection[tuple[object, ...]]")
 
 
 def with_link_limits(url: str) -> str:
@@ -306,46 +309,27 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
     def _open(self, *, keep: bool = False) -> Iterator[Connection]:
         """A connection for one call; a crawl of many tables keeps it for the next one, until `close`."""
         try:
-            connection = self._idle.pop() if self._idle else self._connect()
-            try:
+            with _lent(self._idle, self._connect, keep=keep) as connection:
                 yield connection
-            except BaseException:
-                connection.close()
-                raise
-            connection.rollback()
-            if keep and len(self._idle) < IDLE_CONNECTIONS_MAX:
-                self._idle.append(connection)
-            else:
-                connection.close()
         except adbc_driver_manager.OperationalError as error:
             raise self._unavailable() from error
 
     @contextmanager
     def _session(self, *, keep: bool = False) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-        """A connection that changes the database, for one call or kept for the next one.
-
-        Statements are not prepared: a snapshot's table and its stage change names under them.
-        """
+        """A connection that changes the database, for one call or kept for the next one."""
         try:
-            if self._sessions:
-                connection = self._sessions.pop()
-            else:
-                connection = psycopg.connect(self._url, client_encoding="utf8", prepare_threshold=None)
-                for statement in SETTINGS:
-                    connection.execute(statement.encode())
-                connection.commit()
-            try:
+            with _lent(self._sessions, self._begin_session, keep=keep) as connection:
                 yield connection
-            except BaseException:
-                connection.close()
-                raise
-            connection.rollback()
-            if keep and len(self._sessions) < IDLE_CONNECTIONS_MAX:
-                self._sessions.append(connection)
-            else:
-                connection.close()
         except psycopg.OperationalError as error:
             raise self._unavailable() from error
+
+    def _begin_session(self) -> psycopg.Connection[tuple[object, ...]]:
+        # Statements are not prepared: a snapshot's table and its stage change names under them.
+        connection = psycopg.connect(self._url, client_encoding="utf8", prepare_threshold=None)
+        for statement in SETTINGS:
+            connection.execute(statement.encode())
+        connection.commit()
+        return connection
 
     def _unavailable(self) -> Unavailable:
         return Unavailable(
@@ -422,6 +406,22 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
             found = _rows(connection, f"SELECT 1 FROM {relation(table)} WHERE {condition} LIMIT 1")
         if found:
             raise null_in_order(table, names)
+
+
+@contextmanager
+def _lent(pool: deque[_Lent], begin: Callable[[], _Lent], *, keep: bool) -> Iterator[_Lent]:
+    """A connection of the pool, or a new one; it goes back, rolled back, if it is to be kept and there is room."""
+    connection = pool.pop() if pool else begin()
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
+    connection.rollback()
+    if keep and len(pool) < IDLE_CONNECTIONS_MAX:
+        pool.append(connection)
+    else:
+        connection.close()
 
 
 def _close_all(*pools: deque[Connection] | deque[psycopg.Connection[tuple[object, ...]]]) -> None:
