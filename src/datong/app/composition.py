@@ -72,9 +72,11 @@ from datong.sharing import (
     Gateway,
     Identity,
     LiveServices,
+    MaskKeys,
     PolicyEngine,
     Requests,
     Usage,
+    mask_secret,
     subject_index_key,
 )
 from datong.web import Bell, Services
@@ -379,6 +381,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
     )
     index_key = subject_index_key(signer)
     live = LiveServices(database=database, clock=clock, ledger=ledger, catalogue=catalogue, departments=departments)
+    mask_keys = MaskKeys(database=database, clock=clock, ledger=ledger, secret=mask_secret(signer))
     gateway = Gateway(
         database=database,
         clock=clock,
@@ -388,6 +391,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         policy=policy,
         records=LibraryRecords(library),
         index_key=index_key,
+        mask_keys=mask_keys,
         live=live,
     )
 
@@ -456,6 +460,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         requests=requests,
         agreements=agreements,
         gateway=gateway,
+        mask_keys=mask_keys,
         blocks=Blocks(
             library=library,
             policy=policy,

@@ -60,6 +60,7 @@ class EntryKind(StrEnum):
     ACCESS = "sharing.access"
     REFUSAL = "sharing.refusal"
     LIVE = "sharing.live"
+    MASK_KEY = "sharing.mask_key"
     FINDING = "governance.finding"
     CASE = "governance.case"
     INDICATOR = "governance.indicator"

@@ -117,7 +117,10 @@ class LiveAnswerer:
         if call.kind is LiveKind.VERIFY:
             facts = [{column: row[column] for column in call.claims} for row in kept]
             return self._signed(answer.model_copy(update={"results": best_answers(call.claims, facts)}))
-        rows = tuple({name: apply_mask(mask, row[name]) for name, mask in call.columns.items()} for row in kept)
+        rows = tuple(
+            {name: apply_mask(mask, row[name], call.mask_keys.get(name)) for name, mask in call.columns.items()}
+            for row in kept
+        )
         return self._signed(answer.model_copy(update={"rows": rows}))
 
     def _serve(self, sealed: SealedLiveCall) -> None:

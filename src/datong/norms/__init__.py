@@ -24,6 +24,8 @@ from datong.norms.entries import (
     TimeLimit,
 )
 from datong.norms.identifiers import (
+    CITIZEN_CHECKS,
+    CITIZEN_WEIGHTS,
     IdCheck,
     IdentifierKind,
     IdProblem,
@@ -136,6 +138,8 @@ else:
     )
 
 __all__ = [
+    "CITIZEN_CHECKS",
+    "CITIZEN_WEIGHTS",
     "ChangeKind",
     "Classification",
     "Code",

@@ -11,7 +11,7 @@ def mask_value(mask: Mask, value: str | None) -> str | None:
     """Return `value` as `mask` shows it; None and empty stay as they are.
 
     A name keeps its first character, an identifier its first six and last two, a phone its first three and last two, an
-    address its first six characters; an amount becomes the band of 10,000 that it lies in.
+    address its first six characters, a date its year; an amount becomes the band of 10,000 that it lies in.
     """
     if value is None or value == "" or mask is Mask.NONE:
         return value
@@ -23,6 +23,8 @@ def mask_value(mask: Mask, value: str | None) -> str | None:
         return _middle(value, 3, 2)
     if mask is Mask.ADDRESS:
         return value[:6] + "*" * max(1, len(value) - 6)
+    if mask is Mask.DATE:
+        return f"{value[:4]}-**-**" if value[:4].isdecimal() and len(value) >= len("19900307") else "*"
     return _band(value)
 
 

@@ -123,6 +123,7 @@ class Mask(StrEnum):
     PHONE = "phone"
     ADDRESS = "address"
     AMOUNT = "amount"
+    DATE = "date"
     NONE = "none"
 
     @property
@@ -204,6 +205,7 @@ _MASKS = {
     Mask.PHONE: Text(zh="电话掩码", en="Telephone mask"),
     Mask.ADDRESS: Text(zh="地址掩码", en="Address mask"),
     Mask.AMOUNT: Text(zh="金额分段", en="Amount band"),
+    Mask.DATE: Text(zh="日期掩码", en="Date mask"),
     Mask.NONE: Text(zh="不掩码", en="No mask"),
 }
 _FLAGS = {

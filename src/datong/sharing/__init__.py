@@ -16,7 +16,7 @@ from datong.sharing.live_values import (
     SealedLiveCall,
     SignedLiveAnswer,
 )
-from datong.sharing.masks import MaskKind, apply_mask, mask_for
+from datong.sharing.masks import ColumnMask, MaskKind, apply_mask, mask_for, stricter_than
 from datong.sharing.matching import Match, best_answers
 from datong.sharing.ports import (
     DepartmentBook,
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from datong.sharing.live import LiveServices
     from datong.sharing.live_sealing import LiveKey, sealed_answer
     from datong.sharing.machines import Application, ApplicationSecret, Node
+    from datong.sharing.mask_columns import mask_columns
+    from datong.sharing.mask_keys import MaskKeys, mask_secret
     from datong.sharing.people import Account, Session
     from datong.sharing.policy import PolicyEngine
     from datong.sharing.requests import Requests
@@ -78,6 +80,8 @@ else:
             "live": ["LiveServices"],
             "live_sealing": ["LiveKey", "sealed_answer"],
             "machines": ["Application", "ApplicationSecret", "Node"],
+            "mask_columns": ["mask_columns"],
+            "mask_keys": ["MaskKeys", "mask_secret"],
             "people": ["Account", "Session"],
             "policy": ["PolicyEngine"],
             "requests": ["Requests"],
@@ -112,6 +116,7 @@ __all__ = [
     "BoundedArgon2",
     "Breaker",
     "CircuitState",
+    "ColumnMask",
     "Confirmation",
     "DataAccess",
     "Decision",
@@ -129,6 +134,7 @@ __all__ = [
     "LiveService",
     "LiveServices",
     "LiveTerms",
+    "MaskKeys",
     "MaskKind",
     "Match",
     "MemoryDepartments",
@@ -167,8 +173,11 @@ __all__ = [
     "client_assertion",
     "contract_yaml",
     "decode_signature",
+    "mask_columns",
     "mask_for",
+    "mask_secret",
     "sealed_answer",
+    "stricter_than",
     "subject_index_key",
     "token_request",
 ]

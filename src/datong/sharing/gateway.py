@@ -35,7 +35,8 @@ from datong.sharing.agreements import Agreements
 from datong.sharing.evidence import item_facts, subject_fact
 from datong.sharing.live import LiveServices
 from datong.sharing.live_values import LiveAnswer, LiveCall, LiveKind, LiveService
-from datong.sharing.masks import MaskKind, apply_mask
+from datong.sharing.mask_keys import MaskKeys
+from datong.sharing.masks import UNSHOWN, ColumnMask, MaskKind
 from datong.sharing.matching import Match, best_answers
 from datong.sharing.policy import PolicyEngine, refusal
 from datong.sharing.ports import PublishedResources
@@ -86,7 +87,7 @@ class Permit(NamedTuple):
     """What of a resource may be used now: by data element, with its mask. The rest is for the record."""
 
     resource_id: ResourceId
-    masks: Mapping[str, MaskKind]
+    masks: Mapping[str, ColumnMask]
     call: "_Call"
     agreements: Mapping[str, Agreement]
 
@@ -138,6 +139,7 @@ class Gateway:
         policy: PolicyEngine,
         records: RecordSource,
         index_key: bytes,
+        mask_keys: MaskKeys,
         live: LiveServices | None = None,
     ) -> None:
         self._database = database
@@ -148,6 +150,7 @@ class Gateway:
         self._policy = policy
         self._records = records
         self._index_key = index_key
+        self._mask_keys = mask_keys
         self._live = live
 
     def query(
@@ -170,10 +173,7 @@ class Gateway:
         """
         call = self._call(Action.DATA_QUERY, principal, resource_id, key, items, purpose, case_number)
         agreements = self._authorise(call)
-        masks: dict[str, MaskKind] = {}
-        for name, item in call.items.items():
-            agreed = agreements[item.column].item(item.column)
-            masks[name] = agreed.mask if agreed is not None else MaskKind.HIDDEN
+        masks = self._masks(call.items, agreements)
         if self._is_live(call):
             answer = self._ask(call, masks={item.column: masks[name] for name, item in call.items.items()})
             rows = tuple({name: row.get(item.column) for name, item in call.items.items()} for row in answer.rows)
@@ -181,7 +181,7 @@ class Gateway:
         else:
             records = self._read(call)
             rows = tuple(
-                {name: apply_mask(masks[name], _value(record, item)) for name, item in call.items.items()}
+                {name: masks[name].apply(_value(record, item)) for name, item in call.items.items()}
                 for record in records
             )
             people = self._people(call, records)
@@ -195,7 +195,7 @@ class Gateway:
             at=call.at,
             agreement_ids=_ids(outcome.agreements),
             rows=rows,
-            masks=masks,
+            masks={name: mask.kind for name, mask in masks.items()},
             answer_salt=salt.hex(),
         )
 
@@ -277,8 +277,12 @@ class Gateway:
             at=self._clock.now(),
         )
         agreements = self._authorise(call)
-        masks = {item.element: _mask(agreements[item.column], item) for item in items.values() if item.element}
-        shown = {element: mask for element, mask in masks.items() if mask is not MaskKind.HIDDEN}
+        masks = self._masks(items, agreements)
+        shown = {
+            item.element: masks[column]
+            for column, item in items.items()
+            if item.element and masks[column].kind is not MaskKind.HIDDEN
+        }
         return Permit(resource_id=resource_id, masks=shown, call=call, agreements=agreements)
 
     def note(self, permit: Permit, *, rows: Sequence[Mapping[str, str | None]], people: Sequence[str]) -> AccessId:
@@ -288,6 +292,12 @@ class Gateway:
             salt = secrets.token_bytes(SALT_BYTES)
             outcome = self._allowed(permit.call, permit.agreements, len(told), people, told, salt)
             return self._record(connection, permit.call, outcome)[0]
+
+    def _masks(self, items: Mapping[str, Item], agreements: Mapping[str, Agreement]) -> dict[str, ColumnMask]:
+        """Return how each item is shown, by the names of `items`; what its agreement does not name is hidden."""
+        used = {agreement.id: agreement for agreement in agreements.values()}
+        told = {agreement_id: self._mask_keys.of(agreement) for agreement_id, agreement in used.items()}
+        return {name: told[agreements[item.column].id].get(item.column, UNSHOWN) for name, item in items.items()}
 
     def _agreed(self, principal: Principal, resource_id: ResourceId, purpose: str | None) -> tuple[AgreementItem, ...]:
         if principal.department is None:
@@ -409,7 +419,7 @@ class Gateway:
         return self._live is not None and self._live.of(call.resource.id) is not None
 
     def _ask(
-        self, call: _Call, *, masks: Mapping[str, MaskKind] | None = None, claims: Mapping[str, str] | None = None
+        self, call: _Call, *, masks: Mapping[str, ColumnMask] | None = None, claims: Mapping[str, str] | None = None
     ) -> LiveAnswer:
         """Have the provider's node answer: it reads agreed columns only, and masks or compares them itself."""
         binding = call.resource.content.binding
@@ -426,7 +436,8 @@ class Gateway:
                 table=binding.table,
                 key_column=call.key.column,
                 key_value=call.key_value,
-                columns=masks or {},
+                columns={column: mask.kind for column, mask in (masks or {}).items()},
+                mask_keys={column: mask.key for column, mask in (masks or {}).items() if mask.key},
                 claims=claims or {},
                 subject_columns=tuple(sorted(item.column for item in _person_items(call))),
                 rows_max=service.terms.rows_max,
@@ -572,11 +583,6 @@ def _value(record: Record, item: Item) -> str | None:
     if item.column in record.values:
         return record.values[item.column]
     return record.values.get(item.element) if item.element else None
-
-
-def _mask(agreement: Agreement, item: Item) -> MaskKind:
-    agreed = agreement.item(item.column)
-    return agreed.mask if agreed is not None else MaskKind.HIDDEN
 
 
 def _person_items(call: _Call) -> tuple[Item, ...]:

@@ -64,9 +64,9 @@ class LiveKey:
 
 def sealed_call(call: LiveCall, node_key: bytes) -> SealedLiveCall:
     """Return a call that only the node's process can read."""
-    sealed = _SUITE.encrypt(
-        call.model_dump_json().encode(), X25519PublicKey.from_public_bytes(node_key), _CALL + call.id.encode()
-    )
+    # Nodes of earlier versions know no keys of masks, and refuse what they do not know.
+    told = call.model_dump_json(exclude=set() if call.mask_keys else {"mask_keys"})
+    sealed = _SUITE.encrypt(told.encode(), X25519PublicKey.from_public_bytes(node_key), _CALL + call.id.encode())
     return SealedLiveCall(id=call.id, node_key=node_key.hex(), sealed=sealed)
 
 

@@ -54,6 +54,8 @@ class LiveCall(Value):
     key_value: str = Field(max_length=NAME_CHARS_MAX)
     columns: Mapping[str, MaskKind] = Field({}, max_length=GATEWAY_ITEMS_MAX)
     """Query: the columns to return, masked as agreed."""
+    mask_keys: Mapping[str, Base64Bytes] = Field({}, max_length=GATEWAY_ITEMS_MAX, repr=False)
+    """The keys (32 bytes) of those columns whose masks are keyed."""
     claims: Mapping[str, str] = Field({}, max_length=GATEWAY_ITEMS_MAX)
     """Verify: by column, what the caller says; only match or no match leaves the node."""
     subject_columns: tuple[str, ...] = ()

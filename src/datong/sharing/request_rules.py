@@ -8,7 +8,7 @@ from datong.catalogue import Item, Resource
 from datong.kernel import Conflict, DepartmentCode, Invalid, Refused, ResourceId, Text, Value, WorkingCalendar
 from datong.kernel.limits import GATEWAY_ITEMS_MAX
 from datong.norms import NormPack, ShareMode, ShareType
-from datong.sharing.masks import mask_for
+from datong.sharing.masks import MaskKind, mask_for, stricter_than
 from datong.sharing.terms import (
     AgreementItem,
     ExtensionState,
@@ -168,6 +168,32 @@ def follow(
     elif rule.to_state is not RequestState.SUBMITTED:
         change.update(reason=reason.strip(), decided_at=now)
     return request.model_copy(update=change)
+
+
+def with_masks(request: Request, masks: Mapping[str, MaskKind]) -> Request:
+    """Return `request` with other masks for some of its columns: those that the provider grants less of.
+
+    Raises:
+        Invalid: `sharing.masks_invalid`: no item has that column, or the mask shows more than the item's grade allows.
+    """
+    by_column = {item.column: item for item in request.items}
+    for column, kind in masks.items():
+        item = by_column.get(column)
+        if item is None or kind not in stricter_than(item.mask):
+            raise Invalid(
+                "sharing.masks_invalid",
+                what=Text(
+                    zh=f"信息项 {column} 不能采用“{kind.label.zh}”的脱敏方式。",
+                    en=f"The item {column} cannot be given as “{kind.label.en}”.",
+                ),
+                remedy=Text(
+                    zh="请选择不宽于该项分级要求的脱敏方式。",
+                    en="Choose a mask that shows no more than its grade allows.",
+                ),
+                field=f"/masks/{column}",
+            )
+    items = tuple(item.model_copy(update={"mask": masks.get(item.column, item.mask)}) for item in request.items)
+    return request.model_copy(update={"items": items})
 
 
 def _hindrance(

@@ -1,6 +1,6 @@
 """Requests: from a need for data to a yes with an agreement, or a no with reasons (Order 809, Arts. 20–22)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
@@ -29,6 +29,7 @@ from datong.norms import NormPack, ShareType
 from datong.sharing import tables
 from datong.sharing.agreements import Agreements
 from datong.sharing.evidence import request_facts
+from datong.sharing.masks import MaskKind
 from datong.sharing.ports import DepartmentBook, PublishedResources, ResourceUses
 from datong.sharing.request_rules import (
     LINES_MAX,
@@ -44,11 +45,22 @@ from datong.sharing.request_rules import (
     possible_actions,
     purpose_problems,
     reply_limits,
+    with_masks,
 )
 from datong.sharing.terms import AgreementItem, Purpose, PurposeDraft, Request, RequestLine, RequestState
 
 DECISIONS = frozenset({RequestAction.APPROVE, RequestAction.REFUSE})
-_MUTABLE = {"state", "due_at", "extension", "extension_reason", "reason", "decided_at", "agreement_id", "revision"}
+_MUTABLE = {
+    "state",
+    "due_at",
+    "extension",
+    "extension_reason",
+    "reason",
+    "decided_at",
+    "agreement_id",
+    "revision",
+    "content",
+}
 
 
 class Requests:
@@ -124,12 +136,22 @@ class Requests:
                     submitted.append(self._record_new(connection, request, actor))
         return tuple(submitted)
 
-    def act(self, request_id: RequestId, action: RequestAction, actor: Actor, reason: str = "") -> Request:
+    def act(
+        self,
+        request_id: RequestId,
+        action: RequestAction,
+        actor: Actor,
+        reason: str = "",
+        masks: Mapping[str, MaskKind] | None = None,
+    ) -> Request:
         """Take a step: approve, refuse, ask for, consent to or deny an extension, withdraw.
+
+        Who approves may name stricter `masks` than the grades call for, by column; to other steps they mean nothing.
 
         Raises:
             NotFound: there is no such request.
-            Refused, Conflict, Invalid: see `request_rules.follow`; also Conflict when somebody else was faster.
+            Refused, Conflict, Invalid: see `request_rules.follow` and `with_masks`; also Conflict when somebody else
+                was faster.
         """
         now = self._clock.now()
         parties = self.parties_of(self.get(request_id), actor.department)
@@ -146,7 +168,7 @@ class Requests:
             )
             agreement_id = AgreementId(new_id()) if action is RequestAction.APPROVE else None
             if agreement_id is not None:
-                after = after.model_copy(update={"agreement_id": agreement_id})
+                after = with_masks(after, masks or {}).model_copy(update={"agreement_id": agreement_id})
             # Whoever saves first decides; an agreement before that would meet the other one's as a broken constraint.
             self._save(connection, request, after)
             if agreement_id is not None:

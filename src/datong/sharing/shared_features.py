@@ -19,14 +19,14 @@ from datong.library import (
     sources_of,
 )
 from datong.sharing.gateway import Gateway, Permit
-from datong.sharing.masks import MaskKind, apply_mask
+from datong.sharing.masks import UNSHOWN, ColumnMask, MaskKind
 from datong.sharing.principals import Principal
 from datong.sharing.subjects import CITIZEN_ELEMENT
 
 if TYPE_CHECKING:
     from datong.library import Library
 
-Masks = Mapping[tuple[ResourceId, str], MaskKind]
+Masks = Mapping[tuple[ResourceId, str], ColumnMask]
 
 
 class AgreedFeature(NamedTuple):
@@ -111,13 +111,13 @@ class SharedFeatures:
             for permit in permits
             for element, mask in permit.masks.items()
             # A masked place is no place, and a masked value is nothing to filter by.
-            if mask is MaskKind.NONE or element not in PLACE_ELEMENTS
+            if mask.kind is MaskKind.NONE or element not in PLACE_ELEMENTS
         }
         usable = {
             permit.resource_id: frozenset(element for source, element in masks if source == permit.resource_id)
             for permit in permits
         }
-        filterable = {element for (_, element), mask in masks.items() if mask is MaskKind.NONE}
+        filterable = {element for (_, element), mask in masks.items() if mask.kind is MaskKind.NONE}
         if not set(query.equals) <= filterable:
             usable = {source: elements - (set(query.equals) - filterable) for source, elements in usable.items()}
         found = shared_page(self._library, name, query, usable, entity_id=entity_id)
@@ -149,9 +149,9 @@ class SharedFeatures:
 
 def _agreed(feature: SharedFeature, masks: Masks) -> AgreedFeature:
     shown = {
-        element: feature.properties.get(element, cell.value) if mask is MaskKind.NONE else apply_mask(mask, cell.value)
+        element: feature.properties.get(element, cell.value) if mask.kind is MaskKind.NONE else mask.apply(cell.value)
         for element, cell in feature.cells.items()
-        for mask in [masks.get((cell.resource_id, element), MaskKind.HIDDEN)]
+        for mask in [masks.get((cell.resource_id, element), UNSHOWN)]
         if element not in PLACE_ELEMENTS
     }
     return AgreedFeature(entity_id=feature.entity_id, wkb=feature.wkb, properties=shown)
@@ -160,7 +160,7 @@ def _agreed(feature: SharedFeature, masks: Masks) -> AgreedFeature:
 def _own(feature: SharedFeature, resource_id: ResourceId, masks: Masks) -> dict[str, str | None]:
     """Return what an answer says of a feature from one source, for the commitment to the answer."""
     return {
-        element: apply_mask(masks.get((cell.resource_id, element), MaskKind.HIDDEN), cell.value)
+        element: masks.get((cell.resource_id, element), UNSHOWN).apply(cell.value)
         for element, cell in sorted(feature.cells.items())
         if cell.resource_id == resource_id
     }

@@ -140,6 +140,15 @@ agreement = Table(
 Index("ix_sharing_agreement_use", agreement.c.consumer, agreement.c.resource_id)
 Index("ix_sharing_agreement_state_until", agreement.c.state, agreement.c.valid_until)
 
+mask_generation = Table(
+    "sharing_mask_generation",
+    METADATA,
+    Column("consumer", DEPARTMENT, primary_key=True),
+    Column("service_item", String(200), primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("begun_at", UtcDateTime, nullable=False),
+)
+
 confirmation = Table(
     "sharing_confirmation",
     METADATA,

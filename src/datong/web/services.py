@@ -28,7 +28,17 @@ if TYPE_CHECKING:
     from datong.ledger import Ledger
     from datong.library import Corrections, Library, Reviews
     from datong.norms import NormPack
-    from datong.sharing import Agreements, Blocks, Gateway, Identity, LiveServices, PolicyEngine, Requests, Usage
+    from datong.sharing import (
+        Agreements,
+        Blocks,
+        Gateway,
+        Identity,
+        LiveServices,
+        MaskKeys,
+        PolicyEngine,
+        Requests,
+        Usage,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +78,7 @@ class Services:
     requests: Requests
     agreements: Agreements
     gateway: Gateway
+    mask_keys: MaskKeys
     live: LiveServices
     usage: Usage
     blocks: Blocks

@@ -93,6 +93,7 @@ class Town:
             policy=POLICY,
             records=world.records,
             index_key=subject_index_key(world.signer),
+            mask_keys=world.mask_keys,
             live=self.live,
         )
         self.live.offer(RESOURCE, TERMS, actor=person(POLICE))

@@ -9,6 +9,7 @@ from datong.sharing.agreements import Agreements
 from datong.sharing.credentials import BoundedArgon2
 from datong.sharing.gateway import Gateway
 from datong.sharing.identity import Identity
+from datong.sharing.mask_keys import MaskKeys, mask_secret
 from datong.sharing.policy import PolicyEngine
 from datong.sharing.ports import DepartmentBook, MemoryDepartments, MemoryResources, MemoryUses
 from datong.sharing.records import Record
@@ -89,6 +90,9 @@ class World:
         )
         self.records = Records()
         index_key = subject_index_key(self.signer)
+        self.mask_keys = MaskKeys(
+            database=database, clock=self.clock, ledger=self.ledger, secret=mask_secret(self.signer)
+        )
         self.gateway = Gateway(
             database=database,
             clock=self.clock,
@@ -98,6 +102,7 @@ class World:
             policy=POLICY,
             records=self.records,
             index_key=index_key,
+            mask_keys=self.mask_keys,
         )
         self.usage = Usage(database=database, ledger=self.ledger, index_key=index_key)
 

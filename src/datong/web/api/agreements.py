@@ -49,6 +49,14 @@ class AgreementActRequest(Value):
     reason: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
 
 
+class MaskKeyGeneration(Value):
+    """Which generation of keys masks what a department receives for a service item."""
+
+    consumer: DepartmentCode
+    service_item: str
+    generation: int
+
+
 @router.get("")
 def list_agreements(
     caller: Caller,
@@ -110,6 +118,18 @@ def act_on_agreement(agreement_id: AgreementId, body: AgreementActRequest, calle
     agreement = hub.agreements.get(agreement_id)
     hub.policy.require(caller, NEEDED[body.action], Target.of_agreement(agreement))
     return _acts(hub)[body.action](agreement_id, caller.actor, body.reason)
+
+
+@router.post("/{agreement_id}/mask-keys", status_code=201)
+def renew_mask_keys(agreement_id: AgreementId, caller: Caller, hub: Hub) -> MaskKeyGeneration:
+    """Begin a new generation of keys: pseudonyms from before cannot be linked with those from now on."""
+    agreement = hub.agreements.get(agreement_id)
+    hub.policy.require(caller, Action.AGREEMENT_RENEW_KEYS, Target.of_agreement(agreement))
+    return MaskKeyGeneration(
+        consumer=agreement.consumer,
+        service_item=agreement.purpose.service_item,
+        generation=hub.mask_keys.renew(agreement, caller.actor),
+    )
 
 
 @router.get("/{agreement_id}/contract.yaml", response_class=Response)

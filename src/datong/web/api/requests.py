@@ -5,13 +5,14 @@ from pydantic import Field
 
 from datong.kernel import DepartmentCode, Page, RequestId, Value
 from datong.kernel.limits import TEXT_CHARS_MAX
-from datong.sharing import Action, PurposeDraft, Request, RequestAction, RequestLine, RequestState, Target
+from datong.sharing import Action, MaskKind, PurposeDraft, Request, RequestAction, RequestLine, RequestState, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope, own_department
 from datong.web.authentication import Caller, Hub
 
 router = APIRouter(prefix="/requests", tags=["requests"])
 
 LINES_MAX = 200
+MASKS_MAX = 1000
 
 
 class Demand(Value):
@@ -32,6 +33,8 @@ class RequestActRequest(Value):
 
     action: RequestAction
     reason: str = Field("", max_length=TEXT_CHARS_MAX)
+    masks: dict[str, MaskKind] = Field({}, max_length=MASKS_MAX)
+    """With an approval: by column, masks that show less than the items' grades allow."""
 
 
 NEEDED = {
@@ -84,4 +87,4 @@ def act_on_request(request_id: RequestId, body: RequestActRequest, caller: Calle
     """Approve, refuse, ask for an extension, decide about one, or withdraw."""
     request = hub.requests.get(request_id)
     hub.policy.require(caller, NEEDED[body.action], Target.of_request(request))
-    return hub.requests.act(request_id, body.action, caller.actor, body.reason)
+    return hub.requests.act(request_id, body.action, caller.actor, body.reason, body.masks)

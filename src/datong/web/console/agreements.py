@@ -22,6 +22,7 @@ class Step(StrEnum):
     CONFIRM = "confirm"
     SUSPEND = "suspend"
     RESUME = "resume"
+    RENEW_KEYS = "renew_keys"
     TERMINATE = "terminate"
 
     @property
@@ -34,18 +35,20 @@ _LABELS = {
     Step.CONFIRM: Text(zh="确认条款", en="Confirm the terms"),
     Step.SUSPEND: Text(zh="中止", en="Suspend"),
     Step.RESUME: Text(zh="恢复", en="Resume"),
+    Step.RENEW_KEYS: Text(zh="更换脱敏密钥", en="Renew the masks' keys"),
     Step.TERMINATE: Text(zh="终止", en="Terminate"),
 }
 NEEDED: Mapping[Step, Action] = {
     Step.CONFIRM: Action.AGREEMENT_CONFIRM,
     Step.SUSPEND: Action.AGREEMENT_SUSPEND,
     Step.RESUME: Action.AGREEMENT_SUSPEND,
+    Step.RENEW_KEYS: Action.AGREEMENT_RENEW_KEYS,
     Step.TERMINATE: Action.AGREEMENT_TERMINATE,
 }
 POSSIBLE: Mapping[AgreementState, tuple[Step, ...]] = {
     AgreementState.DRAFT: (Step.CONFIRM, Step.TERMINATE),
     AgreementState.CONFIRMED: (Step.TERMINATE,),
-    AgreementState.ACTIVE: (Step.SUSPEND, Step.TERMINATE),
+    AgreementState.ACTIVE: (Step.RENEW_KEYS, Step.SUSPEND, Step.TERMINATE),
     AgreementState.SUSPENDED: (Step.RESUME, Step.TERMINATE),
 }
 """Which buttons a state shows; the service decides again."""
@@ -113,7 +116,7 @@ def act(
     action: Annotated[Step, Form()],
     reason: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
 ) -> Response:
-    """Confirm, suspend, resume or terminate."""
+    """Confirm, suspend, resume or terminate; or renew the keys of its masks."""
     agreements = desk.services.agreements
     agreement = agreements.get(agreement_id)
     desk.require(NEEDED[action], Target.of_agreement(agreement))
@@ -121,7 +124,9 @@ def act(
     if action is Step.CONFIRM:
         agreements.confirm(agreement_id, actor.department or agreement.provider, actor)
         return desk.go(f"/agreements/{agreement_id}", done="confirmed")
-    if action is Step.RESUME:
+    if action is Step.RENEW_KEYS:
+        desk.services.mask_keys.renew(agreement, actor)
+    elif action is Step.RESUME:
         agreements.resume(agreement_id, actor)
     elif action is Step.SUSPEND:
         agreements.suspend(agreement_id, actor, reason)
@@ -133,6 +138,8 @@ def act(
 def _steps(desk: Desk, agreement: Agreement) -> list[Step]:
     target = Target.of_agreement(agreement)
     steps = [step for step in POSSIBLE.get(agreement.state, ()) if desk.may(NEEDED[step], target)]
+    if not any(item.mask.keyed for item in agreement.items):
+        steps = [step for step in steps if step is not Step.RENEW_KEYS]
     department = desk.caller.department
     if department not in agreement.parties or _confirmed(agreement, department):
         return [step for step in steps if step is not Step.CONFIRM]

@@ -16,14 +16,16 @@ from datong.ledger import RecordedEntry
 from datong.norms import ShareMode
 from datong.sharing import (
     Action,
+    MaskKind,
     PurposeDraft,
     Request,
     RequestAction,
     RequestLine,
     RequestState,
     Target,
+    stricter_than,
 )
-from datong.web.api.requests import NEEDED
+from datong.web.api.requests import MASKS_MAX, NEEDED
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.problems import Problem, problem_of
 
@@ -186,13 +188,16 @@ def show_request(desk: SignedIn, request_id: RequestId) -> Response:
     target = Target.of_request(request)
     desk.require(Action.REQUEST_READ, target)
     possible = desk.services.requests.possible_actions(request, desk.caller.department)
+    actions = [(action, action in REASONED) for action in possible if desk.may(NEEDED[action], target)]
     entries = desk.services.ledger.entries(subject=request_id, limit=PAGE_ROWS).rows
     return desk.page(
         "requests/request.html",
         request=request,
         together=[other for other in desk.services.requests.bundle(request.bundle_id) if other.id != request.id],
         timeline=timeline(desk, request, entries),
-        actions=[(action, action in REASONED) for action in possible if desk.may(NEEDED[action], target)],
+        actions=actions,
+        masks=_mask_choices(request) if RequestAction.APPROVE in dict(actions) else {},
+        mark=ITEM_MARK,
     )
 
 
@@ -202,11 +207,12 @@ def act(
     request_id: RequestId,
     action: Annotated[RequestAction, Form()],
     reason: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
+    mask: Annotated[list[str] | None, Form(max_length=MASKS_MAX)] = None,
 ) -> Response:
-    """Approve, refuse, extend, consent, or withdraw."""
+    """Approve (with the masks that were chosen), refuse, extend, consent, or withdraw."""
     request = desk.services.requests.get(request_id)
     desk.require(NEEDED[action], Target.of_request(request))
-    desk.services.requests.act(request_id, action, desk.caller.actor, reason)
+    desk.services.requests.act(request_id, action, desk.caller.actor, reason, masks_of(mask or ()))
     return desk.go(f"/requests/{request_id}", done="decided")
 
 
@@ -220,6 +226,16 @@ def lines_of(boxes: frozenset[str]) -> tuple[RequestLine, ...]:
     return tuple(
         RequestLine(resource_id=ResourceId(resource_id), items=tuple(columns)) for resource_id, columns in lines.items()
     )
+
+
+def masks_of(choices: Sequence[str]) -> dict[str, MaskKind]:
+    """Return the masks that were chosen, each told as its name and the column it is for; anything else is none."""
+    found = {}
+    for choice in choices:
+        kind, mark, column = choice.partition(ITEM_MARK)
+        if mark and kind in set(MaskKind):
+            found[column] = MaskKind(kind)
+    return found
 
 
 def start_of(day: str) -> datetime | None:
@@ -252,6 +268,17 @@ def timeline(desk: Desk, request: Request, entries: Sequence[RecordedEntry]) -> 
         late = request.is_overdue(desk.now)
         way.append(Moment(at=request.due_at, text=Text(zh="答复期限", en="Reply due"), late=late, done=False))
     return tuple(way)
+
+
+def _mask_choices(request: Request) -> dict[str, tuple[MaskKind, ...]]:
+    """By column, the masks under which an item may be granted, the one its grade calls for first."""
+    return {
+        item.column: (
+            item.mask,
+            *(kind for kind in MaskKind if kind is not item.mask and kind in stricter_than(item.mask)),
+        )
+        for item in request.items
+    }
 
 
 def _items_of_element(desk: Desk, chosen: Sequence[str], element: str) -> frozenset[str]:

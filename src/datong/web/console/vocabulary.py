@@ -129,6 +129,7 @@ AGREEMENT_STEPS: Mapping[str, Text] = {
     "resume": Text(zh="恢复", en="Resumed"),
     "terminate": Text(zh="终止", en="Terminated"),
     "expire": Text(zh="到期", en="Expired"),
+    "renew_keys": Text(zh="更换脱敏密钥", en="Keys of the masks renewed"),
 }
 EXTENSIONS: Mapping[str, Text] = {
     "none": Text(zh="未延期", en="no extension"),
