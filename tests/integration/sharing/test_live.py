@@ -31,6 +31,7 @@ from datong.sharing import (
 from datong.sharing.breaker import FAILURES_MAX, OPEN_FOR
 from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
 from datong.sharing.live import PRESENT_FOR
+from datong.sharing.masks import MaskKind
 from datong.sharing.request_rules import RequestAction
 from datong.sharing.subjects import subject_index_key
 from tests.integration.exchange.test_fidelity import run_mariadb, run_postgresql
@@ -40,7 +41,8 @@ from tests.unit.sharing.world import POLICY, World
 
 CITIZEN = "110101199003070011"
 TABLE = "CREATE TABLE hj (gmsfhm varchar(18) PRIMARY KEY, xm varchar(40), hh varchar(20), hjdz varchar(200), bz text)"
-ROW = f"INSERT INTO hj VALUES ('{CITIZEN}', '张三丰', 'H1', '广东省佛山市顺德区某路1号', '密')"
+ADDRESS = "广东省佛山市顺德区某路1号"
+ROW = f"INSERT INTO hj VALUES ('{CITIZEN}', '张三丰', 'H1', '{ADDRESS}', '密')"
 KEY = LiveKey()
 NODE = NodeId(f"node-{POLICE}")
 TERMS = LiveTerms(timeout_milliseconds=10_000, calls_at_once_max=2, rows_max=3)
@@ -121,13 +123,15 @@ class Town:
             stop.set()
             thread.join(20)
 
-    def query(self, *items: str, key: str = CITIZEN, by: str = "citizen_id") -> GatewayAnswer:
+    def query(
+        self, *items: str, key: str = CITIZEN, by: str = "citizen_id", purpose: str = "school-admission"
+    ) -> GatewayAnswer:
         return self.gateway.query(
             application(EDUCATION),
             RESOURCE,
             key={by: key},
             items=items,
-            purpose="school-admission",
+            purpose=purpose,
             case_number="RX-1",
         )
 
@@ -176,6 +180,16 @@ def test_a_query_is_answered_from_the_table_masked_and_on_record(town: Town) -> 
         assert len(town.query("姓名", key="H1", by="household_id").rows) == 1
     assert town.world.records.lookups == 0
     assert town.entries(EntryKind.ACCESS) == 4
+
+
+def test_a_node_masks_by_key_as_the_hub_would(town: Town) -> None:
+    world = town.world
+    (waiting,) = world.submit(["hjdz"], service_item="statistics")
+    approved = world.requests.act(waiting.id, RequestAction.APPROVE, person(POLICE), masks={"hjdz": MaskKind.PSEUDONYM})
+    agreement = world.put_in_force(approved.agreement_id)
+    with town.node():
+        answer = town.query("hjdz", purpose="statistics")
+    assert answer.rows == ({"hjdz": world.mask_keys.of(agreement)["hjdz"].apply(ADDRESS)},)
 
 
 def test_neither_the_key_nor_the_answer_ever_stands_in_the_control_database(town: Town) -> None:
