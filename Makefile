@@ -27,6 +27,7 @@ demo: setup ## Play the paper's story in 示例市 and leave the console running
 
 test: setup ## Set up and run the tests, with real PostgreSQL, MariaDB and Chromium
 	@tools/setup-servers
+	@tools/setup-clients
 	@$(TESTS) tests/unit tests/integration
 
 fault: setup ## Kills, full disks, bad links, harmed stories, and whether each benchmark runs

@@ -66,6 +66,7 @@ from datong.library import (
 )
 from datong.norms import load_pack
 from datong.sharing import (
+    AgreementDocuments,
     Agreements,
     BlockEvidence,
     Blocks,
@@ -459,6 +460,9 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         policy=policy,
         requests=requests,
         agreements=agreements,
+        documents=AgreementDocuments(
+            database=database, ledger=ledger, departments=departments, base_url=settings.base_url
+        ),
         gateway=gateway,
         mask_keys=mask_keys,
         blocks=Blocks(

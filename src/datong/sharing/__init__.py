@@ -18,6 +18,8 @@ from datong.sharing.live_values import (
 )
 from datong.sharing.masks import ColumnMask, MaskKind, apply_mask, mask_for, stricter_than
 from datong.sharing.matching import Match, best_answers
+from datong.sharing.obligations import AgreementSide, Obligation
+from datong.sharing.paper_codes import read_code, shown_code
 from datong.sharing.ports import (
     DepartmentBook,
     MemoryDepartments,
@@ -29,11 +31,13 @@ from datong.sharing.ports import (
 from datong.sharing.principals import Principal, Role
 from datong.sharing.records import FixedRecords, Record, RecordSource
 from datong.sharing.request_rules import RequestAction, RequestParty
+from datong.sharing.row_filters import RowCondition, RowOperator
 from datong.sharing.terms import (
     Agreement,
     AgreementItem,
     AgreementState,
     Confirmation,
+    EndCause,
     ExtensionState,
     LiabilityWeights,
     PartySignature,
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from datong.sharing.blocks import Block, BlockCell, BlockEdge, BlockPurpose, Blocks
     from datong.sharing.contract import contract_yaml
     from datong.sharing.credentials import BoundedArgon2, PasswordHasher
+    from datong.sharing.documents import CHECK_PATH, AgreementDocuments, PaperEntry, PaperFacts
     from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
     from datong.sharing.identity import Identity
     from datong.sharing.live import LiveServices
@@ -75,6 +80,7 @@ else:
             "blocks": ["Block", "BlockCell", "BlockEdge", "BlockPurpose", "Blocks"],
             "contract": ["contract_yaml"],
             "credentials": ["BoundedArgon2", "PasswordHasher"],
+            "documents": ["CHECK_PATH", "AgreementDocuments", "PaperEntry", "PaperFacts"],
             "gateway": ["Gateway", "GatewayAnswer", "VerifyAnswer"],
             "identity": ["Identity"],
             "live": ["LiveServices"],
@@ -95,6 +101,7 @@ else:
 
 __all__ = [
     "ASSERTION_TYPE",
+    "CHECK_PATH",
     "AccessToken",
     "Account",
     "Action",
@@ -102,7 +109,9 @@ __all__ = [
     "AgreedPage",
     "Agreement",
     "AgreementAction",
+    "AgreementDocuments",
     "AgreementItem",
+    "AgreementSide",
     "AgreementState",
     "Agreements",
     "Application",
@@ -121,6 +130,7 @@ __all__ = [
     "DataAccess",
     "Decision",
     "DepartmentBook",
+    "EndCause",
     "ExtensionState",
     "FixedRecords",
     "Gateway",
@@ -141,6 +151,9 @@ __all__ = [
     "MemoryResources",
     "MemoryUses",
     "Node",
+    "Obligation",
+    "PaperEntry",
+    "PaperFacts",
     "PartySignature",
     "PasswordHasher",
     "PolicyEngine",
@@ -158,6 +171,8 @@ __all__ = [
     "Requests",
     "ResourceUses",
     "Role",
+    "RowCondition",
+    "RowOperator",
     "SealedLiveAnswer",
     "SealedLiveCall",
     "ServiceLevels",
@@ -176,7 +191,9 @@ __all__ = [
     "mask_columns",
     "mask_for",
     "mask_secret",
+    "read_code",
     "sealed_answer",
+    "shown_code",
     "stricter_than",
     "subject_index_key",
     "token_request",

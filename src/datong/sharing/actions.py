@@ -140,6 +140,8 @@ class DataAccess(Value):
     mode: ShareMode
     purpose: str
     case_number: str = ""
+    rows_filtered: bool = False
+    """Whether this way out applies the agreement's row filter; one that cannot is refused where there is a filter."""
 
 
 class Decision(Value):

@@ -15,6 +15,7 @@ from datong.kernel import (
     Value,
     WorkingCalendar,
 )
+from datong.sharing.obligations import Obligation
 from datong.sharing.request_rules import ReplyLimits
 from datong.sharing.terms import (
     Agreement,
@@ -98,6 +99,7 @@ def draw_up(
         resource_version=request.resource_version,
         resource_title=request.resource_title,
         items=request.items,
+        row_filter=request.row_filter,
         purpose=request.purpose,
         levels=ServiceLevels(
             provide_within_working_days=limits.provision,
@@ -107,6 +109,7 @@ def draw_up(
             completeness_permille=COMPLETENESS_PERMILLE,
         ),
         liability=LIABILITY,
+        obligations=tuple(Obligation),
         valid_from=request.purpose.valid_from,
         valid_until=request.purpose.valid_until,
         provide_due_at=calendar.deadline(now, limits.provision),

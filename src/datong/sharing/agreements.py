@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
 
 from datong.catalogue import DepartmentKey, UseKind
 from datong.kernel import (
@@ -14,10 +14,8 @@ from datong.kernel import (
     ActorKind,
     AgreementId,
     Clock,
-    Conflict,
     Database,
     DepartmentCode,
-    NotFound,
     Page,
     PersonId,
     Refused,
@@ -33,20 +31,20 @@ from datong.norms import NormPack, ShareMode
 from datong.sharing import agreement_rules, tables
 from datong.sharing.actions import Action, DataAccess
 from datong.sharing.agreement_rules import ENDED, ActingDepartment
-from datong.sharing.contract import contract_yaml
+from datong.sharing.agreement_store import add_agreement, load_agreement, save_agreement, select_agreements
 from datong.sharing.credentials import invalid_field
 from datong.sharing.evidence import agreement_facts
+from datong.sharing.paper_codes import new_code
 from datong.sharing.policy import PolicyEngine, refusal
 from datong.sharing.ports import DepartmentBook, ResourceUses
 from datong.sharing.principals import Principal
 from datong.sharing.request_rules import reply_limits
-from datong.sharing.terms import Agreement, AgreementState, Confirmation, PartySignature, Request
+from datong.sharing.terms import Agreement, AgreementState, PartySignature, Request
 
 CANDIDATES_MAX = 200
 """Agreements of one consumer about one resource that a call looks at."""
 READ_MAX = 10_000
 """Agreements that a process keeps parsed for the gateway's calls."""
-_MUTABLE = {"state", "state_reason", "suspended_by", "revision"}
 _CANDIDATES = (
     select(tables.agreement.c.id, tables.agreement.c.revision)
     .where(
@@ -99,8 +97,8 @@ class Agreements:
             now=now,
             calendar=self._calendar,
             limits=self._limits,
-        )
-        connection.execute(insert(tables.agreement).values(_row(agreement)))
+        ).model_copy(update={"code": new_code()})
+        add_agreement(connection, agreement)
         self._record(connection, agreement, "draw_up", actor)
 
     def get(self, agreement_id: AgreementId) -> Agreement:
@@ -110,12 +108,12 @@ class Agreements:
             NotFound: there is none with that id.
         """
         with self._database.snapshot() as connection:
-            return _load(connection, agreement_id)
+            return load_agreement(connection, agreement_id)
 
     def of_request(self, request_id: RequestId) -> Agreement | None:
         """Return the agreement that a request led to, if it was granted."""
         with self._database.snapshot() as connection:
-            found = _select(connection, [tables.agreement.c.request_id == request_id], limit=1)
+            found = select_agreements(connection, [tables.agreement.c.request_id == request_id], limit=1)
         return found[0] if found else None
 
     def find(
@@ -142,7 +140,7 @@ class Agreements:
             where.append(or_(table.c.provider == department, table.c.consumer == department))
         with self._database.snapshot() as connection:
             total = connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
-            rows = _select(connection, where, offset=offset, limit=min(limit, PAGE_ROWS_MAX))
+            rows = select_agreements(connection, where, offset=offset, limit=min(limit, PAGE_ROWS_MAX))
         return page_of(rows, total=total, offset=offset)
 
     def candidates(self, consumer: DepartmentCode, resource_id: ResourceId) -> tuple[Agreement, ...]:
@@ -152,7 +150,8 @@ class Agreements:
             stamps = [(row.id, row.revision) for row in connection.execute(_CANDIDATES, asked)]
             known = {stamp: agreement for stamp in stamps if (agreement := self._read.get(stamp)) is not None}
             unread = [stamp[0] for stamp in stamps if stamp not in known]
-            new = _select(connection, [tables.agreement.c.id.in_(unread)], limit=len(unread)) if unread else ()
+            where: list[ColumnElement[bool]] = [tables.agreement.c.id.in_(unread)]
+            new = select_agreements(connection, where, limit=len(unread)) if unread else ()
         fresh = {(agreement.id, agreement.revision): agreement for agreement in new}
         if len(self._read) + len(fresh) > READ_MAX:
             self._read.clear()
@@ -180,7 +179,7 @@ class Agreements:
             or_(tables.agreement.c.provider == department, tables.agreement.c.consumer == department),
         ]
         with self._database.snapshot() as connection:
-            found = _select(connection, where, limit=PAGE_ROWS_MAX)
+            found = select_agreements(connection, where, limit=PAGE_ROWS_MAX)
         return tuple(
             agreement
             for agreement in reversed(found)
@@ -242,7 +241,7 @@ class Agreements:
         table = tables.agreement
         where = [table.c.valid_until <= now, table.c.state.not_in([state.value for state in ENDED])]
         with self._database.snapshot() as connection:
-            due = _select(connection, where, limit=PAGE_ROWS_MAX)
+            due = select_agreements(connection, where, limit=PAGE_ROWS_MAX)
         for agreement in due:
             self._change(agreement.id, "expire", PLATFORM_ACTOR, lambda found: agreement_rules.expire(found, now))
         return len(due)
@@ -310,21 +309,6 @@ class Agreements:
         if not decision.allowed:
             raise refusal("sharing.transfer_refused", decision, agreement_id=agreement.id)
 
-    def contract(self, agreement_id: AgreementId) -> str:
-        """Return the agreement as a data contract (Open Data Contract Standard 3.1.0, YAML).
-
-        Raises:
-            NotFound: there is no such agreement.
-        """
-        agreement = self.get(agreement_id)
-        return contract_yaml(
-            agreement,
-            provider=self._departments.get(agreement.provider),
-            consumer=self._departments.get(agreement.consumer),
-        )
-
-    contract_yaml = contract
-
     def _acting(self, actor: Actor) -> ActingDepartment:
         if actor.department is None:
             raise Refused(
@@ -358,32 +342,11 @@ class Agreements:
     ) -> Agreement:
         """Apply a rule to an agreement and store the outcome with its evidence, unless it changes nothing."""
         with self._database.transaction() as connection:
-            before = _load(connection, agreement_id)
+            before = load_agreement(connection, agreement_id)
             after = rule(before)
             if after == before:
                 return before
-            changed = connection.execute(
-                update(tables.agreement)
-                .where(tables.agreement.c.id == before.id, tables.agreement.c.revision == before.revision)
-                .values({key: value for key, value in _row(after).items() if key in _MUTABLE})
-            ).rowcount
-            if changed != 1:
-                raise Conflict(
-                    "sharing.agreement_changed",
-                    what=Text(zh="该协议刚刚被他人办理。", en="Somebody else has just acted on this agreement."),
-                    remedy=Text(zh="请刷新后查看最新状态。", en="Reload to see the present state."),
-                )
-            for confirmed in after.confirmations[len(before.confirmations) :]:
-                connection.execute(
-                    insert(tables.confirmation).values(
-                        agreement_id=after.id,
-                        department=confirmed.department,
-                        confirmed_by=confirmed.by,
-                        at=confirmed.at,
-                    )
-                )
-            for signed in after.signatures[len(before.signatures) :]:
-                connection.execute(insert(tables.signature).values(agreement_id=after.id, **signed.model_dump()))
+            save_agreement(connection, before, after)
             if before.state is AgreementState.CONFIRMED and after.state is AgreementState.ACTIVE:
                 self._uses.record_use_within(
                     connection, after.resource_id, UseKind.AGREEMENT, after.consumer, after.provider
@@ -426,77 +389,3 @@ def _require_usable(key: DepartmentKey, actor: Actor) -> None:
             remedy=Text(zh="请用本部门已登记的密钥签署。", en="Sign with a registered key of the department."),
             context={"key_id": key.key_id},
         )
-
-
-def _load(connection: Connection, agreement_id: AgreementId) -> Agreement:
-    found = _select(connection, [tables.agreement.c.id == agreement_id], limit=1)
-    if not found:
-        raise NotFound(
-            "sharing.agreement_unknown",
-            what=Text(zh=f"没有这个协议：{agreement_id}。", en=f"There is no such agreement: {agreement_id}."),
-            remedy=Text(zh="请核对编号。", en="Check the id."),
-        )
-    return found[0]
-
-
-def _select(
-    connection: Connection, where: list[ColumnElement[bool]], *, limit: int, offset: int = 0
-) -> tuple[Agreement, ...]:
-    """Return agreements, newest first, with their confirmations and signatures in the order in which they came."""
-    table = tables.agreement
-    query = select(table).where(*where).order_by(table.c.drawn_up_at.desc(), table.c.id.desc())
-    rows = connection.execute(query.offset(offset).limit(limit)).mappings().all()
-    ids = [row["id"] for row in rows]
-    confirmations: dict[str, list[Confirmation]] = {}
-    signatures: dict[str, list[PartySignature]] = {}
-    done = tables.confirmation
-    for row in connection.execute(select(done).where(done.c.agreement_id.in_(ids)).order_by(done.c.at)).mappings():
-        confirmations.setdefault(row["agreement_id"], []).append(
-            Confirmation(department=row["department"], by=row["confirmed_by"], at=row["at"])
-        )
-    given = tables.signature
-    for row in connection.execute(select(given).where(given.c.agreement_id.in_(ids)).order_by(given.c.at)).mappings():
-        signatures.setdefault(row["agreement_id"], []).append(
-            PartySignature(department=row["department"], key_id=row["key_id"], signature=row["signature"], at=row["at"])
-        )
-    return tuple(
-        Agreement.model_validate(
-            {
-                **{key: row[key] for key in row if key != "content"},
-                **row["content"],
-                "confirmations": confirmations.get(row["id"], []),
-                "signatures": signatures.get(row["id"], []),
-            }
-        )
-        for row in rows
-    )
-
-
-def _row(agreement: Agreement) -> dict[str, object]:
-    return {
-        "id": agreement.id,
-        "request_id": agreement.request_id,
-        "provider": agreement.provider,
-        "consumer": agreement.consumer,
-        "resource_id": agreement.resource_id,
-        "state": agreement.state.value,
-        "state_reason": agreement.state_reason,
-        "suspended_by": agreement.suspended_by,
-        "valid_until": agreement.valid_until,
-        "provide_due_at": agreement.provide_due_at,
-        "drawn_up_at": agreement.drawn_up_at,
-        "revision": agreement.revision,
-        "content": agreement.model_dump(
-            mode="json",
-            include={
-                "version",
-                "resource_version",
-                "resource_title",
-                "items",
-                "purpose",
-                "levels",
-                "liability",
-                "valid_from",
-            },
-        ),
-    }

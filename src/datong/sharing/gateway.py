@@ -1,7 +1,7 @@
 """The one way out: query with masking, and verify; every call is decided, recorded and only then answered."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -43,6 +43,7 @@ from datong.sharing.ports import PublishedResources
 from datong.sharing.principals import Principal
 from datong.sharing.records import Record, RecordSource
 from datong.sharing.request_rules import find_item
+from datong.sharing.row_filters import passes
 from datong.sharing.subjects import CITIZEN_ELEMENT, SALT_BYTES, SubjectMark, keyed_index, marks
 from datong.sharing.terms import Agreement, AgreementItem, AgreementState
 
@@ -179,7 +180,7 @@ class Gateway:
             rows = tuple({name: row.get(item.column) for name, item in call.items.items()} for row in answer.rows)
             people = answer.subjects
         else:
-            records = self._read(call)
+            records = self._read(call, agreements)
             rows = tuple(
                 {name: masks[name].apply(_value(record, item)) for name, item in call.items.items()}
                 for record in records
@@ -222,7 +223,7 @@ class Gateway:
             results = {name: told.results[item.column] for name, item in call.items.items()}
             found, people = told.found, told.subjects
         else:
-            records = self._read(call)
+            records = self._read(call, agreements)
             facts = [{name: _value(record, item) for name, item in call.items.items()} for record in records]
             results, found, people = best_answers(claims, facts), len(facts), self._people(call, records)
         wrong = sum(1 for answer in results.values() if answer is Match.NO_MATCH) if found else len(results)
@@ -406,11 +407,21 @@ class Gateway:
             mode=ShareMode.INTERFACE,
             purpose=call.purpose,
             case_number=call.case_number,
+            rows_filtered=self._filters_rows(call, agreement),
         )
         return self._policy.authorise_data(call.principal, call.action, access, agreement, call.at)
 
-    def _read(self, call: _Call) -> tuple[Record, ...]:
+    def _filters_rows(self, call: _Call, agreement: Agreement | None) -> bool:
+        """Whether rows outside the agreement are left out: of the library's; what a node answers is masked already."""
+        return agreement is not None and bool(agreement.row_filter and call.key_value) and not self._is_live(call)
+
+    def _read(self, call: _Call, agreements: Mapping[str, Agreement]) -> tuple[Record, ...]:
+        """Return the records that the key meets and every agreement of the call is about."""
         records = self._records.lookup(call.resource.id, call.key_name, call.key_value)
+        conditions = {condition for agreement in agreements.values() for condition in agreement.row_filter}
+        if conditions:
+            columns = {item.column: item for item in call.resource.content.items}
+            records = tuple(record for record in records if passes(conditions, _values(record, columns)))
         if len(records) > ROWS_MAX:
             raise _too_wide()
         return records
@@ -583,6 +594,11 @@ def _value(record: Record, item: Item) -> str | None:
     if item.column in record.values:
         return record.values[item.column]
     return record.values.get(item.element) if item.element else None
+
+
+def _values(record: Record, columns: Mapping[str, Item]) -> Callable[[str], str | None]:
+    """Return what a record says by column; a column that the resource has no more says nothing."""
+    return lambda column: _value(record, columns[column]) if column in columns else None
 
 
 def _person_items(call: _Call) -> tuple[Item, ...]:

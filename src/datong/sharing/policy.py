@@ -88,6 +88,7 @@ class PolicyEngine:
             "mode": access.mode.value,
             "purpose": access.purpose,
             "case_number": access.case_number,
+            "rows_filtered": access.rows_filtered,
             "now": int(now.timestamp()),
         }
         if agreement is not None:
@@ -101,6 +102,7 @@ class PolicyEngine:
                 "state": agreement.state.value,
                 "valid_from": int(agreement.valid_from.timestamp()),
                 "valid_until": int(agreement.valid_until.timestamp()),
+                "row_filtered": bool(agreement.row_filter),
             }
         return self._decide(self._data, principal, action, target, context)
 

@@ -9,6 +9,7 @@ from datong.kernel import Conflict, DepartmentCode, Invalid, Refused, ResourceId
 from datong.kernel.limits import GATEWAY_ITEMS_MAX
 from datong.norms import NormPack, ShareMode, ShareType
 from datong.sharing.masks import MaskKind, mask_for, stricter_than
+from datong.sharing.row_filters import faults
 from datong.sharing.terms import (
     AgreementItem,
     ExtensionState,
@@ -298,6 +299,11 @@ def line_problems(
             )
             continue
         yield from _item_problems(f"{where}/items", resource, item, modes)
+    for number, text in faults(line.rows, (item.column for item in resource.content.items)):
+        yield Problem(
+            field=f"{where}/rows/{number}",
+            text=Text(zh=f"《{title.zh}》的行条件：{text.zh}", en=f"rows of “{title.en}”: {text.en}"),
+        )
 
 
 def _item_problems(where: str, resource: Resource, item: Item, modes: tuple[ShareMode, ...]) -> Iterable[Problem]:
@@ -390,10 +396,15 @@ def describe_item(item: Item, pack: NormPack) -> AgreementItem:
 
 def merged_lines(lines: Iterable[RequestLine]) -> tuple[RequestLine, ...]:
     """Return the lines with those about the same resource put together, in the order of first mention."""
-    merged: dict[ResourceId, tuple[str, ...]] = {}
+    merged: dict[ResourceId, RequestLine] = {}
     for line in lines:
-        merged[line.resource_id] = (*merged.get(line.resource_id, ()), *line.items)
-    return tuple(RequestLine(resource_id=resource_id, items=items) for resource_id, items in merged.items())
+        known = merged.get(line.resource_id)
+        if known is not None:
+            rows = tuple(dict.fromkeys((*known.rows, *line.rows)))
+            merged[line.resource_id] = known.model_copy(update={"items": (*known.items, *line.items), "rows": rows})
+        else:
+            merged[line.resource_id] = line
+    return tuple(merged.values())
 
 
 def _missing(field: str, label: Text) -> Problem:

@@ -129,14 +129,18 @@ agreement = Table(
     Column("resource_id", ID, nullable=False),
     Column("state", String(20), nullable=False),
     Column("state_reason", Text, nullable=False),
+    Column("cause", String(20)),
     Column("suspended_by", DEPARTMENT),
     Column("valid_until", UtcDateTime, nullable=False),
     Column("provide_due_at", UtcDateTime, nullable=False),
     Column("drawn_up_at", UtcDateTime, nullable=False),
+    Column("reminded_at", UtcDateTime),
+    Column("code", String(16)),
     Column("revision", Integer, nullable=False),
     Column("content", JsonColumn, nullable=False),
     UniqueConstraint("request_id"),
 )
+Index("ix_sharing_agreement_code", agreement.c.code, unique=True)
 Index("ix_sharing_agreement_use", agreement.c.consumer, agreement.c.resource_id)
 Index("ix_sharing_agreement_state_until", agreement.c.state, agreement.c.valid_until)
 

@@ -23,6 +23,8 @@ from datong.kernel import (
 from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.norms import ShareMode, ShareType, UpdateCycle
 from datong.sharing.masks import MaskKind
+from datong.sharing.obligations import AgreementSide, Obligation
+from datong.sharing.row_filters import RowCondition
 
 SIGNING_PREFIX = b"datong sharing agreement v1\n"
 """Separates agreements from everything else that a department's key signs."""
@@ -82,6 +84,8 @@ class RequestLine(Value):
 
     resource_id: ResourceId
     items: tuple[str, ...]
+    rows: tuple[RowCondition, ...] = ()
+    """Which rows are needed; empty: all of them."""
 
 
 class PurposeDraft(Value):
@@ -119,6 +123,7 @@ class Request(Value):
     resource_version: int
     resource_title: Text
     items: tuple[AgreementItem, ...]
+    row_filter: tuple[RowCondition, ...] = ()
     share_type: ShareType
     update_cycle: UpdateCycle
     purpose: Purpose
@@ -166,6 +171,30 @@ _AGREEMENT_LABELS = {
     AgreementState.SUSPENDED: Text(zh="中止", en="suspended"),
     AgreementState.TERMINATED: Text(zh="终止", en="terminated"),
     AgreementState.EXPIRED: Text(zh="到期", en="expired"),
+}
+
+
+class EndCause(StrEnum):
+    """Why an agreement was suspended or has ended."""
+
+    TERM_OVER = "term_over"
+    BREACH = "breach"
+    PURPOSE_GONE = "purpose_gone"
+    WITHDRAWN = "withdrawn"
+    OTHER = "other"
+
+    @property
+    def label(self) -> Text:
+        """The cause in words."""
+        return _CAUSES[self]
+
+
+_CAUSES = {
+    EndCause.TERM_OVER: Text(zh="使用时限届满", en="the term is over"),
+    EndCause.BREACH: Text(zh="违反约定使用", en="breach of the terms"),
+    EndCause.PURPOSE_GONE: Text(zh="用途已结束", en="the purpose has ended"),
+    EndCause.WITHDRAWN: Text(zh="需求部门不再使用", en="the consumer gave it up"),
+    EndCause.OTHER: Text(zh="其他原因", en="another reason"),
 }
 
 
@@ -222,16 +251,23 @@ class Agreement(Value):
     resource_version: int
     resource_title: Text
     items: tuple[AgreementItem, ...]
+    row_filter: tuple[RowCondition, ...] = ()
     purpose: Purpose
     levels: ServiceLevels
     liability: LiabilityWeights
+    obligations: tuple[Obligation, ...] = ()
     valid_from: datetime
     valid_until: datetime
     provide_due_at: datetime
     drawn_up_at: datetime
     state: AgreementState = AgreementState.DRAFT
     state_reason: str = ""
+    cause: EndCause | None = None
     suspended_by: DepartmentCode | None = None
+    code: str = ""
+    """The verification code that the printed agreement bears."""
+    reminded_at: datetime | None = None
+    """When the consumer was reminded that the term ends."""
     confirmations: tuple[Confirmation, ...] = ()
     signatures: tuple[PartySignature, ...] = ()
     revision: int = 1
@@ -250,9 +286,25 @@ class Agreement(Value):
         """Return the item with that column, if it is in the agreement."""
         return next((item for item in self.items if item.column == column), None)
 
+    def owed_by(self, side: AgreementSide) -> tuple[Obligation, ...]:
+        """Return what one side owes."""
+        return tuple(owed for owed in self.obligations if owed.side is side)
+
     def terms(self) -> Mapping[str, JsonValue]:
-        """Return what the parties sign: every term, and nothing that changes while the agreement lives."""
+        """Return what the parties sign: every term, and nothing that changes while the agreement lives.
+
+        What an agreement does not have is not in it, so that what was signed before there was such a term stays true.
+        """
+        limits: dict[str, JsonValue] = {}
+        if self.row_filter:
+            limits["rows"] = [
+                {"column": one.column, "operator": one.operator.value, "values": list(one.values)}
+                for one in self.row_filter
+            ]
+        if self.obligations:
+            limits["obligations"] = [owed.value for owed in self.obligations]
         return {
+            **limits,
             "agreement_id": self.id,
             "version": self.version,
             "request_id": self.request_id,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datong.library import Corrections, Library, Reviews
     from datong.norms import NormPack
     from datong.sharing import (
+        AgreementDocuments,
         Agreements,
         Blocks,
         Gateway,
@@ -77,6 +78,7 @@ class Services:
     policy: PolicyEngine
     requests: Requests
     agreements: Agreements
+    documents: AgreementDocuments
     gateway: Gateway
     mask_keys: MaskKeys
     live: LiveServices

@@ -60,9 +60,10 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
     entry = hub.ledger.entries(limit=1).rows[0].entry_id
     inventory = hub.inventories.find(city.resources[Source.PROPERTY].department)[0].id
     item = hub.service_items.find(limit=1).rows[0].id
+    code = hub.agreements.get(agreement).code
     draft = draft_of_education(console).id
     return {
-        "": ["/sign-in", "/open", f"/open/{opened}"],
+        "": ["/sign-in", "/open", f"/open/{opened}", f"/open/agreements?code={code}"],
         "authority": [
             "/",
             "/catalogue",

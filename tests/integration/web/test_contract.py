@@ -14,6 +14,7 @@ PUBLIC = {
     ("DELETE", "/api/v1/session"),
     ("POST", "/api/v1/oauth/token"),
     ("POST", "/api/v1/nodes"),
+    ("GET", "/api/v1/agreement-papers/{code}"),
     ("GET", "/catalog"),
     ("GET", "/catalog.ttl"),
     ("GET", "/catalog.jsonld"),
@@ -157,6 +158,9 @@ CONTRACT = {
         POST agreements/{agreement_id}/confirm
         POST agreements/{agreement_id}/signatures
         GET agreements/{agreement_id}/contract.yaml
+        GET agreements/{agreement_id}/policy.jsonld
+        GET agreements/{agreement_id}/agreement.pdf
+        GET agreement-papers/{code}
         GET tasks
         POST tasks
         GET tasks/{task_id}

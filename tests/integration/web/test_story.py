@@ -29,6 +29,7 @@ from datong.node.hub_answers import enrol
 from datong.node.hub_client import HubClient
 from datong.sharing import Agreement, AgreementState
 from datong.web.authentication import SESSION_COOKIE
+from tests.data_contracts import lint
 from tests.integration.web.conftest import EDUCATION, PASSWORD, POLICE, RunningHub
 
 COLUMNS = (Column(name="id", type="string"), Column(name="name", type="string"))
@@ -137,6 +138,20 @@ def agree(resource: str, police: httpx.Client, education: httpx.Client, nodes: t
     return agreement
 
 
+def read_documents(client: httpx.Client, visitor: httpx.Client, agreement: Agreement, folder: Path) -> None:
+    """Read what an agreement is written down in: the contract as its linter does, the policy, the paper, its code."""
+    address = f"/api/v1/agreements/{agreement.id}"
+    linted = lint(client.get(f"{address}/contract.yaml").text, folder)
+    assert linted.returncode == 0, linted.stdout
+    policy = client.get(f"{address}/policy.jsonld")
+    assert (policy.headers["content-type"], policy.json()["type"]) == ("application/ld+json", "Agreement")
+    paper = client.get(f"{address}/agreement.pdf")
+    assert (paper.headers["content-type"], paper.content[:5]) == ("application/pdf", b"%PDF-")
+    checked = visitor.get(f"/api/v1/agreement-papers/{agreement.code}").json()
+    assert (checked["agreement_id"], checked["on_record"]) == (agreement.id, True)
+    assert visitor.get("/api/v1/agreement-papers/0000-0000-0000-0000").status_code == 404
+
+
 def draft_of(agreement: Agreement, producer: Node, consumer: Node) -> dict[str, object]:
     """Return a transfer task under the agreement."""
     return {
@@ -226,6 +241,8 @@ def test_from_draft_to_receipt(hub: RunningHub, tmp_path: Path) -> None:
     hits = education.get("/api/v1/search", params={"q": "户籍"}).json()["hits"]
     assert [hit["resource"]["id"] for hit in hits] == [resource]
     agreement = agree(resource, police, education, (producer, consumer))
+    with hub.client() as visitor:
+        read_documents(education, visitor, agreement, tmp_path)
     task = Task.model_validate(posted(authority, "/api/v1/tasks", draft_of(agreement, producer, consumer)))
     posted(authority, f"/api/v1/tasks/{task.id}/actions", {"action": "run"}, status=200)
     assert [work.run for work in producer.client.work(5).produce] == [1]

@@ -143,7 +143,7 @@ def test_nobody_acts_without_a_department(world: World) -> None:
 
 def test_the_data_contract_says_what_was_agreed(world: World) -> None:
     agreement = world.put_in_force(drawn(world).id)
-    contract = yaml.safe_load(world.agreements.contract(agreement.id))
+    contract = yaml.safe_load(world.documents.contract(agreement.id))
     assert (contract["apiVersion"], contract["kind"], contract["status"]) == ("v3.1.0", "DataContract", "active")
     properties = contract["schema"][0]["properties"]
     assert [described["name"] for described in properties] == ["xm", "hh"]

@@ -7,6 +7,7 @@ from datong.ledger import Ed25519Signer, Ledger, MemoryTileStore
 from datong.norms import load_pack
 from datong.sharing.agreements import Agreements
 from datong.sharing.credentials import BoundedArgon2
+from datong.sharing.documents import AgreementDocuments
 from datong.sharing.gateway import Gateway
 from datong.sharing.identity import Identity
 from datong.sharing.mask_keys import MaskKeys, mask_secret
@@ -76,6 +77,9 @@ class World:
             policy=POLICY,
             signer=self.signer,
             uses=self.uses,
+        )
+        self.documents = AgreementDocuments(
+            database=database, ledger=self.ledger, departments=self.departments, base_url=ISSUER
         )
         self.requests = Requests(
             database=database,

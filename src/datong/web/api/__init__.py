@@ -86,6 +86,7 @@ for _module in (
     dashboard,
 ):
     api_router.include_router(_module.router)
+api_router.include_router(agreements.papers)
 
 __all__ = [
     "api_router",

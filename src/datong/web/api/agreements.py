@@ -1,14 +1,15 @@
 """Agreements: read, confirm, sign, suspend and terminate; the contract as an ODCS document."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from datong.kernel import Actor, AgreementId, DepartmentCode, Page, Value
 from datong.kernel.limits import TEXT_CHARS_MAX
-from datong.sharing import Action, Agreement, AgreementState, Principal, Target
+from datong.sharing import Action, Agreement, AgreementState, PaperFacts, Principal, Target
 from datong.web.api.base64_bytes import Base64Bytes
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, concerning, department_in_scope, own_department
 from datong.web.authentication import Caller, Hub
@@ -16,8 +17,11 @@ from datong.web.services import Services
 
 router = APIRouter(prefix="/agreements", tags=["agreements"])
 
-YAML = "application/yaml"
+papers = APIRouter(prefix="/agreement-papers", tags=["agreements"])
 
+YAML = "application/yaml"
+JSON_LD = "application/ld+json"
+PDF = "application/pdf"
 
 NEEDED = {
     "suspend": Action.AGREEMENT_SUSPEND,
@@ -136,7 +140,27 @@ def renew_mask_keys(agreement_id: AgreementId, caller: Caller, hub: Hub) -> Mask
 def read_contract(agreement_id: AgreementId, caller: Caller, hub: Hub) -> Response:
     """Return the agreement as an Open Data Contract Standard 3.1.0 document."""
     readable_agreement(hub, caller, agreement_id)
-    return Response(hub.agreements.contract_yaml(agreement_id), media_type=YAML)
+    return Response(hub.documents.contract(agreement_id), media_type=YAML)
+
+
+@router.get("/{agreement_id}/policy.jsonld", response_class=Response)
+def read_policy(agreement_id: AgreementId, caller: Caller, hub: Hub) -> Response:
+    """Return the agreement's usage policy: ODRL 2.2 as JSON-LD."""
+    readable_agreement(hub, caller, agreement_id)
+    return JSONResponse(hub.documents.policy(agreement_id), media_type=JSON_LD)
+
+
+@router.get("/{agreement_id}/agreement.pdf", response_class=Response)
+def read_paper(agreement_id: AgreementId, caller: Caller, hub: Hub) -> Response:
+    """Return the agreement on paper: a PDF in Chinese with a verification code."""
+    readable_agreement(hub, caller, agreement_id)
+    return Response(hub.documents.pdf(agreement_id), media_type=PDF)
+
+
+@papers.get("/{code}")
+def check_paper(code: Annotated[str, Path(max_length=40)], hub: Hub) -> PaperFacts:
+    """Return what is on record about the agreement that bears a verification code; open to everybody."""
+    return hub.documents.check(code)
 
 
 def readable_agreement(hub: Services, caller: Principal, agreement_id: AgreementId) -> Agreement:

@@ -1,17 +1,20 @@
 """Agreements: the list, one agreement with its terms and signatures, the contract, and what an officer can do."""
 
+import json
 from collections.abc import Mapping
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Query
 from fastapi.responses import Response
 
-from datong.kernel import AgreementId, DepartmentCode, Text
+from datong.kernel import AgreementId, DepartmentCode, NotFound, Text
 from datong.kernel.limits import TEXT_CHARS_MAX
-from datong.sharing import Action, Agreement, AgreementState, Target
+from datong.sharing import Action, Agreement, AgreementSide, AgreementState, Target, shown_code
 from datong.web.api.scope import department_in_scope
-from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+from datong.web.console.desk import PAGE_ROWS, Anyone, Desk, Offset, SignedIn
+from datong.web.problems import problem_of
 
 router = APIRouter()
 
@@ -81,12 +84,12 @@ def list_agreements(desk: SignedIn, offset: Offset, state: str = "", department:
 @router.get("/agreements/{agreement_id}")
 def show_agreement(desk: SignedIn, agreement_id: AgreementId) -> Response:
     """Show one agreement: parties, items and masks, levels, signatures, transfers, evidence."""
-    agreement = desk.services.agreements.get(agreement_id)
-    target = Target.of_agreement(agreement)
-    desk.require(Action.AGREEMENT_READ, target)
+    agreement = _readable(desk, agreement_id)
     return desk.page(
         "agreements/agreement.html",
         agreement=agreement,
+        code=shown_code(agreement.code),
+        sides=tuple(AgreementSide),
         parties=[
             (party, _role(agreement, party), _confirmed(agreement, party), _signed(agreement, party))
             for party in agreement.parties
@@ -100,12 +103,42 @@ def show_agreement(desk: SignedIn, agreement_id: AgreementId) -> Response:
 @router.get("/agreements/{agreement_id}/contract.yaml")
 def download_contract(desk: SignedIn, agreement_id: AgreementId) -> Response:
     """Return the agreement as an Open Data Contract Standard document."""
-    agreement = desk.services.agreements.get(agreement_id)
-    desk.require(Action.AGREEMENT_READ, Target.of_agreement(agreement))
-    return Response(
-        desk.services.agreements.contract(agreement_id),
-        media_type="application/yaml",
-        headers={"Content-Disposition": f'attachment; filename="contract-{agreement_id}.yaml"'},
+    _readable(desk, agreement_id)
+    content = desk.services.documents.contract(agreement_id)
+    return _file(content, "application/yaml", f"contract-{agreement_id}.yaml")
+
+
+@router.get("/agreements/{agreement_id}/policy.jsonld")
+def download_policy(desk: SignedIn, agreement_id: AgreementId) -> Response:
+    """Return the usage policy in ODRL."""
+    _readable(desk, agreement_id)
+    content = json.dumps(desk.services.documents.policy(agreement_id), ensure_ascii=False, indent=2)
+    return _file(content, "application/ld+json", f"policy-{agreement_id}.jsonld")
+
+
+@router.get("/agreements/{agreement_id}/agreement.pdf")
+def download_paper(desk: SignedIn, agreement_id: AgreementId) -> Response:
+    """Return the agreement on paper."""
+    _readable(desk, agreement_id)
+    content = desk.services.documents.pdf(agreement_id)
+    return _file(content, "application/pdf", f"agreement-{agreement_id}.pdf")
+
+
+@router.get("/open/agreements")
+def check_paper(desk: Anyone, code: Annotated[str, Query(max_length=40)] = "") -> Response:
+    """Check the verification code of a printed agreement; open to everybody."""
+    facts, unknown = None, None
+    if code.strip():
+        try:
+            facts = desk.services.documents.check(code)
+        except NotFound as error:
+            unknown = problem_of(error)
+    return desk.page(
+        "portal/paper.html",
+        status=HTTPStatus.OK if unknown is None else unknown.status,
+        code=code,
+        facts=facts,
+        unknown=unknown,
     )
 
 
@@ -133,6 +166,17 @@ def act(
     else:
         agreements.terminate(agreement_id, actor, reason)
     return desk.go(f"/agreements/{agreement_id}", done="agreement")
+
+
+def _readable(desk: Desk, agreement_id: AgreementId) -> Agreement:
+    """Return an agreement that the caller may read."""
+    agreement = desk.services.agreements.get(agreement_id)
+    desk.require(Action.AGREEMENT_READ, Target.of_agreement(agreement))
+    return agreement
+
+
+def _file(content: str | bytes, media_type: str, name: str) -> Response:
+    return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def _steps(desk: Desk, agreement: Agreement) -> list[Step]:
