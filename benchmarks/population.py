@@ -59,6 +59,8 @@ REGISTERS = {
 }
 """Each register: the share of people in it, and its columns with their elements."""
 BATCH_ROWS = 50_000
+MEMORY = "3GB"
+"""What DuckDB may hold while it makes a population; the rest lies on the disk."""
 RECORDS_PER_PERSON = sum(share for share, _ in REGISTERS.values())
 
 
@@ -205,7 +207,8 @@ def landed_population(folder: Path, *, people: int, seed: int) -> tuple[LandedSo
     """Land the three registers below `folder`, and the truth as `truth.parquet` (resource_id, row_key, person)."""
     folder.mkdir(parents=True, exist_ok=True)
     sources = []
-    with duckdb.connect(config={"temp_directory": str(folder / "spill")}) as connection:
+    spilling = {"temp_directory": str(folder / "spill"), "memory_limit": MEMORY}
+    with duckdb.connect(config=spilling) as connection:
         create_population(connection, people=people, seed=seed)
         connection.execute("CREATE TABLE truth (resource_id VARCHAR, row_key VARCHAR, person BIGINT)")
         for number, (register, (_, columns)) in enumerate(REGISTERS.items()):
