@@ -19,7 +19,7 @@ from datong.library.conform import (
     keys_sql,
     load_batches,
 )
-from datong.library.engine import Workspace, sql_text
+from datong.library.engine import Workspace, parquet_sql, sql_text
 from datong.library.layers import CHANGED, REMOVED, link_file, link_table, write_changes
 from datong.library.quality import count_flaws, shifted
 from datong.library.spatial_conform import conform_geometry
@@ -30,6 +30,11 @@ from datong.norms import NormPack
 def changes_file(conformed: ConformedSource) -> str:
     """Return the name of the file of the keys whose rows are not those of the former build, and what became of them."""
     return f"source_{conformed.number:03d}.changes.parquet"
+
+
+def former_file(conformed: ConformedSource) -> str:
+    """Return the name of the file of the former build's rows with those keys; it is there if something has landed."""
+    return f"source_{conformed.number:03d}.former.parquet"
 
 
 def conform_changes(
@@ -60,11 +65,12 @@ def conform_changes(
     [(received, keyed)] = work.rows(f"SELECT count(*), count({key_sql(source)}) FROM {landed}")
     _create_fresh(work, conformed, pack, landed, touched, folder)
     [(more,)] = work.rows(f"SELECT count(*) FILTER (is_there) - count(*) FILTER (was_there) FROM {touched}")
-    before = f"(SELECT k.* FROM {conformed.sql(former)} k SEMI JOIN {touched} t USING (row_key)) former"
+    replaced = folder / former_file(conformed)
+    work.write(f"SELECT k.* FROM {conformed.sql(former)} k SEMI JOIN {touched} t USING (row_key)", replaced)
     shown = shifted(
         quality,
         conformed,
-        before=count_flaws(work, conformed, before),
+        before=count_flaws(work, conformed, parquet_sql(replaced)),
         after=count_flaws(work, conformed, fresh),
         rows=int(more),
         received=int(keyed),

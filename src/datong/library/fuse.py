@@ -11,14 +11,21 @@ that the digest of all needs no other cells.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import duckdb
 
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
-from datong.library.engine import Workspace, sql_name, sql_text
+from datong.library.engine import Workspace, parquet_sql, sql_name, sql_text
 from datong.library.layers import CHANGED, REMOVED, table_sql, write_changes
+from datong.library.touched import (
+    TOUCHED_CELLS,
+    TOUCHED_LINKS,
+    Former,
+    create_touched,
+    touched_rows,
+    write_touched,
+)
 
 CELLS = "cells.parquet"
 GOLDEN_DIGEST = "digest.txt"
@@ -58,15 +65,6 @@ def fuse(
     write_digest(work, folder)
 
 
-class Former(NamedTuple):
-    """What a build knows of the one before: its step folder, the links it was made with, and the file of the records
-    that changed since."""
-
-    folder: Path
-    links: Path
-    changed: Path
-
-
 def fuse_changes(
     work: Workspace,
     definition: Definition,
@@ -77,28 +75,14 @@ def fuse_changes(
     folder: Path,
 ) -> None:
     """Write the step's files into `folder`: of the entities that had or have a changed record, anew; of all others, as
-    they were."""
-    records = f"(SELECT source, row_key FROM read_parquet({sql_text(str(former.changed))}))"
-    work.create(
-        "touched",
-        " UNION ".join(
-            f"SELECT entity_id FROM {table_sql(path)} l SEMI JOIN {records} r USING (source, row_key)"
-            for path in (links, former.links)
-        ),
-    )
-    work.create("touched_links", f"SELECT l.* FROM {table_sql(links)} l SEMI JOIN touched USING (entity_id)")
-    rows = {source.number: f"touched_rows_{source.number}" for source in sources}
-    for source in sources:
-        work.create(
-            rows[source.number],
-            f"SELECT c.* FROM {source.sql(conformed)} c SEMI JOIN "
-            f"(SELECT row_key FROM touched_links WHERE source = {source.number}) l USING (row_key)",
-        )
-    create_candidates(work, definition, sources, rows, "touched_links")
-    part = folder / f"{CELLS}.part"
+    they were. The tables of `touched` stay for those who count."""
+    create_touched(work, sources, conformed, links, former)
+    create_candidates(work, definition, sources, touched_rows(sources), TOUCHED_LINKS)
+    part = folder / TOUCHED_CELLS
     work.write(_CELLS_SQL, part)
     create_digests(work, part, sources)
-    anew = {CELLS: (f"read_parquet({sql_text(str(part))})", CELL_ORDER), DIGESTS: ("entity_digests", ("entity_id",))}
+    write_touched(work, sources, former, table_sql(former.folder / CELLS), folder)
+    anew = {CELLS: (parquet_sql(part), CELL_ORDER), DIGESTS: ("entity_digests", ("entity_id",))}
     for name, (table, order) in anew.items():
         write_changes(
             work,
@@ -109,13 +93,12 @@ def fuse_changes(
             changed=table,
             order=order,
         )
-    part.unlink()
     work.write(
-        f"SELECT entity_id, CASE WHEN entity_id IN (SELECT entity_id FROM touched_links) THEN {sql_text(CHANGED)} "
+        f"SELECT entity_id, CASE WHEN entity_id IN (SELECT entity_id FROM {TOUCHED_LINKS}) THEN {sql_text(CHANGED)} "
         f"ELSE {sql_text(REMOVED)} END AS change FROM touched ORDER BY entity_id",
         folder / CHANGED_ENTITIES,
     )
-    work.drop("candidates", "touched", "touched_links", "entity_digests", *rows.values())
+    work.drop("candidates", "entity_digests")
     write_digest(work, folder)
 
 

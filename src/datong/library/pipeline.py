@@ -18,8 +18,8 @@ from datong.library.conform import ConformedSource, conform_source, take_part
 from datong.library.conform_changes import changed_records, conform_changes
 from datong.library.definition import Definition, LibraryKind
 from datong.library.doubts import NO_DOUBTS, REVIEW
-from datong.library.engine import Engine, TableEngine, Workspace, sql_text, step_folder
-from datong.library.fuse import CELLS, CHANGED_ENTITIES, GOLDEN_DIGEST, Former, fuse, fuse_changes
+from datong.library.engine import Engine, TableEngine, Workspace, parquet_sql, sql_text, step_folder
+from datong.library.fuse import CELLS, GOLDEN_DIGEST, fuse, fuse_changes
 from datong.library.increment import CHANGED_SHARE_MAX, Basis, basis_of, choose, read_basis, weigh, write_basis
 from datong.library.layers import read_table, table_sql
 from datong.library.link import COUNTS, LINKS, SUCCESSIONS, WEIGHTS, link_divisions, link_records, source_key
@@ -29,6 +29,15 @@ from datong.library.publishing import FormerBuild, Publishing
 from datong.library.quality import Outcome, Since, count_entities, link_report, source_quality, with_agreement
 from datong.library.spatial_conform import conform_geometry
 from datong.library.thresholds import WeightBin
+from datong.library.touched import (
+    FORMER_CELLS,
+    FORMER_LINKS,
+    TOUCHED_CELLS,
+    TOUCHED_LINKS,
+    Former,
+    former_rows,
+    touched_rows,
+)
 from datong.library.values import (
     BuildStep,
     FailingRow,
@@ -247,15 +256,6 @@ class Pipeline:
         """Return the version whose entity ids the finished link step inherited."""
         return int(read_json(self._file(BuildStep.LINK, SOURCES))["base_version"])
 
-    def _outcome(self, build: Path) -> Outcome:
-        """Return what the report of the finished build in the folder `build` was counted from, and the report."""
-        return Outcome(
-            build / BuildStep.CONFORM.value,
-            build / BuildStep.LINK.value / LINKS,
-            build / BuildStep.FUSE.value / CELLS,
-            read_report(build),
-        )
-
     def _fuse(self, scratch: Path) -> None:
         links = self._file(BuildStep.LINK, LINKS)
         quality = read_json(self._file(BuildStep.CONFORM, QUALITY))
@@ -267,13 +267,24 @@ class Pipeline:
         conformed, basis = self.folder / BuildStep.CONFORM.value, self.basis()
         changed, before = self._file(BuildStep.LINK, CHANGED_RECORDS), self._former(basis)
         with self.table_engine.open(self._spill) as work:
-            outcome, since = Outcome(conformed, links, scratch / CELLS), None
+            since = None
             if before is not None and changed.exists():
-                since = Since(self._outcome(before), scratch / CHANGED_ENTITIES)
-                former = Former(before / BuildStep.FUSE.value, before / BuildStep.LINK.value / LINKS, changed)
+                former = Former(
+                    before / BuildStep.CONFORM.value,
+                    before / BuildStep.FUSE.value,
+                    before / BuildStep.LINK.value / LINKS,
+                    changed,
+                )
                 fuse_changes(work, self.definition, self.sources, conformed, links, former, scratch)
+                since = Since(
+                    read_report(before),
+                    Outcome(former_rows(self.sources), FORMER_LINKS, parquet_sql(scratch / FORMER_CELLS)),
+                    Outcome(touched_rows(self.sources), TOUCHED_LINKS, parquet_sql(scratch / TOUCHED_CELLS)),
+                )
             else:
                 fuse(work, self.definition, self.sources, conformed, links, scratch)
+            rows = {source.number: source.sql(conformed) for source in self.sources}
+            outcome = Outcome(rows, table_sql(links), table_sql(scratch / CELLS))
             counted = count_entities(work, outcome, since)
             compared = [
                 with_agreement(work, one, source, outcome, counted.entities, since)
@@ -314,8 +325,8 @@ class Pipeline:
     def _former_published(self) -> FormerBuild | None:
         """Return the build that this one started from, if it knows what changed since and finds what that published."""
         former = self._former(self.basis())
-        changed = self._file(BuildStep.FUSE, CHANGED_ENTITIES)
-        if former is None or not changed.exists() or not (former / BuildStep.PUBLISH.value / TABLES).exists():
+        touched = self._file(BuildStep.FUSE, TOUCHED_CELLS)
+        if former is None or not touched.exists() or not (former / BuildStep.PUBLISH.value / TABLES).exists():
             return None
         return FormerBuild(former, {table.name: table for table in read_tables(former)})
 

@@ -72,14 +72,11 @@ def record_table_sql(source: ConformedSource, pack: NormPack, records: str) -> s
         FROM {records} ORDER BY row_key"""
 
 
-def records_sql(source: ConformedSource, conformed: Path, links: Path, among: str | None = None) -> str:
-    """Return the query for a source's conformed records with their `entity_id`: all, or those whose key is `among`."""
-    # Each side is cut down before they meet: otherwise all records are joined for the sake of a few.
-    few = f" SEMI JOIN {among} USING (row_key)" if among else ""
+def records_sql(source: ConformedSource, conformed: Path, links: Path) -> str:
+    """Return the query for a source's conformed records with their `entity_id`."""
     return (
-        f"SELECT * FROM (SELECT r.* FROM {source.sql(conformed)} r{few}) LEFT JOIN "
-        f"(SELECT row_key, entity_id FROM (SELECT * FROM {table_sql(links)} WHERE source = {source.number}) l{few}) "
-        "USING (row_key)"
+        f"SELECT * FROM {source.sql(conformed)} r LEFT JOIN "
+        f"(SELECT row_key, entity_id FROM {table_sql(links)} WHERE source = {source.number}) l USING (row_key)"
     )
 
 

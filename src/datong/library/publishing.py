@@ -13,7 +13,7 @@ from datong.kernel import BuildId
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
 from datong.library.delta_writing import KeptRows, version_of_build, write_delta
-from datong.library.engine import EmbeddedWorkspace, sql_text
+from datong.library.engine import EmbeddedWorkspace, parquet_sql, sql_text
 from datong.library.fuse import CELLS, CHANGED_ENTITIES
 from datong.library.layers import table_sql, write_changes
 from datong.library.link import LINKS, SUCCESSIONS
@@ -37,6 +37,7 @@ from datong.library.publish import (
     table_digest,
 )
 from datong.library.spatial_index import DIVISION, write_features, write_figures
+from datong.library.touched import FORMER_CELLS, TOUCHED_CELLS, former_records, touched_records
 from datong.library.values import BuildStep, DatasetColumn
 from datong.norms import NormPack
 
@@ -82,7 +83,7 @@ class Publishing:
         if self.former is None or before is None or known is None:
             said, kept, kept_lineage = table_sql(cells), None, None
         else:
-            said = self._touched_entities(connection, self.former.folder)
+            said = self._touched_entities(connection)
             kept, kept_lineage = (
                 KeptRows(version=version, keys=("entity_id",), replaced="touched_entities")
                 for version in (before.delta_version, known)
@@ -128,7 +129,7 @@ class Publishing:
                 f"COPY ({record_digests_sql(source, records)}) TO {sql_text(str(digests))} (FORMAT parquet)"
             )
         else:
-            touched, former = self._touched_records(connection, source, self.former.folder)
+            touched, former = self._touched_records(connection, source)
             kept = KeptRows(
                 version=before.delta_version,
                 keys=("_row_key",),
@@ -188,23 +189,18 @@ class Publishing:
         touched = f"(SELECT l.* FROM {table_sql(links)} l SEMI JOIN touched_entities USING (entity_id))"
         return amend_golden_lookup(connection, keys, meta, former, "touched_cells", touched, successions, path)
 
-    def _touched_entities(self, connection: duckdb.DuckDBPyConnection, former: Path) -> str:
+    def _touched_entities(self, connection: duckdb.DuckDBPyConnection) -> str:
         """Create `touched_entities`, `touched_cells`, whose name it returns, and `former_cells`."""
         changed = self.folder / BuildStep.FUSE.value / CHANGED_ENTITIES
         connection.execute(
             f"CREATE OR REPLACE TABLE touched_entities AS SELECT entity_id FROM read_parquet({sql_text(str(changed))})"
         )
-        for name, folder in (("touched_cells", self.folder), ("former_cells", former)):
-            cells = table_sql(folder / BuildStep.FUSE.value / CELLS)
-            connection.execute(
-                f"CREATE OR REPLACE TABLE {name} AS "
-                f"SELECT c.* FROM {cells} c SEMI JOIN touched_entities USING (entity_id)"
-            )
+        for name, file in (("touched_cells", TOUCHED_CELLS), ("former_cells", FORMER_CELLS)):
+            cells = parquet_sql(self.folder / BuildStep.FUSE.value / file)
+            connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM {cells}")
         return "touched_cells"
 
-    def _touched_records(
-        self, connection: duckdb.DuckDBPyConnection, source: ConformedSource, former: Path
-    ) -> tuple[str, str]:
+    def _touched_records(self, connection: duckdb.DuckDBPyConnection, source: ConformedSource) -> tuple[str, str]:
         """Create and name the source's touched row keys, and its records of before; its records now are `records_N`."""
         changed = self.folder / BuildStep.LINK.value / CHANGED_RECORDS
         touched, before = f"touched_{source.number}", f"former_records_{source.number}"
@@ -212,10 +208,9 @@ class Publishing:
             f"CREATE OR REPLACE TABLE {touched} AS SELECT row_key FROM read_parquet({sql_text(str(changed))}) "
             f"WHERE source = {source.number}"
         )
-        for name, folder in ((f"records_{source.number}", self.folder), (before, former)):
-            conformed, links = self._inputs(folder)
-            query = records_sql(source, conformed, links, among=touched)
-            connection.execute(f"CREATE OR REPLACE TABLE {name} AS {query}")
+        for name, file in ((f"records_{source.number}", touched_records(source)), (before, former_records(source))):
+            rows = parquet_sql(self.folder / BuildStep.FUSE.value / file)
+            connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM {rows}")
         return touched, before
 
     def _meta(self) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from datong.library.conform import ConformedSource
 from datong.library.engine import Workspace, sql_name, sql_text
-from datong.library.layers import table_sql
 from datong.library.values import LinkReport, SourceQuality
 from datong.norms import QualityFlag
 
@@ -109,19 +108,20 @@ def _sum(whole: Mapping[str, int], less: Mapping[str, int], more: Mapping[str, i
 
 
 class Outcome(NamedTuple):
-    """The files that a build's report is counted from, and the report, if there is one already."""
+    """What a report is counted from, each something to select from: conformed rows by source, links, and cells."""
 
-    conformed: Path
-    links: Path
-    cells: Path
-    report: LinkReport | None = None
+    rows: Mapping[int, str]
+    links: str
+    cells: str
 
 
 class Since(NamedTuple):
-    """What a report starts from: the outcome of the former build, and the file of the entities that changed since."""
+    """What a report starts from: that of the former build, and the outcome for the entities that changed since, as it
+    was and as it is."""
 
-    outcome: Outcome
-    changed: Path
+    report: LinkReport
+    before: Outcome
+    after: Outcome
 
 
 class EntityCounts(NamedTuple):
@@ -154,13 +154,12 @@ def with_agreement(
     if not quality.elements:
         return quality
     one_in = max(1, entities // AGREEMENT_ENTITIES)
-    former = since.outcome.report if since else None
-    if since is None or former is None or max(1, former.entities // AGREEMENT_ENTITIES) != one_in:
+    if since is None or max(1, since.report.entities // AGREEMENT_ENTITIES) != one_in:
         compared, agreeing = _agreement(work, quality, source, outcome, one_in)
     else:
-        known = former.sources[source.number]
-        less = _agreement(work, quality, source, since.outcome, one_in, since.changed)
-        more = _agreement(work, quality, source, outcome, one_in, since.changed)
+        known = since.report.sources[source.number]
+        less = _agreement(work, quality, source, since.before, one_in)
+        more = _agreement(work, quality, source, since.after, one_in)
         compared = _sum(known.compared, less[0], more[0])
         # An element of which all compared values differ is counted, too: with nought.
         agreeing = {name: known.agreeing.get(name, 0) for name in compared}
@@ -169,31 +168,24 @@ def with_agreement(
     return quality.model_copy(update={"compared": compared, "agreeing": agreeing})
 
 
-def _among(entity: str, changed: Path | None) -> str:
-    if changed is None:
-        return ""
-    return f"AND {entity} IN (SELECT entity_id FROM read_parquet({sql_text(str(changed))}))"
-
-
 def _agreement(
     work: Workspace,
     quality: SourceQuality,
     source: ConformedSource,
     outcome: Outcome,
     one_in: int,
-    changed: Path | None = None,
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Return by element how many values were compared and agree; among the entities in the file `changed` alone."""
+    """Return by element how many values were compared and agree."""
     chosen = f"AND substr(sha256(entity_id), 1, 8) < '{2**32 // one_in:08x}'" if one_in > 1 else ""
     values = " ".join(f"WHEN {sql_text(element)} THEN {sql_name(element)}" for element in quality.elements)
     rows = work.rows(f"""
         WITH mine AS (
-            SELECT linked.entity_id, conformed.* FROM {source.sql(outcome.conformed)} conformed
-            JOIN {table_sql(outcome.links)} linked ON linked.row_key = conformed.row_key
-            WHERE linked.source = {source.number} {_among("linked.entity_id", changed)} {chosen}
+            SELECT linked.entity_id, conformed.* FROM {outcome.rows[source.number]} conformed
+            JOIN {outcome.links} linked ON linked.row_key = conformed.row_key
+            WHERE linked.source = {source.number} {chosen}
         ), said AS (
             SELECT golden.element, golden.value AS golden, CASE golden.element {values} END AS own
-            FROM {table_sql(outcome.cells)} golden JOIN mine ON mine.entity_id = golden.entity_id
+            FROM {outcome.cells} golden JOIN mine ON mine.entity_id = golden.entity_id
             WHERE golden.position = 1 AND golden.rule <> 'only'
         )
         SELECT element, count(*), count(*) FILTER (own = golden) FROM said
@@ -206,10 +198,10 @@ def _agreement(
 
 def count_entities(work: Workspace, outcome: Outcome, since: Since | None = None) -> EntityCounts:
     """Return the counts of a build; what a former one counted is taken over for what has not changed."""
-    former = since.outcome.report if since else None
-    if since is None or former is None:
+    if since is None:
         return _entity_counts(work, outcome)
-    less, more = (_entity_counts(work, known, since.changed) for known in (since.outcome, outcome))
+    former = since.report
+    less, more = (_entity_counts(work, known) for known in (since.before, since.after))
     sizes = Counter(former.clusters_by_size)
     sizes.subtract(less.sizes)
     sizes.update(more.sizes)
@@ -221,17 +213,16 @@ def count_entities(work: Workspace, outcome: Outcome, since: Since | None = None
     )
 
 
-def _entity_counts(work: Workspace, outcome: Outcome, changed: Path | None = None) -> EntityCounts:
-    among = f"WHERE true {_among('entity_id', changed)}"
-    linked = f"(SELECT entity_id, source, rule FROM {table_sql(outcome.links)} known {among})"
+def _entity_counts(work: Workspace, outcome: Outcome) -> EntityCounts:
+    linked = f"(SELECT entity_id, source, rule FROM {outcome.links} known)"
     rules = work.rows(f"SELECT rule, count(*) FROM {linked} GROUP BY rule ORDER BY rule")
     sizes = work.rows(
         f"SELECT members, count(*), count(*) FILTER (sources > 1) FROM (SELECT count(*) AS members, "
         f"count(DISTINCT source) AS sources FROM {linked} GROUP BY entity_id) GROUP BY members ORDER BY members"
     )
     conflicts = work.rows(
-        f"SELECT element, count(DISTINCT entity_id) FROM {table_sql(outcome.cells)} known "
-        f"{among} AND position > 1 GROUP BY element ORDER BY element"
+        f"SELECT element, count(DISTINCT entity_id) FROM {outcome.cells} known "
+        "WHERE position > 1 GROUP BY element ORDER BY element"
     )
     return EntityCounts(
         rules={str(rule): int(count) for rule, count in rules},
