@@ -207,8 +207,7 @@ def landed_population(folder: Path, *, people: int, seed: int) -> tuple[LandedSo
     """Land the three registers below `folder`, and the truth as `truth.parquet` (resource_id, row_key, person)."""
     folder.mkdir(parents=True, exist_ok=True)
     sources = []
-    spilling = {"temp_directory": str(folder / "spill"), "memory_limit": MEMORY}
-    with duckdb.connect(config=spilling) as connection:
+    with duckdb.connect(config={"temp_directory": str(folder / "spill"), "memory_limit": MEMORY}) as connection:
         create_population(connection, people=people, seed=seed)
         connection.execute("CREATE TABLE truth (resource_id VARCHAR, row_key VARCHAR, person BIGINT)")
         for number, (register, (_, columns)) in enumerate(REGISTERS.items()):

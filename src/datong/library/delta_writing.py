@@ -7,12 +7,14 @@ finds that it has committed and writes nothing.
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from datong.kernel import Value
+from datong.library.delta_carrying import CarriedFile, carry
 from datong.library.engine import sql_name, sql_text
 
 BUILD_MARK = "datong.build"
@@ -21,10 +23,11 @@ FILE_BYTES_MAX = 256 * 1024 * 1024
 
 
 class KeptRows(Value):
-    """The rows of a former version that still hold: all but those whose `keys` are in the relation `replaced`."""
+    """The rows of a former version that still hold: all but those whose `key` is in the relation `replaced`, which are
+    the query's rows now, or no more."""
 
     version: int
-    keys: tuple[str, ...]
+    key: str
     replaced: str
 
 
@@ -52,30 +55,37 @@ def write_delta(
         return written
     path.mkdir(parents=True, exist_ok=True)
     schema = Schema.from_arrow(connection.execute(f"SELECT * FROM ({query}) LIMIT 0").to_arrow_table().schema)
-    wanted = query if kept is None else f"{_kept_sql(path, kept)} UNION ALL BY NAME ({query})"
+    carried: list[CarriedFile] = []
+    if kept is not None:
+        gone = connection.execute(f"SELECT DISTINCT {sql_name(kept.key)} FROM {kept.replaced} gone").to_arrow_table()
+        if not len(gone) and kept.version == DeltaTable(str(path)).version():
+            _commit(path, schema, (), build_id, mode="append")
+            return kept.version + 1
+        carried = carry(
+            sorted(DeltaTable(str(path), version=kept.version).file_uris()),
+            path,
+            f"part-{build_id}-kept",
+            key=kept.key,
+            gone=gone.column(0),
+            file_bytes_max=FILE_BYTES_MAX,
+        )
     files = connection.execute(f"""
-        COPY ({wanted}) TO {sql_text(str(path))} (FORMAT parquet, FILE_SIZE_BYTES {FILE_BYTES_MAX},
+        COPY ({query}) TO {sql_text(str(path))} (FORMAT parquet, FILE_SIZE_BYTES {FILE_BYTES_MAX},
             FILENAME_PATTERN {sql_text(f"part-{build_id}-{{i}}")}, RETURN_STATS, OVERWRITE_OR_IGNORE)""").fetchall()
-    _commit(path, schema, [_added(Path(name), rows, size) for name, rows, size, *_ in files], build_id)
+    added = [_added(Path(name), rows, size) for name, rows, size, *_ in files]
+    _commit(path, schema, [*(_added(*file) for file in carried), *added], build_id, mode="overwrite")
     return int(DeltaTable(str(path)).version())
 
 
-def _kept_sql(path: Path, kept: KeptRows) -> str:
-    files = ", ".join(sql_text(uri) for uri in sorted(DeltaTable(str(path), version=kept.version).file_uris()))
-    same = " AND ".join(f"gone.{sql_name(key)} = former.{sql_name(key)}" for key in kept.keys)
-    return (
-        f"SELECT * FROM read_parquet([{files}]) former "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {kept.replaced} gone WHERE {same})"
-    )
-
-
-def _commit(path: Path, schema: Schema, files: Sequence[AddAction], build_id: str) -> None:
+def _commit(
+    path: Path, schema: Schema, files: Sequence[AddAction], build_id: str, *, mode: Literal["append", "overwrite"]
+) -> None:
     marked = CommitProperties(custom_metadata={BUILD_MARK: build_id})
     # Old versions end by the library's retention, with evidence; never because a log file is thirty days old.
     hooks = PostCommitHookProperties(cleanup_expired_logs=False)
     if DeltaTable.is_deltatable(str(path)):
         DeltaTable(str(path)).create_write_transaction(
-            list(files), "overwrite", schema, commit_properties=marked, post_commithook_properties=hooks
+            list(files), mode, schema, commit_properties=marked, post_commithook_properties=hooks
         )
         return
     create_table_with_add_actions(

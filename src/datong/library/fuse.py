@@ -16,8 +16,9 @@ import duckdb
 
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
+from datong.library.digests import keyed_digest
 from datong.library.engine import Workspace, parquet_sql, sql_name, sql_text
-from datong.library.layers import CHANGED, REMOVED, table_sql, write_changes
+from datong.library.layers import CHANGED, REMOVED, read_table, table_sql, write_changes
 from datong.library.touched import (
     TOUCHED_CELLS,
     TOUCHED_LINKS,
@@ -62,7 +63,7 @@ def fuse(
     create_digests(work, folder / CELLS, sources)
     work.write("SELECT entity_id, digest FROM entity_digests ORDER BY entity_id", folder / DIGESTS)
     work.drop("entity_digests")
-    write_digest(work, folder)
+    write_digest(folder)
 
 
 def fuse_changes(
@@ -99,7 +100,7 @@ def fuse_changes(
         folder / CHANGED_ENTITIES,
     )
     work.drop("candidates", "entity_digests")
-    write_digest(work, folder)
+    write_digest(folder)
 
 
 def create_candidates(
@@ -182,15 +183,10 @@ def create_digests(work: Workspace, cells: Path, sources: tuple[ConformedSource,
         work.append("entity_digests", f"{query} AND {slice_} GROUP BY entity_id")
 
 
-def write_digest(work: Workspace, folder: Path) -> None:
+def write_digest(folder: Path) -> None:
     """Write the digest of the golden cells, from those of the entities."""
-    # Two levels more: the digest of very many entities needs no single text of all of them.
-    [found] = work.rows(f"""
-        SELECT sha256(coalesce(string_agg(digest, '' ORDER BY branch), '')) FROM (
-            SELECT substr(entity_id, 1, 3) AS branch,
-                sha256(string_agg(entity_id || ':' || digest, ',' ORDER BY entity_id)) AS digest
-            FROM {table_sql(folder / DIGESTS)} GROUP BY branch)""")
-    (folder / GOLDEN_DIGEST).write_text(str(found[0]))
+    known = read_table(folder / DIGESTS)
+    (folder / GOLDEN_DIGEST).write_text(keyed_digest(known.column("entity_id"), known.column("digest")))
 
 
 def _cells_sql(definition: Definition, source: ConformedSource, element: str, prefer: str, rows: str) -> str:

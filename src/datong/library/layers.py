@@ -52,9 +52,16 @@ def read_table(path: Path, *, columns: list[str] | None = None, where: pc.Expres
     keys = pq.read_schema(replaced_file(path)).names
     wanted = None if columns is None else list(dict.fromkeys([*columns, *keys]))
     base, changed = (pq.read_table(file, columns=wanted, filters=where) for file in (path, changed_file(path)))
-    kept = base.join(pq.read_table(replaced_file(path)), keys=keys, join_type="left anti")
+    kept = _without(base, pq.read_table(replaced_file(path)), keys)
     found = pa.concat_tables([kept.select(base.column_names), changed])
     return found if columns is None else found.select(columns)
+
+
+def _without(base: pa.Table, gone: pa.Table, keys: list[str]) -> pa.Table:
+    """Return the rows of `base` whose `keys` are not among `gone`."""
+    if len(keys) > 1:
+        return base.join(gone, keys=keys, join_type="left anti")
+    return base.filter(pc.invert(pc.is_in(base.column(keys[0]), value_set=gone.column(keys[0]))))
 
 
 def write_changes(

@@ -362,11 +362,13 @@ def read_links(folder: Path) -> pa.Table:
     """Return the links of the finished build in `folder`, sources by name (see `Published.links`)."""
     sources = read_json(folder / BuildStep.LINK.value / SOURCES)["sources"]
     links = read_table(folder / BuildStep.LINK.value / LINKS)
-    numbers = links.column("source").to_pylist()
+    numbers = links.column("source")
     return pa.table(
         {
-            "resource_id": pa.array([sources[number]["resource_id"] for number in numbers], pa.string()),
-            "department": pa.array([sources[number]["department"] for number in numbers], pa.string()),
+            **{
+                name: pa.array([source[name] for source in sources], pa.string()).take(numbers)
+                for name in ("resource_id", "department")
+            },
             **{name: links.column(name) for name in ("row_key", "entity_id", "rule", "weight", "joined_to")},
         }
     )

@@ -9,8 +9,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from datong.kernel import Text, Value
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
@@ -117,17 +115,6 @@ def record_digests_sql(source: ConformedSource, records: str) -> str:
         for name in ("row_key", "entity_id", *(sql_name(field) for field in source.fields))
     )
     return f"SELECT row_key, sha256({parts}) AS digest FROM {records}"
-
-
-def table_digest(connection: duckdb.DuckDBPyConnection, digests: str) -> str:
-    """Return the digest of a table from the `digests` of its rows, whatever their order."""
-    found = connection.execute(f"""
-        SELECT sha256(coalesce(string_agg(digest, '' ORDER BY branch), '')) FROM (
-            SELECT substr(digest, 1, 3) AS branch, sha256(string_agg(digest, '' ORDER BY digest)) AS digest
-            FROM {digests} GROUP BY branch)""").fetchone()
-    if found is None:
-        raise AssertionError("an aggregate has one row")
-    return str(found[0])
 
 
 def source_keys(source: ConformedSource) -> tuple[str, ...]:

@@ -13,9 +13,10 @@ from datong.kernel import BuildId
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
 from datong.library.delta_writing import KeptRows, version_of_build, write_delta
+from datong.library.digests import rows_digest
 from datong.library.engine import EmbeddedWorkspace, parquet_sql, sql_text
 from datong.library.fuse import CELLS, CHANGED_ENTITIES
-from datong.library.layers import table_sql, write_changes
+from datong.library.layers import read_table, table_sql, write_changes
 from datong.library.link import LINKS, SUCCESSIONS
 from datong.library.link_changes import CHANGED_RECORDS
 from datong.library.lookup_files import (
@@ -34,7 +35,6 @@ from datong.library.publish import (
     record_table_sql,
     records_sql,
     source_keys,
-    table_digest,
 )
 from datong.library.spatial_index import DIVISION, write_features, write_figures
 from datong.library.touched import FORMER_CELLS, TOUCHED_CELLS, former_records, touched_records
@@ -85,7 +85,7 @@ class Publishing:
         else:
             said = self._touched_entities(connection)
             kept, kept_lineage = (
-                KeptRows(version=version, keys=("entity_id",), replaced="touched_entities")
+                KeptRows(version=version, key="entity_id", replaced="touched_entities")
                 for version in (before.delta_version, known)
             )
         records = golden_table_sql(definition, self.pack, said)
@@ -132,7 +132,7 @@ class Publishing:
             touched, former = self._touched_records(connection, source)
             kept = KeptRows(
                 version=before.delta_version,
-                keys=("_row_key",),
+                key="_row_key",
                 replaced=f"(SELECT row_key AS _row_key FROM {touched})",
             )
             published = self.former.folder / BuildStep.PUBLISH.value
@@ -160,7 +160,7 @@ class Publishing:
             columns=dataset_columns(source, self.pack),
             key_elements=("entity_id", *keys),
             rows=rows,
-            digest=table_digest(connection, table_sql(digests)),
+            digest=rows_digest(read_table(digests, columns=["digest"]).column("digest")),
             delta_version=delta_version,
             lookup_file=source_lookup(source),
         )

@@ -1,0 +1,60 @@
+"""Carrying rows over: all but those that are gone, whatever the files look like."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from datong.library.delta_carrying import carry
+
+TYPES: dict[str, pa.DataType] = {
+    "key": pa.string(),
+    "kind": pa.string(),
+    "number": pa.decimal128(24, 2),
+    "raw": pa.binary(),
+}
+SCHEMA = pa.schema(TYPES)
+
+
+def _file(path: Path, first: int, last: int, *, kinds: int) -> str:
+    numbers = range(first, last)
+    rows = {
+        "key": [f"k{number}" for number in numbers],
+        "kind": [None if number % 7 == 0 else f"kind of many letters {number % kinds}" for number in numbers],
+        "number": pa.array([*numbers]).cast(pa.decimal128(24, 2)),
+        "raw": [bytes([number % 256]) for number in numbers],
+    }
+    pq.write_table(pa.table(rows, SCHEMA), path, row_group_size=1000)
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    """Files of many rows, of few, and of none; what repeats itself in one does not in another."""
+    return [
+        _file(tmp_path / "many.parquet", 0, 3000, kinds=3),
+        _file(tmp_path / "few.parquet", 3000, 3010, kinds=10),
+        _file(tmp_path / "various.parquet", 3010, 4010, kinds=900),
+        _file(tmp_path / "none.parquet", 0, 0, kinds=1),
+    ]
+
+
+@pytest.mark.parametrize("bytes_max", [1, 2**30])
+def test_rows_that_stay(tmp_path: Path, files: list[str], bytes_max: int) -> None:
+    gone = pa.chunked_array([[f"k{number}" for number in range(0, 4010, 13)], ["unknown"]])
+    written = carry(files, tmp_path, "new", key="key", gone=gone, file_bytes_max=bytes_max, group_rows_min=900)
+    found = pa.concat_tables(pq.read_table(file.path) for file in written)
+    every = pa.concat_tables(pq.read_table(file) for file in files)
+    wanted = [row for row in every.to_pylist() if int(row["key"][1:]) % 13]
+    assert found.schema == SCHEMA
+    assert found.sort_by("key").to_pylist() == sorted(wanted, key=lambda row: str(row["key"]))
+    assert [(file.rows, file.bytes) for file in written] == [
+        (pq.read_metadata(file.path).num_rows, file.path.stat().st_size) for file in written
+    ]
+    assert (len(written) > 1) == (bytes_max == 1)
+
+
+def test_nothing_stays(tmp_path: Path, files: list[str]) -> None:
+    gone = pa.chunked_array([[f"k{number}" for number in range(3000)]])
+    assert carry(files[:1], tmp_path, "new", key="key", gone=gone, file_bytes_max=2**30) == []
