@@ -12,6 +12,7 @@ KEYS = {
     "ledger": {"appends_per_second", "proof_ms", "sqlite", "postgresql"},
     "exchange": {"rows_per_second", "ratio_to_copy", "peak_rss_mb"},
     "library": {"seconds", "f1", "ratio_to_plain_splink", "peak_rss_mb"},
+    "lookup": {"p95_ms", "p95_cold_ms", "write_seconds", "peak_rss_mb"},
     "firms": {"f1", "precision", "recall", "mixed_entities", "seconds"},
     "linkage": {"febrl3", "febrl4", "peak_rss_mb"},
     "norms": {"judge_seconds", "score_seconds", "values_per_second", "ratio_to_python", "peak_rss_mb"},
