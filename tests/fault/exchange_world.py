@@ -13,16 +13,17 @@ import psycopg
 from benchmarks import agreed
 
 from datong.app.composition import Hub
-from datong.exchange import BatchRecord, Progress, Task, TransferMode
+from datong.exchange import BatchRecord, Progress, Retry, Task, TransferMode
 from datong.kernel import DepartmentCode, Settings
 from datong.ledger import verify_log
 from tests.fault.proxy import FaultProxy
 from tests.servers import free_port, start_postgresql
 
-ROWS = 3000
+ROWS = 2000
 BATCH_ROWS = 300
 SETTLE_SECONDS_MAX = 240.0
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.2
+RETRY = Retry(delay_seconds=1)
 TABLES = {"followed": TransferMode.INCREMENT, "copied": TransferMode.SNAPSHOT}
 """One table is followed by its high-water mark, one is copied whole in each run."""
 DEFINITION = (
@@ -248,6 +249,7 @@ class World:
             cursor_column="at" if mode is TransferMode.INCREMENT else None,
             mode=mode,
             batch_rows=BATCH_ROWS,
+            retry=RETRY,
         )
         return self.hub.services.exchange.create_task(draft, actor=agreed.officer(agreement.consumer))
 

@@ -71,6 +71,8 @@ TOKEN_MARGIN_SECONDS = 30
 CLOCK_ERROR_SECONDS_MIN = 20.0
 """A smaller difference is not why an assertion was refused."""
 RETRY_DELAY_SECONDS = 0.2
+RETRY_GROWTH = 1.5
+"""Doubling lets a node sleep as long again as the hub was away; so it is half as long at most."""
 FILE_COMMIT_TIMEOUT_SECONDS = 1800.0
 """The hub reads a whole file once to commit it: a terabyte takes some minutes."""
 CHUNK_BYTES = 4 * 1024 * 1024
@@ -498,9 +500,9 @@ class HubClient:
 
 
 def delay_seconds(attempt: int) -> float:
-    """Return how long to wait after failed attempt number `attempt`: doubling, bounded, up to a quarter less by chance.
+    """Return how long to wait after failed attempt number `attempt`: growing, bounded, up to a quarter less by chance.
 
     Chance spreads out the nodes that all lost the hub at the same moment.
     """
-    longest = min(RETRY_DELAY_SECONDS_MAX, RETRY_DELAY_SECONDS * 2.0**attempt)
+    longest = min(RETRY_DELAY_SECONDS_MAX, RETRY_DELAY_SECONDS * RETRY_GROWTH**attempt)
     return longest * (1 - 0.25 * secrets.randbelow(1000) / 1000)

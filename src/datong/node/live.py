@@ -32,7 +32,7 @@ WAIT_SECONDS = 20.0
 CALLS_AT_ONCE_MAX = 8
 SCHEMA_SECONDS = 60.0
 """How long the columns of a table are remembered: a source is not inspected anew for each call."""
-DELAY_ATTEMPT_MAX = 8
+DELAY_ATTEMPT_MAX = 13
 UNKNOWN_SECONDS = 60.0
 
 

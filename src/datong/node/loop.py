@@ -1,13 +1,11 @@
 """The node's life: ask the hub for work, do it, sign, witness, and begin again. One failing task stops no other."""
 
-import logging
 import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 
-from datong.exchange import ConsumeWork, NodeWork, ProduceWork, ReplayWork, TransferEnd, TransferMode
+from datong.exchange import ConsumeWork, NodeWork, ProduceWork, ReplayWork, Task, TransferEnd, TransferMode
 from datong.kernel import DatongError, DepartmentCode, Text
 from datong.ledger import Signer, Witness
 from datong.node.agreements import sign_confirmed
@@ -22,15 +20,17 @@ from datong.node.reconciler import Reconciler
 from datong.node.replaying import Replaying
 from datong.node.schedule import InventorySchedule
 from datong.node.sketching import Sketcher
+from datong.node.transfers import Transfer, Transfers
 from datong.node.trouble import trouble_of
 from datong.node.watcher import SourceWatcher
 
-_LOG = logging.getLogger(__name__)
 POLL_WAIT_SECONDS = 20.0
 WITNESS_INTERVAL_SECONDS = 2.0
-TASKS_AT_ONCE_MAX = 4
-FAILURE_PAUSE_SECONDS = 2.0
-DELAY_ATTEMPT_MAX = 8
+BUSY_LOOK_SECONDS = 1.0
+"""How often the hub is asked for more work while transfers are under way."""
+FAILURE_PAUSE_SECONDS = 0.5
+"""When a failed transfer is tried again is the hub's word; this only keeps what nobody paces from spinning."""
+DELAY_ATTEMPT_MAX = 13
 SWEEP_INTERVAL_SECONDS = 3600.0
 
 Tell = Callable[[Text], None]
@@ -78,7 +78,7 @@ class NodeLoop:
         self._witness = witness
         self._tell = tell
         self._sleep = sleep
-        self._busy = False
+        self._transfers = Transfers(lambda name, error: self._failed(name, trouble_of(error)))
         self._chores_at = 0.0
         self._sweep_at = 0.0
 
@@ -93,7 +93,7 @@ class NodeLoop:
         try:
             while not stop():
                 try:
-                    self.round(waited)
+                    self._turn(waited, to_the_end=False)
                     unanswered = 0
                     waited = min(wait_seconds, WITNESS_INTERVAL_SECONDS)
                 except (DatongError, OSError, sqlite3.Error) as error:
@@ -104,24 +104,38 @@ class NodeLoop:
             self.close()
 
     def close(self) -> None:
-        """Stop what runs beside the rounds."""
+        """Stop what runs beside the rounds; transfers under way come to their end."""
+        self._transfers.close()
         if self._streams is not None:
             self._streams.close()
 
     def round(self, wait_seconds: float) -> None:
-        """Do everything that waits for this node now; wait for some up to `wait_seconds`.
+        """Do everything that waits for this node now, to its end; wait for some up to `wait_seconds`.
 
         Raises:
             DatongError: the hub does not answer, or does not accept this node.
         """
-        # While batches keep coming, what is not a transfer waits for its turn: they must not grow old meanwhile.
-        chores = not self._busy or time.monotonic() - self._chores_at >= WITNESS_INTERVAL_SECONDS
-        failed = self._attend("recipient key", self._keys) if chores else []
-        work = self._client.work(wait_seconds)
-        self._busy = bool(work.consume or work.replay)
+        self._turn(wait_seconds, to_the_end=True)
+
+    def _turn(self, wait_seconds: float, *, to_the_end: bool) -> None:
+        """Ask for work and begin it; without `to_the_end` transfers go on beside the turns that follow."""
+        if self._transfers.under_way:
+            # The hub offers what is under way as well, so it would not wait.
+            self._transfers.rest(BUSY_LOOK_SECONDS)
+        failed = list(self._transfers.collected())
+        under_way = self._transfers.under_way
+        # While transfers are under way, what is none waits for its turn: batches must not grow old meanwhile.
+        chores = not under_way or time.monotonic() - self._chores_at >= WITNESS_INTERVAL_SECONDS
+        if chores:
+            failed += self._attend("recipient key", self._keys)
+        work = self._client.work(0.0 if under_way else wait_seconds)
         if chores:
             failed += self._attend("agreements", self._sign)
-        failed += self._transfers(work)
+        failed += self._captured([one for one in work.produce if one.task.mode is TransferMode.CAPTURE])
+        self._transfers.begin(self._offered(work), under_way, every=to_the_end)
+        if to_the_end:
+            self._transfers.rest(None)
+            failed += self._transfers.collected()
         if chores:
             failed += self._chores()
             failed += self._watcher.attend(work.watch)
@@ -156,30 +170,18 @@ class NodeLoop:
         for name in self._consumer.sweep():
             self._tell(Text(zh=f"已删除遗留的批次文件 {name}。", en=f"Deleted the left-over payload {name}."))
 
-    def _transfers(self, work: NodeWork) -> list[str]:
-        """Do the work of several tasks side by side; return the failures."""
-        jobs: list[tuple[str, Callable[[], None]]] = []
-        captured = [one for one in work.produce if one.task.mode is TransferMode.CAPTURE]
-        failed = self._captured(captured)
-        jobs += [(one.task.id, partial(self._produce, one)) for one in work.produce if one not in captured]
-        jobs += [(one.task.id, partial(self._consume, one)) for one in work.consume]
-        jobs += [(one.task.id, partial(self._replay, one)) for one in work.replay]
-        jobs += [(one.task.id, partial(self._reconciler.report, one)) for one in work.reconcile]
-        if not jobs:
-            return failed
-        with ThreadPoolExecutor(max_workers=TASKS_AT_ONCE_MAX, thread_name_prefix="transfer") as pool:
-            futures = [pool.submit(self._attend, name, job) for name, job in jobs]
-            wait(futures)
-        pairs = zip(jobs, futures, strict=True)
-        return failed + [line for (name, _), future in pairs for line in self._outcome(name, future)]
+    def _offered(self, work: NodeWork) -> list[Transfer]:
+        """Return what the hub offers, in its order; of a task one thing at a time is done at the node's either end."""
+        producing = [one for one in work.produce if one.task.mode is not TransferMode.CAPTURE]
+        return [
+            *(self._transfer("produce", one.task, partial(self._produce, one)) for one in producing),
+            *(self._transfer("apply", one.task, partial(self._replay, one)) for one in work.replay),
+            *(self._transfer("apply", one.task, partial(self._consume, one)) for one in work.consume),
+            *(self._transfer("reconcile", one.task, partial(self._reconciler.report, one)) for one in work.reconcile),
+        ]
 
-    def _outcome(self, name: str, future: Future[list[str]]) -> list[str]:
-        """Return a transfer's failures; one that nobody foresaw leaves the other transfers and the node alone too."""
-        error = future.exception()
-        if isinstance(error, Exception):
-            _LOG.error("%s", name, exc_info=error)
-            return self._failed(name, trouble_of(error))
-        return future.result()
+    def _transfer(self, kind: str, task: Task, job: Callable[[], None]) -> Transfer:
+        return Transfer((kind, task.id), task.id, partial(self._attend, task.id, job))
 
     def _failed(self, name: str, error: DatongError) -> list[str]:
         self._tell(error.what)
