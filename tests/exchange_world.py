@@ -9,7 +9,7 @@ from pathlib import Path
 import uvicorn
 
 from datong.adapters.connections import open_connector, open_target
-from datong.exchange import ChangeSource, Task, TransferMode, data_columns
+from datong.exchange import ChangeSource, ContentDigest, Task, TransferMode, data_columns
 from datong.kernel import PLATFORM_ACTOR, NodeId, Text
 from datong.node import NodeProgram, Step
 from tests.exchange_hub import TestHub, app_of, task_draft
@@ -135,6 +135,15 @@ class ExchangeWorld:
             program.loop(client, self.told.append).round(0)
         finally:
             client.close()
+
+    def digest(self, task: Task) -> ContentDigest:
+        """Return the content digest of the target."""
+        columns = data_columns(self.hub.exchange.batches(task.id)[-1].manifest.columns)
+        target = open_target(self.urls["education"])
+        try:
+            return target.digest("received", columns)
+        finally:
+            target.close()
 
     def equal(self, task: Task) -> bool:
         """Whether source and target hold the same rows, by count and content digest."""

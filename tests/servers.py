@@ -198,7 +198,7 @@ def start_postgresql(*, durable: bool = False) -> PostgresqlServer:
         "fsync": durability,
         "synchronous_commit": durability,
         "full_page_writes": durability,
-        # A killed server syncs its data when it starts again: in one call, not file by file (1,500 files took 2 to 5 s).
+        # A killed server syncs its data when it starts again: in one call, since 1,500 files took 2 to 5 s one by one.
         "recovery_init_sync_method": "syncfs",
         "shared_buffers": "64MB",
         "max_connections": 120,

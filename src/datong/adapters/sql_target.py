@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from datong.adapters import sql_history
 from datong.adapters.conversion import last_of_each_key, rows_where, texts_of
-from datong.adapters.running_digests import RunningDigest, known_digest, remember_digest
+from datong.adapters.running_digests import RunningDigest, forget_digest, known_digest, remember_digest
 from datong.adapters.sql_letters import LetterBatch, SqlLetters, clear_letters, remember_batch, supersede
 from datong.adapters.sql_own_tables import cursors, dead_letters
 from datong.adapters.sql_shape import STAGE_PREFIX, fit
@@ -300,9 +300,10 @@ def without(numbered: pa.Table, letters: dict[int, str]) -> pa.Table:
 class SqlTarget(SqlLetters):
     """What every SQL database does alike as a target."""
 
-    def rewind(self, manifest: Manifest | None, task_id: TaskId) -> None:
-        """Set the task's cursor back, in one transaction."""
+    def rewind(self, manifest: Manifest | None, task_id: TaskId, table: str) -> None:
+        """Set the task's cursor back, and forget the table's digest, in one transaction."""
         with self._changing() as transaction:
+            forget_digest(transaction, table)
             own = cursors.c.task_id == task_id
             if manifest is None:
                 transaction.run(sa.delete(cursors).where(own))

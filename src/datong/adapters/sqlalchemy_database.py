@@ -37,7 +37,11 @@ from datong.adapters.sqlalchemy_values import converter
 from datong.exchange import (
     Column,
     ContentDigest,
+    RangeDigest,
+    RangeQuery,
+    RangeReader,
     ReadQuery,
+    RowDigest,
     TableKind,
     TableSchema,
     arrow_schema,
@@ -133,11 +137,29 @@ class SqlalchemyDatabase:
 
     def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
         """Return the content digest of `table` on `columns`."""
-        actual = {column.name: column.source_type for column in self._columns(table)}
-        typed = tuple(column.model_copy(update={"source_type": actual.get(column.name, "")}) for column in columns)
-        return content_digest(self._reader(table, self._select(table, typed), typed, DIGEST_ROWS), typed)
+        return content_digest(self._whole(table, columns), columns)
+
+    # Compared with another end
+
+    def ranges(self, query: RangeQuery) -> tuple[RangeDigest, ...]:
+        """Return the digest of every range of the query that has a row; no two engines' MD5 is alike: rows are read."""
+        return RangeReader(query).ranges(self._whole(query.table, query.columns))
+
+    def listed(self, query: RangeQuery) -> tuple[RowDigest, ...]:
+        """Return place and digest of every row of the query's ranges, by place."""
+        return RangeReader(query).rows(self._whole(query.table, query.columns))
+
+    def chosen(self, query: RangeQuery) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the query's ranges themselves."""
+        return RangeReader(query).chosen(self._whole(query.table, query.columns))
 
     # Inside
+
+    def _whole(self, table: str, columns: tuple[Column, ...]) -> pa.RecordBatchReader:
+        """Return every row of a table as the types of `columns`; one statement, so one state of the database."""
+        actual = {column.name: column.source_type for column in self._columns(table)}
+        typed = tuple(column.model_copy(update={"source_type": actual.get(column.name, "")}) for column in columns)
+        return self._reader(table, self._select(table, typed), typed, DIGEST_ROWS)
 
     @contextmanager
     def _open(self) -> Iterator[sa.Connection]:

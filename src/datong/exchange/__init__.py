@@ -68,7 +68,6 @@ from datong.exchange.questions import (
     RangeDigest,
     Repair,
     RepairKind,
-    RepairOrder,
     RowDigest,
 )
 from datong.exchange.ranges import LookupQuery, RangeQuery, range_query
@@ -77,6 +76,7 @@ from datong.exchange.reconciliation_values import (
     ReconcileEnd,
     Reconciliation,
     ReconciliationState,
+    RepairOrder,
     SignedEndDigest,
     total_of,
 )

@@ -24,9 +24,9 @@ from datong.exchange.library_end import LibraryEnd
 from datong.exchange.lineage_log import LineageLog
 from datong.exchange.observation import Observation
 from datong.exchange.protocols import DepartmentKeys, NoRecipients, Recipients, TransferTerms
-from datong.exchange.questions import RepairOrder
 from datong.exchange.receipts import Receipts
 from datong.exchange.reconciliation import Reconciliations
+from datong.exchange.reconciliation_values import RepairOrder
 from datong.exchange.refusals import illegal_step, name_taken, no_batch, payload_disposed
 from datong.exchange.rejects import Rejects
 from datong.exchange.repair_runs import RepairRuns

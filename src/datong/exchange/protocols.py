@@ -135,10 +135,11 @@ class Target(Protocol):
         """
         ...
 
-    def rewind(self, manifest: Manifest | None, task_id: TaskId) -> None:
+    def rewind(self, manifest: Manifest | None, task_id: TaskId, table: str) -> None:
         """Set the task's cursor back to the batch of `manifest`, or before its first one; rows stay as they are.
 
-        The batches after it are then applied once more, over what the table holds.
+        The batches after it are then applied once more, over what the table holds. What is known of the digest of
+        `table` is forgotten: who replays does not trust the table to be what its batches left.
         """
         ...
 

@@ -129,15 +129,6 @@ class Repair(Value):
     done_at: datetime | None = None
 
 
-class RepairOrder(Value):
-    """What both nodes do in a repair: send the rows at some places again, delete those at others. Kept until done."""
-
-    reconciliation_id: str
-    salt: str = Field(pattern=HEX_32)
-    send: tuple[str, ...] = Field((), max_length=DIFFERENCES_MAX)
-    delete: tuple[str, ...] = Field((), max_length=DIFFERENCES_MAX)
-
-
 class ComparedRange(Value):
     """A range of the first round as both ends have it: what the strip shows."""
 

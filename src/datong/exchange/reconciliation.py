@@ -18,6 +18,7 @@ from datong.exchange.protocols import DepartmentKeys, Recipients
 from datong.exchange.questions import Answer, Question, follow
 from datong.exchange.ranges import RangeQuery, range_query
 from datong.exchange.reconciliation_values import (
+    NO_SALT,
     EndDigest,
     ReconcileEnd,
     Reconciliation,
@@ -38,7 +39,6 @@ from datong.kernel import PLATFORM_ACTOR, Actor, Clock, Conflict, Database, Node
 from datong.ledger import EntryKind, Ledger, Signer
 
 SALT_BYTES = 16
-NO_SALT = "0" * SALT_BYTES * 2
 ABANDONED_AFTER = timedelta(hours=6)
 """A reconciliation whose ends have not answered for so long is given up when another is asked for."""
 LibraryAnswer = Callable[[Task, RangeQuery, Question], Answer]

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from datong.exchange.questions import Answer, Findings, Repair
+from datong.exchange.questions import DIFFERENCES_MAX, HEX_32, Answer, Findings, Repair
 from datong.exchange.sealing import Sealing
 from datong.exchange.signed import Signed, utc_text
 from datong.exchange.table_values import ContentDigest
@@ -60,6 +60,21 @@ class SignedEndDigest(Signed):
     """One end's digest with the signature (base64) of its department's key."""
 
     end_digest: EndDigest
+
+
+NO_SALT = "0" * 32
+"""Stands where the hub knows no salt: that of a sealed task follows from the secret in its opening."""
+
+
+class RepairOrder(Value):
+    """What both nodes do in a repair: send the rows at some places again, delete those at others. Kept until done."""
+
+    reconciliation_id: str
+    salt: str = Field(pattern=HEX_32)
+    send: tuple[str, ...] = Field((), max_length=DIFFERENCES_MAX)
+    delete: tuple[str, ...] = Field((), max_length=DIFFERENCES_MAX)
+    opening: SignedEndDigest | None = None
+    """Of a sealed task: the producer's first answer, in which the secret is from which both nodes get the salt."""
 
 
 class ReconciliationState(StrEnum):

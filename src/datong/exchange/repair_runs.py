@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 from datong.exchange import reconciliation_store as rows
 from datong.exchange import store
 from datong.exchange.facts import repair_facts, task_facts
-from datong.exchange.questions import DifferenceKind, Findings, Repair, RepairKind, RepairOrder
-from datong.exchange.reconciliation_values import Reconciliation, ReconciliationState
+from datong.exchange.questions import DifferenceKind, Findings, Repair, RepairKind
+from datong.exchange.reconciliation_values import NO_SALT, Reconciliation, ReconciliationState, RepairOrder
 from datong.exchange.refusals import check_approval, repair_not_approved
 from datong.exchange.repairs import plan
 from datong.exchange.values import Manifest, Task
@@ -84,7 +84,8 @@ class RepairRuns:
             extra = {one.place for one in found.findings.differences if one.kind is DifferenceKind.EXTRA}
             order = RepairOrder(
                 reconciliation_id=found.id,
-                salt=search.salt,
+                salt=search.salt or NO_SALT,
+                opening=search.opening,
                 send=tuple(one.place for one in found.findings.differences if one.place not in extra),
                 delete=tuple(sorted(extra)),
             )

@@ -10,10 +10,6 @@ from datong.exchange.values import Task, TransferMode
 from datong.kernel import Text
 
 _NEEDS = {
-    "sealed": Text(
-        zh="加密任务的差异由两端节点持有，枢纽不知道是哪些行；请用“重放”补齐，或结束后重新全量。",
-        en="Of a sealed task the hub cannot name rows: replay it, or end it and copy anew.",
-    ),
     "library": Text(zh="资源库保留每一批次，请重新全量运行。", en="The library keeps every batch: run a snapshot."),
     "append": Text(zh="追加的表没有可据以更新的主键。", en="An appended table has no key by which to update."),
     "history": Text(zh="历史表的旧版本不应改写。", en="The versions of a history are not rewritten."),
@@ -38,8 +34,6 @@ def _obstacle(task: Task, findings: Findings) -> str | None:
     """Return why single rows of a task cannot be repaired."""
     if task.consumer_node is None:
         return "library"
-    if task.sealed:
-        return "sealed"
     if task.apply_mode is ApplyMode.HISTORY:
         return "history"
     if task.mode is not TransferMode.INCREMENT:

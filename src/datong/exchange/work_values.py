@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from datong.catalogue import RecipientKey
-from datong.exchange.questions import Question, RepairOrder
-from datong.exchange.reconciliation_values import ReconcileEnd, SignedEndDigest
+from datong.exchange.questions import Question
+from datong.exchange.reconciliation_values import ReconcileEnd, RepairOrder, SignedEndDigest
 from datong.exchange.replay_values import ReplayWork
 from datong.exchange.run_span import RunSpan
 from datong.exchange.table_values import Column, Cursor

@@ -35,6 +35,7 @@ from datong.node.alone import alone
 from datong.node.hub_client import HubClient
 from datong.node.keyring import Keyring
 from datong.node.repairing import with_deletes
+from datong.node.sealed_reconciling import opened_order
 from datong.node.steps import Passed, Step, unobserved
 
 FETCHED_AHEAD = 1
@@ -140,7 +141,7 @@ class Consumer:
             if after >= first and not mark.exists():
                 # What can no longer be fetched must not be undone.
                 self._fetch(found[first])
-                target.rewind(found.get(first - 1), task.id)
+                target.rewind(found.get(first - 1), task.id, task.compared_table)
                 self._passed(Step.CURSOR_REWOUND)
                 after = first - 1
             mark.touch()
@@ -161,7 +162,10 @@ class Consumer:
             if task.sealed or not records:
                 return Replayed(newest, None)
             columns = moved_columns(task.target_plan, records[0].manifest.columns)
-            return Replayed(newest, target.digest(task.compared_table, columns))
+            digest = target.digest(task.compared_table, columns)
+            known = KnownDigest(digest=digest, changed=0, looked_at=self._clock.now())
+            target.remember_digest(task.compared_table, columns, known)
+            return Replayed(newest, known.digest)
         finally:
             target.close()
 
@@ -272,7 +276,8 @@ class Consumer:
         with read_payload(self._path(manifest), manifest.columns, self._key(manifest)) as reader:
             rows, order = reader, work.repair
             if order is not None and order.reconciliation_id == manifest.repair:
-                rows = with_deletes(reader, manifest, work.task, order, target)
+                opened = opened_order(self._client, self._keyring, work.task, order)
+                rows = with_deletes(reader, manifest, work.task, opened, target)
                 # An upsert passes over deletes; a repair's are meant. Further consumers get its rows only.
                 plan = plan.model_copy(update={"deletes": True})
             result = target.apply(manifest, rows, plan=plan, applied_at=now)

@@ -14,6 +14,7 @@ from datong.exchange import (
     Cursor,
     Manifest,
     ProduceWork,
+    RepairOrder,
     SignedManifest,
     Task,
     TransferMode,
@@ -28,6 +29,7 @@ from datong.kernel import BatchId, Clock, Conflict, Corrupt, Misconfigured, Text
 from datong.ledger import Signer
 from datong.node.hub_client import CHUNK_BYTES, HubClient
 from datong.node.keyring import Keyring
+from datong.node.sealed_reconciling import opened_order
 from datong.node.spool import Spool, SpooledBatch
 from datong.node.steps import Passed, Step, unobserved
 
@@ -172,6 +174,10 @@ class Outbox:
         """Tell the hub that a run is complete."""
         self._client.finish_run(task.id, run)
         self._passed(Step.RUN_FINISHED)
+
+    def opened_order(self, task: Task, order: RepairOrder) -> RepairOrder:
+        """Return the order of a repair with the salt of its places."""
+        return opened_order(self._client, self._keyring, task, order)
 
     def opened_cursor(self, task: Task, cursor: Cursor | None) -> Cursor | None:
         """Return the cursor that this node sealed, or the one that it did not need to seal."""

@@ -101,7 +101,7 @@ class Producer:
         source = self._open_source(task.source)
         try:
             columns = source_columns(source, task)
-            rows = rows_to_send(source, task, columns, order)
+            rows = rows_to_send(source, task, columns, self._outbox.opened_order(task, order))
         finally:
             source.close()
         cut = Cut(

@@ -12,7 +12,10 @@ from datong.exchange import (
     Cursor,
     ReconcileEnd,
     ReconcileWork,
+    RepairOrder,
     Sealing,
+    SignedEndDigest,
+    Task,
     sealing_context,
     verify,
 )
@@ -30,27 +33,20 @@ class SealedComparison:
         Raises:
             Corrupt: `node.opening_not_signed`. What a `ContentKey` and a `Keyring` raise.
         """
-        facts = {"reconciliation": work.reconciliation_id, "task": work.task.id, "provider": work.task.provider}
-        context = sealing_context("reconciliation", dict(facts))
         self.sealing: Sealing | None = None
         self.sealed_as_of: bytes | None = None
         self.as_of: Cursor | None = None
         if work.opening is None:
-            self._key = ContentKey.generate(context)
+            self._key = ContentKey.generate(_context(work.task, work.reconciliation_id))
             self.sealing = self._key.sealing(work.recipients)
             if work.as_of is not None:
                 self.as_of = keyring.opened_cursor(work.task.id, work.as_of)
                 self.sealed_as_of = self._key.seal_note(self.as_of.model_dump_json().encode())
             return
-        opening = work.opening.end_digest
-        keys = client.department_keys(work.task.provider)
-        own = (opening.reconciliation_id, opening.end) == (work.reconciliation_id, ReconcileEnd.PRODUCER)
-        if opening.sealing is None or not own or work.opening.key_id not in keys:
-            raise _not_signed()
-        verify(work.opening.key_id, keys[work.opening.key_id], opening.signing_bytes(), work.opening.signature)
-        self._key = keyring.key_of(opening.sealing, context)
-        if opening.sealed_as_of is not None:
-            self.as_of = Cursor.model_validate_json(self._key.open_note(opening.sealed_as_of))
+        self._key = opened(client, keyring, work.task, work.reconciliation_id, work.opening)
+        sealed_as_of = work.opening.end_digest.sealed_as_of
+        if sealed_as_of is not None:
+            self.as_of = Cursor.model_validate_json(self._key.open_note(sealed_as_of))
 
     @property
     def salt(self) -> str:
@@ -64,6 +60,42 @@ class SealedComparison:
             for one in answer.ranges
         )
         return answer.model_copy(update={"ranges": ranges})
+
+
+def opened(
+    client: HubClient, keyring: Keyring, task: Task, reconciliation_id: str, opening: SignedEndDigest
+) -> ContentKey:
+    """Return the secret that the provider drew for a reconciliation and signed with its first answer.
+
+    Raises:
+        Corrupt: `node.opening_not_signed`. What a `Keyring` raises.
+    """
+    told = opening.end_digest
+    keys = client.department_keys(task.provider)
+    own = (told.reconciliation_id, told.end) == (reconciliation_id, ReconcileEnd.PRODUCER)
+    if told.sealing is None or not own or opening.key_id not in keys:
+        raise _not_signed()
+    verify(opening.key_id, keys[opening.key_id], told.signing_bytes(), opening.signature)
+    return keyring.key_of(told.sealing, _context(task, reconciliation_id))
+
+
+def opened_order(client: HubClient, keyring: Keyring | None, task: Task, order: RepairOrder) -> RepairOrder:
+    """Return the order of a repair with the salt of its places, which of a sealed task only the two nodes know.
+
+    Raises:
+        Corrupt: `node.opening_not_signed`. What a `Keyring` raises.
+    """
+    if not task.sealed:
+        return order
+    if keyring is None or order.opening is None:
+        raise _not_signed()
+    secret = opened(client, keyring, task, order.reconciliation_id, order.opening)
+    return order.model_copy(update={"salt": secret.places_salt})
+
+
+def _context(task: Task, reconciliation_id: str) -> bytes:
+    facts = {"reconciliation": reconciliation_id, "task": task.id, "provider": task.provider}
+    return sealing_context("reconciliation", dict(facts))
 
 
 def _not_signed() -> Corrupt:

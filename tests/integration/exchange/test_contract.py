@@ -23,8 +23,11 @@ from datong.exchange import (
     GENESIS_DIGEST,
     ApplyMode,
     Column,
+    Comparing,
     Connector,
     KnownDigest,
+    RangeQuery,
+    RangeReader,
     ReadQuery,
     Target,
     TargetPlan,
@@ -196,6 +199,13 @@ def test_every_type_survives_the_round_trip(bench: Bench) -> None:
     assert bench.target.digest("t", COLUMNS) == expected
     assert bench.source.digest("t", COLUMNS) == expected
     assert bench.source.count("t") == len(ROWS)
+    query = RangeQuery(table="t", columns=COLUMNS, key_columns=("id",), salt="5a" * 16, prefixes=("",), digits=1)
+    rows = RangeReader(query)
+    for end in (bench.source, bench.target):
+        assert isinstance(end, Comparing)
+        assert end.ranges(query) == rows.ranges([batch])
+        assert end.listed(query) == rows.rows([batch])
+        assert content_digest(end.chosen(query), COLUMNS) == expected
 
 
 def test_every_type_is_read_and_digested_as_it_lies(shelf: Bench) -> None:
@@ -344,12 +354,15 @@ def test_a_cursor_that_is_set_back_lets_the_batches_after_it_come_again(bench: B
         increment(first, 1, GENESIS_DIGEST)(target)
         increment(second, 2, held.digest)(target)
         assert target.digest("t", NARROW).rows == 5
-        target.rewind(held, TASK)
+        known = KnownDigest(digest=target.digest("t", NARROW), changed=0, looked_at=NOW)
+        target.remember_digest("t", NARROW, known)
+        target.rewind(held, TASK, "t")
+        assert target.known_digest("t", NARROW) is None
         found = target.last_applied(TASK)
         assert found is not None
         assert (found.sequence, found.manifest_digest) == (1, held.digest)
         increment(second, 2, held.digest)(target)
-        target.rewind(None, TASK)
+        target.rewind(None, TASK, "t")
         assert target.last_applied(TASK) is None
     assert target.digest("t", NARROW).rows == 5
 

@@ -179,7 +179,7 @@ def test_a_sealed_task_is_compared_without_a_digest_that_the_hub_could_try(ends:
     assert found.findings is not None
     assert found.findings.producer_newer == 1
     assert found.repair is not None
-    assert found.repair.kind is RepairKind.NONE
+    assert (found.repair.kind, found.repair.send, found.repair.delete) == (RepairKind.ROWS, 5, 1)
     # What both ends would tell of an open task is nowhere among what the hub was told.
     report = ends.hub.exchange.reconciliations.document(task.id, found.id).model_dump_json()
     columns = data_columns(ends.hub.exchange.batches(task.id)[-1].manifest.columns)
@@ -194,6 +194,20 @@ def test_a_sealed_task_is_compared_without_a_digest_that_the_hub_could_try(ends:
     assert content_digest(kept, columns).sum not in report
     assert opened.salt not in report
     assert "2026-01-01" not in report
+    # Row by row it is repaired all the same: both nodes take the salt from the secret, and the hub never has it.
+    ends.hub.exchange.repairs.approve(task.id, found.id, actor=PLATFORM_ACTOR)
+    (ordered,) = ends.hub.exchange.work_for(NodeId("node-police")).produce
+    assert ordered.repair is not None
+    assert opened.salt not in ordered.model_dump_json()
+    ends.work()
+    assert ends.hub.exchange.reconciliations.keep_up()
+    ends.work()
+    assert [one.state for one in ends.hub.exchange.reconciliations.history(task.id, 2)] == [
+        ReconciliationState.EQUAL,
+        ReconciliationState.REPAIRED,
+    ]
+    batch = ends.hub.exchange.batches(task.id)[-1].manifest
+    assert (batch.repair, batch.rows, batch.sealing is None) == (found.id, 5, False)
 
 
 def test_a_secret_that_the_provider_did_not_sign_gets_no_answer(ends: Ends) -> None:

@@ -74,15 +74,20 @@ def world(tmp_path: Path) -> Iterator[ExchangeWorld]:
 def test_spoiled_rows_come_again_without_a_word_to_the_producer(tmp_path: Path, world: ExchangeWorld) -> None:
     scene = Replayed(tmp_path, world, ("id",), TransferMode.INCREMENT)
     scene.again(20, 30)
-    receipts = world.hub.exchange.receipts(scene.task.id)
+    receipts, newest = world.hub.exchange.receipts(scene.task.id), scene.newest
     scene.spoil()
     assert not world.equal(scene.task)
-    assert scene.replay(1) == scene.newest
+    assert scene.replay(1) == newest
     assert world.equal(scene.task)
     assert world.hub.exchange.receipts(scene.task.id) == receipts
-    assert world.hub.exchange.task(scene.task.id).run_requested == 2
+    # What was kept of the table's digest was of before it was spoiled; the next receipt says what the table holds.
+    scene.again(30, 33)
+    digest = world.hub.exchange.receipts(scene.task.id)[-1].signed.receipt.table_digest
+    assert digest is not None
+    assert digest == world.digest(scene.task)
+    assert world.hub.exchange.task(scene.task.id).run_requested == 3
     (done,) = world.hub.exchange.replays.of_task(scene.task.id)
-    assert (done.state, done.from_sequence, done.to_sequence) == (ReplayState.DONE, 1, scene.newest)
+    assert (done.state, done.from_sequence, done.to_sequence) == (ReplayState.DONE, 1, newest)
 
 
 def test_an_order_at_the_hub_is_carried_out_by_the_node_signed_and_on_record(
