@@ -62,8 +62,8 @@ def write_payload(
                 content = content_digest(_written(batches, writer), columns)
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
-        # A disk that is full must not stay so because of what did not fit.
+    except BaseException:
+        # A disk that is full must not stay so because of what did not fit; nor need what a source broke off lie about.
         temporary.unlink(missing_ok=True)
         raise
     digest, size = digest_file(temporary)

@@ -58,8 +58,8 @@ class Cut(Value):
     run: int
     mode: TransferMode
     columns: tuple[Column, ...]
-    cursor_to: Cursor | None
-    last: bool
+    cursor_to: Cursor | None = None
+    last: bool = False
     repair: str | None = None
 
 
@@ -104,12 +104,14 @@ class Outbox:
         work: ProduceWork,
         confirmed: Confirmed,
         cut: Cut,
-        rows: Sequence[pa.RecordBatch],
+        rows: Iterable[pa.RecordBatch],
         *,
+        end: Callable[[], tuple[Cursor | None, bool]] | None = None,
         signed_now: Callable[[Manifest], None] | None = None,
     ) -> SpooledBatch:
         """Cut the batch after `confirmed` from `rows`, sign and spool it.
 
+        `end` says the cursor after it and whether it is the last, when its rows have been gone through and not before.
         `signed_now` is called with the manifest before it is in the spool, for what must be durable no later than it.
         """
         task = work.task
@@ -119,6 +121,7 @@ class Outbox:
         key = _content_key(work, confirmed, cut, batch_id, part)
         facts = write_payload(path, rows, cut.columns, key)
         self._passed(Step.PAYLOAD_WRITTEN)
+        cursor_to, last = (cut.cursor_to, cut.last) if end is None else end()
         manifest = Manifest(
             batch_id=batch_id,
             task_id=task.id,
@@ -130,7 +133,7 @@ class Outbox:
             schema_fingerprint=schema_fingerprint(cut.columns),
             columns=cut.columns,
             cursor_from=confirmed.cursor,
-            cursor_to=self._sealed_cursor(task, cut.cursor_to) or confirmed.cursor,
+            cursor_to=self._sealed_cursor(task, cursor_to) or confirmed.cursor,
             rows=facts.content.rows,
             content_digest=facts.content.sum if key is None else key.commitment(facts.content),
             payload_digest=facts.digest,
@@ -140,7 +143,7 @@ class Outbox:
             mode=cut.mode,
             run=cut.run,
             part=part,
-            last=cut.last,
+            last=last,
             sealing=None if key is None else key.sealing(work.recipients),
             repair=cut.repair,
         )

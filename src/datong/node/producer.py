@@ -1,9 +1,8 @@
 """The providing side: read from the confirmed cursor, cut, sign, spool, upload, in an order that no kill can break."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-
-import pyarrow as pa
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from datong.exchange import (
     DELETED_COLUMN,
@@ -15,13 +14,13 @@ from datong.exchange import (
     Task,
     TransferMode,
     confirmed_after,
-    cursor_at_end,
     rows_until,
 )
 from datong.kernel import Conflict, Corrupt, Refused
 from datong.kernel.limits import FIRST_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX
 from datong.node.ahead import ahead
 from datong.node.differences import Differences
+from datong.node.groups import grouped
 from datong.node.outbox import Cut, Outbox, Pace, source_columns
 from datong.node.repairing import rows_to_send
 from datong.node.source_watch import SourceWatch
@@ -164,46 +163,15 @@ class Producer:
             wanted = reader if until is None else rows_until(reader, task.order, until)
             with ahead(wanted, READ_AHEAD) as pieces:
                 first = FIRST_PAYLOAD_BYTES_MAX if confirmed.part == 0 or confirmed.run_ended else PAYLOAD_BYTES_MAX
-                for rows, last in grouped(pieces, rows_max=_rows_of_a_batch(task), first_bytes_max=first):
-                    if not rows and task.mode is TransferMode.INCREMENT and confirmed.part == 0:
+                cut = Cut(run=work.run, mode=task.mode, columns=columns)
+                for rows in grouped(pieces, rows_max=_rows_of_a_batch(task), first_bytes_max=first):
+                    if rows.is_empty and task.mode is TransferMode.INCREMENT and confirmed.part == 0:
                         return
-                    cursor = cursor_at_end(rows[-1], task.order) if rows else None
-                    cut = Cut(run=work.run, mode=task.mode, columns=columns, cursor_to=cursor, last=last)
-                    batch = self._outbox.add(work, confirmed, cut, rows)
-                    # The next rows need not find memory beside these.
-                    rows.clear()
+                    batch = self._outbox.add(work, confirmed, cut, rows, end=partial(rows.end, task.order))
                     confirmed = confirmed_after(batch.signed.manifest)
                     yield batch
         finally:
             source.close()
-
-
-def grouped(
-    pieces: Iterable[pa.RecordBatch],
-    *,
-    rows_max: int,
-    bytes_max: int = PAYLOAD_BYTES_MAX,
-    first_bytes_max: int = PAYLOAD_BYTES_MAX,
-) -> Iterator[tuple[list[pa.RecordBatch], bool]]:
-    """Yield the pieces in groups of at most `rows_max` rows and `bytes_max` bytes, and whether a group is the last.
-
-    The first group has at most `first_bytes_max` bytes.
-
-    A group has one piece at least; when there is no piece at all there is one empty group.
-    """
-    group: list[pa.RecordBatch] = []
-    rows = size = 0
-    room = min(first_bytes_max, bytes_max)
-    for piece in pieces:
-        if not piece.num_rows:
-            continue
-        if group and (rows + piece.num_rows > rows_max or size + piece.nbytes > room):
-            yield group, False
-            group, rows, size, room = [], 0, 0, bytes_max
-        group.append(piece)
-        rows += piece.num_rows
-        size += piece.nbytes
-    yield group, True
 
 
 def _rows_of_a_batch(task: Task) -> int:

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -30,31 +29,40 @@ class Hub(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class LateHub:
+    """A hub that starts when somebody has been told that it is waited for."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.told: list[Text] = []
+        self._server: ThreadingHTTPServer | None = None
+
+    def tell(self, text: Text) -> None:
+        self.told.append(text)
+        if self._server is None:
+            self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Hub)
+            threading.Thread(target=self._server.serve_forever).start()
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+
 @pytest.fixture
-def late_hub() -> Iterator[str]:
-    port = free_port()
-    started: list[ThreadingHTTPServer] = []
-
-    def start() -> None:
-        time.sleep(0.5)
-        started.append(ThreadingHTTPServer(("127.0.0.1", port), Hub))
-        started[0].serve_forever()
-
-    thread = threading.Thread(target=start)
-    thread.start()
-    yield f"http://127.0.0.1:{port}"
-    started[0].shutdown()
-    started[0].server_close()
-    thread.join()
+def late_hub() -> Iterator[LateHub]:
+    hub = LateHub()
+    yield hub
+    hub.close()
 
 
-def test_a_hub_that_starts_is_waited_for_and_its_refusal_is_final(late_hub: str) -> None:
-    told: list[Text] = []
-    assert enrol(late_hub, "token", "n", b"key", wait_seconds=30, tell=told.append) == {"node_id": "n"}
-    assert len(told) == 1
+def test_a_hub_that_starts_is_waited_for_and_its_refusal_is_final(late_hub: LateHub) -> None:
+    url = f"http://127.0.0.1:{late_hub.port}"
+    assert enrol(url, "token", "n", b"key", wait_seconds=30, tell=late_hub.tell) == {"node_id": "n"}
+    assert len(late_hub.told) == 1
     with pytest.raises(Refused):
-        enrol(late_hub, "other", "n", b"key", wait_seconds=30, tell=told.append)
-    assert len(told) == 1
+        enrol(url, "other", "n", b"key", wait_seconds=30, tell=late_hub.tell)
+    assert len(late_hub.told) == 1
 
 
 def test_nobody_is_waited_for_longer_than_said() -> None:

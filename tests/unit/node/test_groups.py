@@ -4,7 +4,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datong.node.producer import grouped
+from datong.exchange import cursor_at_end
+from datong.node.groups import grouped
 
 
 def piece(first: int, rows: int) -> pa.RecordBatch:
@@ -15,10 +16,14 @@ def piece(first: int, rows: int) -> pa.RecordBatch:
 def test_groups_hold_every_row_once_within_both_limits(sizes: list[int], rows_max: int, pieces_max: int) -> None:
     pieces = [piece(sum(sizes[:number]), size) for number, size in enumerate(sizes)]
     bytes_max = pieces_max * 8
-    found = [(list(group), last) for group, last in grouped(iter(pieces), rows_max=rows_max, bytes_max=bytes_max)]
-    assert [last for _, last in found] == [False] * (len(found) - 1) + [True]
-    assert [row for group, _ in found for one in group for row in one.column(0).to_pylist()] == list(range(sum(sizes)))
-    for group, _ in found:
+    groups = grouped(iter(pieces), rows_max=rows_max, bytes_max=bytes_max)
+    found = [(list(group), *group.end(("n",))) for group in groups]
+    assert [last for _, _, last in found] == [False] * (len(found) - 1) + [True]
+    assert [row for group, _, _ in found for one in group for row in one.column(0).to_pylist()] == list(
+        range(sum(sizes))
+    )
+    for group, cursor, _ in found:
+        assert cursor == cursor_at_end(group[-1], ("n",)) if group else cursor is None
         assert sum(one.num_rows for one in group) <= rows_max
         assert sum(one.nbytes for one in group) <= bytes_max or len(group) == 1
-    assert all(group for group, _ in found) or not sizes
+    assert all(group for group, _, _ in found) or not sizes
