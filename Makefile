@@ -44,7 +44,7 @@ bench: setup ## Run one benchmark: make bench NAME=ledger
 	@tools/setup-servers
 	@$(PYTHON) -m benchmarks.$(NAME)
 
-fault-long: setup ## The fault tests with 200 rounds of kills instead of 10, and every story with a kill or harm
+fault-long: setup ## The fault tests with 200 rounds of kills instead of 20, and every story with a kill or harm
 	@tools/setup-servers
 	@DATONG_FAULT_ROUNDS=200 $(PYTHON) -m pytest tests/fault
 

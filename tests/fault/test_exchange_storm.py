@@ -14,7 +14,7 @@ import pytest
 from tests.fault.exchange_world import World
 from tests.fault.proxy import Weather
 
-ROUNDS = int(os.environ.get("DATONG_FAULT_ROUNDS", "10"))
+ROUNDS = int(os.environ.get("DATONG_FAULT_ROUNDS", "20"))
 SEED = int(os.environ.get("DATONG_FAULT_SEED", "20261126"))
 FAULTS_PER_ROUND_MAX = 3
 MOMENT_SECONDS_MAX = 1.5

@@ -245,7 +245,7 @@ class Consumer:
         """Return the digest of the table after a run: of a snapshot what its batches add up to, if no row was refused.
 
         Whatever else the table holds is read back (docs/adr/0060); after that batches keep the digest up to date, and
-        the table is read once more when that costs no more than they did (docs/adr/0111).
+        the table is read once more when that costs no more than they did (docs/adr/0113).
         """
         plan = task.target_plan
         replaced = manifest.mode is TransferMode.SNAPSHOT and plan.mode is ApplyMode.REPLACE
