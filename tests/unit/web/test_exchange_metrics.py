@@ -19,12 +19,13 @@ def test_a_task_has_a_sample_of_each_figure_that_is_known(tmp_path: Path) -> Non
     draft = task_draft("people", ("id",), key_columns=("id",), target_table="t", mode=TransferMode.SNAPSHOT)
     task = hub.exchange.create_task(draft, actor=PLATFORM_ACTOR)
     (status,) = hub.exchange.observation.everything()
+    applied = datetime(2026, 1, 5, tzinfo=UTC)
     told = {
         "lag_seconds": 7.5,
         "rows_per_second": 20.0,
         "queue_batches": 3,
         "queue_bytes": 4096,
-        "last_success_at": datetime(2026, 1, 5, tzinfo=UTC),
+        "last_success_at": applied,
     }
     registry = CollectorRegistry()
     registry.register(ExchangeMetrics(lambda: [status.model_copy(update=told)]))
@@ -33,7 +34,7 @@ def test_a_task_has_a_sample_of_each_figure_that_is_known(tmp_path: Path) -> Non
     assert found["datong_exchange_lag_seconds"] == 7.5
     assert found["datong_exchange_rows_per_second"] == 20
     assert (found["datong_exchange_queue_batches"], found["datong_exchange_queue_bytes"]) == (3, 4096)
-    assert found["datong_exchange_last_success_timestamp_seconds"] == told["last_success_at"].timestamp()
+    assert found["datong_exchange_last_success_timestamp_seconds"] == applied.timestamp()
     assert found["datong_exchange_run_failed"] == 0
     assert found["datong_exchange_rows_total"] == 0
     assert all(f'provider="{task.provider}"' in line and f'consumer="{task.consumer}"' in line for line in lines)
