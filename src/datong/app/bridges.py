@@ -3,13 +3,21 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from datong.catalogue import Catalogue, Departments, FieldState, RepeatCollection, ServiceAction, ServiceItems
+from datong.catalogue import (
+    Catalogue,
+    Departments,
+    FieldState,
+    RepeatCollection,
+    ServiceAction,
+    ServiceItem,
+    ServiceItems,
+)
 from datong.exchange import Delivery, Exchange, TransferMode
 from datong.kernel import PLATFORM_ACTOR, BatchId, NotFound, ResourceId
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import Signer
 from datong.library import LandedBatch, LandedSource, LandingMode, Library
-from datong.sharing import Agreements, AgreementState, Record, Request, Requests, RequestState
+from datong.sharing import Agreements, AgreementState, EndedItem, Record, Request, Requests, RequestState
 
 
 class ExchangeLanding:
@@ -180,3 +188,28 @@ class SharedInstead:
 
 
 _UNDER_WAY = (RequestState.SUBMITTED, RequestState.GRANTED)
+
+
+class RetiredItems:
+    """The service items that were retired since it was last asked; at first, all of them."""
+
+    def __init__(self, service_items: ServiceItems) -> None:
+        self._service_items = service_items
+        self._known: set[str] = set()
+
+    def new(self) -> tuple[EndedItem, ...]:
+        """Return the retired service items that were not returned before."""
+        found = _retired(self._service_items)
+        new = [item for item in found if item.id not in self._known]
+        self._known.update(item.id for item in new)
+        return tuple(EndedItem(department=item.department, code=item.code) for item in new)
+
+
+def _retired(service_items: ServiceItems) -> Iterator[ServiceItem]:
+    offset = 0
+    while True:
+        page = service_items.find(retired=True, offset=offset, limit=PAGE_ROWS_MAX)
+        yield from (item for item in page.rows if item.retired)
+        offset += len(page.rows)
+        if not page.rows or offset >= page.total:
+            return

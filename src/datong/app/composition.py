@@ -18,6 +18,7 @@ from datong.app.bridges import (
     ExchangeLanding,
     LibraryReceipts,
     LibraryRecords,
+    RetiredItems,
     SharedInstead,
 )
 from datong.app.lineage_posting import LineagePosting
@@ -68,6 +69,7 @@ from datong.norms import load_pack
 from datong.sharing import (
     AgreementDocuments,
     Agreements,
+    AgreementWatch,
     BlockEvidence,
     Blocks,
     Gateway,
@@ -126,8 +128,13 @@ class Hub:
             service_items=services.service_items, requests=services.requests, agreements=services.agreements
         )
 
-        def end_expired_terms() -> bool:
-            services.agreements.expire_due()
+        watch = AgreementWatch(
+            database=self.database, clock=self.clock, ledger=services.ledger, agreements=services.agreements
+        )
+        retired_items = RetiredItems(services.service_items)
+
+        def watch_agreements() -> bool:
+            watch.run(retired_items.new())
             return False
 
         harvester = self.harvester()
@@ -162,7 +169,7 @@ class Hub:
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
             Sweep(name="corrections", interval_seconds=CORRECTIONS_INTERVAL_SECONDS, run=services.corrections.follow),
             Sweep(name="live-calls", interval_seconds=LIVE_INTERVAL_SECONDS, run=services.live.sweep),
-            Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=end_expired_terms),
+            Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=watch_agreements),
             Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
             Sweep(name="overlaps", interval_seconds=OVERLAP_INTERVAL_SECONDS, run=services.overlaps.compare),
             Sweep(

@@ -5,6 +5,14 @@ from typing import TYPE_CHECKING
 from datong.kernel import on_demand
 from datong.sharing.actions import Action, DataAccess, Decision, Target
 from datong.sharing.agreement_rules import AgreementAction
+from datong.sharing.amendment_rules import (
+    Amendment,
+    AmendmentAction,
+    AmendmentKind,
+    AmendmentState,
+    TermsChange,
+)
+from datong.sharing.amendment_rules import possible_actions as amendment_actions
 from datong.sharing.breaker import Breaker, CircuitState
 from datong.sharing.live_values import (
     LiveAnswer,
@@ -50,6 +58,7 @@ from datong.sharing.terms import (
 )
 
 if TYPE_CHECKING:
+    from datong.sharing.agreement_watch import AgreementWatch, EndedItem
     from datong.sharing.agreements import Agreements, decode_signature
     from datong.sharing.assertions import ASSERTION_TYPE, client_assertion, token_request
     from datong.sharing.block_evidence import BlockEvidence
@@ -75,6 +84,7 @@ else:
     __getattr__ = on_demand(
         __name__,
         {
+            "agreement_watch": ["AgreementWatch", "EndedItem"],
             "agreements": ["Agreements", "decode_signature"],
             "block_evidence": ["BlockEvidence"],
             "blocks": ["Block", "BlockCell", "BlockEdge", "BlockPurpose", "Blocks"],
@@ -113,7 +123,12 @@ __all__ = [
     "AgreementItem",
     "AgreementSide",
     "AgreementState",
+    "AgreementWatch",
     "Agreements",
+    "Amendment",
+    "AmendmentAction",
+    "AmendmentKind",
+    "AmendmentState",
     "Application",
     "ApplicationSecret",
     "Block",
@@ -131,6 +146,7 @@ __all__ = [
     "Decision",
     "DepartmentBook",
     "EndCause",
+    "EndedItem",
     "ExtensionState",
     "FixedRecords",
     "Gateway",
@@ -180,9 +196,11 @@ __all__ = [
     "SharedFeatures",
     "SignedLiveAnswer",
     "Target",
+    "TermsChange",
     "Usage",
     "Use",
     "VerifyAnswer",
+    "amendment_actions",
     "apply_mask",
     "best_answers",
     "client_assertion",

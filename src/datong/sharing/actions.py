@@ -52,6 +52,7 @@ class Action(StrEnum):
     AGREEMENT_SIGN = "agreement.sign"
     AGREEMENT_SUSPEND = "agreement.suspend"
     AGREEMENT_TERMINATE = "agreement.terminate"
+    AGREEMENT_WITHDRAW = "agreement.withdraw"
     AGREEMENT_RENEW_KEYS = "agreement.renew_keys"
     TASK_READ = "task.read"
     TASK_CREATE = "task.create"

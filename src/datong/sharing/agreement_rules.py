@@ -1,7 +1,7 @@
 """The rules of agreements as pure functions: how one is drawn up and what may follow what."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from datong.kernel import (
@@ -21,6 +21,7 @@ from datong.sharing.terms import (
     Agreement,
     AgreementState,
     Confirmation,
+    EndCause,
     LiabilityWeights,
     PartySignature,
     Request,
@@ -31,6 +32,8 @@ LATENCY_MS_P95 = 500
 AVAILABILITY_PERMILLE = 990
 COMPLETENESS_PERMILLE = 950
 FRESHNESS_DAYS_UNKNOWN_CYCLE = 365
+REMIND_BEFORE = timedelta(days=30)
+"""So long before its end a term is brought to mind."""
 LIABILITY = LiabilityWeights(provider_permille=400, consumer_permille=400, platform_permille=200)
 
 
@@ -42,7 +45,9 @@ class AgreementAction(StrEnum):
     SUSPEND = "suspend"
     RESUME = "resume"
     TERMINATE = "terminate"
+    WITHDRAW = "withdraw"
     EXPIRE = "expire"
+    REMIND = "remind"
 
     @property
     def label(self) -> Text:
@@ -56,7 +61,9 @@ _LABELS = {
     AgreementAction.SUSPEND: Text(zh="中止", en="suspend"),
     AgreementAction.RESUME: Text(zh="恢复", en="resume"),
     AgreementAction.TERMINATE: Text(zh="终止", en="terminate"),
+    AgreementAction.WITHDRAW: Text(zh="退出", en="give up"),
     AgreementAction.EXPIRE: Text(zh="到期", en="let expire"),
+    AgreementAction.REMIND: Text(zh="提醒续签", en="remind of renewal"),
 }
 
 ENDED = frozenset({AgreementState.TERMINATED, AgreementState.EXPIRED})
@@ -67,7 +74,9 @@ ALLOWED_IN: Mapping[AgreementAction, frozenset[AgreementState]] = {
     AgreementAction.SUSPEND: frozenset({AgreementState.ACTIVE}),
     AgreementAction.RESUME: frozenset({AgreementState.SUSPENDED}),
     AgreementAction.TERMINATE: _ALIVE,
+    AgreementAction.WITHDRAW: _ALIVE,
     AgreementAction.EXPIRE: _ALIVE,
+    AgreementAction.REMIND: frozenset({AgreementState.ACTIVE, AgreementState.SUSPENDED}),
 }
 """In which states each action is possible. Confirming leads on once both departments have, and so does signing."""
 
@@ -161,50 +170,117 @@ def sign(agreement: Agreement, signature: PartySignature, now: datetime) -> Agre
     )
 
 
-def suspend(agreement: Agreement, by: ActingDepartment, reason: str, now: datetime) -> Agreement:
+def suspend(
+    agreement: Agreement, by: ActingDepartment, reason: str, now: datetime, cause: EndCause = EndCause.OTHER
+) -> Agreement:
     """Return the suspended agreement; either party or the authority may, with reasons (Arts. 25, 27).
 
     Raises:
-        Refused, Conflict, Invalid: not a party, not in force, or no reason.
+        Refused, Conflict, Invalid: not a party, not in force, no reason, or not the one to state that cause.
     """
     _require_party_or_authority(agreement, by)
     _require_state(agreement, AgreementAction.SUSPEND, now)
+    _require_cause(agreement, by, cause)
     return _changed(
         agreement,
         state=AgreementState.SUSPENDED,
         state_reason=_reason(AgreementAction.SUSPEND, reason),
+        cause=cause,
         suspended_by=by.code,
+    )
+
+
+def suspend_by_rule(agreement: Agreement, reason: str, now: datetime) -> Agreement:
+    """Return the agreement suspended by the platform for a breach that its own records show (Art. 27).
+
+    Raises:
+        Conflict: it is not in force.
+    """
+    _require_state(agreement, AgreementAction.SUSPEND, now)
+    return _changed(
+        agreement, state=AgreementState.SUSPENDED, state_reason=reason, cause=EndCause.BREACH, suspended_by=None
     )
 
 
 def resume(agreement: Agreement, by: ActingDepartment, now: datetime) -> Agreement:
     """Return the agreement in force again; only who suspended it, or the authority, may.
 
+    What the platform suspended by rule, the provider may resume: it is the one whose trust was breached.
+
     Raises:
         Refused, Conflict: somebody else suspended it, or it is not suspended.
     """
     _require_state(agreement, AgreementAction.RESUME, now)
-    if by.code != agreement.suspended_by and not by.is_authority:
+    if by.code != (agreement.suspended_by or agreement.provider) and not by.is_authority:
         raise _not_a_party(agreement)
-    return _changed(agreement, state=AgreementState.ACTIVE, state_reason="", suspended_by=None)
+    return _changed(agreement, state=AgreementState.ACTIVE, state_reason="", cause=None, suspended_by=None)
 
 
-def terminate(agreement: Agreement, by: ActingDepartment, reason: str) -> Agreement:
+def terminate(agreement: Agreement, by: ActingDepartment, reason: str, cause: EndCause = EndCause.OTHER) -> Agreement:
     """Return the terminated agreement; either party or the authority may, with reasons.
 
+    For a breach it must have been suspended for it before: the consumer gets the chance to put things right (Art. 27).
+
     Raises:
-        Refused, Conflict, Invalid: not a party, already ended, or no reason.
+        Refused, Conflict, Invalid: not a party, already ended, no reason, or a breach that was not suspended first.
     """
     _require_party_or_authority(agreement, by)
     _require_state(agreement, AgreementAction.TERMINATE, None)
-    return _changed(agreement, state=AgreementState.TERMINATED, state_reason=_reason(AgreementAction.TERMINATE, reason))
+    _require_cause(agreement, by, cause)
+    if cause is EndCause.BREACH and agreement.cause is not EndCause.BREACH:
+        raise Conflict(
+            "sharing.breach_suspends_first",
+            what=Text(
+                zh="因违约终止前，须先因违约中止，给予整改机会（第二十七条）。",
+                en="A breach suspends first, so that it can be put right; only then may it end all (Art. 27).",
+            ),
+            remedy=Text(zh="请先以“违反约定使用”中止。", en="Suspend for the breach first."),
+        )
+    return _changed(
+        agreement,
+        state=AgreementState.TERMINATED,
+        state_reason=_reason(AgreementAction.TERMINATE, reason),
+        cause=cause,
+    )
+
+
+def withdraw(agreement: Agreement, by: ActingDepartment, reason: str) -> Agreement:
+    """Return the agreement that its consumer gives up, with reasons: nobody has to use what was granted.
+
+    Raises:
+        Refused, Conflict, Invalid: not the consumer, already ended, or no reason.
+    """
+    if by.code != agreement.consumer:
+        raise _not_a_party(agreement)
+    _require_state(agreement, AgreementAction.WITHDRAW, None)
+    return _changed(
+        agreement,
+        state=AgreementState.TERMINATED,
+        state_reason=_reason(AgreementAction.WITHDRAW, reason),
+        cause=EndCause.WITHDRAWN,
+    )
+
+
+def end_purpose(agreement: Agreement, reason: str) -> Agreement:
+    """Return the agreement ended because its service item is no more (Art. 27), else unchanged."""
+    if agreement.state in ENDED:
+        return agreement
+    return _changed(agreement, state=AgreementState.TERMINATED, state_reason=reason, cause=EndCause.PURPOSE_GONE)
+
+
+def remind(agreement: Agreement, now: datetime) -> Agreement:
+    """Return the agreement whose consumer is told that the term ends soon; once a version, else unchanged."""
+    soon = now < agreement.valid_until <= now + REMIND_BEFORE
+    if agreement.state not in ALLOWED_IN[AgreementAction.REMIND] or agreement.reminded_at or not soon:
+        return agreement
+    return _changed(agreement, reminded_at=now)
 
 
 def expire(agreement: Agreement, now: datetime) -> Agreement:
     """Return the agreement as expired if its term is over, else unchanged."""
     if agreement.state in ENDED or now < agreement.valid_until:
         return agreement
-    return _changed(agreement, state=AgreementState.EXPIRED)
+    return _changed(agreement, state=AgreementState.EXPIRED, cause=EndCause.TERM_OVER)
 
 
 def _changed(agreement: Agreement, **change: object) -> Agreement:
@@ -236,8 +312,23 @@ _PARTICIPLES = {
     AgreementAction.SUSPEND: "suspended",
     AgreementAction.RESUME: "resumed",
     AgreementAction.TERMINATE: "terminated",
+    AgreementAction.WITHDRAW: "given up",
     AgreementAction.EXPIRE: "let expire",
+    AgreementAction.REMIND: "reminded of",
 }
+
+
+def _require_cause(agreement: Agreement, by: ActingDepartment, cause: EndCause) -> None:
+    """A breach is for the provider or the authority to state; some causes follow from rules alone."""
+    if cause in {EndCause.TERM_OVER, EndCause.WITHDRAWN}:
+        raise Invalid(
+            "sharing.cause_by_rule",
+            what=Text(zh=f"“{cause.label.zh}”由规则认定。", en=f"That {cause.label.en} follows from a rule."),
+            remedy=Text(zh="请选择其他原因。", en="Choose another cause."),
+            field="/cause",
+        )
+    if cause is EndCause.BREACH and by.code != agreement.provider and not by.is_authority:
+        raise _not_a_party(agreement)
 
 
 def _require_party(agreement: Agreement, by: ActingDepartment) -> None:

@@ -1,6 +1,6 @@
 """Agreements in the control database: rows to values and back; whoever saves first decides."""
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from datong.kernel import AgreementId, Conflict, NotFound, Text
 from datong.sharing import tables
@@ -78,6 +78,21 @@ def save_agreement(connection: Connection, before: Agreement, after: Agreement) 
     if changed != 1:
         raise agreement_changed()
     _add_words(connection, after, confirmations=len(before.confirmations), signatures=len(before.signatures))
+
+
+def replace_agreement(connection: Connection, before: Agreement, after: Agreement) -> None:
+    """Write a new version over the one in force, with its own confirmations and signatures.
+
+    Raises:
+        Conflict: `sharing.agreement_changed`: somebody changed it in between.
+    """
+    table = tables.agreement
+    where = (table.c.id == before.id, table.c.revision == before.revision)
+    if connection.execute(update(table).where(*where).values(_row(after))).rowcount != 1:
+        raise agreement_changed()
+    for words in (tables.confirmation, tables.signature):
+        connection.execute(delete(words).where(words.c.agreement_id == before.id))
+    _add_words(connection, after, confirmations=0, signatures=0)
 
 
 def agreement_changed() -> Conflict:

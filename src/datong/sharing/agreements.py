@@ -32,6 +32,8 @@ from datong.sharing import agreement_rules, tables
 from datong.sharing.actions import Action, DataAccess
 from datong.sharing.agreement_rules import ENDED, ActingDepartment
 from datong.sharing.agreement_store import add_agreement, load_agreement, save_agreement, select_agreements
+from datong.sharing.amendment_rules import Amendment, AmendmentAction, TermsChange
+from datong.sharing.amendments import Amendments
 from datong.sharing.credentials import invalid_field
 from datong.sharing.evidence import agreement_facts
 from datong.sharing.paper_codes import new_code
@@ -39,7 +41,7 @@ from datong.sharing.policy import PolicyEngine, refusal
 from datong.sharing.ports import DepartmentBook, ResourceUses
 from datong.sharing.principals import Principal
 from datong.sharing.request_rules import reply_limits
-from datong.sharing.terms import Agreement, AgreementState, PartySignature, Request
+from datong.sharing.terms import Agreement, AgreementState, EndCause, PartySignature, Request
 
 CANDIDATES_MAX = 200
 """Agreements of one consumer about one resource that a call looks at."""
@@ -83,6 +85,7 @@ class Agreements:
         self._policy = policy
         self._signer = signer
         self._uses = uses
+        self.amendments = Amendments(database=database, clock=clock, ledger=ledger)
         # A revision never changes, so an agreement that was parsed stays true; the database says which is present.
         self._read: dict[tuple[AgreementId, int], Agreement] = {}
         self._limits = reply_limits(pack)
@@ -124,10 +127,11 @@ class Agreements:
         consumer: DepartmentCode | None = None,
         resource_id: ResourceId | None = None,
         state: AgreementState | None = None,
+        reminded: bool = False,
         offset: int = 0,
         limit: int = 20,
     ) -> Page[Agreement]:
-        """Return agreements, newest first; `department` means provider or consumer."""
+        """Return agreements, newest first; `department` means provider or consumer, `reminded` those that end soon."""
         table = tables.agreement
         wanted = (
             (table.c.provider, provider),
@@ -136,6 +140,8 @@ class Agreements:
             (table.c.state, state.value if state else None),
         )
         where: list[ColumnElement[bool]] = [column == value for column, value in wanted if value is not None]
+        if reminded:
+            where.append(table.c.reminded_at.is_not(None))
         if department is not None:
             where.append(or_(table.c.provider == department, table.c.consumer == department))
         with self._database.snapshot() as connection:
@@ -167,7 +173,7 @@ class Agreements:
         """
         officer, now = PersonId(actor.id), self._clock.now()
         by = ActingDepartment(code=department)
-        confirmed = self._change(
+        confirmed = self.apply(
             agreement_id, "confirm", actor, lambda agreement: agreement_rules.confirm(agreement, by, officer, now)
         )
         return self._sign_for_authority(confirmed)
@@ -180,14 +186,25 @@ class Agreements:
         ]
         with self._database.snapshot() as connection:
             found = select_agreements(connection, where, limit=PAGE_ROWS_MAX)
-        return tuple(
+        new = tuple(
             agreement
             for agreement in reversed(found)
             if all(done.department != department for done in agreement.signatures)
         )
+        return new + self.amendments.to_sign(department)
+
+    def unsigned(self, agreement_id: AgreementId) -> Agreement:
+        """Return the version that the parties sign at present: a proposed one, else the agreement itself.
+
+        Raises:
+            NotFound: there is no such agreement.
+        """
+        agreement = self.get(agreement_id)
+        amendment = self.amendments.open(agreement_id)
+        return agreement if amendment is None else amendment.proposal
 
     def sign(self, agreement_id: AgreementId, *, key_id: str, signature: bytes, actor: Actor) -> Agreement:
-        """Add a department's signature over `Agreement.signing_bytes()`; with both, the agreement is in force.
+        """Add a department's signature over `signing_bytes()` of the unsigned version; with both, it is in force.
 
         Raises:
             NotFound: there is no such agreement or key.
@@ -197,22 +214,27 @@ class Agreements:
         """
         key = self._departments.key(key_id)
         _require_usable(key, actor)
-        verify_signature(key.public_key, self.get(agreement_id).signing_bytes(), signature)
+        unsigned = self.unsigned(agreement_id)
+        verify_signature(key.public_key, unsigned.signing_bytes(), signature)
         now = self._clock.now()
         signed = PartySignature(
             department=key.department, key_id=key_id, signature=base64.b64encode(signature).decode(), at=now
         )
-        return self._change(agreement_id, "sign", actor, lambda agreement: agreement_rules.sign(agreement, signed, now))
+        if unsigned.version != self.get(agreement_id).version:
+            return self.amendments.sign(agreement_id, unsigned.version, signed, actor)
+        return self.apply(agreement_id, "sign", actor, lambda agreement: agreement_rules.sign(agreement, signed, now))
 
-    def suspend(self, agreement_id: AgreementId, actor: Actor, reason: str) -> Agreement:
+    def suspend(
+        self, agreement_id: AgreementId, actor: Actor, reason: str, cause: EndCause = EndCause.OTHER
+    ) -> Agreement:
         """Suspend an agreement with reasons; data access stops at once.
 
         Raises:
             NotFound, Refused, Conflict, Invalid: see `agreement_rules.suspend`.
         """
-        by, now = self._acting(actor), self._clock.now()
-        return self._change(
-            agreement_id, "suspend", actor, lambda agreement: agreement_rules.suspend(agreement, by, reason, now)
+        by, now = self.acting(actor), self._clock.now()
+        return self.apply(
+            agreement_id, "suspend", actor, lambda agreement: agreement_rules.suspend(agreement, by, reason, now, cause)
         )
 
     def resume(self, agreement_id: AgreementId, actor: Actor) -> Agreement:
@@ -221,19 +243,49 @@ class Agreements:
         Raises:
             NotFound, Refused, Conflict: see `agreement_rules.resume`.
         """
-        by, now = self._acting(actor), self._clock.now()
-        return self._change(agreement_id, "resume", actor, lambda agreement: agreement_rules.resume(agreement, by, now))
+        by, now = self.acting(actor), self._clock.now()
+        return self.apply(agreement_id, "resume", actor, lambda agreement: agreement_rules.resume(agreement, by, now))
 
-    def terminate(self, agreement_id: AgreementId, actor: Actor, reason: str) -> Agreement:
+    def terminate(
+        self, agreement_id: AgreementId, actor: Actor, reason: str, cause: EndCause = EndCause.OTHER
+    ) -> Agreement:
         """End an agreement for good, with reasons.
 
         Raises:
             NotFound, Refused, Conflict, Invalid: see `agreement_rules.terminate`.
         """
-        by = self._acting(actor)
-        return self._change(
-            agreement_id, "terminate", actor, lambda agreement: agreement_rules.terminate(agreement, by, reason)
+        by = self.acting(actor)
+        return self.apply(
+            agreement_id, "terminate", actor, lambda agreement: agreement_rules.terminate(agreement, by, reason, cause)
         )
+
+    def withdraw(self, agreement_id: AgreementId, actor: Actor, reason: str) -> Agreement:
+        """Give an agreement up in the name of its consumer, with reasons.
+
+        Raises:
+            NotFound, Refused, Conflict, Invalid: see `agreement_rules.withdraw`.
+        """
+        by = self.acting(actor)
+        return self.apply(
+            agreement_id, "withdraw", actor, lambda agreement: agreement_rules.withdraw(agreement, by, reason)
+        )
+
+    def propose(self, agreement_id: AgreementId, change: TermsChange, actor: Actor, reason: str) -> Amendment:
+        """Propose other terms or a longer term; see `Amendments.propose`. The hub signs for the authority."""
+        amendment = self.amendments.propose(agreement_id, change, self.acting(actor), actor, reason)
+        self._sign_for_authority(amendment.proposal)
+        return amendment
+
+    def act_on_amendment(
+        self, agreement_id: AgreementId, version: int, action: AmendmentAction, actor: Actor, reason: str = ""
+    ) -> Amendment:
+        """Confirm, take back or decline proposed terms; see `Amendments`. The hub signs for the authority."""
+        by = self.acting(actor)
+        if action is not AmendmentAction.CONFIRM:
+            return self.amendments.close(agreement_id, version, action, by, actor, reason)
+        amendment = self.amendments.confirm(agreement_id, version, by, actor)
+        self._sign_for_authority(amendment.proposal)
+        return amendment
 
     def expire_due(self) -> int:
         """Mark every agreement whose term is over as expired; return how many. Access ends with the term regardless."""
@@ -243,7 +295,7 @@ class Agreements:
         with self._database.snapshot() as connection:
             due = select_agreements(connection, where, limit=PAGE_ROWS_MAX)
         for agreement in due:
-            self._change(agreement.id, "expire", PLATFORM_ACTOR, lambda found: agreement_rules.expire(found, now))
+            self.apply(agreement.id, "expire", PLATFORM_ACTOR, lambda found: agreement_rules.expire(found, now))
         return len(due)
 
     def check(
@@ -309,7 +361,12 @@ class Agreements:
         if not decision.allowed:
             raise refusal("sharing.transfer_refused", decision, agreement_id=agreement.id)
 
-    def _acting(self, actor: Actor) -> ActingDepartment:
+    def acting(self, actor: Actor) -> ActingDepartment:
+        """Return in whose name an actor acts.
+
+        Raises:
+            Refused: in nobody's.
+        """
         if actor.department is None:
             raise Refused(
                 "sharing.no_department",
@@ -337,7 +394,7 @@ class Agreements:
             )
         return agreement
 
-    def _change(
+    def apply(
         self, agreement_id: AgreementId, step: str, actor: Actor, rule: Callable[[Agreement], Agreement]
     ) -> Agreement:
         """Apply a rule to an agreement and store the outcome with its evidence, unless it changes nothing."""
@@ -352,6 +409,8 @@ class Agreements:
                     connection, after.resource_id, UseKind.AGREEMENT, after.consumer, after.provider
                 )
             self._record(connection, after, step, actor)
+            if after.state in ENDED:
+                self.amendments.lapse_within(connection, after, actor)
         return after
 
     def _record(self, connection: Connection, agreement: Agreement, step: str, actor: Actor) -> None:

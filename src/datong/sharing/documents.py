@@ -7,6 +7,8 @@ from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import EntryKind, Ledger
 from datong.sharing import tables
 from datong.sharing.agreement_store import load_agreement, select_agreements
+from datong.sharing.amendment_rules import AmendmentState
+from datong.sharing.amendment_store import version_with_code
 from datong.sharing.contract import contract_yaml
 from datong.sharing.odrl import usage_policy
 from datong.sharing.paper import agreement_pdf
@@ -44,6 +46,8 @@ class PaperFacts(Value):
     valid_from: datetime
     valid_until: datetime
     state: AgreementState
+    version_state: AmendmentState
+    """Whether this very version is the present one."""
     terms_digest: str
     signed_by: tuple[str, ...]
     on_record: bool
@@ -111,11 +115,14 @@ class AgreementDocuments:
             raise _unknown()
         with self._database.snapshot() as connection:
             found = select_agreements(connection, [tables.agreement.c.code == code], limit=1)
-        if not found:
+            version = None if found else version_with_code(connection, code)
+        if found:
+            return self._facts(found[0], AmendmentState.IN_FORCE)
+        if version is None:
             raise _unknown()
-        return self._facts(found[0])
+        return self._facts(version.proposal, version.state)
 
-    def _facts(self, agreement: Agreement) -> PaperFacts:
+    def _facts(self, agreement: Agreement, version_state: AmendmentState) -> PaperFacts:
         recorded = self._ledger.entries(kind=EntryKind.AGREEMENT, subject=agreement.id, limit=PAGE_ROWS_MAX).rows
         entries = tuple(
             PaperEntry(
@@ -123,7 +130,8 @@ class AgreementDocuments:
                 at=entry.at,
                 entry_id=entry.entry_id,
                 index=entry.index,
-                same_terms=entry.facts.get("terms_sha256") == agreement.terms_digest,
+                same_terms=agreement.terms_digest
+                in {entry.facts.get("terms_sha256"), entry.facts.get("amendment_terms_sha256")},
             )
             for entry in reversed(recorded)
         )
@@ -140,6 +148,7 @@ class AgreementDocuments:
             valid_from=agreement.valid_from,
             valid_until=agreement.valid_until,
             state=agreement.state,
+            version_state=version_state,
             terms_digest=agreement.terms_digest,
             signed_by=tuple(done.key_id for done in agreement.signatures),
             on_record=any(entry.same_terms for entry in entries),

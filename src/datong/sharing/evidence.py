@@ -71,6 +71,7 @@ def agreement_facts(agreement: Agreement, step: str) -> Mapping[str, JsonValue]:
         "provide_due_at": instant(agreement.provide_due_at),
         "modes": sorted(mode.value for mode in agreement.purpose.modes),
         "reason_sha256": text_digest(agreement.state_reason),
+        **({"cause": agreement.cause.value} if agreement.cause else {}),
         "confirmed_by": sorted(done.department for done in agreement.confirmations),
         "signed_by": sorted(done.key_id for done in agreement.signatures),
     }

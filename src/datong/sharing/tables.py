@@ -153,6 +153,21 @@ mask_generation = Table(
     Column("begun_at", UtcDateTime, nullable=False),
 )
 
+agreement_version = Table(
+    "sharing_agreement_version",
+    METADATA,
+    Column("agreement_id", ID, ForeignKey("sharing_agreement.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("provider", DEPARTMENT, nullable=False),
+    Column("consumer", DEPARTMENT, nullable=False),
+    Column("state", String(20), nullable=False, index=True),
+    Column("proposed_at", UtcDateTime, nullable=False),
+    Column("code", String(16), unique=True),
+    Column("revision", Integer, nullable=False),
+    Column("content", JsonColumn, nullable=False),
+)
+"""Versions of agreements that were ever amended: proposed, in force, replaced, or come to nothing."""
+
 confirmation = Table(
     "sharing_confirmation",
     METADATA,

@@ -153,6 +153,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/norms/standardisation",
         ],
         "education.officer": [
+            f"/agreements/{agreement}",
+            f"/agreements/{agreement}/change",
             "/catalogue/files",
             f"/catalogue/{draft}/edit",
             "/files",

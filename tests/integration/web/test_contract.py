@@ -159,6 +159,9 @@ CONTRACT = {
         POST agreements/{agreement_id}/signatures
         GET agreements/{agreement_id}/contract.yaml
         GET agreements/{agreement_id}/policy.jsonld
+        GET agreements/{agreement_id}/amendments
+        POST agreements/{agreement_id}/amendments
+        POST agreements/{agreement_id}/amendments/{version}/actions
         GET agreements/{agreement_id}/agreement.pdf
         GET agreement-papers/{code}
         GET tasks

@@ -9,7 +9,18 @@ from pydantic import Field
 
 from datong.kernel import Actor, AgreementId, DepartmentCode, Page, Value
 from datong.kernel.limits import TEXT_CHARS_MAX
-from datong.sharing import Action, Agreement, AgreementState, PaperFacts, Principal, Target
+from datong.sharing import (
+    Action,
+    Agreement,
+    AgreementState,
+    Amendment,
+    AmendmentAction,
+    EndCause,
+    PaperFacts,
+    Principal,
+    Target,
+    TermsChange,
+)
 from datong.web.api.base64_bytes import Base64Bytes
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, concerning, department_in_scope, own_department
 from datong.web.authentication import Caller, Hub
@@ -27,6 +38,7 @@ NEEDED = {
     "suspend": Action.AGREEMENT_SUSPEND,
     "resume": Action.AGREEMENT_SUSPEND,
     "terminate": Action.AGREEMENT_TERMINATE,
+    "withdraw": Action.AGREEMENT_WITHDRAW,
 }
 """The permission that each act needs."""
 
@@ -47,10 +59,25 @@ class NewSignature(Value):
 
 
 class AgreementActRequest(Value):
-    """An act on an agreement; each needs its reason."""
+    """An act on an agreement; each needs its reason. `cause` says why it is suspended or terminated."""
 
-    action: Literal["suspend", "resume", "terminate"]
+    action: Literal["suspend", "resume", "terminate", "withdraw"]
     reason: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
+    cause: EndCause = EndCause.OTHER
+
+
+class NewAmendment(Value):
+    """Other terms, or a longer term, with the reasons for them."""
+
+    change: TermsChange
+    reason: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
+
+
+class AmendmentActRequest(Value):
+    """A party's word about proposed terms; declining needs its reason."""
+
+    action: AmendmentAction
+    reason: str = Field("", max_length=TEXT_CHARS_MAX)
 
 
 class MaskKeyGeneration(Value):
@@ -91,8 +118,9 @@ def read_agreement(agreement_id: AgreementId, caller: Caller, hub: Hub) -> Agree
 
 @router.get("/{agreement_id}/signing")
 def read_signing(agreement_id: AgreementId, caller: Caller, hub: Hub) -> AgreementSigning:
-    """Return the bytes that the parties sign."""
-    agreement = readable_agreement(hub, caller, agreement_id)
+    """Return the bytes that the parties sign: of proposed terms, where there are some."""
+    readable_agreement(hub, caller, agreement_id)
+    agreement = hub.agreements.unsigned(agreement_id)
     return AgreementSigning(
         agreement_id=agreement.id,
         signing_bytes=agreement.signing_bytes(),
@@ -118,10 +146,35 @@ def sign_agreement(agreement_id: AgreementId, body: NewSignature, caller: Caller
 
 @router.post("/{agreement_id}/actions")
 def act_on_agreement(agreement_id: AgreementId, body: AgreementActRequest, caller: Caller, hub: Hub) -> Agreement:
-    """Suspend, resume or terminate an agreement (Art. 27)."""
+    """Suspend, resume, terminate or give up an agreement (Art. 27)."""
     agreement = hub.agreements.get(agreement_id)
     hub.policy.require(caller, NEEDED[body.action], Target.of_agreement(agreement))
-    return _acts(hub)[body.action](agreement_id, caller.actor, body.reason)
+    return _acts(hub, body.cause)[body.action](agreement_id, caller.actor, body.reason)
+
+
+@router.get("/{agreement_id}/amendments")
+def list_amendments(agreement_id: AgreementId, caller: Caller, hub: Hub) -> tuple[Amendment, ...]:
+    """Return the versions of an agreement that were proposed or replaced, newest first."""
+    readable_agreement(hub, caller, agreement_id)
+    return hub.agreements.amendments.of(agreement_id)
+
+
+@router.post("/{agreement_id}/amendments", status_code=201)
+def propose_amendment(agreement_id: AgreementId, body: NewAmendment, caller: Caller, hub: Hub) -> Amendment:
+    """Propose other terms or a longer term; both parties confirm and sign them before they hold."""
+    agreement = hub.agreements.get(agreement_id)
+    hub.policy.require(caller, Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement))
+    return hub.agreements.propose(agreement_id, body.change, caller.actor, body.reason)
+
+
+@router.post("/{agreement_id}/amendments/{version}/actions")
+def act_on_amendment(
+    agreement_id: AgreementId, version: int, body: AmendmentActRequest, caller: Caller, hub: Hub
+) -> Amendment:
+    """Confirm proposed terms, take them back, or decline them."""
+    agreement = hub.agreements.get(agreement_id)
+    hub.policy.require(caller, Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement))
+    return hub.agreements.act_on_amendment(agreement_id, version, body.action, caller.actor, body.reason)
 
 
 @router.post("/{agreement_id}/mask-keys", status_code=201)
@@ -175,10 +228,11 @@ def readable_agreement(hub: Services, caller: Principal, agreement_id: Agreement
     return agreement
 
 
-def _acts(hub: Services) -> dict[str, Callable[[AgreementId, Actor, str], Agreement]]:
+def _acts(hub: Services, cause: EndCause) -> dict[str, Callable[[AgreementId, Actor, str], Agreement]]:
     agreements = hub.agreements
     return {
-        "suspend": agreements.suspend,
+        "suspend": lambda agreement_id, actor, reason: agreements.suspend(agreement_id, actor, reason, cause),
         "resume": lambda agreement_id, actor, _reason: agreements.resume(agreement_id, actor),
-        "terminate": agreements.terminate,
+        "terminate": lambda agreement_id, actor, reason: agreements.terminate(agreement_id, actor, reason, cause),
+        "withdraw": agreements.withdraw,
     }

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated
@@ -9,11 +10,23 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import Response
 
-from datong.kernel import AgreementId, DepartmentCode, NotFound, Text
+from datong.kernel import CHINA, AgreementId, DatongError, DepartmentCode, NotFound, Text
 from datong.kernel.limits import TEXT_CHARS_MAX
-from datong.sharing import Action, Agreement, AgreementSide, AgreementState, Target, shown_code
+from datong.sharing import (
+    Action,
+    Agreement,
+    AgreementSide,
+    AgreementState,
+    AmendmentAction,
+    EndCause,
+    Target,
+    TermsChange,
+    amendment_actions,
+    shown_code,
+)
 from datong.web.api.scope import department_in_scope
 from datong.web.console.desk import PAGE_ROWS, Anyone, Desk, Offset, SignedIn
+from datong.web.console.requests import end_of
 from datong.web.problems import problem_of
 
 router = APIRouter()
@@ -27,6 +40,7 @@ class Step(StrEnum):
     RESUME = "resume"
     RENEW_KEYS = "renew_keys"
     TERMINATE = "terminate"
+    WITHDRAW = "withdraw"
 
     @property
     def label(self) -> Text:
@@ -40,6 +54,7 @@ _LABELS = {
     Step.RESUME: Text(zh="恢复", en="Resume"),
     Step.RENEW_KEYS: Text(zh="更换脱敏密钥", en="Renew the masks' keys"),
     Step.TERMINATE: Text(zh="终止", en="Terminate"),
+    Step.WITHDRAW: Text(zh="不再使用，退出", en="Give up"),
 }
 NEEDED: Mapping[Step, Action] = {
     Step.CONFIRM: Action.AGREEMENT_CONFIRM,
@@ -47,15 +62,18 @@ NEEDED: Mapping[Step, Action] = {
     Step.RESUME: Action.AGREEMENT_SUSPEND,
     Step.RENEW_KEYS: Action.AGREEMENT_RENEW_KEYS,
     Step.TERMINATE: Action.AGREEMENT_TERMINATE,
+    Step.WITHDRAW: Action.AGREEMENT_WITHDRAW,
 }
 POSSIBLE: Mapping[AgreementState, tuple[Step, ...]] = {
-    AgreementState.DRAFT: (Step.CONFIRM, Step.TERMINATE),
-    AgreementState.CONFIRMED: (Step.TERMINATE,),
-    AgreementState.ACTIVE: (Step.RENEW_KEYS, Step.SUSPEND, Step.TERMINATE),
-    AgreementState.SUSPENDED: (Step.RESUME, Step.TERMINATE),
+    AgreementState.DRAFT: (Step.CONFIRM, Step.WITHDRAW, Step.TERMINATE),
+    AgreementState.CONFIRMED: (Step.WITHDRAW, Step.TERMINATE),
+    AgreementState.ACTIVE: (Step.RENEW_KEYS, Step.SUSPEND, Step.WITHDRAW, Step.TERMINATE),
+    AgreementState.SUSPENDED: (Step.RESUME, Step.WITHDRAW, Step.TERMINATE),
 }
 """Which buttons a state shows; the service decides again."""
-REASONED = frozenset({Step.SUSPEND, Step.TERMINATE})
+REASONED = frozenset({Step.SUSPEND, Step.TERMINATE, Step.WITHDRAW})
+CAUSED = frozenset({Step.SUSPEND, Step.TERMINATE})
+CAUSES = (EndCause.OTHER, EndCause.PURPOSE_GONE, EndCause.BREACH)
 
 
 @router.get("/agreements")
@@ -85,6 +103,9 @@ def list_agreements(desk: SignedIn, offset: Offset, state: str = "", department:
 def show_agreement(desk: SignedIn, agreement_id: AgreementId) -> Response:
     """Show one agreement: parties, items and masks, levels, signatures, transfers, evidence."""
     agreement = _readable(desk, agreement_id)
+    may_agree = desk.caller.department in agreement.parties and desk.may(
+        Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement)
+    )
     return desk.page(
         "agreements/agreement.html",
         agreement=agreement,
@@ -94,7 +115,13 @@ def show_agreement(desk: SignedIn, agreement_id: AgreementId) -> Response:
             (party, _role(agreement, party), _confirmed(agreement, party), _signed(agreement, party))
             for party in agreement.parties
         ],
-        steps=[(step, step in REASONED) for step in _steps(desk, agreement)],
+        steps=[(step, step in REASONED, step in CAUSED) for step in _steps(desk, agreement)],
+        causes=CAUSES,
+        versions=[
+            (version, amendment_actions(version, desk.caller.department) if may_agree else ())
+            for version in desk.services.agreements.amendments.of(agreement_id)
+        ],
+        may_propose=may_agree and agreement.state in (AgreementState.ACTIVE, AgreementState.SUSPENDED),
         tasks=desk.services.exchange.tasks(agreement_id=agreement_id, limit=PAGE_ROWS).rows,
         entries=desk.services.ledger.entries(subject=agreement_id, limit=PAGE_ROWS).rows,
     )
@@ -148,8 +175,9 @@ def act(
     agreement_id: AgreementId,
     action: Annotated[Step, Form()],
     reason: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
+    cause: Annotated[EndCause, Form()] = EndCause.OTHER,
 ) -> Response:
-    """Confirm, suspend, resume or terminate; or renew the keys of its masks."""
+    """Confirm, suspend, resume, give up or terminate; or renew the keys of its masks."""
     agreements = desk.services.agreements
     agreement = agreements.get(agreement_id)
     desk.require(NEEDED[action], Target.of_agreement(agreement))
@@ -162,10 +190,76 @@ def act(
     elif action is Step.RESUME:
         agreements.resume(agreement_id, actor)
     elif action is Step.SUSPEND:
-        agreements.suspend(agreement_id, actor, reason)
+        agreements.suspend(agreement_id, actor, reason, cause)
+    elif action is Step.WITHDRAW:
+        agreements.withdraw(agreement_id, actor, reason)
     else:
-        agreements.terminate(agreement_id, actor, reason)
+        agreements.terminate(agreement_id, actor, reason, cause)
     return desk.go(f"/agreements/{agreement_id}", done="agreement")
+
+
+@router.get("/agreements/{agreement_id}/change")
+def change_form(desk: SignedIn, agreement_id: AgreementId) -> Response:
+    """Show the form on which a party proposes other terms or a longer term."""
+    agreement = _readable(desk, agreement_id)
+    desk.require(Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement))
+    return desk.page("agreements/change.html", agreement=agreement, until=_last_day(agreement), found=None, reason="")
+
+
+@router.post("/agreements/{agreement_id}/change")
+def propose_change(
+    desk: SignedIn,
+    agreement_id: AgreementId,
+    valid_until: Annotated[str, Form(max_length=10)] = "",
+    columns: Annotated[list[str] | None, Form()] = None,
+    scene: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
+    scope: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
+    reason: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
+) -> Response:
+    """Propose what was filled in; what stays the same is no change."""
+    agreement = _readable(desk, agreement_id)
+    desk.require(Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement))
+    change = TermsChange(
+        valid_until=end_of(valid_until) if valid_until != _last_day(agreement) else None,
+        columns=tuple(columns or ()),
+        scene=scene,
+        scope=scope,
+    )
+    try:
+        desk.services.agreements.propose(agreement_id, change, desk.caller.actor, reason)
+    except DatongError as error:
+        found = problem_of(error)
+        return desk.page(
+            "agreements/change.html",
+            status=found.status,
+            agreement=agreement,
+            until=valid_until,
+            found=found,
+            reason=reason,
+        )
+    return desk.go(f"/agreements/{agreement_id}", done="proposed")
+
+
+@router.post("/agreements/{agreement_id}/versions/{version}")
+def act_on_version(
+    desk: SignedIn,
+    agreement_id: AgreementId,
+    version: int,
+    action: Annotated[AmendmentAction, Form()],
+    reason: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
+) -> Response:
+    """Confirm proposed terms, take them back, or decline them."""
+    agreement = _readable(desk, agreement_id)
+    desk.require(Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement))
+    desk.services.agreements.act_on_amendment(agreement_id, version, action, desk.caller.actor, reason)
+    return desk.go(
+        f"/agreements/{agreement_id}", done="confirmed" if action is AmendmentAction.CONFIRM else "agreement"
+    )
+
+
+def _last_day(agreement: Agreement) -> str:
+    """Return the last day of the term as a form writes it."""
+    return (agreement.valid_until.astimezone(CHINA) - timedelta(microseconds=1)).date().isoformat()
 
 
 def _readable(desk: Desk, agreement_id: AgreementId) -> Agreement:

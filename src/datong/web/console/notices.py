@@ -23,6 +23,10 @@ NOTICES: Mapping[str, Text] = {
         zh="协议已确认，部门节点将用本部门密钥签署。",
         en="Confirmed; your department's node will sign it with the department's key.",
     ),
+    "proposed": Text(
+        zh="变更已提议并存证，双方确认、签署后生效；此前现行条款不变。",
+        en="Proposed and on record. It holds once both sides have confirmed and signed; until then nothing changes.",
+    ),
     "agreement": Text(zh="协议状态已变更并存证。", en="The agreement's state was changed and put on record."),
     "schema": Text(
         zh="新的结构已接受并存证，任务继续。", en="The new structure is accepted and on record; the task goes on."

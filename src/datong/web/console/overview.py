@@ -96,6 +96,7 @@ def duties(desk: Desk) -> tuple[Duty, ...]:
         *_reviews(desk),
         *_replies(desk),
         *_confirmations(desk),
+        *_renewals(desk),
         *_drafts(desk),
         *_drifts(desk),
         *_cases(desk),
@@ -269,6 +270,37 @@ def _confirmations(desk: Desk) -> list[Duty]:
         for agreement in drawn_up.rows
         if desk.may(Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement))
         and all(confirmation.department != department for confirmation in agreement.confirmations)
+    ]
+
+
+def _renewals(desk: Desk) -> list[Duty]:
+    """Terms that end soon, for the consumer to renew; and proposed terms that await the word of the caller's side."""
+    department = desk.caller.department
+    if department is None:
+        return []
+    agreements = desk.services.agreements
+    ending = agreements.find(consumer=department, state=AgreementState.ACTIVE, reminded=True, limit=50)
+    renew = Text(zh="使用时限将到，续签或停止使用", en="The term ends: renew it, or stop using the data")
+    duties = [
+        Duty(
+            title=agreement.resource_title,
+            what=renew,
+            address=f"/agreements/{agreement.id}",
+            due_at=agreement.valid_until,
+        )
+        for agreement in ending.rows
+        if desk.may(Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement))
+        and agreements.amendments.open(agreement.id) is None
+    ]
+    return duties + [
+        Duty(
+            title=amendment.proposal.resource_title,
+            what=Text(zh="确认协议的新条款", en="Confirm new terms of an agreement"),
+            address=f"/agreements/{amendment.agreement_id}",
+            due_at=None,
+        )
+        for amendment in agreements.amendments.to_confirm(department)
+        if desk.may(Action.AGREEMENT_CONFIRM, Target.of_agreement(amendment.proposal))
     ]
 
 

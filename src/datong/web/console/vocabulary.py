@@ -130,6 +130,15 @@ AGREEMENT_STEPS: Mapping[str, Text] = {
     "terminate": Text(zh="终止", en="Terminated"),
     "expire": Text(zh="到期", en="Expired"),
     "renew_keys": Text(zh="更换脱敏密钥", en="Keys of the masks renewed"),
+    "withdraw": Text(zh="需求部门退出", en="Given up by the consumer"),
+    "remind": Text(zh="提醒时限将到", en="Reminded that the term ends"),
+    "propose": Text(zh="提议变更", en="Change proposed"),
+    "confirm_amendment": Text(zh="确认变更", en="Change confirmed"),
+    "sign_amendment": Text(zh="签署变更", en="Change signed"),
+    "amend": Text(zh="新版本生效", en="New version in force"),
+    "withdraw_amendment": Text(zh="撤回变更", en="Change taken back"),
+    "decline_amendment": Text(zh="不同意变更", en="Change declined"),
+    "lapse_amendment": Text(zh="变更失效", en="Change lapsed"),
 }
 EXTENSIONS: Mapping[str, Text] = {
     "none": Text(zh="未延期", en="no extension"),
