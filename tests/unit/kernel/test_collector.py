@@ -26,5 +26,6 @@ assert later() is None
 
 def test_a_settled_process_still_collects_what_it_makes_later() -> None:
     # In a process of its own: the collector belongs to the whole process.
+    frozen = gc.get_freeze_count()
     subprocess.run([sys.executable, "-c", PROGRAM], check=True)
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() <= frozen
