@@ -3,6 +3,7 @@
 import httpx
 
 from datong.kernel import Refused, Text, Unavailable
+from datong.kernel.tls import tls_context
 
 TIMEOUT_SECONDS = 60.0
 
@@ -23,6 +24,7 @@ def call_hub(
         headers={"Authorization": f"Bearer {token}"},
         timeout=timeout_seconds,
         trust_env=False,
+        verify=tls_context(hub),
     )
     try:
         answer: object = response.json()

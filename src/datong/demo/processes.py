@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 
 from datong.kernel import Text, Unavailable
+from datong.kernel.tls import tls_context
 
 HEALTH_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 8.0
@@ -180,7 +181,7 @@ class Supervisor:
         until = time.monotonic() + HEALTH_SECONDS_MAX
         while time.monotonic() < until and process.alive:
             try:
-                if httpx.get(url, timeout=2.0).status_code == httpx.codes.OK:
+                if httpx.get(url, timeout=2.0, verify=tls_context(url)).status_code == httpx.codes.OK:
                     return
             except httpx.TransportError:
                 time.sleep(0.05)

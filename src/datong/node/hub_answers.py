@@ -8,6 +8,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from datong.kernel import DatongError, Text, Unavailable, answered_error, error_class
+from datong.kernel.tls import tls_context
 
 TIMEOUT_SECONDS = 60.0
 CONNECT_PAUSE_SECONDS = 0.2
@@ -48,7 +49,11 @@ def _redeem(hub_url: str, token: str, name: str, public_key: bytes) -> dict[str,
     body = {"enrolment_token": token, "name": name, "public_key": base64.b64encode(public_key).decode()}
     try:
         response = httpx.post(
-            f"{hub_url.rstrip('/')}/api/v1/nodes", json=body, timeout=TIMEOUT_SECONDS, trust_env=False
+            f"{hub_url.rstrip('/')}/api/v1/nodes",
+            json=body,
+            timeout=TIMEOUT_SECONDS,
+            trust_env=False,
+            verify=tls_context(hub_url),
         )
     except httpx.TransportError as error:
         raise hub_unavailable(hub_url) from error

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from datong.kernel import Database
+from datong.kernel.tls import tls_context
 from tests.servers import free_port
 
 DATONG = [sys.executable, "-m", "datong.app.main", "hub"]
@@ -89,10 +90,16 @@ def test_serving_and_working_are_separate_processes_and_either_may_die(hub: HubP
     hub.command("init")
     hub.command("create-account", "operator", "--role", "operator", "--password", PASSWORD)
     hub.start("serve")
-    eventually(lambda: httpx.get(f"{hub.url}/readyz").status_code == 200)
+    eventually(lambda: httpx.get(f"{hub.url}/readyz", verify=tls_context(hub.url)).status_code == 200)
     credentials = {"username": "operator", "password": PASSWORD}
-    token = httpx.post(f"{hub.url}/api/v1/session", json=credentials).raise_for_status().json()["token"]
-    with httpx.Client(base_url=hub.url, headers={"Authorization": f"Bearer {token}"}) as person:
+    token = (
+        httpx.post(f"{hub.url}/api/v1/session", json=credentials, verify=tls_context(hub.url))
+        .raise_for_status()
+        .json()["token"]
+    )
+    with httpx.Client(
+        base_url=hub.url, verify=tls_context(hub.url), headers={"Authorization": f"Bearer {token}"}
+    ) as person:
         work_apart_and_die(hub, person)
     assert hub.stop() == {"serve": 0, "work": 0}
 
@@ -113,7 +120,7 @@ def work_apart_and_die(hub: HubProcesses, person: httpx.Client) -> None:
     hub.kill("serve")
     hub.start("serve")
     hub.start("work")
-    eventually(lambda: httpx.get(f"{hub.url}/readyz").status_code == 200)
+    eventually(lambda: httpx.get(f"{hub.url}/readyz", verify=tls_context(hub.url)).status_code == 200)
     size = int(person.get("/log/checkpoint").text.split("\n")[1])
     changed = BUREAU | {"short_name": {"zh": "市数据局", "en": "City Data Bureau"}}
     person.post("/api/v1/departments", json=changed).raise_for_status()

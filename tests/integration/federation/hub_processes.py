@@ -15,6 +15,7 @@ from datong.app.schema import migrate
 from datong.catalogue import Departments, Resource, published_among
 from datong.catalogue.tables import listing
 from datong.kernel import PLATFORM_ACTOR, Database, ResourceId, Settings, SystemClock
+from datong.kernel.tls import tls_context
 from datong.ledger import Ed25519Signer, Ledger, MemoryTileStore
 from datong.norms import load_pack
 from datong.sharing import Identity, Role
@@ -96,6 +97,7 @@ class HubProcess:
             f"{self.url}/api/v1/session",
             json={"username": "operator", "password": PASSWORD},
             timeout=START_SECONDS_MAX,
+            verify=tls_context(self.url),
         )
         assert answer.status_code == 201, answer.text
         self.token = answer.json()["token"]
@@ -104,7 +106,7 @@ class HubProcess:
         assert self.process is not None
         assert self.process.poll() is None, (self.home / "hub.log").read_text()[-4000:]
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).is_success
+            return httpx.get(f"{self.url}/readyz", timeout=5, verify=tls_context(self.url)).is_success
         except httpx.TransportError:
             return False
 
@@ -123,6 +125,7 @@ class HubProcess:
             json=body,
             headers={"Authorization": f"Bearer {self.token}"},
             timeout=600,
+            verify=tls_context(self.url),
         )
 
     def visible(self) -> list[Resource]:

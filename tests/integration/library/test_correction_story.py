@@ -28,6 +28,7 @@ from datong.app.composition import Hub
 from datong.catalogue import ResourceContent
 from datong.cli import correction, ledger
 from datong.kernel import PLATFORM_ACTOR, Settings
+from datong.kernel.tls import tls_context
 from datong.node import NodeSetup
 from datong.sharing import Role
 from datong.web.application import create_app
@@ -97,7 +98,8 @@ class City:
 
     def signed_in(self, username: str) -> str:
         body = {"username": username, "password": PASSWORD}
-        return str(httpx.post(f"{self.url}/api/v1/session", json=body).raise_for_status().json()["token"])
+        answer = httpx.post(f"{self.url}/api/v1/session", json=body, verify=tls_context(self.url))
+        return str(answer.raise_for_status().json()["token"])
 
     def person(self, username: str, roles: list[str], department: str | None, *, citizen_id: str | None = None) -> str:
         body = {
@@ -113,7 +115,8 @@ class City:
 
     def call(self, method: str, token: str, path: str, body: Json = None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.request(method, f"{self.url}/api/v1/{path}", json=body, headers=headers, timeout=30)
+        address = f"{self.url}/api/v1/{path}"
+        return httpx.request(method, address, json=body, headers=headers, timeout=30, verify=tls_context(self.url))
 
     def post(self, token: str, path: str, body: Json) -> Json:
         answer = self.call("POST", token, path, body)
