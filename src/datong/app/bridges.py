@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 from datong.catalogue import (
     Catalogue,
@@ -13,11 +14,11 @@ from datong.catalogue import (
     ServiceItems,
 )
 from datong.exchange import Delivery, Exchange, TransferMode
-from datong.kernel import PLATFORM_ACTOR, BatchId, NotFound, ResourceId
+from datong.kernel import PLATFORM_ACTOR, BatchId, NotFound, ResourceId, Text
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import Signer
-from datong.library import LandedBatch, LandedSource, LandingMode, Library
-from datong.sharing import Agreements, AgreementState, EndedItem, Record, Request, Requests, RequestState
+from datong.library import LandedBatch, LandedSource, LandingMode, Library, published_column
+from datong.sharing import Agreements, AgreementState, EndedItem, Record, Request, Requests, RequestState, TableVersion
 
 
 class ExchangeLanding:
@@ -67,6 +68,51 @@ class LibraryRecords:
         return tuple(
             Record(values={name.removeprefix("column:"): cell.value for name, cell in row.cells.items()})
             for row in rows
+        )
+
+
+class LibraryTables:
+    """Delta Sharing reads a resource's table from the datasets that the library has published for it."""
+
+    def __init__(self, *, library: Library, catalogue: Catalogue) -> None:
+        self._library = library
+        self._catalogue = catalogue
+
+    def versions(self, resource_id: ResourceId) -> tuple[TableVersion, ...]:
+        """Return the versions that are kept, oldest first; none if the library has published nothing of it."""
+        published = self._library.dataset_versions(f"resource:{resource_id}")
+        if not published:
+            return ()
+        kept = self._library.versions.readable(published[0].library)
+        columns = {
+            published_column(item.column): item.column for item in self._catalogue.published(resource_id).content.items
+        }
+        return tuple(
+            TableVersion(
+                version=one.version,
+                published_at=one.published_at,
+                rows=one.rows,
+                digest=one.digest,
+                columns={columns[column.name]: column.name for column in one.columns if column.name in columns},
+            )
+            for one in reversed(published)
+            if one.version in kept
+        )
+
+    def files(self, resource_id: ResourceId, version: int) -> tuple[Path, ...]:
+        """Return the Parquet files of a version.
+
+        Raises:
+            NotFound: there is no such version.
+            Unavailable: it cannot be read now.
+        """
+        for one in self._library.dataset_versions(f"resource:{resource_id}"):
+            if one.version == version:
+                return self._library.table_files(one)
+        raise NotFound(
+            "app.table_version_unknown",
+            what=Text(zh=f"没有第 {version} 版。", en=f"There is no version {version}."),
+            remedy=Text(zh="请重新查询该表。", en="Query the table again."),
         )
 
 

@@ -18,6 +18,7 @@ from datong.app.bridges import (
     ExchangeLanding,
     LibraryReceipts,
     LibraryRecords,
+    LibraryTables,
     RetiredItems,
     SharedInstead,
 )
@@ -67,16 +68,22 @@ from datong.library import (
 )
 from datong.norms import load_pack
 from datong.sharing import (
+    DELTA_SHARING_PATH,
     AgreementDocuments,
     Agreements,
     AgreementWatch,
     BlockEvidence,
     Blocks,
+    DeltaEvidence,
+    DeltaShares,
+    FileSigner,
     Gateway,
     Identity,
     LiveServices,
     MaskKeys,
     PolicyEngine,
+    Profiles,
+    Releases,
     Requests,
     Usage,
     mask_secret,
@@ -98,6 +105,7 @@ HARVEST_INTERVAL_SECONDS = 1.0
 QUALITY_INTERVAL_SECONDS = 15.0
 SEARCH_INTERVAL_SECONDS = 5.0
 FILES_INTERVAL_SECONDS = 30.0
+RELEASES_INTERVAL_SECONDS = 600.0
 MIB, GIB = 1024**2, 1024**3
 _OVERRIDES = TypeAdapter(dict[date, bool], config=ConfigDict(strict=True))
 
@@ -143,6 +151,10 @@ class Hub:
             services.harvests.start_due()
             return harvester.perform_next() is not None
 
+        def clear_releases() -> bool:
+            services.releases.sweep(unused_seconds=3600.0 * settings.share_cache_hours)
+            return False
+
         lineage = LineagePosting(services.exchange, settings)
         reports = CorrectionDisposal(
             database=self.database,
@@ -165,6 +177,7 @@ class Hub:
             Sweep(name="reports", interval_seconds=VERSIONS_INTERVAL_SECONDS, run=reports.sweep),
             Sweep(name="leftovers", interval_seconds=FILES_INTERVAL_SECONDS, run=services.exchange.leftovers.sweep),
             Sweep(name="files", interval_seconds=FILES_INTERVAL_SECONDS, run=services.files.sweep),
+            Sweep(name="releases", interval_seconds=RELEASES_INTERVAL_SECONDS, run=clear_releases),
             Sweep(name="tasks", interval_seconds=TASKS_INTERVAL_SECONDS, run=services.exchange.runs.start_due),
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
             Sweep(name="corrections", interval_seconds=CORRECTIONS_INTERVAL_SECONDS, run=services.corrections.follow),
@@ -403,6 +416,23 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         live=live,
     )
 
+    endpoint = f"{settings.base_url}{DELTA_SHARING_PATH}"
+    tables = LibraryTables(library=library, catalogue=catalogue)
+    releases = Releases(folder=settings.home / "delta-sharing", tables=tables, subject_key=index_key)
+    delta_shares = DeltaShares(
+        clock=clock,
+        agreements=agreements,
+        departments=departments,
+        catalogue=catalogue,
+        policy=policy,
+        mask_keys=mask_keys,
+        tables=tables,
+        releases=releases,
+        evidence=DeltaEvidence(database=database, ledger=ledger),
+        signer=FileSigner(key=index_key, lifetime=timedelta(seconds=settings.share_url_seconds)),
+        address=endpoint,
+    )
+
     def authorities() -> frozenset[DepartmentCode]:
         return frozenset(department.code for department in departments.all() if department.is_authority)
 
@@ -472,6 +502,9 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         ),
         gateway=gateway,
         mask_keys=mask_keys,
+        profiles=Profiles(database=database, clock=clock, ledger=ledger, endpoint=endpoint),
+        delta_shares=delta_shares,
+        releases=releases,
         blocks=Blocks(
             library=library,
             policy=policy,

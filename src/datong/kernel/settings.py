@@ -83,6 +83,12 @@ class Settings(Value):
     file_expiry_days: int = Field(
         90, ge=1, description="Days a file waits to be fetched, or to be uploaded whole, before it is deleted."
     )
+    share_url_seconds: int = Field(
+        900, ge=30, le=900, description="Seconds an address of a file of Delta Sharing is valid."
+    )
+    share_cache_hours: int = Field(
+        72, ge=1, description="Hours the prepared files of a shared table stay after somebody last asked for them."
+    )
     openlineage_url: str = Field(
         "",
         pattern=r"^(https?://[^\s]+)?$",

@@ -61,6 +61,7 @@ class EntryKind(StrEnum):
     REFUSAL = "sharing.refusal"
     LIVE = "sharing.live"
     MASK_KEY = "sharing.mask_key"
+    PROFILE = "sharing.profile"
     FINDING = "governance.finding"
     CASE = "governance.case"
     INDICATOR = "governance.indicator"

@@ -89,6 +89,7 @@ from datong.library.values import (
     MemberRecord,
     RuleFinding,
     SourceQuality,
+    published_column,
     record_key,
 )
 from datong.library.versions import Versions
@@ -197,6 +198,7 @@ __all__ = [
     "evaluate_links",
     "load_definition",
     "operating_points",
+    "published_column",
     "record_key",
     "shared_count",
     "shared_page",

@@ -5,7 +5,6 @@ was told about, a lookup file a new name.
 """
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
 from datong.library.engine import sql_name, sql_text
 from datong.library.layers import table_sql
-from datong.library.values import DatasetColumn
+from datong.library.values import DatasetColumn, published_column
 from datong.norms import DataType, NormPack
 
 FETCH_ROWS = 10_000
@@ -58,11 +57,12 @@ def lineage_table_sql(sources: tuple[ConformedSource, ...], cells: str) -> str:
 def record_table_sql(source: ConformedSource, pack: NormPack, records: str) -> str:
     """Return the query for a source's `records` (see `records_sql`) with clean, typed values, flags, and entity."""
     columns = ", ".join(
-        f"{typed_sql(pack, field, sql_name(field))} AS {sql_name(column_name(column))}"
+        f"{typed_sql(pack, field, sql_name(field))} AS {sql_name(published_column(column))}"
         for field, column in source.fields.items()
     )
     flags = ", ".join(
-        f"{sql_name(column_name(column))} := {sql_name(f'{field}|flag')}" for field, column in source.fields.items()
+        f"{sql_name(published_column(column))} := {sql_name(f'{field}|flag')}"
+        for field, column in source.fields.items()
     )
     return f"""
         SELECT {columns}, entity_id AS _entity_id, row_key AS _row_key, batch_id AS _batch_id,
@@ -137,16 +137,11 @@ def source_keys(source: ConformedSource) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*own, *(element for element in sought if source.has(element))]))
 
 
-def column_name(column: str) -> str:
-    """Return the published name of a source's column: Delta Lake admits no spaces, separators or equals signs."""
-    return re.sub(r"[ ,;{}()\n\t=]", "_", column)
-
-
 def dataset_columns(source: ConformedSource, pack: NormPack) -> tuple[DatasetColumn, ...]:
     """Return the published columns of a source."""
     return tuple(
         DatasetColumn(
-            name=column_name(column),
+            name=published_column(column),
             element=field if pack.has_element(field) else None,
             title=pack.element(field).name if pack.has_element(field) else Text(zh=column, en=column),
         )

@@ -99,6 +99,18 @@ class Published:
         with self._database.snapshot() as connection:
             return tuple(self._described(row) for row in connection.execute(query))
 
+    def table_files(self, dataset: Dataset) -> tuple[Path, ...]:
+        """Return the Parquet files that hold `dataset`, for readers of whole tables.
+
+        Raises:
+            Unavailable: its Delta table cannot be read.
+        """
+        # Delta Lake takes half a second to import: only who reads whole tables pays for it.
+        files = import_module("datong.library.version_files")
+        with files.told_unreadable(dataset.library):
+            found: tuple[Path, ...] = files.files_of(dataset.delta_path, dataset.delta_version)
+        return found
+
     def _described(self, row: Row[Any]) -> Dataset:
         details = dict(row.details)
         for path in ("delta_path", "lineage_path", "lookup_path"):

@@ -3,6 +3,7 @@
 No value here opens anything: the service fills them from the lake and the control database.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -173,6 +174,11 @@ class Build(Value):
     entities: int | None = None
     step_seconds: Mapping[str, float] = Field(default_factory=dict)
     error: str | None = None
+
+
+def published_column(column: str) -> str:
+    """Return the published name of a source's column: Delta Lake admits no spaces, separators or equals signs."""
+    return re.sub(r"[ ,;{}()\n\t=]", "_", column)
 
 
 class DatasetColumn(Value):

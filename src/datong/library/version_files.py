@@ -21,6 +21,7 @@ __all__ = [
     "TableVersions",
     "Unneeded",
     "erase",
+    "files_of",
     "readable",
     "rows_of",
     "told_unreadable",
@@ -97,6 +98,11 @@ def rows_of(path: Path, version: int, column: str, values: Iterable[str]) -> pa.
     """Return the rows of a version of the Delta table at `path` whose `column` is one of `values`."""
     table = DeltaTable(str(path), version=version)
     return table.to_pyarrow_dataset().to_table(filter=ds.field(column).isin(list(values)))
+
+
+def files_of(path: Path, version: int) -> tuple[Path, ...]:
+    """Return the Parquet files that hold a version of the Delta table at `path`, in a stable order."""
+    return tuple(sorted(Path(uri) for uri in DeltaTable(str(path), version=version).file_uris()))
 
 
 def _oldest(table: TableVersions) -> int:

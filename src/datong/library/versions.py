@@ -92,6 +92,12 @@ class Versions:
             for one in reversed(times)
         )
 
+    def readable(self, library: str) -> frozenset[int]:
+        """Return the versions that were published and not disposed of."""
+        with self._database.snapshot() as connection:
+            published = {one.version for one in store.times_of(connection, library)}
+            return frozenset(published - set(store.disposals_of(connection, library)))
+
     def past(
         self, library: str, entity_id: EntityId, *, version: int | None = None, at: datetime | None = None
     ) -> PastEntity:

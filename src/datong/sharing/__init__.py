@@ -14,6 +14,15 @@ from datong.sharing.amendment_rules import (
 )
 from datong.sharing.amendment_rules import possible_actions as amendment_actions
 from datong.sharing.breaker import Breaker, CircuitState
+from datong.sharing.delta_values import (
+    DELTA_SHARING_PATH,
+    PROFILE_PREFIX,
+    FixedTables,
+    SharedTable,
+    SharedTableName,
+    TableSource,
+    TableVersion,
+)
 from datong.sharing.live_values import (
     LiveAnswer,
     LiveCall,
@@ -65,6 +74,10 @@ if TYPE_CHECKING:
     from datong.sharing.blocks import Block, BlockCell, BlockEdge, BlockPurpose, Blocks
     from datong.sharing.contract import contract_yaml
     from datong.sharing.credentials import BoundedArgon2, PasswordHasher
+    from datong.sharing.delta_evidence import DeltaEvidence
+    from datong.sharing.delta_release import Releases
+    from datong.sharing.delta_shares import ChangesAsk, DeltaShares, FileAction, QueryAsk, TableAnswer
+    from datong.sharing.delta_urls import FileSigner
     from datong.sharing.documents import CHECK_PATH, AgreementDocuments, PaperEntry, PaperFacts
     from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
     from datong.sharing.identity import Identity
@@ -75,6 +88,7 @@ if TYPE_CHECKING:
     from datong.sharing.mask_keys import MaskKeys, mask_secret
     from datong.sharing.people import Account, Session
     from datong.sharing.policy import PolicyEngine
+    from datong.sharing.profiles import Profile, ProfileFile, Profiles
     from datong.sharing.requests import Requests
     from datong.sharing.shared_features import AgreedFeature, AgreedPage, SharedFeatures
     from datong.sharing.subjects import subject_index_key
@@ -91,6 +105,10 @@ else:
             "contract": ["contract_yaml"],
             "credentials": ["BoundedArgon2", "PasswordHasher"],
             "documents": ["CHECK_PATH", "AgreementDocuments", "PaperEntry", "PaperFacts"],
+            "delta_evidence": ["DeltaEvidence"],
+            "delta_release": ["Releases"],
+            "delta_shares": ["ChangesAsk", "DeltaShares", "FileAction", "QueryAsk", "TableAnswer"],
+            "delta_urls": ["FileSigner"],
             "gateway": ["Gateway", "GatewayAnswer", "VerifyAnswer"],
             "identity": ["Identity"],
             "live": ["LiveServices"],
@@ -100,6 +118,7 @@ else:
             "mask_keys": ["MaskKeys", "mask_secret"],
             "people": ["Account", "Session"],
             "policy": ["PolicyEngine"],
+            "profiles": ["Profile", "ProfileFile", "Profiles"],
             "requests": ["Requests"],
             "shared_features": ["AgreedFeature", "AgreedPage", "SharedFeatures"],
             "subjects": ["subject_index_key"],
@@ -112,6 +131,8 @@ else:
 __all__ = [
     "ASSERTION_TYPE",
     "CHECK_PATH",
+    "DELTA_SHARING_PATH",
+    "PROFILE_PREFIX",
     "AccessToken",
     "Account",
     "Action",
@@ -139,16 +160,22 @@ __all__ = [
     "Blocks",
     "BoundedArgon2",
     "Breaker",
+    "ChangesAsk",
     "CircuitState",
     "ColumnMask",
     "Confirmation",
     "DataAccess",
     "Decision",
+    "DeltaEvidence",
+    "DeltaShares",
     "DepartmentBook",
     "EndCause",
     "EndedItem",
     "ExtensionState",
+    "FileAction",
+    "FileSigner",
     "FixedRecords",
+    "FixedTables",
     "Gateway",
     "GatewayAnswer",
     "Identity",
@@ -174,11 +201,16 @@ __all__ = [
     "PasswordHasher",
     "PolicyEngine",
     "Principal",
+    "Profile",
+    "ProfileFile",
+    "Profiles",
     "PublishedResources",
     "Purpose",
     "PurposeDraft",
+    "QueryAsk",
     "Record",
     "RecordSource",
+    "Releases",
     "Request",
     "RequestAction",
     "RequestLine",
@@ -194,7 +226,12 @@ __all__ = [
     "ServiceLevels",
     "Session",
     "SharedFeatures",
+    "SharedTable",
+    "SharedTableName",
     "SignedLiveAnswer",
+    "TableAnswer",
+    "TableSource",
+    "TableVersion",
     "Target",
     "TermsChange",
     "Usage",

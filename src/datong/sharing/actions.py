@@ -95,6 +95,7 @@ class Action(StrEnum):
     DATA_QUERY = "data.query"
     DATA_VERIFY = "data.verify"
     DATA_TRANSFER = "data.transfer"
+    DATA_SHARE = "data.share"
 
 
 class Target(Value):

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
@@ -45,6 +45,8 @@ from datong.sharing.terms import Agreement, AgreementState, EndCause, PartySigna
 
 CANDIDATES_MAX = 200
 """Agreements of one consumer about one resource that a call looks at."""
+OF_CONSUMER_MAX = 2_000
+"""Agreements of one consumer whose tables are listed for it."""
 READ_MAX = 10_000
 """Agreements that a process keeps parsed for the gateway's calls."""
 _CANDIDATES = (
@@ -149,21 +151,32 @@ class Agreements:
             rows = select_agreements(connection, where, offset=offset, limit=min(limit, PAGE_ROWS_MAX))
         return page_of(rows, total=total, offset=offset)
 
+    def of_consumer(self, consumer: DepartmentCode) -> tuple[Agreement, ...]:
+        """Return the agreements of `consumer`, in whatever state, newest first: at most OF_CONSUMER_MAX."""
+        table = tables.agreement
+        query = select(table.c.id, table.c.revision).where(table.c.consumer == consumer)
+        newest = query.order_by(table.c.drawn_up_at.desc(), table.c.id.desc()).limit(OF_CONSUMER_MAX)
+        with self._database.snapshot() as connection:
+            return self._known(connection, [(row.id, row.revision) for row in connection.execute(newest)])
+
     def candidates(self, consumer: DepartmentCode, resource_id: ResourceId) -> tuple[Agreement, ...]:
         """Return every agreement of `consumer` about a resource, in whatever state, those in force first."""
         with self._database.snapshot() as connection:
             asked = {"of_consumer": consumer, "of_resource": resource_id}
-            stamps = [(row.id, row.revision) for row in connection.execute(_CANDIDATES, asked)]
-            known = {stamp: agreement for stamp in stamps if (agreement := self._read.get(stamp)) is not None}
-            unread = [stamp[0] for stamp in stamps if stamp not in known]
-            where: list[ColumnElement[bool]] = [tables.agreement.c.id.in_(unread)]
-            new = select_agreements(connection, where, limit=len(unread)) if unread else ()
+            found = self._known(connection, [(row.id, row.revision) for row in connection.execute(_CANDIDATES, asked)])
+        return tuple(sorted(found, key=lambda agreement: agreement.state is not AgreementState.ACTIVE))
+
+    def _known(self, connection: Connection, stamps: Sequence[tuple[AgreementId, int]]) -> tuple[Agreement, ...]:
+        """Return the agreements with these ids and revisions, parsed once per revision."""
+        known = {stamp: agreement for stamp in stamps if (agreement := self._read.get(stamp)) is not None}
+        unread = [stamp[0] for stamp in stamps if stamp not in known]
+        where: list[ColumnElement[bool]] = [tables.agreement.c.id.in_(unread)]
+        new = select_agreements(connection, where, limit=len(unread)) if unread else ()
         fresh = {(agreement.id, agreement.revision): agreement for agreement in new}
         if len(self._read) + len(fresh) > READ_MAX:
             self._read.clear()
         self._read.update(fresh)
-        found = [{**known, **fresh}[stamp] for stamp in stamps]
-        return tuple(sorted(found, key=lambda agreement: agreement.state is not AgreementState.ACTIVE))
+        return tuple({**known, **fresh}[stamp] for stamp in stamps)
 
     def confirm(self, agreement_id: AgreementId, department: DepartmentCode, actor: Actor) -> Agreement:
         """Record that an officer of `department` confirms the terms; the hub then signs for the authority.

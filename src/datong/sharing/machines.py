@@ -102,6 +102,19 @@ class Machines:
         with self._database.snapshot() as connection:
             return tuple(_application(row) for row in connection.execute(query).mappings())
 
+    def application(self, client_id: str) -> Application:
+        """Return an application, whether it is revoked or not.
+
+        Raises:
+            NotFound: there is none with that id.
+        """
+        with self._database.snapshot() as connection:
+            query = select(tables.application).where(tables.application.c.id == client_id)
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise _not_found("application", Text(zh="应用", en="application"), client_id)
+        return _application(row)
+
     def revoke_application(self, client_id: str) -> None:
         """Make an application's secret and tokens worthless at once.
 

@@ -12,6 +12,8 @@ from datong.norms import to_18
 CITIZEN_ELEMENT = "citizen_id"
 SALT_BYTES = 32
 _INDEX_LABEL = b"datong sharing subject index v1"
+_RELEASE_LABEL = b"datong sharing release subject v1\n"
+_HASH_BLOCK_BYTES = 64
 
 
 class SubjectMark(Value):
@@ -49,6 +51,33 @@ def keyed_index(index_key: bytes, element: str, value: str) -> str:
     if element == CITIZEN_ELEMENT:
         return subject_index(index_key, value)
     return hmac.new(index_key, f"{element}\n{value.strip()}".encode(), hashlib.sha256).hexdigest()
+
+
+def release_salt(index_key: bytes, release_id: str, citizen_id: str) -> bytes:
+    """Return the salt of the commitment to a citizen in a release of a whole table (HMAC-SHA256).
+
+    A release concerns everybody in its table: instead of keeping a salt for each, the hub makes it again when it needs
+    it. One citizen's salt tells nothing of another's.
+    """
+    said = _release_prefix(release_id) + canonical_subject(citizen_id).encode()
+    return hmac.new(index_key, said, hashlib.sha256).digest()
+
+
+def release_commitment(index_key: bytes, release_id: str, citizen_id: str) -> str:
+    """Return the commitment to a citizen in a release."""
+    return commitment(release_salt(index_key, release_id, citizen_id), canonical_subject(citizen_id))
+
+
+def release_key_blocks(index_key: bytes, release_id: str) -> tuple[bytes, bytes]:
+    """Return what the inner and the outer hash of `release_salt` begin with (RFC 2104), for an engine without HMAC."""
+    key = hashlib.sha256(index_key).digest() if len(index_key) > _HASH_BLOCK_BYTES else index_key
+    block = key.ljust(_HASH_BLOCK_BYTES, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
+    return inner + _release_prefix(release_id), outer
+
+
+def _release_prefix(release_id: str) -> bytes:
+    return _RELEASE_LABEL + release_id.encode() + b"\n"
 
 
 def marks(index_key: bytes, citizen_ids: Iterable[str]) -> tuple[SubjectMark, ...]:

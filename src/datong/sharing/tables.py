@@ -67,6 +67,19 @@ application = Table(
     Column("revoked_at", UtcDateTime),
 )
 
+profile = Table(
+    "sharing_profile",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("application_id", ID, ForeignKey("sharing_application.id"), nullable=False, index=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("created_by", ID, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+)
+"""Bearer tokens with which applications read whole tables through Delta Sharing."""
+
 enrolment = Table(
     "sharing_enrolment",
     METADATA,
@@ -210,6 +223,16 @@ access_subject = Table(
     Column("position", Integer, nullable=False),
     Column("salt", LargeBinary(32), nullable=False),
 )
+
+access_release = Table(
+    "sharing_access_release",
+    METADATA,
+    Column("access_id", ID, ForeignKey("sharing_access.id"), primary_key=True),
+    Column("release_id", String(64), primary_key=True),
+    Column("files", JsonColumn, nullable=False),
+)
+"""Which files of which releases of tables an access handed out; whom they concern stands in lists of their own."""
+Index("ix_sharing_access_release_release", access_release.c.release_id)
 
 guess = Table(
     "sharing_guess",

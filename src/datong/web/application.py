@@ -15,6 +15,7 @@ from datong.kernel import Settings
 from datong.web import gateway, health, log
 from datong.web.api import api_router
 from datong.web.console import console_router, problem_page
+from datong.web.delta_sharing import router as delta_sharing_router
 from datong.web.edge import Edge
 from datong.web.exchange_metrics import ExchangeMetrics
 from datong.web.features import features_router
@@ -70,6 +71,7 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     app.include_router(log.router)
     app.include_router(api_router)
     app.include_router(gateway.router)
+    app.include_router(delta_sharing_router)
     app.include_router(open_router)
     app.include_router(features_router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -44,7 +44,7 @@ RETRIED_LATER = {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.INSUFFICIENT_STORAGE,
 }
-MACHINE_PREFIXES = ("/api/", "/gateway/", "/log/", "/ogc", "/healthz", "/readyz", "/metrics")
+MACHINE_PREFIXES = ("/api/", "/gateway/", "/delta-sharing", "/log/", "/ogc", "/healthz", "/readyz", "/metrics")
 """Below these paths every answer is for machines; elsewhere a browser gets errors as pages."""
 
 STATUS_OF: Mapping[type[DatongError], HTTPStatus] = {

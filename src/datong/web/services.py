@@ -32,11 +32,14 @@ if TYPE_CHECKING:
         AgreementDocuments,
         Agreements,
         Blocks,
+        DeltaShares,
         Gateway,
         Identity,
         LiveServices,
         MaskKeys,
         PolicyEngine,
+        Profiles,
+        Releases,
         Requests,
         Usage,
     )
@@ -81,6 +84,9 @@ class Services:
     documents: AgreementDocuments
     gateway: Gateway
     mask_keys: MaskKeys
+    profiles: Profiles
+    delta_shares: DeltaShares
+    releases: Releases
     live: LiveServices
     usage: Usage
     blocks: Blocks

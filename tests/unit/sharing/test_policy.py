@@ -28,7 +28,7 @@ from tests.unit.sharing.samples import (
 ENGINE = PolicyEngine()
 OTHER = ResourceId("another-resource")
 COLUMNS = ("xm", "hh", "xb")
-ACTIONS = (Action.DATA_QUERY, Action.DATA_VERIFY, Action.DATA_TRANSFER)
+ACTIONS = (Action.DATA_QUERY, Action.DATA_VERIFY, Action.DATA_TRANSFER, Action.DATA_SHARE)
 AGREED = agreement(state=AgreementState.ACTIVE)
 ACCESS = DataAccess(
     resource_id=RESOURCE,
@@ -166,7 +166,7 @@ def oracle(caller: Principal, action: Action, access: DataAccess, terms: Agreeme
         and access.mode in terms.purpose.modes
         and access.purpose == terms.purpose.service_item
         and terms.valid_from <= now < terms.valid_until
-        and (access.case_number != "" or action is Action.DATA_TRANSFER)
+        and (access.case_number != "" or action in {Action.DATA_TRANSFER, Action.DATA_SHARE})
     )
 
 

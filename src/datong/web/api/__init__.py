@@ -21,6 +21,7 @@ from datong.web.api import (
     nodes,
     norms,
     oauth,
+    profiles,
     quality,
     reconciliations,
     replays,
@@ -48,6 +49,7 @@ for _module in (
     sessions,
     oauth,
     departments,
+    profiles,
     nodes,
     # Routes are tried one after the other: what nodes ask for with each batch comes early.
     batches,

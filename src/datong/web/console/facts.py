@@ -319,6 +319,12 @@ FACTS: Mapping[str, Text] = {
     "files_left": Text(zh="剩余文件", en="Files left"),
     "ended_at": Text(zh="办结时间", en="Settled at"),
     "acts": Text(zh="办理次数", en="Acts"),
+    "table_versions": Text(zh="数据表版本", en="Versions of the table"),
+    "files_count": Text(zh="文件数", en="Files"),
+    "profile_id": Text(zh="凭据文件编号", en="Profile"),
+    "application_id": Text(zh="应用编号", en="Application"),
+    "expires_at": Text(zh="有效期至", en="Expires"),
+    "replaced": Text(zh="被替换的凭据文件", en="Profiles replaced"),
 }
 """What the facts are called; one that is not here is shown under its own key, as the log has it."""
 
@@ -327,6 +333,9 @@ WORDS: Mapping[str, Text] = {
     "different": Text(zh="不是同一个", en="different"),
     "same": Text(zh="是同一个", en="the same"),
     "block": Text(zh="块数据", en="block data"),
+    "table": Text(zh="整表共享", en="shared table"),
+    "issue": Text(zh="签发", en="issue"),
+    "revoke": Text(zh="作废", en="revoke"),
     "propose": Text(zh="提出权重", en="propose weights"),
     "activate": Text(zh="启用权重", en="put weights in force"),
     "decline": Text(zh="不采纳权重", en="decline weights"),

@@ -1,0 +1,507 @@
+"""Delta Sharing: whole tables under agreements, by version, with changes; decided, recorded and only then answered.
+
+A consumer sees a table where an agreement in force lets its department use something of a resource in bulk, for the
+service item that is the table's schema. Files are cut down to the agreed columns and masked before anybody gets one.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import zip_longest
+from pathlib import Path
+
+from datong.kernel import AccessId, Clock, Invalid, NotFound, Refused, Text, TooLarge, Value
+from datong.norms import ShareMode
+from datong.sharing.actions import Action, DataAccess, Decision
+from datong.sharing.agreements import Agreements
+from datong.sharing.delta_evidence import DeltaEvidence, HandedFile, Handover
+from datong.sharing.delta_hints import kept_files
+from datong.sharing.delta_names import find_table, shared_tables
+from datong.sharing.delta_release import Releases
+from datong.sharing.delta_urls import FileGrant, FileSigner
+from datong.sharing.delta_values import (
+    AgreedTable,
+    PlannedColumn,
+    Release,
+    ReleasePlan,
+    SharedTable,
+    SharedTableName,
+    TableSource,
+    TableVersion,
+)
+from datong.sharing.mask_keys import MaskKeys
+from datong.sharing.masks import ColumnMask, MaskKind
+from datong.sharing.policy import PolicyEngine, refusal
+from datong.sharing.ports import DepartmentBook, PublishedResources
+from datong.sharing.principals import Principal
+from datong.sharing.subjects import CITIZEN_ELEMENT
+from datong.sharing.terms import Agreement, AgreementState
+
+CHANGES_VERSIONS_MAX = 50
+"""Versions whose changes one call may ask for: each is prepared on its own."""
+
+
+class FileAction(Value):
+    """One line of an answer: a file with its signed address, and which version it belongs to."""
+
+    kind: str
+    url: str
+    release: str
+    name: str
+    bytes: int
+    rows: int
+    version: int
+    at: datetime
+
+
+class TableAnswer(Value):
+    """What a call about a table answers; `types` are its columns in order, in Delta Lake's names."""
+
+    table: SharedTable
+    version: int
+    types: Mapping[str, str]
+    titles: Mapping[str, Text]
+    files: tuple[FileAction, ...] = ()
+    access_id: AccessId | None = None
+    urls_until: datetime | None = None
+
+
+class QueryAsk(Value):
+    """What a query asks for."""
+
+    sql_hints: tuple[str, ...] = ()
+    tree_hint: str | None = None
+    limit: int | None = None
+    version: int | None = None
+    at: datetime | None = None
+    starting_version: int | None = None
+
+
+class ChangesAsk(Value):
+    """From which version to which changes are wanted, by number or by time."""
+
+    starting_version: int | None = None
+    starting_at: datetime | None = None
+    ending_version: int | None = None
+    ending_at: datetime | None = None
+
+
+class DeltaShares:
+    """The shares of every consumer. `address` is where files are handed out."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        agreements: Agreements,
+        departments: DepartmentBook,
+        catalogue: PublishedResources,
+        policy: PolicyEngine,
+        mask_keys: MaskKeys,
+        tables: TableSource,
+        releases: Releases,
+        evidence: DeltaEvidence,
+        signer: FileSigner,
+        address: str,
+    ) -> None:
+        self._clock = clock
+        self._agreements = agreements
+        self._departments = departments
+        self._catalogue = catalogue
+        self._policy = policy
+        self._mask_keys = mask_keys
+        self._tables = tables
+        self._releases = releases
+        self._evidence = evidence
+        self._signer = signer
+        self._address = address
+
+    def tables(self, caller: Principal) -> tuple[SharedTable, ...]:
+        """Return the tables that the caller may read now, by share, schema and name. Nothing is recorded: no data."""
+        now = self._clock.now()
+        return tuple(
+            table
+            for table in self._known(caller)
+            if not isinstance(self._decided(caller, table, now), Decision) and self._tables.versions(table.resource_id)
+        )
+
+    def version(self, caller: Principal, name: SharedTableName, *, since: datetime | None = None) -> int:
+        """Return a table's newest version, or the first one that was published at `since` or later.
+
+        Raises:
+            NotFound, Refused: see `metadata`.
+            Invalid: no version is as new as that.
+        """
+        _, versions, _ = self._opened(caller, name)
+        return versions[-1].version if since is None else _first_since(versions, since).version
+
+    def metadata(self, caller: Principal, name: SharedTableName) -> TableAnswer:
+        """Return a table's newest version and its columns.
+
+        Raises:
+            NotFound: the caller's department has no agreement about such a table, or it was not published yet.
+            Refused: no agreement allows to read it now; the refusal is on record.
+        """
+        agreed, versions, _ = self._opened(caller, name)
+        plan = self._plan(agreed, versions[-1])
+        return self._answer(agreed, versions[-1].version, self._releases.types(plan))
+
+    def query(self, caller: Principal, name: SharedTableName, ask: QueryAsk) -> TableAnswer:
+        """Return the files of a version, or with `starting_version` those that came and went since.
+
+        Raises:
+            NotFound, Refused: see `metadata`.
+            Invalid: there is no such version (any more), or several are asked for.
+        """
+        agreed, versions, now = self._opened(caller, name)
+        if [ask.version, ask.at, ask.starting_version].count(None) < 2:
+            raise _invalid(
+                "version",
+                "version、timestamp、startingVersion 只能给出一个。",
+                "Give one of version, timestamp, startingVersion.",
+            )
+        if ask.starting_version is not None:
+            return self._since(caller, agreed, versions, ask.starting_version, now)
+        chosen = versions[-1]
+        if ask.version is not None:
+            chosen = _numbered(versions, ask.version)
+        elif ask.at is not None:
+            chosen = _last_until(versions, ask.at)
+        release = self._releases.prepared(self._plan(agreed, chosen))
+        files = kept_files(release.files, release.types, sql=ask.sql_hints, tree=ask.tree_hint, limit=ask.limit)
+        handed = [("file", HandedFile(release=release, file=file), chosen) for file in files]
+        return self._hand_over(caller, agreed, chosen.version, release.types, handed, now)
+
+    def changes(self, caller: Principal, name: SharedTableName, ask: ChangesAsk) -> TableAnswer:
+        """Return the changes between published versions, row by row; of the first version, all rows as inserts.
+
+        Raises:
+            NotFound, Refused: see `metadata`.
+            Invalid: no start is given, or there is no such version.
+            TooLarge: more than CHANGES_VERSIONS_MAX versions are asked for.
+        """
+        agreed, versions, now = self._opened(caller, name)
+        span = _span(versions, ask)
+        handed: list[tuple[str, HandedFile, TableVersion]] = []
+        for one in span:
+            place = versions.index(one)
+            former = versions[place - 1] if place else None
+            release = self._releases.prepared(self._plan(agreed, one, former))
+            kind = "cdf" if former is not None else "add"
+            handed += [(kind, HandedFile(release=release, file=file), one) for file in release.files]
+        types = self._releases.types(self._plan(agreed, versions[-1]))
+        return self._hand_over(caller, agreed, span[0].version, types, handed, now)
+
+    def file(self, release: str, name: str, fields: Mapping[str, str], caller: Principal | None) -> Path:
+        """Return the file that a signed address is for; whoever says who it is must be the one it was signed for.
+
+        Raises:
+            Refused: the address was changed or is too old, is another consumer's, or its agreement is not in force.
+            NotFound: the file is gone.
+        """
+        grant = self._signer.check(release, name, fields, self._clock.now())
+        if caller is not None and caller.actor.id != grant.client_id:
+            raise _other_consumer()
+        self._require_in_force(grant)
+        path = self._releases.file(grant.release, grant.file)
+        if path is None:
+            raise NotFound(
+                "sharing.release_gone",
+                what=Text(zh="文件已被清理。", en="The file has been cleared away."),
+                remedy=Text(zh="请重新查询该表。", en="Query the table again."),
+            )
+        return path
+
+    def _require_in_force(self, grant: FileGrant) -> None:
+        """Let an address pass whose agreements are in force still: a suspended agreement ends it before its time."""
+        handed = self._evidence.handed_under(grant.access_id)
+        now = self._clock.now()
+        known = {one.id: one for one in self._agreements.of_consumer(handed[0])} if handed is not None else {}
+        used = [known.get(agreement_id) for agreement_id in handed[1]] if handed is not None else [None]
+        if not all(
+            one is not None and one.state is AgreementState.ACTIVE and one.valid_from <= now < one.valid_until
+            for one in used
+        ):
+            raise Refused(
+                "sharing.url_agreement_ended",
+                what=Text(
+                    zh="签发该地址所依据的协议已不在生效状态。",
+                    en="The agreement behind the address is no longer in force.",
+                ),
+                remedy=Text(zh="请查看协议状态。", en="Look at the agreement's state."),
+            )
+
+    def _known(self, caller: Principal) -> tuple[SharedTable, ...]:
+        if caller.department is None:
+            return ()
+        agreements = self._agreements.of_consumer(caller.department)
+        providers = {agreement.provider for agreement in agreements}
+        return shared_tables(agreements, {code: self._departments.get(code).name for code in providers})
+
+    def _opened(
+        self, caller: Principal, name: SharedTableName
+    ) -> tuple[AgreedTable, tuple[TableVersion, ...], datetime]:
+        """Return a table as it may be read now, and its versions from when the first agreement began."""
+        now = self._clock.now()
+        table = find_table(self._known(caller), name)
+        if table is None:
+            raise _unknown(name)
+        found = self._decided(caller, table, now)
+        if isinstance(found, Decision):
+            raise self._refused(caller, table, found, now)
+        begun = min(agreement.valid_from for agreement in found.agreements)
+        every = self._tables.versions(table.resource_id)
+        versions = tuple(
+            one
+            for one, following in zip_longest(every, every[1:])
+            if following is None or following.published_at > begun
+        )
+        if not versions:
+            raise _unpublished(name)
+        return found, versions, now
+
+    def _decided(self, caller: Principal, table: SharedTable, now: datetime) -> AgreedTable | Decision:
+        """Return what the policy lets the caller read of a table, or the shortest of its refusals."""
+        masks: dict[str, ColumnMask] = {}
+        used: list[Agreement] = []
+        denials: list[Decision] = []
+        for agreement in table.agreements:
+            # What is for verification only is not handed out: its column would say nothing.
+            shown = {item.column for item in agreement.items if item.mask is not MaskKind.HIDDEN}
+            access = DataAccess(
+                resource_id=table.resource_id,
+                provider=table.provider,
+                items=frozenset(shown),
+                mode=ShareMode.BULK,
+                purpose=table.purpose,
+                rows_filtered=True,
+            )
+            decision = self._policy.authorise_data(caller, Action.DATA_SHARE, access, agreement, now)
+            if decision.allowed:
+                used.append(agreement)
+                told = self._mask_keys.of(agreement)
+                masks = {**{column: told[column] for column in shown}, **masks}
+            else:
+                denials.append(decision)
+        if not used:
+            return min(denials, key=lambda decision: len(decision.policy_ids))
+        return AgreedTable(table=table, masks=masks, agreements=tuple(used))
+
+    def _refused(self, caller: Principal, table: SharedTable, decision: Decision, now: datetime) -> Refused:
+        handover = Handover(
+            table=table,
+            at=now,
+            agreements=table.agreements[:1],
+            columns=(),
+            names=(),
+            policy_ids=decision.policy_ids,
+            allowed=False,
+        )
+        access_id = self._evidence.record(caller, handover)
+        return refusal("sharing.access_refused", decision, access_id=access_id)
+
+    def _plan(self, agreed: AgreedTable, version: TableVersion, former: TableVersion | None = None) -> ReleasePlan:
+        """Return what of a version may be handed out, by published columns in the order of the table.
+
+        Of several agreements every one's row filter holds, as at the gateway; of a column that the version lacks,
+        nothing is known, so no row passes.
+        """
+        resource = self._catalogue.published(agreed.table.resource_id)
+        citizens = {
+            item.column
+            for item in resource.content.items
+            if item.element == CITIZEN_ELEMENT
+            or (item.column in agreed.masks and (item.element or "").endswith(CITIZEN_ELEMENT))
+        }
+        conditions = dict.fromkeys(one for agreement in agreed.agreements for one in agreement.row_filter)
+        there = version.columns if former is None else _in_both(version.columns, former.columns)
+        return ReleasePlan(
+            resource_id=agreed.table.resource_id,
+            version=version.version,
+            former=None if former is None else former.version,
+            table_digest=version.digest,
+            columns=tuple(
+                PlannedColumn.masked(published, agreed.masks[column])
+                for column, published in there.items()
+                if column in agreed.masks
+            ),
+            conditions=tuple(
+                one.model_copy(update={"column": version.columns.get(one.column, f"{one.column}?")})
+                for one in conditions
+            ),
+            citizens=tuple(sorted(published for column, published in there.items() if column in citizens)),
+        )
+
+    def _since(
+        self, caller: Principal, agreed: AgreedTable, versions: tuple[TableVersion, ...], start: int, now: datetime
+    ) -> TableAnswer:
+        """Return which files came and went from version `start` on: a new version replaces every file."""
+        span = _span(versions, ChangesAsk(starting_version=start))
+        handed: list[tuple[str, HandedFile, TableVersion]] = []
+        before: Release | None = None
+        for one in span:
+            release = self._releases.prepared(self._plan(agreed, one))
+            gone = before.files if before is not None else ()
+            handed += [("remove", HandedFile(release=before, file=file), one) for file in gone if before is not None]
+            handed += [("add", HandedFile(release=release, file=file), one) for file in release.files]
+            before = release
+        types = before.types if before is not None else {}
+        return self._hand_over(caller, agreed, start, types, handed, now)
+
+    def _hand_over(
+        self,
+        caller: Principal,
+        agreed: AgreedTable,
+        version: int,
+        types: Mapping[str, str],
+        handed: Sequence[tuple[str, HandedFile, TableVersion]],
+        now: datetime,
+    ) -> TableAnswer:
+        """Put the answer on record, then sign the addresses."""
+        columns = tuple(sorted(agreed.masks))
+        handover = Handover(
+            table=agreed.table,
+            at=now,
+            agreements=agreed.agreements,
+            columns=columns,
+            names=_names(agreed),
+            versions=tuple(sorted({one.version for _, _, one in handed})),
+            files=tuple(one for _, one, _ in handed),
+            policy_ids=("data.agreed",),
+            allowed=True,
+        )
+        access_id = self._evidence.record(caller, handover)
+        grants = [self._grant(one, access_id, caller, now) for _, one, _ in handed]
+        files = tuple(
+            FileAction(
+                kind=kind,
+                url=f"{self._address}/files/{grant.release}/{grant.file}?{self._signer.query(grant)}",
+                release=grant.release,
+                name=grant.file,
+                bytes=one.file.bytes,
+                rows=one.file.rows,
+                version=of.version,
+                at=of.published_at,
+            )
+            for (kind, one, of), grant in zip(handed, grants, strict=True)
+        )
+        answer = self._answer(agreed, version, types)
+        until = min((grant.expires_at for grant in grants), default=None)
+        return answer.model_copy(update={"files": files, "access_id": access_id, "urls_until": until})
+
+    def _grant(self, one: HandedFile, access_id: AccessId, caller: Principal, now: datetime) -> FileGrant:
+        return self._signer.grant(
+            release=one.release.id, file=one.file.name, access_id=access_id, client_id=caller.actor.id, now=now
+        )
+
+    @staticmethod
+    def _answer(agreed: AgreedTable, version: int, types: Mapping[str, str]) -> TableAnswer:
+        titles = {item.column: item.name for agreement in agreed.agreements for item in agreement.items}
+        return TableAnswer(table=agreed.table, version=version, types=types, titles=titles)
+
+
+def _names(agreed: AgreedTable) -> tuple[Text, ...]:
+    names = {item.column: item.name for agreement in agreed.agreements for item in agreement.items}
+    return tuple(names[column] for column in sorted(agreed.masks))
+
+
+def _in_both(present: Mapping[str, str], former: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns that both versions have: of what only one has, no change can be told."""
+    return {column: published for column, published in present.items() if former.get(column) == published}
+
+
+def _span(versions: tuple[TableVersion, ...], ask: ChangesAsk) -> tuple[TableVersion, ...]:
+    """Return the versions from the one asked for to the other, both included."""
+    if ask.starting_version is not None:
+        first = _numbered(versions, ask.starting_version)
+    elif ask.starting_at is not None:
+        first = _first_since(versions, ask.starting_at)
+    else:
+        raise _invalid(
+            "startingVersion",
+            "请给出 startingVersion 或 startingTimestamp。",
+            "Give startingVersion or startingTimestamp.",
+        )
+    last = versions[-1]
+    if ask.ending_version is not None:
+        last = _numbered(versions, ask.ending_version)
+    elif ask.ending_at is not None:
+        last = _last_until(versions, ask.ending_at)
+    span = versions[versions.index(first) : versions.index(last) + 1]
+    if not span:
+        raise _invalid("endingVersion", "结束版本早于起始版本。", "The last version is before the first.")
+    if len(span) > CHANGES_VERSIONS_MAX:
+        raise TooLarge(
+            "sharing.changes_too_many",
+            what=Text(
+                zh=f"一次最多查询 {CHANGES_VERSIONS_MAX} 个版本的变化。",
+                en=f"Changes of at most {CHANGES_VERSIONS_MAX} versions are told at once.",
+            ),
+            remedy=Text(zh="请分段查询。", en="Ask for them in parts."),
+        )
+    return span
+
+
+def _numbered(versions: Sequence[TableVersion], number: int) -> TableVersion:
+    found = next((one for one in versions if one.version == number), None)
+    if found is None:
+        raise _invalid(
+            "version",
+            f"没有可读的第 {number} 版；可读的是第 {versions[0].version} 至 {versions[-1].version} 版。",
+            f"Version {number} cannot be read; there are {versions[0].version} to {versions[-1].version}.",
+        )
+    return found
+
+
+def _first_since(versions: Sequence[TableVersion], at: datetime) -> TableVersion:
+    found = next((one for one in versions if one.published_at >= at), None)
+    if found is None:
+        raise _invalid("timestamp", "该时间之后没有发布版本。", "No version was published since then.")
+    return found
+
+
+def _last_until(versions: Sequence[TableVersion], at: datetime) -> TableVersion:
+    found = next((one for one in reversed(versions) if one.published_at <= at), None)
+    if found is None:
+        raise _invalid("timestamp", "该时间之前没有可读的版本。", "No version from then can be read.")
+    return found
+
+
+def _invalid(field: str, zh: str, en: str) -> Invalid:
+    return Invalid(
+        "sharing.table_version_invalid",
+        what=Text(zh=zh, en=en),
+        remedy=Text(zh="请先查询表的当前版本。", en="Ask for the table's version first."),
+        field=f"/{field}",
+    )
+
+
+def _unknown(name: SharedTableName) -> NotFound:
+    return NotFound(
+        "sharing.table_unknown",
+        what=Text(
+            zh=f"本部门没有关于表 {name.share}.{name.schema_name}.{name.table} 的协议。",
+            en=f"Your department has no agreement about a table {name.share}.{name.schema_name}.{name.table}.",
+        ),
+        remedy=Text(
+            zh="请列出可读的表，或先申请共享。", en="List the tables you may read, or request the resource first."
+        ),
+    )
+
+
+def _unpublished(name: SharedTableName) -> NotFound:
+    return NotFound(
+        "sharing.table_unpublished",
+        what=Text(
+            zh=f"表 {name.table} 尚未发布可读的版本。",
+            en=f"No version of the table {name.table} has been published yet.",
+        ),
+        remedy=Text(zh="请等待资源库构建完成。", en="Wait until the library has been built."),
+    )
+
+
+def _other_consumer() -> Refused:
+    return Refused(
+        "sharing.url_of_other",
+        what=Text(zh="这个文件地址是签发给其他应用的。", en="The file's address was signed for another application."),
+        remedy=Text(zh="请用本应用的凭据查询该表。", en="Query the table with this application's own profile."),
+    )
