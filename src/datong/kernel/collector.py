@@ -6,6 +6,10 @@ import gc
 M_ARENA_MAX = -8
 """glibc's number of the option (malloc.h)."""
 HEAPS_MAX = 2
+M_MMAP_THRESHOLD = -3
+LARGE_BLOCK_BYTES_MIN = 1024 * 1024
+"""Blocks from this size on are given back when they are let go. glibc raises its own bound to 32 MiB with use, and what
+was a piece of rows then stays in the heap, as room that the next one may not fit into."""
 
 STARTING_THRESHOLDS = (100_000, 50, 100)
 """New objects before the collector looks: modules make many that stay, and looking took a quarter of a start."""
@@ -37,3 +41,4 @@ def few_heaps() -> None:
     option = getattr(ctypes.CDLL(None), "mallopt", None)
     if option is not None:
         option(M_ARENA_MAX, HEAPS_MAX)
+        option(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES_MIN)

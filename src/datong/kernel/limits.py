@@ -12,7 +12,7 @@ UPLOAD_CHUNK_BYTES_MAX = 16 * 1024 * 1024
 BATCH_ROWS_DEFAULT = 500_000
 READ_ROWS_MAX = 50_000
 """Connectors hand out rows in pieces of at most so many; several pieces make a batch."""
-PAYLOAD_BYTES_MAX = 40 * 1024 * 1024
+PAYLOAD_BYTES_MAX = 56 * 1024 * 1024
 """A batch is cut before its rows, unpacked, need more memory than this (unless one piece does)."""
 FIRST_PAYLOAD_BYTES_MAX = 8 * 1024 * 1024
 """The same of a run's first part, which the hub digests again: little work for it, and the consumer begins early."""
