@@ -23,6 +23,7 @@ import psycopg
 from tests.servers import free_port, start_postgresql
 
 from benchmarks import agreed, dlt_peer, report
+from benchmarks.exchange_stages import stages
 from datong.app.composition import Hub
 from datong.exchange import Task, TransferMode
 from datong.kernel import Settings
@@ -34,6 +35,8 @@ POLL_SECONDS = 0.1
 RUNS_ROWS_MAX = 10_000_000
 """Larger tables are moved once."""
 DLT_ROWS_MAX = 5_000_000
+STAGES_ROWS = 350_000
+"""About a batch."""
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 MODES = (TransferMode.SNAPSHOT, TransferMode.INCREMENT)
 COLUMNS = {
@@ -202,6 +205,12 @@ def measure(
                 + ", ".join(f"{name} {seconds:.1f}" for name, seconds in used.items())
             )
         peaks = {f"{name}_peak_rss_mb": report.peak_rss_mb(of) for name, of in pids.items()}
+    staged = stages(ends.source, ends.target, TABLE, STAGES_ROWS, folder)
+    with psycopg.connect(ends.target, autocommit=True) as connection:
+        connection.execute(b"DROP TABLE stages; DELETE FROM _datong_applied WHERE task_id = 'stages'")
+    report.say(
+        "processor seconds per 1M rows by stage: " + ", ".join(f"{name} {spent}" for name, spent in staged.items())
+    )
     seconds, copy_seconds = report.median(moved), report.median(piped)
     figures: dict[str, report.Figure] = {
         "rows_per_second": report.rounded(rows / seconds),
@@ -213,6 +222,7 @@ def measure(
         "peak_rss_mb": max(peaks.values()),
         **peaks,
         **{f"{name}_processor_seconds": spent for name, spent in used.items()},
+        **staged,
     }
     if chosen.peer == "dlt" and rows <= DLT_ROWS_MAX:
         dlt_seconds = dlt_peer.copy(ends.source, ends.target, TABLE)
