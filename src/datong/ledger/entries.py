@@ -62,6 +62,8 @@ class EntryKind(StrEnum):
     LIVE = "sharing.live"
     MASK_KEY = "sharing.mask_key"
     PROFILE = "sharing.profile"
+    RELEASE = "sharing.release"
+    STATISTIC = "sharing.statistic"
     FINDING = "governance.finding"
     CASE = "governance.case"
     INDICATOR = "governance.indicator"

@@ -23,6 +23,7 @@ from datong.library.definition_reading import DEFINITION_CHARS_MAX, DefinitionPr
 from datong.library.derivation import VERDICT_COLUMN, VERDICT_TITLE
 from datong.library.evaluation import LinkScore, evaluate_links
 from datong.library.following import Following
+from datong.library.published_tables import PUBLISHED, has_one_row_each, published_table
 from datong.library.quality_scores import Dimension, Fall, SourceScore
 from datong.library.retention_rules import RETENTION_DAYS_MAX, VERSIONS_MIN_MAX, HoldReason, RetentionRule
 from datong.library.retention_values import (
@@ -103,6 +104,7 @@ __all__ = [
     "DEFINITION_CHARS_MAX",
     "FEATURES_MAX",
     "PLACE_ELEMENTS",
+    "PUBLISHED",
     "RETENTION_DAYS_MAX",
     "VERDICT_COLUMN",
     "VERDICT_TITLE",
@@ -196,9 +198,11 @@ __all__ = [
     "Workspace",
     "actions_of",
     "evaluate_links",
+    "has_one_row_each",
     "load_definition",
     "operating_points",
     "published_column",
+    "published_table",
     "record_key",
     "shared_count",
     "shared_page",

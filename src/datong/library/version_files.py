@@ -105,6 +105,11 @@ def files_of(path: Path, version: int) -> tuple[Path, ...]:
     return tuple(sorted(Path(uri) for uri in DeltaTable(str(path), version=version).file_uris()))
 
 
+def table_of(path: Path, version: int) -> ds.Dataset:
+    """Return a version of the Delta table at `path`, to be read in part or whole."""
+    return DeltaTable(str(path), version=version).to_pyarrow_dataset()
+
+
 def _oldest(table: TableVersions) -> int:
     return min(table.kept, default=DeltaTable(str(table.path)).version())
 

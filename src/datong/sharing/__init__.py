@@ -23,6 +23,7 @@ from datong.sharing.delta_values import (
     TableSource,
     TableVersion,
 )
+from datong.sharing.generalising import Generaliser
 from datong.sharing.live_values import (
     LiveAnswer,
     LiveCall,
@@ -69,6 +70,13 @@ from datong.sharing.terms import (
 if TYPE_CHECKING:
     from datong.sharing.agreement_watch import AgreementWatch, EndedItem
     from datong.sharing.agreements import Agreements, decode_signature
+    from datong.sharing.anonymity import (
+        AnonymityReport,
+        AnonymityRule,
+        OffendingGroup,
+        QuasiColumn,
+        ReleasePlan,
+    )
     from datong.sharing.assertions import ASSERTION_TYPE, client_assertion, token_request
     from datong.sharing.block_evidence import BlockEvidence
     from datong.sharing.blocks import Block, BlockCell, BlockEdge, BlockPurpose, Blocks
@@ -86,11 +94,22 @@ if TYPE_CHECKING:
     from datong.sharing.machines import Application, ApplicationSecret, Node
     from datong.sharing.mask_columns import mask_columns
     from datong.sharing.mask_keys import MaskKeys, mask_secret
+    from datong.sharing.open_releases import OpenRelease, OpenReleases, Suggestion
     from datong.sharing.people import Account, Session
     from datong.sharing.policy import PolicyEngine
     from datong.sharing.profiles import Profile, ProfileFile, Profiles
     from datong.sharing.requests import Requests
     from datong.sharing.shared_features import AgreedFeature, AgreedPage, SharedFeatures
+    from datong.sharing.statistic_values import (
+        MILLI,
+        Answer,
+        Budget,
+        BudgetOrder,
+        Condition,
+        Question,
+        StatisticKind,
+    )
+    from datong.sharing.statistics import PrivateStatistics
     from datong.sharing.subjects import subject_index_key
     from datong.sharing.tokens import AccessToken
     from datong.sharing.usage import Usage, Use
@@ -100,6 +119,18 @@ else:
         {
             "agreement_watch": ["AgreementWatch", "EndedItem"],
             "agreements": ["Agreements", "decode_signature"],
+            "anonymity": ["AnonymityReport", "AnonymityRule", "OffendingGroup", "QuasiColumn", "ReleasePlan"],
+            "open_releases": ["OpenReleases", "OpenRelease", "Suggestion"],
+            "statistic_values": [
+                "MILLI",
+                "Answer",
+                "Budget",
+                "BudgetOrder",
+                "Condition",
+                "Question",
+                "StatisticKind",
+            ],
+            "statistics": ["PrivateStatistics"],
             "block_evidence": ["BlockEvidence"],
             "blocks": ["Block", "BlockCell", "BlockEdge", "BlockPurpose", "Blocks"],
             "contract": ["contract_yaml"],
@@ -132,6 +163,7 @@ __all__ = [
     "ASSERTION_TYPE",
     "CHECK_PATH",
     "DELTA_SHARING_PATH",
+    "MILLI",
     "PROFILE_PREFIX",
     "AccessToken",
     "Account",
@@ -150,6 +182,9 @@ __all__ = [
     "AmendmentAction",
     "AmendmentKind",
     "AmendmentState",
+    "AnonymityReport",
+    "AnonymityRule",
+    "Answer",
     "Application",
     "ApplicationSecret",
     "Block",
@@ -160,9 +195,12 @@ __all__ = [
     "Blocks",
     "BoundedArgon2",
     "Breaker",
+    "Budget",
+    "BudgetOrder",
     "ChangesAsk",
     "CircuitState",
     "ColumnMask",
+    "Condition",
     "Confirmation",
     "DataAccess",
     "Decision",
@@ -178,6 +216,7 @@ __all__ = [
     "FixedTables",
     "Gateway",
     "GatewayAnswer",
+    "Generaliser",
     "Identity",
     "LiabilityWeights",
     "LiveAnswer",
@@ -195,21 +234,28 @@ __all__ = [
     "MemoryUses",
     "Node",
     "Obligation",
+    "OffendingGroup",
+    "OpenRelease",
+    "OpenReleases",
     "PaperEntry",
     "PaperFacts",
     "PartySignature",
     "PasswordHasher",
     "PolicyEngine",
     "Principal",
+    "PrivateStatistics",
     "Profile",
     "ProfileFile",
     "Profiles",
     "PublishedResources",
     "Purpose",
     "PurposeDraft",
+    "QuasiColumn",
     "QueryAsk",
+    "Question",
     "Record",
     "RecordSource",
+    "ReleasePlan",
     "Releases",
     "Request",
     "RequestAction",
@@ -229,6 +275,8 @@ __all__ = [
     "SharedTable",
     "SharedTableName",
     "SignedLiveAnswer",
+    "StatisticKind",
+    "Suggestion",
     "TableAnswer",
     "TableSource",
     "TableVersion",

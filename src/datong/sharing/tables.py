@@ -181,6 +181,36 @@ agreement_version = Table(
 )
 """Versions of agreements that were ever amended: proposed, in force, replaced, or come to nothing."""
 
+release = Table(
+    "sharing_release",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("dataset", String(200), nullable=False, index=True),
+    Column("released_at", UtcDateTime, nullable=False, index=True),
+    Column("entry_id", ID, nullable=False),
+    Column("content", JsonColumn, nullable=False),
+)
+
+privacy_budget = Table(
+    "sharing_privacy_budget",
+    METADATA,
+    Column("dataset", String(200), primary_key=True),
+    Column("granted_milli", Integer, nullable=False),
+    Column("spent_milli", Integer, nullable=False),
+)
+
+statistic = Table(
+    "sharing_statistic",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("dataset", String(200), nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("entry_id", ID, nullable=False),
+    Column("content", JsonColumn, nullable=False),
+)
+Index("ix_sharing_statistic_dataset_at", statistic.c.dataset, statistic.c.asked_at)
+
 confirmation = Table(
     "sharing_confirmation",
     METADATA,

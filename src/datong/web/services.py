@@ -37,7 +37,9 @@ if TYPE_CHECKING:
         Identity,
         LiveServices,
         MaskKeys,
+        OpenReleases,
         PolicyEngine,
+        PrivateStatistics,
         Profiles,
         Releases,
         Requests,
@@ -87,6 +89,8 @@ class Services:
     profiles: Profiles
     delta_shares: DeltaShares
     releases: Releases
+    open_releases: OpenReleases
+    statistics: PrivateStatistics
     live: LiveServices
     usage: Usage
     blocks: Blocks

@@ -92,13 +92,19 @@ from datong.norms import Grade, ShareMode, ShareType, UpdateCycle
 from datong.sharing import (
     Agreement,
     AgreementState,
+    BudgetOrder,
+    Generaliser,
     Principal,
     PurposeDraft,
+    QuasiColumn,
+    Question,
+    ReleasePlan,
     Request,
     RequestAction,
     RequestLine,
     RequestState,
     Role,
+    StatisticKind,
 )
 from datong.web.services import Services
 from tests.integration.console.collecting import collect
@@ -577,6 +583,15 @@ class ConsoleCity:
         for name in ("population", "geography", "low_income_family", "relations"):
             build = self.hub.library.request_build(name, actor=self.account(AUTHORITY).actor)
             self.hub.library.run_build(build.id)
+        self._release()
+
+    def _release(self) -> None:
+        """Release a coarse table of people, and answer a statistic."""
+        actor = self.account(AUTHORITY).actor
+        sexes = QuasiColumn(column="sex", kind=Generaliser.CATEGORY, level=1)
+        self.hub.open_releases.release(ReleasePlan(dataset="population", quasi=(sexes,)), actor)
+        self.hub.statistics.grant("population", BudgetOrder(granted_milli=1000, statement="年度统计公报"), actor)
+        self.hub.statistics.ask(Question(dataset="population", kind=StatisticKind.COUNT), actor)
 
     def _use(self, data: Departments) -> None:
         """Let the schools look people up; one of them is the citizen who signs in later."""

@@ -49,6 +49,7 @@ SECTIONS = (
             _link("/files", "文件交换", "Files"),
             _link("/live", "实时接口", "Live interfaces"),
             _link("/library", "统一资源库", "Library"),
+            _link("/releases", "开放与统计", "Release & statistics", "/statistics"),
             _link("/corrections", "校核", "Corrections"),
             _link("/harvests", "目录采集", "Harvesting"),
             _link("/cascade", "上下级平台", "Other hubs"),
