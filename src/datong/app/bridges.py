@@ -17,7 +17,7 @@ from datong.exchange import Delivery, Exchange, TransferMode
 from datong.kernel import PLATFORM_ACTOR, BatchId, NotFound, ResourceId, Text
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import Signer
-from datong.library import LandedBatch, LandedSource, LandingMode, Library, published_column
+from datong.library import LandedBatch, LandedSource, LandingMode, Library, RecordLookups, published_column
 from datong.sharing import Agreements, AgreementState, EndedItem, Record, Request, Requests, RequestState, TableVersion
 
 
@@ -56,7 +56,7 @@ class LibraryRecords:
     """The gateway reads a resource from the newest dataset that the library has published for it."""
 
     def __init__(self, library: Library) -> None:
-        self._library = library
+        self._lookups = RecordLookups(library)
 
     def lookup(self, resource_id: ResourceId, key_element: str, key_value: str) -> tuple[Record, ...]:
         """Return the records whose element (or column) `key_element` has the value `key_value`.
@@ -64,10 +64,9 @@ class LibraryRecords:
         Raises:
             NotFound: the library has published nothing of that resource yet.
         """
-        rows = self._library.lookup(f"resource:{resource_id}", key_element, key_value)
+        found = self._lookups.values(f"resource:{resource_id}", key_element, key_value)
         return tuple(
-            Record(values={name.removeprefix("column:"): cell.value for name, cell in row.cells.items()})
-            for row in rows
+            Record(values={name.removeprefix("column:"): value for name, value in values.items()}) for values in found
         )
 
 

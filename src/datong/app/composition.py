@@ -416,6 +416,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         index_key=index_key,
         mask_keys=mask_keys,
         live=live,
+        callers=identity,
     )
 
     endpoint = f"{settings.base_url}{DELTA_SHARING_PATH}"

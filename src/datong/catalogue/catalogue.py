@@ -29,6 +29,7 @@ from datong.catalogue.records import (
     locked,
     next_code,
     published_from,
+    published_stamps,
     rewritten,
     select_published,
     select_working,
@@ -308,6 +309,11 @@ class Catalogue:
         if row is None:
             raise resource_not_found(resource_id)
         return published_from(dict(row), open_only=open_only)
+
+    def published_stamps(self, ids: Sequence[ResourceId]) -> dict[ResourceId, object]:
+        """Return what changes whenever what `published` returns does; a resource that nobody sees has none."""
+        with self._database.reading() as connection:
+            return published_stamps(connection, ids)
 
     def find(
         self,

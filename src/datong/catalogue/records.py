@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import Connection, Select, and_, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from datong.catalogue.faults import resource_not_found, serials_used_up
@@ -34,6 +34,11 @@ _RESOURCE_COLUMNS = (
     resource.c.updated_at,
     resource.c.due_at,
 )
+_STAMPS = (
+    select(resource.c.id, resource.c.published_version, listing.c.published_at)
+    .join(listing, listing.c.resource_id == resource.c.id)
+    .where(resource.c.id.in_(bindparam("of_ids", expanding=True)))
+)
 
 
 def select_working() -> Select[Any]:
@@ -55,6 +60,12 @@ def select_published() -> Select[Any]:
         .join(version, and_(version.c.resource_id == resource.c.id, version.c.version == resource.c.published_version))
         .join(listing, listing.c.resource_id == resource.c.id)
     )
+
+
+def published_stamps(connection: Connection, ids: Sequence[ResourceId]) -> dict[ResourceId, object]:
+    """Return of each visible resource which version everybody sees, since when."""
+    rows = connection.execute(_STAMPS, {"of_ids": list(ids)}).all()
+    return {row.id: (row.published_version, row.published_at) for row in rows}
 
 
 def working_from(row: Mapping[str, Any]) -> Resource:

@@ -44,17 +44,20 @@ from datong.kernel.ids import (
     new_id,
 )
 from datong.kernel.paging import Page, page_of
+from datong.kernel.remembered import Remembered
 from datong.kernel.settings import Settings
 from datong.kernel.texts import Language, Text
 from datong.kernel.values import Value
 
 if TYPE_CHECKING:
+    from datong.kernel.bulk import insert_numbered, insert_rows
     from datong.kernel.calendar import WorkingCalendar
     from datong.kernel.database import METADATA, Database, JsonColumn, UtcDateTime
 else:
     __getattr__ = on_demand(
         __name__,
         {
+            "bulk": ["insert_numbered", "insert_rows"],
             "calendar": ["WorkingCalendar"],
             "database": ["METADATA", "Database", "JsonColumn", "UtcDateTime"],
         },
@@ -95,6 +98,7 @@ __all__ = [
     "Page",
     "PersonId",
     "Refused",
+    "Remembered",
     "RequestId",
     "ResourceId",
     "Settings",
@@ -112,6 +116,8 @@ __all__ = [
     "answered_error",
     "canonical_json",
     "error_class",
+    "insert_numbered",
+    "insert_rows",
     "new_id",
     "on_demand",
     "page_of",

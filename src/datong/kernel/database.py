@@ -75,8 +75,11 @@ class Database:
             options["pool_pre_ping"] = True
             options["pool_size"] = 20
         self.engine: Engine = create_engine(url, **options)
+        self._statements = self.engine
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
+        else:
+            self._statements = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._marking = threading.Lock()
         self._mark_connection: sqlite3.Connection | None = None
 
@@ -104,6 +107,13 @@ class Database:
                 yield connection
             finally:
                 connection.rollback()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection on which each statement sees the newest state by itself: no transaction, no round trip
+        but the statement's own."""
+        with self._statements.connect() as connection:
+            yield connection
 
     def change_mark(self) -> int | None:
         """Return a number that is another one after each commit of anybody, or None where that is not cheaply known.

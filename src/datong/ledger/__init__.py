@@ -12,7 +12,7 @@ from datong.ledger.witness import Witness
 if TYPE_CHECKING:
     from datong.ledger.bundles import BundleReport, Disclosure, WitnessReport, read_bundle, verify_bundle
     from datong.ledger.cosigning import WitnessState
-    from datong.ledger.log import Ledger
+    from datong.ledger.log import EntryDraft, Ledger
     from datong.ledger.verification import LogReport, WitnessedSize, verify_log
 else:
     __getattr__ = on_demand(
@@ -20,7 +20,7 @@ else:
         {
             "bundles": ["BundleReport", "Disclosure", "WitnessReport", "read_bundle", "verify_bundle"],
             "cosigning": ["WitnessState"],
-            "log": ["Ledger"],
+            "log": ["EntryDraft", "Ledger"],
             "verification": ["LogReport", "WitnessedSize", "verify_log"],
         },
     )
@@ -31,6 +31,7 @@ __all__ = [
     "Disclosure",
     "Ed25519Signer",
     "EntryContent",
+    "EntryDraft",
     "EntryKind",
     "Ledger",
     "LogReport",

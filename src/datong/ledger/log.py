@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Row, Select, func, select
 
@@ -18,6 +19,8 @@ from datong.kernel import (
     NotFound,
     Page,
     Text,
+    insert_numbered,
+    insert_rows,
     new_id,
     page_of,
 )
@@ -34,9 +37,17 @@ from datong.ledger.tables import CHECKPOINTS, ENTRIES, ENTRY_DEPARTMENTS
 from datong.ledger.tiles import TilePath, TileReader, TileStore, no_file, read_tile
 
 _NO_DISCLOSURES: Mapping[str, JsonValue] = {}
-_INSERT_ENTRY = ENTRIES.insert()
-_INSERT_DEPARTMENTS = ENTRY_DEPARTMENTS.insert()
-"""Made once: building a statement costs more than running it."""
+
+
+class EntryDraft(NamedTuple):
+    """An entry on its way into the log."""
+
+    id: EntryId
+    kind: EntryKind
+    subject: str
+    at: datetime
+    leaf: bytes
+    departments: frozenset[DepartmentCode]
 
 
 class Ledger:
@@ -83,27 +94,9 @@ class Ledger:
             Invalid: a text cannot be written as UTF-8.
             TooLarge: the entry is over 65,535 bytes.
         """
-        at = self._clock.now()
-        leaf = leaf_bytes(kind=kind, at=at, subject=subject, actor=actor, facts=facts)
-        entry_id = EntryId(new_id())
-        serial = connection.execute(
-            _INSERT_ENTRY,
-            {
-                "id": entry_id,
-                "kind": kind.value,
-                "subject": subject,
-                "at": at,
-                "leaf": leaf,
-                "leaf_hash": leaf_hash_of(leaf).hex(),
-            },
-        ).inserted_primary_key
-        departments = departments_concerned(actor, facts)
-        if serial is not None and departments:
-            connection.execute(
-                _INSERT_DEPARTMENTS,
-                [{"department": department, "serial": serial[0]} for department in sorted(departments)],
-            )
-        return entry_id
+        entry = self.draft(kind=kind, subject=subject, actor=actor, facts=facts)
+        self.append_drafts(connection, [entry])
+        return entry.id
 
     def append_many(
         self,
@@ -119,40 +112,41 @@ class Ledger:
             Invalid: a text cannot be written as UTF-8.
             TooLarge: an entry is over 65,535 bytes.
         """
+        drafts = [self.draft(kind=kind, subject=subject, actor=actor, facts=facts) for subject, facts in entries]
+        self.append_drafts(connection, drafts)
+        return [draft.id for draft in drafts]
+
+    def draft(self, *, kind: EntryKind, subject: str, actor: Actor, facts: Mapping[str, JsonValue]) -> EntryDraft:
+        """Return an entry that `append_drafts` will record, with its bytes; see `append`.
+
+        Raises:
+            Invalid, TooLarge: as in `append`.
+        """
         at = self._clock.now()
-        rows = []
-        for subject, facts in entries:
-            leaf = leaf_bytes(kind=kind, at=at, subject=subject, actor=actor, facts=facts)
-            rows.append(
-                {
-                    "id": EntryId(new_id()),
-                    "kind": kind.value,
-                    "subject": subject,
-                    "at": at,
-                    "leaf": leaf,
-                    "leaf_hash": leaf_hash_of(leaf).hex(),
-                }
-            )
-        if not rows:
-            return []
-        ids = [EntryId(str(row["id"])) for row in rows]
-        connection.execute(_INSERT_ENTRY, rows)
-        concerned = {
-            entry_id: departments
-            for entry_id, (_, facts) in zip(ids, entries, strict=True)
-            if (departments := departments_concerned(actor, facts))
-        }
-        if concerned:
-            serials = connection.execute(select(ENTRIES.c.id, ENTRIES.c.serial).where(ENTRIES.c.id.in_(concerned)))
-            connection.execute(
-                _INSERT_DEPARTMENTS,
-                [
-                    {"department": department, "serial": serial}
-                    for entry_id, serial in serials.all()
-                    for department in sorted(concerned[EntryId(entry_id)])
-                ],
-            )
-        return ids
+        leaf = leaf_bytes(kind=kind, at=at, subject=subject, actor=actor, facts=facts)
+        concerned = departments_concerned(actor, facts)
+        return EntryDraft(EntryId(new_id()), kind, subject, at, leaf, concerned)
+
+    def append_drafts(self, connection: Connection, drafts: Sequence[EntryDraft]) -> None:
+        """Record the evidence of several acts in the caller's transaction, in two statements."""
+        rows = [
+            {
+                "id": draft.id,
+                "kind": draft.kind.value,
+                "subject": draft.subject,
+                "at": draft.at,
+                "leaf": draft.leaf,
+                "leaf_hash": leaf_hash_of(draft.leaf).hex(),
+            }
+            for draft in drafts
+        ]
+        serials = insert_numbered(connection, ENTRIES, rows, by="id")
+        concerned = [
+            {"department": department, "serial": serials[draft.id]}
+            for draft in drafts
+            for department in sorted(draft.departments)
+        ]
+        insert_rows(connection, ENTRY_DEPARTMENTS, concerned)
 
     def integrate(self) -> bool:
         """Put committed entries into the log and publish a checkpoint; return whether there may be more to do at once.

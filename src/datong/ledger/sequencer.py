@@ -5,7 +5,7 @@ once: numbers are given under a lock and never change, tiles are written as ofte
 and a checkpoint is stored only if it is newer than the one that is there. Whatever is missing, the next step does.
 """
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from datong.kernel import Clock, Database
@@ -26,6 +26,20 @@ CHECKPOINTS_KEPT = 1000
 """So many of the newest checkpoints can still be cosigned; older ones stay only if a witness needs them."""
 
 _STATE_ID = 1
+_PENDING = (
+    select(ENTRIES.c.serial).where(ENTRIES.c.position.is_(None)).order_by(ENTRIES.c.serial).limit(ENTRIES_PER_STEP_MAX)
+).subquery()
+_PLACED = select(_PENDING.c.serial, func.row_number().over(order_by=_PENDING.c.serial).label("place")).subquery()
+_NUMBER = (
+    update(ENTRIES)
+    .where(ENTRIES.c.serial == _PLACED.c.serial)
+    .values(position=bindparam("numbered", type_=BigInteger) + _PLACED.c.place - 1)
+)
+"""Gives the oldest entries without a number the next ones, in one statement.
+
+Serials order what one transaction wrote; a smaller serial may still commit later (PostgreSQL), so what counts is only
+that an entry is visible and has no number yet.
+"""
 
 
 class Sequencer:
@@ -68,24 +82,11 @@ class Sequencer:
         """Return how many entries are numbered, how many published (None: no checkpoint yet), and if more may wait."""
         with self._database.transaction() as connection:
             numbered, published = self._locked_state(connection)
-            # Serials order what one transaction wrote; a smaller serial may still commit later (PostgreSQL), so what
-            # counts is only that an entry is visible and has no number yet.
-            serials = connection.scalars(
-                select(ENTRIES.c.serial)
-                .where(ENTRIES.c.position.is_(None))
-                .order_by(ENTRIES.c.serial)
-                .limit(ENTRIES_PER_STEP_MAX)
-            ).all()
-            if serials:
-                connection.execute(
-                    update(ENTRIES)
-                    .where(ENTRIES.c.serial == bindparam("of_serial"))
-                    .values(position=bindparam("at_position")),
-                    [{"of_serial": serial, "at_position": numbered + offset} for offset, serial in enumerate(serials)],
-                )
-                numbered += len(serials)
+            given = connection.execute(_NUMBER, {"numbered": numbered}).rowcount
+            if given:
+                numbered += given
                 connection.execute(update(STATE).values(numbered_size=numbered))
-        return numbered, published, len(serials) == ENTRIES_PER_STEP_MAX
+        return numbered, published, given == ENTRIES_PER_STEP_MAX
 
     def _locked_state(self, connection: Connection) -> tuple[int, int | None]:
         dialect = sqlite if self._database.is_sqlite else postgresql

@@ -25,6 +25,7 @@ from datong.library.evaluation import LinkScore, evaluate_links
 from datong.library.following import Following
 from datong.library.published_tables import PUBLISHED, has_one_row_each, published_table
 from datong.library.quality_scores import Dimension, Fall, SourceScore
+from datong.library.record_lookups import RecordLookups
 from datong.library.retention_rules import RETENTION_DAYS_MAX, VERSIONS_MIN_MAX, HoldReason, RetentionRule
 from datong.library.retention_values import (
     DeclaredRetention,
@@ -172,6 +173,7 @@ __all__ = [
     "PairRecord",
     "PairVerdict",
     "PastEntity",
+    "RecordLookups",
     "RetentionOrder",
     "RetentionRule",
     "ReviewPair",

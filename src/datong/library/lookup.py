@@ -25,6 +25,10 @@ LOOKUP_ROWS_MAX = 1000
 SUCCESSIONS_MAX = 64
 IDENTIFIER_ELEMENT = "citizen_id"
 NAME_ELEMENTS = ("person_name", "division_name", "organisation_name", "certificate_name", "holder_name", "head_name")
+_ROWS = (
+    "SELECT entity_id, row_key, payload FROM key JOIN row ON row.id = key.row WHERE element = ? AND value = ? "
+    "ORDER BY row.id LIMIT ?"
+)
 
 
 class LookupSource(Value):
@@ -53,12 +57,18 @@ class LookupFile:
 
     def rows(self, key_element: str, key_value: str, limit: int = LOOKUP_ROWS_MAX) -> tuple[GoldenRow, ...]:
         """Return the rows whose `key_element` is `key_value`, at most `limit`."""
-        found = self._connection.execute(
-            "SELECT entity_id, row_key, payload FROM key JOIN row ON row.id = key.row WHERE element = ? AND value = ? "
-            "ORDER BY row.id LIMIT ?",
-            (key_element, canonical_key(key_element, key_value), limit),
-        )
+        found = self._connection.execute(_ROWS, (key_element, canonical_key(key_element, key_value), limit))
         return tuple(self._row(*row) for row in found)
+
+    def values(self, key_element: str, key_value: str, limit: int) -> list[dict[str, str | None]]:
+        """Return what `rows` returns as plain values by field, without where each comes from: a tenth of the work."""
+        found = self._connection.execute(_ROWS, (key_element, canonical_key(key_element, key_value), limit))
+        return [self._plain(row_key, json.loads(payload)) for _, row_key, payload in found]
+
+    def _plain(self, row_key: str | None, payload: list[list[Any]]) -> dict[str, str | None]:
+        if self._own is not None and row_key is not None:
+            return {cell[0]: cell[1] for cell in payload[1:]}
+        return {cell[0]: cell[2] for cell in payload if int(cell[1]) == 1}
 
     def _row(self, entity_id: str | None, row_key: str | None, payload: str) -> GoldenRow:
         entity = EntityId(entity_id) if entity_id else None
@@ -267,17 +277,26 @@ def open_file(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a lookup file for reading.
 
     Raises:
+        Unavailable: see `connect_file`.
+    """
+    connection = connect_file(path)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def connect_file(path: Path) -> sqlite3.Connection:
+    """Return a connection to a lookup file, for reading in this thread.
+
+    Raises:
         Unavailable: the file has gone, because a newer version replaced it while it was sought.
     """
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
+        return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
     except sqlite3.OperationalError as error:
         raise Unavailable(
             "library.version_replaced",
             what=Text(zh="所查的数据版本已被新版本取代。", en="The version that was read has been replaced."),
             remedy=Text(zh="请重试。", en="Try again."),
         ) from error
-    try:
-        yield connection
-    finally:
-        connection.close()

@@ -1,6 +1,6 @@
 """What the library has published: datasets, point lookups, entities, reports. Reading only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HITS_MAX = 200
-_ENTITY_KEYS = frozenset({"entity_id", "member_id", "from_id", "to_id"})
+ENTITY_KEYS = frozenset({"entity_id", "member_id", "from_id", "to_id"})
 """Keys whose value is an entity's id: one that was merged into another finds what is now."""
 FAILING_ROWS_MAX = 500
 _DATASET = (
@@ -32,7 +32,12 @@ _DATASET = (
     .join(CURRENT, (CURRENT.c.library == DATASETS.c.library) & (CURRENT.c.version == DATASETS.c.version))
     .where(DATASETS.c.name == bindparam("of_name"))
 )
-"""Made once: every call of the gateway runs it."""
+_STAMPS = (
+    select(DATASETS.c.name, CURRENT.c.version, CURRENT.c.build_id)
+    .join(CURRENT, (CURRENT.c.library == DATASETS.c.library) & (CURRENT.c.version == DATASETS.c.version))
+    .where(DATASETS.c.name.in_(bindparam("of_names", expanding=True)))
+)
+"""Made once: the calls of the gateway run them."""
 
 
 class Published:
@@ -89,6 +94,12 @@ class Published:
             )
         return self._described(row)
 
+    def dataset_stamps(self, names: Sequence[str]) -> dict[str, object]:
+        """Return what changes whenever the current versions of datasets do; one that is not published has none."""
+        with self._database.reading() as connection:
+            rows = connection.execute(_STAMPS, {"of_names": list(names)}).all()
+        return {row.name: (row.version, row.build_id) for row in rows}
+
     def resource_dataset(self, resource_id: ResourceId) -> Dataset:
         """Return the current dataset of a source's records, or raise NotFound."""
         return self.dataset(f"resource:{resource_id}")
@@ -134,21 +145,10 @@ class Published:
         """
         found = self.dataset(dataset)
         if key_element not in (*found.key_elements, "row_key"):
-            raise NotFound(
-                "library.key_unknown",
-                what=Text(
-                    zh=f"数据集 {dataset} 不支持按 {key_element} 查询。",
-                    en=f"The dataset {dataset} is not looked up by {key_element}.",
-                ),
-                remedy=Text(
-                    zh=f"可用的查询项：{'、'.join(found.key_elements)}。",
-                    en=f"Use one of: {', '.join(found.key_elements)}.",
-                ),
-                context={"dataset": dataset, "keys": list(found.key_elements)},
-            )
+            raise key_unknown(found, key_element)
         with open_lookup(found.lookup_path) as file:
             rows = file.rows(key_element, key_value)
-            if rows or key_element not in _ENTITY_KEYS:
+            if rows or key_element not in ENTITY_KEYS:
                 return rows
             for known in self._other_ids(self._by_name().get(found.library), EntityId(key_value)):
                 rows = file.rows(key_element, known)
@@ -299,3 +299,19 @@ class Published:
         self.definition(library)
         found = self.dataset(library)
         return self._folder / library / "builds" / found.build_id
+
+
+def key_unknown(dataset: Dataset, key_element: str) -> NotFound:
+    """Return the error of a dataset that is not looked up by `key_element`."""
+    return NotFound(
+        "library.key_unknown",
+        what=Text(
+            zh=f"数据集 {dataset.name} 不支持按 {key_element} 查询。",
+            en=f"The dataset {dataset.name} is not looked up by {key_element}.",
+        ),
+        remedy=Text(
+            zh=f"可用的查询项：{'、'.join(dataset.key_elements)}。",
+            en=f"Use one of: {', '.join(dataset.key_elements)}.",
+        ),
+        context={"dataset": dataset.name, "keys": list(dataset.key_elements)},
+    )

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from datong.sharing.assertions import ASSERTION_TYPE, client_assertion, token_request
     from datong.sharing.block_evidence import BlockEvidence
     from datong.sharing.blocks import Block, BlockCell, BlockEdge, BlockPurpose, Blocks
+    from datong.sharing.call_queue import CallQueue
     from datong.sharing.contract import contract_yaml
     from datong.sharing.credentials import BoundedArgon2, PasswordHasher
     from datong.sharing.delta_evidence import DeltaEvidence
@@ -87,7 +88,8 @@ if TYPE_CHECKING:
     from datong.sharing.delta_shares import ChangesAsk, DeltaShares, FileAction, QueryAsk, TableAnswer
     from datong.sharing.delta_urls import FileSigner
     from datong.sharing.documents import CHECK_PATH, AgreementDocuments, PaperEntry, PaperFacts
-    from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
+    from datong.sharing.gateway import Gateway
+    from datong.sharing.gateway_calls import Asked, GatewayAnswer, VerifyAnswer
     from datong.sharing.identity import Identity
     from datong.sharing.live import LiveServices
     from datong.sharing.live_sealing import LiveKey, sealed_answer
@@ -140,7 +142,9 @@ else:
             "delta_release": ["Releases"],
             "delta_shares": ["ChangesAsk", "DeltaShares", "FileAction", "QueryAsk", "TableAnswer"],
             "delta_urls": ["FileSigner"],
-            "gateway": ["Gateway", "GatewayAnswer", "VerifyAnswer"],
+            "call_queue": ["CallQueue"],
+            "gateway": ["Gateway"],
+            "gateway_calls": ["Asked", "GatewayAnswer", "VerifyAnswer"],
             "identity": ["Identity"],
             "live": ["LiveServices"],
             "live_sealing": ["LiveKey", "sealed_answer"],
@@ -187,6 +191,7 @@ __all__ = [
     "Answer",
     "Application",
     "ApplicationSecret",
+    "Asked",
     "Block",
     "BlockCell",
     "BlockEdge",
@@ -197,6 +202,7 @@ __all__ = [
     "Breaker",
     "Budget",
     "BudgetOrder",
+    "CallQueue",
     "ChangesAsk",
     "CircuitState",
     "ColumnMask",

@@ -148,9 +148,10 @@ class DataAccess(Value):
     items: frozenset[str]
     mode: ShareMode
     purpose: str
-    case_number: str = ""
     rows_filtered: bool = False
     """Whether this way out applies the agreement's row filter; one that cannot is refused where there is a filter."""
+    case_stated: bool = False
+    """Whether the call says for which case it is."""
 
 
 class Decision(Value):

@@ -1,87 +1,62 @@
-"""The one way out: query with masking, and verify; every call is decided, recorded and only then answered."""
+"""The one way out: query with masking, and verify; every call is decided, recorded and only then answered.
+
+Many calls are answered together (`answer_many`): what they need to know is looked up at once, and their evidence is
+durable in one transaction before the first of them is answered (ADR 0140).
+"""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
-
-from datong.catalogue import Item, Resource
-from datong.kernel import (
-    AccessId,
-    AgreementId,
-    Clock,
-    Database,
-    EntryId,
-    Invalid,
-    JsonValue,
-    Refused,
-    ResourceId,
-    Text,
-    TooLarge,
-    Value,
-    canonical_json,
-    new_id,
-    sha256_hex,
-)
-from datong.kernel.limits import GATEWAY_ITEMS_MAX, NAME_CHARS_MAX, TEXT_CHARS_MAX
-from datong.ledger import EntryKind, Ledger, commitment
+from datong.catalogue import Resource
+from datong.kernel import AccessId, Clock, Database, DatongError, Remembered, ResourceId
+from datong.ledger import Ledger
 from datong.norms import ShareMode
-from datong.sharing import tables
-from datong.sharing.actions import Action, DataAccess, Decision
+from datong.sharing.access_evidence import AccessDraft, Outcome, alike, answer_commitment, draft, write
+from datong.sharing.actions import Action
 from datong.sharing.agreements import Agreements
-from datong.sharing.evidence import item_facts, subject_fact
+from datong.sharing.gateway_calls import (
+    FRESH_SECONDS,
+    ROWS_MAX,
+    Answer,
+    Asked,
+    Call,
+    GatewayAnswer,
+    Shape,
+    VerifyAnswer,
+    people_of,
+    require_call,
+    too_wide,
+    value_of,
+    values_by_column,
+)
+from datong.sharing.gateway_live import ask_node
+from datong.sharing.grants import Asks, Denial, Grant, Grants
+from datong.sharing.guessing import Claims, count_wrong, guess_limit
 from datong.sharing.live import LiveServices
-from datong.sharing.live_values import LiveAnswer, LiveCall, LiveKind, LiveService
+from datong.sharing.machines import Caller
 from datong.sharing.mask_keys import MaskKeys
-from datong.sharing.masks import UNSHOWN, ColumnMask, MaskKind
+from datong.sharing.masks import ColumnMask, MaskKind
 from datong.sharing.matching import Match, best_answers
 from datong.sharing.policy import PolicyEngine, refusal
-from datong.sharing.ports import PublishedResources
+from datong.sharing.ports import CallersInForce, PublishedResources
 from datong.sharing.principals import Principal
 from datong.sharing.records import Record, RecordSource
-from datong.sharing.request_rules import find_item
+from datong.sharing.revisions import Parties, revisions_between
 from datong.sharing.row_filters import passes
-from datong.sharing.subjects import CITIZEN_ELEMENT, SALT_BYTES, SubjectMark, keyed_index, marks
+from datong.sharing.subjects import SALT_BYTES, keyed_index, marks
 from datong.sharing.terms import Agreement, AgreementItem, AgreementState
+from datong.sharing.tokens import unrecognised
 
-ROWS_MAX = 100
-"""Records that one query may return; a key that meets more is too wide."""
-WRONG_PER_SUBJECT_DAY_MAX = 10
-WRONG_PER_CONSUMER_DAY_MAX = 2000
-"""Claims that may turn out wrong in a day, about one subject and in all, before verifying stops."""
-EVERYBODY = "*"
-KEY_ELEMENTS = frozenset(
-    {"citizen_id", "household_id", "real_estate_unit", "uscc", "certificate_id", "student_id", "record_id"}
-)
+KEPT_MAX = 10_000
+"""Resources, pairs of parties and callers that a process keeps read."""
+GUESS_POLICY = "gateway.guess_limit"
 
 
-class GatewayAnswer(Value):
-    """What a query answers. Rows and masks go by the names the caller used.
+class AtNode(NamedTuple):
+    """Instead of an answer: the call is one for the provider's node, and waits for it."""
 
-    `answer_salt` opens the ledger's commitment to the rows: the caller can later prove what it was told.
-    """
-
-    access_id: AccessId
-    entry_id: EntryId
-    at: datetime
-    agreement_ids: tuple[AgreementId, ...]
-    rows: tuple[dict[str, str | None], ...]
-    masks: dict[str, MaskKind]
-    answer_salt: str
-
-
-class VerifyAnswer(Value):
-    """What a verification answers: one of match, no_match and unknown for each claim, by the names the caller used."""
-
-    access_id: AccessId
-    entry_id: EntryId
-    at: datetime
-    agreement_ids: tuple[AgreementId, ...]
-    results: dict[str, Match]
-    answer_salt: str
+    asked: Asked
 
 
 class Permit(NamedTuple):
@@ -89,41 +64,33 @@ class Permit(NamedTuple):
 
     resource_id: ResourceId
     masks: Mapping[str, ColumnMask]
-    call: "_Call"
-    agreements: Mapping[str, Agreement]
+    call: Call
+    grant: Grant
 
 
-class _Call(NamedTuple):
-    """A call whose names have been resolved."""
+class _Told(NamedTuple):
+    """A call that is allowed, with what the caller is to be told once it is on record."""
 
-    action: Action
-    principal: Principal
-    resource: Resource
-    key: Item
-    key_value: str
-    items: Mapping[str, Item]
-    purpose: str
-    case_number: str
-    at: datetime
+    grant: Grant
+    call: Call
+    rows: tuple[dict[str, str | None], ...]
+    found: int
+    people: tuple[str, ...]
+    results: Mapping[str, Match] | None
+    salt: bytes
 
     @property
-    def key_name(self) -> str:
-        return self.key.element or self.key.column
-
-    @property
-    def columns(self) -> frozenset[str]:
-        return frozenset(item.column for item in self.items.values())
+    def wrong(self) -> int:
+        """How many claims count as wrong: all of them where there is nothing on record."""
+        results = self.results or {}
+        return sum(1 for one in results.values() if one is Match.NO_MATCH) if self.found else len(results)
 
 
-class _Outcome(NamedTuple):
-    """What the record of a call says beyond the call itself."""
+class _Denied(NamedTuple):
+    """A call that is refused, with what goes on record."""
 
-    allowed: bool
-    agreements: tuple[Agreement, ...]
-    policy_ids: tuple[str, ...]
-    subjects: tuple[SubjectMark, ...]
-    rows: int
-    answer: str
+    denial: Denial
+    call: Call
 
 
 class Gateway:
@@ -142,17 +109,38 @@ class Gateway:
         index_key: bytes,
         mask_keys: MaskKeys,
         live: LiveServices | None = None,
+        callers: CallersInForce | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._ledger = ledger
-        self._catalogue = catalogue
-        self._agreements = agreements
-        self._policy = policy
         self._records = records
         self._index_key = index_key
-        self._mask_keys = mask_keys
         self._live = live
+        self._agreements = agreements
+        self._grants = Grants(policy, mask_keys)
+        self._resources: Remembered[ResourceId, Resource] = Remembered(
+            catalogue.published_stamps, catalogue.published, most=KEPT_MAX, fresh_seconds=FRESH_SECONDS
+        )
+        self._candidates: Remembered[Parties, tuple[Agreement, ...]] = Remembered(
+            lambda pairs: revisions_between(database, pairs),
+            lambda pair: agreements.candidates(*pair),
+            most=KEPT_MAX,
+            fresh_seconds=FRESH_SECONDS,
+        )
+        self._at_node: Remembered[ResourceId, bool] | None = None
+        if live is not None:
+            self._at_node = Remembered(
+                live.offered, lambda one: live.offered([one])[one], most=KEPT_MAX, fresh_seconds=FRESH_SECONDS
+            )
+        self._callers: Remembered[Caller, bool] | None = None
+        if callers is not None:
+            self._callers = Remembered(
+                callers.callers_in_force,
+                lambda one: callers.callers_in_force([one])[one],
+                most=KEPT_MAX,
+                fresh_seconds=FRESH_SECONDS,
+            )
 
     def query(
         self,
@@ -172,33 +160,10 @@ class Gateway:
             Refused: `sharing.access_refused` with every reason of the policy; the refusal is on record.
             TooLarge: the key meets more than ROWS_MAX records.
         """
-        call = self._call(Action.DATA_QUERY, principal, resource_id, key, items, purpose, case_number)
-        agreements = self._authorise(call)
-        masks = self._masks(call.items, agreements)
-        if self._is_live(call):
-            answer = self._ask(call, masks={item.column: masks[name] for name, item in call.items.items()})
-            rows = tuple({name: row.get(item.column) for name, item in call.items.items()} for row in answer.rows)
-            people = answer.subjects
-        else:
-            records = self._read(call, agreements)
-            rows = tuple(
-                {name: masks[name].apply(_value(record, item)) for name, item in call.items.items()}
-                for record in records
-            )
-            people = self._people(call, records)
-        salt = secrets.token_bytes(SALT_BYTES)
-        with self._database.transaction() as connection:
-            outcome = self._allowed(call, agreements, len(rows), people, rows, salt)
-            access_id, entry_id = self._record(connection, call, outcome)
-        return GatewayAnswer(
-            access_id=access_id,
-            entry_id=entry_id,
-            at=call.at,
-            agreement_ids=_ids(outcome.agreements),
-            rows=rows,
-            masks={name: mask.kind for name, mask in masks.items()},
-            answer_salt=salt.hex(),
-        )
+        answer = self.answer(Asked(principal, resource_id, key, tuple(items), purpose, case_number))
+        if not isinstance(answer, GatewayAnswer):
+            raise TypeError("a query is answered with rows")
+        return answer
 
     def verify(
         self,
@@ -216,35 +181,32 @@ class Gateway:
             NotFound, Invalid: as in `query`.
             Refused: as in `query`, or `sharing.guess_limit` after too many wrong claims today.
         """
-        call = self._call(Action.DATA_VERIFY, principal, resource_id, key, tuple(claims), purpose, case_number)
-        agreements = self._authorise(call)
-        if self._is_live(call):
-            told = self._ask(call, claims={item.column: claims[name] for name, item in call.items.items()})
-            results = {name: told.results[item.column] for name, item in call.items.items()}
-            found, people = told.found, told.subjects
-        else:
-            records = self._read(call, agreements)
-            facts = [{name: _value(record, item) for name, item in call.items.items()} for record in records]
-            results, found, people = best_answers(claims, facts), len(facts), self._people(call, records)
-        wrong = sum(1 for answer in results.values() if answer is Match.NO_MATCH) if found else len(results)
-        salt = secrets.token_bytes(SALT_BYTES)
-        answer = {name: result.value for name, result in results.items()}
-        with self._database.transaction() as connection:
-            blocked = self._count_wrong(connection, call, wrong)
-            outcome = self._allowed(call, agreements, found, people, (answer,), salt)
-            if blocked:
-                outcome = outcome._replace(allowed=False, policy_ids=("gateway.guess_limit",), rows=0, answer="")
-            access_id, entry_id = self._record(connection, call, outcome)
-        if blocked:
-            raise _guess_limit(access_id)
-        return VerifyAnswer(
-            access_id=access_id,
-            entry_id=entry_id,
-            at=call.at,
-            agreement_ids=_ids(outcome.agreements),
-            results=results,
-            answer_salt=salt.hex(),
-        )
+        answer = self.answer(Asked(principal, resource_id, key, tuple(claims), purpose, case_number, claims))
+        if not isinstance(answer, VerifyAnswer):
+            raise TypeError("a verification is answered with results")
+        return answer
+
+    def answer(self, asked: Asked) -> Answer:
+        """Answer one call by itself, from what the control database says now, or by the provider's node.
+
+        Raises:
+            DatongError: as in `query` and `verify`; of a node, as in `LiveServices.ask`.
+        """
+        self._refresh([asked], at_once=True)
+        (done,) = self._record([self._prepare(asked, alone=True)])
+        if isinstance(done, DatongError):
+            raise done
+        if isinstance(done, AtNode):
+            raise TypeError("who waits for a node is told what it answered")
+        return done
+
+    def answer_many(self, calls: Sequence[Asked]) -> list[Answer | DatongError | AtNode]:
+        """Answer calls together, each as `answer` would, but for those that wait for a node.
+
+        The caller raises the errors. What was looked up up to FRESH_SECONDS ago counts as present.
+        """
+        self._refresh(calls)
+        return self._record([self._prepared(asked) for asked in calls])
 
     def agreed_elements(
         self, principal: Principal, resource_id: ResourceId, *, purpose: str | None = None
@@ -262,380 +224,221 @@ class Gateway:
             NotFound: no such published resource.
             Refused: as in `query`; the refusal is on record.
         """
-        resource = self._catalogue.published(resource_id)
+        self._resources.refresh([resource_id], at_once=True)
+        resource = self._resources.get(resource_id)
         agreed = self._agreed(principal, resource_id, purpose) or self._agreed(principal, resource_id, None)
         columns = {item.column for item in agreed}
         items = {item.column: item for item in resource.content.items if item.column in columns and item.element}
-        call = _Call(
-            action=Action.DATA_QUERY,
-            principal=principal,
-            resource=resource,
-            key=next(iter(items.values()), resource.content.items[0]),
-            key_value="",
-            items=items,
-            purpose=purpose,
-            case_number=case_number,
-            at=self._clock.now(),
-        )
-        agreements = self._authorise(call)
-        masks = self._masks(items, agreements)
+        key = next(iter(items.values()), resource.content.items[0])
+        shape = Shape(Action.DATA_QUERY, principal, resource, key, items, purpose)
+        call = Call(shape, "", case_number, self._clock.now())
+        candidates = self._between(principal, resource_id)
+        asks = Asks(case_stated=bool(case_number), filters_rows=False)
+        found = self._grants.decide(shape, candidates, asks, call.at)
+        if isinstance(found, Denial):
+            (refused,) = self._record([_Denied(found, call)])
+            raise refused if isinstance(refused, DatongError) else TypeError("a denial is refused")
         shown = {
-            item.element: masks[column]
+            item.element: found.masks[column]
             for column, item in items.items()
-            if item.element and masks[column].kind is not MaskKind.HIDDEN
+            if item.element and found.masks[column].kind is not MaskKind.HIDDEN
         }
-        return Permit(resource_id=resource_id, masks=shown, call=call, agreements=agreements)
+        return Permit(resource_id=resource_id, masks=shown, call=call, grant=found)
 
     def note(self, permit: Permit, *, rows: Sequence[Mapping[str, str | None]], people: Sequence[str]) -> AccessId:
         """Record a read under `permit`: its answer as a commitment, the citizens concerned as marks."""
         told = [row for row in rows if row]
+        salt = secrets.token_bytes(SALT_BYTES)
+        subjects = marks(self._index_key, (*permit.call.people, *people))
+        outcome = Outcome(permit.grant.alike, subjects, len(told), answer_commitment(salt, told))
+        one = draft(self._ledger, permit.call, outcome)
         with self._database.transaction() as connection:
-            salt = secrets.token_bytes(SALT_BYTES)
-            outcome = self._allowed(permit.call, permit.agreements, len(told), people, told, salt)
-            return self._record(connection, permit.call, outcome)[0]
-
-    def _masks(self, items: Mapping[str, Item], agreements: Mapping[str, Agreement]) -> dict[str, ColumnMask]:
-        """Return how each item is shown, by the names of `items`; what its agreement does not name is hidden."""
-        used = {agreement.id: agreement for agreement in agreements.values()}
-        told = {agreement_id: self._mask_keys.of(agreement) for agreement_id, agreement in used.items()}
-        return {name: told[agreements[item.column].id].get(item.column, UNSHOWN) for name, item in items.items()}
+            write(self._ledger, connection, [one])
+        return one.id
 
     def _agreed(self, principal: Principal, resource_id: ResourceId, purpose: str | None) -> tuple[AgreementItem, ...]:
-        if principal.department is None:
-            return ()
+        now = self._clock.now()
         return tuple(
             item
-            for agreement in self._agreements.candidates(principal.department, resource_id)
+            for agreement in self._between(principal, resource_id)
             if agreement.state is AgreementState.ACTIVE
             and ShareMode.INTERFACE in agreement.purpose.modes
-            and agreement.valid_from <= self._clock.now() < agreement.valid_until
+            and agreement.valid_from <= now < agreement.valid_until
             and purpose in (None, agreement.purpose.service_item)
             for item in agreement.items
         )
 
-    def _call(
-        self,
-        action: Action,
-        principal: Principal,
-        resource_id: ResourceId,
-        key: Mapping[str, str],
-        names: Sequence[str],
-        purpose: str,
-        case_number: str,
-    ) -> _Call:
-        """Resolve the names of a call, or say what is wrong with it. Nothing is read yet."""
-        resource = self._catalogue.published(resource_id)
-        if len(key) != 1 or not 0 < len(next(iter(key.values())).strip()) <= NAME_CHARS_MAX:
-            raise _invalid("key", Text(zh="须恰好给出一个查询键及其值。", en="Give exactly one key with its value."))
-        if len(names) > GATEWAY_ITEMS_MAX or len(purpose) > NAME_CHARS_MAX or len(case_number) > TEXT_CHARS_MAX:
-            raise TooLarge(
-                "sharing.call_too_large",
-                what=Text(zh="一次调用的内容过多。", en="The call asks for too much at once."),
-                remedy=Text(
-                    zh=f"一次最多 {GATEWAY_ITEMS_MAX} 个信息项。", en=f"Ask for at most {GATEWAY_ITEMS_MAX} items."
-                ),
-            )
-        key_name, key_value = next(iter(key.items()))
-        key_item = find_item(resource, key_name)
-        if key_item is None or not (key_item.key or key_item.element in KEY_ELEMENTS):
-            raise _invalid(
-                "key", Text(zh=f"不能按 {key_name} 查询该资源。", en=f"This resource is not looked up by {key_name}.")
-            )
-        items: dict[str, Item] = {}
-        for name in names:
-            item = find_item(resource, name)
-            if item is None:
-                raise _invalid("items", Text(zh=f"该资源没有信息项 {name}。", en=f"The resource has no item {name}."))
-            items[name] = item
-        return _Call(
-            action=action,
-            principal=principal,
-            resource=resource,
-            key=key_item,
-            key_value=key_value.strip(),
-            items=items,
-            purpose=purpose.strip(),
-            case_number=case_number.strip(),
-            at=self._clock.now(),
-        )
+    def _between(self, principal: Principal, resource_id: ResourceId) -> tuple[Agreement, ...]:
+        """Return the agreements of the caller's department about a resource, as they are now."""
+        if principal.department is None:
+            return ()
+        return self._agreements.candidates(principal.department, resource_id)
 
-    def _authorise(self, call: _Call) -> Mapping[str, Agreement]:
-        """Return the agreement under which each column may be used; record and raise a refusal otherwise.
+    def _refresh(self, calls: Sequence[Asked], *, at_once: bool = False) -> None:
+        """Look up what has changed of all that some calls need, in one statement for each kind of thing."""
+        resources = {asked.resource_id for asked in calls}
+        self._resources.refresh(resources, at_once=at_once)
+        pairs = [(one.principal.department, one.resource_id) for one in calls if one.principal.department]
+        self._candidates.refresh(pairs, at_once=at_once)
+        if self._at_node is not None:
+            self._at_node.refresh(resources, at_once=at_once)
+        if self._callers is not None:
+            unproved = [_caller(asked) for asked in calls if not asked.proved]
+            self._callers.refresh(unproved, at_once=at_once)
 
-        Items of one resource may stand in several agreements (one per share type), so each column takes the first
-        agreement that the policy lets it have.
-        """
-        department = call.principal.department
-        candidates = self._agreements.candidates(department, call.resource.id) if department else ()
-        chosen: dict[str, Agreement] = {}
-        denials: list[Decision] = []
-        for agreement in candidates:
-            left = call.columns - chosen.keys()
-            part = left & agreement.columns
-            if not part:
-                continue
-            decision = self._decide(call, part, agreement)
-            if decision.allowed:
-                chosen.update(dict.fromkeys(part, agreement))
-            else:
-                denials.append(decision)
-        left = call.columns - chosen.keys()
-        if call.columns and not left:
-            return chosen
-        if not denials or not any(left & agreement.columns for agreement in candidates):
-            # Nothing was refused under an agreement of its own: say why the rest has none.
-            denials = [self._decide(call, left, agreement) for agreement in candidates[:1] or (None,)]
-        denial = min(denials, key=lambda decision: len(decision.policy_ids))
-        with self._database.transaction() as connection:
-            marked = marks(self._index_key, self._subjects_of_key(call))
-            outcome = _Outcome(
-                allowed=False,
-                agreements=candidates[:1],
-                policy_ids=denial.policy_ids,
-                subjects=marked,
-                rows=0,
-                answer="",
-            )
-            access_id, _ = self._record(connection, call, outcome)
-        raise refusal("sharing.access_refused", denial, access_id=access_id, items=sorted(left))
+    def _prepared(self, asked: Asked) -> _Told | _Denied | AtNode | DatongError:
+        """Return what comes of a call, an error as a value."""
+        try:
+            return self._prepare(asked, alone=False)
+        except DatongError as error:
+            return error
 
-    def _decide(self, call: _Call, columns: frozenset[str], agreement: Agreement | None) -> Decision:
-        access = DataAccess(
-            resource_id=call.resource.id,
-            provider=call.resource.department,
-            items=columns,
-            mode=ShareMode.INTERFACE,
-            purpose=call.purpose,
-            case_number=call.case_number,
-            rows_filtered=self._filters_rows(call, agreement),
-        )
-        return self._policy.authorise_data(call.principal, call.action, access, agreement, call.at)
+    def _prepare(self, asked: Asked, *, alone: bool) -> _Told | _Denied | AtNode:
+        """Decide about a call and read what it asks for; nothing is on record yet. One that is `alone` can wait."""
+        if not asked.proved and (self._callers is None or not self._callers.get(_caller(asked))):
+            raise unrecognised("revoked")
+        now = self._clock.now()
+        resource = self._resources.get(asked.resource_id)
+        department = asked.principal.department
+        candidates = self._candidates.get((department, asked.resource_id)) if department else ()
+        at_node = self._at_node is not None and self._at_node.get(asked.resource_id)
+        # Rows of the library that are outside an agreement are left out; what a node answers is masked already.
+        asks = Asks(case_stated=bool(asked.case_number.strip()), filters_rows=not at_node)
+        found = self._grants.of(asked, resource, candidates, asks, now, anew=alone)
+        _, key_value = require_call(asked)
+        call = Call(found.shape, key_value, asked.case_number.strip(), now)
+        if isinstance(found, Denial):
+            return _Denied(found, call)
+        if self._live is not None and at_node:
+            return self._told_by_node(self._live, asked, call, found) if alone else AtNode(asked)
+        return _told(asked, call, found, self._read(call, found))
 
-    def _filters_rows(self, call: _Call, agreement: Agreement | None) -> bool:
-        """Whether rows outside the agreement are left out: of the library's; what a node answers is masked already."""
-        return agreement is not None and bool(agreement.row_filter and call.key_value) and not self._is_live(call)
-
-    def _read(self, call: _Call, agreements: Mapping[str, Agreement]) -> tuple[Record, ...]:
+    def _read(self, call: Call, grant: Grant) -> tuple[Record, ...]:
         """Return the records that the key meets and every agreement of the call is about."""
-        records = self._records.lookup(call.resource.id, call.key_name, call.key_value)
-        conditions = {condition for agreement in agreements.values() for condition in agreement.row_filter}
-        if conditions:
-            columns = {item.column: item for item in call.resource.content.items}
-            records = tuple(record for record in records if passes(conditions, _values(record, columns)))
+        records = self._records.lookup(call.shape.resource.id, call.shape.key_name, call.key_value)
+        if grant.conditions:
+            records = tuple(one for one in records if passes(grant.conditions, values_by_column(one, grant.shape)))
         if len(records) > ROWS_MAX:
-            raise _too_wide()
+            raise too_wide()
         return records
 
-    def _is_live(self, call: _Call) -> bool:
-        return self._live is not None and self._live.of(call.resource.id) is not None
+    def _told_by_node(self, live: LiveServices, asked: Asked, call: Call, grant: Grant) -> _Told:
+        items = call.shape.items
+        salt = secrets.token_bytes(SALT_BYTES)
+        if asked.claims is None:
+            masks = {item.column: grant.masks[name] for name, item in items.items()}
+            answer = ask_node(live, self._clock, call, masks=masks)
+            rows = tuple({name: row.get(item.column) for name, item in items.items()} for row in answer.rows)
+            return _Told(grant, call, rows, len(rows), answer.subjects, None, salt)
+        claims = {item.column: asked.claims[name] for name, item in items.items()}
+        answer = ask_node(live, self._clock, call, claims=claims)
+        results = {name: answer.results[item.column] for name, item in items.items()}
+        return _Told(grant, call, (_said(results),), answer.found, answer.subjects, results, salt)
 
-    def _ask(
-        self, call: _Call, *, masks: Mapping[str, ColumnMask] | None = None, claims: Mapping[str, str] | None = None
-    ) -> LiveAnswer:
-        """Have the provider's node answer: it reads agreed columns only, and masks or compares them itself."""
-        binding = call.resource.content.binding
-        if self._live is None or binding is None:
-            raise _invalid("resource", Text(zh="该资源未挂接。", en="The resource is not bound to a table."))
-        live = self._live
+    def _record(
+        self, prepared: Sequence[_Told | _Denied | AtNode | DatongError]
+    ) -> list[Answer | DatongError | AtNode]:
+        """Put calls on record in one transaction, and return what their callers are told when it is durable."""
+        verified = [one for one in prepared if isinstance(one, _Told) and one.results is not None]
+        if all(isinstance(one, AtNode | DatongError) for one in prepared):
+            return [one for one in prepared if isinstance(one, AtNode | DatongError)]
+        # What does not depend on the counters is made before the transaction, which is then short.
+        early = {number: self._draft(one, blocked=False) for number, one in enumerate(prepared) if _counts_not(one)}
+        done: list[Answer | DatongError | AtNode] = []
+        with self._database.transaction() as connection:
+            reached = iter(count_wrong(connection, [self._claims(one) for one in verified]))
+            drafts: list[AccessDraft] = []
+            for number, one in enumerate(prepared):
+                if isinstance(one, AtNode | DatongError):
+                    done.append(one)
+                    continue
+                blocked = number not in early and next(reached)
+                made = early[number] if number in early else self._draft(one, blocked=blocked)
+                if isinstance(made, DatongError):
+                    done.append(made)
+                else:
+                    drafts.append(made)
+                    done.append(_answer(one, made, blocked=blocked))
+            write(self._ledger, connection, drafts)
+        return done
 
-        def make(service: LiveService, call_id: str, answer_key: bytes) -> LiveCall:
-            return LiveCall(
-                answer_key=answer_key,
-                id=call_id,
-                kind=LiveKind.VERIFY if masks is None else LiveKind.QUERY,
-                source=binding.source,
-                table=binding.table,
-                key_column=call.key.column,
-                key_value=call.key_value,
-                columns={column: mask.kind for column, mask in (masks or {}).items()},
-                mask_keys={column: mask.key for column, mask in (masks or {}).items() if mask.key},
-                claims=claims or {},
-                subject_columns=tuple(sorted(item.column for item in _person_items(call))),
-                rows_max=service.terms.rows_max,
-                timeout_milliseconds=service.terms.timeout_milliseconds,
-                deadline_at=self._clock.now() + timedelta(milliseconds=service.terms.timeout_milliseconds),
-            )
+    def _claims(self, told: _Told) -> Claims:
+        shape, call = told.call.shape, told.call
+        index = keyed_index(self._index_key, shape.key_name, call.key_value)
+        day = call.at.date().isoformat()
+        return Claims.of(shape.principal.department or "", shape.resource.id, index, day, told.wrong)
 
-        answer = live.ask(call.resource.id, make)
-        if answer.too_many:
-            raise _too_wide()
-        return answer
+    def _draft(self, one: _Told | _Denied | AtNode | DatongError, *, blocked: bool) -> AccessDraft | DatongError:
+        """Return the record of a call; an error where it cannot be written down."""
+        if isinstance(one, AtNode | DatongError):
+            raise TypeError("nothing of this call goes on record here")
+        try:
+            return draft(self._ledger, one.call, self._outcome(one, blocked=blocked))
+        except DatongError as error:
+            return error
 
-    def _people(self, call: _Call, records: Sequence[Record]) -> tuple[str, ...]:
-        """Return the numbers of the people whom records concern."""
-        return tuple(_value(record, item) or "" for record in records for item in _person_items(call))
+    def _outcome(self, one: _Told | _Denied, *, blocked: bool) -> Outcome:
+        if isinstance(one, _Denied):
+            return Outcome(one.denial.alike, marks(self._index_key, one.call.people))
+        subjects = marks(self._index_key, (*one.call.people, *one.people))
+        if blocked:
+            said = alike(one.call.shape, one.grant.used, allowed=False, policy_ids=(GUESS_POLICY,))
+            return Outcome(said, subjects)
+        return Outcome(one.grant.alike, subjects, one.found, answer_commitment(one.salt, one.rows))
 
-    def _subjects_of_key(self, call: _Call) -> tuple[str, ...]:
-        return (call.key_value,) if call.key.element == CITIZEN_ELEMENT else ()
 
-    def _allowed(
-        self,
-        call: _Call,
-        agreements: Mapping[str, Agreement],
-        found: int,
-        people: Sequence[str],
-        rows: Sequence[Mapping[str, str | None]],
-        salt: bytes,
-    ) -> _Outcome:
-        """Return what the record of an allowed call says: whose data, under which agreements, which answer."""
-        used = {agreement.id: agreement for agreement in agreements.values()}
-        return _Outcome(
-            allowed=True,
-            agreements=tuple(used.values()),
-            policy_ids=("data.agreed",),
-            subjects=marks(self._index_key, (*self._subjects_of_key(call), *people)),
-            rows=found,
-            answer=commitment(salt, sha256_hex(canonical_json([dict(row) for row in rows]))),
+def _told(asked: Asked, call: Call, grant: Grant, records: Sequence[Record]) -> _Told:
+    """Return what a caller is told of records: masked values, or how claims compare with them."""
+    items = call.shape.items
+    people = people_of(records, grant.people)
+    salt = secrets.token_bytes(SALT_BYTES)
+    if asked.claims is None:
+        rows = tuple(
+            {name: grant.masks[name].apply(value_of(record, item)) for name, item in items.items()}
+            for record in records
         )
+        return _Told(grant, call, rows, len(rows), people, None, salt)
+    facts = [{name: value_of(record, item) for name, item in items.items()} for record in records]
+    results = best_answers(asked.claims, facts)
+    return _Told(grant, call, (_said(results),), len(facts), people, results, salt)
 
-    def _record(self, connection: Connection, call: _Call, outcome: _Outcome) -> tuple[AccessId, EntryId]:
-        """Store the access and its evidence; the personal values are in the log as salted commitments only."""
-        access_id = AccessId(new_id())
-        case_salt = secrets.token_bytes(SALT_BYTES)
-        purposes = [agreement.purpose for agreement in outcome.agreements]
-        facts: dict[str, JsonValue] = {
-            "access_id": access_id,
-            "kind": call.action.value.removeprefix("data."),
-            "allowed": outcome.allowed,
-            "consumer": call.principal.department,
-            "provider": call.resource.department,
-            "resource_id": call.resource.id,
-            "resource_version": call.resource.published_version or call.resource.version,
-            "agreement_ids": list(_ids(outcome.agreements)),
-            "service_item": call.purpose,
-            "case_commitment": commitment(case_salt, call.case_number),
-            "policies": list(outcome.policy_ids),
-            "rows": outcome.rows,
-            "subjects": len(outcome.subjects),
-            "answer_commitment": outcome.answer,
-            **{subject_fact(position): mark.commitment for position, mark in enumerate(outcome.subjects)},
-            **item_facts(call.columns),
-        }
-        entry_id = self._ledger.append(
-            connection,
-            kind=EntryKind.ACCESS if outcome.allowed else EntryKind.REFUSAL,
-            subject=access_id,
-            actor=call.principal.actor,
-            facts=facts,
+
+def _said(results: Mapping[str, Match]) -> dict[str, str | None]:
+    return {name: result.value for name, result in results.items()}
+
+
+def _counts_not(one: _Told | _Denied | AtNode | DatongError) -> bool:
+    return isinstance(one, _Denied) or (isinstance(one, _Told) and one.results is None)
+
+
+def _answer(one: _Told | _Denied, made: AccessDraft, *, blocked: bool) -> Answer | DatongError:
+    """Return what the caller is told of a call whose record is `made`."""
+    if isinstance(one, _Denied):
+        denial = one.denial
+        return refusal("sharing.access_refused", denial.decision, access_id=made.id, items=sorted(denial.columns))
+    if blocked:
+        return guess_limit(made.id)
+    entry_id = made.entry.id
+    ids, at, salt = one.grant.alike.agreement_ids, one.call.at, one.salt.hex()
+    if one.results is None:
+        return GatewayAnswer(
+            access_id=made.id,
+            entry_id=entry_id,
+            at=at,
+            agreement_ids=ids,
+            rows=one.rows,
+            masks={name: mask.kind for name, mask in one.grant.masks.items()},
+            answer_salt=salt,
         )
-        connection.execute(
-            insert(tables.access).values(
-                id=access_id,
-                kind=facts["kind"],
-                allowed=outcome.allowed,
-                at=call.at,
-                consumer=call.principal.department,
-                provider=call.resource.department,
-                resource_id=call.resource.id,
-                entry_id=entry_id,
-                content={
-                    "resource_title": call.resource.content.title.model_dump(),
-                    "items": [item.name.model_dump() for item in call.items.values()],
-                    "agreement_ids": list(_ids(outcome.agreements)),
-                    "service_item": call.purpose,
-                    "scene": purposes[0].scene if purposes else "",
-                    "legal_basis": purposes[0].legal_basis if purposes else "",
-                    "case_number": call.case_number,
-                    "case_salt": case_salt.hex(),
-                    "policies": list(outcome.policy_ids),
-                    "rows": outcome.rows,
-                },
-            )
-        )
-        if outcome.subjects:
-            connection.execute(
-                insert(tables.access_subject),
-                [
-                    {"access_id": access_id, "subject_index": mark.index, "position": position, "salt": mark.salt}
-                    for position, mark in enumerate(outcome.subjects)
-                ],
-            )
-        return access_id, entry_id
-
-    def _count_wrong(self, connection: Connection, call: _Call, wrong: int) -> bool:
-        """Add wrong claims to today's counts; whether a limit was reached before this call."""
-        index = keyed_index(self._index_key, call.key_name, call.key_value)
-        reached = False
-        for subject, most in ((index, WRONG_PER_SUBJECT_DAY_MAX), (EVERYBODY, WRONG_PER_CONSUMER_DAY_MAX)):
-            before = _add_wrong(connection, call, subject, wrong)
-            reached = reached or before >= most
-        return reached
-
-
-def _add_wrong(connection: Connection, call: _Call, subject: str, wrong: int) -> int:
-    """Add to one counter and return what it held before; the row stays locked until the transaction ends."""
-    table = tables.guess
-    where = {
-        "consumer": call.principal.department,
-        "resource_id": call.resource.id,
-        "subject_index": subject,
-        "day": call.at.date().isoformat(),
-    }
-    if wrong == 0:
-        found = connection.execute(
-            select(table.c.wrong).where(*[table.c[column] == value for column, value in where.items()])
-        ).scalar()
-        return found or 0
-    values = {**where, "wrong": wrong}
-    key = list(where)
-    if connection.dialect.name == "postgresql":
-        upsert = postgresql.insert(table).values(values)
-        statement = upsert.on_conflict_do_update(index_elements=key, set_={"wrong": table.c.wrong + wrong})
-        after = connection.execute(statement.returning(table.c.wrong)).scalar_one()
-    else:
-        lite = sqlite.insert(table).values(values)
-        also = lite.on_conflict_do_update(index_elements=key, set_={"wrong": table.c.wrong + wrong})
-        after = connection.execute(also.returning(table.c.wrong)).scalar_one()
-    return int(after) - wrong
-
-
-def _value(record: Record, item: Item) -> str | None:
-    """Return a record's value of an item: by its column, else by its data element."""
-    if item.column in record.values:
-        return record.values[item.column]
-    return record.values.get(item.element) if item.element else None
-
-
-def _values(record: Record, columns: Mapping[str, Item]) -> Callable[[str], str | None]:
-    """Return what a record says by column; a column that the resource has no more says nothing."""
-    return lambda column: _value(record, columns[column]) if column in columns else None
-
-
-def _person_items(call: _Call) -> tuple[Item, ...]:
-    """Return the items that hold citizens' numbers: the record's own, and those that are asked for."""
-    own = {item.column: item for item in call.resource.content.items if item.element == CITIZEN_ELEMENT}
-    asked = {item.column: item for item in call.items.values() if (item.element or "").endswith(CITIZEN_ELEMENT)}
-    return tuple({**own, **asked}.values())
-
-
-def _too_wide() -> TooLarge:
-    return TooLarge(
-        "sharing.answer_too_large",
-        what=Text(zh="查询键对应的记录过多。", en="The key meets more records than one answer may hold."),
-        remedy=Text(zh="请使用能唯一确定对象的查询键。", en="Use a key that identifies one thing."),
+    return VerifyAnswer(
+        access_id=made.id,
+        entry_id=entry_id,
+        at=at,
+        agreement_ids=ids,
+        results=dict(one.results),
+        answer_salt=salt,
     )
 
 
-def _ids(agreements: Sequence[Agreement]) -> tuple[AgreementId, ...]:
-    return tuple(agreement.id for agreement in agreements)
-
-
-def _invalid(field: str, what: Text) -> Invalid:
-    return Invalid(
-        f"sharing.{field}_invalid",
-        what=what,
-        remedy=Text(zh="请对照目录中的信息项修改。", en="Compare with the items in the catalogue."),
-        field=f"/{field}",
-    )
-
-
-def _guess_limit(access_id: AccessId) -> Refused:
-    return Refused(
-        "sharing.guess_limit",
-        what=Text(
-            zh="今天对该对象的核验错误次数过多，已停止核验。",
-            en="Too many claims about this subject were wrong today: verification is closed.",
-        ),
-        remedy=Text(zh="请核对材料后明日再试。", en="Check the documents and try again tomorrow."),
-        context={"access_id": access_id},
-    )
+def _caller(asked: Asked) -> Caller:
+    return asked.principal.actor.kind, asked.principal.actor.id

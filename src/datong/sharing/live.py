@@ -8,7 +8,7 @@ they are deleted when answered or given up.
 import base64
 import binascii
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
@@ -126,6 +126,13 @@ class LiveServices:
         """Return the resource's live service with its present health, or None."""
         with self._database.snapshot() as connection:
             return self._of(connection, resource_id)
+
+    def offered(self, ids: Sequence[ResourceId]) -> dict[ResourceId, bool]:
+        """Return which of some resources are answered live."""
+        table = tables.live_service
+        with self._database.reading() as connection:
+            found = set(connection.scalars(select(table.c.resource_id).where(table.c.resource_id.in_(ids))))
+        return {resource_id: resource_id in found for resource_id in ids}
 
     def all(self) -> tuple[LiveService, ...]:
         """Return every live service, by resource."""

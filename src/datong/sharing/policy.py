@@ -87,7 +87,7 @@ class PolicyEngine:
             "items": sorted(access.items),
             "mode": access.mode.value,
             "purpose": access.purpose,
-            "case_number": access.case_number,
+            "case_stated": access.case_stated,
             "rows_filtered": access.rows_filtered,
             "now": int(now.timestamp()),
         }

@@ -4,12 +4,12 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from datong.catalogue import Department, DepartmentKey, Resource, UseKind
-from datong.kernel import Actor, DepartmentCode, NodeId, NotFound, ResourceId, Text, sha256_hex
+from datong.kernel import Actor, ActorKind, DepartmentCode, NodeId, NotFound, ResourceId, Text, sha256_hex
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -42,6 +42,18 @@ class PublishedResources(Protocol):
 
     def published(self, resource_id: ResourceId) -> Resource:
         """Return the published version of a resource, or raise NotFound."""
+        ...
+
+    def published_stamps(self, ids: Sequence[ResourceId]) -> Mapping[ResourceId, object]:
+        """Return what changes whenever what `published` returns does; a resource that nobody sees has none."""
+        ...
+
+
+class CallersInForce(Protocol):
+    """Knows which machines may still call; `Machines` satisfies it."""
+
+    def callers_in_force(self, callers: Sequence[tuple[ActorKind, str]]) -> Mapping[tuple[ActorKind, str], bool]:
+        """Return of each application and node whether it was not revoked."""
         ...
 
 
@@ -118,6 +130,10 @@ class MemoryResources:
         if resource_id not in self._resources:
             raise _unknown(resource_id)
         return self._resources[resource_id]
+
+    def published_stamps(self, ids: Sequence[ResourceId]) -> dict[ResourceId, object]:
+        """Return the resources themselves: they are values."""
+        return {resource_id: self._resources[resource_id] for resource_id in ids if resource_id in self._resources}
 
 
 class MemoryUses:

@@ -6,7 +6,7 @@ The hub signs through the `Signer` protocol, so that its key may live in a file 
 import base64
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from joserfc import jws, jwt
@@ -92,8 +92,8 @@ class AccessTokens:
         token = f"{signed}.{_base64url(self._signer.sign(signed.encode()))}"
         return AccessToken(access_token=token, expires_in=self._lifetime_seconds)
 
-    def verify(self, token: str, now: datetime) -> Actor:
-        """Return in whose name `token` speaks.
+    def verify(self, token: str, now: datetime) -> tuple[Actor, datetime]:
+        """Return in whose name `token` speaks, and until when.
 
         Raises:
             Unauthenticated: it is no token of this hub, has another audience or issuer, or has expired.
@@ -107,12 +107,13 @@ class AccessTokens:
         name = claims.get("name")
         if kind not in {ActorKind.NODE.value, ActorKind.APPLICATION.value} or not isinstance(department, str):
             raise unrecognised("kind")
-        return Actor(
+        actor = Actor(
             kind=ActorKind(kind),
             id=str(claims["sub"]),
             department=DepartmentCode(department),
             name=name if isinstance(name, str) else "",
         )
+        return actor, datetime.fromtimestamp(int(str(claims["exp"])), tz=UTC)
 
     def verify_assertion(
         self, assertion: str, key_of: Callable[[str], tuple[str, bytes] | None], now: datetime

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from datong import __version__
 from datong.kernel import Settings
+from datong.sharing import CallQueue
 from datong.web import gateway, health, log
 from datong.web.api import api_router
 from datong.web.console import console_router, problem_page
@@ -62,15 +63,17 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     app.state.services = services
     app.state.language = chosen.language
     app.state.worker_threads = chosen.worker_threads
+    app.state.calls = CallQueue(services.gateway, node_calls_max=chosen.worker_threads)
     metrics.gauge("datong_simulated_time", "1 while the hub runs on simulated time.", lambda: services.clock.simulated)
     metrics.gauge("datong_log_entries", "Entries that the published checkpoint covers.", services.ledger.size)
     metrics.add(ExchangeMetrics(services.exchange.observation.everything))
     install_problem_handlers(app, page=problem_page)
+    # First, so that its calls pass no other pattern on their way.
+    app.include_router(gateway.router)
     app.include_router(health.router)
     app.include_router(metrics_router(metrics, admit_watchers))
     app.include_router(log.router)
     app.include_router(api_router)
-    app.include_router(gateway.router)
     app.include_router(delta_sharing_router)
     app.include_router(open_router)
     app.include_router(features_router)
@@ -89,9 +92,13 @@ _PROBLEM_RESPONSES: dict[int | str, dict[str, object]] = {
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Set the number of threads that run the handlers; the limiter belongs to the event loop."""
+    """Set the number of threads that run the handlers (the limiter belongs to the event loop); at the end, answer the
+    calls that wait."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = app.state.worker_threads
-    yield
+    try:
+        yield
+    finally:
+        await anyio.to_thread.run_sync(app.state.calls.close)
 
 
 def _operation_id(route: APIRoute) -> str:

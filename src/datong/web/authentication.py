@@ -30,6 +30,11 @@ def bearer_token(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
+def is_machine_token(token: str) -> bool:
+    """Whether a bearer token has the form of a machine's access token, and not that of a session."""
+    return token.count(".") == _JWT_DOTS
+
+
 def session_token(request: Request) -> str | None:
     """Return the session token of the cookie or the bearer header, if there is one."""
     return bearer_token(request) or request.cookies.get(SESSION_COOKIE) or None
@@ -44,7 +49,7 @@ def principal_of(request: Request, services: Services) -> Principal | None:
     """
     bearer = bearer_token(request)
     if bearer is not None:
-        if bearer.count(".") == _JWT_DOTS:
+        if is_machine_token(bearer):
             return services.identity.verify_token(bearer)
         return services.identity.session(bearer)
     cookie = request.cookies.get(SESSION_COOKIE)

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Mapping
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -48,15 +48,20 @@ TOO_LARGE = Problem(
 )
 
 
+RawHeaders = list[tuple[bytes, bytes]]
+"""Headers as ASGI has them, names in lower case."""
+
+
 class Edge:
     """ASGI middleware around the whole application."""
 
     def __init__(self, app: ASGIApp, *, metrics: HttpMetrics, secure: bool) -> None:
         self._app = app
         self._metrics = metrics
-        self._headers = dict(SECURITY_HEADERS)
+        headers = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
         if secure:
-            self._headers["Strict-Transport-Security"] = f"max-age={HSTS_SECONDS}"
+            headers["Strict-Transport-Security"] = f"max-age={HSTS_SECONDS}"
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,8 +78,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._complete(MutableHeaders(raw=message["headers"]), scope["path"], request_id)
-                message = {**message, "headers": message["headers"]}
+                message["headers"] = self._completed(message["headers"], scope["path"], request_id)
             await send(message)
 
         self._in_flight += 1
@@ -94,12 +98,13 @@ class Edge:
         else:
             await self._app(scope, bounded(receive, limit), send)
 
-    def _complete(self, headers: MutableHeaders, path: str, request_id: str) -> None:
-        for name, value in self._headers.items():
-            headers.setdefault(name, value)
-        headers["X-Request-ID"] = request_id
-        if not path.startswith("/static/"):
-            headers.setdefault("Cache-Control", "no-store")
+    def _completed(self, headers: RawHeaders, path: str, request_id: str) -> RawHeaders:
+        """Return an answer's headers with those that every answer has, unless it says them itself."""
+        said = {name.lower() for name, _ in headers}
+        if path.startswith("/static/"):
+            said.add(b"cache-control")
+        own = [header for header in self._headers if header[0] not in said]
+        return [*headers, *own, (b"x-request-id", request_id.encode())]
 
 
 def body_bytes_max(path: str) -> int:

@@ -8,7 +8,7 @@ from datong.catalogue import Departments
 from datong.kernel import PLATFORM_ACTOR, Database, DatongError, Refused
 from datong.ledger import Ed25519Signer, EntryKind, verify_bundle
 from datong.sharing import AgreementState, DepartmentBook, Match, RequestAction, RequestState, Role
-from datong.sharing.gateway import WRONG_PER_SUBJECT_DAY_MAX
+from datong.sharing.guessing import WRONG_PER_SUBJECT_DAY_MAX
 from tests.unit.sharing.samples import BUREAU, DEPARTMENTS, EDUCATION, POLICE, RESOURCE, application, person
 from tests.unit.sharing.world import World
 

@@ -29,7 +29,8 @@ from datong.sharing import (
     sealed_answer,
 )
 from datong.sharing.breaker import FAILURES_MAX, OPEN_FOR
-from datong.sharing.gateway import Gateway, GatewayAnswer, VerifyAnswer
+from datong.sharing.gateway import Gateway
+from datong.sharing.gateway_calls import GatewayAnswer, VerifyAnswer
 from datong.sharing.live import PRESENT_FOR
 from datong.sharing.masks import MaskKind
 from datong.sharing.request_rules import RequestAction

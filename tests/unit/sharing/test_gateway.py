@@ -5,7 +5,8 @@ import pytest
 
 from datong.kernel import Invalid, NotFound, Refused, ResourceId, TooLarge
 from datong.ledger import EntryKind, verify_bundle
-from datong.sharing.gateway import ROWS_MAX, WRONG_PER_SUBJECT_DAY_MAX, GatewayAnswer, VerifyAnswer
+from datong.sharing.gateway_calls import ROWS_MAX, GatewayAnswer, VerifyAnswer
+from datong.sharing.guessing import WRONG_PER_SUBJECT_DAY_MAX
 from datong.sharing.masks import MaskKind
 from datong.sharing.matching import Match
 from datong.sharing.principals import Principal

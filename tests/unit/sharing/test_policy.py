@@ -36,7 +36,7 @@ ACCESS = DataAccess(
     items=frozenset({"xm"}),
     mode=ShareMode.INTERFACE,
     purpose=PURPOSE.service_item,
-    case_number="A-1",
+    case_stated=True,
 )
 
 
@@ -60,7 +60,7 @@ def test_what_the_agreement_says_is_allowed_and_explained() -> None:
         ({"items": frozenset({"xm", "zw"})}, "data.items_outside"),
         ({"items": frozenset()}, "data.no_items"),
         ({"mode": ShareMode.FILE}, "data.mode_not_agreed"),
-        ({"case_number": ""}, "data.no_case_number"),
+        ({"case_stated": False}, "data.no_case_number"),
         ({"resource_id": OTHER}, "data.other_resource"),
         ({"provider": SOCIAL}, "data.other_resource"),
     ],
@@ -132,7 +132,7 @@ accesses = st.builds(
     items=st.frozensets(st.sampled_from(COLUMNS)),
     mode=st.sampled_from(ShareMode),
     purpose=st.sampled_from(["a", "b"]),
-    case_number=st.sampled_from(["", "A-1"]),
+    case_stated=st.booleans(),
 )
 callers = st.one_of(
     departments.map(application),
@@ -166,7 +166,7 @@ def oracle(caller: Principal, action: Action, access: DataAccess, terms: Agreeme
         and access.mode in terms.purpose.modes
         and access.purpose == terms.purpose.service_item
         and terms.valid_from <= now < terms.valid_until
-        and (access.case_number != "" or action in {Action.DATA_TRANSFER, Action.DATA_SHARE})
+        and (access.case_stated or action in {Action.DATA_TRANSFER, Action.DATA_SHARE})
     )
 
 
@@ -197,7 +197,7 @@ def test_what_fits_the_agreement_is_allowed(terms: Agreement, data: st.DataObjec
         items=frozenset(data.draw(st.sets(st.sampled_from(sorted(terms.columns)), min_size=1))),
         mode=data.draw(st.sampled_from(terms.purpose.modes)),
         purpose=terms.purpose.service_item,
-        case_number="A-1",
+        case_stated=True,
     )
     assert ENGINE.authorise_data(
         application(terms.consumer), Action.DATA_QUERY, access, terms, terms.valid_from

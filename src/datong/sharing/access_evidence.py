@@ -1,0 +1,136 @@
+"""The record of an access: one row, the marks of the citizens it concerns, and one entry of the log each.
+
+The records of many calls are written in one transaction; each keeps an entry of its own, so that a citizen can prove
+one access without the others.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from datong.kernel import AccessId, AgreementId, JsonValue, canonical_json, insert_rows, new_id, sha256_hex
+from datong.ledger import EntryDraft, EntryKind, Ledger, commitment
+from datong.sharing import tables
+from datong.sharing.evidence import item_facts, subject_fact
+from datong.sharing.gateway_calls import Call, Shape
+from datong.sharing.subjects import SALT_BYTES, SubjectMark
+from datong.sharing.terms import Agreement
+
+
+class Alike(NamedTuple):
+    """What the records of all calls say that have one shape and were decided alike."""
+
+    allowed: bool
+    agreement_ids: tuple[AgreementId, ...]
+    facts: Mapping[str, JsonValue]
+    content: Mapping[str, JsonValue]
+
+
+class Outcome(NamedTuple):
+    """What the record of one call says beyond that: whom it concerned, how many rows, a commitment to the answer."""
+
+    alike: Alike
+    subjects: tuple[SubjectMark, ...] = ()
+    rows: int = 0
+    answer: str = ""
+
+
+class AccessDraft(NamedTuple):
+    """A record on its way into the control database."""
+
+    id: AccessId
+    entry: EntryDraft
+    row: Mapping[str, object]
+    subjects: tuple[SubjectMark, ...]
+
+
+def alike(shape: Shape, agreements: Sequence[Agreement], *, allowed: bool, policy_ids: Sequence[str]) -> Alike:
+    """Return what the records of calls of a shape say that were decided so."""
+    agreement_ids = tuple(agreement.id for agreement in agreements)
+    purpose = agreements[0].purpose if agreements else None
+    resource = shape.resource
+    facts: dict[str, JsonValue] = {
+        "kind": shape.action.value.removeprefix("data."),
+        "allowed": allowed,
+        "consumer": shape.principal.department,
+        "provider": resource.department,
+        "resource_id": resource.id,
+        "resource_version": resource.published_version or resource.version,
+        "agreement_ids": list(agreement_ids),
+        "service_item": shape.purpose,
+        "policies": list(policy_ids),
+        **item_facts(shape.columns),
+    }
+    content: dict[str, JsonValue] = {
+        "resource_title": resource.content.title.model_dump(),
+        "items": [item.name.model_dump() for item in shape.items.values()],
+        "agreement_ids": list(agreement_ids),
+        "service_item": shape.purpose,
+        "scene": purpose.scene if purpose else "",
+        "legal_basis": purpose.legal_basis if purpose else "",
+        "policies": list(policy_ids),
+    }
+    return Alike(allowed, agreement_ids, facts, content)
+
+
+def answer_commitment(salt: bytes, rows: Sequence[Mapping[str, str | None]]) -> str:
+    """Return the commitment to what a caller was told."""
+    return commitment(salt, sha256_hex(canonical_json([dict(row) for row in rows])))
+
+
+def draft(ledger: Ledger, call: Call, outcome: Outcome) -> AccessDraft:
+    """Return the record of a call; the personal values are in the log as salted commitments only.
+
+    Raises:
+        Invalid, TooLarge: see `Ledger.append`.
+    """
+    access_id = AccessId(new_id())
+    case_salt = secrets.token_bytes(SALT_BYTES)
+    said = outcome.alike
+    facts: dict[str, JsonValue] = {
+        **said.facts,
+        "access_id": access_id,
+        "case_commitment": commitment(case_salt, call.case_number),
+        "rows": outcome.rows,
+        "subjects": len(outcome.subjects),
+        "answer_commitment": outcome.answer,
+    }
+    for position, mark in enumerate(outcome.subjects):
+        facts[subject_fact(position)] = mark.commitment
+    entry = ledger.draft(
+        kind=EntryKind.ACCESS if said.allowed else EntryKind.REFUSAL,
+        subject=access_id,
+        actor=call.shape.principal.actor,
+        facts=facts,
+    )
+    row = {
+        "id": access_id,
+        "kind": said.facts["kind"],
+        "allowed": said.allowed,
+        "at": call.at,
+        "consumer": call.shape.principal.department,
+        "provider": call.shape.resource.department,
+        "resource_id": call.shape.resource.id,
+        "entry_id": entry.id,
+        "content": {
+            **said.content,
+            "case_number": call.case_number,
+            "case_salt": case_salt.hex(),
+            "rows": outcome.rows,
+        },
+    }
+    return AccessDraft(access_id, entry, row, outcome.subjects)
+
+
+def write(ledger: Ledger, connection: Connection, drafts: Sequence[AccessDraft]) -> None:
+    """Write records and their evidence in the caller's transaction."""
+    ledger.append_drafts(connection, [one.entry for one in drafts])
+    insert_rows(connection, tables.access, [one.row for one in drafts])
+    subjects = [
+        {"access_id": one.id, "subject_index": mark.index, "position": position, "salt": mark.salt}
+        for one in drafts
+        for position, mark in enumerate(one.subjects)
+    ]
+    insert_rows(connection, tables.access_subject, subjects)
