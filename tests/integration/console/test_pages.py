@@ -1,9 +1,11 @@
 """Every page, in both languages and at both widths: it answers, nothing sticks out, nothing is left untranslated."""
 
+import hashlib
 import re
 import threading
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser
 
@@ -442,3 +444,45 @@ def test_stop_asking_leads_to_a_filled_request(console: ServedCity, browser: Bro
     assert "学位申请" in visitor.page.input_value("#scene")
     assert visitor.page.locator("input[name=items]:checked").count() > 0
     visitor.close()
+
+
+def test_a_table_is_released_and_asked_over_rest(console: ServedCity) -> None:
+    base = f"{console.url}/api/v1"
+    clients = {name: httpx.Client(base_url=base, timeout=60) for name in ("authority", "estate.officer")}
+    for name, client in clients.items():
+        token = client.post("/session", json={"username": name, "password": PASSWORD}).json()["token"]
+        client.cookies.clear()
+        client.headers["Authorization"] = f"Bearer {token}"
+    authority, officer = clients.values()
+    plan = {"dataset": "population", "quasi": [{"column": "birth_date", "kind": "age"}], "sensitive": ["sex"]}
+    # Which groups offend is for the authority; how large they are, for who checks.
+    assert all(group["values"] for group in authority.post("/releases/check", json=plan).json()["offending"])
+    told = officer.post("/releases/check", json=plan).json()["offending"]
+    assert {group["values"] for group in told} == {None}
+    assert officer.post("/releases", json=plan).status_code == 403
+    assert authority.post("/releases", json=plan).json()["code"] == "sharing.release_impossible"
+    coarse = authority.post("/releases/suggest", json=plan).json()["plan"]
+    made = authority.post("/releases", json=coarse).json()
+    file = officer.get(f"/releases/{made['id']}/data.csv")
+    assert hashlib.sha256(file.content).hexdigest() == made["csv_sha256"]
+    assert len(file.text.splitlines()) == made["rows"] + 1
+    names = authority.post("/releases/check", json={**plan, "sensitive": ["person_name"]})
+    assert names.json()["code"] == "sharing.release_columns"
+
+    histogram = {"dataset": "population", "kind": "histogram", "column": "sex", "categories": ["1", "2"]}
+    order = {"granted_milli": 1050, "statement": "年度统计公报"}
+    assert officer.put("/statistics/population/budget", json=order).status_code == 403
+    left = authority.put("/statistics/population/budget", json=order).json()
+    first = officer.post("/statistics", json={**histogram, "epsilon_milli": 900}).json()
+    assert set(first["values"]) == {"1", "2"}
+    assert authority.post("/statistics", json={**histogram, "epsilon_milli": 900}).json() == first
+    spent = officer.get("/statistics/population/budget").json()["spent_milli"]
+    assert spent == left["spent_milli"] + 900
+    refused = officer.post("/statistics", json={**histogram, "epsilon_milli": 901})
+    assert (refused.status_code, refused.json()["code"]) == (403, "sharing.budget_spent")
+    assert officer.post("/statistics", json={**histogram, "categories": []}).status_code == 422
+
+    agreement = authority.get("/agreements").json()["rows"][0]["id"]
+    assert authority.post(f"/agreements/{agreement}/mask-keys").json()["generation"] == 2
+    for client in clients.values():
+        client.close()
