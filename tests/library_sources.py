@@ -16,6 +16,23 @@ from datong.library import LandedBatch, LandedSource, LandingMode
 Row = Sequence[object]
 Truth = dict[tuple[str, str], int]
 
+DIVISIONS = {
+    "code": "division_code",
+    "name": "division_name",
+    "level": "division_level",
+    "parent": "parent_division_code",
+}
+DIVISION_ROWS: tuple[Row, ...] = (
+    ("440000", "广东省", 1, None),
+    ("440600", "示例市", 2, "440000"),
+    ("440604", "禅城区", 3, "440600"),
+    ("440605", "", 3, "440600"),
+    ("440606", "顺德区", 3, "449900"),
+    ("440606001", "大良街道", 4, "440606"),
+    ("44060X", "某区", 3, "440600"),
+)
+"""Divisions of which three are right: the others lack a name, a parent or the parent's parent, or have no code."""
+
 ELEMENTS: Mapping[Source, tuple[str | None, ...]] = {
     Source.RESIDENTS: (
         "record_id", "person_name", "citizen_id", "sex", "ethnicity", "birth_date", "household_id", "relation_to_head",

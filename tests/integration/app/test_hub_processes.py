@@ -92,14 +92,9 @@ def test_serving_and_working_are_separate_processes_and_either_may_die(hub: HubP
     hub.start("serve")
     eventually(lambda: httpx.get(f"{hub.url}/readyz", verify=tls_context(hub.url)).status_code == 200)
     credentials = {"username": "operator", "password": PASSWORD}
-    token = (
-        httpx.post(f"{hub.url}/api/v1/session", json=credentials, verify=tls_context(hub.url))
-        .raise_for_status()
-        .json()["token"]
-    )
-    with httpx.Client(
-        base_url=hub.url, verify=tls_context(hub.url), headers={"Authorization": f"Bearer {token}"}
-    ) as person:
+    with httpx.Client(base_url=hub.url, verify=tls_context(hub.url)) as person:
+        token = person.post("/api/v1/session", json=credentials).raise_for_status().json()["token"]
+        person.headers["Authorization"] = f"Bearer {token}"
         work_apart_and_die(hub, person)
     assert hub.stop() == {"serve": 0, "work": 0}
 

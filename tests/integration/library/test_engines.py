@@ -19,7 +19,7 @@ from datong.library.engine import Engine, TableEngine, Workspace
 from datong.library.pipeline import Pipeline, Previous, read_links
 from datong.norms import JudgedColumn, flagged_sql, load_pack
 from tests.business_sources import landed_business
-from tests.library_sources import Row, landed, landed_city, with_changes, with_increment
+from tests.library_sources import DIVISION_ROWS, DIVISIONS, landed, landed_city, with_changes, with_increment
 from tests.workspace_contract import check_workspace
 
 PACK = load_pack(None)
@@ -31,18 +31,6 @@ LEAN = {
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "2",
 }
-DIVISIONS = {
-    "code": "division_code", "name": "division_name", "level": "division_level", "parent": "parent_division_code",
-}  # fmt: skip
-DIVISION_ROWS: tuple[Row, ...] = (
-    ("440000", "广东省", 1, None),
-    ("440600", "示例市", 2, "440000"),
-    ("440604", "禅城区", 3, "440600"),
-    ("440605", "", 3, "440600"),
-    ("440606", "顺德区", 3, "449900"),
-    ("440606001", "大良街道", 4, "440606"),
-    ("44060X", "某区", 3, "440600"),
-)
 NASTY = (
     None, "", " ", "　", "-", "无", "不详", "张伟", " 张　伟 ", "ﾠ", "阿卜杜·热合曼", "阿卜杜.热合曼", "Zoë O'Brien",
     "straße", "李\u200b静", "王\n五", "𠮷野", "110101199003070011", "１１０１０１１９９００３０７００１１",

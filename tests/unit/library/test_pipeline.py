@@ -10,7 +10,16 @@ from datong.library import LandedSource, LinkDecision, evaluate_links, record_ke
 from datong.library.engine import Engine
 from datong.library.pipeline import Pipeline, Previous, read_links, read_review
 from datong.norms import load_pack
-from tests.library_sources import Row, landed, landed_city, with_changes, with_increment, write_batch
+from tests.library_sources import (
+    DIVISION_ROWS,
+    DIVISIONS,
+    Row,
+    landed,
+    landed_city,
+    with_changes,
+    with_increment,
+    write_batch,
+)
 
 ENGINE = Engine(threads=2, memory="1500MB")
 PACK = load_pack(None)
@@ -269,25 +278,8 @@ def test_a_batch_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
         build(tmp_path / "b", (source,))
 
 
-DIVISIONS = {
-    "code": "division_code",
-    "name": "division_name",
-    "level": "division_level",
-    "parent": "parent_division_code",
-}
-
-
 def test_broken_chains_of_divisions_are_quarantined(tmp_path: Path) -> None:
-    rows: tuple[Row, ...] = (
-        ("440000", "广东省", 1, None),
-        ("440600", "示例市", 2, "440000"),
-        ("440604", "禅城区", 3, "440600"),
-        ("440605", "", 3, "440600"),
-        ("440606", "顺德区", 3, "449900"),
-        ("440606001", "大良街道", 4, "440606"),
-        ("44060X", "某区", 3, "440600"),
-        ("440607", "三水区", 2, "440600"),
-    )
+    rows = (*DIVISION_ROWS, ("440607", "三水区", 2, "440600"))
     source = landed(tmp_path, "divisions", DIVISIONS, rows)
     pipeline = build(tmp_path / "b", (source,), name="geography")
     assert pipeline.report().quarantined == {"chain": 1, "code": 1, "level": 1, "name": 1, "parent": 1}
