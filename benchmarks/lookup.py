@@ -156,7 +156,8 @@ def drawn(entities: int, count: int, seed: int) -> list[tuple[EntityId, str]]:
     numbers = ", ".join(f"({number})" for number in random.Random(seed).sample(range(entities), min(count, entities)))
     with duckdb.connect() as connection:
         rows = connection.execute(
-            f"SELECT {entity_sql('i', entities)}, {ELEMENTS['citizen_id']} FROM (VALUES {numbers}) t(i)"
+            f"SELECT {entity_sql('i', entities)}, {ELEMENTS['citizen_id']} "
+            f"FROM (SELECT n::BIGINT AS i FROM (VALUES {numbers}) t(n))"
         ).fetchall()
     return [(EntityId(entity_id), identifier) for entity_id, identifier in rows]
 

@@ -144,5 +144,6 @@ def _ends_well(world: World, build: Build, undisturbed_digest: str | None) -> No
     done = world.library.run_build(build.id)
     assert done.state is BuildState.PUBLISHED
     assert done.version == 2
+    assert world.library.report("population").base is not None
     assert len(world.ledger.entries(kind=EntryKind.DATASET).rows) == 2
     assert done.digest == undisturbed_digest

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from datong import catalogue
 from datong.library.conform import ConformedSource
@@ -17,6 +18,7 @@ from datong.library.engine import Workspace, sql_name
 from datong.norms import citizen_id_valid_sql
 
 NAME_CHARACTERS = 4
+_IDENTIFIER_RAW = "citizen_id|raw"
 PERSON_ELEMENTS = ("person_name", "citizen_id", "sex", "birth_date", "phone", "household_id")
 
 _SURNAME_TEXT = (
@@ -28,6 +30,15 @@ _SURNAME_TEXT = (
 _SURNAME_TABLE = _SURNAME_TEXT.split()
 _SURNAME_READINGS = dict(zip(_SURNAME_TABLE[::2], _SURNAME_TABLE[1::2], strict=True))
 """Readings that a character has as a surname, where pypinyin gives another."""
+
+
+def compared_names(path: Path) -> list[str]:
+    """Return the columns of the conformed file at `path` that any linkage may read; of raw values, the identifier's."""
+    return [
+        name
+        for name in pq.read_schema(path).names
+        if name == _IDENTIFIER_RAW or not (name.endswith("|raw") or name in ("batch_id", "sequence", "observed_at"))
+    ]
 
 
 def reading(name: str) -> str:
@@ -65,7 +76,7 @@ def create_records(work: Workspace, definition: Definition, sources: tuple[Confo
         f"""SELECT {source.number} AS source, {ranks[source.role.key]} AS rank, row_key, first_sequence,
             {", ".join(_column(source, element) for element in PERSON_ELEMENTS)},
             {_address(source)} AS address_text,
-            {sql_name("citizen_id|raw") if source.has("citizen_id") else "NULL::VARCHAR"} AS identifier_raw
+            {sql_name(_IDENTIFIER_RAW) if source.has("citizen_id") else "NULL::VARCHAR"} AS identifier_raw
         FROM {source.sql(folder)}"""
         for source in sources
     )

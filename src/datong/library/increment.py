@@ -61,7 +61,7 @@ def basis_of(definition: Definition, sources: tuple[ConformedSource, ...], pack:
     ]
     return Basis(
         digests={
-            "platform": f"{version('datong')}/{FORMAT}/{engine}",
+            "platform": f"{version('datong')}/{FORMAT}/{engine}/{version('duckdb')}",
             "definition": definition.digest,
             "norms": _digest([pack.version, *(layer.digest for layer in pack.layers), *elements]),
             "sources": _digest(described),

@@ -26,7 +26,7 @@ from datong.library.geography import check_divisions
 from datong.library.identify import identify
 from datong.library.keys import create_keyed, pair_by_keys, part_decided
 from datong.library.link_state import keep_state
-from datong.library.naming import name_clusters
+from datong.library.naming import Held, name_clusters
 from datong.library.registry import Change, Succession
 from datong.library.score import score_pairs
 from datong.library.values import LinkDecision
@@ -68,7 +68,7 @@ def link_records(
         pair_by_keys(work, limits)
     settled = settle(work, limits, sources, folder)
     if keep:
-        keep_state(work, settled.clustering.open_pairs, folder)
+        keep_state(work, limits, settled.clustering.open_pairs, folder)
     if isinstance(limits, Linkage):
         write_weights(
             [(float(low), int(pairs)) for low, pairs in work.rows("SELECT low, pairs FROM weight_bins")], folder
@@ -97,11 +97,11 @@ def settle(
     limits: Linkage | Identity,
     sources: tuple[ConformedSource, ...],
     folder: Path,
-    held: str | None = None,
+    held: Held | None = None,
 ) -> Settled:
     """Cluster the records in `linkable` by `pairs` and `decided`, name the clusters, and write links and review.
 
-    The query `held` gives the ids of entities whose records are not in `linkable`.
+    `held` tells the ids of entities whose records are not in `linkable`.
     """
     work.create(
         "nodes",

@@ -18,7 +18,8 @@ from datong.library.conform_changes import changes_file
 from datong.library.decisions import create_decided, decisions_table
 from datong.library.definition import Definition, Identity, Linkage
 from datong.library.doubts import REVIEW
-from datong.library.engine import Workspace, parquet_sql, sql_text
+from datong.library.engine import Workspace, parquet_sql, sql_name, sql_text
+from datong.library.features import compared_names
 from datong.library.layers import CHANGED, REMOVED, changed_file, table_sql, write_changes
 from datong.library.link import (
     DECISIONS,
@@ -32,7 +33,16 @@ from datong.library.link import (
     write_successions,
     write_weights,
 )
-from datong.library.link_state import LINKABLE, PAIR, PAIRS, RECORD, UNJOINED, keep_unjoined
+from datong.library.link_state import (
+    LINKABLE,
+    PAIR,
+    PAIRS,
+    RECORD,
+    UNJOINED,
+    keep_unjoined,
+    kept_columns_sql,
+    without_blocks_sql,
+)
 from datong.library.pair_changes import (
     Bins,
     count_frequencies,
@@ -153,7 +163,7 @@ def _regroup(
         "WHERE claimed IN (SELECT claimed FROM touched_ids WHERE claimed IS NOT NULL)",
     )
     limits = _describe(work, definition, sources, conformed, decisions, folder)
-    work.create("regrouped", "SELECT * EXCLUDE (unique_id) FROM linkable")
+    work.create("regrouped", f"SELECT {kept_columns_sql(limits)} FROM linkable")
     work.create("former_rows", f"SELECT w.* FROM {was} w SEMI JOIN grouped USING (source, row_key)")
     work.create(
         "differing",
@@ -181,8 +191,9 @@ def _describe(
     for source in sources:
         layer = changed_file(conformed / source.file)
         rows = parquet_sql(layer) if changed and layer.exists() else source.sql(conformed)
+        compared = ", ".join(f"c.{sql_name(name)}" for name in compared_names(conformed / source.file))
         work.write(
-            f"SELECT c.* FROM {rows} c SEMI JOIN "
+            f"SELECT {compared} FROM {rows} c SEMI JOIN "
             f"(SELECT row_key FROM grouped WHERE source = {source.number}) g USING (row_key)",
             part / source.file,
         )
@@ -230,11 +241,11 @@ def _create_affected(work: Workspace, former: Path) -> None:
         "UNION ALL SELECT source, row_key, claimed FROM gained WHERE claimed IS NOT NULL",
     )
     names = ", ".join(PAIR)
-    edges = f"(SELECT {names} FROM {table_sql(former / PAIRS)} w UNION ALL SELECT {names} FROM pairs_anew)"
+    work.create("edges", f"SELECT {names} FROM {table_sql(former / PAIRS)} w UNION ALL SELECT {names} FROM pairs_anew")
     work.create("reached", "FROM affected")
     while True:
         beside = " UNION ".join(
-            f"SELECT e.source_{far} AS source, e.row_key_{far} AS row_key FROM {edges} e "
+            f"SELECT e.source_{far} AS source, e.row_key_{far} AS row_key FROM edges e "
             f"JOIN reached r ON r.source = e.source_{near} AND r.row_key = e.row_key_{near}"
             for near, far in ("ab", "ba")
         )
@@ -261,7 +272,7 @@ def _settle(
     work.create(
         "linkable",
         f"""
-        SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, n.*
+        SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, n.* {without_blocks_sql(limits)}
         FROM {table_sql(folder / LINKABLE)} n SEMI JOIN affected USING (source, row_key) ORDER BY unique_id""",
     )
     create_decided(work, "linkable", sources, decisions)
@@ -283,7 +294,11 @@ def _settle(
         "USING (source)",
     )
     (folder / ".affected").mkdir()
-    held = f"SELECT DISTINCT entity_id FROM {links} w ANTI JOIN affected USING (source, row_key)"
+
+    def held(ids: str) -> str:
+        few = f"SELECT w.source, w.row_key, w.entity_id FROM {links} w SEMI JOIN {ids} USING (entity_id)"
+        return f"SELECT entity_id FROM ({few}) ANTI JOIN affected USING (source, row_key)"
+
     return settle(work, limits, sources, folder / ".affected", held)
 
 

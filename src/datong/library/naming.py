@@ -5,24 +5,26 @@ founder. Only merges, splits and the rare founder whose id is taken need the rul
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pyarrow as pa
 
 from datong.kernel import EntityId
 from datong.library.engine import Workspace, sql_text
-from datong.library.registry import ENTITY_ID_CHARS, Member, Succession, name_entities
+from datong.library.registry import ATTEMPTS_MAX, ENTITY_ID_CHARS, Member, Succession, founded_id, name_entities
 
 _SENIOR = f"first_sequence::HUGEINT * {2**40} + record"
 
 
-def name_clusters(work: Workspace, names: Mapping[int, str], held: str | None = None) -> list[Succession]:
+Held = Callable[[str], str]
+"""Returns the query for those ids in a table (entity_id) that entities have which are not looked at."""
+
+
+def name_clusters(work: Workspace, names: Mapping[int, str], held: Held | None = None) -> list[Succession]:
     """Create `named` (root, entity_id) from `placed`, `linkable` and `previous_ids`; return what became of former ids.
 
-    `names` gives the name of every source by its number. The query `held` gives ids of entities that are not looked at:
-    no new one gets any of them.
+    `names` gives the name of every source by its number. No new entity gets an id that is `held`.
     """
-    free = "" if held is None else f" AND entity_id NOT IN ({held})"
     known = ", ".join(f"({number}, {sql_text(name)})" for number, name in names.items())
     work.create(
         "seen",
@@ -33,7 +35,7 @@ def name_clusters(work: Workspace, names: Mapping[int, str], held: str | None = 
     )
     founded = f"substr(sha256('datong/entity/0' || chr(31) || name || chr(31) || row_key), 1, {ENTITY_ID_CHARS})"
     work.create(
-        "named",
+        "proposed",
         f"""
         WITH spread AS (
             SELECT former, count(DISTINCT root) AS parts FROM seen WHERE former IS NOT NULL GROUP BY former
@@ -41,29 +43,32 @@ def name_clusters(work: Workspace, names: Mapping[int, str], held: str | None = 
             SELECT root, arg_min(record, {_SENIOR}) AS founder, min(former) AS former,
                    coalesce(min(former) = max(former), true) AS calm
             FROM seen GROUP BY root
-        ), proposed AS (
-            SELECT root, former, calm AND coalesce(parts, 1) = 1 AS calm,
-                   coalesce(former, {founded}) AS entity_id
-            FROM clusters JOIN linkable ON unique_id = founder JOIN (VALUES {known}) known(source, name) USING (source)
-            LEFT JOIN spread USING (former)
         )
-        SELECT root, CASE WHEN calm AND (former IS NOT NULL OR entity_id NOT IN (SELECT former FROM spread){free})
+        SELECT root, former, calm AND coalesce(parts, 1) = 1 AS calm, coalesce(former, {founded}) AS entity_id
+        FROM clusters JOIN linkable ON unique_id = founder JOIN (VALUES {known}) known(source, name) USING (source)
+        LEFT JOIN spread USING (former)""",
+    )
+    work.create("fresh", "SELECT entity_id FROM proposed WHERE former IS NULL")
+    taken = "SELECT former AS entity_id FROM seen WHERE former IS NOT NULL"
+    work.create("taken", taken if held is None else f"{taken} UNION ALL {held('fresh')}")
+    work.create(
+        "named",
+        """
+        SELECT root, CASE WHEN calm AND (former IS NOT NULL OR entity_id NOT IN (SELECT entity_id FROM taken))
                           THEN entity_id END AS entity_id FROM proposed""",
     )
     successions = _name_one_by_one(work, names, held)
-    work.drop("seen")
+    work.drop("seen", "proposed", "fresh", "taken")
     return successions
 
 
-def _name_one_by_one(work: Workspace, names: Mapping[int, str], held: str | None) -> list[Succession]:
+def _name_one_by_one(work: Workspace, names: Mapping[int, str], held: Held | None) -> list[Succession]:
     rows = work.rows(
         "SELECT record, root, source, row_key, first_sequence, former FROM seen JOIN named USING (root) "
         "WHERE entity_id IS NULL ORDER BY record"
     )
     if not rows:
         return []
-    taken = work.rows("SELECT DISTINCT former FROM seen WHERE former IS NOT NULL")
-    taken += [] if held is None else work.rows(held)
     clusters: dict[int, list[Member]] = defaultdict(list)
     previous: dict[str, EntityId] = {}
     root_of: dict[int, int] = {}
@@ -73,7 +78,10 @@ def _name_one_by_one(work: Workspace, names: Mapping[int, str], held: str | None
         root_of[record] = root
         if former is not None:
             previous[member.key] = EntityId(former)
-    ids, successions = name_entities(clusters.values(), previous, {EntityId(former) for (former,) in taken})
+    taken = {EntityId(former) for (former,) in work.rows("SELECT DISTINCT former FROM seen WHERE former IS NOT NULL")}
+    if held is not None:
+        taken |= _held_ids(work, clusters.values(), held)
+    ids, successions = name_entities(clusters.values(), previous, taken)
     found = {root_of[record]: entity for record, entity in ids.items()}
     roots = sorted(found)
     work.lend(
@@ -88,3 +96,13 @@ def _name_one_by_one(work: Workspace, names: Mapping[int, str], held: str | None
     )
     work.drop("found")
     return successions
+
+
+def _held_ids(work: Workspace, clusters: Collection[Sequence[Member]], held: Held) -> set[EntityId]:
+    """Return which of the ids that a cluster may be founded with are held."""
+    founders = [min(cluster, key=lambda member: member.order).key for cluster in clusters]
+    ids = [founded_id(key, attempt) for key in founders for attempt in range(ATTEMPTS_MAX)]
+    work.lend("founded", pa.table({"entity_id": pa.array(ids, pa.string())}))
+    found = {EntityId(entity_id) for (entity_id,) in work.rows(held("founded"))}
+    work.drop("founded")
+    return found

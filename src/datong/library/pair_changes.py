@@ -12,7 +12,7 @@ from datong.library.definition import Identity, Linkage
 from datong.library.engine import Workspace, sql_text
 from datong.library.keys import pair_by_keys
 from datong.library.layers import table_sql
-from datong.library.link_state import PAIR, PAIRS, named_pairs_sql
+from datong.library.link_state import PAIR, PAIRS, block_columns, named_pairs_sql, without_blocks_sql
 from datong.library.score import BINS_SQL, class_sql, compare, frequency_columns
 
 Bins = dict[float, int]
@@ -26,26 +26,13 @@ def rescore(work: Workspace, linkage: Linkage, was: str, bins: Bins) -> Bins:
     values. So it is compared again if one of them changed, or has a value whose class changed; `crossing` has the
     latter.
     """
-    rest = f"(SELECT w.* FROM {was} w ANTI JOIN lost USING (source, row_key))"
-    crossed = " OR ".join(
-        f"{column} IN (SELECT value FROM counted_{column} WHERE was_class IS DISTINCT FROM now_class)"
-        for column in frequency_columns(linkage)
-    )
-    work.create("crossing", f"SELECT r.* FROM {rest} r WHERE {crossed or 'false'}")
-    work.create("sought", " UNION ALL ".join(f"SELECT * FROM {name}" for name in ("lost", "gained", "crossing")))
-    beside = " UNION ".join(_beside_sql(rule, was) for rule in linkage.blocking)
-    work.create(
-        "near",
-        f"SELECT r.* FROM {rest} r SEMI JOIN ({beside}) b USING (source, row_key) "
-        "ANTI JOIN crossing USING (source, row_key)",
-    )
+    _create_beside(work, linkage, was)
     bins = dict(bins)
     for world, changed, sign in (("was", "lost", -1), ("now", "gained", 1)):
         work.create(
             "linkable",
             "SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, * FROM ("
-            "SELECT *, false AS sought FROM near UNION ALL SELECT *, true FROM crossing "
-            f"UNION ALL SELECT *, true FROM {changed}) ORDER BY unique_id",
+            f"FROM beside UNION ALL SELECT * {without_blocks_sql(linkage)}, true FROM {changed}) ORDER BY unique_id",
         )
         create_classes(work, linkage, world)
         compare(work, linkage, "(o.sought OR x.sought)")
@@ -54,19 +41,52 @@ def rescore(work: Workspace, linkage: Linkage, was: str, bins: Bins) -> Bins:
         accepted = f"(SELECT * FROM scored WHERE weight >= {linkage.accept_bits - linkage.margin_bits}::DOUBLE)"
         work.create(f"pairs_{world}", named_pairs_sql(accepted, "weight"))
         work.drop("scored")
-    work.drop("near", "sought")
+    work.drop("beside")
     return {low: pairs for low, pairs in bins.items() if pairs}
 
 
-def _beside_sql(rule: tuple[str, ...], was: str) -> str:
-    """Return the query for the records that agree with one in `sought` on the columns of `rule`, one of the two being
-    open."""
-    columns = ", ".join(rule)
-    same = " AND ".join(f"s.{column} = r.{column}" for column in rule)
-    return (
-        f"SELECT r.source, r.row_key FROM {was} r JOIN (SELECT {columns}, bool_or(is_open) AS open FROM sought "
-        f"GROUP BY {columns}) s ON {same} WHERE r.is_open OR s.open"
+def _create_beside(work: Workspace, linkage: Linkage, was: str) -> None:
+    """Create `crossing` (source, row_key and more), and `beside`: the records of before that did not change, but are to
+    be compared: those of `crossing`, which are `sought`, and those that share a block with one that is sought, one of
+    the two being open.
+
+    Records are found by a few numbers each, and then read once.
+    """
+    blocks = block_columns(linkage)
+    names = ", ".join(("source", "row_key", "is_open", *blocks))
+    crossed = " OR ".join(
+        f"{column} IN (SELECT value FROM counted_{column} WHERE was_class IS DISTINCT FROM now_class)"
+        for column in frequency_columns(linkage)
     )
+    work.create(
+        "crossing",
+        f"SELECT {names} FROM {was} w WHERE ({crossed or 'false'}) AND NOT EXISTS "
+        "(SELECT 1 FROM lost l WHERE l.source = w.source AND l.row_key = w.row_key)",
+    )
+    every = " UNION ALL ".join(f"SELECT {names} FROM {name}" for name in ("lost", "gained", "crossing"))
+    work.create("sought", every)
+
+    def shared(among: str) -> str:
+        return " OR ".join(
+            f"{block} IN (SELECT {block} FROM sought WHERE {block} IS NOT NULL AND {among})" for block in blocks
+        )
+
+    work.create(
+        "near",
+        f"""
+        SELECT source, row_key FROM (
+            SELECT source, row_key FROM {was} w WHERE is_open AND ({shared("true")})
+            UNION ALL SELECT source, row_key FROM {was} w WHERE NOT is_open AND ({shared("is_open")})
+        ) ANTI JOIN (SELECT source, row_key FROM lost UNION ALL SELECT source, row_key FROM crossing)
+        USING (source, row_key)""",
+    )
+    work.create(
+        "beside",
+        f"SELECT w.* {without_blocks_sql(linkage)}, k.sought FROM {was} w JOIN "
+        "(SELECT source, row_key, false AS sought FROM near UNION ALL SELECT source, row_key, true FROM crossing) k "
+        "ON k.source = w.source AND k.row_key = w.row_key",
+    )
+    work.drop("near", "sought")
 
 
 def count_frequencies(work: Workspace, linkage: Linkage, was: str) -> bool:

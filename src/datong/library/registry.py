@@ -14,6 +14,8 @@ from typing import NamedTuple
 from datong.kernel import EntityId, sha256_hex
 
 ENTITY_ID_CHARS = 32
+ATTEMPTS_MAX = 64
+"""Entities that one record may found in the course of time, while all of those before live on without it."""
 
 
 class Change(StrEnum):
@@ -77,10 +79,10 @@ def name_entities(
 
 
 def _fresh(founder_key: str, taken: set[EntityId]) -> EntityId:
-    attempt = 0
-    while (entity := founded_id(founder_key, attempt)) in taken:
-        attempt += 1
-    return entity
+    for attempt in range(ATTEMPTS_MAX):
+        if (entity := founded_id(founder_key, attempt)) not in taken:
+            return entity
+    raise AssertionError(f"a record has founded {ATTEMPTS_MAX} entities")
 
 
 def _heirs(ordered: Sequence[Sequence[Member]], previous: Mapping[str, EntityId]) -> dict[EntityId, int]:

@@ -18,8 +18,11 @@ NAMES = {0: "one", 1: "other"}
     st.lists(st.integers(0, 4), min_size=RECORDS, max_size=RECORDS),
     st.lists(st.one_of(st.none(), st.integers(0, RECORDS - 1)), min_size=RECORDS, max_size=RECORDS),
     st.lists(st.integers(1, 3), min_size=RECORDS, max_size=RECORDS),
+    st.sets(st.tuples(st.integers(0, RECORDS - 1), st.integers(0, 1))),
 )
-def test_in_bulk_as_one_by_one(clusters: list[int], former: list[int | None], first: list[int]) -> None:
+def test_in_bulk_as_one_by_one(
+    clusters: list[int], former: list[int | None], first: list[int], held: set[tuple[int, int]]
+) -> None:
     roots = [clusters.index(cluster) for cluster in clusters]
     keys = [(record % 2, f"{record // 2:03d}") for record in range(RECORDS)]
     names = [f"{NAMES[source]}\x1f{key}" for source, key in keys]
@@ -32,12 +35,15 @@ def test_in_bulk_as_one_by_one(clusters: list[int], former: list[int | None], fi
     for record, root in enumerate(roots):
         member = Member(number[record], (first[record], *keys[record]), names[record])
         members.setdefault(root, []).append(member)
-    expected, successions = name_entities(members.values(), previous)
+    elsewhere = {founded_id(names[founder], attempt) for founder, attempt in held} - set(previous.values())
+    expected, successions = name_entities(members.values(), previous, elsewhere)
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE placed (record BIGINT, head BIGINT, root BIGINT)")
         connection.execute(
             "CREATE TABLE linkable (unique_id BIGINT, source INTEGER, row_key VARCHAR, first_sequence BIGINT)"
         )
+        connection.execute("CREATE TABLE elsewhere (entity_id VARCHAR)")
+        connection.executemany("INSERT INTO elsewhere VALUES (?)", [["none"], *([known] for known in elsewhere)])
         connection.execute("CREATE TABLE previous_ids (key VARCHAR, entity_id VARCHAR)")
         connection.executemany(
             "INSERT INTO placed VALUES (?, ?, ?)",
@@ -48,7 +54,11 @@ def test_in_bulk_as_one_by_one(clusters: list[int], former: list[int | None], fi
             [(number[record], *keys[record], first[record]) for record in range(RECORDS)],
         )
         connection.executemany("INSERT INTO previous_ids VALUES (?, ?)", [("none", "none"), *previous.items()])
-        found = name_clusters(EmbeddedWorkspace(connection), NAMES)
+        found = name_clusters(
+            EmbeddedWorkspace(connection),
+            NAMES,
+            lambda ids: f"SELECT e.* FROM elsewhere e SEMI JOIN {ids} USING (entity_id)",
+        )
         rows = connection.execute("SELECT record, entity_id FROM placed JOIN named USING (root)").fetchall()
     assert {record: EntityId(entity) for record, entity in rows} == expected
     assert found == successions
