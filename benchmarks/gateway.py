@@ -2,16 +2,23 @@
 
 A real hub process answers query and verify by citizen ID: token, agreement, policy, masking and evidence with every
 call. `requests_per_second` is the mean of query and verify; `p99_ms` the slower one's at 80 % of that rate. The peer
-answers the same requests from the same file, alone, in the same run.
+answers the same requests from the same file, alone, in the same run. On a machine that others use, too, the clock says
+little: `cpu_ms` and `bare_cpu_ms` are the processor time of the hub's and of the peer's process per request (without
+the database's), `cpu_ratio_to_bare` the latter by the former.
+
+`policy_p99_ms` is one decision about all items of a resource, while 2,000 agreements about it are in force:
+`policy_lookup_p99_ms` with the caller's agreements looked up in the control database before it.
 """
 
 import argparse
 import json
+import os
 import sqlite3
 import statistics
 import subprocess
 import sys
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,20 +28,26 @@ from tests.servers import free_port, start_postgresql
 from benchmarks import agreed, report
 from benchmarks.load import Load, Outcome
 from datong.app.composition import Hub
-from datong.kernel import PLATFORM_ACTOR, Settings
+from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Settings, new_id
 from datong.ledger import Ed25519Signer
 from datong.library import FixedLanding, LandedSource, Library
+from datong.sharing import Agreement, Asked, Principal, tables
+from datong.sharing.agreement_store import add_agreement
+from datong.sharing.grants import Asks, Grant, Grants
 
 ITEMS = ("person_name", "birth_date", "address")
 TOKEN_SECONDS = 3600
 CITIZENS_MAX = 5000
 KINDS = ("query", "verify")
+AGREEMENTS = 2000
+DECISIONS = 500
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class World(NamedTuple):
-    """The resource that is asked for, its records' lookup file, a caller's token, the citizens with their claims."""
+    """The agreement about the resource that is asked for, its lookup file, a caller's token, citizens with claims."""
 
-    resource: str
+    agreement: Agreement
     lookup: Path
     token: str
     people: list[tuple[str, dict[str, str]]]
@@ -49,14 +62,14 @@ def prepare(settings: Settings, folder: Path, people: int) -> World:
         consumer = agreed.enrol(hub, agreed.CONSUMER, Ed25519Signer.generate())
         landed = landed_city(folder, people=people)[0][0]
         resource = agreed.publish(hub, provider, "residents", list(landed.columns.items()))
-        agreed.agree(hub, resource, provider, consumer)
+        agreement = agreed.agree(hub, resource, provider, consumer)
         source = landed.model_copy(update={"resource_id": resource.id, "department": agreed.PROVIDER})
         lookup = build(hub, source)
         made = hub.services.identity.create_application(
             name="benchmark", department=agreed.CONSUMER, actor=PLATFORM_ACTOR
         )
         token = hub.services.identity.token_for_application(made.application.client_id, made.client_secret)
-        return World(resource.id, lookup, token.access_token, citizens(lookup, CITIZENS_MAX))
+        return World(agreement, lookup, token.access_token, citizens(lookup, CITIZENS_MAX))
     finally:
         hub.close()
 
@@ -112,15 +125,69 @@ def run(load: Load) -> Outcome:
     return outcome
 
 
-def measure(loads: dict[str, Load], chosen: argparse.Namespace) -> dict[str, float]:
-    """Return the rate of each kind of call, medians of the runs, after a warm-up."""
-    rates = {}
+def measure(loads: dict[str, Load], pid: int, chosen: argparse.Namespace) -> tuple[dict[str, float], float]:
+    """Return the rate of each kind of call, medians of the runs, after a warm-up; and milliseconds of processor time
+    of the process `pid` per request."""
+    rates, seconds, requests = {}, 0.0, 0
     for kind, load in loads.items():
         run(load._replace(seconds=min(load.seconds, 1.0)))
+        before = processor_seconds(pid)
         outcomes = [run(load) for _ in range(chosen.runs)]
+        seconds += processor_seconds(pid) - before
+        requests += sum(outcome.requests for outcome in outcomes)
         rates[kind] = report.median([outcome.requests / outcome.seconds for outcome in outcomes])
         report.say(f"{kind} at port {load.port}: {rates[kind]} requests/s")
-    return rates
+    return rates, report.rounded(seconds / requests * 1000)
+
+
+def processor_seconds(pid: int) -> float:
+    """Return how much processor time a living process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+
+def measure_policy(settings: Settings, agreement: Agreement) -> dict[str, float]:
+    """Return how long a decision takes while 2,000 agreements about one resource are in force."""
+    hub = Hub(settings)
+    try:
+        others = [
+            agreement.model_copy(
+                update={"id": new_id(), "request_id": new_id(), "consumer": f"OTHER{number:013}", "code": ""}
+            )
+            for number in range(AGREEMENTS - 1)
+        ]
+        with hub.database.transaction() as connection:
+            table = tables.request
+            found = connection.execute(table.select().where(table.c.id == agreement.request_id)).mappings().one()
+            connection.execute(table.insert(), [{**found, "id": other.request_id} for other in others])
+            for other in others:
+                add_agreement(connection, other)
+        grants = Grants(hub.services.policy, hub.services.mask_keys)
+        resource = hub.services.catalogue.published(agreement.resource_id)
+        caller = Principal(actor=Actor(kind=ActorKind.APPLICATION, id="benchmark", department=agreement.consumer))
+        names = tuple(item.column for item in resource.content.items)
+        asked = Asked(caller, resource.id, {"citizen_id": "1"}, names, agreement.purpose.service_item, "RX-1")
+        asks = Asks(case_stated=True, filters_rows=True)
+        whole, decided = [], []
+        for _ in range(DECISIONS):
+            looking, candidates = report.timed(
+                lambda: hub.services.agreements.candidates(agreement.consumer, resource.id)
+            )
+            deciding, grant = report.timed(
+                partial(grants.of, asked, resource, candidates, asks, hub.clock.now(), anew=True)
+            )
+            if not isinstance(grant, Grant):
+                raise RuntimeError("the agreement does not allow the call")
+            whole.append((looking + deciding) * 1000)
+            decided.append(deciding * 1000)
+        return {
+            "agreements": AGREEMENTS,
+            "policy_p50_ms": report.median(decided),
+            "policy_p99_ms": report.rounded(report.percentile(decided, 0.99)),
+            "policy_lookup_p99_ms": report.rounded(report.percentile(whole, 0.99)),
+        }
+    finally:
+        hub.close()
 
 
 def measure_hub(settings: Settings, world: World, chosen: argparse.Namespace) -> dict[str, float]:
@@ -129,7 +196,7 @@ def measure_hub(settings: Settings, world: World, chosen: argparse.Namespace) ->
         loads = {
             kind: Load(
                 port=settings.port,
-                path=f"/gateway/v1/{world.resource}/{kind}",
+                path=f"/gateway/v1/{world.agreement.resource_id}/{kind}",
                 token=world.token,
                 bodies=bodies_of(world, kind),
                 connections=chosen.connections,
@@ -137,7 +204,7 @@ def measure_hub(settings: Settings, world: World, chosen: argparse.Namespace) ->
             )
             for kind in KINDS
         }
-        rates = measure(loads, chosen)
+        rates, cpu_ms = measure(loads, pid, chosen)
         late = {}
         for kind, load in loads.items():
             outcomes = [run(load._replace(rate=0.8 * rates[kind])) for _ in range(chosen.runs)]
@@ -147,20 +214,22 @@ def measure_hub(settings: Settings, world: World, chosen: argparse.Namespace) ->
             **{f"{kind}_per_second": rate for kind, rate in rates.items()},
             "p99_ms": max(late.values()),
             **{f"{kind}_p99_ms": p99 for kind, p99 in late.items()},
+            "cpu_ms": cpu_ms,
             "peak_rss_mb": report.peak_rss_mb(pid),
         }
 
 
-def measure_bare(world: World, folder: Path, chosen: argparse.Namespace) -> float:
-    """Return the mean rate of the bare handlers."""
+def measure_bare(world: World, folder: Path, chosen: argparse.Namespace) -> tuple[float, float]:
+    """Return the mean rate of the bare handlers, and their processor time per request in milliseconds."""
     port, log = free_port(), folder / "bare.log"
-    with agreed.process(("benchmarks.bare", str(world.lookup), str(port)), log=log):
+    with agreed.process(("benchmarks.bare", str(world.lookup), str(port)), log=log) as pid:
         agreed.wait_healthy(f"http://127.0.0.1:{port}/healthz", log)
         loads = {
             kind: Load(port, f"/{kind}", "-", bodies_of(world, kind), chosen.connections, chosen.seconds)
             for kind in KINDS
         }
-        return report.rounded(statistics.mean(measure(loads, chosen).values()))
+        rates, cpu_ms = measure(loads, pid, chosen)
+        return report.rounded(statistics.mean(rates.values())), cpu_ms
 
 
 def main() -> None:
@@ -182,8 +251,9 @@ def main() -> None:
         settings = Settings(home=folder / "hub", port=free_port(), token_seconds=TOKEN_SECONDS, database_url=url)
         report.say(f"preparing a city of {chosen.people}")
         world = prepare(settings, folder, chosen.people)
+        policy = measure_policy(settings, world.agreement)
         figures = measure_hub(settings, world, chosen)
-        bare = measure_bare(world, folder, chosen)
+        bare, bare_cpu_ms = measure_bare(world, folder, chosen)
     report.finish(
         "gateway",
         runs=chosen.runs,
@@ -192,6 +262,9 @@ def main() -> None:
             **figures,
             "bare_per_second": bare,
             "ratio_to_bare": report.rounded(figures["requests_per_second"] / bare),
+            "bare_cpu_ms": bare_cpu_ms,
+            "cpu_ratio_to_bare": report.rounded(bare_cpu_ms / figures["cpu_ms"]),
+            **policy,
             "control": chosen.control,
         },
     )

@@ -20,7 +20,7 @@ KEYS = {
     "sketches": {"values_per_second", "ratio_to_hashing", "exposed_to_secret_holder", "peak_rss_mb"},
     "reconciliation": {"postgresql", "mariadb"},
     "capture": {"changes_per_second", "peak_rss_mb"},
-    "gateway": {"requests_per_second", "ratio_to_bare", "p99_ms", "peak_rss_mb"},
+    "gateway": {"requests_per_second", "ratio_to_bare", "p99_ms", "cpu_ratio_to_bare", "policy_p99_ms", "peak_rss_mb"},
 }
 
 
