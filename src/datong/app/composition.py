@@ -87,6 +87,7 @@ from datong.sharing import (
     Profiles,
     Releases,
     Requests,
+    Simulator,
     Usage,
     mask_secret,
     subject_index_key,
@@ -500,6 +501,9 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         policy=policy,
         requests=requests,
         agreements=agreements,
+        simulator=Simulator(
+            database=database, clock=clock, catalogue=catalogue, policy=policy, identity=identity, live=live
+        ),
         documents=AgreementDocuments(
             database=database, ledger=ledger, departments=departments, base_url=settings.base_url
         ),

@@ -114,6 +114,13 @@ class ServiceItems:
         with self._database.snapshot() as connection:
             return _load(connection, item_id)
 
+    def with_code(self, code: str) -> ServiceItem | None:
+        """Return the service item with a code, if it is registered and not retired."""
+        known = select(service_item).where(service_item.c.code == code, service_item.c.state == _ACTIVE)
+        with self._database.snapshot() as connection:
+            row = connection.execute(known).mappings().first()
+            return None if row is None else _with_fields(connection, [dict(row)])[0]
+
     def find(
         self,
         *,

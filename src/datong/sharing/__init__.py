@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     from datong.sharing.delta_urls import FileSigner
     from datong.sharing.documents import CHECK_PATH, AgreementDocuments, PaperEntry, PaperFacts
     from datong.sharing.gateway import Gateway
-    from datong.sharing.gateway_calls import Asked, GatewayAnswer, VerifyAnswer
+    from datong.sharing.gateway_calls import KEY_ELEMENTS, Asked, GatewayAnswer, VerifyAnswer
     from datong.sharing.identity import Identity
     from datong.sharing.live import LiveServices
     from datong.sharing.live_sealing import LiveKey, sealed_answer
@@ -100,8 +100,10 @@ if TYPE_CHECKING:
     from datong.sharing.people import Account, Session
     from datong.sharing.policy import PolicyEngine
     from datong.sharing.profiles import Profile, ProfileFile, Profiles
+    from datong.sharing.request_prefill import Prefill, SimilarRequest
     from datong.sharing.requests import Requests
     from datong.sharing.shared_features import AgreedFeature, AgreedPage, SharedFeatures
+    from datong.sharing.simulator import CallVerdict, ColumnView, SimulatedCall, Simulator, Viewer
     from datong.sharing.statistic_values import (
         MILLI,
         Answer,
@@ -144,7 +146,7 @@ else:
             "delta_urls": ["FileSigner"],
             "call_queue": ["CallQueue"],
             "gateway": ["Gateway"],
-            "gateway_calls": ["Asked", "GatewayAnswer", "VerifyAnswer"],
+            "gateway_calls": ["KEY_ELEMENTS", "Asked", "GatewayAnswer", "VerifyAnswer"],
             "identity": ["Identity"],
             "live": ["LiveServices"],
             "live_sealing": ["LiveKey", "sealed_answer"],
@@ -154,7 +156,9 @@ else:
             "people": ["Account", "Session"],
             "policy": ["PolicyEngine"],
             "profiles": ["Profile", "ProfileFile", "Profiles"],
+            "request_prefill": ["Prefill", "SimilarRequest"],
             "requests": ["Requests"],
+            "simulator": ["CallVerdict", "ColumnView", "SimulatedCall", "Simulator", "Viewer"],
             "shared_features": ["AgreedFeature", "AgreedPage", "SharedFeatures"],
             "subjects": ["subject_index_key"],
             "tokens": ["AccessToken"],
@@ -167,6 +171,7 @@ __all__ = [
     "ASSERTION_TYPE",
     "CHECK_PATH",
     "DELTA_SHARING_PATH",
+    "KEY_ELEMENTS",
     "MILLI",
     "PROFILE_PREFIX",
     "AccessToken",
@@ -203,9 +208,11 @@ __all__ = [
     "Budget",
     "BudgetOrder",
     "CallQueue",
+    "CallVerdict",
     "ChangesAsk",
     "CircuitState",
     "ColumnMask",
+    "ColumnView",
     "Condition",
     "Confirmation",
     "DataAccess",
@@ -248,6 +255,7 @@ __all__ = [
     "PartySignature",
     "PasswordHasher",
     "PolicyEngine",
+    "Prefill",
     "Principal",
     "PrivateStatistics",
     "Profile",
@@ -281,6 +289,9 @@ __all__ = [
     "SharedTable",
     "SharedTableName",
     "SignedLiveAnswer",
+    "SimilarRequest",
+    "SimulatedCall",
+    "Simulator",
     "StatisticKind",
     "Suggestion",
     "TableAnswer",
@@ -291,6 +302,7 @@ __all__ = [
     "Usage",
     "Use",
     "VerifyAnswer",
+    "Viewer",
     "amendment_actions",
     "apply_mask",
     "best_answers",

@@ -99,6 +99,7 @@ class Action(StrEnum):
     INDICATOR_READ = "indicator.read"
     DASHBOARD_READ = "dashboard.read"
     LIVE_OFFER = "live.offer"
+    ACCESS_SIMULATE = "access.simulate"
     DATA_QUERY = "data.query"
     DATA_VERIFY = "data.verify"
     DATA_TRANSFER = "data.transfer"

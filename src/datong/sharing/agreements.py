@@ -27,7 +27,7 @@ from datong.kernel import (
 )
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import EntryKind, Ledger, Signer, verify_signature
-from datong.norms import NormPack, ShareMode
+from datong.norms import NormPack, ShareMode, ShareType
 from datong.sharing import agreement_rules, tables
 from datong.sharing.actions import Action, DataAccess
 from datong.sharing.agreement_rules import ENDED, ActingDepartment
@@ -105,6 +105,12 @@ class Agreements:
         ).model_copy(update={"code": new_code()})
         add_agreement(connection, agreement)
         self._record(connection, agreement, "draw_up", actor)
+        if request.share_type is ShareType.UNCONDITIONAL:
+            # Who publishes something as unconditional has agreed beforehand (Arts. 14, 21): nothing is left to confirm.
+            by = ActingDepartment(code=agreement.provider)
+            confirmed = agreement_rules.confirm(agreement, by, PersonId(PLATFORM_ACTOR.id), now)
+            save_agreement(connection, agreement, confirmed)
+            self._record(connection, confirmed, "confirm", PLATFORM_ACTOR)
 
     def get(self, agreement_id: AgreementId) -> Agreement:
         """Return an agreement.

@@ -197,6 +197,40 @@ def with_masks(request: Request, masks: Mapping[str, MaskKind]) -> Request:
     return request.model_copy(update={"items": items})
 
 
+def amend(
+    request: Request,
+    purpose: PurposeDraft,
+    *,
+    parties: frozenset[RequestParty],
+    now: datetime,
+    calendar: WorkingCalendar,
+    limits: ReplyLimits,
+) -> Request:
+    """Return a request that awaits its reply with another purpose; the provider has its whole time again.
+
+    An extension that was asked for or given goes with the old purpose.
+
+    Raises:
+        Refused: not the consumer. Conflict: it is answered or withdrawn.
+        Invalid: `sharing.request_incomplete`, listing everything that is missing.
+    """
+    hindrance = _hindrance(request, RequestAction.WITHDRAW, parties, now)
+    if hindrance is not None:
+        raise hindrance
+    problems = tuple(purpose_problems(purpose, now))
+    if problems:
+        raise incomplete(problems)
+    return request.model_copy(
+        update={
+            "purpose": completed(purpose),
+            "due_at": calendar.deadline(now, limits.reply(request.share_type)),
+            "extension": ExtensionState.NONE,
+            "extension_reason": "",
+            "revision": request.revision + 1,
+        }
+    )
+
+
 def _hindrance(
     request: Request, action: RequestAction, parties: frozenset[RequestParty], now: datetime
 ) -> Conflict | Refused | None:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
 
-from datong.catalogue import Resource, UseKind
+from datong.catalogue import Resource, ServiceItem, UseKind
 from datong.kernel import (
     PLATFORM_ACTOR,
     Actor,
@@ -31,11 +31,13 @@ from datong.sharing.agreements import Agreements
 from datong.sharing.evidence import request_facts
 from datong.sharing.masks import MaskKind
 from datong.sharing.ports import DepartmentBook, PublishedResources, ResourceUses
+from datong.sharing.request_prefill import Prefill, prefill
 from datong.sharing.request_rules import (
     LINES_MAX,
     Problem,
     RequestAction,
     RequestParty,
+    amend,
     completed,
     follow,
     incomplete,
@@ -183,6 +185,47 @@ class Requests:
         return after
 
     decide = act
+
+    def amend(self, request_id: RequestId, purpose: PurposeDraft, actor: Actor) -> Request:
+        """Change the purpose of a request that awaits its reply; its deadline begins anew.
+
+        Raises:
+            NotFound: there is no such request.
+            Refused, Conflict, Invalid: see `request_rules.amend`; also Conflict when somebody else was faster.
+        """
+        now = self._clock.now()
+        parties = self.parties_of(self.get(request_id), actor.department)
+        with self._database.transaction() as connection:
+            request = self._load(connection, request_id)
+            after = amend(request, purpose, parties=parties, now=now, calendar=self._calendar, limits=self._limits)
+            self._save(connection, request, after)
+            self._ledger.append(
+                connection,
+                kind=EntryKind.REQUEST,
+                subject=request_id,
+                actor=actor,
+                facts=request_facts(after, "amend"),
+            )
+        return after
+
+    def prefill(
+        self,
+        consumer: DepartmentCode,
+        resource_ids: Sequence[ResourceId],
+        *,
+        service_item: str = "",
+        registered: ServiceItem | None = None,
+    ) -> Prefill:
+        """Return what a new request may say, and where each answer comes from; see `request_prefill.prefill`."""
+        found = [self._published(resource_id) for resource_id in dict.fromkeys(resource_ids)]
+        return prefill(
+            consumer=consumer,
+            resources=[resource for resource in found if resource is not None],
+            service_item=service_item,
+            registered=registered,
+            earlier=self.find(consumer=consumer, limit=PAGE_ROWS_MAX).rows,
+            now=self._clock.now(),
+        )
 
     def get(self, request_id: RequestId) -> Request:
         """Return a request.

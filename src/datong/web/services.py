@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Profiles,
         Releases,
         Requests,
+        Simulator,
         Usage,
     )
 
@@ -84,6 +85,7 @@ class Services:
     requests: Requests
     agreements: Agreements
     documents: AgreementDocuments
+    simulator: Simulator
     gateway: Gateway
     mask_keys: MaskKeys
     profiles: Profiles

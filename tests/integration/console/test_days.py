@@ -10,7 +10,7 @@ from datong.demo.cast import EDUCATION, ESTATE, POLICE
 from datong.demo.records import Source
 from datong.exchange import ApplyMode, Days, Failure, RunState, Schedule, TransferEnd, Window
 from datong.governance import CaseAction
-from datong.kernel import Actor, ActorKind, Language, Text
+from datong.kernel import Actor, ActorKind, AgreementId, Language, Text
 from datong.ledger import verify_bundle
 from datong.sharing import RequestState
 from tests.integration.console.browser import Visitor
@@ -237,3 +237,59 @@ def test_an_officer_offers_a_resource_live_and_ends_it(console: ServedCity, brow
     assert officer.page.locator("#live tbody tr").count() == 0
     assert officer.complaints == []
     officer.close()
+
+
+def test_from_i_need_this_to_the_first_answer(console: ServedCity, browser: Browser) -> None:
+    """docs/sharing/first-answer.md, step by step: a new user, an unconditional resource, one sitting."""
+    city = console.city
+    resource = city.resources[Source.RESIDENTS]
+    citizen = city.people["citizen"].subject_id
+    assert citizen is not None
+    visitor = Visitor(browser, console.url)
+    page = visitor.page
+    visitor.sign_in("social.officer", PASSWORD)
+    # 1. Find it.
+    visitor.open("/catalogue")
+    page.fill("input[type=search][name=q]", "常住人口")
+    page.keyboard.press("Enter")
+    page.click(f"#results a[href='/catalogue/{resource.id}']")
+    # 2. Ask.
+    page.click("main a.button.primary:has-text('申请使用')")
+    for item in resource.content.items[:3]:
+        page.check(f"input[name=items][value$='::{item.column}']")
+    page.fill("#legal_basis", "《社会保险法》第五十七条")
+    page.fill("#scene", "参保登记")
+    page.fill("#scope", "参保登记窗口")
+    page.fill("#service_item", "社会保险登记")
+    page.click("button:has-text('提交申请')")
+    page.wait_for_url("**/requests/*done=requested")
+    # 3. See it granted.
+    page.click("a:has-text('查看协议')")
+    agreement_id = AgreementId(page.url.rsplit("/", 1)[1])
+    # 4. Confirm; the nodes sign by themselves.
+    page.click("button:has-text('确认条款')")
+    page.wait_for_url("**done=confirmed")
+    page.click("a.button:has-text('试用接口')")
+    assert page.locator("#waiting").count() == 1
+    for node in (city.nodes["police"], city.nodes["social"]):
+        (waiting,) = [one for one in city.hub.agreements.to_sign(node.member.code) if one.id == agreement_id]
+        signature = node.signer.sign(waiting.signing_bytes())
+        city.hub.agreements.sign(agreement_id, key_id=node.signer.key_id, signature=signature, actor=node.actor)
+    page.wait_for_selector("#waiting", state="detached")
+    # 5. Try it.
+    column = next(item.column for item in resource.content.items if item.element == "citizen_id")
+    page.select_option("#key", column)
+    page.fill("#value", citizen)
+    page.fill("#case_number", "2026-0001")
+    for item in resource.content.items[:3]:
+        page.check(f"input[name=columns][value='{item.column}']")
+    page.click("button:has-text('查询')")
+    answer = page.locator("#answer tbody")
+    assert answer.locator("tr").count() == 3
+    assert citizen not in answer.inner_text(), "masked as agreed"
+    # 6. The same call for programs.
+    assert f"/gateway/v1/{resource.id}/query" in page.locator("pre.code").inner_text()
+    uses = city.hub.usage.uses_of(citizen)
+    assert (uses[0].service_item, uses[0].case_number) == ("社会保险登记", "2026-0001")
+    assert visitor.complaints == []
+    visitor.close()

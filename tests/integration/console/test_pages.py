@@ -64,6 +64,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
     inventory = hub.inventories.find(city.resources[Source.PROPERTY].department)[0].id
     item = hub.service_items.find(limit=1).rows[0].id
     code = hub.agreements.get(agreement).code
+    residents = city.resources[Source.RESIDENTS].id
+    residents_column = city.resources[Source.RESIDENTS].content.items[0].column
     draft = draft_of_education(console).id
     return {
         "": ["/sign-in", "/open", f"/open/{opened}", f"/open/agreements?code={code}"],
@@ -92,6 +94,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             f"/requests/{city.requests[0].id}",
             "/agreements",
             f"/agreements/{agreement}",
+            f"/simulator?resource={residents}&column={residents_column}",
+            f"/simulator?resource={residents}&column={residents_column}&department={EDUCATION.code}&purpose=x",
             "/transfers",
             f"/transfers/{city.tasks[0].id}",
             f"/transfers/{city.tasks[0].id}/runs",
@@ -162,6 +166,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
         "education.officer": [
             f"/agreements/{agreement}",
             f"/agreements/{agreement}/change",
+            f"/agreements/{agreement}/try",
             "/catalogue/files",
             f"/catalogue/{draft}/edit",
             "/files",

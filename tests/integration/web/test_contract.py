@@ -153,6 +153,10 @@ CONTRACT = {
         GET requests
         GET requests/{request_id}
         POST requests/{request_id}/actions
+        GET requests/prefill
+        PUT requests/{request_id}/purpose
+        GET simulations/column
+        POST simulations/access
         GET agreements
         GET agreements/{agreement_id}
         POST agreements/{agreement_id}/confirm

@@ -7,8 +7,8 @@ from datong.kernel import Conflict, DatongError, Invalid, NotFound, Refused, Req
 from datong.ledger import EntryKind
 from datong.norms import ShareType
 from datong.sharing.request_rules import RequestAction
-from datong.sharing.terms import AgreementState, PurposeDraft, RequestLine, RequestState
-from tests.unit.sharing.samples import BUREAU, EDUCATION, NOW, POLICE, SOCIAL, person
+from datong.sharing.terms import AgreementState, ExtensionState, PurposeDraft, RequestLine, RequestState
+from tests.unit.sharing.samples import BUREAU, EDUCATION, NOW, POLICE, PURPOSE, RESOURCE, SOCIAL, person
 from tests.unit.sharing.world import World
 
 
@@ -120,3 +120,45 @@ def test_two_officers_at_once_decide_once(world: World) -> None:
     assert len({"approve", "refuse"} & set(outcomes)) == 1
     assert {"sharing.request_closed", "sharing.request_changed"} & set(outcomes)
     assert len(world.ledger.entries(kind=EntryKind.DECISION).rows) == 1
+
+
+def test_a_waiting_request_can_change_its_purpose_and_the_reply_gets_its_whole_time(world: World) -> None:
+    (request,) = world.submit(["户籍地址"])
+    world.requests.act(request.id, RequestAction.EXTEND, person(POLICE), "核实中")
+    world.clock.advance(timedelta(days=3))
+    changed = PurposeDraft.model_validate({**request.purpose.model_dump(), "scene": "转学资格核验"})
+    after = world.requests.amend(request.id, changed, person(EDUCATION))
+    assert world.requests.get(request.id) == after
+    assert (after.purpose.scene, after.extension, after.state) == (
+        "转学资格核验",
+        ExtensionState.NONE,
+        RequestState.SUBMITTED,
+    )
+    assert after.due_at == world.calendar.deadline(world.clock.now(), 10) > request.due_at
+    assert world.ledger.entries(subject=request.id, limit=1).rows[0].facts["step"] == "amend"
+    with pytest.raises(Refused):
+        world.requests.amend(request.id, changed, person(POLICE))
+    with pytest.raises(Invalid):
+        world.requests.amend(request.id, PurposeDraft(), person(EDUCATION))
+    granted = world.requests.act(request.id, RequestAction.APPROVE, person(POLICE))
+    assert granted.agreement_id is not None
+    assert world.agreements.get(granted.agreement_id).purpose.scene == "转学资格核验"
+    with pytest.raises(Conflict):
+        world.requests.amend(request.id, changed, person(EDUCATION))
+
+
+def test_of_unconditional_items_only_the_consumer_has_to_confirm(world: World) -> None:
+    (granted,) = world.submit(["姓名"])
+    assert granted.agreement_id is not None
+    agreement = world.agreements.get(granted.agreement_id)
+    assert [done.department for done in agreement.confirmations] == [POLICE]
+    confirmed = world.agreements.confirm(agreement.id, EDUCATION, person(EDUCATION))
+    assert world.agreements.to_sign(POLICE) == world.agreements.to_sign(EDUCATION) == (confirmed,)
+
+
+def test_a_new_request_is_filled_in_after_the_last_one(world: World) -> None:
+    world.submit(["姓名", "户号"])
+    known = world.requests.prefill(EDUCATION, [RESOURCE, ResourceId("nothing")])
+    assert known.purpose.legal_basis == PURPOSE.legal_basis
+    assert [line.items for line in known.lines] == [("xm", "hh")]
+    assert world.requests.prefill(SOCIAL, [RESOURCE]).similar == ()

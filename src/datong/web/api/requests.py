@@ -1,11 +1,23 @@
 """Requests for data: submit a bundle, reply, extend, withdraw."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from pydantic import Field
 
-from datong.kernel import DepartmentCode, Page, RequestId, Value
-from datong.kernel.limits import TEXT_CHARS_MAX
-from datong.sharing import Action, MaskKind, PurposeDraft, Request, RequestAction, RequestLine, RequestState, Target
+from datong.kernel import DepartmentCode, Page, RequestId, ResourceId, Value
+from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
+from datong.sharing import (
+    Action,
+    MaskKind,
+    Prefill,
+    PurposeDraft,
+    Request,
+    RequestAction,
+    RequestLine,
+    RequestState,
+    Target,
+)
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope, own_department
 from datong.web.authentication import Caller, Hub
 
@@ -59,6 +71,21 @@ def submit_requests(body: Demand, caller: Caller, hub: Hub) -> Submitted:
     )
 
 
+@router.get("/prefill")
+def prefill_request(
+    caller: Caller,
+    hub: Hub,
+    resource: Annotated[list[ResourceId] | None, Query(max_length=LINES_MAX)] = None,
+    service_item: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
+) -> Prefill:
+    """Return what a new request may say, and from where: the service item, earlier requests, the catalogue."""
+    hub.policy.require(caller, Action.REQUEST_SUBMIT, Target(id="new", consumer=caller.department))
+    registered = hub.service_items.with_code(service_item) if service_item else None
+    return hub.requests.prefill(
+        own_department(caller), resource or (), service_item=service_item, registered=registered
+    )
+
+
 @router.get("")
 def list_requests(
     caller: Caller,
@@ -80,6 +107,14 @@ def read_request(request_id: RequestId, caller: Caller, hub: Hub) -> Request:
     request = hub.requests.get(request_id)
     hub.policy.require(caller, Action.REQUEST_READ, Target.of_request(request))
     return request
+
+
+@router.put("/{request_id}/purpose")
+def amend_request(request_id: RequestId, body: PurposeDraft, caller: Caller, hub: Hub) -> Request:
+    """Change the purpose of a request that awaits its reply; the deadline of the reply begins anew."""
+    request = hub.requests.get(request_id)
+    hub.policy.require(caller, Action.REQUEST_WITHDRAW, Target.of_request(request))
+    return hub.requests.amend(request_id, body, caller.actor)
 
 
 @router.post("/{request_id}/actions")

@@ -35,12 +35,14 @@ from datong.web.console import (
     search,
     service_items,
     session,
+    simulator,
     sources,
     statistics,
     task_form,
     transfer_runs,
     transfer_schemas,
     transfers,
+    trials,
 )
 from datong.web.console.problem import problem_page
 
@@ -60,6 +62,8 @@ PARTS = (
     service_items,
     requests,
     agreements,
+    trials,
+    simulator,
     task_form,
     transfer_schemas,
     transfer_runs,

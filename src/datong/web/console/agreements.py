@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from datong.kernel import CHINA, AgreementId, DatongError, DepartmentCode, NotFound, Text
 from datong.kernel.limits import TEXT_CHARS_MAX
+from datong.norms import ShareMode
 from datong.sharing import (
     Action,
     Agreement,
@@ -121,6 +122,9 @@ def show_agreement(desk: SignedIn, agreement_id: AgreementId) -> Response:
             (version, amendment_actions(version, desk.caller.department) if may_agree else ())
             for version in desk.services.agreements.amendments.of(agreement_id)
         ],
+        may_try=desk.caller.department == agreement.consumer
+        and ShareMode.INTERFACE in agreement.purpose.modes
+        and agreement.state in (AgreementState.CONFIRMED, AgreementState.ACTIVE),
         may_propose=may_agree and agreement.state in (AgreementState.ACTIVE, AgreementState.SUSPENDED),
         tasks=desk.services.exchange.tasks(agreement_id=agreement_id, limit=PAGE_ROWS).rows,
         entries=desk.services.ledger.entries(subject=agreement_id, limit=PAGE_ROWS).rows,

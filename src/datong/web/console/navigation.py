@@ -63,6 +63,12 @@ SECTIONS = (
             _link("/governance", "共享绩效", "Performance"),
             _link("/quality", "目录质量", "Catalogue quality"),
             _link("/cases", "协调事项", "Cases"),
+            _link(
+                "/simulator",
+                "谁能看到",
+                "Who could see",
+                roles=frozenset({Role.AUTHORITY, Role.AUDITOR, Role.DATA_OFFICER}),
+            ),
             _link("/evidence", "存证日志", "Evidence"),
         ),
     ),

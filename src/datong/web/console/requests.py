@@ -17,6 +17,7 @@ from datong.norms import ShareMode
 from datong.sharing import (
     Action,
     MaskKind,
+    Prefill,
     PurposeDraft,
     Request,
     RequestAction,
@@ -43,6 +44,7 @@ STEPS = {
     "extend": Text(zh="提供部门申请延期答复", en="The provider asked for an extension"),
     "consent_extension": Text(zh="主管部门同意延期", en="The authority consented to the extension"),
     "deny_extension": Text(zh="主管部门不同意延期", en="The authority denied the extension"),
+    "amend": Text(zh="需求部门修改用途，重新计算答复期限", en="Purpose changed; the reply has its whole time again"),
     "withdraw": Text(zh="需求部门撤回", en="Withdrawn by the consumer"),
 }
 """What each step in a request's evidence is called."""
@@ -120,16 +122,22 @@ def new_request(
     """
     desk.require(Action.REQUEST_SUBMIT, Target(id="new", consumer=desk.caller.department))
     today = desk.now.astimezone(CHINA).date()
+    known = _prefilled(desk, resource or [], service_item)
+    ticked = frozenset(
+        f"{line.resource_id}{ITEM_MARK}{column}" for line in (known.lines if known else ()) for column in line.items
+    )
+    answers = known.purpose if known else PurposeDraft()
     form = Filled(
-        modes=(ShareMode.INTERFACE.value,),
+        modes=tuple(mode.value for mode in answers.modes) or (ShareMode.INTERFACE.value,),
         valid_from=today.isoformat(),
         valid_until=(today + DEFAULT_TERM).isoformat(),
-        service_item=service_item,
-        legal_basis=legal_basis,
-        scene=scene,
-        items=_items_of_element(desk, resource or [], element),
+        service_item=service_item or answers.service_item,
+        legal_basis=legal_basis or answers.legal_basis,
+        scene=scene or answers.scene,
+        scope=answers.scope,
+        items=_items_of_element(desk, resource or [], element) or ticked,
     )
-    return _form_page(desk, tuple(resource or ()), q, form, None)
+    return _form_page(desk, tuple(resource or ()), q, form, None, known)
 
 
 @router.post("/requests/new")
@@ -195,6 +203,7 @@ def show_request(desk: SignedIn, request_id: RequestId) -> Response:
         request=request,
         together=[other for other in desk.services.requests.bundle(request.bundle_id) if other.id != request.id],
         timeline=timeline(desk, request, entries),
+        may_amend=RequestAction.WITHDRAW in possible and desk.may(Action.REQUEST_WITHDRAW, target),
         actions=actions,
         masks=_mask_choices(request) if RequestAction.APPROVE in dict(actions) else {},
         mark=ITEM_MARK,
@@ -213,6 +222,23 @@ def act(
     request = desk.services.requests.get(request_id)
     desk.require(NEEDED[action], Target.of_request(request))
     desk.services.requests.act(request_id, action, desk.caller.actor, reason, masks_of(mask or ()))
+    return desk.go(f"/requests/{request_id}", done="decided")
+
+
+@router.post("/requests/{request_id}/purpose")
+def amend_purpose(
+    desk: SignedIn,
+    request_id: RequestId,
+    legal_basis: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
+    scene: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
+    scope: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
+) -> Response:
+    """Change what a request that awaits its reply is for."""
+    request = desk.services.requests.get(request_id)
+    desk.require(Action.REQUEST_WITHDRAW, Target.of_request(request))
+    words = {"legal_basis": legal_basis, "scene": scene, "scope": scope}
+    purpose = PurposeDraft.model_validate({**request.purpose.model_dump(), **words})
+    desk.services.requests.amend(request_id, purpose, desk.caller.actor)
     return desk.go(f"/requests/{request_id}", done="decided")
 
 
@@ -302,7 +328,28 @@ def published_among(desk: Desk, chosen: Sequence[str]) -> list[Resource]:
     return resources
 
 
-def _form_page(desk: Desk, chosen: tuple[str, ...], q: str, form: Filled, found: Problem | None) -> Response:
+def _prefilled(desk: Desk, chosen: Sequence[str], service_item: str) -> Prefill | None:
+    """Return what is known already about a request of the caller's department."""
+    department = desk.caller.department
+    if department is None:
+        return None
+    registered = desk.services.service_items.with_code(service_item) if service_item else None
+    return desk.services.requests.prefill(
+        department,
+        [resource.id for resource in published_among(desk, chosen)],
+        service_item=service_item,
+        registered=registered,
+    )
+
+
+def _form_page(
+    desk: Desk,
+    chosen: tuple[str, ...],
+    q: str,
+    form: Filled,
+    found: Problem | None,
+    known: Prefill | None = None,
+) -> Response:
     resources = published_among(desk, chosen)
     hits = desk.services.catalogue.search(q, filters=SearchFilters(), offset=0, limit=CANDIDATES_MAX).hits
     own = desk.caller.department
@@ -312,6 +359,8 @@ def _form_page(desk: Desk, chosen: tuple[str, ...], q: str, form: Filled, found:
         status=HTTPStatus.OK if found is None else found.status,
         form=form,
         found=found,
+        origins=known.origins if known else {},
+        similar=known.similar if known else (),
         q=q,
         resources=resources,
         candidates=[hit.resource for hit in hits if hit.resource.department != own and hit.resource.id not in picked],
