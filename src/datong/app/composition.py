@@ -528,7 +528,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
             evidence=BlockEvidence(database=database, clock=clock, ledger=ledger, index_key=index_key),
         ),
         live=live,
-        usage=Usage(database=database, ledger=ledger, index_key=index_key),
+        usage=Usage(database=database, ledger=ledger, index_key=index_key, releases=releases),
         monitor=monitor,
         cases=cases,
         indicators=indicators,

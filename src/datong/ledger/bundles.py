@@ -1,5 +1,6 @@
 """Proof bundles: one JSON file that proves one entry offline, and opens the commitments its holder may open."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -23,16 +24,46 @@ from datong.ledger.notes import (
 
 BUNDLE_TYPE = "datong.ledger.proof/1"
 BUNDLE_BYTES_MAX = 4_000_000
+BRANCH_CHARS = 3
+"""Characters that the commitments of one branch of a list share."""
+LISTED_MAX = 50_000
+"""Commitments of one branch: a list of 200 million has branches of that size."""
+
+
+class CommitmentList(Value):
+    """Where a commitment stands in a list whose digest is in the leaf: its branch whole, of the others the digests.
+
+    A branch holds the commitments that begin with the same characters, in order. Its digest is the SHA-256 of them one
+    after the other, that of the list the SHA-256 of the branches' digests, all in hexadecimal.
+    """
+
+    branch: tuple[str, ...] = Field(max_length=LISTED_MAX)
+    others: dict[str, str] = Field(max_length=16**BRANCH_CHARS)
+
+    def digest(self, listed: str) -> str | None:
+        """Return the digest of the list; None if `listed` is not in its branch, or the branch is not one."""
+        prefix = listed[:BRANCH_CHARS]
+        if listed not in self.branch or prefix in self.others:
+            return None
+        if any(one[:BRANCH_CHARS] != prefix for one in self.branch) or list(self.branch) != sorted(set(self.branch)):
+            return None
+        branches = {**self.others, prefix: hashlib.sha256("".join(self.branch).encode()).hexdigest()}
+        return hashlib.sha256("".join(branches[one] for one in sorted(branches)).encode()).hexdigest()
 
 
 class Disclosure(Value):
-    """The opening of a commitment: the salt in hexadecimal, and the value."""
+    """The opening of a commitment: the salt in hexadecimal, and the value; `among` if the leaf has a list of many."""
 
     salt: str = Field(pattern=r"^(?:[0-9a-f]{2}){16,1024}$")
     value: str
+    among: CommitmentList | None = None
+
+    def fact(self) -> str | None:
+        """Return what stands in the leaf if this opening is right; None: it is wrong in itself."""
+        return self.commitment() if self.among is None else self.among.digest(self.commitment())
 
     def commitment(self) -> str:
-        """Return what stands in the leaf for this value."""
+        """Return the commitment to the value."""
         return commitment(bytes.fromhex(self.salt), self.value)
 
 
@@ -96,7 +127,7 @@ def make_bundle(
         log_key=encode_base64(log_key),
         witnesses=tuple(WitnessKey(name=name, key=encode_base64(key)) for name, key in sorted(witnesses.items())),
         disclosures={name: _disclosure(name, opening) for name, opening in disclosures.items()},
-    ).model_dump(mode="json")
+    ).model_dump(mode="json", exclude_none=True)
 
 
 def read_bundle(data: bytes) -> dict[str, object]:
@@ -202,7 +233,8 @@ def check_witnesses(note: Note, *, log_key: bytes, keys: Mapping[str, bytes]) ->
 
 
 def _check_disclosure(entry: EntryContent, name: str, disclosure: Disclosure) -> None:
-    if entry.facts.get(name) != disclosure.commitment():
+    fact = disclosure.fact()
+    if fact is None or entry.facts.get(name) != fact:
         raise corrupt(
             "disclosure_wrong",
             zh=f"所披露的“{name[:200]}”与条目中的承诺值不符。",

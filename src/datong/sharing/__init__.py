@@ -85,8 +85,9 @@ if TYPE_CHECKING:
     from datong.sharing.credentials import BoundedArgon2, PasswordHasher
     from datong.sharing.delta_evidence import DeltaEvidence
     from datong.sharing.delta_release import Releases
-    from datong.sharing.delta_shares import ChangesAsk, DeltaShares, FileAction, QueryAsk, TableAnswer
+    from datong.sharing.delta_shares import DeltaShares, FileAction, QueryAsk, TableAnswer
     from datong.sharing.delta_urls import FileSigner
+    from datong.sharing.delta_versions import ChangesAsk
     from datong.sharing.documents import CHECK_PATH, AgreementDocuments, PaperEntry, PaperFacts
     from datong.sharing.gateway import Gateway
     from datong.sharing.gateway_calls import KEY_ELEMENTS, Asked, GatewayAnswer, VerifyAnswer
@@ -142,11 +143,12 @@ else:
             "documents": ["CHECK_PATH", "AgreementDocuments", "PaperEntry", "PaperFacts"],
             "delta_evidence": ["DeltaEvidence"],
             "delta_release": ["Releases"],
-            "delta_shares": ["ChangesAsk", "DeltaShares", "FileAction", "QueryAsk", "TableAnswer"],
+            "delta_shares": ["DeltaShares", "FileAction", "QueryAsk", "TableAnswer"],
             "delta_urls": ["FileSigner"],
             "call_queue": ["CallQueue"],
             "gateway": ["Gateway"],
             "gateway_calls": ["KEY_ELEMENTS", "Asked", "GatewayAnswer", "VerifyAnswer"],
+            "delta_versions": ["ChangesAsk"],
             "identity": ["Identity"],
             "live": ["LiveServices"],
             "live_sealing": ["LiveKey", "sealed_answer"],

@@ -10,17 +10,19 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
-from datong.kernel import Text, Unavailable, canonical_json, new_id, sha256_hex
+from datong.kernel import JsonValue, Text, Unavailable, canonical_json, new_id, sha256_hex
 from datong.sharing.delta_sql import (
+    BRANCH_CHARS,
     CHANGE_TYPE,
     Relations,
     bounds_sql,
+    branches_sql,
     changes_sql,
     commitments_sql,
     delta_type,
@@ -31,6 +33,7 @@ from datong.sharing.delta_sql import (
     subject_list_digest_sql,
 )
 from datong.sharing.delta_values import Bound, Release, ReleaseFile, ReleasePlan, TableSource
+from datong.sharing.subjects import canonical_subject, release_commitment, release_salt
 
 FORMAT = 1
 """Part of every plan's digest: raised when the same plan would give other files."""
@@ -53,7 +56,7 @@ class Releases:
         self._folder = folder
         self._tables = tables
         self._subject_key = subject_key
-        self._config: dict[str, str | int | bool] = {
+        self._config: dict[str, str | bool | int | float | list[str]] = {
             "threads": threads,
             "memory_limit": memory,
             "autoinstall_known_extensions": False,
@@ -109,17 +112,40 @@ class Releases:
         path = self._folder / "files" / release_id / name
         return path if path.suffix == ".parquet" and path.is_file() else None
 
-    def commitments(self, release_id: str, citizen: str) -> dict[int, str]:
-        """Return in which files of a release (by number) a citizen's rows are, with the commitment to that."""
-        listed = self._folder / "subjects" / f"{release_id}.parquet"
-        if not _plain(release_id) or not listed.is_file():
-            return {}
-        with self._connect(release_id) as connection:
-            rows = connection.execute(
-                "SELECT file, commitment FROM read_parquet(?) WHERE commitment = subject_commitment(?)",
-                [str(listed), citizen],
+    def concerning(self, citizen: str, release_ids: Iterable[str]) -> dict[str, frozenset[int]]:
+        """Return which of the releases concern a citizen, and which of their files (by number)."""
+        found: dict[str, frozenset[int]] = {}
+        with duckdb.connect(":memory:", config=self._config) as connection:
+            for release_id in release_ids:
+                listed = self._subjects(release_id)
+                wanted = release_commitment(self._subject_key, release_id, citizen)
+                if listed is not None:
+                    query = "SELECT DISTINCT file FROM read_parquet(?) WHERE commitment = ?"
+                    rows = connection.execute(query, [str(listed), wanted]).fetchall()
+                    found[release_id] = frozenset(int(row[0]) for row in rows)
+        return {release_id: files for release_id, files in found.items() if files}
+
+    def opening(self, citizen: str, release_id: str, file: int) -> dict[str, JsonValue]:
+        """Return what shows that a citizen is in the list of a file: the salt, the branch, the other digests."""
+        salt = release_salt(self._subject_key, release_id, citizen)
+        said: dict[str, JsonValue] = {"salt": salt.hex(), "value": canonical_subject(citizen)}
+        listed = self._subjects(release_id)
+        if listed is None:
+            return said
+        wanted = release_commitment(self._subject_key, release_id, citizen)
+        with duckdb.connect(":memory:", config=self._config) as connection:
+            connection.execute(f"CREATE TABLE subjects AS FROM read_parquet('{_quoted(listed)}') WHERE file = {file}")
+            branches = connection.execute(branches_sql(file)).fetchall()
+            prefix = wanted[:BRANCH_CHARS]
+            branch = connection.execute(
+                "SELECT commitment FROM subjects WHERE starts_with(commitment, ?) ORDER BY commitment", [prefix]
             ).fetchall()
-        return {int(number): str(commitment) for number, commitment in rows}
+        others: dict[str, JsonValue] = {str(name): str(digest) for name, _, digest in branches if name != prefix}
+        return {**said, "among": {"branch": [str(row[0]) for row in branch], "others": others}}
+
+    def _subjects(self, release_id: str) -> Path | None:
+        path = self._folder / "subjects" / f"{release_id}.parquet"
+        return path if _plain(release_id) and path.is_file() else None
 
     def sweep(self, unused_seconds: float) -> int:
         """Remove releases that nobody has asked for lately, and what kills left behind; return how many releases."""

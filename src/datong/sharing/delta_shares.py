@@ -6,10 +6,9 @@ service item that is the table's schema. Files are cut down to the agreed column
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import zip_longest
 from pathlib import Path
 
-from datong.kernel import AccessId, Clock, Invalid, NotFound, Refused, Text, TooLarge, Value
+from datong.kernel import AccessId, Clock, DepartmentCode, NotFound, Refused, Text, Value
 from datong.norms import ShareMode
 from datong.sharing.actions import Action, DataAccess, Decision
 from datong.sharing.agreements import Agreements
@@ -28,6 +27,16 @@ from datong.sharing.delta_values import (
     TableSource,
     TableVersion,
 )
+from datong.sharing.delta_versions import (
+    ChangesAsk,
+    current_since,
+    first_since,
+    in_both,
+    last_until,
+    numbered,
+    span_of,
+    version_invalid,
+)
 from datong.sharing.mask_keys import MaskKeys
 from datong.sharing.masks import ColumnMask, MaskKind
 from datong.sharing.policy import PolicyEngine, refusal
@@ -35,9 +44,6 @@ from datong.sharing.ports import DepartmentBook, PublishedResources
 from datong.sharing.principals import Principal
 from datong.sharing.subjects import CITIZEN_ELEMENT
 from datong.sharing.terms import Agreement, AgreementState
-
-CHANGES_VERSIONS_MAX = 50
-"""Versions whose changes one call may ask for: each is prepared on its own."""
 
 
 class FileAction(Value):
@@ -74,15 +80,6 @@ class QueryAsk(Value):
     version: int | None = None
     at: datetime | None = None
     starting_version: int | None = None
-
-
-class ChangesAsk(Value):
-    """From which version to which changes are wanted, by number or by time."""
-
-    starting_version: int | None = None
-    starting_at: datetime | None = None
-    ending_version: int | None = None
-    ending_at: datetime | None = None
 
 
 class DeltaShares:
@@ -124,6 +121,11 @@ class DeltaShares:
             if not isinstance(self._decided(caller, table, now), Decision) and self._tables.versions(table.resource_id)
         )
 
+    def name_of(self, agreement: Agreement) -> SharedTableName:
+        """Return how clients of the consumer name the table that an agreement is about."""
+        known = self._of_consumer(agreement.consumer)
+        return next(table.name for table in known if agreement.id in {one.id for one in table.agreements})
+
     def version(self, caller: Principal, name: SharedTableName, *, since: datetime | None = None) -> int:
         """Return a table's newest version, or the first one that was published at `since` or later.
 
@@ -132,7 +134,7 @@ class DeltaShares:
             Invalid: no version is as new as that.
         """
         _, versions, _ = self._opened(caller, name)
-        return versions[-1].version if since is None else _first_since(versions, since).version
+        return versions[-1].version if since is None else first_since(versions, since).version
 
     def metadata(self, caller: Principal, name: SharedTableName) -> TableAnswer:
         """Return a table's newest version and its columns.
@@ -154,7 +156,7 @@ class DeltaShares:
         """
         agreed, versions, now = self._opened(caller, name)
         if [ask.version, ask.at, ask.starting_version].count(None) < 2:
-            raise _invalid(
+            raise version_invalid(
                 "version",
                 "version、timestamp、startingVersion 只能给出一个。",
                 "Give one of version, timestamp, startingVersion.",
@@ -163,9 +165,9 @@ class DeltaShares:
             return self._since(caller, agreed, versions, ask.starting_version, now)
         chosen = versions[-1]
         if ask.version is not None:
-            chosen = _numbered(versions, ask.version)
+            chosen = numbered(versions, ask.version)
         elif ask.at is not None:
-            chosen = _last_until(versions, ask.at)
+            chosen = last_until(versions, ask.at)
         release = self._releases.prepared(self._plan(agreed, chosen))
         files = kept_files(release.files, release.types, sql=ask.sql_hints, tree=ask.tree_hint, limit=ask.limit)
         handed = [("file", HandedFile(release=release, file=file), chosen) for file in files]
@@ -180,7 +182,7 @@ class DeltaShares:
             TooLarge: more than CHANGES_VERSIONS_MAX versions are asked for.
         """
         agreed, versions, now = self._opened(caller, name)
-        span = _span(versions, ask)
+        span = span_of(versions, ask)
         handed: list[tuple[str, HandedFile, TableVersion]] = []
         for one in span:
             place = versions.index(one)
@@ -231,9 +233,10 @@ class DeltaShares:
             )
 
     def _known(self, caller: Principal) -> tuple[SharedTable, ...]:
-        if caller.department is None:
-            return ()
-        agreements = self._agreements.of_consumer(caller.department)
+        return () if caller.department is None else self._of_consumer(caller.department)
+
+    def _of_consumer(self, consumer: DepartmentCode) -> tuple[SharedTable, ...]:
+        agreements = self._agreements.of_consumer(consumer)
         providers = {agreement.provider for agreement in agreements}
         return shared_tables(agreements, {code: self._departments.get(code).name for code in providers})
 
@@ -249,12 +252,7 @@ class DeltaShares:
         if isinstance(found, Decision):
             raise self._refused(caller, table, found, now)
         begun = min(agreement.valid_from for agreement in found.agreements)
-        every = self._tables.versions(table.resource_id)
-        versions = tuple(
-            one
-            for one, following in zip_longest(every, every[1:])
-            if following is None or following.published_at > begun
-        )
+        versions = current_since(self._tables.versions(table.resource_id), begun)
         if not versions:
             raise _unpublished(name)
         return found, versions, now
@@ -313,7 +311,7 @@ class DeltaShares:
             or (item.column in agreed.masks and (item.element or "").endswith(CITIZEN_ELEMENT))
         }
         conditions = dict.fromkeys(one for agreement in agreed.agreements for one in agreement.row_filter)
-        there = version.columns if former is None else _in_both(version.columns, former.columns)
+        there = version.columns if former is None else in_both(version.columns, former.columns)
         return ReleasePlan(
             resource_id=agreed.table.resource_id,
             version=version.version,
@@ -335,7 +333,7 @@ class DeltaShares:
         self, caller: Principal, agreed: AgreedTable, versions: tuple[TableVersion, ...], start: int, now: datetime
     ) -> TableAnswer:
         """Return which files came and went from version `start` on: a new version replaces every file."""
-        span = _span(versions, ChangesAsk(starting_version=start))
+        span = span_of(versions, ChangesAsk(starting_version=start))
         handed: list[tuple[str, HandedFile, TableVersion]] = []
         before: Release | None = None
         for one in span:
@@ -402,77 +400,6 @@ class DeltaShares:
 def _names(agreed: AgreedTable) -> tuple[Text, ...]:
     names = {item.column: item.name for agreement in agreed.agreements for item in agreement.items}
     return tuple(names[column] for column in sorted(agreed.masks))
-
-
-def _in_both(present: Mapping[str, str], former: Mapping[str, str]) -> dict[str, str]:
-    """Return the columns that both versions have: of what only one has, no change can be told."""
-    return {column: published for column, published in present.items() if former.get(column) == published}
-
-
-def _span(versions: tuple[TableVersion, ...], ask: ChangesAsk) -> tuple[TableVersion, ...]:
-    """Return the versions from the one asked for to the other, both included."""
-    if ask.starting_version is not None:
-        first = _numbered(versions, ask.starting_version)
-    elif ask.starting_at is not None:
-        first = _first_since(versions, ask.starting_at)
-    else:
-        raise _invalid(
-            "startingVersion",
-            "请给出 startingVersion 或 startingTimestamp。",
-            "Give startingVersion or startingTimestamp.",
-        )
-    last = versions[-1]
-    if ask.ending_version is not None:
-        last = _numbered(versions, ask.ending_version)
-    elif ask.ending_at is not None:
-        last = _last_until(versions, ask.ending_at)
-    span = versions[versions.index(first) : versions.index(last) + 1]
-    if not span:
-        raise _invalid("endingVersion", "结束版本早于起始版本。", "The last version is before the first.")
-    if len(span) > CHANGES_VERSIONS_MAX:
-        raise TooLarge(
-            "sharing.changes_too_many",
-            what=Text(
-                zh=f"一次最多查询 {CHANGES_VERSIONS_MAX} 个版本的变化。",
-                en=f"Changes of at most {CHANGES_VERSIONS_MAX} versions are told at once.",
-            ),
-            remedy=Text(zh="请分段查询。", en="Ask for them in parts."),
-        )
-    return span
-
-
-def _numbered(versions: Sequence[TableVersion], number: int) -> TableVersion:
-    found = next((one for one in versions if one.version == number), None)
-    if found is None:
-        raise _invalid(
-            "version",
-            f"没有可读的第 {number} 版；可读的是第 {versions[0].version} 至 {versions[-1].version} 版。",
-            f"Version {number} cannot be read; there are {versions[0].version} to {versions[-1].version}.",
-        )
-    return found
-
-
-def _first_since(versions: Sequence[TableVersion], at: datetime) -> TableVersion:
-    found = next((one for one in versions if one.published_at >= at), None)
-    if found is None:
-        raise _invalid("timestamp", "该时间之后没有发布版本。", "No version was published since then.")
-    return found
-
-
-def _last_until(versions: Sequence[TableVersion], at: datetime) -> TableVersion:
-    found = next((one for one in reversed(versions) if one.published_at <= at), None)
-    if found is None:
-        raise _invalid("timestamp", "该时间之前没有可读的版本。", "No version from then can be read.")
-    return found
-
-
-def _invalid(field: str, zh: str, en: str) -> Invalid:
-    return Invalid(
-        "sharing.table_version_invalid",
-        what=Text(zh=zh, en=en),
-        remedy=Text(zh="请先查询表的当前版本。", en="Ask for the table's version first."),
-        field=f"/{field}",
-    )
 
 
 def _unknown(name: SharedTableName) -> NotFound:

@@ -17,6 +17,8 @@ from datong.sharing.subjects import release_key_blocks
 ROW_KEY = "_row_key"
 CHANGE_TYPE = "_change_type"
 BINARY = "binary"
+BRANCH_CHARS = 3
+"""Characters that the commitments of one branch of a list share; proof bundles count on it (`ledger.bundles`)."""
 _TYPES = {
     "VARCHAR": "string",
     "DATE": "date",
@@ -135,10 +137,16 @@ def subject_list_digest_sql(number: int) -> str:
     need not show all of it.
     """
     return f"""
-        SELECT coalesce(sum(n), 0), sha256(coalesce(string_agg(digest, '' ORDER BY branch), '')) FROM (
-            SELECT substr(commitment, 1, 3) AS branch, count(*) AS n,
-                sha256(string_agg(commitment, '' ORDER BY commitment)) AS digest
-            FROM subjects WHERE file = {number} GROUP BY branch)"""
+        SELECT coalesce(sum(n), 0), sha256(coalesce(string_agg(digest, '' ORDER BY branch), ''))
+        FROM ({branches_sql(number)})"""
+
+
+def branches_sql(number: int) -> str:
+    """Return the query for the branches of a file's list of commitments: what they share, number, digest."""
+    return f"""
+        SELECT substr(commitment, 1, {BRANCH_CHARS}) AS branch, count(*) AS n,
+            sha256(string_agg(commitment, '' ORDER BY commitment)) AS digest
+        FROM subjects WHERE file = {number} GROUP BY branch"""
 
 
 def bounds_sql(path: Path, types: Mapping[str, str]) -> str:

@@ -37,13 +37,17 @@ class Published:
 
     def publish_version(self, version: int, rows: list[tuple[str, str, str]]) -> None:
         """Publish a version as a library build does, but for the build: Delta table, dataset, current version."""
-        build, name = new_id(), f"resource:{self.resource}"
-        delta = f"people/delta/resource_{self.resource}"
         with duckdb.connect() as connection:
             connection.execute("CREATE TABLE rows (id VARCHAR, name VARCHAR, phone VARCHAR, _row_key VARCHAR)")
             connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", [(*row, row[0]) for row in rows])
-            folder = self.hub.services.settings.lake / "library"
-            number = write_delta(connection, "FROM rows", folder / delta, build)
+            self.publish_rows(version, connection, "FROM rows", len(rows))
+
+    def publish_rows(self, version: int, connection: duckdb.DuckDBPyConnection, query: str, rows: int) -> None:
+        """Publish the rows of a query with `id`, `name`, `phone` and `_row_key` as a version."""
+        build, name = new_id(), f"resource:{self.resource}"
+        delta = f"people/delta/resource_{self.resource}"
+        folder = self.hub.services.settings.lake / "library"
+        number = write_delta(connection, query, folder / delta, build)
         text = {"zh": "户籍人口", "en": "Registered residents"}
         columns = [{"name": column, "element": None, "title": text} for column in ("id", "name", "phone")]
         details: dict[str, Any] = {
@@ -51,7 +55,7 @@ class Published:
             "department": POLICE,
             "title": text,
             "open": False,
-            "rows": len(rows),
+            "rows": rows,
             "digest": str(version) * 64,
             "columns": columns,
             "key_elements": ["id"],
@@ -61,12 +65,12 @@ class Published:
             "lookup_path": "none",
             "entry_id": None,
         }
-        with self.hub.services.database.transaction() as connection:
+        with self.hub.services.database.transaction() as control:
             said = {"library": "people", "version": version, "build_id": build}
-            connection.execute(
+            control.execute(
                 insert(DATASETS).values(name=name, published_at=SystemClock().now(), details=details, **said)
             )
-            connection.execute(insert(CURRENT).values(**said) if version == 1 else update(CURRENT).values(**said))
+            control.execute(insert(CURRENT).values(**said) if version == 1 else update(CURRENT).values(**said))
 
     def application(self, client: httpx.Client, department: str) -> str:
         """Register an application and return its client id."""
@@ -190,6 +194,21 @@ def test_the_protocol_by_hand(published: Published, tmp_path: Path) -> None:
         assert anybody.get(url).json()["errorCode"] == "sharing.url_agreement_ended"
     posted(published.police, f"{agreement}/actions", {"action": "resume", "reason": "已查清"}, status=200)
     assert consumer.get(url).status_code == 200
+
+
+def test_the_page_of_the_agreement_hands_out_profiles(published: Published) -> None:
+    page = f"/agreements/{published.agreement.id}"
+    shown = published.education.get(page)
+    assert TABLE in shown.text
+    assert "/profile" not in published.police.get(page).text
+    issued = published.education.post(f"{page}/profile", data={"name": "统计平台", "days": "7"})
+    assert issued.headers["content-disposition"].endswith('.share"')
+    assert issued.json()["shareCredentialsVersion"] == 1
+    consumer = published.hub.client(Authorization=f"Bearer {issued.json()['bearerToken']}")
+    assert [one["name"] for one in consumer.get("/delta-sharing/shares").json()["items"]] == [TABLE.split(".")[0]]
+    assert published.police.post(f"{page}/profile", data={"name": "x"}).status_code == 403
+    other = published.application(published.police, POLICE)
+    assert published.education.post(f"{page}/profile", data={"client_id": other}).status_code == 404
 
 
 def test_profiles_are_rotated_and_revoked(published: Published) -> None:

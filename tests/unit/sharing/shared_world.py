@@ -17,6 +17,7 @@ from datong.sharing.profiles import Profiles
 from datong.sharing.row_filters import RowCondition
 from datong.sharing.subjects import subject_index_key
 from datong.sharing.terms import Agreement, PurposeDraft, RequestLine
+from datong.sharing.usage import Usage
 from tests.unit.sharing.samples import EDUCATION, POLICE, PURPOSE, RESOURCE, person
 from tests.unit.sharing.world import POLICY, World
 
@@ -38,6 +39,7 @@ class SharedWorld:
         self.tables.tables[RESOURCE] = []
         key = subject_index_key(world.signer)
         self.releases = Releases(folder=folder / "shared", tables=self.tables, subject_key=key)
+        self.usage = Usage(database=world.database, ledger=world.ledger, index_key=key, releases=self.releases)
         self.profiles = Profiles(
             database=world.database, clock=world.clock, ledger=world.ledger, endpoint="http://hub.example/delta-sharing"
         )

@@ -7,11 +7,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from datong.kernel import METADATA, Database, Invalid, NotFound, Refused
-from datong.ledger import EntryKind
+from datong.kernel import METADATA, Corrupt, Database, Invalid, NotFound, Refused
+from datong.ledger import EntryKind, verify_bundle
 from datong.norms import ShareMode
-from datong.sharing.delta_shares import ChangesAsk, DeltaShares, FileAction, QueryAsk
+from datong.sharing.delta_shares import DeltaShares, FileAction, QueryAsk
 from datong.sharing.delta_values import SharedTableName
+from datong.sharing.delta_versions import ChangesAsk
 from datong.sharing.principals import Principal
 from datong.sharing.row_filters import RowCondition, RowOperator
 from tests.unit.sharing.samples import EDUCATION, POLICE, RESOURCE, SOCIAL, application, person
@@ -133,10 +134,35 @@ def test_every_query_is_on_record_before_it_is_answered(shared: SharedWorld) -> 
 def test_a_release_knows_whom_it_concerns(shared: SharedWorld) -> None:
     answer = shared.shares.query(CALLER, NAME, QueryAsk(version=1))
     (release,) = {file.release for file in answer.files}
-    assert list(shared.releases.commitments(release, LI)) == [0]
-    assert list(shared.releases.commitments(release, WANG)) == [1]
-    assert shared.releases.commitments(release, ZHAO) == {}
-    assert shared.releases.commitments("../..", LI) == {}
+    releases = [release, "../.."]
+    assert shared.releases.concerning(LI, releases) == {release: frozenset({0})}
+    assert shared.releases.concerning(WANG, releases) == {release: frozenset({1})}
+    assert shared.releases.concerning(ZHAO, releases) == {}
+
+
+def test_citizens_see_which_tables_with_their_rows_were_handed_out_and_prove_it(world: World, tmp_path: Path) -> None:
+    made = SharedWorld(world, tmp_path)
+    made.agree()
+    made.publish(FIRST[:1], FIRST[1:])
+    part = made.shares.query(CALLER, NAME, QueryAsk(limit=1))
+    whole = made.shares.query(CALLER, NAME, QueryAsk())
+    uses = made.usage.uses_of(LI)
+    assert {use.access_id for use in uses} == {part.access_id, whole.access_id}
+    assert {(use.kind, use.service_item, use.consumer) for use in uses} == {("table", "school-admission", EDUCATION)}
+    (use,) = made.usage.uses_of(WANG)
+    assert use.access_id == whole.access_id, "the first answer held only the file without her"
+    assert made.usage.uses_of(ZHAO) == []
+    world.ledger.integrate()
+    bundle = made.usage.proof(use.access_id, citizen_id=WANG)
+    assert verify_bundle(bundle).disclosed == {"subjects_0001": WANG}
+    with pytest.raises(NotFound, match=r"sharing\.use_unknown"):
+        made.usage.proof(use.access_id, citizen_id=ZHAO)
+    (opened,) = bundle["disclosures"].values()
+    changes: tuple[dict[str, object], ...] = ({"value": ZHAO}, {"among": {"branch": ["x"], "others": {}}})
+    for change in changes:
+        forged = {**bundle, "disclosures": {"subjects_0001": {**opened, **change}}}
+        with pytest.raises(Corrupt, match=r"ledger\.disclosure_wrong"):
+            verify_bundle(forged)
 
 
 def test_addresses_hold_for_one_file_one_consumer_and_a_quarter_of_an_hour(shared: SharedWorld) -> None:
@@ -225,13 +251,14 @@ def test_rows_outside_the_filter_are_in_no_file_no_change_and_no_list(world: Wor
     made.publish([(LI, "李四光", "H9"), (WANG, "王丽", "H1"), (ZHAO, "赵六", "H3")])
     answer = made.shares.query(CALLER, NAME, QueryAsk(version=1))
     assert made.rows(answer) == [{"gmsfhm": MASKED[0]["gmsfhm"], "xm": "李**"}]
-    assert made.releases.commitments(answer.files[0].release, WANG) == {}
+    assert made.releases.concerning(WANG, [answer.files[0].release]) == {}
     changes = made.shares.changes(CALLER, NAME, ChangesAsk(starting_version=2))
     assert [(row["xm"], row["_change_type"]) for row in made.rows(changes, "cdf")] == [
         ("李**", "delete"),
         ("王*", "insert"),
     ], "who moves out of the filter is gone, who moves into it is new"
-    assert made.releases.commitments(changes.files[0].release, ZHAO) == {}
+    assert made.releases.concerning(ZHAO, [changes.files[0].release]) == {}
+    assert made.releases.concerning(WANG, [changes.files[0].release])
 
 
 def test_a_filter_on_a_column_that_the_table_lacks_lets_nothing_through(world: World, tmp_path: Path) -> None:

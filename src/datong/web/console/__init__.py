@@ -27,6 +27,7 @@ from datong.web.console import (
     maps,
     norms,
     portal,
+    profiles,
     quality,
     reconciliations,
     releases,
@@ -89,6 +90,7 @@ PARTS = (
     norms,
     citizen,
     portal,
+    profiles,
 )
 
 

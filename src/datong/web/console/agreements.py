@@ -27,6 +27,7 @@ from datong.sharing import (
 )
 from datong.web.api.scope import department_in_scope
 from datong.web.console.desk import PAGE_ROWS, Anyone, Desk, Offset, SignedIn
+from datong.web.console.profiles import table_offer
 from datong.web.console.requests import end_of
 from datong.web.problems import problem_of
 
@@ -111,6 +112,7 @@ def show_agreement(desk: SignedIn, agreement_id: AgreementId) -> Response:
         "agreements/agreement.html",
         agreement=agreement,
         code=shown_code(agreement.code),
+        table=table_offer(desk, agreement),
         sides=tuple(AgreementSide),
         parties=[
             (party, _role(agreement, party), _confirmed(agreement, party), _signed(agreement, party))
