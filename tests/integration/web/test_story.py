@@ -25,6 +25,7 @@ from datong.exchange import (
 )
 from datong.kernel import BatchId, DepartmentCode, NodeId, SystemClock, new_id
 from datong.ledger import Ed25519Signer, Signer, verify_log
+from datong.node.agreements import sign_confirmed
 from datong.node.hub_answers import enrol
 from datong.node.hub_client import HubClient
 from datong.sharing import Agreement, AgreementState
@@ -152,6 +153,23 @@ def read_documents(client: httpx.Client, visitor: httpx.Client, agreement: Agree
     assert visitor.get("/api/v1/agreement-papers/0000-0000-0000-0000").status_code == 404
 
 
+def renew(agreement: Agreement, proposer: httpx.Client, other: httpx.Client, nodes: tuple[Node, ...]) -> Agreement:
+    """Let one side propose a longer term, the other agree, and both nodes sign it, as they sign any agreement."""
+    address = f"/api/v1/agreements/{agreement.id}"
+    until = (agreement.valid_until + timedelta(days=365)).isoformat()
+    proposed = posted(proposer, f"{address}/amendments", {"change": {"valid_until": until}, "reason": "仍需使用"})
+    assert (proposed["kind"], proposed["version"]) == ("renew", 2)
+    word = {"action": "confirm"}
+    posted(other, f"{address}/amendments/2/actions", word, status=200)
+    for node in nodes:
+        assert sign_confirmed(node.client, node.signer, node.department) == (agreement.id,)
+    after = Agreement.model_validate(other.get(address).json())
+    assert (after.id, after.version, after.state) == (agreement.id, 2, AgreementState.ACTIVE)
+    states = [one["state"] for one in proposer.get(f"{address}/amendments").json()]
+    assert states == ["in_force", "superseded"]
+    return after
+
+
 def draft_of(agreement: Agreement, producer: Node, consumer: Node) -> dict[str, object]:
     """Return a transfer task under the agreement."""
     return {
@@ -243,6 +261,7 @@ def test_from_draft_to_receipt(hub: RunningHub, tmp_path: Path) -> None:
     agreement = agree(resource, police, education, (producer, consumer))
     with hub.client() as visitor:
         read_documents(education, visitor, agreement, tmp_path)
+    agreement = renew(agreement, education, police, (producer, consumer))
     task = Task.model_validate(posted(authority, "/api/v1/tasks", draft_of(agreement, producer, consumer)))
     posted(authority, f"/api/v1/tasks/{task.id}/actions", {"action": "run"}, status=200)
     assert [work.run for work in producer.client.work(5).produce] == [1]
