@@ -48,6 +48,8 @@ class MariadbTransaction(SqlStatements):
     DIALECT = mysql.dialect(paramstyle="qmark")
     LONG_TEXT = "LONGTEXT"
     TABLE_OPTIONS = " ENGINE=InnoDB CHARACTER SET utf8mb4"
+    DROP_TEMPORARY = "DROP TEMPORARY TABLE"
+    """Without the word the server commits, whatever kind of table it drops: rows would stand without their cursor."""
 
     def quote(self, name: str) -> str:
         """Return `name` as an identifier."""

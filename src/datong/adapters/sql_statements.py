@@ -112,9 +112,11 @@ class SqlStatements(SqlTransaction):
             f"changed BIGINT NOT NULL, looked_at VARCHAR(100) NOT NULL){self.TABLE_OPTIONS}"
         )
 
+    DROP_TEMPORARY = "DROP TABLE"
+
     def unload(self) -> None:
         """Drop the temporary table."""
-        self.execute(f"DROP TABLE {self.quote(INCOMING)}")
+        self.execute(f"{self.DROP_TEMPORARY} {self.quote(INCOMING)}")
 
     def delete_marked(self, target: str, keys: Sequence[Column]) -> None:
         """Delete the rows that loaded ones marked as deleted name."""

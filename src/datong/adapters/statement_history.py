@@ -92,7 +92,7 @@ class StatementHistory(HistoryRows):
                 self._closing("t."),
                 f"t.{quote(CURRENT)} AND t.{quote(VERSION)} <= i.{BASE_VERSION}",
             )
-        transaction.execute(f"DROP TABLE {BASE}")
+        transaction.execute(f"{transaction.DROP_TEMPORARY} {BASE}")
         return reason
 
     def _open_version(self, *, same: bool) -> str:

@@ -7,6 +7,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Mount
 
+from datong.sharing import DELTA_SHARING_PATH
 from datong.web.authentication import current_principal
 from datong.web.metrics import admit_watchers
 
@@ -51,13 +52,17 @@ GUARDS = frozenset({current_principal, admit_watchers})
 
 
 def readable(app: FastAPI) -> Iterator[tuple[str, bool]]:
-    """Yield (path, whether anybody may read it) for every route that answers GET."""
+    """Yield (path, whether anybody may read it) for every route that answers GET.
+
+    Those of Delta Sharing look at credentials themselves, so that their refusals have that protocol's form.
+    """
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if isinstance(route, Mount):
             yield route.path, True
         elif "GET" in (context.methods or ()) and context.path is not None:
-            yield context.path, not (isinstance(route, APIRoute) and _guarded(route.dependant))
+            guarded = isinstance(route, APIRoute) and _guarded(route.dependant)
+            yield context.path, not (guarded or context.path.startswith(DELTA_SHARING_PATH))
 
 
 def _guarded(dependant: Dependant) -> bool:

@@ -18,11 +18,13 @@ def test_a_visitor_sees_nothing_and_a_citizen_only_the_public_part() -> None:
     assert paths(person(Role.CITIZEN)) == {"/me", "/me/record", "/corrections", "/open"}
 
 
-def test_staff_see_everything_but_the_citizens_page() -> None:
+def test_staff_see_everything_but_the_citizens_page_and_the_simulator_where_it_is_theirs() -> None:
     every = {link.path for section in SECTIONS for link in section.links}
+    simulating = {Role.AUTHORITY, Role.AUDITOR, Role.DATA_OFFICER}
     for role in Role:
         if role is not Role.CITIZEN:
-            assert paths(person(role)) == every - {"/me", "/me/record"}
+            hidden = {"/me", "/me/record"} if role in simulating else {"/me", "/me/record", "/simulator"}
+            assert paths(person(role)) == every - hidden
 
 
 def test_one_line_at_most_is_the_present_one() -> None:

@@ -1,6 +1,7 @@
 """The queue before the gateway: calls at once are answered together, each by itself as far as its caller can tell."""
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -18,6 +19,7 @@ from datong.sharing.records import Record
 from datong.sharing.subjects import subject_index_key
 from tests.unit.sharing.samples import EDUCATION, POLICE, RESOURCE, SOCIAL, application, person
 from tests.unit.sharing.world import POLICY, World
+from tests.unit.web.asking import run_apart
 
 CITIZENS = ("110101199003070011", "110101200002290042", "370102198502150024")
 CALLER = application(EDUCATION)
@@ -76,7 +78,7 @@ def answer_all(queue: CallQueue, calls: Sequence[Asked]) -> list[Answer | BaseEx
     async def together() -> list[Answer | BaseException]:
         return await asyncio.gather(*[queue.answer(call) for call in calls], return_exceptions=True)
 
-    return asyncio.run(together())
+    return run_apart(together)
 
 
 def test_calls_at_once_share_transactions_and_each_has_its_own_proof(world: World, queue: CallQueue) -> None:
@@ -137,11 +139,7 @@ def test_a_suspended_agreement_and_a_revoked_application_stop_calls_within_the_s
 
 def until_error(queue: CallQueue, call: Asked, kind: type[Exception] = Exception) -> BaseException:
     """Return the error that a call ends with once what was looked up before is too old."""
-
-    async def wait() -> None:
-        await asyncio.sleep(FRESH_SECONDS * 1.5)
-
-    asyncio.run(wait())
+    time.sleep(FRESH_SECONDS * 1.5)
     (answer,) = answer_all(queue, [call])
     assert isinstance(answer, kind)
     return answer
