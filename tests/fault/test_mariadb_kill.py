@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import pymysql
 import pytest
+from pymysql.connections import Connection
 from sqlalchemy.engine import make_url
 
 from datong.adapters.connections import open_target
@@ -40,11 +40,11 @@ def apply(url: str, sequence: int, value: str, mode: ApplyMode) -> bool:
     return target.apply(manifest, reader_of(batch), plan=plan, applied_at=AT).repeated
 
 
-def connect(url: str) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+def connect(url: str) -> Connection:
     parts = make_url(url)
     assert parts.host
     assert parts.database
-    return pymysql.connect(
+    return Connection(
         host=parts.host,
         port=parts.port or 0,
         user=parts.username,
@@ -54,7 +54,7 @@ def connect(url: str) -> "pymysql.Connection[pymysql.cursors.Cursor]":
     )
 
 
-def told(connection: "pymysql.Connection[pymysql.cursors.Cursor]", query: str) -> list[tuple[object, ...]]:
+def told(connection: Connection, query: str) -> list[tuple[object, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query)
         return list(cursor.fetchall())

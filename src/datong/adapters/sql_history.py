@@ -100,8 +100,9 @@ class HistoryRows(ABC):
         rows = changes_of(numbered, self._plan.key_columns, [column.name for column in self._compared])
         columns = (*self._columns, *HELPERS)
         self._rows.load(rows.select([*(column.name for column in columns), NUMBER]), columns, self._plan.table)
-        tally.before()
+        # Both looks at the table are for the same keys: what is unchanged must not count in the first alone.
         self.drop_unchanged()
+        tally.before()
         reason = self.enter_versions()
         if reason is None:
             tally.after()

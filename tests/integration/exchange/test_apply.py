@@ -408,6 +408,8 @@ def test_batches_and_corrections_keep_the_table_s_digest(url: str, mode: ApplyMo
     refuse_long_values(url)
     feed.changes((2, "b2"), (5, TOO_LONG), (1, GONE), (6, "f"), (7, ""))
     assert feed.look()
+    feed.changes((6, "f"), (7, "g"))
+    assert feed.look()
     letters = [one for one in feed.target.letters(TASK) if one.content["v"] == TOO_LONG]
     correction = Correction(batch_id=letters[0].batch_id, row=letters[0].row, changes={"v": "e"})
     feed.target.resolve(Resolution(outcome=LetterOutcome.CORRECTED, letters=(correction,), by="王五", at=feed.at))

@@ -28,6 +28,8 @@ PUBLIC = frozenset(
         "/open/{resource_id}.jsonld",
         "/open/{resource_id}.rdf",
         "/open/feed.atom",
+        "/open/agreements",
+        "/api/v1/agreement-papers/{code}",
         "/sitemap.xml",
         "/sitemap/{number}.xml",
         "/robots.txt",
