@@ -50,6 +50,8 @@ PUBLIC = frozenset(
     }
 )
 """Every path that answers GET without credentials. A new route is for people with credentials, or stands here."""
+SIGNED = frozenset({DELTA_SHARING_PATH + "/files/{release}/{file}"})
+"""Paths whose address itself is the credential."""
 GUARDS = frozenset({current_principal, admit_watchers})
 
 
