@@ -77,6 +77,14 @@ def mariadb_server() -> Iterator[MariadbServer]:
         server.stop()
 
 
+@pytest.fixture
+def mariadb(mariadb_server: MariadbServer) -> Iterator[str]:
+    """The URL of an empty database of a MariaDB server."""
+    url = mariadb_server.create_database()
+    yield url
+    mariadb_server.drop_database(url)
+
+
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file with the newest schema, to be copied."""

@@ -3,7 +3,6 @@
 import multiprocessing
 import signal
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -14,20 +13,12 @@ from datong.adapters.connections import open_target
 from datong.exchange import ApplyMode, Column, TargetPlan, TransferMode
 from datong.kernel import TaskId
 from tests.integration.exchange.samples import manifest_of, reader_of, record_batch
-from tests.servers import MariadbServer
 
 COLUMNS = (Column(name="id", type="int64"), Column(name="v", type="string"))
 TASK = TaskId("task-1")
 AT = datetime(2026, 1, 5, tzinfo=UTC)
 ROWS = 300
 WAIT_SECONDS_MAX = 30.0
-
-
-@pytest.fixture
-def database(mariadb_server: MariadbServer) -> Iterator[str]:
-    url = mariadb_server.create_database()
-    yield url
-    mariadb_server.drop_database(url)
 
 
 def apply(url: str, sequence: int, value: str, mode: ApplyMode) -> bool:
@@ -61,12 +52,12 @@ def told(connection: Connection, query: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("mode", [ApplyMode.APPEND, ApplyMode.UPSERT, ApplyMode.HISTORY])
-def test_a_kill_before_the_commit_leaves_nothing_and_the_next_try_applies_once(database: str, mode: ApplyMode) -> None:
-    apply(database, 1, "a", mode)
-    looking, other = connect(database), connect(database)
+def test_a_kill_before_the_commit_leaves_nothing_and_the_next_try_applies_once(mariadb: str, mode: ApplyMode) -> None:
+    apply(mariadb, 1, "a", mode)
+    looking, other = connect(mariadb), connect(mariadb)
     # Under this lock rows go in, and what is kept of the table beside them, the cursor included, waits.
     told(other, "LOCK TABLES _datong_digest READ")
-    process = multiprocessing.get_context("fork").Process(target=apply, args=(database, 2, "b", mode))
+    process = multiprocessing.get_context("fork").Process(target=apply, args=(mariadb, 2, "b", mode))
     process.start()
     waiting = "SELECT count(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE '%metadata lock%'"
     deadline = time.monotonic() + WAIT_SECONDS_MAX
@@ -80,9 +71,9 @@ def test_a_kill_before_the_commit_leaves_nothing_and_the_next_try_applies_once(d
     other.close()
     versions = "SELECT v, count(*) FROM t GROUP BY v ORDER BY v"
     assert told(looking, versions) == [("a", ROWS)]
-    assert [apply(database, 2, "b", mode), apply(database, 2, "b", mode)] == [False, True]
+    assert [apply(mariadb, 2, "b", mode), apply(mariadb, 2, "b", mode)] == [False, True]
     assert told(looking, versions) == [("b", ROWS)] if mode is ApplyMode.UPSERT else [("a", ROWS), ("b", ROWS)]
     looking.close()
-    applied = open_target(database).last_applied(TASK)
+    applied = open_target(mariadb).last_applied(TASK)
     assert applied is not None
     assert applied.sequence == 2

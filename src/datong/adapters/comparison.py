@@ -7,7 +7,18 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from datong.exchange import RangeDigest, RangeQuery, RangeReader, RowDigest, by_place, merged, range_digest
+from datong.exchange import (
+    Column,
+    ContentDigest,
+    RangeDigest,
+    RangeQuery,
+    RangeReader,
+    RowDigest,
+    by_place,
+    content_digest,
+    merged,
+    range_digest,
+)
 from datong.exchange.questions import ROWS_LISTED_MAX
 from datong.kernel import Text, TooLarge
 
@@ -98,6 +109,30 @@ def _too_many(table: str) -> TooLarge:
         ),
         remedy=Text(zh="请重新发起对账。", en="Reconcile again."),
     )
+
+
+class ComparedByReading(ABC):
+    """A database whose engine cannot digest as ours does, so whole tables are read: a `Comparing`."""
+
+    @abstractmethod
+    def _whole(self, table: str, columns: tuple[Column, ...]) -> pa.RecordBatchReader:
+        """Return every row of a table as the types of `columns`, from one state of the database."""
+
+    def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
+        """Return the content digest of `table` on `columns`."""
+        return content_digest(self._whole(table, columns), columns)
+
+    def ranges(self, query: RangeQuery) -> tuple[RangeDigest, ...]:
+        """Return the digest of every range of the query that has a row."""
+        return RangeReader(query).ranges(self._whole(query.table, query.columns))
+
+    def listed(self, query: RangeQuery) -> tuple[RowDigest, ...]:
+        """Return place and digest of every row of the query's ranges, by place."""
+        return RangeReader(query).rows(self._whole(query.table, query.columns))
+
+    def chosen(self, query: RangeQuery) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the query's ranges themselves."""
+        return RangeReader(query).chosen(self._whole(query.table, query.columns))
 
 
 class ComparedInside(ABC):

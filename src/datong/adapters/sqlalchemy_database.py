@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import sqlalchemy as sa
 
+from datong.adapters.comparison import ComparedByReading
 from datong.adapters.conversion import (
     array_of,
     chosen_columns,
@@ -36,16 +37,10 @@ from datong.adapters.sqlalchemy_catalog import (
 from datong.adapters.sqlalchemy_values import converter
 from datong.exchange import (
     Column,
-    ContentDigest,
-    RangeDigest,
-    RangeQuery,
-    RangeReader,
     ReadQuery,
-    RowDigest,
     TableKind,
     TableSchema,
     arrow_schema,
-    content_digest,
     decimal_parameters,
 )
 from datong.kernel import Misconfigured, Text, Unavailable
@@ -55,7 +50,7 @@ SAMPLE_BLOCKS = 20
 SAMPLE_TEXT_CHARS_MAX = 4_000
 
 
-class SqlalchemyDatabase:
+class SqlalchemyDatabase(ComparedByReading):
     """One database behind an SQLAlchemy dialect, as Connector; tables are those of the connection's schema."""
 
     def __init__(self, url: str) -> None:
@@ -134,24 +129,6 @@ class SqlalchemyDatabase:
         """Return the number of rows of `table`."""
         with self._open() as connection:
             return int(connection.execute(sa.select(sa.func.count()).select_from(sa.table(table))).scalar_one())
-
-    def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
-        """Return the content digest of `table` on `columns`."""
-        return content_digest(self._whole(table, columns), columns)
-
-    # Compared with another end
-
-    def ranges(self, query: RangeQuery) -> tuple[RangeDigest, ...]:
-        """Return the digest of every range of the query that has a row; no two engines' MD5 is alike: rows are read."""
-        return RangeReader(query).ranges(self._whole(query.table, query.columns))
-
-    def listed(self, query: RangeQuery) -> tuple[RowDigest, ...]:
-        """Return place and digest of every row of the query's ranges, by place."""
-        return RangeReader(query).rows(self._whole(query.table, query.columns))
-
-    def chosen(self, query: RangeQuery) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of the query's ranges themselves."""
-        return RangeReader(query).chosen(self._whole(query.table, query.columns))
 
     # Inside
 

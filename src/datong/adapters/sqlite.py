@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite as SqliteDialect
 
+from datong.adapters.comparison import ComparedByReading
 from datong.adapters.conversion import (
     Convert,
     chosen_columns,
@@ -49,18 +50,12 @@ from datong.exchange import (
     Applied,
     AppliedCursor,
     Column,
-    ContentDigest,
     LookupQuery,
     Manifest,
-    RangeDigest,
-    RangeQuery,
-    RangeReader,
     ReadQuery,
-    RowDigest,
     TableSchema,
     TargetPlan,
     arrow_schema,
-    content_digest,
     decimal_parameters,
 )
 from datong.kernel import Misconfigured, TaskId, Text, Unavailable
@@ -84,7 +79,7 @@ _TARGET_TYPES = {
 }
 
 
-class SqliteDatabase(SqlTarget):
+class SqliteDatabase(ComparedByReading, SqlTarget):
     """One SQLite file, as Connector and as Target."""
 
     def __init__(self, path: Path, *, writable: bool = False) -> None:
@@ -159,10 +154,6 @@ class SqliteDatabase(SqlTarget):
         with self._open() as connection:
             return int(connection.execute(f"SELECT count(*) FROM {quoted(table)}").fetchone()[0])
 
-    def digest(self, table: str, columns: tuple[Column, ...]) -> ContentDigest:
-        """Return the content digest of `table` on `columns`."""
-        return content_digest(self._whole(table, columns), columns)
-
     def lookup(self, query: LookupQuery) -> pa.Table:
         """Return the rows with a key's value."""
         until = time_module.monotonic() + query.timeout_seconds
@@ -178,20 +169,6 @@ class SqliteDatabase(SqlTarget):
             connection.set_progress_handler(lambda: time_module.monotonic() > until, PROGRESS_STEPS)
             rows = connection.execute(statement, (value,)).fetchall()
         return reader_of_rows(query.table, rows, query.columns, DIGEST_ROWS, _converters(query.columns)).read_all()
-
-    # Compared with another end
-
-    def ranges(self, query: RangeQuery) -> tuple[RangeDigest, ...]:
-        """Return the digest of every range of the query that has a row; SQLite knows no MD5, so rows are read."""
-        return RangeReader(query).ranges(self._whole(query.table, query.columns))
-
-    def listed(self, query: RangeQuery) -> tuple[RowDigest, ...]:
-        """Return place and digest of every row of the query's ranges, by place."""
-        return RangeReader(query).rows(self._whole(query.table, query.columns))
-
-    def chosen(self, query: RangeQuery) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of the query's ranges themselves."""
-        return RangeReader(query).chosen(self._whole(query.table, query.columns))
 
     # As a target
 

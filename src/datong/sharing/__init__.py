@@ -100,7 +100,7 @@ if TYPE_CHECKING:
     from datong.sharing.open_releases import OpenRelease, OpenReleases, Suggestion
     from datong.sharing.people import Account, Session
     from datong.sharing.policy import PolicyEngine
-    from datong.sharing.profiles import Profile, ProfileFile, Profiles
+    from datong.sharing.profiles import PROFILE_DAYS_DEFAULT, PROFILE_DAYS_MAX, Profile, ProfileFile, Profiles
     from datong.sharing.request_prefill import Prefill, SimilarRequest
     from datong.sharing.requests import Requests
     from datong.sharing.shared_features import AgreedFeature, AgreedPage, SharedFeatures
@@ -157,7 +157,7 @@ else:
             "mask_keys": ["MaskKeys", "mask_secret"],
             "people": ["Account", "Session"],
             "policy": ["PolicyEngine"],
-            "profiles": ["Profile", "ProfileFile", "Profiles"],
+            "profiles": ["PROFILE_DAYS_DEFAULT", "PROFILE_DAYS_MAX", "Profile", "ProfileFile", "Profiles"],
             "request_prefill": ["Prefill", "SimilarRequest"],
             "requests": ["Requests"],
             "simulator": ["CallVerdict", "ColumnView", "SimulatedCall", "Simulator", "Viewer"],
@@ -175,6 +175,8 @@ __all__ = [
     "DELTA_SHARING_PATH",
     "KEY_ELEMENTS",
     "MILLI",
+    "PROFILE_DAYS_DEFAULT",
+    "PROFILE_DAYS_MAX",
     "PROFILE_PREFIX",
     "AccessToken",
     "Account",

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from datong.kernel import (
     AgreementId,
-    Conflict,
     DepartmentCode,
     Invalid,
     PersonId,
@@ -23,6 +22,7 @@ from datong.kernel.limits import GATEWAY_ITEMS_MAX, TEXT_CHARS_MAX
 from datong.norms import ShareMode
 from datong.sharing import agreement_rules
 from datong.sharing.agreement_rules import ENDED, ActingDepartment
+from datong.sharing.request_rules import conflict
 from datong.sharing.row_filters import RowCondition, faults
 from datong.sharing.terms import Agreement, AgreementState, PartySignature, ServiceLevels
 
@@ -136,7 +136,7 @@ def propose(
     """
     _require_party(agreement, by)
     if agreement.state not in {AgreementState.ACTIVE, AgreementState.SUSPENDED} or now >= agreement.valid_until:
-        raise _conflict(
+        raise conflict(
             "sharing.amendment_impossible",
             Text(
                 zh=f"协议处于“{agreement.state.label.zh}”状态或时限已过，不能变更或续签。",
@@ -258,7 +258,7 @@ def take_effect(agreement: Agreement, amendment: Amendment) -> Agreement:
         Conflict: the agreement has ended meanwhile.
     """
     if agreement.state in ENDED:
-        raise _conflict(
+        raise conflict(
             "sharing.amendment_impossible", Text(zh="协议已经终止。", en="The agreement has ended meanwhile.")
         )
     return amendment.proposal.model_copy(
@@ -332,7 +332,7 @@ def _closed(amendment: Amendment, state: AmendmentState, reason: str) -> Amendme
 
 def _require_open(amendment: Amendment) -> None:
     if amendment.state is not AmendmentState.OPEN:
-        raise _conflict(
+        raise conflict(
             "sharing.amendment_closed",
             Text(zh=f"该版本{amendment.state.label.zh}。", en=f"This version is {amendment.state.label.en}."),
         )
@@ -346,10 +346,6 @@ def _require_party(agreement: Agreement, by: ActingDepartment) -> None:
             remedy=Text(zh="请由协议双方办理。", en="Leave it to the parties."),
             context={"agreement_id": agreement.id},
         )
-
-
-def _conflict(code: str, what: Text) -> Conflict:
-    return Conflict(code, what=what, remedy=Text(zh="请刷新后查看最新状态。", en="Reload to see the present state."))
 
 
 def _invalid(field: str, what: Text) -> Invalid:

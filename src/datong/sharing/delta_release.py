@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 
 from datong.kernel import JsonValue, Text, Unavailable, canonical_json, new_id, sha256_hex
+from datong.norms import text_literal
 from datong.sharing.delta_sql import (
     BRANCH_CHARS,
     CHANGE_TYPE,
@@ -134,7 +135,9 @@ class Releases:
             return said
         wanted = release_commitment(self._subject_key, release_id, citizen)
         with duckdb.connect(":memory:", config=self._config) as connection:
-            connection.execute(f"CREATE TABLE subjects AS FROM read_parquet('{_quoted(listed)}') WHERE file = {file}")
+            connection.execute(
+                f"CREATE TABLE subjects AS FROM read_parquet({text_literal(str(listed))}) WHERE file = {file}"
+            )
             branches = connection.execute(branches_sql(file)).fetchall()
             prefix = wanted[:BRANCH_CHARS]
             branch = connection.execute(
@@ -222,12 +225,12 @@ def _written(
     for number, (query, citizens) in enumerate(queries):
         path = folder / f"part-{number:05d}.parquet"
         types = _types(connection, query)
-        connection.execute(f"COPY ({query}) TO '{_quoted(path)}' (FORMAT parquet)")
+        connection.execute(f"COPY ({query}) TO {text_literal(str(path))} (FORMAT parquet)")
         if citizens:
             connection.execute(f"INSERT INTO subjects {commitments_sql(number, citizens)}")
         files.append(_described(connection, number, path, types))
     connection.execute(
-        f"COPY (FROM subjects ORDER BY commitment) TO '{_quoted(folder / SUBJECTS)}' "
+        f"COPY (FROM subjects ORDER BY commitment) TO {text_literal(str(folder / SUBJECTS))} "
         f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {LOOKUP_ROWS})"
     )
     return Release(id=release_id, plan=plan, types=types, files=tuple(file for file in files if file.rows))
@@ -267,10 +270,6 @@ def _flushed(path: Path, content: bytes) -> None:
 def _plain(name: str) -> bool:
     """Return whether a name can lead nowhere else."""
     return name.replace("-", "").isalnum() and name.isascii()
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
 
 
 def _busy() -> Unavailable:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from duckdb import DuckDBPyConnection
 
+from datong.norms import text_literal
 from datong.sharing.delta_values import ReleasePlan
 from datong.sharing.mask_columns import mask_expression
 from datong.sharing.mask_columns import quoted as sql_name
@@ -185,5 +186,5 @@ def prepare_subjects(connection: DuckDBPyConnection, subject_key: bytes, release
 
 def files_sql(files: Sequence[Path]) -> str:
     """Return Parquet files as something to select from."""
-    listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
+    listed = ", ".join(text_literal(str(path)) for path in files)
     return f"read_parquet([{listed}], union_by_name = true)"

@@ -13,6 +13,7 @@ from duckdb import DuckDBPyConnection
 from duckdb.func import ARROW
 from duckdb.sqltypes import VARCHAR
 
+from datong.norms import text_literal
 from datong.sharing.encipher_columns import encipher_chunks
 from datong.sharing.enciphering import HIDDEN
 from datong.sharing.masks import (
@@ -48,11 +49,11 @@ def mask_expression(connection: DuckDBPyConnection, mask: ColumnMask, value: str
     text = f"CAST({value} AS VARCHAR)"
     if mask.kind is MaskKind.NONE:
         return text
-    trimmed = f"trim({text}, {_literal(SPACES)})"
+    trimmed = f"trim({text}, {text_literal(SPACES)})"
     if not mask.kind.keyed:
         shown = _PLAIN[mask.kind](trimmed)
     elif mask.key is None:
-        shown = _literal(HIDDEN)
+        shown = text_literal(HIDDEN)
     elif mask.kind is MaskKind.PSEUDONYM:
         shown = _pseudonym(connection, mask.key, trimmed)
     else:
@@ -65,16 +66,12 @@ def quoted(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _name(text: str) -> str:
-    surnames = ", ".join(_literal(surname) for surname in sorted(COMPOUND_SURNAMES))
+    surnames = ", ".join(text_literal(surname) for surname in sorted(COMPOUND_SURNAMES))
     return (
-        f"CASE WHEN length({text}) = 1 THEN {_literal(HIDDEN)} "
+        f"CASE WHEN length({text}) = 1 THEN {text_literal(HIDDEN)} "
         f"WHEN contains({text}, '·') OR regexp_full_match({text}, '[\\x00-\\x7F]*') "
-        f"THEN left({text}, 1) || {_literal(HIDDEN)} "
+        f"THEN left({text}, 1) || {text_literal(HIDDEN)} "
         f"WHEN length({text}) > 2 AND left({text}, 2) IN ({surnames}) "
         f"THEN left({text}, 2) || repeat('*', length({text}) - 2) "
         f"ELSE left({text}, 1) || repeat('*', length({text}) - 1) END"
@@ -83,7 +80,7 @@ def _name(text: str) -> str:
 
 def _id(text: str) -> str:
     return (
-        f"CASE WHEN length({text}) < 6 THEN {_literal(HIDDEN)} "
+        f"CASE WHEN length({text}) < 6 THEN {text_literal(HIDDEN)} "
         f"WHEN length({text}) < 12 THEN left({text}, 2) || repeat('*', length({text}) - 2) "
         f"ELSE left({text}, 4) || repeat('*', length({text}) - 8) || right({text}, 4) END"
     )
@@ -92,28 +89,28 @@ def _id(text: str) -> str:
 def _phone(text: str) -> str:
     return (
         f"CASE WHEN regexp_full_match({text}, '[0-9]{{11}}') THEN left({text}, 3) || '****' || right({text}, 4) "
-        f"WHEN length({text}) < 7 THEN {_literal(HIDDEN)} "
+        f"WHEN length({text}) < 7 THEN {text_literal(HIDDEN)} "
         f"ELSE repeat('*', length({text}) - 2) || right({text}, 2) END"
     )
 
 
 def _address(text: str) -> str:
-    return f"regexp_extract({text}, {_literal(PLACE_PATTERN)}) || {_literal(HIDDEN)}"
+    return f"regexp_extract({text}, {text_literal(PLACE_PATTERN)}) || {text_literal(HIDDEN)}"
 
 
 def _amount(text: str) -> str:
     plain = f"replace({text}, ',', '')"
-    part = f"regexp_extract({plain}, {_literal(f'^{AMOUNT_PATTERN}$')}, {{}})".format
+    part = f"regexp_extract({plain}, {text_literal(f'^{AMOUNT_PATTERN}$')}, {{}})".format
     whole = part(2)
     bands = " ".join(
         f"WHEN CAST('0' || {whole} AS BIGINT) < {upper} THEN '{lower}-{upper}'"
         for lower, upper in pairwise((0, *AMOUNT_BANDS))
     )
-    last = _literal(f"≥{AMOUNT_BANDS[-1]}")
+    last = text_literal(f"≥{AMOUNT_BANDS[-1]}")
     return (
         f"CASE WHEN {plain} = '' THEN '' "
-        f"WHEN NOT regexp_full_match({plain}, {_literal(AMOUNT_PATTERN)}) OR NOT regexp_matches({plain}, '[0-9]') "
-        f"THEN {_literal(HIDDEN)} "
+        f"WHEN NOT regexp_full_match({plain}, {text_literal(AMOUNT_PATTERN)}) OR NOT regexp_matches({plain}, '[0-9]') "
+        f"THEN {text_literal(HIDDEN)} "
         f"WHEN {part(1)} = '-' AND ({whole} <> '' OR regexp_matches({part(3)}, '[1-9]')) THEN '<0' "
         f"WHEN length({whole}) > {AMOUNT_DIGITS_MAX} THEN {last} {bands} ELSE {last} END"
     )
@@ -121,8 +118,8 @@ def _amount(text: str) -> str:
 
 def _date(text: str) -> str:
     return (
-        f"CASE WHEN regexp_full_match({text}, {_literal(DATE_PATTERN)}) THEN left({text}, 4) || '-**-**' "
-        f"ELSE {_literal(HIDDEN)} END"
+        f"CASE WHEN regexp_full_match({text}, {text_literal(DATE_PATTERN)}) THEN left({text}, 4) || '-**-**' "
+        f"ELSE {text_literal(HIDDEN)} END"
     )
 
 
@@ -133,7 +130,7 @@ _PLAIN: Mapping[MaskKind, Callable[[str], str]] = {
     MaskKind.ADDRESS: _address,
     MaskKind.AMOUNT: _amount,
     MaskKind.DATE: _date,
-    MaskKind.HIDDEN: lambda _: _literal(HIDDEN),
+    MaskKind.HIDDEN: lambda _: text_literal(HIDDEN),
 }
 
 

@@ -246,14 +246,14 @@ def _hindrance(
             context={"party": rule.party.value},
         )
     if request.state is not RequestState.SUBMITTED:
-        return _conflict(
+        return conflict(
             "sharing.request_closed",
             Text(
                 zh=f"申请已处于“{request.state.label.zh}”状态。", en=f"The request is already {request.state.label.en}."
             ),
         )
     if request.extension not in rule.extension_from:
-        return _conflict(
+        return conflict(
             "sharing.extension_conflict",
             Text(
                 zh="答复期限只能延长一次，且须先由提供部门申请。",
@@ -261,7 +261,7 @@ def _hindrance(
             ),
         )
     if action is RequestAction.EXTEND and now >= request.due_at:
-        return _conflict(
+        return conflict(
             "sharing.extension_late",
             Text(
                 zh="答复期限已过，不能再申请延期。", en="The reply is overdue: it is too late to ask for an extension."
@@ -445,5 +445,6 @@ def _missing(field: str, label: Text) -> Problem:
     return Problem(field=field, text=Text(zh=f"未写明{label.zh}", en=f"no {label.en}"))
 
 
-def _conflict(code: str, what: Text) -> Conflict:
+def conflict(code: str, what: Text) -> Conflict:
+    """Return the error of an act that the present state does not allow."""
     return Conflict(code, what=what, remedy=Text(zh="请刷新后查看最新状态。", en="Reload to see the present state."))

@@ -7,6 +7,8 @@ and years that only Python reads as digits. A filter never lets more through.
 import re
 from collections.abc import Iterable, Mapping
 
+from datong.norms import text_literal
+from datong.sharing.mask_columns import quoted
 from datong.sharing.masks import SPACES
 from datong.sharing.row_filters import RowCondition, RowOperator
 
@@ -25,32 +27,29 @@ def filter_sql(conditions: Iterable[RowCondition], types: Mapping[str, str]) -> 
 
 
 def _test(condition: RowCondition, kind: str) -> str:
-    name = '"' + condition.column.replace('"', '""') + '"'
+    name = quoted(condition.column)
     if kind == "TIMESTAMP WITH TIME ZONE":
         # The text of a time is that of the norms, in China's time.
         name = f"strftime(timezone('Asia/Shanghai', {name}), '%Y-%m-%d %H:%M:%S')"
     text = f"trim(CAST({name} AS VARCHAR), '{SPACES}')"
     wanted = condition.values[0]
     if condition.operator is RowOperator.IS:
-        return f"{text} = {_literal(wanted)}"
+        return f"{text} = {text_literal(wanted)}"
     if condition.operator is RowOperator.ONE_OF:
-        return f"{text} IN ({', '.join(_literal(value) for value in condition.values)})"
+        return f"{text} IN ({', '.join(text_literal(value) for value in condition.values)})"
     if condition.operator is RowOperator.STARTS_WITH:
-        return f"starts_with({text}, {_literal(wanted)})"
+        return f"starts_with({text}, {text_literal(wanted)})"
     return _ordered(text, ">=" if condition.operator is RowOperator.AT_LEAST else "<", wanted)
 
 
 def _ordered(text: str, sign: str, wanted: str) -> str:
     """Return the comparison of numbers with a number, of days with a day; of anything else, one that nothing meets."""
     number = f"regexp_full_match({text}, '{_NUMBER}')"
-    if re.fullmatch(_NUMBER, wanted, re.ASCII):
+    figure = wanted.strip()
+    if re.fullmatch(_NUMBER, figure, re.ASCII):
         cast = f"TRY_CAST(CASE WHEN {number} THEN {text} END AS DECIMAL(38, 10))"
-        return f"{cast} {sign} CAST('{wanted}' AS DECIMAL(38, 10))"
+        return f"{cast} {sign} CAST('{figure}' AS DECIMAL(38, 10))"
     if re.match(_DAY, wanted, re.ASCII) and len(wanted) >= _DAY_CHARS:
         day = f"regexp_matches({text}, '^{_DAY}') AND length({text}) >= {_DAY_CHARS}"
-        return f"{day} AND {text} {sign} {_literal(wanted)}"
+        return f"{day} AND {text} {sign} {text_literal(wanted)}"
     return NOTHING
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

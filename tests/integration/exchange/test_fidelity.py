@@ -20,7 +20,7 @@ from datong.adapters.connections import open_connector, open_target
 from datong.exchange import ApplyMode, Column, Connector, ReadQuery, TargetPlan, TransferMode
 from datong.kernel import Invalid, Unavailable
 from tests.integration.exchange.samples import manifest_of, reader_of, record_batch
-from tests.servers import MariadbServer, PostgresqlServer
+from tests.servers import PostgresqlServer
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 APPENDED = TargetPlan(table="t", mode=ApplyMode.APPEND)
@@ -39,13 +39,6 @@ def postgresql(postgresql_server: PostgresqlServer) -> Iterator[str]:
     url = postgresql_server.create_database()
     yield url
     postgresql_server.drop_database(url)
-
-
-@pytest.fixture
-def mariadb(mariadb_server: MariadbServer) -> Iterator[str]:
-    url = mariadb_server.create_database()
-    yield url
-    mariadb_server.drop_database(url)
 
 
 def run_postgresql(url: str, *statements: str) -> None:

@@ -1,6 +1,5 @@
 """MariaDB by lines and statements that Arrow parses and writes: whatever the values, they come back as they went."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -16,7 +15,6 @@ from datong.exchange import Column, ReadQuery, TargetPlan, arrow_schema
 from datong.kernel import DatongError, Invalid, Misconfigured
 from tests.integration.exchange.samples import manifest_of, reader_of, record_batch
 from tests.integration.exchange.test_fidelity import everything, run_mariadb
-from tests.servers import MariadbServer
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 COLUMNS = (
@@ -31,13 +29,6 @@ COLUMNS = (
     Column(name="of_day", type="time"),
     Column(name="on", type="boolean"),
 )
-
-
-@pytest.fixture
-def mariadb(mariadb_server: MariadbServer) -> Iterator[str]:
-    url = mariadb_server.create_database()
-    yield url
-    mariadb_server.drop_database(url)
 
 
 def sent(url: str, batch: pa.RecordBatch, columns: tuple[Column, ...], table: str = "t") -> tuple[int, int]:

@@ -16,7 +16,7 @@ from datong.adapters.sqlalchemy_catalog import exchange_type, select_expression
 from datong.exchange import Column, ReadQuery
 from datong.kernel import DatongError, Invalid, Misconfigured, Text, Unavailable
 from tests.integration.exchange.test_fidelity import everything, run_mariadb, run_postgresql
-from tests.servers import MariadbServer, PostgresqlServer
+from tests.servers import PostgresqlServer
 
 ROWS = 500
 
@@ -26,13 +26,6 @@ def postgresql(postgresql_server: PostgresqlServer) -> Iterator[str]:
     url = postgresql_server.create_database()
     yield url
     postgresql_server.drop_database(url)
-
-
-@pytest.fixture
-def mariadb(mariadb_server: MariadbServer) -> Iterator[str]:
-    url = mariadb_server.create_database()
-    yield url
-    mariadb_server.drop_database(url)
 
 
 def over_sqlalchemy(url: str) -> str:

@@ -27,6 +27,7 @@ CONNECTION.execute("SET TimeZone = 'UTC'")
 @examples(max_examples=80)
 @given(st.lists(VALUES, min_size=1, max_size=12), CONDITIONS)
 @example(["9.999", "10", "10.0", "禅"], RowCondition(column="v", operator=RowOperator.AT_LEAST, values=("10",)))
+@example(["12"], RowCondition(column="v", operator=RowOperator.AT_LEAST, values=(" 12 ",)))
 def test_the_same_rows_pass(values: list[str | None], condition: RowCondition) -> None:
     query = f"SELECT v FROM (SELECT unnest(?::VARCHAR[]) AS v) WHERE {filter_sql([condition], {'v': 'VARCHAR'})}"
     found = [row[0] for row in CONNECTION.execute(query, [values]).fetchall()]

@@ -17,12 +17,19 @@ from datong.sharing import (
     AmendmentAction,
     EndCause,
     PaperFacts,
-    Principal,
     Target,
     TermsChange,
 )
 from datong.web.api.base64_bytes import Base64Bytes
-from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, concerning, department_in_scope, own_department
+from datong.web.api.scope import (
+    LIMIT_DEFAULT,
+    Limit,
+    Offset,
+    concerning,
+    department_in_scope,
+    own_department,
+    readable_agreement,
+)
 from datong.web.authentication import Caller, Hub
 from datong.web.services import Services
 
@@ -214,18 +221,6 @@ def read_paper(agreement_id: AgreementId, caller: Caller, hub: Hub) -> Response:
 def check_paper(code: Annotated[str, Path(max_length=40)], hub: Hub) -> PaperFacts:
     """Return what is on record about the agreement that bears a verification code; open to everybody."""
     return hub.documents.check(code)
-
-
-def readable_agreement(hub: Services, caller: Principal, agreement_id: AgreementId) -> Agreement:
-    """Return an agreement that `caller` may read.
-
-    Raises:
-        NotFound: there is no such agreement.
-        Refused: it concerns other departments.
-    """
-    agreement = hub.agreements.get(agreement_id)
-    hub.policy.require(caller, Action.AGREEMENT_READ, Target.of_agreement(agreement))
-    return agreement
 
 
 def _acts(hub: Services, cause: EndCause) -> dict[str, Callable[[AgreementId, Actor, str], Agreement]]:

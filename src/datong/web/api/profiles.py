@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from datong.kernel import JsonValue, Value
-from datong.sharing import Action, Application, Profile
+from datong.sharing import PROFILE_DAYS_DEFAULT, PROFILE_DAYS_MAX, Action, Application, Profile
 from datong.web.api.scope import concerning
 from datong.web.authentication import Caller, Hub
 
@@ -14,7 +14,7 @@ router = APIRouter(tags=["profiles"])
 class NewProfile(Value):
     """How long a profile works, and whether it takes the place of the application's older ones (after a day)."""
 
-    days: int = Field(90, ge=1, le=365)
+    days: int = Field(PROFILE_DAYS_DEFAULT, ge=1, le=PROFILE_DAYS_MAX)
     replace: bool = False
 
 

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import Query
 
-from datong.kernel import DepartmentCode, Refused, Text
+from datong.kernel import AgreementId, DepartmentCode, Refused, Text
 from datong.kernel.limits import PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
-from datong.sharing import Action, Principal, Target
+from datong.sharing import Action, Agreement, Principal, Target
 from datong.web.services import Services
 
 Offset = Annotated[int, Query(ge=0, le=10_000_000, description="Rows to skip.")]
@@ -47,3 +47,15 @@ def own_department(caller: Principal) -> DepartmentCode:
             remedy=Text(zh="请用部门账号办理。", en="Use an account of a department."),
         )
     return caller.department
+
+
+def readable_agreement(hub: Services, caller: Principal, agreement_id: AgreementId) -> Agreement:
+    """Return an agreement that `caller` may read.
+
+    Raises:
+        NotFound: there is no such agreement.
+        Refused: it concerns other departments.
+    """
+    agreement = hub.agreements.get(agreement_id)
+    hub.policy.require(caller, Action.AGREEMENT_READ, Target.of_agreement(agreement))
+    return agreement

@@ -9,8 +9,7 @@ from pydantic import Field
 from datong.exchange import NodeChoice, PlanAct, PlanStep, Schedule, TaskDraft, TaskOffer, schedule_preview
 from datong.kernel import AgreementId, DepartmentCode, Value
 from datong.sharing import Action, Principal
-from datong.web.api.agreements import readable_agreement
-from datong.web.api.scope import department_in_scope
+from datong.web.api.scope import department_in_scope, readable_agreement
 from datong.web.api.tasks import task_target
 from datong.web.authentication import Caller, Hub
 from datong.web.services import Services

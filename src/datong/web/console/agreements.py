@@ -25,7 +25,7 @@ from datong.sharing import (
     amendment_actions,
     shown_code,
 )
-from datong.web.api.scope import department_in_scope
+from datong.web.api.scope import department_in_scope, readable_agreement
 from datong.web.console.desk import PAGE_ROWS, Anyone, Desk, Offset, SignedIn
 from datong.web.console.profiles import table_offer
 from datong.web.console.requests import end_of
@@ -104,7 +104,7 @@ def list_agreements(desk: SignedIn, offset: Offset, state: str = "", department:
 @router.get("/agreements/{agreement_id}")
 def show_agreement(desk: SignedIn, agreement_id: AgreementId) -> Response:
     """Show one agreement: parties, items and masks, levels, signatures, transfers, evidence."""
-    agreement = _readable(desk, agreement_id)
+    agreement = readable_agreement(desk.services, desk.caller, agreement_id)
     may_agree = desk.caller.department in agreement.parties and desk.may(
         Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement)
     )
@@ -136,7 +136,7 @@ def show_agreement(desk: SignedIn, agreement_id: AgreementId) -> Response:
 @router.get("/agreements/{agreement_id}/contract.yaml")
 def download_contract(desk: SignedIn, agreement_id: AgreementId) -> Response:
     """Return the agreement as an Open Data Contract Standard document."""
-    _readable(desk, agreement_id)
+    readable_agreement(desk.services, desk.caller, agreement_id)
     content = desk.services.documents.contract(agreement_id)
     return _file(content, "application/yaml", f"contract-{agreement_id}.yaml")
 
@@ -144,7 +144,7 @@ def download_contract(desk: SignedIn, agreement_id: AgreementId) -> Response:
 @router.get("/agreements/{agreement_id}/policy.jsonld")
 def download_policy(desk: SignedIn, agreement_id: AgreementId) -> Response:
     """Return the usage policy in ODRL."""
-    _readable(desk, agreement_id)
+    readable_agreement(desk.services, desk.caller, agreement_id)
     content = json.dumps(desk.services.documents.policy(agreement_id), ensure_ascii=False, indent=2)
     return _file(content, "application/ld+json", f"policy-{agreement_id}.jsonld")
 
@@ -152,7 +152,7 @@ def download_policy(desk: SignedIn, agreement_id: AgreementId) -> Response:
 @router.get("/agreements/{agreement_id}/agreement.pdf")
 def download_paper(desk: SignedIn, agreement_id: AgreementId) -> Response:
     """Return the agreement on paper."""
-    _readable(desk, agreement_id)
+    readable_agreement(desk.services, desk.caller, agreement_id)
     content = desk.services.documents.pdf(agreement_id)
     return _file(content, "application/pdf", f"agreement-{agreement_id}.pdf")
 
@@ -207,7 +207,7 @@ def act(
 @router.get("/agreements/{agreement_id}/change")
 def change_form(desk: SignedIn, agreement_id: AgreementId) -> Response:
     """Show the form on which a party proposes other terms or a longer term."""
-    agreement = _readable(desk, agreement_id)
+    agreement = readable_agreement(desk.services, desk.caller, agreement_id)
     desk.require(Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement))
     return desk.page("agreements/change.html", agreement=agreement, until=_last_day(agreement), found=None, reason="")
 
@@ -223,7 +223,7 @@ def propose_change(
     reason: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
 ) -> Response:
     """Propose what was filled in; what stays the same is no change."""
-    agreement = _readable(desk, agreement_id)
+    agreement = readable_agreement(desk.services, desk.caller, agreement_id)
     desk.require(Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement))
     change = TermsChange(
         valid_until=end_of(valid_until) if valid_until != _last_day(agreement) else None,
@@ -255,7 +255,7 @@ def act_on_version(
     reason: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
 ) -> Response:
     """Confirm proposed terms, take them back, or decline them."""
-    agreement = _readable(desk, agreement_id)
+    agreement = readable_agreement(desk.services, desk.caller, agreement_id)
     desk.require(Action.AGREEMENT_CONFIRM, Target.of_agreement(agreement))
     desk.services.agreements.act_on_amendment(agreement_id, version, action, desk.caller.actor, reason)
     return desk.go(
@@ -266,13 +266,6 @@ def act_on_version(
 def _last_day(agreement: Agreement) -> str:
     """Return the last day of the term as a form writes it."""
     return (agreement.valid_until.astimezone(CHINA) - timedelta(microseconds=1)).date().isoformat()
-
-
-def _readable(desk: Desk, agreement_id: AgreementId) -> Agreement:
-    """Return an agreement that the caller may read."""
-    agreement = desk.services.agreements.get(agreement_id)
-    desk.require(Action.AGREEMENT_READ, Target.of_agreement(agreement))
-    return agreement
 
 
 def _file(content: str | bytes, media_type: str, name: str) -> Response:

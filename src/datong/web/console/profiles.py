@@ -9,13 +9,11 @@ from fastapi.responses import Response
 from datong.kernel import AgreementId, NotFound, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.norms import ShareMode
-from datong.sharing import Action, Agreement, AgreementState, Application, Target
-from datong.web.api.scope import concerning
+from datong.sharing import PROFILE_DAYS_DEFAULT, PROFILE_DAYS_MAX, Action, Agreement, AgreementState, Application
+from datong.web.api.scope import concerning, readable_agreement
 from datong.web.console.desk import Desk, SignedIn
 
 router = APIRouter()
-DAYS_DEFAULT = 90
-DAYS_MAX = 365
 
 
 class TableOffer(Value):
@@ -45,11 +43,10 @@ def download_profile(
     agreement_id: AgreementId,
     client_id: Annotated[str, Form(max_length=NAME_CHARS_MAX)] = "",
     name: Annotated[str, Form(max_length=NAME_CHARS_MAX)] = "",
-    days: Annotated[int, Form(ge=1, le=DAYS_MAX)] = DAYS_DEFAULT,
+    days: Annotated[int, Form(ge=1, le=PROFILE_DAYS_MAX)] = PROFILE_DAYS_DEFAULT,
 ) -> Response:
     """Issue a profile for an application of the consumer (a new one if none is chosen) and return its file."""
-    agreement = desk.services.agreements.get(agreement_id)
-    desk.require(Action.AGREEMENT_READ, Target.of_agreement(agreement))
+    agreement = readable_agreement(desk.services, desk.caller, agreement_id)
     desk.require(Action.APPLICATION_CREATE, concerning(agreement.consumer))
     identity, actor = desk.services.identity, desk.caller.actor
     if not client_id:

@@ -12,7 +12,8 @@ from datong.catalogue import Item, Resource
 from datong.kernel import AgreementId, DatongError
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.norms import ShareMode
-from datong.sharing import KEY_ELEMENTS, Action, Agreement, GatewayAnswer, Target
+from datong.sharing import KEY_ELEMENTS, Agreement, GatewayAnswer
+from datong.web.api.scope import readable_agreement
 from datong.web.console.desk import Desk, SignedIn
 from datong.web.problems import Problem, problem_of
 
@@ -22,7 +23,7 @@ router = APIRouter()
 @router.get("/agreements/{agreement_id}/try")
 def show_trial(desk: SignedIn, agreement_id: AgreementId) -> Response:
     """Show the form of a first call: by which key, which items, for which case."""
-    agreement = _usable(desk, agreement_id)
+    agreement = readable_agreement(desk.services, desk.caller, agreement_id)
     columns = tuple(item.column for item in agreement.items)
     return _page(desk, agreement, key="", value="", columns=columns, case_number="", answer=None, found=None)
 
@@ -37,7 +38,7 @@ def call_gateway(
     case_number: Annotated[str, Form(max_length=NAME_CHARS_MAX)] = "",
 ) -> Response:
     """Call the gateway in the caller's own name; the call is decided, recorded and answered like any other."""
-    agreement = _usable(desk, agreement_id)
+    agreement = readable_agreement(desk.services, desk.caller, agreement_id)
     chosen = tuple(columns or ())
     answer, found = None, None
     try:
@@ -54,12 +55,6 @@ def call_gateway(
     return _page(
         desk, agreement, key=key, value=value, columns=chosen, case_number=case_number, answer=answer, found=found
     )
-
-
-def _usable(desk: Desk, agreement_id: AgreementId) -> Agreement:
-    agreement = desk.services.agreements.get(agreement_id)
-    desk.require(Action.AGREEMENT_READ, Target.of_agreement(agreement))
-    return agreement
 
 
 def _page(
