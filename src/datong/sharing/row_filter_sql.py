@@ -12,7 +12,7 @@ from datong.sharing.mask_columns import quoted
 from datong.sharing.masks import SPACES
 from datong.sharing.row_filters import RowCondition, RowOperator
 
-_NUMBER = r"[+-]?[0-9]{1,28}(\.[0-9]{0,10})?"
+_NUMBER = r"[+-]?([0-9]{1,28}(\.[0-9]{0,10})?|\.[0-9]{1,10})"
 _DAY = r"[0-9]{4}-"
 _DAY_CHARS = len("2026-01-01")
 NOTHING = "false"

@@ -28,6 +28,7 @@ CONNECTION.execute("SET TimeZone = 'UTC'")
 @given(st.lists(VALUES, min_size=1, max_size=12), CONDITIONS)
 @example(["9.999", "10", "10.0", "禅"], RowCondition(column="v", operator=RowOperator.AT_LEAST, values=("10",)))
 @example(["12"], RowCondition(column="v", operator=RowOperator.AT_LEAST, values=(" 12 ",)))
+@example([".0", "-.5", "+.5", "1.", "."], RowCondition(column="v", operator=RowOperator.BELOW, values=("1",)))
 def test_the_same_rows_pass(values: list[str | None], condition: RowCondition) -> None:
     query = f"SELECT v FROM (SELECT unnest(?::VARCHAR[]) AS v) WHERE {filter_sql([condition], {'v': 'VARCHAR'})}"
     found = [row[0] for row in CONNECTION.execute(query, [values]).fetchall()]
