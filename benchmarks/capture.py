@@ -148,7 +148,7 @@ def measure(hub: Hub, folder: Path, ends: Ends, chosen: argparse.Namespace) -> d
     """Follow one table: a backlog per run, then the steady rate."""
     resource = agreed.publish(hub, ends.producer, TABLE, [(name, None) for name in COLUMNS])
     agreement = agreed.agree(hub, resource, ends.producer, ends.consumer)
-    with agreed.serving(hub.settings) as pid, nodes(folder, ("producer", "consumer")) as running:
+    with agreed.serving(hub.settings) as pid, nodes(hub, folder, ("producer", "consumer")) as running:
         task = create_task(hub, agreement, ends, chosen)
         wait_for(hub, task, chosen.rows)
         report.say(f"copied {chosen.rows} rows")

@@ -1,11 +1,11 @@
 """Node → hub → node over real processes and real PostgreSQL at both ends, against a binary `psql … COPY` pipe and dlt.
 
 A hub and two node processes move one table under an agreement: read, cut, signed, hashed, uploaded, verified, recorded
-as evidence, fetched, applied exactly once, receipted. The clock runs from the request until the last receipt is on
-record. The pipe copies the same 12 columns between the same databases in the same run; its target has no index. After
-each transfer both tables are compared row by row. `--sizes` measures several sizes, each with fresh processes; the
-headline figures are those of `--rows`. Processor seconds are counted per process: they hardly depend on who else uses
-the machine.
+as evidence, fetched, applied exactly once, receipted. The clock runs from the request, made when both nodes have
+reported, until the last receipt is on record. The pipe copies the same 12 columns between the same databases in the
+same run; its target has no index. After each transfer both tables are compared row by row. `--sizes` measures several
+sizes, each with fresh processes; the headline figures are those of `--rows`. Processor seconds are counted per process:
+they hardly depend on who else uses the machine.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -171,10 +172,11 @@ def _ticks(pid: int) -> tuple[int, int]:
 
 
 @contextmanager
-def nodes(folder: Path, names: tuple[str, ...]) -> Iterator[dict[str, int]]:
-    """Run the node processes beside the block; yield their process ids by name."""
+def nodes(hub: Hub, folder: Path, names: tuple[str, ...]) -> Iterator[dict[str, int]]:
+    """Run the node processes beside the block, once the hub has heard from each; yield their process ids by name."""
+    started = datetime.now(UTC)
     with ExitStack() as stack:
-        yield {
+        running = {
             name: stack.enter_context(
                 agreed.process(
                     ("datong.app.main", "node", "run", "--home", str(folder / name)), log=folder / f"{name}.log"
@@ -182,6 +184,12 @@ def nodes(folder: Path, names: tuple[str, ...]) -> Iterator[dict[str, int]]:
             )
             for name in names
         }
+        until = time.monotonic() + agreed.START_SECONDS_MAX
+        while sum((node.last_seen_at or started) > started for node in hub.services.identity.nodes()) < len(names):
+            if time.monotonic() > until:
+                raise RuntimeError("the nodes did not report in time")
+            time.sleep(POLL_SECONDS)
+        yield running
 
 
 def measure(
@@ -191,7 +199,7 @@ def measure(
     report.say(f"filling {rows:,} rows")
     fill(ends.source, rows)
     moved, piped, used = [], [], dict[str, float]()
-    with agreed.serving(hub.settings) as pid, nodes(folder, ("producer", "consumer")) as running:
+    with agreed.serving(hub.settings) as pid, nodes(hub, folder, ("producer", "consumer")) as running:
         pids = {"hub": pid, **running}
         for number in range(chosen.runs if rows <= RUNS_ROWS_MAX else 1):
             before = processor_seconds(pids, server)
