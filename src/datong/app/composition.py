@@ -87,6 +87,7 @@ from datong.sharing import (
     Profiles,
     Releases,
     Requests,
+    ServiceCases,
     Simulator,
     Usage,
     mask_secret,
@@ -320,6 +321,9 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
     sources = Sources(
         database=database, clock=clock, ledger=ledger, departments=departments, overlaps=overlaps, pack=pack
     )
+    service_items = ServiceItems(
+        database=database, clock=clock, ledger=ledger, departments=departments, sources=sources, pack=pack
+    )
     policy = PolicyEngine()
     identity = Identity(
         database=database,
@@ -476,8 +480,17 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         sketch_keys=SketchKeys(database=database, clock=clock, ledger=ledger),
         overlaps=overlaps,
         sources=sources,
-        service_items=ServiceItems(
-            database=database, clock=clock, ledger=ledger, departments=departments, sources=sources, pack=pack
+        service_items=service_items,
+        service_cases=ServiceCases(
+            database=database,
+            clock=clock,
+            ledger=ledger,
+            register=service_items,
+            agreements=agreements,
+            catalogue=catalogue,
+            query=gateway.query,
+            index_key=index_key,
+            pack=pack,
         ),
         quality=CatalogueQuality(database=database, clock=clock, pack=pack),
         harvests=harvests,

@@ -64,6 +64,7 @@ class EntryKind(StrEnum):
     PROFILE = "sharing.profile"
     RELEASE = "sharing.release"
     STATISTIC = "sharing.statistic"
+    SERVICE_CASE = "sharing.service_case"
     FINDING = "governance.finding"
     CASE = "governance.case"
     INDICATOR = "governance.indicator"

@@ -92,6 +92,14 @@ if TYPE_CHECKING:
     from datong.sharing.gateway import Gateway
     from datong.sharing.gateway_calls import KEY_ELEMENTS, Asked, GatewayAnswer, VerifyAnswer
     from datong.sharing.identity import Identity
+    from datong.sharing.items import (
+        CaseForm,
+        FilledState,
+        ItemDefinition,
+        ServiceBenefit,
+        ServiceCases,
+        definition_of,
+    )
     from datong.sharing.live import LiveServices
     from datong.sharing.live_sealing import LiveKey, sealed_answer
     from datong.sharing.machines import Application, ApplicationSecret, Node
@@ -150,6 +158,14 @@ else:
             "gateway_calls": ["KEY_ELEMENTS", "Asked", "GatewayAnswer", "VerifyAnswer"],
             "delta_versions": ["ChangesAsk"],
             "identity": ["Identity"],
+            "items": [
+                "CaseForm",
+                "FilledState",
+                "ItemDefinition",
+                "ServiceBenefit",
+                "ServiceCases",
+                "definition_of",
+            ],
             "live": ["LiveServices"],
             "live_sealing": ["LiveKey", "sealed_answer"],
             "machines": ["Application", "ApplicationSecret", "Node"],
@@ -213,6 +229,7 @@ __all__ = [
     "BudgetOrder",
     "CallQueue",
     "CallVerdict",
+    "CaseForm",
     "ChangesAsk",
     "CircuitState",
     "ColumnMask",
@@ -229,12 +246,14 @@ __all__ = [
     "ExtensionState",
     "FileAction",
     "FileSigner",
+    "FilledState",
     "FixedRecords",
     "FixedTables",
     "Gateway",
     "GatewayAnswer",
     "Generaliser",
     "Identity",
+    "ItemDefinition",
     "LiabilityWeights",
     "LiveAnswer",
     "LiveCall",
@@ -287,6 +306,8 @@ __all__ = [
     "RowOperator",
     "SealedLiveAnswer",
     "SealedLiveCall",
+    "ServiceBenefit",
+    "ServiceCases",
     "ServiceLevels",
     "Session",
     "SharedFeatures",
@@ -313,6 +334,7 @@ __all__ = [
     "client_assertion",
     "contract_yaml",
     "decode_signature",
+    "definition_of",
     "mask_columns",
     "mask_for",
     "mask_secret",

@@ -33,6 +33,7 @@ class Action(StrEnum):
     SOURCE_OBJECT = "source.object"
     SERVICE_ITEM_READ = "service_item.read"
     SERVICE_ITEM_EDIT = "service_item.edit"
+    SERVICE_CASE_HANDLE = "service_case.handle"
     HARVEST_READ = "harvest.read"
     HARVEST_MANAGE = "harvest.manage"
     HARVEST_ALLOW_PRIVATE = "harvest.allow_private"

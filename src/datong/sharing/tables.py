@@ -303,3 +303,22 @@ live_presence = Table(
     Column("polled_at", UtcDateTime, nullable=False),
     Column("node_key", String(64)),
 )
+
+service_case = Table(
+    "sharing_service_case",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("item_id", ID, nullable=False),
+    Column("code", ID, nullable=False),
+    Column("department", DEPARTMENT, nullable=False, index=True),
+    Column("case_number", String(200), nullable=False),
+    Column("subject_index", String(64), nullable=False),
+    Column("documents", Integer, nullable=False),
+    Column("sheets", Integer, nullable=False),
+    Column("trips", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("entry_id", ID, nullable=False),
+    Column("content", JsonColumn, nullable=False),
+    UniqueConstraint("item_id", "case_number"),
+)
+"""Cases of service items: what each spared people; the applicant as a keyed mark only, and none of the values."""

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Profiles,
         Releases,
         Requests,
+        ServiceCases,
         Simulator,
         Usage,
     )
@@ -67,6 +68,7 @@ class Services:
     overlaps: Overlaps
     sources: Sources
     service_items: ServiceItems
+    service_cases: ServiceCases
     quality: CatalogueQuality
     harvests: Harvests
     import_jobs: ImportJobs

@@ -23,7 +23,7 @@ from datong.demo.records import Source
 from datong.kernel import Text
 from datong.norms import ResourceFormat
 from tests.integration.console.browser import Visitor
-from tests.integration.console.city import PASSWORD
+from tests.integration.console.city import PASSWORD, SCHOOL_ITEM
 from tests.integration.console.conftest import ServedCity
 
 WIDTHS = (1280, 360)
@@ -89,6 +89,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/sources/phone",
             "/service-items",
             f"/service-items/{item}",
+            "/service-items/definitions",
             "/requests",
             "/requests?show=overdue",
             f"/requests/{city.requests[0].id}",
@@ -173,6 +174,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             f"/files/{city.files[0].manifest.file_id}",
             "/service-items",
             f"/service-items/{item}",
+            f"/service-items/{item}/case",
             "/sources/address",
         ],
         "civil.officer": [
@@ -448,6 +450,32 @@ def test_stop_asking_leads_to_a_filled_request(console: ServedCity, browser: Bro
     assert visitor.page.input_value("#service_item") == "RX-2026-01"
     assert "学位申请" in visitor.page.input_value("#scene")
     assert visitor.page.locator("input[name=items]:checked").count() > 0
+    visitor.close()
+
+
+def test_a_definition_is_registered_and_a_case_is_filled_in(console: ServedCity, browser: Browser) -> None:
+    hub, clerk = console.city.hub, console.city.people["education.officer"]
+    visitor = Visitor(browser, console.url, language="en")
+    visitor.sign_in("education.officer", PASSWORD)
+    visitor.open("/service-items/definitions")
+    visitor.page.get_by_role("button", name="Register for the department: Admission to compulsory education").click()
+    visitor.page.wait_for_url("**/service-items/*?done=service_item")
+    taken = hub.service_items.with_code("RX-GB-01")
+    assert taken is not None
+    # The city's agreements are for another name of the same service.
+    new = hub.service_cases.definitions[0].new_item(EDUCATION.code, annual_cases=1, pack=hub.pack)
+    item = hub.service_items.put(new.model_copy(update={"code": SCHOOL_ITEM}), clerk.actor)
+    visitor.open(f"/service-items/{item.id}")
+    visitor.page.click("text=Handle a case")
+    visitor.page.fill("#applicant", console.city.people["citizen"].subject_id or "")
+    visitor.page.fill("#case_number", "RX2026-0901")
+    visitor.page.click("button:has-text('Fill in the form')")
+    shown = visitor.page.inner_text("main").lower()
+    assert "filled in, masked as agreed" in shown
+    assert "to be brought" in shown
+    stands(visitor, "en")
+    assert hub.service_cases.benefit(item_id=item.id).total.cases == 1
+    assert visitor.complaints == []
     visitor.close()
 
 

@@ -59,6 +59,9 @@ def show_service_item(desk: SignedIn, item_id: str) -> Response:
         },
         steps=desk.services.service_items.steps(item_id),
         may_edit=not item.retired and desk.may(Action.SERVICE_ITEM_EDIT, Target.of_department(item.department)),
+        may_handle=not item.retired
+        and desk.may(Action.SERVICE_CASE_HANDLE, Target.of_department(item.department, name=item.id)),
+        benefit=desk.services.service_cases.benefit(item_id=item.id).total,
         may_request=own and desk.may(Action.REQUEST_SUBMIT, Target(id="new", consumer=item.department)),
         acts=(ServiceAction.SHARE, ServiceAction.KEEP, ServiceAction.ASK),
     )
@@ -88,6 +91,7 @@ def _list_page(desk: Desk, offset: int, department: str, found: Problem | None) 
         status=200 if found is None else found.status,
         found=found,
         report=report,
+        benefit=desk.services.service_cases.benefit(department=scope).total,
         repeats=report.repeats[:REPEATS_SHOWN],
         page=desk.services.service_items.find(department=scope, offset=offset, limit=PAGE_ROWS),
         offset=offset,

@@ -28,6 +28,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "library.retention": Text(zh="版本保存与销毁", en="Retention and disposal"),
     "library.link_decision": Text(zh="核对决定", en="Decision on a pair"),
     "library.correction": Text(zh="校核", en="Correction"),
+    "sharing.service_case": Text(zh="事项办理", en="Case of a service"),
     "sharing.profile": Text(zh="共享凭据文件", en="Sharing profile"),
     "sharing.access": Text(zh="数据调用", en="Access"),
     "sharing.refusal": Text(zh="拒绝调用", en="Refusal"),
