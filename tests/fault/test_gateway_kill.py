@@ -1,6 +1,8 @@
-"""A hub is killed while it answers calls together: whoever was answered is on record, with evidence."""
+"""A hub is killed while it answers calls together: whoever was answered is on record, with evidence, and whoever
+repeats a call with its Idempotency-Key gets the one answer there is, counted once."""
 
 import asyncio
+import itertools
 import multiprocessing
 import os
 import random
@@ -13,29 +15,33 @@ from datong.kernel import Database
 from datong.ledger import EntryKind
 from datong.sharing import tables
 from datong.sharing.call_queue import CallQueue
-from datong.sharing.gateway_calls import Asked
+from datong.sharing.gateway import Gateway
+from datong.sharing.gateway_calls import Asked, Once
+from datong.sharing.quotas import CallQuota
 from tests.unit.sharing.samples import EDUCATION, RESOURCE, application
+from tests.unit.sharing.test_quotas import gateway_of
 from tests.unit.sharing.world import World
 
 ROUNDS = int(os.environ.get("DATONG_FAULT_ROUNDS", "2"))
 RUN_SECONDS_MAX = 0.5
 CONNECTIONS = 8
 CITIZEN = "110101199003070011"
+INDEX_KEY = bytes(32)
+REPEATED = 10
 
 
 def answer_until_killed(url: str, told: Path) -> None:
     """Answer calls at once without end, and write down the access of each one when its answer is there."""
-    queue = CallQueue(_world(Database(url)).gateway, node_calls_max=1)
-    call = Asked(application(EDUCATION), RESOURCE, {"citizen_id": CITIZEN}, ("姓名",), "school-admission", "RX-1")
+    queue = CallQueue(_gateway(_world(Database(url))), node_calls_max=1)
 
-    async def caller() -> None:
-        while True:
-            answer = await queue.answer(call)
+    async def caller(place: int) -> None:
+        for number in itertools.count():
+            answer = await queue.answer(_call(told.name, place, number))
             with told.open("a") as file:
-                file.write(f"{answer.access_id} {answer.entry_id}\n")
+                file.write(f"{answer.access_id} {answer.entry_id} {place} {number}\n")
 
     async def callers() -> None:
-        await asyncio.gather(*[caller() for _ in range(CONNECTIONS)])
+        await asyncio.gather(*[caller(place) for place in range(CONNECTIONS)])
 
     asyncio.run(callers())
 
@@ -59,11 +65,43 @@ def test_nobody_is_answered_without_a_record(control_database: Database, tmp_pat
         with control_database.snapshot() as connection:
             recorded = {(row.id, row.entry_id) for row in connection.execute(select(tables.access))}
             marked = connection.scalar(select(func.count()).select_from(tables.access_subject))
-        answered = {tuple(line.split()) for line in told.read_text().splitlines()}
+        lines = [line.split() for line in told.read_text().splitlines()]
+        answered = {(access_id, entry_id) for access_id, entry_id, _, _ in lines}
         assert answered
         assert answered <= recorded
         # Record, mark and entry of a call are there together, or none of them is.
         assert world.ledger.entries(kind=EntryKind.ACCESS, limit=1).total == len(recorded) == marked
+        _repeat(world, told.name, lines, len(recorded))
+
+
+def _repeat(world: World, run: str, lines: list[list[str]], recorded: int) -> None:
+    """Repeat the last calls of a run, and those on their way: at most these are carried out now, each once."""
+    gateway = _gateway(world)
+    said = {(int(place), int(number)): access_id for access_id, _, place, number in lines}
+    for (place, number), access_id in list(said.items())[-REPEATED:]:
+        assert gateway.answer(_call(run, place, number)).access_id == access_id
+    nexts = [1 + max((number for at, number in said if at == place), default=-1) for place in range(CONNECTIONS)]
+    for _ in range(2):
+        replies = [gateway.reply(_call(run, place, number)) for place, number in enumerate(nexts)]
+    assert all(reply.again for reply in replies)
+    with world.database.snapshot() as connection:
+        accesses = connection.scalar(select(func.count()).select_from(tables.access))
+        counted = connection.scalar(select(func.sum(tables.quota.c.calls)).where(tables.quota.c.span == "day"))
+    assert accesses is not None
+    assert recorded <= accesses <= recorded + CONNECTIONS
+    assert counted == accesses
+    assert accesses == world.ledger.entries(kind=EntryKind.ACCESS, limit=1).total
+
+
+def _call(run: str, place: int, number: int) -> Asked:
+    once = Once(f"{run}-{place}-{number}", "digest")
+    return Asked(
+        application(EDUCATION), RESOURCE, {"citizen_id": CITIZEN}, ("姓名",), "school-admission", "RX-1", once=once
+    )
+
+
+def _gateway(world: World) -> Gateway:
+    return gateway_of(world, CallQuota(per_day=1_000_000), index_key=INDEX_KEY)
 
 
 def _world(database: Database) -> World:

@@ -74,6 +74,7 @@ from datong.sharing import (
     AgreementWatch,
     BlockEvidence,
     Blocks,
+    CallQuota,
     DeltaEvidence,
     DeltaShares,
     FileSigner,
@@ -88,8 +89,10 @@ from datong.sharing import (
     Releases,
     Requests,
     ServiceCases,
+    SignedCalls,
     Simulator,
     Usage,
+    forget_gateway_state,
     mask_secret,
     subject_index_key,
 )
@@ -103,6 +106,8 @@ VERSIONS_INTERVAL_SECONDS = 60.0
 """How often it is looked whether versions and settled reports have been kept long enough."""
 RECONCILIATION_INTERVAL_SECONDS = 2.0
 TASKS_INTERVAL_SECONDS = 1.0
+GATEWAY_INTERVAL_SECONDS = 60.0
+"""How often answers kept for repeated calls, and counts of calls, are cleared away when their time is over."""
 LINEAGE_INTERVAL_SECONDS = 5.0
 OVERLAP_INTERVAL_SECONDS = 2.0
 HARVEST_INTERVAL_SECONDS = 1.0
@@ -159,6 +164,9 @@ class Hub:
             services.releases.sweep(unused_seconds=3600.0 * settings.share_cache_hours)
             return False
 
+        def forget_calls() -> bool:
+            return forget_gateway_state(self.database, self.clock.now())
+
         lineage = LineagePosting(services.exchange, settings)
         reports = CorrectionDisposal(
             database=self.database,
@@ -182,6 +190,7 @@ class Hub:
             Sweep(name="leftovers", interval_seconds=FILES_INTERVAL_SECONDS, run=services.exchange.leftovers.sweep),
             Sweep(name="files", interval_seconds=FILES_INTERVAL_SECONDS, run=services.files.sweep),
             Sweep(name="releases", interval_seconds=RELEASES_INTERVAL_SECONDS, run=clear_releases),
+            Sweep(name="gateway", interval_seconds=GATEWAY_INTERVAL_SECONDS, run=forget_calls),
             Sweep(name="tasks", interval_seconds=TASKS_INTERVAL_SECONDS, run=services.exchange.runs.start_due),
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
             Sweep(name="corrections", interval_seconds=CORRECTIONS_INTERVAL_SECONDS, run=services.corrections.follow),
@@ -422,6 +431,9 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         mask_keys=mask_keys,
         live=live,
         callers=identity,
+        application_quota=CallQuota(
+            per_minute=settings.application_calls_per_minute or None, per_day=settings.application_calls_per_day or None
+        ),
     )
 
     endpoint = f"{settings.base_url}{DELTA_SHARING_PATH}"
@@ -521,6 +533,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
             database=database, ledger=ledger, departments=departments, base_url=settings.base_url
         ),
         gateway=gateway,
+        signed_calls=SignedCalls(clock=clock, machines=identity, secret=index_key),
         mask_keys=mask_keys,
         profiles=Profiles(database=database, clock=clock, ledger=ledger, endpoint=endpoint),
         delta_shares=delta_shares,

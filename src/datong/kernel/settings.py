@@ -55,6 +55,19 @@ class Settings(Value):
     )
     session_hours: int = Field(12, ge=1, le=168, description="Hours a person's session lasts.")
     token_seconds: int = Field(600, ge=60, le=3600, description="Seconds a machine's access token lasts.")
+    application_calls_per_minute: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Calls of the gateway that one application may make in a minute, whatever its agreements allow; "
+        "0: any number.",
+    )
+    application_calls_per_day: int = Field(
+        0,
+        ge=0,
+        le=1_000_000_000,
+        description="Calls of the gateway that one application may make in a day (China's); 0: any number.",
+    )
     logins_at_once_max: int = Field(4, ge=1, description="Password checks at once (each takes 46 MiB).")
     disk_reserve_mb: int = Field(
         1024, ge=0, description="MiB of the lake's disk kept free: uploads are turned away (507) before they take it."

@@ -47,6 +47,7 @@ from datong.sharing.ports import (
     ResourceUses,
 )
 from datong.sharing.principals import Principal, Role
+from datong.sharing.quotas import CallQuota, QuotaState
 from datong.sharing.records import FixedRecords, Record, RecordSource
 from datong.sharing.request_rules import RequestAction, RequestParty
 from datong.sharing.row_filters import RowCondition, RowOperator
@@ -90,7 +91,9 @@ if TYPE_CHECKING:
     from datong.sharing.delta_versions import ChangesAsk
     from datong.sharing.documents import CHECK_PATH, AgreementDocuments, PaperEntry, PaperFacts
     from datong.sharing.gateway import Gateway
-    from datong.sharing.gateway_calls import KEY_ELEMENTS, Asked, GatewayAnswer, VerifyAnswer
+    from datong.sharing.gateway_calls import KEY_ELEMENTS, Asked, GatewayAnswer, Once, VerifyAnswer
+    from datong.sharing.gateway_sweep import forget_gateway_state
+    from datong.sharing.gateway_told import Reply
     from datong.sharing.identity import Identity
     from datong.sharing.items import (
         CaseForm,
@@ -112,6 +115,7 @@ if TYPE_CHECKING:
     from datong.sharing.request_prefill import Prefill, SimilarRequest
     from datong.sharing.requests import Requests
     from datong.sharing.shared_features import AgreedFeature, AgreedPage, SharedFeatures
+    from datong.sharing.signed_calls import SignedCalls, SignedHeaders, SigningSecret, once_of
     from datong.sharing.simulator import CallVerdict, ColumnView, SimulatedCall, Simulator, Viewer
     from datong.sharing.statistic_values import (
         MILLI,
@@ -155,7 +159,10 @@ else:
             "delta_urls": ["FileSigner"],
             "call_queue": ["CallQueue"],
             "gateway": ["Gateway"],
-            "gateway_calls": ["KEY_ELEMENTS", "Asked", "GatewayAnswer", "VerifyAnswer"],
+            "gateway_calls": ["KEY_ELEMENTS", "Asked", "GatewayAnswer", "Once", "VerifyAnswer"],
+            "gateway_told": ["Reply"],
+            "gateway_sweep": ["forget_gateway_state"],
+            "signed_calls": ["SignedCalls", "SignedHeaders", "SigningSecret", "once_of"],
             "delta_versions": ["ChangesAsk"],
             "identity": ["Identity"],
             "items": [
@@ -228,6 +235,7 @@ __all__ = [
     "Budget",
     "BudgetOrder",
     "CallQueue",
+    "CallQuota",
     "CallVerdict",
     "CaseForm",
     "ChangesAsk",
@@ -271,6 +279,7 @@ __all__ = [
     "Node",
     "Obligation",
     "OffendingGroup",
+    "Once",
     "OpenRelease",
     "OpenReleases",
     "PaperEntry",
@@ -290,10 +299,12 @@ __all__ = [
     "QuasiColumn",
     "QueryAsk",
     "Question",
+    "QuotaState",
     "Record",
     "RecordSource",
     "ReleasePlan",
     "Releases",
+    "Reply",
     "Request",
     "RequestAction",
     "RequestLine",
@@ -313,7 +324,10 @@ __all__ = [
     "SharedFeatures",
     "SharedTable",
     "SharedTableName",
+    "SignedCalls",
+    "SignedHeaders",
     "SignedLiveAnswer",
+    "SigningSecret",
     "SimilarRequest",
     "SimulatedCall",
     "Simulator",
@@ -335,9 +349,11 @@ __all__ = [
     "contract_yaml",
     "decode_signature",
     "definition_of",
+    "forget_gateway_state",
     "mask_columns",
     "mask_for",
     "mask_secret",
+    "once_of",
     "read_code",
     "sealed_answer",
     "shown_code",

@@ -109,6 +109,7 @@ def draw_up(
         resource_title=request.resource_title,
         items=request.items,
         row_filter=request.row_filter,
+        calls=request.calls,
         purpose=request.purpose,
         levels=ServiceLevels(
             provide_within_working_days=limits.provision,

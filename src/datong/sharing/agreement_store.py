@@ -141,6 +141,7 @@ def _row(agreement: Agreement) -> dict[str, object]:
                 "resource_title",
                 "items",
                 "row_filter",
+                "calls",
                 "purpose",
                 "levels",
                 "liability",

@@ -22,6 +22,7 @@ from datong.kernel.limits import GATEWAY_ITEMS_MAX, TEXT_CHARS_MAX
 from datong.norms import ShareMode
 from datong.sharing import agreement_rules
 from datong.sharing.agreement_rules import ENDED, ActingDepartment
+from datong.sharing.quotas import CallQuota
 from datong.sharing.request_rules import conflict
 from datong.sharing.row_filters import RowCondition, faults
 from datong.sharing.terms import Agreement, AgreementState, PartySignature, ServiceLevels
@@ -100,6 +101,7 @@ class TermsChange(Value):
     scope: str | None = Field(None, max_length=TEXT_CHARS_MAX)
     legal_basis: str | None = Field(None, max_length=TEXT_CHARS_MAX)
     levels: ServiceLevels | None = None
+    calls: CallQuota | None = None
 
 
 class Amendment(Value):
@@ -309,9 +311,16 @@ def _changed_terms(agreement: Agreement, change: TermsChange, now: datetime) -> 
         for place, text in faults(change.row_filter, known):
             raise _invalid(f"/change/row_filter/{place}", text)
         update["row_filter"] = change.row_filter
-    if change.levels is not None:
-        update["levels"] = change.levels
+    update.update(_changed_service(change))
     return agreement.model_copy(update={**update, "purpose": agreement.purpose.model_copy(update=purpose)})
+
+
+def _changed_service(change: TermsChange) -> dict[str, object]:
+    """Return what changes of the service: its levels, and how many calls it covers (without limits: any number)."""
+    update: dict[str, object] = {} if change.levels is None else {"levels": change.levels}
+    if change.calls is not None:
+        update["calls"] = change.calls if any(change.calls.limits()) else None
+    return update
 
 
 _ONLY_LESS = Text(

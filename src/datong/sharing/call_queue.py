@@ -16,8 +16,9 @@ from typing import NamedTuple
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from datong.kernel import DatongError, Overloaded, Text
-from datong.sharing.gateway import AtNode, Gateway
+from datong.sharing.gateway import Gateway
 from datong.sharing.gateway_calls import Answer, Asked
+from datong.sharing.gateway_told import AtNode, Reply
 
 BATCH_CALLS_MAX = 128
 """Calls that are answered together; their evidence is one transaction."""
@@ -30,11 +31,11 @@ class _Waiting(NamedTuple):
 
     asked: Asked
     loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Answer]"
+    future: "asyncio.Future[Reply]"
     alone: bool = False
 
 
-Result = Answer | BaseException
+Result = Reply | BaseException
 
 
 class CallQueue:
@@ -56,14 +57,43 @@ class CallQueue:
             DatongError: as in `Gateway.answer`.
             Overloaded: `sharing.gateway_busy`.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
-        with self._changed:
-            if len(self._waiting) >= CALLS_WAITING_MAX or self._closed:
-                raise _busy()
-            self._waiting.append(_Waiting(asked, loop, future))
-            self._begin_batch()
+        reply = await self.reply(asked)
+        if isinstance(reply.answer, DatongError):
+            raise reply.answer
+        return reply.answer
+
+    async def reply(self, asked: Asked) -> Reply:
+        """Do as `answer` does; an error of the call itself is returned, with where the quota stands.
+
+        Raises:
+            Overloaded: `sharing.gateway_busy`.
+        """
+        (future,) = self._take([asked])
         return await future
+
+    async def reply_all(self, calls: Sequence[Asked]) -> list[Reply]:
+        """Answer calls that came as one, each by itself; they are taken together, or turned away together.
+
+        Raises:
+            Overloaded: `sharing.gateway_busy`.
+        """
+        futures = self._take(calls)
+        try:
+            return [await future for future in futures]
+        finally:
+            # Where one broke, the errors of the others are nobody's; their records stay.
+            for future in futures:
+                future.cancel()
+
+    def _take(self, calls: Sequence[Asked]) -> "list[asyncio.Future[Reply]]":
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[Reply]] = [loop.create_future() for _ in calls]
+        with self._changed:
+            if len(self._waiting) + len(calls) > CALLS_WAITING_MAX or self._closed:
+                raise _busy()
+            self._waiting.extend(_Waiting(asked, loop, future) for asked, future in zip(calls, futures, strict=True))
+            self._begin_batch()
+        return futures
 
     def close(self) -> None:
         """Answer what waits, and stop."""
@@ -84,14 +114,14 @@ class CallQueue:
         running = self._batches.submit(self._gateway.answer_many, [one.asked for one in batch])
         running.add_done_callback(partial(self._end_batch, batch))
 
-    def _end_batch(self, batch: list[_Waiting], ended: "Future[list[Answer | DatongError | AtNode]]") -> None:
+    def _end_batch(self, batch: list[_Waiting], ended: "Future[list[Reply | AtNode]]") -> None:
         error = ended.exception()
         again: list[_Waiting] = []
         if error is None:
             done: list[tuple[_Waiting, Result]] = []
             for one, result in zip(batch, ended.result(), strict=True):
                 if isinstance(result, AtNode):
-                    self._nodes.submit(self._gateway.answer, one.asked).add_done_callback(partial(_end_at_node, one))
+                    self._nodes.submit(self._gateway.reply, one.asked).add_done_callback(partial(_end_at_node, one))
                 else:
                     done.append((one, result))
             _hand_back(done)
@@ -108,14 +138,14 @@ class CallQueue:
             self._changed.notify_all()
 
 
-def _end_at_node(one: _Waiting, ended: "Future[Answer]") -> None:
+def _end_at_node(one: _Waiting, ended: "Future[Reply]") -> None:
     error = ended.exception()
     _hand_back([(one, ended.result() if error is None else error)])
 
 
 def _hand_back(done: Sequence[tuple[_Waiting, Result]]) -> None:
     """Give each caller its answer, waking each event loop once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Answer], Result]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Reply], Result]]] = {}
     for one, result in done:
         by_loop.setdefault(one.loop, []).append((one.future, result))
     for loop, results in by_loop.items():
@@ -123,7 +153,7 @@ def _hand_back(done: Sequence[tuple[_Waiting, Result]]) -> None:
             loop.call_soon_threadsafe(_settle, results)
 
 
-def _settle(results: Sequence[tuple["asyncio.Future[Answer]", Result]]) -> None:
+def _settle(results: Sequence[tuple["asyncio.Future[Reply]", Result]]) -> None:
     for future, result in results:
         if future.done():
             continue  # The caller has hung up; the record of the call stays.

@@ -8,6 +8,7 @@ from datong.norms import DataType, ShareMode
 from datong.sharing.masks import MaskKind
 from datong.sharing.odrl import usage_policy
 from datong.sharing.paper_codes import shown_code
+from datong.sharing.quotas import CallQuota, QuotaWindow
 from datong.sharing.terms import Agreement, AgreementItem, AgreementState
 
 API_VERSION = "v3.1.0"
@@ -116,6 +117,7 @@ def _custom(agreement: Agreement, *, provider: Department, consumer: Department)
             {"side": owed.side.value, "code": owed.value, "zh": owed.label.zh, "en": owed.label.en}
             for owed in agreement.obligations
         ],
+        **({"calls": _calls(agreement.calls)} if agreement.calls else {}),
         "liabilityPermille": agreement.liability.model_dump(),
         "usagePolicy": usage_policy(agreement),
         "termsSha256": agreement.terms_digest,
@@ -126,6 +128,11 @@ def _custom(agreement: Agreement, *, provider: Department, consumer: Department)
         ],
     }
     return [{"property": name, "value": value} for name, value in properties.items()]
+
+
+def _calls(quota: CallQuota) -> dict[str, int]:
+    names = {QuotaWindow.MINUTE: "perMinute", QuotaWindow.DAY: "perDay"}
+    return {names[window]: limit for window, limit in quota.limits()}
 
 
 def _property(item: AgreementItem, completeness_permille: int) -> dict[str, object]:

@@ -8,8 +8,11 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
 from datong.catalogue import Resource
-from datong.kernel import AccessId, Clock, Database, DatongError, Remembered, ResourceId
+from datong.kernel import AccessId, Clock, Database, DatongError, Refused, Remembered, ResourceId
 from datong.ledger import Ledger
 from datong.norms import ShareMode
 from datong.sharing.access_evidence import AccessDraft, Outcome, alike, answer_commitment, draft, write
@@ -22,25 +25,39 @@ from datong.sharing.gateway_calls import (
     Asked,
     Call,
     GatewayAnswer,
+    Once,
     Shape,
     VerifyAnswer,
-    people_of,
     require_call,
     too_wide,
-    value_of,
     values_by_column,
 )
 from datong.sharing.gateway_live import ask_node
+from datong.sharing.gateway_told import (
+    Again,
+    AtNode,
+    Denied,
+    Prepared,
+    Reply,
+    SameAs,
+    Told,
+    answer_of,
+    counted_against,
+    is_early,
+    said,
+    told_of,
+)
 from datong.sharing.grants import Asks, Denial, Grant, Grants
-from datong.sharing.guessing import Claims, count_wrong, guess_limit
+from datong.sharing.guessing import Claims, count_wrong
 from datong.sharing.live import LiveServices
 from datong.sharing.machines import Caller
 from datong.sharing.mask_keys import MaskKeys
 from datong.sharing.masks import ColumnMask, MaskKind
-from datong.sharing.matching import Match, best_answers
+from datong.sharing.once import ToldBefore, first_slot_of, keep, slot_of, told_before, used_for_another_call
 from datong.sharing.policy import PolicyEngine, refusal
 from datong.sharing.ports import CallersInForce, PublishedResources
 from datong.sharing.principals import Principal
+from datong.sharing.quotas import NOT_COUNTED, CallQuota, Counted, quota_reached, take
 from datong.sharing.records import Record, RecordSource
 from datong.sharing.revisions import Parties, revisions_between
 from datong.sharing.row_filters import passes
@@ -53,12 +70,6 @@ KEPT_MAX = 10_000
 GUESS_POLICY = "gateway.guess_limit"
 
 
-class AtNode(NamedTuple):
-    """Instead of an answer: the call is one for the provider's node, and waits for it."""
-
-    asked: Asked
-
-
 class Permit(NamedTuple):
     """What of a resource may be used now: by data element, with its mask. The rest is for the record."""
 
@@ -66,31 +77,6 @@ class Permit(NamedTuple):
     masks: Mapping[str, ColumnMask]
     call: Call
     grant: Grant
-
-
-class _Told(NamedTuple):
-    """A call that is allowed, with what the caller is to be told once it is on record."""
-
-    grant: Grant
-    call: Call
-    rows: tuple[dict[str, str | None], ...]
-    found: int
-    people: tuple[str, ...]
-    results: Mapping[str, Match] | None
-    salt: bytes
-
-    @property
-    def wrong(self) -> int:
-        """How many claims count as wrong: all of them where there is nothing on record."""
-        results = self.results or {}
-        return sum(1 for one in results.values() if one is Match.NO_MATCH) if self.found else len(results)
-
-
-class _Denied(NamedTuple):
-    """A call that is refused, with what goes on record."""
-
-    denial: Denial
-    call: Call
 
 
 class Gateway:
@@ -110,12 +96,14 @@ class Gateway:
         mask_keys: MaskKeys,
         live: LiveServices | None = None,
         callers: CallersInForce | None = None,
+        application_quota: CallQuota | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._ledger = ledger
         self._records = records
         self._index_key = index_key
+        self._application_quota = application_quota
         self._live = live
         self._agreements = agreements
         self._grants = Grants(policy, mask_keys)
@@ -192,21 +180,35 @@ class Gateway:
         Raises:
             DatongError: as in `query` and `verify`; of a node, as in `LiveServices.ask`.
         """
+        answer = self.reply(asked).answer
+        if isinstance(answer, DatongError):
+            raise answer
+        return answer
+
+    def reply(self, asked: Asked) -> Reply:
+        """Do as `answer` does; what went on record and ends in an error is returned with where the quota stands."""
         self._refresh([asked], at_once=True)
-        (done,) = self._record([self._prepare(asked, alone=True)])
-        if isinstance(done, DatongError):
-            raise done
+        (done,) = self._carried_out([asked], alone=True)
         if isinstance(done, AtNode):
             raise TypeError("who waits for a node is told what it answered")
         return done
 
-    def answer_many(self, calls: Sequence[Asked]) -> list[Answer | DatongError | AtNode]:
+    def answer_many(self, calls: Sequence[Asked]) -> list[Reply | AtNode]:
         """Answer calls together, each as `answer` would, but for those that wait for a node.
 
         The caller raises the errors. What was looked up up to FRESH_SECONDS ago counts as present.
         """
         self._refresh(calls)
-        return self._record([self._prepared(asked) for asked in calls])
+        return self._carried_out(calls, alone=False)
+
+    def _carried_out(self, calls: Sequence[Asked], *, alone: bool) -> list[Reply | AtNode]:
+        try:
+            return self._record(calls, self._prepared_all(calls, alone=alone))
+        except IntegrityError:
+            if all(asked.once is None for asked in calls):
+                raise
+            # Another process carried out one of the calls at the same moment; now it is on record.
+            return self._record(calls, self._prepared_all(calls, alone=alone))
 
     def agreed_elements(
         self, principal: Principal, resource_id: ResourceId, *, purpose: str | None = None
@@ -236,8 +238,12 @@ class Gateway:
         asks = Asks(case_stated=bool(case_number), filters_rows=False)
         found = self._grants.decide(shape, candidates, asks, call.at)
         if isinstance(found, Denial):
-            (refused,) = self._record([_Denied(found, call)])
-            raise refused if isinstance(refused, DatongError) else TypeError("a denial is refused")
+            made = self._draft(Denied(found, call), blocked=False)
+            if isinstance(made, DatongError):
+                raise made
+            with self._database.transaction() as connection:
+                write(self._ledger, connection, [made])
+            raise refusal("sharing.access_refused", found.decision, access_id=made.id, items=sorted(found.columns))
         shown = {
             item.element: found.masks[column]
             for column, item in items.items()
@@ -286,17 +292,44 @@ class Gateway:
             unproved = [_caller(asked) for asked in calls if not asked.proved]
             self._callers.refresh(unproved, at_once=at_once)
 
-    def _prepared(self, asked: Asked) -> _Told | _Denied | AtNode | DatongError:
+    def _prepared_all(self, calls: Sequence[Asked], *, alone: bool) -> list[Prepared]:
+        """Return what comes of calls; those with an Idempotency-Key that were carried out before come to that."""
+        before = told_before(self._database, self._index_key, calls, self._clock.now())
+        places: dict[str, int] = {}
+        found: list[Prepared] = []
+        for place, asked in enumerate(calls):
+            told = None
+            if asked.once is not None:
+                slot = slot_of(self._index_key, asked, asked.once)
+                told = before.get(slot)
+                known = told or before.get(first_slot_of(self._index_key, asked, asked.once))
+                same = calls[places[slot]].once if slot in places else None
+                if any(one is not None and one.digest != asked.once.digest for one in (known, same)):
+                    found.append(used_for_another_call())
+                    continue
+                if same is not None:
+                    found.append(SameAs(places[slot]))
+                    continue
+                places[slot] = place
+            found.append(self._prepared(asked, told, alone=alone))
+        return found
+
+    def _prepared(self, asked: Asked, told: ToldBefore | None, *, alone: bool) -> Prepared:
         """Return what comes of a call, an error as a value."""
         try:
-            return self._prepare(asked, alone=False)
+            return self._prepare(asked, told, alone=alone)
         except DatongError as error:
             return error
 
-    def _prepare(self, asked: Asked, *, alone: bool) -> _Told | _Denied | AtNode:
-        """Decide about a call and read what it asks for; nothing is on record yet. One that is `alone` can wait."""
+    def _prepare(self, asked: Asked, told: ToldBefore | None, *, alone: bool) -> Told | Denied | Again | AtNode:
+        """Decide about a call and read what it asks for; nothing is on record yet. One that is `alone` can wait.
+
+        What was told before (`told`) is told again only while the policy still permits it.
+        """
         if not asked.proved and (self._callers is None or not self._callers.get(_caller(asked))):
             raise unrecognised("revoked")
+        if told is not None and isinstance(told.answer, DatongError):
+            return Again(told.answer)
         now = self._clock.now()
         resource = self._resources.get(asked.resource_id)
         department = asked.principal.department
@@ -308,10 +341,12 @@ class Gateway:
         _, key_value = require_call(asked)
         call = Call(found.shape, key_value, asked.case_number.strip(), now)
         if isinstance(found, Denial):
-            return _Denied(found, call)
+            return Denied(found, call, told_before=told is not None)
+        if told is not None:
+            return Again(told.answer)
         if self._live is not None and at_node:
             return self._told_by_node(self._live, asked, call, found) if alone else AtNode(asked)
-        return _told(asked, call, found, self._read(call, found))
+        return told_of(asked, call, found, self._read(call, found))
 
     def _read(self, call: Call, grant: Grant) -> tuple[Record, ...]:
         """Return the records that the key meets and every agreement of the call is about."""
@@ -322,122 +357,120 @@ class Gateway:
             raise too_wide()
         return records
 
-    def _told_by_node(self, live: LiveServices, asked: Asked, call: Call, grant: Grant) -> _Told:
+    def _told_by_node(self, live: LiveServices, asked: Asked, call: Call, grant: Grant) -> Told:
         items = call.shape.items
         salt = secrets.token_bytes(SALT_BYTES)
+        # A node is asked only for a call that its quotas let pass.
+        counted = self._counted(Told(grant, call, (), 0, (), None, salt))
         if asked.claims is None:
             masks = {item.column: grant.masks[name] for name, item in items.items()}
             answer = ask_node(live, self._clock, call, masks=masks)
             rows = tuple({name: row.get(item.column) for name, item in items.items()} for row in answer.rows)
-            return _Told(grant, call, rows, len(rows), answer.subjects, None, salt)
+            return Told(grant, call, rows, len(rows), answer.subjects, None, salt, counted)
         claims = {item.column: asked.claims[name] for name, item in items.items()}
         answer = ask_node(live, self._clock, call, claims=claims)
         results = {name: answer.results[item.column] for name, item in items.items()}
-        return _Told(grant, call, (_said(results),), answer.found, answer.subjects, results, salt)
+        return Told(grant, call, (said(results),), answer.found, answer.subjects, results, salt, counted)
 
-    def _record(
-        self, prepared: Sequence[_Told | _Denied | AtNode | DatongError]
-    ) -> list[Answer | DatongError | AtNode]:
-        """Put calls on record in one transaction, and return what their callers are told when it is durable."""
-        verified = [one for one in prepared if isinstance(one, _Told) and one.results is not None]
-        if all(isinstance(one, AtNode | DatongError) for one in prepared):
-            return [one for one in prepared if isinstance(one, AtNode | DatongError)]
-        # What does not depend on the counters is made before the transaction, which is then short.
-        early = {number: self._draft(one, blocked=False) for number, one in enumerate(prepared) if _counts_not(one)}
-        done: list[Answer | DatongError | AtNode] = []
+    def _counted(self, told: Told) -> Counted:
+        """Count a call by itself, before it is carried out.
+
+        Raises:
+            Overloaded: `sharing.quota_reached`.
+        """
+        against = counted_against(told, self._application_quota)
+        if not against:
+            return NOT_COUNTED
         with self._database.transaction() as connection:
-            reached = iter(count_wrong(connection, [self._claims(one) for one in verified]))
-            drafts: list[AccessDraft] = []
-            for number, one in enumerate(prepared):
-                if isinstance(one, AtNode | DatongError):
-                    done.append(one)
-                    continue
-                blocked = number not in early and next(reached)
-                made = early[number] if number in early else self._draft(one, blocked=blocked)
-                if isinstance(made, DatongError):
-                    done.append(made)
-                else:
-                    drafts.append(made)
-                    done.append(_answer(one, made, blocked=blocked))
-            write(self._ledger, connection, drafts)
-        return done
+            (counted,) = take(connection, [against], told.call.at)
+        if not counted.passes:
+            raise quota_reached(counted.state)
+        return counted
 
-    def _claims(self, told: _Told) -> Claims:
+    def _record(self, calls: Sequence[Asked], prepared: Sequence[Prepared]) -> list[Reply | AtNode]:
+        """Put calls on record in one transaction, and return what their callers are told when it is durable."""
+        done: dict[int, Reply | AtNode] = {}
+        acts: dict[int, Told | Denied] = {}
+        for number, one in enumerate(prepared):
+            if isinstance(one, Told | Denied):
+                acts[number] = one
+            elif isinstance(one, AtNode):
+                done[number] = one
+            elif not isinstance(one, SameAs):
+                done[number] = Reply(one.answer, again=True) if isinstance(one, Again) else Reply(one)
+        if acts:
+            # What does not depend on the counters is made before the transaction, which is then short.
+            early = {number: self._draft(one, blocked=False) for number, one in acts.items() if is_early(one)}
+            with self._database.transaction() as connection:
+                self._write(connection, calls, acts, early, done)
+        for number, one in enumerate(prepared):
+            if isinstance(one, SameAs):
+                first = done[one.place]
+                done[number] = first if isinstance(first, AtNode) else first._replace(again=True)
+        return [done[number] for number in range(len(prepared))]
+
+    def _write(
+        self,
+        connection: Connection,
+        calls: Sequence[Asked],
+        acts: Mapping[int, Told | Denied],
+        early: Mapping[int, AccessDraft | DatongError],
+        done: dict[int, Reply | AtNode],
+    ) -> None:
+        """Count calls, write the records of those that pass, and put into `done` what their callers are told."""
+        counted = self._count(connection, acts)
+        passing = {number: one for number, one in acts.items() if counted[number].passes}
+        verified = [one for one in passing.values() if isinstance(one, Told) and one.results is not None]
+        reached = iter(count_wrong(connection, [self._claims(one) for one in verified]))
+        drafts: list[AccessDraft] = []
+        kept: list[tuple[Asked, Once, Answer | Refused]] = []
+        for number, one in acts.items():
+            state = counted[number].state
+            if number not in passing:
+                done[number] = Reply(quota_reached(state), state)
+                continue
+            blocked = number not in early and next(reached)
+            made = early[number] if number in early else self._draft(one, blocked=blocked)
+            if isinstance(made, DatongError):
+                done[number] = Reply(made, state)
+                continue
+            drafts.append(made)
+            answer = answer_of(one, made, blocked=blocked)
+            done[number] = Reply(answer, state)
+            once = None if isinstance(one, Denied) and one.told_before else calls[number].once
+            if once is not None and isinstance(answer, GatewayAnswer | VerifyAnswer | Refused):
+                kept.append((calls[number], once, answer))
+        write(self._ledger, connection, drafts)
+        keep(connection, self._index_key, kept, self._clock.now())
+
+    def _count(self, connection: Connection, acts: Mapping[int, Told | Denied]) -> dict[int, Counted]:
+        """Count calls against their quotas, but for those that were counted before a node was asked."""
+        counted = {number: one.counted for number, one in acts.items() if isinstance(one, Told) and one.counted}
+        left = [number for number in acts if number not in counted]
+        against = [counted_against(acts[number], self._application_quota) for number in left]
+        return {**counted, **dict(zip(left, take(connection, against, self._clock.now()), strict=True))}
+
+    def _claims(self, told: Told) -> Claims:
         shape, call = told.call.shape, told.call
         index = keyed_index(self._index_key, shape.key_name, call.key_value)
         day = call.at.date().isoformat()
         return Claims.of(shape.principal.department or "", shape.resource.id, index, day, told.wrong)
 
-    def _draft(self, one: _Told | _Denied | AtNode | DatongError, *, blocked: bool) -> AccessDraft | DatongError:
+    def _draft(self, one: Told | Denied, *, blocked: bool) -> AccessDraft | DatongError:
         """Return the record of a call; an error where it cannot be written down."""
-        if isinstance(one, AtNode | DatongError):
-            raise TypeError("nothing of this call goes on record here")
         try:
             return draft(self._ledger, one.call, self._outcome(one, blocked=blocked))
         except DatongError as error:
             return error
 
-    def _outcome(self, one: _Told | _Denied, *, blocked: bool) -> Outcome:
-        if isinstance(one, _Denied):
+    def _outcome(self, one: Told | Denied, *, blocked: bool) -> Outcome:
+        if isinstance(one, Denied):
             return Outcome(one.denial.alike, marks(self._index_key, one.call.people))
         subjects = marks(self._index_key, (*one.call.people, *one.people))
         if blocked:
-            said = alike(one.call.shape, one.grant.used, allowed=False, policy_ids=(GUESS_POLICY,))
-            return Outcome(said, subjects)
+            refused = alike(one.call.shape, one.grant.used, allowed=False, policy_ids=(GUESS_POLICY,))
+            return Outcome(refused, subjects)
         return Outcome(one.grant.alike, subjects, one.found, answer_commitment(one.salt, one.rows))
-
-
-def _told(asked: Asked, call: Call, grant: Grant, records: Sequence[Record]) -> _Told:
-    """Return what a caller is told of records: masked values, or how claims compare with them."""
-    items = call.shape.items
-    people = people_of(records, grant.people)
-    salt = secrets.token_bytes(SALT_BYTES)
-    if asked.claims is None:
-        rows = tuple(
-            {name: grant.masks[name].apply(value_of(record, item)) for name, item in items.items()}
-            for record in records
-        )
-        return _Told(grant, call, rows, len(rows), people, None, salt)
-    facts = [{name: value_of(record, item) for name, item in items.items()} for record in records]
-    results = best_answers(asked.claims, facts)
-    return _Told(grant, call, (_said(results),), len(facts), people, results, salt)
-
-
-def _said(results: Mapping[str, Match]) -> dict[str, str | None]:
-    return {name: result.value for name, result in results.items()}
-
-
-def _counts_not(one: _Told | _Denied | AtNode | DatongError) -> bool:
-    return isinstance(one, _Denied) or (isinstance(one, _Told) and one.results is None)
-
-
-def _answer(one: _Told | _Denied, made: AccessDraft, *, blocked: bool) -> Answer | DatongError:
-    """Return what the caller is told of a call whose record is `made`."""
-    if isinstance(one, _Denied):
-        denial = one.denial
-        return refusal("sharing.access_refused", denial.decision, access_id=made.id, items=sorted(denial.columns))
-    if blocked:
-        return guess_limit(made.id)
-    entry_id = made.entry.id
-    ids, at, salt = one.grant.alike.agreement_ids, one.call.at, one.salt.hex()
-    if one.results is None:
-        return GatewayAnswer(
-            access_id=made.id,
-            entry_id=entry_id,
-            at=at,
-            agreement_ids=ids,
-            rows=one.rows,
-            masks={name: mask.kind for name, mask in one.grant.masks.items()},
-            answer_salt=salt,
-        )
-    return VerifyAnswer(
-        access_id=made.id,
-        entry_id=entry_id,
-        at=at,
-        agreement_ids=ids,
-        results=dict(one.results),
-        answer_salt=salt,
-    )
 
 
 def _caller(asked: Asked) -> Caller:

@@ -53,6 +53,15 @@ class VerifyAnswer(Value):
 Answer = GatewayAnswer | VerifyAnswer
 
 
+class Once(NamedTuple):
+    """A call that is to be carried out once: the caller's key for it, a digest of what is asked, and which part of a
+    call about several records it is."""
+
+    key: str
+    digest: str
+    part: int = 0
+
+
 class Asked(NamedTuple):
     """A call as it came: a verification has `claims`, a query none.
 
@@ -67,6 +76,7 @@ class Asked(NamedTuple):
     case_number: str
     claims: Mapping[str, str] | None = None
     proved: bool = True
+    once: Once | None = None
 
     @property
     def action(self) -> Action:

@@ -27,6 +27,7 @@ from datong.catalogue import Department
 from datong.kernel import CHINA, DepartmentCode
 from datong.sharing.obligations import AgreementSide
 from datong.sharing.paper_codes import shown_code
+from datong.sharing.quotas import QuotaWindow
 from datong.sharing.row_filters import RowCondition
 from datong.sharing.terms import Agreement, PartySignature
 
@@ -176,7 +177,19 @@ def _levels(agreement: Agreement) -> Sequence[Flowable]:
             f"可用率不低于 {levels.availability_permille / 10:.1f}%；"
             f"完整率不低于 {levels.completeness_permille / 10:.1f}%。"
         ),
+        *_calls(agreement),
     ]
+
+
+def _calls(agreement: Agreement) -> Sequence[Flowable]:
+    quota = agreement.calls
+    if quota is None:
+        return []
+    limits = "，".join(f"每{_WINDOWS[window]}不超过 {limit} 次" for window, limit in quota.limits())
+    return [_line(f"网关调用：{limits}。")]
+
+
+_WINDOWS = {QuotaWindow.MINUTE: "分钟", QuotaWindow.DAY: "日"}
 
 
 def _obligations(agreement: Agreement) -> Sequence[Flowable]:

@@ -435,7 +435,9 @@ def merged_lines(lines: Iterable[RequestLine]) -> tuple[RequestLine, ...]:
         known = merged.get(line.resource_id)
         if known is not None:
             rows = tuple(dict.fromkeys((*known.rows, *line.rows)))
-            merged[line.resource_id] = known.model_copy(update={"items": (*known.items, *line.items), "rows": rows})
+            merged[line.resource_id] = known.model_copy(
+                update={"items": (*known.items, *line.items), "rows": rows, "calls": known.calls or line.calls}
+            )
         else:
             merged[line.resource_id] = line
     return tuple(merged.values())

@@ -134,7 +134,7 @@ class Requests:
                 for share_type, items in items_by_share_type(resource, line, self._pack).items():
                     request = self._new_request(
                         bundle_id, consumer, resource, share_type, items, completed(draft), actor, now
-                    ).model_copy(update={"row_filter": line.rows})
+                    ).model_copy(update={"row_filter": line.rows, "calls": line.calls})
                     submitted.append(self._record_new(connection, request, actor))
         return tuple(submitted)
 
@@ -412,6 +412,7 @@ def _row(request: Request) -> dict[str, object]:
                 "resource_title",
                 "items",
                 "row_filter",
+                "calls",
                 "share_type",
                 "update_cycle",
                 "purpose",

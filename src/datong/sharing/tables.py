@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     ForeignKey,
@@ -273,6 +274,27 @@ guess = Table(
     Column("day", String(10), primary_key=True),
     Column("wrong", Integer, nullable=False),
 )
+
+once = Table(
+    "sharing_once",
+    METADATA,
+    Column("slot", String(64), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+"""Answers of calls with an Idempotency-Key, sealed under keys that are not in the database."""
+
+quota = Table(
+    "sharing_quota",
+    METADATA,
+    Column("holder", String(80), primary_key=True),
+    Column("span", String(10), primary_key=True),
+    Column("started_second", BigInteger, primary_key=True),
+    Column("ends_at", UtcDateTime, nullable=False, index=True),
+    Column("calls", BigInteger, nullable=False),
+)
+"""Calls per window of an application or under an agreement."""
 
 live_service = Table(
     "sharing_live_service",

@@ -24,6 +24,7 @@ from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.norms import ShareMode, ShareType, UpdateCycle
 from datong.sharing.masks import MaskKind
 from datong.sharing.obligations import AgreementSide, Obligation
+from datong.sharing.quotas import CallQuota
 from datong.sharing.row_filters import RowCondition
 
 SIGNING_PREFIX = b"datong sharing agreement v1\n"
@@ -86,6 +87,8 @@ class RequestLine(Value):
     items: tuple[str, ...]
     rows: tuple[RowCondition, ...] = ()
     """Which rows are needed; empty: all of them."""
+    calls: CallQuota | None = None
+    """How many calls of the gateway are needed at most; None: no number is agreed."""
 
 
 class PurposeDraft(Value):
@@ -124,6 +127,7 @@ class Request(Value):
     resource_title: Text
     items: tuple[AgreementItem, ...]
     row_filter: tuple[RowCondition, ...] = ()
+    calls: CallQuota | None = None
     share_type: ShareType
     update_cycle: UpdateCycle
     purpose: Purpose
@@ -252,6 +256,8 @@ class Agreement(Value):
     resource_title: Text
     items: tuple[AgreementItem, ...]
     row_filter: tuple[RowCondition, ...] = ()
+    calls: CallQuota | None = None
+    """How many calls of the gateway the agreement covers; None: no number is agreed."""
     purpose: Purpose
     levels: ServiceLevels
     liability: LiabilityWeights
@@ -303,6 +309,8 @@ class Agreement(Value):
             ]
         if self.obligations:
             limits["obligations"] = [owed.value for owed in self.obligations]
+        if self.calls is not None:
+            limits["calls"] = self.calls.model_dump(exclude_none=True)
         return {
             **limits,
             "agreement_id": self.id,

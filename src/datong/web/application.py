@@ -70,6 +70,8 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     install_problem_handlers(app, page=problem_page)
     # First, so that its calls pass no other pattern on their way.
     app.include_router(gateway.router)
+    app.include_router(gateway.secrets_router)
+    app.add_middleware(gateway.HotCalls, routes=gateway.hot_routes())
     app.include_router(health.router)
     app.include_router(metrics_router(metrics, admit_watchers))
     app.include_router(log.router)

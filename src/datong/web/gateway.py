@@ -1,24 +1,64 @@
 """The gateway: the one way out for single records, by query or by verification (查询、核验).
 
-Its routes are declared like all others, and so described in the OpenAPI document, but run on a short path (`HotRoute`):
-a call is parsed, put into the queue of the process, and its answer written, without a thread of its own.
+Its routes are declared like all others, and so described in the OpenAPI document, but run on a short path (`HotRoute`,
+`HotCalls`): a call is parsed, put into the queue of the process, and its answer written, without a thread of its own.
 """
 
 import inspect
-from collections.abc import Callable, Coroutine
+import re
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, get_type_hints
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from datong.kernel import ResourceId, Value
+from datong.kernel import (
+    DatongError,
+    Invalid,
+    JsonValue,
+    ResourceId,
+    Text,
+    Unauthenticated,
+    Value,
+    canonical_json,
+    sha256_hex,
+)
 from datong.kernel.limits import GATEWAY_ITEMS_MAX, NAME_CHARS_MAX
-from datong.sharing import Asked, CallQueue, GatewayAnswer, Principal, VerifyAnswer
-from datong.web.authentication import bearer_token, current_principal, is_machine_token, services_of
+from datong.sharing import (
+    Asked,
+    CallQueue,
+    GatewayAnswer,
+    Once,
+    Principal,
+    QuotaState,
+    Reply,
+    SignedCalls,
+    SignedHeaders,
+    SigningSecret,
+    VerifyAnswer,
+    once_of,
+)
+from datong.web.authentication import Caller, bearer_token, current_principal, is_machine_token, services_of
+from datong.web.problems import (
+    ProblemDocument,
+    expected_problem,
+    language_of,
+    problem_document,
+    problem_of,
+    problem_response,
+)
+
+SUBJECTS_MAX = 100
+"""Records that one call may verify."""
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotency-Replayed"
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_PATH = re.compile(r"/gateway/v1/([^/]+)/(query|verify|verify/batch)")
 
 
 class Query(Value):
@@ -39,23 +79,64 @@ class Verification(Value):
     case_number: str = Field("", max_length=NAME_CHARS_MAX)
 
 
+class Subject(Value):
+    """One record of a call about several; its own case number, if it is not that of the call."""
+
+    key: dict[str, str] = Field(min_length=1, max_length=1)
+    claims: dict[str, str] = Field(max_length=GATEWAY_ITEMS_MAX)
+    case_number: str = Field("", max_length=NAME_CHARS_MAX)
+
+
+class BatchVerification(Value):
+    """Claims about several records, each judged, limited and recorded by itself."""
+
+    subjects: tuple[Subject, ...] = Field(min_length=1, max_length=SUBJECTS_MAX)
+    purpose: str = Field("", max_length=NAME_CHARS_MAX)
+    case_number: str = Field("", max_length=NAME_CHARS_MAX)
+
+
+class SubjectResult(Value):
+    """What became of one record: the answer, or the problem that this one met."""
+
+    answer: VerifyAnswer | None = None
+    problem: ProblemDocument | None = None
+
+
+class BatchVerifyAnswer(Value):
+    """What became of each record, in the order in which they were asked about."""
+
+    results: tuple[SubjectResult, ...]
+
+
 class Proof(Value):
-    """Who calls; `proved`: their credentials were looked up, not only verified. The gateway looks up the others."""
+    """Who calls; `proved`: their credentials were looked up, not only verified. The gateway looks up the others.
+
+    `signed` are the headers of a call in the national platform's style.
+    """
 
     principal: Principal
     proved: bool
+    signed: SignedHeaders | None = None
 
 
 async def caller_of(request: Request) -> Proof:
-    """Return who calls. A machine's token is verified here, a session looked up in a thread.
+    """Return who calls. A machine's token or signature is verified here, a session looked up in a thread.
 
     Raises:
-        Unauthenticated, Refused: see `current_principal`.
+        Unauthenticated, Refused: see `current_principal`, `SignedCalls.verify`.
     """
     bearer = bearer_token(request)
     if bearer is not None and is_machine_token(bearer):
         principal = services_of(request).identity.read_token(bearer)
-        return Proof.model_construct(principal=principal, proved=False)
+        return Proof.model_construct(principal=principal, proved=False, signed=None)
+    signed = None if bearer is not None else SignedHeaders.of(request.headers)
+    if signed is not None:
+        signers: SignedCalls = services_of(request).signed_calls
+        signers.verify(signed, ResourceId(request.path_params["resource_id"]))
+        known = signers.known(signed)
+        if known is None:
+            known = await anyio.to_thread.run_sync(signers.principal_of, signed)
+        return Proof.model_construct(principal=known, proved=False, signed=signed)
     return Proof(principal=await anyio.to_thread.run_sync(current_principal, request), proved=True)
 
 
@@ -66,7 +147,8 @@ def calls_of(request: Request) -> CallQueue:
 
 
 class HotRoute(APIRoute):
-    """A route whose handler takes `resource_id`, a `body`, the caller's `proof` and the `calls`, and returns a value.
+    """A route whose handler takes `resource_id`, a `body`, the caller's `proof`, the `calls`, the `request` and the
+    Idempotency-Key, and returns an answer.
 
     What FastAPI does for any signature (a thread, the dependencies, the answer checked and copied) costs more than a
     call of the gateway does.
@@ -85,33 +167,106 @@ class HotRoute(APIRoute):
             except ValidationError as error:
                 details = error.errors(include_url=False, include_context=False)
                 raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in details]) from error
-            answer: BaseModel = await endpoint(
-                resource_id=request.path_params["resource_id"], body=body, proof=proof, calls=calls_of(request)
+            response: Response = await endpoint(
+                resource_id=request.path_params["resource_id"],
+                body=body,
+                proof=proof,
+                calls=calls_of(request),
+                request=request,
+                idempotency_key=request.headers.get("idempotency-key"),
             )
-            return Response(answer.model_dump_json(), media_type="application/json")
+            return response
 
         return handle
 
 
-Caller = Annotated[Proof, Depends(caller_of)]
+class HotCalls:
+    """ASGI middleware that serves the calls of the gateway itself: the way of every other request through the layers
+    and patterns of the application costs more processor time than a call does."""
+
+    def __init__(self, app: ASGIApp, *, routes: Mapping[str, HotRoute]) -> None:
+        self._app = app
+        self._routes = {verb: (route, route.get_route_handler()) for verb, route in routes.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; anything but a call of the gateway passes unchanged."""
+        match = _PATH.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if match is None:
+            await self._app(scope, receive, send)
+            return
+        route, handle = self._routes[match[2]]
+        scope["path_params"] = {"resource_id": match[1]}
+        scope["route"] = route
+        request = Request(scope, receive)
+        try:
+            response = await handle(request)
+        except Exception as error:
+            problem = expected_problem(request, error)
+            if problem is None:
+                raise
+            response = problem_response(request, problem)
+        await response(scope, receive, send)
+
+
+SignedBy = Annotated[Proof, Depends(caller_of)]
 Calls = Annotated[CallQueue, Depends(calls_of)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias=IDEMPOTENCY_HEADER,
+        description="A key of the caller's own for this call (1 to 200 printable ASCII characters): the same call "
+        "with the same key gets the same answer and one record, for 24 hours.",
+        min_length=1,
+        max_length=200,
+    ),
+]
+_HEADERS = {
+    "RateLimit-Limit": {"schema": {"type": "integer"}, "description": "Calls that the nearest quota allows."},
+    "RateLimit-Remaining": {"schema": {"type": "integer"}, "description": "Calls that are left of it."},
+    "RateLimit-Reset": {"schema": {"type": "integer"}, "description": "Seconds until it begins anew."},
+    "RateLimit-Policy": {"schema": {"type": "string"}, "description": "Its calls, and its window in seconds."},
+    REPLAYED_HEADER: {"schema": {"type": "string"}, "description": "`true`: the answer was given before."},
+}
+_RESPONSES: dict[int | str, dict[str, object]] = {200: {"headers": _HEADERS}}
 router = APIRouter(prefix="/gateway/v1", tags=["gateway"], route_class=HotRoute)
+secrets_router = APIRouter(prefix="/gateway/v1", tags=["gateway"])
 
 
-@router.post("/{resource_id}/query")
-async def query(resource_id: ResourceId, body: Query, proof: Caller, calls: Calls) -> GatewayAnswer:
+@router.post("/{resource_id}/query", response_model=GatewayAnswer, responses=_RESPONSES)
+async def query(
+    resource_id: ResourceId,
+    body: Query,
+    proof: SignedBy,
+    calls: Calls,
+    request: Request,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Return the agreed items of the records that the key names, masked; every call leaves evidence.
 
     The policy decides inside the service, because the decision needs the agreement.
     """
     asked = Asked(
-        proof.principal, resource_id, body.key, body.items, body.purpose, body.case_number, proved=proof.proved
+        proof.principal,
+        resource_id,
+        body.key,
+        body.items,
+        body.purpose,
+        body.case_number,
+        proved=proof.proved,
+        once=_once(proof, body, idempotency_key),
     )
-    return GatewayAnswer.model_validate(await calls.answer(asked))
+    return _response(request, await calls.reply(asked))
 
 
-@router.post("/{resource_id}/verify")
-async def verify(resource_id: ResourceId, body: Verification, proof: Caller, calls: Calls) -> VerifyAnswer:
+@router.post("/{resource_id}/verify", response_model=VerifyAnswer, responses=_RESPONSES)
+async def verify(
+    resource_id: ResourceId,
+    body: Verification,
+    proof: SignedBy,
+    calls: Calls,
+    request: Request,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Say of each claim whether it matches, and nothing else; every call leaves evidence."""
     asked = Asked(
         proof.principal,
@@ -122,5 +277,115 @@ async def verify(resource_id: ResourceId, body: Verification, proof: Caller, cal
         body.case_number,
         body.claims,
         proved=proof.proved,
+        once=_once(proof, body, idempotency_key),
     )
-    return VerifyAnswer.model_validate(await calls.answer(asked))
+    return _response(request, await calls.reply(asked))
+
+
+@router.post("/{resource_id}/verify/batch", response_model=BatchVerifyAnswer, responses=_RESPONSES)
+async def verify_batch(
+    resource_id: ResourceId,
+    body: BatchVerification,
+    proof: SignedBy,
+    calls: Calls,
+    request: Request,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Verify claims about up to 100 records; each is decided, limited and recorded as a call of its own.
+
+    A refusal or a limit that one record meets is that record's result; the others are answered.
+    """
+    once = _once(proof, body, idempotency_key)
+    asked = [
+        Asked(
+            proof.principal,
+            resource_id,
+            one.key,
+            tuple(one.claims),
+            body.purpose,
+            one.case_number or body.case_number,
+            one.claims,
+            proved=proof.proved,
+            once=once and once._replace(part=part),
+        )
+        for part, one in enumerate(body.subjects)
+    ]
+    replies = await calls.reply_all(asked)
+    for reply in replies:
+        # What concerns the whole call is the answer to the whole call.
+        if isinstance(reply.answer, Unauthenticated) or _is_reused_key(reply):
+            return _response(request, reply)
+    answer = BatchVerifyAnswer(results=tuple(_result(request, reply) for reply in replies))
+    last = next((reply.quota for reply in reversed(replies) if reply.quota is not None), None)
+    again = all(reply.again for reply in replies)
+    return Response(answer.model_dump_json(), media_type="application/json", headers=_headers(last, again=again))
+
+
+@secrets_router.post("/gjgxjhpt/secret")
+def signing_secret(request: Request, caller: Caller) -> SigningSecret:
+    """Return the secret with which the calling application signs calls in the national platform's style.
+
+    It is refreshed by asking again; the one before is accepted until it expires.
+    """
+    return services_of(request).signed_calls.secret_of(caller)
+
+
+def hot_routes() -> dict[str, HotRoute]:
+    """Return the routes that `HotCalls` serves, by what stands after the resource in their path."""
+    found = (route for route in router.routes if isinstance(route, HotRoute))
+    return {route.path.split("{resource_id}/", 1)[1]: route for route in found}
+
+
+def _once(proof: Proof, body: BaseModel, key: str | None) -> Once | None:
+    if key is None and proof.signed is None:
+        return None
+    document: JsonValue = body.model_dump(mode="json")
+    digest = sha256_hex(canonical_json(document))
+    if proof.signed is not None:
+        return once_of(proof.signed, digest, key)
+    if key is None or not _KEY.fullmatch(key):
+        raise Invalid(
+            "web.idempotency_key_invalid",
+            what=Text(
+                zh="Idempotency-Key 须为 1 至 200 个可见 ASCII 字符。",
+                en="An Idempotency-Key has 1 to 200 visible ASCII characters.",
+            ),
+            remedy=Text(zh="例如使用 UUID。", en="Use a UUID, for example."),
+            field=IDEMPOTENCY_HEADER,
+        )
+    return Once(key, digest)
+
+
+def _response(request: Request, reply: Reply) -> Response:
+    headers = _headers(reply.quota, again=reply.again)
+    if isinstance(reply.answer, DatongError):
+        return problem_response(request, problem_of(reply.answer), headers)
+    return Response(reply.answer.model_dump_json(), media_type="application/json", headers=headers)
+
+
+def _headers(quota: QuotaState | None, *, again: bool) -> dict[str, str]:
+    headers = {REPLAYED_HEADER: "true"} if again else {}
+    if quota is not None:
+        headers |= {
+            "RateLimit-Limit": str(quota.limit),
+            "RateLimit-Remaining": str(quota.remaining),
+            "RateLimit-Reset": str(quota.reset_seconds),
+            "RateLimit-Policy": f"{quota.limit};w={quota.window_seconds}",
+        }
+    return headers
+
+
+def _result(request: Request, reply: Reply) -> SubjectResult:
+    if isinstance(reply.answer, VerifyAnswer):
+        return SubjectResult.model_construct(answer=reply.answer, problem=None)
+    if not isinstance(reply.answer, DatongError):
+        raise TypeError("a verification is answered with results")
+    request_id = str(request.scope.get("state", {}).get("request_id", ""))
+    document = problem_document(
+        problem_of(reply.answer), language_of(request), instance=request.url.path, request_id=request_id
+    )
+    return SubjectResult(problem=document)
+
+
+def _is_reused_key(reply: Reply) -> bool:
+    return isinstance(reply.answer, DatongError) and reply.answer.code == "sharing.idempotency_key_reused"

@@ -138,6 +138,9 @@ DATABASE_DOWN = Problem(
 """What a lost connection, a locked database or an exhausted pool is to a client: nobody's fault, and worth a retry."""
 
 
+DATABASE_ERRORS = (OperationalError, InterfaceError, PoolTimeout)
+
+
 def problem_of(error: DatongError) -> Problem:
     """Return the problem that `error` is to an HTTP client."""
     status = next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), HTTPStatus.BAD_REQUEST)
@@ -211,6 +214,20 @@ def problem_response(request: Request, problem: Problem, headers: Mapping[str, s
     )
 
 
+def expected_problem(request: Request, error: Exception) -> Problem | None:
+    """Return the problem that an error of a route is; None: nobody expects such an error."""
+    if isinstance(error, DatongError):
+        return problem_of(error)
+    if isinstance(error, RequestValidationError):
+        return _malformed_problem(error.errors())
+    if isinstance(error, HTTPException):
+        return _framework_problem(error.status_code)
+    if isinstance(error, DATABASE_ERRORS):
+        LOGGER.warning("the control database did not answer %s: %s", request.url.path, error)
+        return DATABASE_DOWN
+    return None
+
+
 def install_problem_handlers(app: FastAPI, *, page: PageRenderer | None = None) -> None:
     """Make every error of `app` leave in the one shape; `page` renders it for browsers outside the machine paths."""
 
@@ -219,30 +236,20 @@ def install_problem_handlers(app: FastAPI, *, page: PageRenderer | None = None) 
             return page(request, problem)
         return problem_response(request, problem, headers)
 
-    def domain(request: Request, error: Exception) -> Response:
-        return answer(request, problem_of(error) if isinstance(error, DatongError) else INTERNAL)
+    def expected(request: Request, error: Exception) -> Response:
+        return answer(request, expected_problem(request, error) or INTERNAL)
 
     def framework(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
             return answer(request, INTERNAL)
         return answer(request, _framework_problem(error.status_code), error.headers)
 
-    def malformed(request: Request, error: Exception) -> Response:
-        details = error.errors() if isinstance(error, RequestValidationError) else []
-        return answer(request, _malformed_problem(details))
-
-    def database_down(request: Request, error: Exception) -> Response:
-        LOGGER.warning("the control database did not answer %s: %s", request.url.path, error)
-        return answer(request, DATABASE_DOWN)
-
     def unexpected(request: Request, _error: Exception) -> Response:
         return answer(request, INTERNAL)
 
-    app.add_exception_handler(DatongError, domain)
     app.add_exception_handler(HTTPException, framework)
-    app.add_exception_handler(RequestValidationError, malformed)
-    for transient in (OperationalError, InterfaceError, PoolTimeout):
-        app.add_exception_handler(transient, database_down)
+    for kind in (DatongError, RequestValidationError, *DATABASE_ERRORS):
+        app.add_exception_handler(kind, expected)
     app.add_exception_handler(Exception, unexpected)
 
 

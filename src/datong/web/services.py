@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Releases,
         Requests,
         ServiceCases,
+        SignedCalls,
         Simulator,
         Usage,
     )
@@ -89,6 +90,7 @@ class Services:
     documents: AgreementDocuments
     simulator: Simulator
     gateway: Gateway
+    signed_calls: SignedCalls
     mask_keys: MaskKeys
     profiles: Profiles
     delta_shares: DeltaShares
