@@ -75,14 +75,18 @@ from datong.sharing import (
     BlockEvidence,
     Blocks,
     CallQuota,
+    Consents,
     DeltaEvidence,
     DeltaShares,
+    DisclosureHolds,
     FileSigner,
     Gateway,
     Identity,
     LiveServices,
     MaskKeys,
+    Objections,
     OpenReleases,
+    OwnUses,
     PolicyEngine,
     PrivateStatistics,
     Profiles,
@@ -417,6 +421,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         arrived_at=BatchArrivals(exchange),
     )
     index_key = subject_index_key(signer)
+    consents = Consents(database=database, clock=clock, ledger=ledger, agreements=agreements, index_key=index_key)
     live = LiveServices(database=database, clock=clock, ledger=ledger, catalogue=catalogue, departments=departments)
     mask_keys = MaskKeys(database=database, clock=clock, ledger=ledger, secret=mask_secret(signer))
     gateway = Gateway(
@@ -434,6 +439,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         application_quota=CallQuota(
             per_minute=settings.application_calls_per_minute or None, per_day=settings.application_calls_per_day or None
         ),
+        consents=consents,
     )
 
     endpoint = f"{settings.base_url}{DELTA_SHARING_PATH}"
@@ -478,6 +484,9 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         monitor=monitor,
         departments=lambda: {department.code: department.name for department in departments.all()},
     )
+    usage = Usage(database=database, ledger=ledger, index_key=index_key, releases=releases)
+    disclosure_holds = DisclosureHolds(database=database, clock=clock, ledger=ledger, agreements=agreements)
+    own_uses = OwnUses(usage=usage, holds=disclosure_holds, clock=clock)
     services = Services(
         settings=settings,
         hub_key=signer.public_key,
@@ -554,7 +563,19 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
             evidence=BlockEvidence(database=database, clock=clock, ledger=ledger, index_key=index_key),
         ),
         live=live,
-        usage=Usage(database=database, ledger=ledger, index_key=index_key, releases=releases),
+        own_uses=own_uses,
+        disclosure_holds=disclosure_holds,
+        objections=Objections(
+            database=database,
+            clock=clock,
+            calendar=calendar,
+            ledger=ledger,
+            own_uses=own_uses,
+            index_key=index_key,
+            # The law sets no days for objections: they are answered as fast as corrections.
+            limit_working_days=pack.time_limit("correction"),
+        ),
+        consents=consents,
         monitor=monitor,
         cases=cases,
         indicators=indicators,

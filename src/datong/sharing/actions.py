@@ -93,6 +93,14 @@ class Action(StrEnum):
     LEDGER_EXPORT = "ledger.export"
     LEDGER_COSIGN = "ledger.cosign"
     USES_READ = "uses.read"
+    CONSENT_OWN = "consent.own"
+    CONSENT_READ = "consent.read"
+    CONSENT_RECORD = "consent.record"
+    DISCLOSURE_READ = "disclosure.read"
+    DISCLOSURE_HOLD = "disclosure.hold"
+    OBJECTION_OWN = "objection.own"
+    OBJECTION_READ = "objection.read"
+    OBJECTION_ANSWER = "objection.answer"
     MONITOR_RUN = "monitor.run"
     FINDING_READ = "finding.read"
     CASE_READ = "case.read"
@@ -154,6 +162,8 @@ class DataAccess(Value):
     """Whether this way out applies the agreement's row filter; one that cannot is refused where there is a filter."""
     case_stated: bool = False
     """Whether the call says for which case it is."""
+    consented: bool = False
+    """Whether the person concerned consents to these items; looked at where the agreement depends on consent."""
 
 
 class Decision(Value):

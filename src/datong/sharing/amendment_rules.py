@@ -102,6 +102,8 @@ class TermsChange(Value):
     legal_basis: str | None = Field(None, max_length=TEXT_CHARS_MAX)
     levels: ServiceLevels | None = None
     calls: CallQuota | None = None
+    consent: bool | None = None
+    """Whether the use is to depend on the consent of each person."""
 
 
 class Amendment(Value):
@@ -294,6 +296,7 @@ def _changed_terms(agreement: Agreement, change: TermsChange, now: datetime) -> 
         for name in ("scene", "scope", "legal_basis")
         if (value := getattr(change, name)) is not None and value.strip()
     }
+    purpose |= {"consent": change.consent} if change.consent is not None else {}
     if change.valid_until is not None:
         if change.valid_until.tzinfo is None or change.valid_until <= max(now, agreement.valid_from):
             raise _invalid("/change/valid_until", Text(zh="新的终点须晚于现在。", en="The new end must lie ahead."))

@@ -18,6 +18,7 @@ from datong.norms import ShareMode
 from datong.sharing.access_evidence import AccessDraft, Outcome, alike, answer_commitment, draft, write
 from datong.sharing.actions import Action
 from datong.sharing.agreements import Agreements
+from datong.sharing.consent import Consents
 from datong.sharing.gateway_calls import (
     FRESH_SECONDS,
     ROWS_MAX,
@@ -59,9 +60,10 @@ from datong.sharing.ports import CallersInForce, PublishedResources
 from datong.sharing.principals import Principal
 from datong.sharing.quotas import NOT_COUNTED, CallQuota, Counted, quota_reached, take
 from datong.sharing.records import Record, RecordSource
+from datong.sharing.request_rules import find_item
 from datong.sharing.revisions import Parties, revisions_between
 from datong.sharing.row_filters import passes
-from datong.sharing.subjects import SALT_BYTES, keyed_index, marks
+from datong.sharing.subjects import CITIZEN_ELEMENT, SALT_BYTES, keyed_index, marks
 from datong.sharing.terms import Agreement, AgreementItem, AgreementState
 from datong.sharing.tokens import unrecognised
 
@@ -97,6 +99,7 @@ class Gateway:
         live: LiveServices | None = None,
         callers: CallersInForce | None = None,
         application_quota: CallQuota | None = None,
+        consents: Consents | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -105,6 +108,7 @@ class Gateway:
         self._index_key = index_key
         self._application_quota = application_quota
         self._live = live
+        self._consents = consents
         self._agreements = agreements
         self._grants = Grants(policy, mask_keys)
         self._resources: Remembered[ResourceId, Resource] = Remembered(
@@ -336,7 +340,11 @@ class Gateway:
         candidates = self._candidates.get((department, asked.resource_id)) if department else ()
         at_node = self._at_node is not None and self._at_node.get(asked.resource_id)
         # Rows of the library that are outside an agreement are left out; what a node answers is masked already.
-        asks = Asks(case_stated=bool(asked.case_number.strip()), filters_rows=not at_node)
+        asks = Asks(
+            case_stated=bool(asked.case_number.strip()),
+            filters_rows=not at_node,
+            consented=self._consented(asked, resource, candidates),
+        )
         found = self._grants.of(asked, resource, candidates, asks, now, anew=alone)
         _, key_value = require_call(asked)
         call = Call(found.shape, key_value, asked.case_number.strip(), now)
@@ -347,6 +355,17 @@ class Gateway:
         if self._live is not None and at_node:
             return self._told_by_node(self._live, asked, call, found) if alone else AtNode(asked)
         return told_of(asked, call, found, self._read(call, found))
+
+    def _consented(self, asked: Asked, resource: Resource, candidates: Sequence[Agreement]) -> frozenset[str]:
+        """Return the columns whose use the person consents to whom the key names: as of now, for each call anew."""
+        department = asked.principal.department
+        if self._consents is None or department is None or not any(one.purpose.consent for one in candidates):
+            return frozenset()
+        name, value = require_call(asked)
+        item = find_item(resource, name)
+        if item is None or item.element != CITIZEN_ELEMENT:
+            return frozenset()
+        return self._consents.columns(department, resource.id, asked.purpose.strip(), value)
 
     def _read(self, call: Call, grant: Grant) -> tuple[Record, ...]:
         """Return the records that the key meets and every agreement of the call is about."""

@@ -28,10 +28,12 @@ AGREED = "data.agreed"
 
 
 class Asks(NamedTuple):
-    """What else a decision looks at: whether a case is stated, and whether rows outside an agreement are left out."""
+    """What else a decision looks at: whether a case is stated, rows outside are left out, what a person consents to."""
 
     case_stated: bool
     filters_rows: bool
+    consented: frozenset[str] = frozenset()
+    """The columns whose use the person concerned consents to."""
 
 
 class Grant(NamedTuple):
@@ -138,6 +140,7 @@ class Grants:
             purpose=shape.purpose,
             case_stated=asks.case_stated,
             rows_filtered=asks.filters_rows and agreement is not None and bool(agreement.row_filter),
+            consented=columns <= asks.consented,
         )
         return self._policy.authorise_data(shape.principal, shape.action, access, agreement, now)
 

@@ -103,6 +103,8 @@ def _permission(agreement: Agreement, mode: ShareMode) -> JsonValue:
         for item in agreement.items
         if item.mask is not MaskKind.NONE
     ]
+    if agreement.purpose.consent:
+        duties.append({"action": "odrl:obtainConsent"})
     constraints: list[JsonValue] = [
         _constraint("odrl:purpose", "odrl:eq", agreement.purpose.service_item),
         _constraint("odrl:dateTime", "odrl:gteq", _time(agreement.valid_from.astimezone(CHINA).isoformat())),

@@ -89,6 +89,7 @@ class PolicyEngine:
             "purpose": access.purpose,
             "case_stated": access.case_stated,
             "rows_filtered": access.rows_filtered,
+            "consented": access.consented,
             "now": int(now.timestamp()),
         }
         if agreement is not None:
@@ -103,6 +104,7 @@ class PolicyEngine:
                 "valid_from": int(agreement.valid_from.timestamp()),
                 "valid_until": int(agreement.valid_until.timestamp()),
                 "row_filtered": bool(agreement.row_filter),
+                "consent_needed": agreement.purpose.consent,
             }
         return self._decide(self._data, principal, action, target, context)
 

@@ -235,6 +235,8 @@ class Simulator:
             purpose=question.purpose,
             case_stated=bool(question.case_number.strip()),
             rows_filtered=self._filters_rows(question),
+            # Whoever is asked about with their consent: only calls for one person can know of it.
+            consented=question.mode is ShareMode.INTERFACE,
         )
         return self._policy.authorise_data(caller, _ACTIONS[question.mode], access, agreement, when)
 

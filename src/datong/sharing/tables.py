@@ -344,3 +344,46 @@ service_case = Table(
     UniqueConstraint("item_id", "case_number"),
 )
 """Cases of service items: what each spared people; the applicant as a keyed mark only, and none of the values."""
+
+consent = Table(
+    "sharing_consent",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("agreement_id", ID, nullable=False, index=True),
+    Column("consumer", DEPARTMENT, nullable=False, index=True),
+    Column("resource_id", ID, nullable=False),
+    Column("service_item", String(200), nullable=False),
+    Column("subject_index", String(64), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("valid_until", UtcDateTime, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("entry_id", ID, nullable=False),
+    Column("content", JsonColumn, nullable=False),
+)
+"""Consents; the person is a keyed mark. The index is what a call looks up."""
+Index("ix_sharing_consent_subject", consent.c.subject_index, consent.c.consumer, consent.c.resource_id)
+
+disclosure_hold = Table(
+    "sharing_disclosure_hold",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("agreement_id", ID, nullable=False, index=True),
+    Column("ordered_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("content", JsonColumn, nullable=False),
+)
+"""Orders by which uses under an agreement are told to the people concerned later."""
+
+use_objection = Table(
+    "sharing_use_objection",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("access_id", ID, nullable=False),
+    Column("subject_index", String(64), nullable=False, index=True),
+    Column("consumer", DEPARTMENT, nullable=False, index=True),
+    Column("state", String(20), nullable=False),
+    Column("entry_id", ID, nullable=False),
+    Column("content", JsonColumn, nullable=False),
+    UniqueConstraint("access_id", "subject_index"),
+)
+"""Objections of citizens to uses of their data."""

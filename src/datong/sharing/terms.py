@@ -41,6 +41,8 @@ class Purpose(Value):
     valid_from: datetime
     valid_until: datetime
     service_item: str = Field(max_length=NAME_CHARS_MAX)
+    consent: bool = False
+    """Whether the use depends on the consent of each person (PIPL Art. 13)."""
 
     @model_validator(mode="after")
     def _aware(self) -> Self:
@@ -101,6 +103,7 @@ class PurposeDraft(Value):
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     service_item: str = ""
+    consent: bool = False
 
 
 class AgreementItem(Value):
@@ -341,6 +344,7 @@ class Agreement(Value):
                 "scope": self.purpose.scope,
                 "modes": sorted(mode.value for mode in self.purpose.modes),
                 "service_item": self.purpose.service_item,
+                **({"consent": True} if self.purpose.consent else {}),
             },
             "levels": self.levels.model_dump(),
             "liability": self.liability.model_dump(),

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 HANDED_OUT_MAX = 5_000
 """Releases handed out, the newest first, among which a citizen's are looked for."""
+USES_MAX = 5_000
+"""Uses that one citizen is shown, the newest first."""
 
 
 class Use(Value):
@@ -73,13 +75,13 @@ class Usage:
             .join(subject, subject.c.access_id == access.c.id)
             .where(subject.c.subject_index == subject_index(self._index_key, citizen_id), access.c.allowed.is_(True))
             .order_by(access.c.at.desc(), access.c.id.desc())
-            .limit(min(limit, PAGE_ROWS_MAX))
+            .limit(min(limit, USES_MAX))
         )
         with self._database.snapshot() as connection:
             uses = [_use(row) for row in connection.execute(query).mappings()]
         # Whom a whole table concerns stands in lists of their own, not in rows of the control database.
         uses += [_use(row) for row, _, _ in self._shared(citizen_id)]
-        return sorted(uses, key=lambda use: (use.at, use.access_id), reverse=True)[: min(limit, PAGE_ROWS_MAX)]
+        return sorted(uses, key=lambda use: (use.at, use.access_id), reverse=True)[: min(limit, USES_MAX)]
 
     def proof(self, access_id: AccessId, *, citizen_id: str) -> dict[str, Any]:
         """Return the proof bundle of one use, with the salt that opens the commitment to this citizen and no other.

@@ -32,12 +32,16 @@ if TYPE_CHECKING:
         AgreementDocuments,
         Agreements,
         Blocks,
+        Consents,
         DeltaShares,
+        DisclosureHolds,
         Gateway,
         Identity,
         LiveServices,
         MaskKeys,
+        Objections,
         OpenReleases,
+        OwnUses,
         PolicyEngine,
         PrivateStatistics,
         Profiles,
@@ -46,7 +50,6 @@ if TYPE_CHECKING:
         ServiceCases,
         SignedCalls,
         Simulator,
-        Usage,
     )
 
 
@@ -98,7 +101,10 @@ class Services:
     open_releases: OpenReleases
     statistics: PrivateStatistics
     live: LiveServices
-    usage: Usage
+    own_uses: OwnUses
+    disclosure_holds: DisclosureHolds
+    objections: Objections
+    consents: Consents
     blocks: Blocks
     monitor: Monitor
     cases: Cases

@@ -289,7 +289,7 @@ def test_from_i_need_this_to_the_first_answer(console: ServedCity, browser: Brow
     assert citizen not in answer.inner_text(), "masked as agreed"
     # 6. The same call for programs.
     assert f"/gateway/v1/{resource.id}/query" in page.locator("pre.code").inner_text()
-    uses = city.hub.usage.uses_of(citizen)
+    uses = [one.use for one in city.hub.own_uses.of(citizen)]
     assert (uses[0].service_item, uses[0].case_number) == ("社会保险登记", "2026-0001")
     assert visitor.complaints == []
     visitor.close()

@@ -137,6 +137,9 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             *(f"/corrections/{one.id}" for one in city.corrections),
             f"/corrections/new?library=population&entity={entity}&element=person_name",
             f"/corrections/new?resource={resource}",
+            "/objections",
+            "/consents",
+            "/disclosure-holds",
             "/evidence",
             "/evidence?kind=exchange.batch",
             f"/evidence/{entry}",
@@ -175,6 +178,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/service-items",
             f"/service-items/{item}",
             f"/service-items/{item}/case",
+            "/objections?show=waiting",
+            "/consents",
             "/sources/address",
         ],
         "civil.officer": [
@@ -194,7 +199,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
         ],
         "operator": ["/", "/departments", "/transfers"],
         "auditor": ["/", "/evidence", "/cases", f"/corrections/{city.corrections[0].id}"],
-        "citizen": ["/me", "/me/record", "/corrections", "/corrections/new?element=phone"],
+        "citizen": ["/me", "/me/consents", "/me/record", "/corrections", "/corrections/new?element=phone"],
     }
 
 
@@ -517,5 +522,51 @@ def test_a_table_is_released_and_asked_over_rest(console: ServedCity) -> None:
 
     agreement = authority.get("/agreements").json()["rows"][0]["id"]
     assert authority.post(f"/agreements/{agreement}/mask-keys").json()["generation"] == 2
+    for client in clients.values():
+        client.close()
+
+
+def test_a_citizen_sees_objects_and_consents_over_rest(console: ServedCity) -> None:
+    base, hub = f"{console.url}/api/v1", console.city.hub
+    clients: dict[str, httpx.Client] = {}
+    for name in ("authority", "education.officer", "estate.officer", "citizen"):
+        client = clients[name] = httpx.Client(base_url=base, timeout=60)
+        token = client.post("/session", json={"username": name, "password": PASSWORD}).json()["token"]
+        client.cookies.clear()
+        client.headers["Authorization"] = f"Bearer {token}"
+    authority, officer, stranger, citizen = clients.values()
+    page = citizen.get("/me/findUsage", params={"limit": 1}).json()
+    (line,) = page["usages"]
+    assert (page["total"] >= 2, line["receiver"], line["service_item"]) == (True, EDUCATION.code, SCHOOL_ITEM)
+    assert citizen.get("/me/findUsage", params={"since": "yesterday"}).status_code == 422
+    assert authority.get("/me/findUsage").status_code == 403
+
+    # Held, the use is not told by any way; released, it is told again.
+    order = {"agreement_id": line["agreements"][0], "ground": "investigation", "reason": "立案", "delay_days": 300}
+    assert officer.post("/disclosure-holds", json=order).status_code == 403
+    assert authority.post("/disclosure-holds", json={**order, "until": line["logtime"]}).status_code == 422
+    hold = authority.post("/disclosure-holds", json=order).json()
+    held = {one["id"] for one in citizen.get("/me/findUsage").json()["usages"]}
+    assert line["id"] not in held
+    assert citizen.get(f"/me/uses/{line['id']}/proof").status_code == 404
+    assert authority.post(f"/disclosure-holds/{hold['id']}/end").status_code == 201
+    assert citizen.get("/me/findUsage").json()["total"] == page["total"]
+    assert citizen.get(f"/me/uses/{line['id']}/proof").status_code == 200
+
+    objection = citizen.post("/me/objections", json={"access_id": line["id"], "statement": "我没有申请入学"}).json()
+    answer = {"action": "dismiss", "answer": "办件经核对属实"}
+    assert stranger.post(f"/objections/{objection['id']}/answer", json=answer).status_code == 403
+    assert officer.get("/objections", params={"waiting": True}).json()["total"] == 1
+    assert officer.post(f"/objections/{objection['id']}/answer", json=answer).json()["state"] == "dismissed"
+    (told,) = citizen.get("/me/objections").json()
+    assert told["answer"] == answer["answer"]
+    assert citizen.post(f"/me/objections/{objection['id']}/withdrawal").status_code == 409
+
+    # An agreement that does not depend on consent asks nobody for it.
+    wanted = {"agreement_id": line["agreements"][0], "citizen_id": console.city.people["citizen"].subject_id}
+    assert stranger.post("/consents", json=wanted).status_code == 403
+    assert officer.post("/consents", json=wanted).json()["code"] == "sharing.consent_not_needed"
+    assert citizen.get("/me/consents").json() == []
+    assert hub.consents.find().total == 0
     for client in clients.values():
         client.close()

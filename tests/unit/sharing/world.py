@@ -6,6 +6,8 @@ from datong.kernel import AgreementId, Database, DepartmentCode, FixedClock, Nod
 from datong.ledger import Ed25519Signer, Ledger, MemoryTileStore
 from datong.norms import load_pack
 from datong.sharing.agreements import Agreements
+from datong.sharing.citizens import DisclosureHolds, Objections, OwnUses
+from datong.sharing.consent import Consents
 from datong.sharing.credentials import BoundedArgon2
 from datong.sharing.documents import AgreementDocuments
 from datong.sharing.gateway import Gateway
@@ -97,6 +99,13 @@ class World:
         self.mask_keys = MaskKeys(
             database=database, clock=self.clock, ledger=self.ledger, secret=mask_secret(self.signer)
         )
+        self.consents = Consents(
+            database=database,
+            clock=self.clock,
+            ledger=self.ledger,
+            agreements=self.agreements,
+            index_key=index_key,
+        )
         self.gateway = Gateway(
             database=database,
             clock=self.clock,
@@ -107,8 +116,22 @@ class World:
             records=self.records,
             index_key=index_key,
             mask_keys=self.mask_keys,
+            consents=self.consents,
         )
         self.usage = Usage(database=database, ledger=self.ledger, index_key=index_key)
+        self.holds = DisclosureHolds(
+            database=database, clock=self.clock, ledger=self.ledger, agreements=self.agreements
+        )
+        self.own_uses = OwnUses(usage=self.usage, holds=self.holds, clock=self.clock)
+        self.objections = Objections(
+            database=database,
+            clock=self.clock,
+            calendar=self.calendar,
+            ledger=self.ledger,
+            own_uses=self.own_uses,
+            index_key=index_key,
+            limit_working_days=10,
+        )
 
     def submit(
         self,

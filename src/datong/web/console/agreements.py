@@ -220,6 +220,7 @@ def propose_change(
     columns: Annotated[list[str] | None, Form()] = None,
     scene: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
     scope: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
+    consent: Annotated[bool, Form()] = False,
     reason: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
 ) -> Response:
     """Propose what was filled in; what stays the same is no change."""
@@ -230,6 +231,7 @@ def propose_change(
         columns=tuple(columns or ()),
         scene=scene,
         scope=scope,
+        consent=consent,
     )
     try:
         desk.services.agreements.propose(agreement_id, change, desk.caller.actor, reason)

@@ -69,6 +69,14 @@ SECTIONS = (
                 "Who could see",
                 roles=frozenset({Role.AUTHORITY, Role.AUDITOR, Role.DATA_OFFICER}),
             ),
+            _link(
+                "/objections",
+                "群众权益",
+                "People's rights",
+                "/consents",
+                "/disclosure-holds",
+                roles=frozenset({Role.AUTHORITY, Role.AUDITOR, Role.DATA_OFFICER, Role.BUSINESS, Role.DEPARTMENT_HEAD}),
+            ),
             _link("/evidence", "存证日志", "Evidence"),
         ),
     ),
@@ -76,6 +84,7 @@ SECTIONS = (
         name=Text(zh="公众", en="Public"),
         links=(
             _link("/me", "谁用了我的数据", "Who used my data", roles=frozenset({Role.CITIZEN})),
+            _link("/me/consents", "我的同意", "My consents", roles=frozenset({Role.CITIZEN})),
             _link("/me/record", "我的记录", "My record", roles=frozenset({Role.CITIZEN})),
             _link("/corrections", "我提出的校核", "My reports", roles=frozenset({Role.CITIZEN})),
             _link("/open", "开放目录", "Open catalogue", roles=STAFF | {Role.CITIZEN}),

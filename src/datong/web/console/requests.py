@@ -67,6 +67,7 @@ class Filled(Value):
 
     legal_basis: str = ""
     scene: str = ""
+    consent: bool = False
     scope: str = ""
     modes: tuple[str, ...] = ()
     valid_from: str = ""
@@ -152,6 +153,7 @@ def submit_request(
     valid_from: Annotated[str, Form(max_length=10)] = "",
     valid_until: Annotated[str, Form(max_length=10)] = "",
     service_item: Annotated[str, Form(max_length=NAME_CHARS_MAX)] = "",
+    consent: Annotated[bool, Form()] = False,
 ) -> Response:
     """Submit a bundle; whatever is missing is listed at once and the form keeps what was filled in."""
     desk.require(Action.REQUEST_SUBMIT, Target(id="new", consumer=desk.caller.department))
@@ -163,6 +165,7 @@ def submit_request(
         valid_from=valid_from,
         valid_until=valid_until,
         service_item=service_item,
+        consent=consent,
         items=frozenset(items or ()),
     )
     department = desk.caller.department
@@ -180,6 +183,7 @@ def submit_request(
                 valid_from=start_of(valid_from),
                 valid_until=end_of(valid_until),
                 service_item=service_item,
+                consent=consent,
             ),
             actor=desk.caller.actor,
         )

@@ -14,6 +14,7 @@ from datong.sharing.items import GROUPS
 from datong.web.api.scope import own_department
 from datong.web.api.service_cases import Adoption, NewCase, adopt_service_definition, handle_service_case
 from datong.web.console.desk import Desk, SignedIn
+from datong.web.console.library import in_words
 from datong.web.problems import Problem, problem_of
 
 router = APIRouter()
@@ -85,4 +86,5 @@ def _page(
         case_number=case_number,
         form=form,
         found=found,
+        in_words=lambda element, value: in_words(desk, element, value),
     )
