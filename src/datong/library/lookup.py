@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from datong.kernel import DepartmentCode, EntityId, NotFound, ResourceId, Text, Unavailable, Value
+from datong.library.lookup_layers import attach_base, layers_of
 from datong.library.values import (
     Cell,
     CellConflict,
@@ -26,8 +27,8 @@ SUCCESSIONS_MAX = 64
 IDENTIFIER_ELEMENT = "citizen_id"
 NAME_ELEMENTS = ("person_name", "division_name", "organisation_name", "certificate_name", "holder_name", "head_name")
 _ROWS = (
-    "SELECT entity_id, row_key, payload FROM key JOIN row ON row.id = key.row WHERE element = ? AND value = ? "
-    "ORDER BY row.id LIMIT ?"
+    "SELECT id, entity_id, row_key, payload FROM row WHERE id IN (SELECT row FROM key WHERE element = ? AND value = ?) "
+    "ORDER BY id LIMIT ?"
 )
 
 
@@ -58,12 +59,12 @@ class LookupFile:
     def rows(self, key_element: str, key_value: str, limit: int = LOOKUP_ROWS_MAX) -> tuple[GoldenRow, ...]:
         """Return the rows whose `key_element` is `key_value`, at most `limit`."""
         found = self._connection.execute(_ROWS, (key_element, canonical_key(key_element, key_value), limit))
-        return tuple(self._row(*row) for row in found)
+        return tuple(self._row(*row) for _, *row in found)
 
     def values(self, key_element: str, key_value: str, limit: int) -> list[dict[str, str | None]]:
         """Return what `rows` returns as plain values by field, without where each comes from: a tenth of the work."""
         found = self._connection.execute(_ROWS, (key_element, canonical_key(key_element, key_value), limit))
-        return [self._plain(row_key, json.loads(payload)) for _, row_key, payload in found]
+        return [self._plain(row_key, json.loads(payload)) for _, _, row_key, payload in found]
 
     def _plain(self, row_key: str | None, payload: list[list[Any]]) -> dict[str, str | None]:
         if self._own is not None and row_key is not None:
@@ -132,7 +133,8 @@ class LookupFile:
         """Return everything about an entity; an id of former versions resolves to the present one."""
         present = self.present_id(entity_id)
         payload = self._connection.execute(
-            "SELECT payload FROM row JOIN key ON key.row = row.id WHERE element = 'entity_id' AND value = ?", (present,)
+            "SELECT payload FROM row WHERE id IN (SELECT row FROM key WHERE element = 'entity_id' AND value = ?)",
+            (present,),
         ).fetchone()[0]
         cells: dict[str, Cell] = {}
         said: dict[str, list[Cell]] = {}
@@ -207,10 +209,11 @@ class LookupFile:
     def find(self, query: str, summary: tuple[str, ...], limit: int) -> tuple[EntityHit, ...]:
         """Return entities whose identifier, other key or id is `query`, or whose name begins with it."""
         text = query.strip()
+        elements = self._key_elements()
         exact = self._connection.execute(
-            "SELECT DISTINCT row FROM key WHERE element IN (SELECT DISTINCT element FROM key) AND value IN (?, ?) "
+            f"SELECT DISTINCT row FROM key WHERE element IN ({', '.join('?' * len(elements))}) AND value IN (?, ?) "
             "ORDER BY row LIMIT ?",
-            (text, canonical_key(IDENTIFIER_ELEMENT, text), limit),
+            (*elements, text, canonical_key(IDENTIFIER_ELEMENT, text), limit),
         ).fetchall()
         names = ", ".join("?" * len(NAME_ELEMENTS))
         begins = self._connection.execute(
@@ -220,6 +223,18 @@ class LookupFile:
         ).fetchall()
         rows = list(dict.fromkeys(row for (row,) in (*exact, *begins)))[:limit]
         return tuple(self._hit(row, summary) for row in rows)
+
+    def _key_elements(self) -> tuple[str, ...]:
+        """Return the elements that rows are found by, each sought in the index behind the one before."""
+        known: set[str] = set()
+        for layer in layers_of(self._connection):
+            last = ""
+            while found := self._connection.execute(
+                f"SELECT min(element) FROM {layer}.key WHERE element > ?", (last,)
+            ).fetchone()[0]:
+                last = str(found)
+                known.add(last)
+        return tuple(sorted(known))
 
     def _hit(self, row: int, summary: tuple[str, ...]) -> EntityHit:
         entity_id, payload = self._connection.execute(
@@ -292,9 +307,14 @@ def connect_file(path: Path) -> sqlite3.Connection:
     Raises:
         Unavailable: the file has gone, because a newer version replaced it while it was sought.
     """
+    connection = None
     try:
-        return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
+        connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
+        attach_base(connection, path)
+        return connection
     except sqlite3.OperationalError as error:
+        if connection is not None:
+            connection.close()
         raise Unavailable(
             "library.version_replaced",
             what=Text(zh="所查的数据版本已被新版本取代。", en="The version that was read has been replaced."),

@@ -1,7 +1,7 @@
 """What stands in a lookup file: golden records by entity, and a source's records by their keys.
 
-A file is written whole from relations of DuckDB, or amended: the relations then hold what changed, and the file begins
-as a copy of the former version's. Rows have numbers; those that stay keep theirs.
+A file is written whole from relations of DuckDB, or amended: the relations then hold what changed, and the file lies
+over the former version's (see `lookup_layers`). Rows have numbers; those that stay keep theirs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,9 +82,8 @@ def amend_golden_lookup(
     with LookupWriter(path, meta, former=former.path) as writer:
         count = _number(writer, connection, former, "golden_rows")
         there = "(SELECT id, entity_id FROM golden_rows WHERE was_there)"
-        writer.remove("key", "element, value, row", connection, _golden_keys_sql(former.before, keys, there))
-        writer.remove("row", "id", connection, f"SELECT id FROM {there}")
-        writer.remove("member", "entity_id", connection, "SELECT entity_id FROM golden_rows")
+        writer.remove_rows(connection, f"SELECT id FROM {there}", _golden_keys_sql(former.before, keys, there))
+        writer.remove_members(connection, "SELECT entity_id FROM golden_rows")
         writer.clear("succession")
         count += writer.fill("row", connection, _payloads_sql(cells, "true"))
         here = f"(SELECT id, entity_id FROM golden_rows SEMI JOIN {cells} USING (entity_id))"
@@ -123,8 +122,8 @@ def amend_record_lookup(
     with LookupWriter(path, meta, former=former.path) as writer:
         count = _number(writer, connection, former, numbered)
         there = f"(SELECT b.*, n.id FROM {former.before} b JOIN {numbered} n USING ({former.own}) WHERE n.was_there)"
-        writer.remove("key", "element, value, row", connection, _record_keys_sql(keys, there))
-        writer.remove("row", "id", connection, f"SELECT id FROM {numbered} WHERE was_there")
+        numbers = f"SELECT id FROM {numbered} WHERE was_there"
+        writer.remove_rows(connection, numbers, _record_keys_sql(keys, there))
         here = f"(SELECT r.*, n.id FROM {records} r JOIN {numbered} n USING ({former.own}))"
         count += writer.fill("row", connection, _records_sql(source, here))
         writer.fill("key", connection, _record_keys_sql(keys, here))

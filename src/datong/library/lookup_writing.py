@@ -1,6 +1,7 @@
 """The write side of lookup files: rows flow from DuckDB to SQLite as Arrow batches, without a Python object per row.
 
-A file is written whole, or it is a copy of the former version's in which the rows that changed are replaced.
+A file is written whole, or as a layer over the former version's: it holds the rows that are new since, and says which
+of the rows below no longer hold (see `lookup_layers`).
 """
 
 import shutil
@@ -16,6 +17,8 @@ import duckdb
 import pyarrow as pa
 
 from datong.kernel import canonical_json
+from datong.library.layers import link_file
+from datong.library.lookup_layers import BASE, base_file, base_uri
 
 BATCH_ROWS = 50_000
 _TABLES = {
@@ -47,6 +50,11 @@ _CLUSTERED = {
     "finding": "entity_id, place",
 }
 """Table → the columns by which its rows lie in the file; rows that arrive in this order are appended."""
+_HIDING = (
+    "CREATE TABLE gone (id INTEGER PRIMARY KEY)",
+    "CREATE TABLE gone_member (entity_id TEXT PRIMARY KEY) WITHOUT ROWID",
+)
+"""The tables of a layer that say which rows, with their keys, and whose members below it no longer hold."""
 _STAGE = "stage"
 
 
@@ -58,16 +66,30 @@ class LookupWriter:
     """
 
     def __init__(self, path: Path, meta: Mapping[str, Any], *, former: Path | None = None) -> None:
-        """Begin the file at `path`, empty or as a copy of the one at `former`."""
-        if former is not None:
-            shutil.copyfile(former, path)
+        """Begin the file at `path`, empty or as a layer over what `former` lies on, with what `former` has of its own."""
+        below = None if former is None else base_file(former)
+        self._layered, self._begun = former is not None, below is not None and below.exists()
+        if former is not None and below is not None:
+            link_file(below if self._begun else former, base_file(path))
+            if self._begun:
+                shutil.copyfile(former, path)
         self._database = adbc_driver_sqlite.connect(str(path))
         self._connection = adbc_driver_manager.AdbcConnection(self._database)
-        for statement in ("PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF", "PRAGMA cache_size=-65536", "BEGIN"):
-            self._execute(statement)
-        for statement in _schema() if former is None else ("DELETE FROM meta",):
+        for statement in self._opening(path):
             self._execute(statement)
         self._write_meta(meta)
+
+    def _opening(self, path: Path) -> Iterator[str]:
+        """Yield the statements that make the file ready to be written."""
+        yield from ("PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF", "PRAGMA cache_size=-65536")
+        if self._layered:
+            yield f"ATTACH '{base_uri(path)}' AS {BASE}"
+        yield "BEGIN"
+        if self._begun:
+            yield "DELETE FROM meta"
+        else:
+            yield from _schema()
+            yield from _HIDING if self._layered else ()
 
     def _write_meta(self, meta: Mapping[str, Any]) -> None:
         known = {"key": list(meta), "value": [canonical_json(value).decode() for value in meta.values()]}
@@ -94,31 +116,54 @@ class LookupWriter:
         return self._ingest(table, rows, _names(table))
 
     def clear(self, table: str) -> None:
-        """Remove every row of `table`."""
+        """Remove every row of `table` from the layer."""
         self._execute(f"DELETE FROM {table}")
 
-    def remove(self, table: str, columns: str, connection: duckdb.DuckDBPyConnection, query: str) -> None:
-        """Remove the rows of `table` whose `columns` are a row of the query."""
+    def remove_rows(self, connection: duckdb.DuckDBPyConnection, numbers: str, keys: str) -> None:
+        """Remove the rows that the query `numbers` lists; `keys` is the query for their keys (element, value, row)."""
+        self._remove("key", "element, value, row", connection, keys)
+        self._remove("row", "id", connection, numbers, hide="INSERT OR IGNORE INTO gone SELECT c0 FROM {}")
+
+    def remove_members(self, connection: duckdb.DuckDBPyConnection, entities: str) -> None:
+        """Remove the members of the entities that the query lists."""
+        hide = "INSERT OR IGNORE INTO gone_member SELECT c0 FROM {}"
+        self._remove("member", "entity_id", connection, entities, hide=hide)
+
+    def _remove(
+        self, table: str, columns: str, connection: duckdb.DuckDBPyConnection, query: str, *, hide: str | None = None
+    ) -> None:
+        """Remove the rows of `table` whose `columns` are a row of the query from the layer, and `hide` those below."""
+        if not self._begun and hide is None:
+            return
         with self._staged(connection, query):
-            self._execute(f"DELETE FROM {table} WHERE ({columns}) IN (SELECT * FROM {_STAGE})")
+            if self._begun:
+                self._execute(f"DELETE FROM {table} WHERE ({columns}) IN (SELECT * FROM {_STAGE})")
+            if hide is not None:
+                self._execute(hide.format(_STAGE))
 
     def numbers(self, element: str, connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
-        """Return, of the values that the query lists, those by which the file knows a row: `value` and the row's `id`.
+        """Return, of the values that the query lists, those by which the former version knows a row: `value` and its
+        `id`.
 
         The values have the one `element`; each leads to one row.
         """
         with self._staged(connection, query), adbc_driver_manager.AdbcStatement(self._connection) as statement:
-            statement.set_sql_query(
-                f"SELECT key.value AS value, key.row AS id FROM {_STAGE} AS wanted "
-                f"JOIN key ON key.element = '{element}' AND key.value = wanted.c0"
+            found = (
+                f"SELECT known.value AS value, known.row AS id FROM {_STAGE} AS wanted "
+                f"JOIN {layer}.key AS known ON known.element = '{element}' AND known.value = wanted.c0{held}"
+                for layer, held in (("main", ""), (BASE, " WHERE known.row NOT IN (SELECT id FROM gone)"))
             )
+            statement.set_sql_query(" UNION ALL ".join(found))
             stream, _ = statement.execute_query()
             return pa.RecordBatchReader.from_stream(stream).read_all()
 
     def last_number(self) -> int:
-        """Return the greatest number of a row, 0 where there is none."""
+        """Return the greatest number of a row in the layer and below, 0 where there is none."""
         with adbc_driver_manager.AdbcStatement(self._connection) as statement:
-            statement.set_sql_query("SELECT coalesce(max(id), 0) AS last FROM row")
+            statement.set_sql_query(
+                f"SELECT max((SELECT coalesce(max(id), 0) FROM main.row), (SELECT coalesce(max(id), 0) FROM {BASE}.row)) "
+                "AS last"
+            )
             stream, _ = statement.execute_query()
             return int(pa.RecordBatchReader.from_stream(stream).read_all().column("last")[0].as_py())
 

@@ -26,6 +26,7 @@ from datong.library.lookup_files import (
     write_golden_lookup,
     write_record_lookup,
 )
+from datong.library.lookup_layers import outgrown
 from datong.library.publish import (
     PublishedTable,
     dataset_columns,
@@ -119,10 +120,7 @@ class Publishing:
         delta = self.delta / f"resource_{source.source.resource_id}"
         records, before = f"records_{source.number}", self._published(name)
         if self.former is None or before is None:
-            conformed, links = self._inputs(self.folder)
-            connection.execute(f"""
-                CREATE OR REPLACE TABLE {records} AS
-                SELECT row_number() OVER (ORDER BY row_key) AS id, * FROM ({records_sql(source, conformed, links)})""")
+            self._create_records(connection, source, records)
             kept = None
             rows = write_record_lookup(connection, source, keys, meta, records, lookup)
             connection.execute(
@@ -137,7 +135,13 @@ class Publishing:
             )
             published = self.former.folder / BuildStep.PUBLISH.value
             old = FormerRows(published / before.lookup_file, before.rows, "row_key", touched, former)
-            rows = amend_record_lookup(connection, source, keys, meta, old, records, lookup)
+            if outgrown(old.path):
+                whole = f"whole_{source.number}"
+                self._create_records(connection, source, whole)
+                rows = write_record_lookup(connection, source, keys, meta, whole, lookup)
+                connection.execute(f"DROP TABLE {whole}")
+            else:
+                rows = amend_record_lookup(connection, source, keys, meta, old, records, lookup)
             write_changes(
                 EmbeddedWorkspace(connection),
                 published / _digests_file(source),
@@ -165,6 +169,12 @@ class Publishing:
             lookup_file=source_lookup(source),
         )
 
+    def _create_records(self, connection: duckdb.DuckDBPyConnection, source: ConformedSource, name: str) -> None:
+        """Create the table `name` of the source's current records, numbered."""
+        connection.execute(f"""
+            CREATE OR REPLACE TABLE {name} AS SELECT row_number() OVER (ORDER BY row_key) AS id, *
+            FROM ({records_sql(source, *self._inputs(self.folder))})""")
+
     def _published(self, name: str) -> PublishedTable | None:
         """Return what the former build published as `name`, if this one started from it."""
         return None if self.former is None else self.former.tables.get(name)
@@ -185,6 +195,8 @@ class Publishing:
         if self.former is None or before is None or self.definition.spatial is not None:
             return write_golden_lookup(connection, keys, meta, cells, links, successions, path)
         published = self.former.folder / BuildStep.PUBLISH.value / before.lookup_file
+        if outgrown(published):
+            return write_golden_lookup(connection, keys, meta, cells, links, successions, path)
         former = FormerRows(published, before.rows, "entity_id", "touched_entities", "former_cells")
         touched = f"(SELECT l.* FROM {table_sql(links)} l SEMI JOIN touched_entities USING (entity_id))"
         return amend_golden_lookup(connection, keys, meta, former, "touched_cells", touched, successions, path)

@@ -1,10 +1,8 @@
 """A build that starts from the one before equals one that makes everything anew, whatever changed in between."""
 
 import json
-import sqlite3
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +17,8 @@ from datong.library import LandedBatch, LandedSource, LandingMode, LinkDecision,
 from datong.library.delta_writing import version_of_build
 from datong.library.engine import Engine
 from datong.library.layers import table_sql
+from datong.library.lookup import open_file
+from datong.library.lookup_layers import layers_of
 from datong.library.pipeline import Pipeline, Previous, read_tables
 from datong.library.values import BuildStep
 from datong.norms import load_pack
@@ -236,12 +236,13 @@ def published(build: Path) -> dict[str, object]:
         for delta, version in deltas:
             rows = DeltaTable(str(build.parent / "delta" / delta), version=version).to_pyarrow_table()
             told[delta] = (rows.schema.to_string(), sorted(map(repr, rows.to_pylist())))
-        with closing(sqlite3.connect(build / "publish" / table.lookup_file)) as file:
+        with open_file(build / "publish" / table.lookup_file) as file:
             known = {row[0] for row in file.execute("SELECT name FROM sqlite_master")}
             for part, query in LOOKUPS.items():
                 if part != "figure" or part in known:
                     told[part] = sorted(map(repr, file.execute(query)))
-            assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            for layer in layers_of(file):
+                assert file.execute(f"PRAGMA {layer}.integrity_check").fetchall() == [("ok",)]
         found[table.name] = told
     return found
 
