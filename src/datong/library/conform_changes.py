@@ -23,6 +23,7 @@ from datong.library.engine import Workspace, parquet_sql, sql_text
 from datong.library.layers import CHANGED, REMOVED, link_file, link_table, write_changes
 from datong.library.quality import count_flaws, shifted
 from datong.library.spatial_conform import conform_geometry
+from datong.library.twins import create_few, write_twin
 from datong.library.values import SourceQuality
 from datong.norms import NormPack
 
@@ -65,8 +66,10 @@ def conform_changes(
     [(received, keyed)] = work.rows(f"SELECT count(*), count({key_sql(source)}) FROM {landed}")
     _create_fresh(work, conformed, pack, landed, touched, folder)
     [(more,)] = work.rows(f"SELECT count(*) FILTER (is_there) - count(*) FILTER (was_there) FROM {touched}")
-    replaced = folder / former_file(conformed)
-    work.write(f"SELECT k.* FROM {conformed.sql(former)} k SEMI JOIN {touched} t USING (row_key)", replaced)
+    replaced, known = folder / former_file(conformed), f"known_{conformed.number}"
+    create_few(work, known, former / conformed.file, ("row_key",), touched)
+    work.write(f"FROM {known}", replaced)
+    work.drop(known)
     shown = shifted(
         quality,
         conformed,
@@ -134,7 +137,7 @@ def _create_fresh(
 
 def _write(work: Workspace, conformed: ConformedSource, former: Path, touched: str, folder: Path) -> None:
     """Write the source's rows, its deleted keys, and what changed."""
-    write_changes(
+    whole = write_changes(
         work,
         former / conformed.file,
         folder / conformed.file,
@@ -143,6 +146,8 @@ def _write(work: Workspace, conformed: ConformedSource, former: Path, touched: s
         changed=fresh_table(conformed),
         order=("row_key",),
     )
+    if whole:
+        write_twin(folder / conformed.file)
     gone = (
         f"SELECT g.row_key, g.first_sequence FROM {_gone_sql(conformed, former)} g ANTI JOIN {touched} t "
         f"USING (row_key) UNION ALL SELECT row_key, first_sequence FROM {touched} WHERE NOT is_there"

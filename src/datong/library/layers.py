@@ -3,7 +3,8 @@
 A table is the Parquet file at its path. Beside it may lie `<name>.changed`, the rows that are new since, and
 `<name>.replaced`, the keys of the rows in the base that no longer hold. The base is a hard link to the file of the
 build before, which nothing ever changes. When a tenth of the rows has changed, the next build writes the whole again,
-so no more than two layers are ever read. The order of rows is that of a whole table except for the changed ones.
+so no more than two layers are ever read. The order of rows is that of a whole table except for the changed ones. A base
+may have a twin, `<name>.arrow` (see `twins`), which goes with it.
 """
 
 import os
@@ -31,6 +32,11 @@ def changed_file(path: Path) -> Path:
 def replaced_file(path: Path) -> Path:
     """Return the file of the keys whose rows in the base at `path` no longer hold."""
     return path.with_name(f"{path.name}.replaced")
+
+
+def twin_file(path: Path) -> Path:
+    """Return the file of the twin of the base at `path`, if it has one."""
+    return path.with_name(f"{path.name}.arrow")
 
 
 def table_sql(path: Path) -> str:
@@ -73,9 +79,10 @@ def write_changes(
     replaced: str,
     changed: str,
     order: Sequence[str],
-) -> None:
+) -> bool:
     """Write the table at `former` to `path` with the rows whose `keys` are in the relation `replaced` left out, and
-    those of the relation `changed` added; `order` is that of a whole table."""
+    those of the relation `changed` added; `order` is that of a whole table. Return whether it was written whole: it
+    has no twin then."""
     names = ", ".join(sql_name(name) for name in pq.read_schema(former).names)
     listed, same = ", ".join(keys), " AND ".join(f"gone.{key} = kept.{key}" for key in keys)
     gone, rows = f"SELECT DISTINCT {listed} FROM {replaced} new", f"SELECT {names} FROM {changed} new"
@@ -89,12 +96,15 @@ def write_changes(
     work.write(rows, changed_file(path))
     work.write(gone, replaced_file(path))
     if pq.read_metadata(changed_file(path)).num_rows <= COMPACT_SHARE * pq.read_metadata(path).num_rows:
-        return
+        if twin_file(former).exists():
+            link_file(twin_file(former), twin_file(path))
+        return False
     whole = path.with_name(f"{path.name}.whole")
     work.write(f"SELECT {names} FROM {table_sql(path)} kept ORDER BY {', '.join(order)}", whole)
     whole.replace(path)
     changed_file(path).unlink()
     replaced_file(path).unlink()
+    return True
 
 
 def link_table(former: Path, path: Path) -> None:
@@ -103,6 +113,7 @@ def link_table(former: Path, path: Path) -> None:
         (former, path),
         (changed_file(former), changed_file(path)),
         (replaced_file(former), replaced_file(path)),
+        (twin_file(former), twin_file(path)),
     ):
         if one.exists():
             link_file(one, other)

@@ -29,6 +29,7 @@ from datong.library.link_state import keep_state
 from datong.library.naming import Held, name_clusters
 from datong.library.registry import Change, Succession
 from datong.library.score import score_pairs
+from datong.library.twins import write_twin
 from datong.library.values import LinkDecision
 
 LINKS = "links.parquet"
@@ -69,6 +70,7 @@ def link_records(
     settled = settle(work, limits, sources, folder)
     if keep:
         keep_state(work, limits, settled.clustering.open_pairs, folder)
+        write_twin(folder / LINKS)
     if isinstance(limits, Linkage):
         write_weights(
             [(float(low), int(pairs)) for low, pairs in work.rows("SELECT low, pairs FROM weight_bins")], folder

@@ -52,6 +52,7 @@ from datong.library.pair_changes import (
     rescore,
     sources_sql,
 )
+from datong.library.twins import create_few, write_twin
 from datong.library.values import LinkDecision
 
 CHANGED_RECORDS = "changed.parquet"
@@ -80,9 +81,10 @@ def link_changed(
     limits = _regroup(work, definition, sources, conformed, former, decisions, folder)
     if isinstance(limits, Linkage) and not count_frequencies(work, limits, table_sql(former / LINKABLE)):
         return False
-    write_changes(
+    if write_changes(
         work, former / LINKABLE, folder / LINKABLE, keys=RECORD, replaced="differing", changed="gained", order=RECORD
-    )
+    ):
+        write_twin(folder / LINKABLE)
     bins = _pair(work, limits, former, folder)
     _create_affected(work, former)
     settled = _settle(work, limits, sources, former, decisions, folder)
@@ -164,7 +166,7 @@ def _regroup(
     )
     limits = _describe(work, definition, sources, conformed, decisions, folder)
     work.create("regrouped", f"SELECT {kept_columns_sql(limits)} FROM linkable")
-    work.create("former_rows", f"SELECT w.* FROM {was} w SEMI JOIN grouped USING (source, row_key)")
+    create_few(work, "former_rows", former / LINKABLE, RECORD, "grouped")
     work.create(
         "differing",
         "SELECT coalesce(n.source, w.source) AS source, coalesce(n.row_key, w.row_key) AS row_key FROM regrouped n "
@@ -190,13 +192,14 @@ def _describe(
     part.mkdir()
     for source in sources:
         layer = changed_file(conformed / source.file)
-        rows = parquet_sql(layer) if changed and layer.exists() else source.sql(conformed)
-        compared = ", ".join(f"c.{sql_name(name)}" for name in compared_names(conformed / source.file))
-        work.write(
-            f"SELECT {compared} FROM {rows} c SEMI JOIN "
-            f"(SELECT row_key FROM grouped WHERE source = {source.number}) g USING (row_key)",
-            part / source.file,
-        )
+        compared = ", ".join(f"kept.{sql_name(name)}" for name in compared_names(conformed / source.file))
+        wanted = f"(SELECT row_key FROM grouped WHERE source = {source.number})"
+        if changed and layer.exists():
+            rows = parquet_sql(layer)
+            work.create("described_rows", f"SELECT {compared} FROM {rows} kept SEMI JOIN {wanted} USING (row_key)")
+        else:
+            create_few(work, "described_rows", conformed / source.file, ("row_key",), wanted, columns=compared)
+        work.write("FROM described_rows", part / source.file)
     limits = create_described_records(work, definition, sources, part, decisions)
     shutil.rmtree(part)
     return limits
@@ -207,7 +210,7 @@ def _pair(work: Workspace, limits: Linkage | Identity, former: Path, folder: Pat
     bins: Bins = {}
     if isinstance(limits, Linkage):
         known = {row["low"]: row["pairs"] for row in json.loads((former / WEIGHTS).read_text())}
-        bins = rescore(work, limits, table_sql(former / LINKABLE), known)
+        bins = rescore(work, limits, former / LINKABLE, known)
     else:
         pair_again(work, limits, table_sql(folder / LINKABLE), former)
         work.create("crossing", "SELECT source, row_key FROM lost WHERE false")
@@ -269,12 +272,13 @@ def _settle(
     folder: Path,
 ) -> Settled:
     """Link the `affected` records; leave their links and review in the folder `.affected`."""
+    columns = f"kept.* {without_blocks_sql(limits)}"
+    create_few(work, "affected_rows", folder / LINKABLE, RECORD, "affected", columns=columns)
     work.create(
         "linkable",
-        f"""
-        SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, n.* {without_blocks_sql(limits)}
-        FROM {table_sql(folder / LINKABLE)} n SEMI JOIN affected USING (source, row_key) ORDER BY unique_id""",
+        "SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, * FROM affected_rows ORDER BY unique_id",
     )
+    work.drop("affected_rows")
     create_decided(work, "linkable", sources, decisions)
     work.create(
         "pairs",
@@ -285,8 +289,7 @@ def _settle(
     )
     if isinstance(limits, Linkage):
         create_classes(work, limits, "now")
-    links = table_sql(former / LINKS)
-    work.create("links_was", f"SELECT w.* FROM {links} w SEMI JOIN affected USING (source, row_key)")
+    create_few(work, "links_was", former / LINKS, RECORD, "affected")
     named = sources_sql([(source.number, source_key(source)) for source in sources])
     work.create(
         "previous_ids",
@@ -296,8 +299,8 @@ def _settle(
     (folder / ".affected").mkdir()
 
     def held(ids: str) -> str:
-        few = f"SELECT w.source, w.row_key, w.entity_id FROM {links} w SEMI JOIN {ids} USING (entity_id)"
-        return f"SELECT entity_id FROM ({few}) ANTI JOIN affected USING (source, row_key)"
+        create_few(work, "links_held", former / LINKS, ("entity_id",), ids)
+        return "SELECT entity_id FROM links_held ANTI JOIN affected USING (source, row_key)"
 
     return settle(work, limits, sources, folder / ".affected", held)
 
@@ -312,9 +315,10 @@ def _merge(work: Workspace, sources: tuple[ConformedSource, ...], former: Path, 
         f"{links} n FULL JOIN links_was w ON n.source = w.source AND n.row_key = w.row_key WHERE n IS DISTINCT FROM w",
     )
     work.create("links_anew", f"SELECT n.* FROM {links} n SEMI JOIN relinked USING (source, row_key)")
-    write_changes(
+    if write_changes(
         work, former / LINKS, folder / LINKS, keys=RECORD, replaced="relinked", changed="links_anew", order=RECORD
-    )
+    ):
+        write_twin(folder / LINKS)
     named = sources_sql([(source.number, source.source.resource_id) for source in sources])
     number = {
         side: f"(SELECT source FROM {named} n(source, resource) WHERE resource = split_part({side}, chr(31), 1))"

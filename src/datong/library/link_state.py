@@ -15,6 +15,7 @@ import pyarrow as pa
 from datong.library.cluster import Pair, Unjoined
 from datong.library.definition import Identity, Linkage
 from datong.library.engine import Workspace
+from datong.library.twins import write_twin
 
 LINKABLE = "linkable.parquet"
 PAIRS = "pairs.parquet"
@@ -28,6 +29,7 @@ def keep_state(
 ) -> None:
     """Write the three files into the step's `folder`, from `linkable` and `pairs`."""
     work.write(f"SELECT {kept_columns_sql(limits)} FROM linkable ORDER BY {', '.join(RECORD)}", folder / LINKABLE)
+    write_twin(folder / LINKABLE)
     work.write(f"{named_pairs_sql('pairs', 'weight')} ORDER BY {', '.join(PAIR)}", folder / PAIRS)
     keep_unjoined(work, open_pairs, folder)
 

@@ -311,7 +311,6 @@ def connect_file(path: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
         attach_base(connection, path)
-        return connection
     except sqlite3.OperationalError as error:
         if connection is not None:
             connection.close()
@@ -320,3 +319,4 @@ def connect_file(path: Path) -> sqlite3.Connection:
             what=Text(zh="所查的数据版本已被新版本取代。", en="The version that was read has been replaced."),
             remedy=Text(zh="请重试。", en="Try again."),
         ) from error
+    return connection

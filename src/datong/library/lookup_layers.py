@@ -1,8 +1,8 @@
 """Lookup files in two layers: a small file with what is new, over the large one that it amends.
 
-Beside a lookup file may lie `<name>.base`, a hard link to an earlier version's file, which nothing ever changes. The file
-itself then holds the rows, keys and members that are new since, and in `gone` and `gone_member` the numbers of the rows
-and the entities below that no longer hold. Whoever opens it (see `attach_base`) reads both as if they were one.
+Beside a lookup file may lie `<name>.base`, a hard link to an earlier version's file, which nothing ever changes. The
+file itself then holds the rows, keys and members that are new since, and in `gone` and `gone_member` the numbers of the
+rows and the entities below that no longer hold. Whoever opens it (see `attach_base`) reads both as if they were one.
 """
 
 import sqlite3

@@ -66,7 +66,7 @@ class LookupWriter:
     """
 
     def __init__(self, path: Path, meta: Mapping[str, Any], *, former: Path | None = None) -> None:
-        """Begin the file at `path`, empty or as a layer over what `former` lies on, with what `former` has of its own."""
+        """Begin the file at `path`, empty or as a layer: over what `former` lies on, with what that has of its own."""
         below = None if former is None else base_file(former)
         self._layered, self._begun = former is not None, below is not None and below.exists()
         if former is not None and below is not None:
@@ -105,7 +105,7 @@ class LookupWriter:
         try:
             if kind is None:
                 self._execute("COMMIT")
-                self._execute("PRAGMA optimize")
+                self._execute("PRAGMA main.optimize")
         finally:
             self._connection.close()
             self._database.close()
@@ -161,8 +161,8 @@ class LookupWriter:
         """Return the greatest number of a row in the layer and below, 0 where there is none."""
         with adbc_driver_manager.AdbcStatement(self._connection) as statement:
             statement.set_sql_query(
-                f"SELECT max((SELECT coalesce(max(id), 0) FROM main.row), (SELECT coalesce(max(id), 0) FROM {BASE}.row)) "
-                "AS last"
+                "SELECT coalesce(max(id), 0) AS last FROM "
+                f"(SELECT max(id) AS id FROM main.row UNION ALL SELECT max(id) FROM {BASE}.row)"
             )
             stream, _ = statement.execute_query()
             return int(pa.RecordBatchReader.from_stream(stream).read_all().column("last")[0].as_py())

@@ -12,19 +12,20 @@ from datong.library.definition import Identity, Linkage
 from datong.library.engine import Workspace, sql_text
 from datong.library.keys import pair_by_keys
 from datong.library.layers import table_sql
-from datong.library.link_state import PAIR, PAIRS, block_columns, named_pairs_sql, without_blocks_sql
+from datong.library.link_state import PAIR, PAIRS, RECORD, block_columns, named_pairs_sql, without_blocks_sql
 from datong.library.score import BINS_SQL, class_sql, compare, frequency_columns
+from datong.library.twins import create_few
 
 Bins = dict[float, int]
 
 
-def rescore(work: Workspace, linkage: Linkage, was: str, bins: Bins) -> Bins:
+def rescore(work: Workspace, linkage: Linkage, was: Path, bins: Bins) -> Bins:
     """Compare again whatever the model sees with other eyes; return how many pairs there are by weight, given `bins`
     of before. The tables of `count_frequencies` must be there.
 
-    `was` are all records as they were. A pair's weight depends on its two records and on the frequency classes of their
-    values. So it is compared again if one of them changed, or has a value whose class changed; `crossing` has the
-    latter.
+    `was` is the table of all records as they were. A pair's weight depends on its two records and on the frequency
+    classes of their values. So it is compared again if one of them changed, or has a value whose class changed;
+    `crossing` has the latter.
     """
     _create_beside(work, linkage, was)
     bins = dict(bins)
@@ -45,14 +46,14 @@ def rescore(work: Workspace, linkage: Linkage, was: str, bins: Bins) -> Bins:
     return {low: pairs for low, pairs in bins.items() if pairs}
 
 
-def _create_beside(work: Workspace, linkage: Linkage, was: str) -> None:
+def _create_beside(work: Workspace, linkage: Linkage, path: Path) -> None:
     """Create `crossing` (source, row_key and more), and `beside`: the records of before that did not change, but are to
     be compared: those of `crossing`, which are `sought`, and those that share a block with one that is sought, one of
     the two being open.
 
     Records are found by a few numbers each, and then read once.
     """
-    blocks = block_columns(linkage)
+    was, blocks = table_sql(path), block_columns(linkage)
     names = ", ".join(("source", "row_key", "is_open", *blocks))
     crossed = " OR ".join(
         f"{column} IN (SELECT value FROM counted_{column} WHERE was_class IS DISTINCT FROM now_class)"
@@ -81,12 +82,12 @@ def _create_beside(work: Workspace, linkage: Linkage, was: str) -> None:
         USING (source, row_key)""",
     )
     work.create(
-        "beside",
-        f"SELECT w.* {without_blocks_sql(linkage)}, k.sought FROM {was} w JOIN "
-        "(SELECT source, row_key, false AS sought FROM near UNION ALL SELECT source, row_key, true FROM crossing) k "
-        "ON k.source = w.source AND k.row_key = w.row_key",
+        "seen",
+        "SELECT source, row_key, false AS sought FROM near UNION ALL SELECT source, row_key, true FROM crossing",
     )
-    work.drop("near", "sought")
+    create_few(work, "seen_rows", path, RECORD, "seen", columns=f"kept.* {without_blocks_sql(linkage)}")
+    work.create("beside", "SELECT w.*, k.sought FROM seen_rows w JOIN seen k USING (source, row_key)")
+    work.drop("near", "sought", "seen", "seen_rows")
 
 
 def count_frequencies(work: Workspace, linkage: Linkage, was: str) -> bool:

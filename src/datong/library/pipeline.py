@@ -38,6 +38,7 @@ from datong.library.touched import (
     former_rows,
     touched_rows,
 )
+from datong.library.twins import write_twin
 from datong.library.values import (
     BuildStep,
     FailingRow,
@@ -192,6 +193,8 @@ class Pipeline:
             if former is None or count is None:
                 counts = conform_source(work, source, self.pack, scratch)
                 conform_geometry(source, scratch)
+                if isinstance(self.table_engine, Engine) and self.definition.kind is not LibraryKind.REFERENCE:
+                    write_twin(scratch / source.file)
                 return source_quality(work, source, counts, scratch)
             quality = SourceQuality.model_validate(qualities[source.number])
             step = former / BuildStep.CONFORM.value

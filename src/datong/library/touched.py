@@ -13,7 +13,8 @@ from typing import NamedTuple
 from datong.library.conform import ConformedSource
 from datong.library.conform_changes import changes_file, former_file
 from datong.library.engine import Workspace, parquet_sql
-from datong.library.layers import table_sql
+from datong.library.link_state import RECORD
+from datong.library.twins import create_few
 
 TOUCHED_CELLS = "touched.cells.parquet"
 FORMER_CELLS = "former.cells.parquet"
@@ -54,22 +55,19 @@ def create_touched(
     work: Workspace, sources: tuple[ConformedSource, ...], conformed: Path, links: Path, former: Former
 ) -> None:
     """Create the tables, from the conformed files below `conformed` and the links."""
-    records = f"(SELECT source, row_key FROM {parquet_sql(former.changed)})"
-    work.create(
-        "touched",
-        " UNION ".join(
-            f"SELECT entity_id FROM {table_sql(path)} l SEMI JOIN {records} r USING (source, row_key)"
-            for path in (links, former.links)
-        ),
-    )
-    for name, path in ((TOUCHED_LINKS, links), (FORMER_LINKS, former.links)):
-        work.create(name, f"SELECT l.* FROM {table_sql(path)} l SEMI JOIN touched USING (entity_id)")
+    records, known = f"(SELECT source, row_key FROM {parquet_sql(former.changed)})", (links, former.links)
+    for place, path in enumerate(known):
+        create_few(work, f"touched_{place}", path, RECORD, records, columns="kept.entity_id")
+    work.create("touched", "FROM touched_0 UNION FROM touched_1")
+    work.drop("touched_0", "touched_1")
+    for name, path in zip((TOUCHED_LINKS, FORMER_LINKS), known, strict=True):
+        create_few(work, name, path, ("entity_id",), "touched")
     for source in sources:
         now, was = touched_rows(sources)[source.number], former_rows(sources)[source.number]
         here, there = (
             f"(SELECT row_key FROM {name} WHERE source = {source.number})" for name in (TOUCHED_LINKS, FORMER_LINKS)
         )
-        work.create(now, f"SELECT c.* FROM {source.sql(conformed)} c SEMI JOIN {here} l USING (row_key)")
+        create_few(work, now, conformed / source.file, ("row_key",), here)
         work.create(was, _former_sql(source, conformed, former, now, there))
 
 

@@ -1,0 +1,55 @@
+"""A few rows are the same ones, whether they are taken from a twin or sought in the whole table."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from datong.library.engine import EmbeddedWorkspace
+from datong.library.layers import link_table, twin_file, write_changes
+from datong.library.twins import create_few, write_twin
+
+WANTED = (
+    "SELECT 'k' || i AS key, i % 3 AS part FROM range(0, 6000, 7) t(i) "
+    "UNION ALL SELECT 'new', 0 UNION ALL SELECT 'nobody', 0 UNION ALL SELECT 'k7', 2"
+)
+
+
+@pytest.mark.parametrize("columns", ["kept.*", "kept.value, kept.key || '!' AS shown"])
+@pytest.mark.parametrize("layered", [False, True])
+def test_few_rows(tmp_path: Path, layered: bool, columns: str) -> None:
+    path, former = tmp_path / "table.parquet", tmp_path / "former.parquet"
+    with duckdb.connect() as connection:
+        work = EmbeddedWorkspace(connection)
+        connection.execute(
+            "COPY (SELECT 'k' || i AS key, i % 3 AS part, i AS value, CASE WHEN i % 5 > 0 THEN [i] END AS held "
+            f"FROM range(6000) t(i)) TO '{former}' (FORMAT parquet, ROW_GROUP_SIZE 2048)"
+        )
+        write_twin(former)
+        if layered:
+            work.create("gone", "SELECT 'k7' AS key, 1 AS part UNION ALL SELECT 'k14', 2 UNION ALL SELECT 'new', 0")
+            work.create("fresh", "SELECT 'k7' AS key, 1 AS part, -7 AS value, [0] AS held UNION ALL FROM (VALUES "
+                                 "('new', 0, -1, NULL))")  # fmt: skip
+            keys = ("key", "part")
+            assert not write_changes(work, former, path, keys=keys, replaced="gone", changed="fresh", order=keys)
+        else:
+            link_table(former, path)
+        work.create("wanted", WANTED)
+        assert twin_file(path).samefile(twin_file(former))
+        create_few(work, "taken", path, ("key", "part"), "wanted", columns=columns)
+        twin_file(path).unlink()
+        create_few(work, "sought", path, ("key", "part"), "wanted", columns=columns)
+        taken, sought = (sorted(work.rows(f"FROM {name}"), key=repr) for name in ("taken", "sought"))
+    assert taken == sought
+    assert len(taken) > 800
+    assert ("new" in {row[0] for row in taken} or "new!" in {row[1] for row in taken}) is layered
+
+
+def test_no_row_is_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    with duckdb.connect() as connection:
+        work = EmbeddedWorkspace(connection)
+        connection.execute(f"COPY (SELECT 'a' AS key, 1 AS value) TO '{path}' (FORMAT parquet)")
+        write_twin(path)
+        create_few(work, "taken", path, ("key",), "(SELECT 'b' AS key)")
+        assert work.rows("FROM taken") == []
