@@ -13,6 +13,7 @@ import uvicorn
 from datong import web
 from datong.app.background import Background
 from datong.app.composition import Hub
+from datong.app.fsck import check, lines
 from datong.exchange import share_heap
 from datong.kernel import PLATFORM_ACTOR, DepartmentCode, Invalid, Settings, Text
 from datong.kernel.collector import few_heaps, settle
@@ -90,6 +91,19 @@ def work() -> None:
         signal.signal(number, end)
     background.wait()
     opened.close()
+
+
+@app.command()
+def fsck(
+    as_json: Annotated[bool, typer.Option("--json", help="以 JSON 输出 · print the report as JSON")] = False,
+) -> None:
+    """核对数据库与存证日志 · Compare the database with the log, also beside a running hub; 1 where they differ."""
+    opened = Hub(read_settings())
+    report = check(opened, quiet=as_json)
+    opened.close()
+    typer.echo(report.model_dump_json(indent=2) if as_json else "\n".join(lines(report)))
+    if report.faults:
+        raise typer.Exit(1)
 
 
 @app.command("create-account")

@@ -227,11 +227,13 @@ if TYPE_CHECKING:
     )
     from datong.catalogue.spreadsheet import CellProblem
     from datong.catalogue.spreadsheet_guard import check_archive
+    from datong.catalogue.state_audit import CATALOGUE_AREAS
     from datong.catalogue.use import UseKind
 else:
     __getattr__ = on_demand(
         __name__,
         {
+            "state_audit": ["CATALOGUE_AREAS"],
             "catalogue": ["Catalogue"],
             "completeness": ["content_problems"],
             "crawl_options": ["SAMPLE_ROWS_DEFAULT", "CrawlOptions"],
@@ -410,6 +412,7 @@ else:
     )
 
 __all__ = [
+    "CATALOGUE_AREAS",
     "EVERYTHING",
     "FOREIGN_BATCH_MAX",
     "HUBS_MAX",

@@ -155,8 +155,8 @@ def record_step(ledger: Ledger, connection: Connection, found: Resource, done: S
             "action": done.action,
             "from_state": done.from_state.value if done.from_state else None,
             "to_state": found.state.value,
-            **_standing_facts(found),
-            **_content_facts(found.content),
+            **standing_facts(found),
+            **content_facts(found.content),
             "standard_items": score_content(found.content, pack).agreeing,
             **_word_facts(done),
         },
@@ -181,7 +181,8 @@ def record_step(ledger: Ledger, connection: Connection, found: Resource, done: S
     )
 
 
-def _standing_facts(found: Resource) -> dict[str, JsonValue]:
+def standing_facts(found: Resource) -> dict[str, JsonValue]:
+    """Return the facts of where a resource stands in its life."""
     return {
         "department": found.department,
         "version": found.version,
@@ -191,7 +192,8 @@ def _standing_facts(found: Resource) -> dict[str, JsonValue]:
     }
 
 
-def _content_facts(content: ResourceContent) -> dict[str, JsonValue]:
+def content_facts(content: ResourceContent) -> dict[str, JsonValue]:
+    """Return the facts of a version's content: counts and a digest."""
     return {
         "bound": content.binding is not None,
         "share_type": content.share_type.value,

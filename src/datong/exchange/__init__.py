@@ -188,12 +188,14 @@ if TYPE_CHECKING:
     from datong.exchange.runs import Runs
     from datong.exchange.sealed_streams import ContentKey, SealedReader, SealedWriter, sealed_bytes
     from datong.exchange.spans import rows_until
+    from datong.exchange.state_audit import EXCHANGE_AREAS
     from datong.exchange.task_files import TaskText
     from datong.exchange.types import arrow_schema, arrow_type, schema_fingerprint
 else:
     __getattr__ = on_demand(
         __name__,
         {
+            "state_audit": ["EXCHANGE_AREAS"],
             "applying": ["added_values", "check_apply", "moved_columns", "target_columns"],
             "arrow_memory": ["share_heap"],
             "chain": ["confirmed_after"],
@@ -227,6 +229,7 @@ __all__ = [
     "CURRENT_SUFFIX",
     "DELETED",
     "DELETED_COLUMN",
+    "EXCHANGE_AREAS",
     "GENESIS_DIGEST",
     "PRIORITY_DEFAULT",
     "RESERVED_PREFIX",

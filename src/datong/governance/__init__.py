@@ -21,9 +21,11 @@ from datong.governance.stages import (
     CaseStage,
     StageLimits,
 )
+from datong.governance.state_audit import GOVERNANCE_AREAS
 
 __all__ = [
     "ACTION_NAMES",
+    "GOVERNANCE_AREAS",
     "PARTY_NAMES",
     "RULES",
     "STAGE_NAMES",

@@ -6,12 +6,14 @@ from datong.kernel import on_demand
 from datong.ledger.entries import EntryContent, EntryKind, RecordedEntry, commitment, departments_concerned
 from datong.ledger.notes import Checkpoint, Note, VerifierKey, open_checkpoint
 from datong.ledger.signing import Ed25519Signer, Signer, key_id_of, verify_signature
+from datong.ledger.state_audit import Area, Held, Stated, of_subject
 from datong.ledger.tiles import MemoryTileStore, TileStore, no_file, rewritten
 from datong.ledger.witness import Witness
 
 if TYPE_CHECKING:
     from datong.ledger.bundles import BundleReport, Disclosure, WitnessReport, read_bundle, verify_bundle
     from datong.ledger.cosigning import WitnessState
+    from datong.ledger.fsck import Fault, FsckReport
     from datong.ledger.log import EntryDraft, Ledger
     from datong.ledger.verification import LogReport, WitnessedSize, verify_log
 else:
@@ -20,12 +22,14 @@ else:
         {
             "bundles": ["BundleReport", "Disclosure", "WitnessReport", "read_bundle", "verify_bundle"],
             "cosigning": ["WitnessState"],
+            "fsck": ["Fault", "FsckReport"],
             "log": ["EntryDraft", "Ledger"],
             "verification": ["LogReport", "WitnessedSize", "verify_log"],
         },
     )
 
 __all__ = [
+    "Area",
     "BundleReport",
     "Checkpoint",
     "Disclosure",
@@ -33,12 +37,16 @@ __all__ = [
     "EntryContent",
     "EntryDraft",
     "EntryKind",
+    "Fault",
+    "FsckReport",
+    "Held",
     "Ledger",
     "LogReport",
     "MemoryTileStore",
     "Note",
     "RecordedEntry",
     "Signer",
+    "Stated",
     "TileStore",
     "VerifierKey",
     "Witness",
@@ -49,6 +57,7 @@ __all__ = [
     "departments_concerned",
     "key_id_of",
     "no_file",
+    "of_subject",
     "open_checkpoint",
     "read_bundle",
     "rewritten",

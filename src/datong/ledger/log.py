@@ -1,6 +1,6 @@
 """The ledger of a hub: append evidence, publish the log, prove entries."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -29,10 +29,12 @@ from datong.ledger.bundles import make_bundle
 from datong.ledger.cosigning import Witnesses, WitnessState
 from datong.ledger.entries import EntryKind, RecordedEntry, departments_concerned, leaf_bytes, parse_leaf
 from datong.ledger.export import write_export
+from datong.ledger.fsck import Fsck, FsckReport
 from datong.ledger.merkle import inclusion_proof, leaf_hash_of
 from datong.ledger.notes import Checkpoint, Note, is_key_name
 from datong.ledger.sequencer import Sequencer, published_size
 from datong.ledger.signing import Signer
+from datong.ledger.state_audit import Area
 from datong.ledger.tables import CHECKPOINTS, ENTRIES, ENTRY_DEPARTMENTS
 from datong.ledger.tiles import TilePath, TileReader, TileStore, no_file, read_tile
 
@@ -287,6 +289,20 @@ class Ledger:
         write_export(
             directory, note=note, earlier=earlier, log_key=self.public_key, witnesses=keys, read=self._tiles.read
         )
+
+    def fsck(
+        self, areas: Sequence[Area], *, progress: Callable[[int, int], None] = lambda _done, _of: None
+    ) -> FsckReport:
+        """Compare the control database with the log: its entries, and the state of `areas`; see `Fsck`."""
+        return Fsck(
+            database=self._database,
+            tiles=self._tiles,
+            origin=self.origin,
+            log_key=self.public_key,
+            witnesses=self._witnesses,
+            areas=areas,
+            progress=progress,
+        ).run()
 
     def _newest(self, connection: Connection) -> Note:
         text = connection.scalar(select(CHECKPOINTS.c.note).order_by(CHECKPOINTS.c.size.desc()).limit(1))

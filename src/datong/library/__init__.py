@@ -65,6 +65,7 @@ from datong.library.spatial_values import (
     FeaturePage,
     FeatureQuery,
 )
+from datong.library.state_audit import LIBRARY_AREAS
 from datong.library.thresholds import OperatingPoint, WeightBin, operating_points
 from datong.library.values import (
     Build,
@@ -104,6 +105,7 @@ __all__ = [
     "BELIEVED_CHARS_MAX",
     "DEFINITION_CHARS_MAX",
     "FEATURES_MAX",
+    "LIBRARY_AREAS",
     "PLACE_ELEMENTS",
     "PUBLISHED",
     "RETENTION_DAYS_MAX",

@@ -259,7 +259,7 @@ class Corrections:
             ).scalar()
         if entry_id is None:
             raise _unknown(correction_id)
-        known = _committed(row)
+        known = committed(row)
         facts = self._ledger.entry(entry_id).facts
         salts = row["personal"]["salts"]
         # A report that was sent back has new values: those of its earlier acts can no longer be opened.
@@ -391,7 +391,7 @@ class Corrections:
             "statement_sha256": sha256_hex(statement.encode()) if statement else None,
         }
         salts = row["personal"]["salts"]
-        for name, value in _committed(row).items():
+        for name, value in committed(row).items():
             salt = bytes.fromhex(salts[name])
             facts[f"{name}_commitment"] = None if value is None else commitment(salt, value)
         if row["sight"] is not None:
@@ -435,7 +435,8 @@ class Corrections:
         return row
 
 
-def _committed(row: RowMapping) -> dict[str, str | None]:
+def committed(row: RowMapping) -> dict[str, str | None]:
+    """Return the personal values of a report that its evidence commits to, by name."""
     values = row["personal"]["values"]
     return {
         "record": values["row_key"],

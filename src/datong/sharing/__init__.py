@@ -131,6 +131,7 @@ if TYPE_CHECKING:
     from datong.sharing.shared_features import AgreedFeature, AgreedPage, SharedFeatures
     from datong.sharing.signed_calls import SignedCalls, SignedHeaders, SigningSecret, once_of
     from datong.sharing.simulator import CallVerdict, ColumnView, SimulatedCall, Simulator, Viewer
+    from datong.sharing.state_audit import SHARING_AREAS
     from datong.sharing.statistic_values import (
         MILLI,
         Answer,
@@ -148,6 +149,7 @@ else:
     __getattr__ = on_demand(
         __name__,
         {
+            "state_audit": ["SHARING_AREAS"],
             "agreement_watch": ["AgreementWatch", "EndedItem"],
             "agreements": ["Agreements", "decode_signature"],
             "anonymity": ["AnonymityReport", "AnonymityRule", "OffendingGroup", "QuasiColumn", "ReleasePlan"],
@@ -229,6 +231,7 @@ __all__ = [
     "PROFILE_DAYS_DEFAULT",
     "PROFILE_DAYS_MAX",
     "PROFILE_PREFIX",
+    "SHARING_AREAS",
     "AccessToken",
     "Account",
     "Action",

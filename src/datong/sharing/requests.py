@@ -240,7 +240,7 @@ class Requests:
         """Return the requests that were submitted together."""
         query = select(tables.request).where(tables.request.c.bundle_id == bundle_id).order_by(tables.request.c.id)
         with self._database.snapshot() as connection:
-            return tuple(_request(row) for row in connection.execute(query).mappings())
+            return tuple(request_of(row) for row in connection.execute(query).mappings())
 
     def find(
         self,
@@ -273,7 +273,7 @@ class Requests:
         with self._database.snapshot() as connection:
             total = connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
             rows = connection.execute(query.offset(offset).limit(min(limit, PAGE_ROWS_MAX))).mappings()
-            return page_of(tuple(_request(row) for row in rows), total=total, offset=offset)
+            return page_of(tuple(request_of(row) for row in rows), total=total, offset=offset)
 
     def parties_of(self, request: Request, department: DepartmentCode | None) -> frozenset[RequestParty]:
         """Return as what `department` may act on `request`."""
@@ -372,7 +372,7 @@ class Requests:
                 what=Text(zh=f"没有这个申请：{request_id}。", en=f"There is no such request: {request_id}."),
                 remedy=Text(zh="请核对编号。", en="Check the id."),
             )
-        return _request(row)
+        return request_of(row)
 
     def _save(self, connection: Connection, before: Request, after: Request) -> None:
         """Write `after` over `before`, unless somebody changed it in between."""
@@ -422,6 +422,7 @@ def _row(request: Request) -> dict[str, object]:
     }
 
 
-def _request(row: tables.Row) -> Request:
+def request_of(row: tables.Row) -> Request:
+    """Return the request that a row holds."""
     columns = {key: row[key] for key in row if key != "content"}
     return Request.model_validate({**columns, **row["content"]})

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from datong.app.fsck import AREAS, lines
 from datong.demo.cast import EDUCATION, ESTATE, POLICE
 from datong.demo.records import Source
 from datong.exchange import ApplyMode, Days, Failure, RunState, Schedule, TransferEnd, Window
@@ -293,3 +294,12 @@ def test_from_i_need_this_to_the_first_answer(console: ServedCity, browser: Brow
     assert (uses[0].service_item, uses[0].case_number) == ("社会保险登记", "2026-0001")
     assert visitor.complaints == []
     visitor.close()
+
+
+def test_after_these_days_the_database_says_what_the_log_says(console: ServedCity) -> None:
+    while console.city.hub.ledger.integrate():
+        pass
+    report = console.city.hub.ledger.fsck(AREAS)
+    assert report.faults == ()
+    assert not [name for name, count in report.compared.items() if not count and name != "library.definition"]
+    assert "✓" in lines(report)[-1]

@@ -1,0 +1,70 @@
+"""What of governance `fsck` compares with the log: findings, cases and what was done in them."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, select
+
+from datong.governance.findings import Finding
+from datong.governance.tables import CASE, CASE_ACT, FINDING
+from datong.kernel import EntryId, JsonValue, Text, sha256_hex
+from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, of_subject
+
+
+def _findings(connection: Connection) -> Iterator[Held]:
+    for row in connection.execution_options(yield_per=1000).execute(select(FINDING)).mappings():
+        names = ("kind", "subject", "provider", "consumer", "authority", "delay_working_days", "points", "revision")
+        own = {name: row[name] for name in names}
+        says = {"governance_finding": own, "governance_finding.document": _judged(row["document"])}
+        yield Held(row["id"], says)
+
+
+def _judged(document: object) -> dict[str, JsonValue]:
+    return Finding.model_validate(document).facts()
+
+
+def _cases(connection: Connection) -> Iterator[Held]:
+    for row in connection.execute(select(CASE)).mappings():
+        own = {
+            "finding": row["finding_id"],
+            "stage_after": row["stage"],
+            "provider": row["provider"],
+            "consumer": row["consumer"],
+        }
+        yield Held(row["id"], {"governance_case": own})
+
+
+def _act(entry: EntryContent) -> Stated:
+    return Stated(f"{entry.subject}: {entry.facts['action']}", {**entry.facts, "actor": entry.actor.id})
+
+
+def _acts(connection: Connection) -> Iterator[Held]:
+    for row in connection.execution_options(yield_per=1000).execute(select(CASE_ACT)).mappings():
+        own = {
+            "action": row["action"],
+            "stage_before": row["stage_before"],
+            "stage_after": row["stage_after"],
+            "statement_digest": sha256_hex(row["statement"].encode()),
+            "actor": row["actor"]["id"],
+        }
+        key = f"{row['case_id']}: {row['action']}"
+        yield Held(key, {"governance_case_act": own}, EntryId(row["entry_id"]))
+
+
+GOVERNANCE_AREAS = (
+    Area(
+        "governance.finding",
+        Text(zh="责任认定", en="Finding"),
+        frozenset({EntryKind.FINDING}),
+        of_subject,
+        _findings,
+    ),
+    Area("governance.case", Text(zh="协调事项", en="Case"), frozenset({EntryKind.CASE}), of_subject, _cases),
+    Area(
+        "governance.case_act",
+        Text(zh="协调事项的办理", en="Act in a case"),
+        frozenset({EntryKind.CASE}),
+        _act,
+        _acts,
+        own_entry=True,
+    ),
+)

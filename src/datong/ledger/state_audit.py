@@ -1,0 +1,65 @@
+"""What the packages above tell `fsck`: which entries speak of which of their rows, and what the rows say themselves.
+
+The state of the platform lies in the control database; the log holds what was decided, by whom. Whoever edits a row
+cannot edit the log with it. An `Area` is one kind of thing (an agreement, a batch) with both sides: what an entry
+states of one, and what the database holds of it. Where both are not the same, a row was changed without an act.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from datong.kernel import EntryId, JsonValue, Text
+from datong.ledger.entries import EntryContent, EntryKind
+
+
+class Stated(NamedTuple):
+    """What an entry states of one thing; with `adds`, only of some of its facts: the others stand as before."""
+
+    key: str
+    facts: Mapping[str, JsonValue]
+    adds: bool = False
+
+
+class Held(NamedTuple):
+    """What the database holds of one thing: by place (a table, a column), facts under the names the log gives them."""
+
+    key: str
+    says: Mapping[str, Mapping[str, JsonValue]]
+    entry_id: EntryId | None = None
+
+
+class Area(NamedTuple):
+    """One kind of thing. With `own_entry` each has exactly one entry, which its row names, and never changes."""
+
+    name: str
+    label: Text
+    kinds: frozenset[EntryKind]
+    stated: Callable[[EntryContent], Stated | None]
+    held: Callable[[Connection], Iterable[Held]]
+    own_entry: bool = False
+
+
+class Difference(NamedTuple):
+    """One fact of one thing that the database has otherwise than the log; None: the fact is not there."""
+
+    place: str
+    fact: str
+    logged: JsonValue
+    held: JsonValue
+
+
+def of_subject(entry: EntryContent) -> Stated:
+    """Take an entry's facts as those of its subject."""
+    return Stated(entry.subject, entry.facts)
+
+
+def differences(stated: Mapping[str, JsonValue], held: Held) -> list[Difference]:
+    """Return each fact that a row has otherwise than its evidence, in the order of places and names."""
+    return [
+        Difference(place, fact, stated.get(fact), value)
+        for place, facts in held.says.items()
+        for fact, value in sorted(facts.items())
+        if stated.get(fact) != value
+    ]
