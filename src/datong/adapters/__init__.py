@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datong.adapters.sqlalchemy_target import SqlalchemyTarget
     from datong.adapters.sqlite import SqliteDatabase
     from datong.adapters.web_api import WebApi
+    from datong.adapters.webhook_post import WebhookPost
 else:
     __getattr__ = on_demand(
         __name__,
@@ -38,6 +39,7 @@ else:
             "postgresql": ["PostgresqlDatabase"],
             "postgresql_capture": ["PostgresqlChanges"],
             "spark_tables": ["SparkEngine"],
+            "webhook_post": ["WebhookPost"],
             "sqlalchemy_database": ["SqlalchemyDatabase"],
             "sqlalchemy_target": ["SqlalchemyTarget"],
             "sqlite": ["SqliteDatabase"],
@@ -60,6 +62,7 @@ __all__ = [
     "SqlalchemyTarget",
     "SqliteDatabase",
     "WebApi",
+    "WebhookPost",
     "load_or_create_signer",
     "open_changes",
     "open_connector",

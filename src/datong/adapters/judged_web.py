@@ -60,6 +60,7 @@ def pinned_send(
     numeric: str,
     headers: Mapping[str, str],
     data: Mapping[str, str] | None = None,
+    content: bytes | None = None,
 ) -> httpx.Response:
     """Send a request to `numeric`, a judged address of `url`; the body of the answer is still to be read.
 
@@ -71,6 +72,7 @@ def pinned_send(
         url.copy_with(host=numeric),
         headers={**headers, "Host": url.netloc.decode("ascii")},
         data=data,
+        content=content,
         extensions={"sni_hostname": url.raw_host.decode("ascii")},
     )
     try:

@@ -12,6 +12,7 @@ from datong.adapters.directory_store import DirectoryStore
 from datong.adapters.file_keys import load_or_create_signer
 from datong.adapters.hub_link import HubLink, join_superior
 from datong.adapters.polite_web import PoliteWeb
+from datong.adapters.webhook_post import WebhookPost
 from datong.app.bridges import (
     AuthorityKey,
     BatchArrivals,
@@ -92,9 +93,11 @@ from datong.sharing import (
     Profiles,
     Releases,
     Requests,
+    ResourceEvents,
     ServiceCases,
     SignedCalls,
     Simulator,
+    Subscriptions,
     Usage,
     forget_gateway_state,
     mask_secret,
@@ -110,6 +113,8 @@ VERSIONS_INTERVAL_SECONDS = 60.0
 """How often it is looked whether versions and settled reports have been kept long enough."""
 RECONCILIATION_INTERVAL_SECONDS = 2.0
 TASKS_INTERVAL_SECONDS = 1.0
+EVENTS_INTERVAL_SECONDS = 2.0
+WEBHOOKS_INTERVAL_SECONDS = 1.0
 GATEWAY_INTERVAL_SECONDS = 60.0
 """How often answers kept for repeated calls, and counts of calls, are cleared away when their time is over."""
 LINEAGE_INTERVAL_SECONDS = 5.0
@@ -194,6 +199,8 @@ class Hub:
             Sweep(name="leftovers", interval_seconds=FILES_INTERVAL_SECONDS, run=services.exchange.leftovers.sweep),
             Sweep(name="files", interval_seconds=FILES_INTERVAL_SECONDS, run=services.files.sweep),
             Sweep(name="releases", interval_seconds=RELEASES_INTERVAL_SECONDS, run=clear_releases),
+            Sweep(name="events", interval_seconds=EVENTS_INTERVAL_SECONDS, run=services.subscriptions.follow),
+            Sweep(name="webhooks", interval_seconds=WEBHOOKS_INTERVAL_SECONDS, run=services.subscriptions.deliver),
             Sweep(name="gateway", interval_seconds=GATEWAY_INTERVAL_SECONDS, run=forget_calls),
             Sweep(name="tasks", interval_seconds=TASKS_INTERVAL_SECONDS, run=services.exchange.runs.start_due),
             Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
@@ -459,6 +466,11 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         address=endpoint,
     )
 
+    events = ResourceEvents(shares=delta_shares, releases=releases, tables=tables, catalogue=catalogue)
+    webhooks = WebhookPost(
+        user_agent=f"Datong/{__version__} (+{settings.base_url})", allow_private=settings.webhooks_private
+    )
+
     def authorities() -> frozenset[DepartmentCode]:
         return frozenset(department.code for department in departments.all() if department.is_authority)
 
@@ -543,6 +555,16 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         ),
         gateway=gateway,
         signed_calls=SignedCalls(clock=clock, machines=identity, secret=index_key),
+        events=events,
+        subscriptions=Subscriptions(
+            database=database,
+            clock=clock,
+            ledger=ledger,
+            machines=identity,
+            events=events,
+            sender=webhooks,
+            secret=index_key,
+        ),
         mask_keys=mask_keys,
         profiles=Profiles(database=database, clock=clock, ledger=ledger, endpoint=endpoint),
         delta_shares=delta_shares,

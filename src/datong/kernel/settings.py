@@ -68,6 +68,11 @@ class Settings(Value):
         le=1_000_000_000,
         description="Calls of the gateway that one application may make in a day (China's); 0: any number.",
     )
+    webhooks_private: bool = Field(
+        False,
+        description="Let webhooks go to addresses of private networks, and without TLS: for hubs whose subscribers are "
+        "in the same closed network.",
+    )
     logins_at_once_max: int = Field(4, ge=1, description="Password checks at once (each takes 46 MiB).")
     disk_reserve_mb: int = Field(
         1024, ge=0, description="MiB of the lake's disk kept free: uploads are turned away (507) before they take it."

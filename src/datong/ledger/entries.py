@@ -68,6 +68,7 @@ class EntryKind(StrEnum):
     CONSENT = "sharing.consent"
     DISCLOSURE = "sharing.disclosure"
     OBJECTION = "sharing.objection"
+    SUBSCRIPTION = "sharing.subscription"
     FINDING = "governance.finding"
     CASE = "governance.case"
     INDICATOR = "governance.indicator"

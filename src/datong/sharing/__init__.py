@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from datong.sharing.delta_urls import FileSigner
     from datong.sharing.delta_versions import ChangesAsk
     from datong.sharing.documents import CHECK_PATH, AgreementDocuments, PaperEntry, PaperFacts
+    from datong.sharing.events import ResourceEvent, ResourceEvents
     from datong.sharing.gateway import Gateway
     from datong.sharing.gateway_calls import KEY_ELEMENTS, Asked, GatewayAnswer, Once, VerifyAnswer
     from datong.sharing.gateway_sweep import forget_gateway_state
@@ -143,8 +144,16 @@ if TYPE_CHECKING:
     )
     from datong.sharing.statistics import PrivateStatistics
     from datong.sharing.subjects import subject_index_key
+    from datong.sharing.subscriptions import (
+        DeliveryState,
+        Subscriptions,
+        WebhookDelivery,
+        WebhookSecret,
+        WebhookSubscription,
+    )
     from datong.sharing.tokens import AccessToken
     from datong.sharing.usage import Usage, Use
+    from datong.sharing.webhooks import WebhookSender, webhook_unanswered, webhook_url_invalid
 else:
     __getattr__ = on_demand(
         __name__,
@@ -219,6 +228,15 @@ else:
             "tokens": ["AccessToken"],
             "assertions": ["ASSERTION_TYPE", "client_assertion", "token_request"],
             "usage": ["Usage", "Use"],
+            "events": ["ResourceEvent", "ResourceEvents"],
+            "subscriptions": [
+                "DeliveryState",
+                "Subscriptions",
+                "WebhookDelivery",
+                "WebhookSecret",
+                "WebhookSubscription",
+            ],
+            "webhooks": ["WebhookSender", "webhook_unanswered", "webhook_url_invalid"],
         },
     )
 
@@ -282,6 +300,7 @@ __all__ = [
     "Consents",
     "DataAccess",
     "Decision",
+    "DeliveryState",
     "DeltaEvidence",
     "DeltaShares",
     "DepartmentBook",
@@ -356,6 +375,8 @@ __all__ = [
     "RequestParty",
     "RequestState",
     "Requests",
+    "ResourceEvent",
+    "ResourceEvents",
     "ResourceUses",
     "Role",
     "RowCondition",
@@ -378,6 +399,7 @@ __all__ = [
     "SimulatedCall",
     "Simulator",
     "StatisticKind",
+    "Subscriptions",
     "Suggestion",
     "TableAnswer",
     "TableSource",
@@ -389,6 +411,10 @@ __all__ = [
     "Use",
     "VerifyAnswer",
     "Viewer",
+    "WebhookDelivery",
+    "WebhookSecret",
+    "WebhookSender",
+    "WebhookSubscription",
     "amendment_actions",
     "apply_mask",
     "best_answers",
@@ -407,4 +433,6 @@ __all__ = [
     "stricter_than",
     "subject_index_key",
     "token_request",
+    "webhook_unanswered",
+    "webhook_url_invalid",
 ]

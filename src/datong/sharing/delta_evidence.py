@@ -56,6 +56,9 @@ class Handover(Value):
     files: tuple[HandedFile, ...] = ()
     policy_ids: tuple[str, ...]
     allowed: bool
+    kind: str = SHARE_KIND
+    content_sha256: str = ""
+    """Digest of what the caller was told, where that is no file of a release."""
 
 
 class DeltaEvidence:
@@ -66,6 +69,10 @@ class DeltaEvidence:
 
     def record(self, caller: Principal, handover: Handover) -> AccessId:
         """Store the access with its entry; nothing is handed out before."""
+        return self.recorded(caller, handover)[0]
+
+    def recorded(self, caller: Principal, handover: Handover) -> tuple[AccessId, EntryId]:
+        """Do as `record` does, and return the entry, too."""
         access_id = AccessId(new_id())
         salt = secrets.token_bytes(SALT_BYTES)
         with self._database.transaction() as connection:
@@ -77,7 +84,7 @@ class DeltaEvidence:
                 facts=_facts(access_id, caller, handover, salt),
             )
             _store(connection, access_id, entry_id, caller, handover, salt)
-        return access_id
+        return access_id, entry_id
 
     def handed_under(self, access_id: AccessId) -> tuple[DepartmentCode, tuple[AgreementId, ...]] | None:
         """Return to whom an access handed something out, and under which agreements; None: it did not."""
@@ -99,7 +106,7 @@ def _facts(access_id: AccessId, caller: Principal, handover: Handover, salt: byt
     table = handover.table
     facts: dict[str, JsonValue] = {
         "access_id": access_id,
-        "kind": SHARE_KIND,
+        "kind": handover.kind,
         "allowed": handover.allowed,
         "consumer": caller.department,
         "provider": table.provider,
@@ -120,6 +127,8 @@ def _facts(access_id: AccessId, caller: Principal, handover: Handover, salt: byt
         told: dict[str, JsonValue] = {"files": listed, **lists}
     else:
         told = {"files_count": len(listed), "files_sha256": sha256_hex(canonical_json(listed))}
+    if handover.content_sha256:
+        told["content_sha256"] = handover.content_sha256
     return {**facts, "table_versions": list(handover.versions), **told}
 
 
@@ -141,7 +150,7 @@ def _store(
     connection.execute(
         insert(tables.access).values(
             id=access_id,
-            kind=SHARE_KIND,
+            kind=handover.kind,
             allowed=handover.allowed,
             at=handover.at,
             consumer=caller.department,

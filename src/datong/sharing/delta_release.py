@@ -27,6 +27,7 @@ from datong.sharing.delta_sql import (
     changes_sql,
     commitments_sql,
     delta_type,
+    files_sql,
     kept_rows,
     prepare_subjects,
     shown_columns,
@@ -112,6 +113,22 @@ class Releases:
             return None
         path = self._folder / "files" / release_id / name
         return path if path.suffix == ".parquet" and path.is_file() else None
+
+    def read(self, release: Release, query: str) -> list[tuple[object, ...]]:
+        """Return the rows of a query over `release`, the rows of a prepared release as one relation.
+
+        Raises:
+            Unavailable: a file has been cleared away meanwhile.
+        """
+        folder = self._folder / "files" / release.id
+        files = [folder / file.name for file in release.files]
+        relation = query.replace("{release}", files_sql(files))
+        try:
+            with duckdb.connect(":memory:", config=self._config) as connection:
+                connection.execute("SET GLOBAL TimeZone = 'UTC'")
+                return connection.execute(relation).fetchall()
+        except (OSError, duckdb.Error) as error:
+            raise _unreadable(release.plan) from error
 
     def concerning(self, citizen: str, release_ids: Iterable[str]) -> dict[str, frozenset[int]]:
         """Return which of the releases concern a citizen, and which of their files (by number)."""

@@ -7,8 +7,9 @@ service item that is the table's schema. Files are cut down to the agreed column
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from datong.kernel import AccessId, Clock, DepartmentCode, NotFound, Refused, Text, Value
+from datong.kernel import AccessId, Clock, DepartmentCode, EntryId, NotFound, Refused, ResourceId, Text, Value
 from datong.norms import ShareMode
 from datong.sharing.actions import Action, DataAccess, Decision
 from datong.sharing.agreements import Agreements
@@ -82,6 +83,14 @@ class QueryAsk(Value):
     starting_version: int | None = None
 
 
+class OpenedTable(NamedTuple):
+    """A table as a caller may read it now, and its versions, oldest first."""
+
+    agreed: AgreedTable
+    versions: tuple[TableVersion, ...]
+    at: datetime
+
+
 class DeltaShares:
     """The shares of every consumer. `address` is where files are handed out."""
 
@@ -146,6 +155,52 @@ class DeltaShares:
         agreed, versions, _ = self._opened(caller, name)
         plan = self._plan(agreed, versions[-1])
         return self._answer(agreed, versions[-1].version, self._releases.types(plan))
+
+    def opened(self, caller: Principal, resource_id: ResourceId, purpose: str) -> OpenedTable:
+        """Return the table of a resource as the caller may read it now for a service item.
+
+        Raises:
+            NotFound, Refused: see `metadata`.
+        """
+        known = [one for one in self._known(caller) if one.resource_id == resource_id]
+        table = next((one for one in known if one.purpose == purpose), None)
+        name = SharedTableName(share="", schema_name=purpose, table=resource_id) if table is None else table.name
+        return OpenedTable(*self._opened(caller, name))
+
+    def release(self, opened: OpenedTable, version: TableVersion, former: TableVersion | None = None) -> Release:
+        """Return what may be handed out of a version, or of its changes since the `former` one.
+
+        Raises:
+            Unavailable: see `Releases.prepared`.
+        """
+        return self._releases.prepared(self._plan(opened.agreed, version, former))
+
+    def record(
+        self,
+        caller: Principal,
+        opened: OpenedTable,
+        release: Release,
+        *,
+        kind: str,
+        columns: Sequence[str],
+        content_sha256: str,
+    ) -> tuple[AccessId, EntryId]:
+        """Put on record that a caller is told something of a release: which columns, and the digest of what it is."""
+        titles = {item.column: item.name for agreement in opened.agreed.agreements for item in agreement.items}
+        handover = Handover(
+            table=opened.agreed.table,
+            at=opened.at,
+            agreements=opened.agreed.agreements,
+            columns=tuple(columns),
+            names=tuple(titles[column] for column in columns),
+            versions=(release.plan.version,),
+            files=tuple(HandedFile(release=release, file=file) for file in release.files),
+            policy_ids=("data.agreed",),
+            allowed=True,
+            kind=kind,
+            content_sha256=content_sha256,
+        )
+        return self._evidence.recorded(caller, handover)
 
     def query(self, caller: Principal, name: SharedTableName, ask: QueryAsk) -> TableAnswer:
         """Return the files of a version, or with `starting_version` those that came and went since.

@@ -266,10 +266,18 @@ class Machines:
             Unauthenticated: the token does not verify, or its application or node's key was revoked since.
         """
         principal = self.read_token(token)
+        self.require_in_force(principal)
+        return principal
+
+    def require_in_force(self, principal: Principal) -> None:
+        """Let an application or a node pass that was not revoked.
+
+        Raises:
+            Unauthenticated: it was.
+        """
         caller = (principal.actor.kind, principal.actor.id)
         if not self.callers_in_force([caller])[caller]:
             raise unrecognised("revoked")
-        return principal
 
     def read_token(self, token: str) -> Principal:
         """Return the machine that an access token names; whether it was revoked since, `callers_in_force` says.

@@ -296,6 +296,40 @@ quota = Table(
 )
 """Calls per window of an application or under an agreement."""
 
+subscription = Table(
+    "sharing_subscription",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("client_id", ID, nullable=False, index=True),
+    Column("department", DEPARTMENT, nullable=False),
+    Column("resource_id", ID, nullable=False),
+    Column("state", String(10), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("content", JsonColumn, nullable=False),
+)
+"""Where applications want to be told of new versions; `version` is the newest one that a delivery was made for."""
+
+delivery = Table(
+    "sharing_delivery",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("subscription_id", ID, ForeignKey("sharing_subscription.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("status", Integer),
+    Column("detail", String(300), nullable=False),
+    Column("access_id", ID),
+    Column("entry_id", ID),
+    Column("content_sha256", String(64), nullable=False),
+    Column("settled_at", UtcDateTime),
+)
+"""What is told of a version to a subscription: once each, and again when it is replayed."""
+Index("ix_sharing_delivery_state_due", delivery.c.state, delivery.c.due_at)
+Index("ix_sharing_delivery_subscription", delivery.c.subscription_id, delivery.c.version)
+
 live_service = Table(
     "sharing_live_service",
     METADATA,

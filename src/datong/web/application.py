@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from datong import __version__
 from datong.kernel import Settings
 from datong.sharing import CallQueue
-from datong.web import gateway, health, log
+from datong.web import gateway, gateway_events, health, log
 from datong.web.api import api_router
 from datong.web.console import console_router, problem_page
 from datong.web.delta_sharing import router as delta_sharing_router
@@ -71,6 +71,7 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     # First, so that its calls pass no other pattern on their way.
     app.include_router(gateway.router)
     app.include_router(gateway.secrets_router)
+    app.include_router(gateway_events.router)
     app.add_middleware(gateway.HotCalls, routes=gateway.hot_routes())
     app.include_router(health.router)
     app.include_router(metrics_router(metrics, admit_watchers))

@@ -47,9 +47,11 @@ if TYPE_CHECKING:
         Profiles,
         Releases,
         Requests,
+        ResourceEvents,
         ServiceCases,
         SignedCalls,
         Simulator,
+        Subscriptions,
     )
 
 
@@ -94,6 +96,8 @@ class Services:
     simulator: Simulator
     gateway: Gateway
     signed_calls: SignedCalls
+    events: ResourceEvents
+    subscriptions: Subscriptions
     mask_keys: MaskKeys
     profiles: Profiles
     delta_shares: DeltaShares

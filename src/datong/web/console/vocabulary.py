@@ -32,6 +32,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "sharing.consent": Text(zh="本人同意", en="Consent"),
     "sharing.disclosure": Text(zh="延后告知", en="Delayed disclosure"),
     "sharing.objection": Text(zh="使用异议", en="Objection to a use"),
+    "sharing.subscription": Text(zh="变更订阅", en="Subscription"),
     "sharing.profile": Text(zh="共享凭据文件", en="Sharing profile"),
     "sharing.access": Text(zh="数据调用", en="Access"),
     "sharing.refusal": Text(zh="拒绝调用", en="Refusal"),
