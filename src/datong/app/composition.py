@@ -95,6 +95,7 @@ from datong.sharing import (
     Requests,
     ResourceEvents,
     ServiceCases,
+    SharedFiles,
     SignedCalls,
     Simulator,
     Subscriptions,
@@ -171,7 +172,7 @@ class Hub:
 
         def clear_releases() -> bool:
             services.releases.sweep(unused_seconds=3600.0 * settings.share_cache_hours)
-            return False
+            return services.shared_files.sweep()
 
         def forget_calls() -> bool:
             return forget_gateway_state(self.database, self.clock.now())
@@ -555,6 +556,13 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         ),
         gateway=gateway,
         signed_calls=SignedCalls(clock=clock, machines=identity, secret=index_key),
+        shared_files=SharedFiles(
+            shares=delta_shares,
+            releases=releases,
+            ledger=ledger,
+            signer=signer,
+            folder=settings.home / "downloads",
+        ),
         events=events,
         subscriptions=Subscriptions(
             database=database,

@@ -13,6 +13,7 @@ from typing import Annotated
 import httpx
 import typer
 
+from datong import sharing
 from datong.cli.shell import say
 from datong.kernel import Conflict, Corrupt, Invalid, Refused, Text, Unavailable
 from datong.ledger import BundleReport, LogReport, read_bundle, verify_bundle, verify_log
@@ -34,7 +35,8 @@ def verify(
         Path,
         typer.Argument(
             exists=True,
-            help="导出的目录、其 .tar，或证明包 .json · an exported folder, a .tar of it, or a proof bundle (.json)",
+            help="导出的目录、其 .tar、证明包 .json，或网关下载的 .parquet、.zip · an exported folder, a .tar of it, a "
+            "proof bundle (.json), or a file downloaded from the gateway (.parquet, .zip)",
         ),
     ],
     key: Annotated[
@@ -45,9 +47,11 @@ def verify(
 ) -> None:
     """离线验证日志或证明包；有误时说明位置并以 1 退出 · Verify a log or a proof offline; say where it is wrong."""
     log_key = None if key is None else _key(key)
-    report: LogReport | BundleReport
+    report: LogReport | BundleReport | sharing.FileReport
     if path.is_dir():
         report = verify_log(path, log_key=log_key)
+    elif path.suffix in (".parquet", ".zip"):
+        report = sharing.verify_file(path, log_key=log_key)
     elif path.suffix == ".json":
         report = verify_bundle(read_bundle(path.read_bytes()), log_key=log_key)
     else:
@@ -58,8 +62,10 @@ def verify(
         return
     if isinstance(report, LogReport):
         _tell_log(report)
-    else:
+    elif isinstance(report, BundleReport):
         _tell_bundle(report)
+    else:
+        _tell_file(report)
     _tell_key(report)
 
 
@@ -181,6 +187,19 @@ def _tell_log(report: LogReport) -> None:
         )
 
 
+def _tell_file(report: "sharing.FileReport") -> None:
+    said = report.manifest
+    say(
+        Text(
+            zh=f"✓ 文件属实：{said.title.zh} 第 {said.version} 版，{said.rows} 行，{said.issued_at.isoformat()} 发给 "
+            f"{said.consumer}。",
+            en=f"✓ The file is genuine: {said.title.en or said.title.zh}, version {said.version}, {said.rows} rows, "
+            f"handed to {said.consumer} at {said.issued_at.isoformat()}.",
+        )
+    )
+    _tell_bundle(report.proof)
+
+
 def _tell_bundle(report: BundleReport) -> None:
     entry = report.entry
     say(
@@ -197,7 +216,7 @@ def _tell_bundle(report: BundleReport) -> None:
         say(Text(zh=f"  见证：{witness.name}，{at}", en=f"  witnessed by {witness.name}, {at}"))
 
 
-def _tell_key(report: LogReport | BundleReport) -> None:
+def _tell_key(report: "LogReport | BundleReport | sharing.FileReport") -> None:
     if not report.key_given:
         say(
             Text(

@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     from datong.sharing.delta_versions import ChangesAsk
     from datong.sharing.documents import CHECK_PATH, AgreementDocuments, PaperEntry, PaperFacts
     from datong.sharing.events import ResourceEvent, ResourceEvents
+    from datong.sharing.file_manifests import FileForm, FileReport, verify_file
     from datong.sharing.gateway import Gateway
     from datong.sharing.gateway_calls import KEY_ELEMENTS, Asked, GatewayAnswer, Once, VerifyAnswer
     from datong.sharing.gateway_sweep import forget_gateway_state
@@ -130,6 +131,7 @@ if TYPE_CHECKING:
     from datong.sharing.request_prefill import Prefill, SimilarRequest
     from datong.sharing.requests import Requests
     from datong.sharing.shared_features import AgreedFeature, AgreedPage, SharedFeatures
+    from datong.sharing.shared_files import SharedFiles
     from datong.sharing.signed_calls import SignedCalls, SignedHeaders, SigningSecret, once_of
     from datong.sharing.simulator import CallVerdict, ColumnView, SimulatedCall, Simulator, Viewer
     from datong.sharing.state_audit import SHARING_AREAS
@@ -228,6 +230,8 @@ else:
             "tokens": ["AccessToken"],
             "assertions": ["ASSERTION_TYPE", "client_assertion", "token_request"],
             "usage": ["Usage", "Use"],
+            "file_manifests": ["FileForm", "FileReport", "verify_file"],
+            "shared_files": ["SharedFiles"],
             "events": ["ResourceEvent", "ResourceEvents"],
             "subscriptions": [
                 "DeliveryState",
@@ -310,6 +314,8 @@ __all__ = [
     "EndedItem",
     "ExtensionState",
     "FileAction",
+    "FileForm",
+    "FileReport",
     "FileSigner",
     "FilledState",
     "FixedRecords",
@@ -388,6 +394,7 @@ __all__ = [
     "ServiceLevels",
     "Session",
     "SharedFeatures",
+    "SharedFiles",
     "SharedTable",
     "SharedTableName",
     "ShownUse",
@@ -433,6 +440,7 @@ __all__ = [
     "stricter_than",
     "subject_index_key",
     "token_request",
+    "verify_file",
     "webhook_unanswered",
     "webhook_url_invalid",
 ]

@@ -1,4 +1,4 @@
-"""The gateway's subscriptions: webhooks, and server-sent events with `Last-Event-ID`."""
+"""The gateway's ways out for whole resources: files, webhooks, and server-sent events with `Last-Event-ID`."""
 
 import asyncio
 import json
@@ -7,13 +7,15 @@ from typing import Annotated, NamedTuple
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import Field
+from starlette.background import BackgroundTask
 
 from datong.kernel import ActorKind, DatongError, Invalid, Overloaded, ResourceId, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import (
     DeliveryState,
+    FileForm,
     Principal,
     ResourceEvent,
     WebhookDelivery,
@@ -102,6 +104,24 @@ def list_deliveries(
 def replay_webhook(subscription_id: str, body: Replay, caller: Caller, hub: Hub) -> Replayed:
     """Tell of the kept versions after `after` once more, those that were given up included."""
     return Replayed(deliveries=hub.subscriptions.replay(caller, subscription_id, after=body.after))
+
+
+@router.get(
+    "/{resource_id}/file",
+    response_class=FileResponse,
+    responses={200: {"content": {form.media_type: {"schema": {"type": "string"}} for form in FileForm}}},
+)
+def download_file(
+    resource_id: ResourceId, caller: Caller, hub: Hub, purpose: Purpose, form: FileForm = FileForm.PARQUET
+) -> FileResponse:
+    """Return the newest version of a resource as a file: agreed columns and rows, masked.
+
+    Inside is a manifest that the hub signed, with the proof of its entry in the log: `datong ledger verify` checks it.
+    """
+    made = hub.shared_files.download(caller, resource_id, purpose=purpose, form=form)
+    return FileResponse(
+        made.path, media_type=form.media_type, filename=made.name, background=BackgroundTask(made.remove)
+    )
 
 
 @router.get(

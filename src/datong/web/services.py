@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         Requests,
         ResourceEvents,
         ServiceCases,
+        SharedFiles,
         SignedCalls,
         Simulator,
         Subscriptions,
@@ -96,6 +97,7 @@ class Services:
     simulator: Simulator
     gateway: Gateway
     signed_calls: SignedCalls
+    shared_files: SharedFiles
     events: ResourceEvents
     subscriptions: Subscriptions
     mask_keys: MaskKeys

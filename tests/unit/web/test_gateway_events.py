@@ -14,7 +14,9 @@ from starlette.types import Message
 from datong.kernel import METADATA, Database
 from datong.ledger import EntryKind
 from datong.sharing.events import ResourceEvents
+from datong.sharing.file_manifests import FileForm, verify_file
 from datong.sharing.identity import Identity
+from datong.sharing.shared_files import SharedFiles
 from datong.sharing.subscriptions import Subscriptions
 from datong.web import gateway_events
 from datong.web.problems import install_problem_handlers
@@ -33,6 +35,7 @@ class Known:
     identity: Identity
     events: ResourceEvents
     subscriptions: Subscriptions
+    shared_files: SharedFiles
 
 
 class Hub:
@@ -41,12 +44,18 @@ class Hub:
     def __init__(self, subscribed: Subscribed) -> None:
         self.subscribed = subscribed
         self.world = subscribed.world
-        made = subscribed.application
-        token = self.world.identity.token_for_application(made.application.client_id, made.client_secret)
-        self.headers = {"Authorization": f"Bearer {token.access_token}"}
+        self.headers: dict[str, str] = {}
+        self.renew()
         self.app = FastAPI()
         self.app.state.language = "zh"
-        self.app.state.services = Known(self.world.identity, subscribed.events, subscribed.hub())
+        files = SharedFiles(
+            shares=subscribed.shared.shares,
+            releases=subscribed.shared.releases,
+            ledger=self.world.ledger,
+            signer=self.world.signer,
+            folder=subscribed.shared.folder / "downloads",
+        )
+        self.app.state.services = Known(self.world.identity, subscribed.events, subscribed.hub(), files)
         install_problem_handlers(self.app)
         self.app.include_router(gateway_events.router)
 
@@ -139,3 +148,17 @@ def test_a_subscription_is_made_looked_at_replayed_and_ended(hub: Hub) -> None:
     assert hub.send("DELETE", f"subscriptions/{one}").json()["state"] == "ended"
     assert hub.send("POST", f"subscriptions/{one}/replay", {"after": 0}).status_code == 409
     assert hub.send("GET", "subscriptions/nothing").status_code == 404
+
+
+def test_a_file_is_downloaded_verifies_and_is_gone_from_the_hub(hub: Hub, tmp_path: Path) -> None:
+    for form in FileForm:
+        answer = hub.send("GET", f"{RESOURCE}/file?purpose={PURPOSE_CODE}&form={form.value}")
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == form.media_type
+        assert form.suffix in answer.headers["content-disposition"]
+        path = tmp_path / f"downloaded{form.suffix}"
+        path.write_bytes(answer.content)
+        assert verify_file(path, log_key=hub.world.signer.public_key).manifest.rows == len(FIRST)
+    assert list((hub.subscribed.shared.folder / "downloads").iterdir()) == []
+    assert hub.send("GET", f"{RESOURCE}/file?purpose=another").status_code == 404
+    assert hub.send("GET", f"{RESOURCE}/file?purpose={PURPOSE_CODE}&form=x").status_code == 422
