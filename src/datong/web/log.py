@@ -5,6 +5,8 @@ it. The entries themselves tell of resources, requests and departments' acts tha
 given to those who may export the log (docs/adr/0021).
 """
 
+from importlib.resources import files
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -23,6 +25,13 @@ TILE = "application/octet-stream"
 def checkpoint(hub: Hub) -> Response:
     """Return the newest signed checkpoint with the witnesses' cosignatures."""
     return Response(hub.ledger.checkpoint(), media_type="text/plain; charset=utf-8")
+
+
+@router.get("/verify.py", response_class=Response)
+def verifier() -> Response:
+    """Return a verifier in one file, for machines without this platform: Python and `cryptography` are enough."""
+    program = files("datong.ledger").joinpath("standalone_verifier.py").read_bytes()
+    return Response(program, media_type="text/x-python; charset=utf-8")
 
 
 @router.get("/tile/entries/{path:path}", response_class=Response)

@@ -18,6 +18,7 @@ PUBLIC = frozenset(
         "/api/openapi.json",
         "/log/checkpoint",
         "/log/tile/{path:path}",
+        "/log/verify.py",
         "/static",
         "/sign-in",
         "/open",

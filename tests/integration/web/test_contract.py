@@ -1,7 +1,10 @@
 """What every route promises: the one error shape, the headers, the description."""
 
+from pathlib import Path
+
 import pytest
 
+from datong.ledger import standalone_verifier
 from datong.web.problems import ProblemDocument
 from tests.integration.web.conftest import RunningHub
 
@@ -10,6 +13,7 @@ PUBLIC = {
     ("GET", "/readyz"),
     ("GET", "/log/checkpoint"),
     ("GET", "/log/tile/{path}"),
+    ("GET", "/log/verify.py"),
     ("POST", "/api/v1/session"),
     ("DELETE", "/api/v1/session"),
     ("POST", "/api/v1/oauth/token"),
@@ -225,3 +229,10 @@ CONTRACT = {
     )
 }
 """The routes that nodes, the demonstration and other programs rely on."""
+
+
+def test_the_verifier_that_a_hub_gives_out_is_the_one_that_is_tested(hub: RunningHub) -> None:
+    with hub.client() as visitor:
+        answer = visitor.get("/log/verify.py")
+    assert answer.headers["Content-Type"].startswith("text/x-python")
+    assert answer.content == Path(standalone_verifier.__file__).read_bytes()

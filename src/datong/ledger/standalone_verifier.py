@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+"""Verify a Datong log or proof with nothing but Python and `cryptography` · 只凭 Python 和 cryptography 验证存证.
+
+    python verify.py log/       --key <the log's public key, base64 or hex>     an exported log, or the .tar of it
+    python verify.py proof.json --key <the log's public key>                    the proof of one entry
+
+It shares no code with the platform: it was written from docs/ledger.md and the C2SP specifications, so that who doubts
+the platform's own verifier has another. It ends with 0 and says what was proved, or with 1 and says what is wrong.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any, NoReturn
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+LOG, WITNESS = b"\x01", b"\x04"
+WIDTH, HASH, SALT = 256, 32, 16
+
+
+def fail(zh: str, en: str) -> NoReturn:
+    """End: something is wrong."""
+    sys.exit(f"✗ {zh}\n✗ {en}")
+
+
+def decoded(text: object) -> bytes:
+    """Return the bytes of a base64 text in its only right form."""
+    try:
+        data = base64.b64decode(str(text), validate=True)
+    except ValueError:
+        data = None
+    if data is None or base64.b64encode(data).decode() != text:
+        fail(f"不是 base64：{text!s:.40}", f"not base64: {text!s:.40}")
+    return data
+
+
+def verified(key: bytes, message: bytes, signature: bytes, who: str) -> None:
+    """Check an Ed25519 signature."""
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        fail(f"{who} 的签名不对", f"the signature of {who} is wrong")
+
+
+def open_note(note: str, log_key: bytes, witnesses: dict[str, bytes]) -> tuple[int, bytes, list[str]]:
+    """Return size, root and witnesses of a checkpoint; each signature under it must be right and of somebody known."""
+    body, separator, lines = note.rpartition("\n\n")
+    text = body + "\n"
+    parts = text.split("\n")
+    if not separator or len(parts) != 4 or not parts[1].isdecimal() or str(int(parts[1])) != parts[1]:
+        fail("检查点格式不对", "the checkpoint is malformed")
+    origin, size, root = parts[0], int(parts[1]), decoded(parts[2])
+    known = {origin: (LOG, log_key)} | {name: (WITNESS, key) for name, key in witnesses.items()}
+    signed = []
+    for line in lines.splitlines():
+        dash, _, rest = line.partition(" ")
+        name, _, encoded = rest.rpartition(" ")
+        data = decoded(encoded)
+        if dash != "—" or name not in known:
+            fail(f"不认识的签名：{name}", f"a signature of nobody known: {name}")
+        kind, key = known[name]
+        if data[:4] != key_id(name, kind, key):
+            fail(f"{name} 的密钥编号不对", f"the key id of {name} is wrong")
+        if kind == LOG:
+            verified(key, text.encode(), data[4:], name)
+        else:
+            seconds = int.from_bytes(data[4:12], "big")
+            verified(key, f"cosignature/v1\ntime {seconds}\n{text}".encode(), data[12:], name)
+        signed.append(name)
+    if sorted(signed) != sorted(set(signed)) or origin not in signed:
+        fail("日志没有签这个检查点，或有人签了两次", "the log did not sign this checkpoint, or somebody signed twice")
+    return size, root, sorted(set(signed) - {origin})
+
+
+def key_id(name: str, kind: bytes, key: bytes) -> bytes:
+    """Return the four bytes by which a signature names its key."""
+    return hashlib.sha256(name.encode() + b"\n" + kind + key).digest()[:4]
+
+
+def read_key(text: str, kind: bytes) -> tuple[str, bytes]:
+    """Return name and key of a `name+id+key` text."""
+    name, identity, encoded = text.split("+", 2)
+    key = decoded(encoded)
+    if key[:1] != kind or len(key) != 1 + HASH or key_id(name, kind, key[1:]).hex() != identity:
+        fail(f"{name} 的公钥格式不对", f"the key of {name} is malformed")
+    return name, key[1:]
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """Return the hash of a leaf (RFC 6962)."""
+    return hashlib.sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return the hash of a node over two (RFC 6962)."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+class Tree:
+    """The Merkle tree of the entries read so far: roots of the full subtrees, largest first, with their heights."""
+
+    def __init__(self) -> None:
+        self.full: list[tuple[int, bytes]] = []
+
+    def add(self, value: bytes) -> None:
+        """Add a leaf's hash."""
+        height = 0
+        while self.full and self.full[-1][0] == height:
+            value, height = node_hash(self.full.pop()[1], value), height + 1
+        self.full.append((height, value))
+
+    def root(self) -> bytes:
+        """Return the root."""
+        if not self.full:
+            return hashlib.sha256(b"").digest()
+        value = self.full[-1][1]
+        for _, left in reversed(self.full[:-1]):
+            value = node_hash(left, value)
+        return value
+
+
+def tile_name(level: int | str, number: int, width: int) -> str:
+    """Return the file of a tile (C2SP tlog-tiles)."""
+    digits = f"{number:03d}"
+    digits = digits.zfill(-(-len(digits) // 3) * 3)
+    groups = [digits[at : at + 3] for at in range(0, len(digits), 3)]
+    path = "/".join([*(f"x{group}" for group in groups[:-1]), groups[-1]])
+    return f"tile/{level}/{path}" + (f".p/{width}" if width < WIDTH else "")
+
+
+class Export:
+    """An exported log in a folder; each file that is read is remembered, so that none is left over."""
+
+    def __init__(self, folder: Path, key: bytes) -> None:
+        self.folder, self.key, self.names = folder, key, set[str]()
+        document = json.loads(self.read("keys.json"))
+        if read_key(document["log"], LOG)[1] != key:
+            fail("文件中的日志公钥与所给的不同", "the log's key in the files is not the one given")
+        self.witnesses = dict(read_key(text, WITNESS) for text in document["witnesses"])
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        self.names.add(name)
+        try:
+            return (self.folder / name).read_bytes()
+        except OSError:
+            fail(f"缺少文件 {name}", f"the file {name} is missing")
+
+    def checkpoint(self, name: str) -> tuple[int, bytes, list[str]]:
+        """Return what a signed checkpoint says, verified."""
+        note = self.read(name).decode()
+        signed = {witness: key for witness, key in self.witnesses.items() if f"— {witness} " in note}
+        return open_note(note, self.key, signed)
+
+    def entries(self, size: int, roots: dict[int, bytes]) -> list[bytes]:
+        """Check the entries against the roots and the lowest tiles; return the roots of the full lowest tiles."""
+        tree, above = Tree(), list[bytes]()
+        for begin in range(0, size, WIDTH):
+            width, at, row = min(WIDTH, size - begin), 0, list[bytes]()
+            name = tile_name("entries", begin // WIDTH, width)
+            data = self.read(name)
+            for index in range(begin, begin + width):
+                length = int.from_bytes(data[at : at + 2], "big")
+                row.append(leaf_hash(data[at + 2 : at + 2 + length]))
+                tree.add(row[-1])
+                at += 2 + length
+                if roots.get(index + 1, b"") not in {b"", tree.root() if index + 1 in roots else b""}:
+                    fail(f"前 {index + 1} 条不是所签的那些", f"the first {index + 1} entries are not those signed")
+            if at != len(data):
+                fail(f"{name} 的长度不对", f"{name} has a wrong length")
+            above += self.tile(0, begin // WIDTH, row)
+        return above
+
+    def tile(self, level: int, number: int, row: list[bytes]) -> list[bytes]:
+        """Check a tile of hashes; return its root if it is full."""
+        name = tile_name(level, number, len(row))
+        if self.read(name) != b"".join(row):
+            fail(f"{name} 与条目不符", f"{name} is not what the entries lead to")
+        tree = Tree()
+        for value in row:
+            tree.add(value)
+        return [tree.root()] if len(row) == WIDTH else []
+
+    def verify(self) -> str:
+        """Check everything; return what was proved."""
+        size, root, witnesses = self.checkpoint("checkpoint")
+        roots = {0: root} if size == 0 else {size: root}
+        for path in sorted(self.folder.glob("cosigned/*")):
+            earlier, other, cosigned = self.checkpoint(f"cosigned/{path.name}")
+            roots[earlier], witnesses = other, witnesses + cosigned
+        row, level = self.entries(size, roots), 1
+        while row:
+            tiles = (self.tile(level, at // WIDTH, row[at : at + WIDTH]) for at in range(0, len(row), WIDTH))
+            row, level = [value for found in tiles for value in found], level + 1
+        left = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()}
+        if left - self.names:
+            fail(f"多余的文件 {min(left - self.names)}", f"a file that does not belong: {min(left - self.names)}")
+        named = ", ".join(sorted(set(witnesses)))
+        return f"{size} 条存证，由下列各方见证 · {size} entries, witnessed by: {named}"
+
+
+def verify_proof(proof: dict[str, Any], key: bytes) -> str:
+    """Check the proof of one entry, and each value that it discloses."""
+    if proof["type"] != "datong.ledger.proof/1" or decoded(proof["log_key"]) != key:
+        fail("不是这个日志的证明", "this is no proof of this log")
+    witnesses = {one["name"]: decoded(one["key"]) for one in proof["witnesses"]}
+    size, root, signed = open_note(proof["checkpoint"], key, witnesses)
+    entry, index = decoded(proof["leaf"]), proof["index"]
+    if not 0 <= index < size:
+        fail("序号不在日志之内", "the index is not within the log")
+    value, node, last = leaf_hash(entry), index, size - 1
+    for sibling in map(decoded, proof["proof"]):
+        if last == 0:
+            fail("证明过长", "the proof is too long")
+        if node & 1 or node == last:
+            value = node_hash(sibling, value)
+            while node and not node & 1:
+                node, last = node >> 1, last >> 1
+        else:
+            value = node_hash(value, sibling)
+        node, last = node >> 1, last >> 1
+    if last or value != root:
+        fail(f"第 {index} 号条目不在日志中", f"entry {index} is not in the log")
+    check_disclosures(proof["disclosures"], json.loads(entry)["facts"])
+    return f"第 {index} 号条目在日志中 · entry {index} is in the log of {size} ({', '.join(signed)}): {entry.decode()}"
+
+
+def check_disclosures(disclosures: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Check that each disclosed value is the one that the entry commits to."""
+    for name, opening in disclosures.items():
+        salt, text = bytes.fromhex(opening["salt"]), opening["value"].encode()
+        if len(salt) < SALT:
+            fail(f"{name} 的盐过短", f"the salt of {name} is too short")
+        fact = hashlib.sha256(len(salt).to_bytes(2, "big") + salt + text).hexdigest()
+        if "among" in opening:
+            branch, others = opening["among"]["branch"], opening["among"]["others"]
+            same = all(one[:3] == fact[:3] for one in branch) and branch == sorted(set(branch))
+            if fact not in branch or fact[:3] in others or not same:
+                fail(f"{name} 不在名单中", f"{name} is not in its list")
+            branches = {**others, fact[:3]: hashlib.sha256("".join(branch).encode()).hexdigest()}
+            fact = hashlib.sha256("".join(branches[one] for one in sorted(branches)).encode()).hexdigest()
+        if facts.get(name) != fact:
+            fail(f"{name} 的值与存证不符", f"the value of {name} is not the one in evidence")
+
+
+def main() -> None:
+    """Read the arguments, verify, say the outcome."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--key", required=True, help="the log's public key: base64 or hex")
+    chosen = parser.parse_args()
+    key = bytes.fromhex(chosen.key) if len(chosen.key) == 2 * HASH else decoded(chosen.key)
+    try:
+        if chosen.path.is_dir():
+            told = Export(chosen.path, key).verify()
+        elif chosen.path.suffix == ".json":
+            told = verify_proof(json.loads(chosen.path.read_bytes()), key)
+        else:
+            with tempfile.TemporaryDirectory() as folder, tarfile.open(chosen.path) as archive:
+                archive.extractall(folder, filter="data")
+                told = Export(Path(folder), key).verify()
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, tarfile.TarError) as error:
+        fail(f"文件格式不对：{error}", f"the file is malformed: {error}")
+    sys.stdout.write(f"✓ {told}\n")
+
+
+if __name__ == "__main__":
+    main()
