@@ -1,6 +1,6 @@
 """Which cell a report is about, and what the library says of it now: reading only."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from datong.kernel import BatchId, Conflict, EntityId, NotFound, ResourceId, Text
@@ -34,14 +34,28 @@ class CorrectionCells:
             raise _no_such_cell(element)
         return _disputed(library, view.entity_id, element, said[0])
 
-    def cell_of_record(self, resource_id: ResourceId, key_element: str, key_value: str, element: str) -> DisputedCell:
+    def cell_of_record(
+        self,
+        resource_id: ResourceId,
+        key_element: str,
+        key_value: str,
+        element: str,
+        *,
+        among: Callable[[Mapping[str, str | None]], bool],
+    ) -> DisputedCell:
         """Return the cell of a source's record that is found by a key, as a consumer of the resource knows it.
+
+        Records that do not belong `among` those that the consumer may know of, by their values, are not there.
 
         Raises:
             NotFound: no such record, or the resource has no such element.
             Conflict: the key fits several records.
         """
-        found = self._library.lookup(f"resource:{resource_id}", key_element, key_value)
+        found = [
+            one
+            for one in self._library.lookup(f"resource:{resource_id}", key_element, key_value)
+            if among({name: cell.value for name, cell in one.cells.items()})
+        ]
         if len(found) > 1:
             raise Conflict(
                 "library.correction_key_ambiguous",

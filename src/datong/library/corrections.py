@@ -6,7 +6,7 @@ may see the values.
 """
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -86,14 +86,18 @@ class Corrections:
 
     # Acts
 
-    def report(self, cell: DisputedCell, claim: Claim, *, actor: Actor, consumer: DepartmentCode | None) -> Correction:
+    def report(
+        self, cell: DisputedCell, claim: Claim, *, actor: Actor, consumer: DepartmentCode | None, seen: bool = True
+    ) -> Correction:
         """Report that `cell` is wrong; its source department then has ten working days.
+
+        `seen`: the reporter may see its value. Others are not told that it is what they believe: they could try.
 
         Raises:
             Invalid: what is believed is what the cell says.
             Conflict: the same reporter has reported this cell already, or too many others.
         """
-        if claim.believed is not None and claim.believed.strip() == (cell.value or ""):
+        if seen and claim.believed is not None and claim.believed.strip() == (cell.value or ""):
             raise Invalid(
                 "library.correction_same_value",
                 what=Text(zh="填写的值与现有值相同。", en="What you believe to be right is what stands there."),
@@ -244,8 +248,8 @@ class Corrections:
             ).mappings()
             return page_of(tuple(_correction(row) for row in rows), total=total, offset=offset)
 
-    def proof(self, correction_id: CorrectionId, number: int) -> dict[str, Any]:
-        """Return the proof of one act with the openings of its commitments: for those who may see the values.
+    def proof(self, correction_id: CorrectionId, number: int, *, names: Collection[str] = COMMITTED) -> dict[str, Any]:
+        """Return the proof of one act with the openings of its commitments: of those `names` that one may see.
 
         Raises:
             NotFound: no such act. Conflict: no checkpoint covers its entry yet.
@@ -266,7 +270,9 @@ class Corrections:
         openings = {
             f"{name}_commitment": {"salt": salts[name], "value": value}
             for name, value in known.items()
-            if value is not None and facts.get(f"{name}_commitment") == commitment(bytes.fromhex(salts[name]), value)
+            if name in names
+            and value is not None
+            and facts.get(f"{name}_commitment") == commitment(bytes.fromhex(salts[name]), value)
         }
         return self._ledger.proof_bundle(entry_id, disclosures=openings)
 

@@ -69,6 +69,7 @@ from datong.sharing.terms import (
 )
 
 if TYPE_CHECKING:
+    from datong.sharing.agreed_cells import SUBJECT_ELEMENTS, AgreedCells, cells_agreed, shown_plainly
     from datong.sharing.agreement_watch import AgreementWatch, EndedItem
     from datong.sharing.agreements import Agreements, decode_signature
     from datong.sharing.anonymity import (
@@ -161,6 +162,7 @@ else:
         __name__,
         {
             "state_audit": ["SHARING_AREAS"],
+            "agreed_cells": ["SUBJECT_ELEMENTS", "AgreedCells", "cells_agreed", "shown_plainly"],
             "agreement_watch": ["AgreementWatch", "EndedItem"],
             "agreements": ["Agreements", "decode_signature"],
             "anonymity": ["AnonymityReport", "AnonymityRule", "OffendingGroup", "QuasiColumn", "ReleasePlan"],
@@ -254,9 +256,11 @@ __all__ = [
     "PROFILE_DAYS_MAX",
     "PROFILE_PREFIX",
     "SHARING_AREAS",
+    "SUBJECT_ELEMENTS",
     "AccessToken",
     "Account",
     "Action",
+    "AgreedCells",
     "AgreedFeature",
     "AgreedPage",
     "Agreement",
@@ -425,6 +429,7 @@ __all__ = [
     "amendment_actions",
     "apply_mask",
     "best_answers",
+    "cells_agreed",
     "client_assertion",
     "contract_yaml",
     "decode_signature",
@@ -437,6 +442,7 @@ __all__ = [
     "read_code",
     "sealed_answer",
     "shown_code",
+    "shown_plainly",
     "stricter_than",
     "subject_index_key",
     "token_request",

@@ -114,15 +114,33 @@ class Blocks:
         self._evidence = evidence
 
     def by_key(self, caller: Principal, library: str, key_element: str, key_value: str) -> tuple[EntityId, ...]:
-        """Return the entities that bear exactly this key: whoever looks must know it already.
+        """Return the entities that bear exactly this key, as far as the caller may see in their cells that they do.
+
+        Otherwise whoever tries values learns them: that two keys lead to one entity says that they belong together.
 
         Raises:
             Refused: the caller may not open block-data views.
             NotFound: the library is not looked up by that element.
         """
         self._policy.require(caller, Action.LIBRARY_READ_BLOCK)
+        sight = _Sight(caller, self._policy, self._pack)
         rows = self._library.lookup(library, key_element, key_value)[:KEY_MATCHES_MAX]
-        return tuple(row.entity_id for row in rows if row.entity_id is not None)
+        return tuple(
+            row.entity_id for row in rows if row.entity_id is not None and self._bears(sight, library, row, key_element)
+        )
+
+    def _bears(self, sight: "_Sight", library: str, row: "GoldenRow", key_element: str) -> bool:
+        """Whether the caller sees the key in the golden record, or in that of a department which says the same."""
+        cell = row.cells.get(key_element)
+        if cell is None or row.entity_id is None:
+            return sight.sees(key_element, "")
+        if sight.sees(key_element, cell.department):
+            return True
+        members = self._library.entity(library, row.entity_id).members
+        said = (member.cells.get(key_element) for member in members)
+        return any(
+            one is not None and one.value == cell.value and sight.sees(key_element, one.department) for one in said
+        )
 
     def open(self, caller: Principal, library: str, entity_id: EntityId, asked: BlockPurpose) -> Block:
         """Return the block-data view of an entity as `caller` may see it.

@@ -99,7 +99,9 @@ class Releases:
             sources = self._tables.files(plan.resource_id, plan.version)
             try:
                 with self._connect(release_id) as connection:
-                    known = _types(connection, snapshot_sql(shown_columns(connection, plan), "true", sources[0]))
+                    known = _types(
+                        connection, snapshot_sql(shown_columns(connection, plan), "true", sources[0], in_order=True)
+                    )
             except (OSError, duckdb.Error) as error:
                 raise _unreadable(plan) from error
             if len(self._types) >= TYPES_KEPT_MAX:
@@ -232,7 +234,10 @@ def _written(
     """Write one file per source file, or one of changes, and the list of subjects; return what they are."""
     connection.execute("CREATE TABLE subjects (file INTEGER, commitment VARCHAR)")
     queries = [
-        (snapshot_sql(relations.columns, relations.where, source), relations.citizens(plan, source))
+        (
+            snapshot_sql(relations.columns, relations.where, source, in_order=plan.in_order),
+            relations.citizens(plan, source),
+        )
         for source in relations.present
     ]
     if plan.former is not None:

@@ -39,7 +39,7 @@ from datong.sharing.delta_versions import (
     version_invalid,
 )
 from datong.sharing.mask_keys import MaskKeys
-from datong.sharing.masks import ColumnMask, MaskKind
+from datong.sharing.masks import UNSHOWN, ColumnMask, MaskKind
 from datong.sharing.policy import PolicyEngine, refusal
 from datong.sharing.ports import DepartmentBook, PublishedResources
 from datong.sharing.principals import Principal
@@ -366,6 +366,7 @@ class DeltaShares:
             or (item.column in agreed.masks and (item.element or "").endswith(CITIZEN_ELEMENT))
         }
         conditions = dict.fromkeys(one for agreement in agreed.agreements for one in agreement.row_filter)
+        keys = [item.column for item in resource.content.items if item.key]
         there = version.columns if former is None else in_both(version.columns, former.columns)
         return ReleasePlan(
             resource_id=agreed.table.resource_id,
@@ -382,6 +383,7 @@ class DeltaShares:
                 for one in conditions
             ),
             citizens=tuple(sorted(published for column, published in there.items() if column in citizens)),
+            in_order=bool(keys) and all(agreed.masks.get(key, UNSHOWN).kind is MaskKind.NONE for key in keys),
         )
 
     def _since(

@@ -77,9 +77,15 @@ def kept_rows(connection: DuckDBPyConnection, plan: ReleasePlan, files: Sequence
     return filter_sql(plan.conditions, {str(row[0]): str(row[1]) for row in described})
 
 
-def snapshot_sql(columns: str, where: str, source: Path) -> str:
-    """Return the query for what the rows of one source file come to, in their order."""
-    return f"SELECT {columns} FROM {files_sql([source])} WHERE {where}"
+def snapshot_sql(columns: str, where: str, source: Path, *, in_order: bool) -> str:
+    """Return the query for what the rows of one source file come to, in their order or in none that tells anything."""
+    query = f"SELECT {columns} FROM {files_sql([source])} WHERE {where}"
+    return query if in_order else f"{query} ORDER BY {_shuffled(ROW_KEY)}"
+
+
+def _shuffled(key: str) -> str:
+    """Return what rows are ordered by instead of `key`: the same for the same release, and nobody else's to compute."""
+    return f"sha256(getvariable('subject_outer') || encode(CAST({key} AS VARCHAR)))"
 
 
 def changes_sql(plan: ReleasePlan, relations: Relations) -> str:
@@ -101,7 +107,7 @@ def changes_sql(plan: ReleasePlan, relations: Relations) -> str:
             UNION ALL BY NAME
             SELECT {then}, CASE WHEN is_there THEN 'update_preimage' ELSE 'delete' END AS {CHANGE_TYPE}, k
             FROM former JOIN changed USING (k))
-        ORDER BY k, {CHANGE_TYPE} DESC"""
+        ORDER BY {"k" if plan.in_order else _shuffled("k")}, {CHANGE_TYPE} DESC"""
 
 
 def _changed_sql(plan: ReleasePlan, relations: Relations) -> str:

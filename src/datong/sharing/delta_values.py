@@ -88,7 +88,8 @@ class ReleasePlan(Value):
     """All that decides what is in a release: the same plan makes the same files. `conditions` name published columns.
 
     `former` is the version before, if the release holds the changes since then; `citizens` are the columns with
-    citizens' numbers, agreed or not, by which the release knows whom it concerns.
+    citizens' numbers, agreed or not, by which the release knows whom it concerns. Rows keep the table's order, that of
+    their keys, only if it is `in_order`: where keys are masked or left out, their order would tell of them.
     """
 
     resource_id: ResourceId
@@ -98,6 +99,7 @@ class ReleasePlan(Value):
     columns: tuple[PlannedColumn, ...]
     citizens: tuple[str, ...]
     conditions: tuple[RowCondition, ...] = ()
+    in_order: bool = False
 
 
 class Bound(Value):

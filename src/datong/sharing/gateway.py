@@ -489,7 +489,7 @@ class Gateway:
         if blocked:
             refused = alike(one.call.shape, one.grant.used, allowed=False, policy_ids=(GUESS_POLICY,))
             return Outcome(refused, subjects)
-        return Outcome(one.grant.alike, subjects, one.found, answer_commitment(one.salt, one.rows))
+        return Outcome(one.grant.alike, subjects, one.shown, answer_commitment(one.salt, one.rows))
 
 
 def _caller(asked: Asked) -> Caller:

@@ -39,9 +39,15 @@ class Told(NamedTuple):
 
     @property
     def wrong(self) -> int:
-        """How many claims count as wrong: all of them where there is nothing on record."""
+        """How many claims count as wrong: all of them where nothing is known, be it of somebody or of nobody."""
         results = self.results or {}
-        return sum(1 for one in results.values() if one is Match.NO_MATCH) if self.found else len(results)
+        known = any(one is not Match.UNKNOWN for one in results.values())
+        return sum(1 for one in results.values() if one is Match.NO_MATCH) if known else len(results)
+
+    @property
+    def shown(self) -> int:
+        """How many rows the caller is told; a verification always says as much, so that its record tells no more."""
+        return self.found if self.results is None else len(self.rows)
 
 
 class Denied(NamedTuple):
@@ -87,6 +93,8 @@ def told_of(asked: Asked, call: Call, grant: Grant, records: Sequence[Record]) -
             for record in records
         )
         return Told(grant, call, rows, len(rows), people, None, salt)
+    # Who is nobody is marked by the key, which is no citizen's number: the record of a verification does not tell.
+    people = people if any(people) or call.people else (f"{call.shape.key_name}\n{call.key_value}",)
     facts = [{name: value_of(record, item) for name, item in items.items()} for record in records]
     results = best_answers(asked.claims, facts)
     return Told(grant, call, (said(results),), len(facts), people, results, salt)

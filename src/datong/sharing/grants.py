@@ -15,6 +15,7 @@ from datong.catalogue import Item, Resource
 from datong.norms import ShareMode
 from datong.sharing.access_evidence import Alike, alike
 from datong.sharing.actions import DataAccess, Decision
+from datong.sharing.agreed_cells import SUBJECT_ELEMENTS
 from datong.sharing.gateway_calls import FRESH_SECONDS, Asked, Shape, person_items, require_call, resolve
 from datong.sharing.mask_keys import MaskKeys
 from datong.sharing.masks import UNSHOWN, ColumnMask
@@ -106,12 +107,14 @@ class Grants:
         """Decide anew.
 
         Items of one resource may stand in several agreements (one per share type), so each column takes the first
-        agreement that the policy lets it have.
+        agreement that the policy lets it have. A key must be agreed, too, unless it is the number of whom the call is
+        about: whoever could try values of an item that is not agreed would learn it.
         """
         chosen: dict[str, Agreement] = {}
         denials: list[Decision] = []
+        wanted = shape.columns if shape.key.element in SUBJECT_ELEMENTS else shape.columns | {shape.key.column}
         for agreement in candidates:
-            part = (shape.columns - chosen.keys()) & agreement.columns
+            part = (wanted - chosen.keys()) & agreement.columns
             if not part:
                 continue
             decision = self._ask(shape, part, agreement, asks, now)
@@ -119,7 +122,7 @@ class Grants:
                 chosen.update(dict.fromkeys(part, agreement))
             else:
                 denials.append(decision)
-        left = shape.columns - chosen.keys()
+        left = wanted - chosen.keys()
         if shape.columns and not left:
             return self._grant(shape, chosen)
         if not denials or not any(left & agreement.columns for agreement in candidates):

@@ -1,5 +1,6 @@
 """Releases appear whole or not at all, whenever the process that prepares one dies."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -82,3 +83,22 @@ def test_the_same_plan_is_prepared_once_and_another_key_is_another_plan(tmp_path
     assert "\\x01" not in repr(plans[0])
     told = {made.prepared(plan).files[0].sha256 for plan in plans}
     assert len(told) == 2
+
+
+def test_rows_are_in_no_order_that_tells_of_keys_which_are_not_shown(tmp_path: Path) -> None:
+    source = tmp_path / "source.parquet"
+    duckdb.sql(f"""
+        COPY (SELECT 'n' || i AS n, 'c' AS c, lpad(CAST(i AS VARCHAR), 6, '0') AS _row_key FROM range(500) t(i))
+        TO '{source}'""")
+    made = releases(tmp_path)
+    shown = PLAN.model_copy(update={"columns": (PlannedColumn.masked("n", ColumnMask(MaskKind.NONE)),)})
+    order: dict[bool, list[str]] = {}
+    for in_order in (True, False):
+        release = made.prepared(shown.model_copy(update={"in_order": in_order}))
+        path = made.file(release.id, release.files[0].name)
+        order[in_order] = [row[0] for row in duckdb.sql(f"FROM read_parquet('{path}')").fetchall()]
+    assert order[True] == [f"n{number}" for number in range(500)]
+    assert order[False] != order[True]
+    assert sorted(order[False]) == sorted(order[True])
+    neighbours = sum(abs(int(a[1:]) - int(b[1:])) == 1 for a, b in itertools.pairwise(order[False]))
+    assert neighbours < 20

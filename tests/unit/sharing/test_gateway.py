@@ -218,3 +218,29 @@ def test_a_citizen_sees_the_uses_and_can_prove_one_offline(shared: World) -> Non
         verify_bundle(bundle, log_key=None)
     with pytest.raises(NotFound):
         shared.usage.proof(answer.access_id, citizen_id=CHILD)
+
+
+def test_a_key_that_is_not_agreed_is_refused_unless_it_names_the_person(world: World) -> None:
+    (granted,) = world.submit(["姓名"])
+    world.put_in_force(granted.agreement_id)
+    world.records.rows[RESOURCE] = ({"citizen_id": CITIZEN, "person_name": "张三丰", "household_id": "H1"},)
+    assert query(world, "姓名").rows == ({"姓名": "张**"},)
+    with pytest.raises(Refused, match=r"sharing\.access_refused") as refused:
+        world.gateway.query(
+            CALLER, RESOURCE, key={"hh": "H1"}, items=["姓名"], purpose="school-admission", case_number="RX-2026-1"
+        )
+    assert refused.value.context["items"] == ["hh"]
+    assert world.records.lookups == 1, "whoever tries household numbers is not told which one fits"
+
+
+def test_a_verification_counts_and_records_nobody_as_it_does_somebody_without_that_item(shared: World) -> None:
+    for key in ("110101199003079999", CHILD):
+        answer = verify(shared, key, address="广东省")
+        assert answer.results == {"address": Match.UNKNOWN}
+        facts = shared.ledger.entry(answer.entry_id).facts
+        assert (facts["rows"], facts["subjects"]) == (1, 1)
+    for key in ("110101199003079999", CHILD):
+        for _ in range(WRONG_PER_SUBJECT_DAY_MAX - 1):
+            verify(shared, key, address="广东省")
+        with pytest.raises(Refused, match=r"sharing\.guess_limit"):
+            verify(shared, key, address="广东省")

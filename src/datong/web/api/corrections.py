@@ -18,7 +18,7 @@ from datong.library import (
     actions_of,
 )
 from datong.norms import Mask, mask_value
-from datong.sharing import Action, AgreementState, Principal, Role, Target
+from datong.sharing import Action, AgreedCells, Principal, Role, Target, cells_agreed, shown_plainly
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, own_department
 from datong.web.api.uses import own_subject
 from datong.web.authentication import Caller, Hub
@@ -26,7 +26,7 @@ from datong.web.services import Services
 
 router = APIRouter(tags=["corrections"])
 
-OWN_ELEMENT = "citizen_id"
+OWN_ELEMENT, ROW_KEY = "citizen_id", "row_key"
 REACHED_SHOWN_MAX = 50
 Element = Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX)]
 
@@ -134,7 +134,13 @@ def read_own_record(caller: Caller, hub: Hub) -> OwnRecord:
 def report_correction(body: ReportRequest, caller: Caller, hub: Hub) -> CorrectionView:
     """Report that a cell is wrong; its source department then has ten working days."""
     cell, consumer = disputed_cell(hub, caller, body.cell)
-    made = hub.corrections.report(cell, body.claim, actor=caller.actor, consumer=consumer)
+    # A consumer whose value is masked must not learn by the refusal that it guessed right.
+    seen = (
+        not isinstance(body.cell, RecordCell)
+        or consumer is None
+        or shown_plainly(_agreed(hub, consumer, cell.resource_id).mask_of(cell.element))
+    )
+    made = hub.corrections.report(cell, body.claim, actor=caller.actor, consumer=consumer, seen=seen)
     return view_of(hub, caller, made)
 
 
@@ -190,9 +196,15 @@ def act_on_correction(
 @router.get("/corrections/{correction_id}/acts/{number}/proof")
 def prove_correction(correction_id: CorrectionId, number: int, caller: Caller, hub: Hub) -> dict[str, object]:
     """Return a bundle that proves one act offline, with the openings of its commitments."""
-    target = correction_target(hub.corrections.get(correction_id))
-    hub.policy.require(caller, Action.CORRECTION_READ_VALUES, target)
-    return hub.corrections.proof(correction_id, number)
+    found = hub.corrections.get(correction_id)
+    hub.policy.require(caller, Action.CORRECTION_READ_VALUES, correction_target(found))
+    if not _as_consumer(caller, found):
+        return hub.corrections.proof(correction_id, number)
+    # A commitment opens to the value itself, so that a masked one stays shut.
+    agreed = _agreed(hub, found.consumer, found.resource_id)
+    opened = {"disputed": found.element, "seen": found.element, "record": ROW_KEY}
+    names = {name for name, element in opened.items() if shown_plainly(agreed.mask_of(element))}
+    return hub.corrections.proof(correction_id, number, names=names | {"believed"})
 
 
 def corrections_in_scope(
@@ -225,6 +237,8 @@ def view_of(hub: Services, caller: Principal, correction: Correction) -> Correct
             name: _shown_to_citizen(correction.element, getattr(shown.content, name)) for name in ("disputed", "seen")
         }
         shown = shown.model_copy(update={"content": shown.content.model_copy(update=values)})
+    if shown.content is not None and _as_consumer(caller, correction):
+        shown = _shown_to_consumer(shown, _agreed(hub, correction.consumer, correction.resource_id))
     return CorrectionView(
         correction=shown,
         late=correction.is_late(hub.clock.now()),
@@ -306,25 +320,42 @@ def disputed_cell(
         hub.policy.require(caller, Action.CORRECTION_REPORT, Target(provider=found.provider))
         return found, own_department(caller)
     consumer = own_department(caller)
-    covered = consumer if _is_covered(hub, consumer, cell) else None
+    agreed = _agreed(hub, consumer, cell.resource_id)
+    covered = consumer if agreed.masks and agreed.covers(cell.element) and agreed.covers(cell.key_element) else None
     resource = hub.catalogue.published(cell.resource_id)
     target = Target(id=cell.resource_id, provider=resource.department, consumer=covered)
     hub.policy.require(caller, Action.CORRECTION_REPORT, target)
-    return (
-        hub.corrections.cells.cell_of_record(cell.resource_id, cell.key_element, cell.key_value, cell.element),
-        consumer,
+    found = hub.corrections.cells.cell_of_record(
+        cell.resource_id, cell.key_element, cell.key_value, cell.element, among=agreed.concerns
     )
+    return found, consumer
 
 
-def _is_covered(hub: Services, consumer: DepartmentCode, cell: RecordCell) -> bool:
-    """Whether an agreement in force lets the department use the item that it reports."""
-    wanted = cell.element.removeprefix("column:")
-    return any(
-        wanted in {item.element, item.column}
-        for agreement in hub.agreements.candidates(consumer, cell.resource_id)
-        if agreement.state is AgreementState.ACTIVE
-        for item in agreement.items
-    )
+def _agreed(hub: Services, consumer: DepartmentCode | None, resource_id: ResourceId) -> AgreedCells:
+    """Return what a department may know of a resource under its agreements."""
+    agreements = () if consumer is None else hub.agreements.candidates(consumer, resource_id)
+    return cells_agreed(hub.catalogue.get(resource_id), agreements, hub.mask_keys, hub.clock.now())
+
+
+def _as_consumer(caller: Principal, correction: Correction) -> bool:
+    """Whether the caller sees the report as its consumer only, not as the source, the authority or the citizen."""
+    own = caller.department
+    return own is not None and own == correction.consumer != correction.provider and not caller.has(Role.AUTHORITY)
+
+
+def _shown_to_consumer(correction: Correction, agreed: AgreedCells) -> Correction:
+    """Return a report whose values are masked as agreed; a consumer does not know which entity it is about."""
+    content = correction.content
+    if content is None:
+        return correction
+    mask = agreed.mask_of(correction.element)
+    shown = {
+        "entity_id": None,
+        "row_key": agreed.mask_of(ROW_KEY).apply(content.row_key) or "",
+        "disputed": mask.apply(content.disputed),
+        "seen": mask.apply(content.seen),
+    }
+    return correction.model_copy(update={"content": content.model_copy(update=shown)})
 
 
 def _sides(hub: Services, caller: Principal, correction: Correction) -> frozenset[CorrectionSide]:

@@ -12,7 +12,7 @@ from datong.catalogue import Item, Resource
 from datong.kernel import AgreementId, DatongError
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.norms import ShareMode
-from datong.sharing import KEY_ELEMENTS, Agreement, GatewayAnswer
+from datong.sharing import KEY_ELEMENTS, SUBJECT_ELEMENTS, Agreement, GatewayAnswer
 from datong.web.api.scope import readable_agreement
 from datong.web.console.desk import Desk, SignedIn
 from datong.web.problems import Problem, problem_of
@@ -69,7 +69,7 @@ def _page(
     found: Problem | None,
 ) -> Response:
     resource = desk.services.catalogue.published(agreement.resource_id)
-    keys = _keys(resource)
+    keys = _keys(resource, agreement)
     body = {
         "key": {key or (keys[0].column if keys else ""): value},
         "items": list(columns),
@@ -92,9 +92,14 @@ def _page(
     )
 
 
-def _keys(resource: Resource) -> list[Item]:
-    """Return the items by which records can be found, those that identify people and things first."""
-    usable = [item for item in resource.content.items if item.key or item.element in KEY_ELEMENTS]
+def _keys(resource: Resource, agreement: Agreement) -> list[Item]:
+    """Return the items by which the consumer can find records, those that identify people and things first."""
+    usable = [
+        item
+        for item in resource.content.items
+        if (item.key or item.element in KEY_ELEMENTS)
+        and (item.column in agreement.columns or item.element in SUBJECT_ELEMENTS)
+    ]
     return sorted(usable, key=lambda item: item.element not in KEY_ELEMENTS)
 
 
