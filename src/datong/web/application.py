@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -14,14 +16,14 @@ from datong import __version__
 from datong.kernel import Settings
 from datong.sharing import CallQueue
 from datong.web import gateway, gateway_events, health, log
-from datong.web.api import api_router
-from datong.web.console import console_router, problem_page
+from datong.web.api import API_PATH, api_router
+from datong.web.console import console_routers, problem_page
 from datong.web.delta_sharing import router as delta_sharing_router
 from datong.web.edge import Edge
 from datong.web.exchange_metrics import ExchangeMetrics
 from datong.web.features import features_router
 from datong.web.metrics import HttpMetrics, admit_watchers, metrics_router
-from datong.web.open import open_router
+from datong.web.open import open_routers
 from datong.web.problems import MEDIA_TYPE, ProblemDocument, install_problem_handlers
 from datong.web.services import Services
 
@@ -68,21 +70,30 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     metrics.gauge("datong_log_entries", "Entries that the published checkpoint covers.", services.ledger.size)
     metrics.add(ExchangeMetrics(services.exchange.observation.everything))
     install_problem_handlers(app, page=problem_page)
-    # First, so that its calls pass no other pattern on their way.
-    app.include_router(gateway.router)
-    app.include_router(gateway.secrets_router)
-    app.include_router(gateway_events.router)
     app.add_middleware(gateway.HotCalls, routes=gateway.hot_routes())
-    app.include_router(health.router)
+    app.router.routes.extend(_routes())
     app.include_router(metrics_router(metrics, admit_watchers))
-    app.include_router(log.router)
-    app.include_router(api_router)
-    app.include_router(delta_sharing_router)
-    app.include_router(open_router)
-    app.include_router(features_router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.include_router(console_router(), include_in_schema=False)
     return app
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """Return the routes that every application of this process has: looking through 500 handlers takes most of a second.
+
+    They are included side by side where that can be: what is included within something included is looked through twice
+    before the first request, and again with it.
+    """
+    shared = APIRouter(generate_unique_id_function=_operation_id, responses=_PROBLEM_RESPONSES)
+    # First, so that its calls pass no other pattern on their way.
+    for router in (gateway.router, gateway.secrets_router, gateway_events.router, health.router, log.router):
+        shared.include_router(router)
+    shared.include_router(api_router, prefix=API_PATH)
+    for router in (delta_sharing_router, *open_routers, features_router):
+        shared.include_router(router)
+    shared.mount("/static", StaticFiles(directory=STATIC), name="static")
+    for router in console_routers():
+        shared.include_router(router, include_in_schema=False)
+    return tuple(shared.routes)
 
 
 _PROBLEM_RESPONSES: dict[int | str, dict[str, object]] = {

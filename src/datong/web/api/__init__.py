@@ -51,7 +51,9 @@ from datong.web.api import (
     versions,
 )
 
-api_router = APIRouter(prefix="/api/v1")
+API_PATH = "/api/v1"
+
+api_router = APIRouter()
 for _module in (
     sessions,
     oauth,
@@ -105,5 +107,6 @@ for _module in (
 api_router.include_router(agreements.papers)
 
 __all__ = [
+    "API_PATH",
     "api_router",
 ]

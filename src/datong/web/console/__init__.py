@@ -49,7 +49,7 @@ from datong.web.console import (
 )
 from datong.web.console.problem import problem_page
 
-__all__ = ["console_router", "problem_page"]
+__all__ = ["console_routers", "problem_page"]
 
 PARTS = (
     session,
@@ -98,9 +98,6 @@ PARTS = (
 )
 
 
-def console_router() -> APIRouter:
+def console_routers() -> tuple[APIRouter, ...]:
     """Return the routes of every page; handlers find the services on the application that serves them."""
-    router = APIRouter(include_in_schema=False)
-    for part in PARTS:
-        router.include_router(part.router)
-    return router
+    return tuple(part.router for part in PARTS)

@@ -8,8 +8,6 @@ from datong.web.open.catalog import negotiated
 from datong.web.open.licences import licence_of
 from datong.web.open.markup import schema_org
 
-open_router = APIRouter()
-for _module in (feeds, catalog, ckan):
-    open_router.include_router(_module.router)
+open_routers: tuple[APIRouter, ...] = (feeds.router, catalog.router, ckan.router)
 
-__all__ = ["PUBLIC_HEADERS", "licence_of", "negotiated", "open_router", "public_answer", "reading", "schema_org"]
+__all__ = ["PUBLIC_HEADERS", "licence_of", "negotiated", "open_routers", "public_answer", "reading", "schema_org"]
