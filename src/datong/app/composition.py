@@ -88,6 +88,7 @@ from datong.sharing import (
     Objections,
     OpenReleases,
     OwnUses,
+    PasswordHasher,
     PolicyEngine,
     PrivateStatistics,
     Profiles,
@@ -297,8 +298,18 @@ def open_table_engine(settings: Settings) -> TableEngine | None:
     return adapters.SparkEngine(master=settings.spark_master, memory=settings.spark_memory, options=options)
 
 
-def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database: Database) -> Services:
-    """Return the services of a hub over an open, migrated control database."""
+def compose(
+    settings: Settings,
+    *,
+    clock: Clock,
+    signer: Ed25519Signer,
+    database: Database,
+    hasher: PasswordHasher | None = None,
+) -> Services:
+    """Return the services of a hub over an open, migrated control database.
+
+    `hasher` of passwords may be a quicker one where no attacker reads the database.
+    """
     # The pack reads as of the day on which the process starts: a change of norms is a planned restart.
     pack = load_pack(*settings.norms_pack, on=clock.now().astimezone(CHINA).date())
     calendar = open_calendar(settings.holidays_file, pack.calendar)
@@ -355,6 +366,7 @@ def compose(settings: Settings, *, clock: Clock, signer: Ed25519Signer, database
         session_hours=settings.session_hours,
         token_seconds=settings.token_seconds,
         logins_at_once_max=settings.logins_at_once_max,
+        hasher=hasher,
     )
     agreements = Agreements(
         database=database,

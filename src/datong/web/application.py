@@ -78,7 +78,7 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
 
 @cache
 def _routes() -> tuple[BaseRoute, ...]:
-    """Return the routes that every application of this process has: looking through 500 handlers takes most of a second.
+    """Return the routes that every application of this process has: looking through 500 handlers takes a second.
 
     They are included side by side where that can be: what is included within something included is looked through twice
     before the first request, and again with it.

@@ -109,6 +109,7 @@ from datong.sharing import (
 from datong.web.services import Services
 from tests.integration.console.collecting import collect
 from tests.integration.console.teaching import teach
+from tests.quick_passwords import HASHER
 
 PEOPLE = 200
 PASSWORD = "console-tests-2026"
@@ -149,7 +150,9 @@ class ConsoleCity:
         self.database = database or Database(self.settings.effective_database_url)
         migrate(self.database)
         self.signer = load_or_create_signer(home / "keys" / "hub.key")
-        self.hub: Services = compose(self.settings, clock=self.clock, signer=self.signer, database=self.database)
+        self.hub: Services = compose(
+            self.settings, clock=self.clock, signer=self.signer, database=self.database, hasher=HASHER
+        )
         self.people: dict[str, Principal] = {}
         self.nodes: dict[str, Node] = {}
         self.resources: dict[Source, Resource] = {}

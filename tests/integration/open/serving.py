@@ -18,6 +18,7 @@ from datong.kernel.tls import tls_context
 from datong.ledger import Ed25519Signer
 from datong.library import Library
 from datong.web import Services, create_app
+from tests.quick_passwords import HASHER
 
 BUREAU = DepartmentCode("114406000000000193")
 START_SECONDS_MAX = 20
@@ -56,7 +57,11 @@ def served(
         home.mkdir(exist_ok=True)
         settings = Settings(home=home, port=port, public_url=public_url, log_origin=log_origin)
         services = compose(
-            settings, clock=clock or SystemClock(), signer=signer or Ed25519Signer.generate(), database=database
+            settings,
+            clock=clock or SystemClock(),
+            signer=signer or Ed25519Signer.generate(),
+            database=database,
+            hasher=HASHER,
         )
         if library is not None:
             services = replace(services, library=library(services))

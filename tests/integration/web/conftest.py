@@ -20,6 +20,7 @@ from datong.ledger import Ed25519Signer
 from datong.sharing import Role
 from datong.web.application import create_app
 from datong.web.services import Services
+from tests.quick_passwords import HASHER
 
 BUREAU = DepartmentCode("114406000000000193")
 POLICE = DepartmentCode("12440600456000017N")
@@ -78,7 +79,9 @@ def running_hub(
         port = listener.getsockname()[1]
         settings = Settings(home=home, port=port)
         settings.home.mkdir()
-        services = compose(settings, clock=SystemClock(), signer=Ed25519Signer.generate(), database=database)
+        services = compose(
+            settings, clock=SystemClock(), signer=Ed25519Signer.generate(), database=database, hasher=HASHER
+        )
         _populate(services)
         app = watched(create_app(services))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))

@@ -8,7 +8,6 @@ from datong.norms import load_pack
 from datong.sharing.agreements import Agreements
 from datong.sharing.citizens import DisclosureHolds, Objections, OwnUses
 from datong.sharing.consent import Consents
-from datong.sharing.credentials import BoundedArgon2
 from datong.sharing.documents import AgreementDocuments
 from datong.sharing.gateway import Gateway
 from datong.sharing.identity import Identity
@@ -20,12 +19,12 @@ from datong.sharing.requests import Requests
 from datong.sharing.subjects import subject_index_key
 from datong.sharing.terms import Agreement, PurposeDraft, Request, RequestLine
 from datong.sharing.usage import Usage
+from tests.quick_passwords import HASHER
 from tests.unit.sharing.samples import DEPARTMENTS, EDUCATION, NOW, PURPOSE, RESOURCE, node, person, resource
 
 ISSUER = "http://hub.example"
 PACK = load_pack()
 POLICY = PolicyEngine()
-HASHER = BoundedArgon2(at_once_max=2, memory_kibibytes=64)
 
 
 class Records:
