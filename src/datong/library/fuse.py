@@ -9,7 +9,8 @@ or a link changed, and says in `changed.parquet` which these are; every entity's
 that the digest of all needs no other cells.
 """
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -18,6 +19,7 @@ from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
 from datong.library.digests import keyed_digest
 from datong.library.engine import Workspace, parquet_sql, sql_name, sql_text
+from datong.library.fuse_parts import PART_ENTITIES, split
 from datong.library.layers import CHANGED, REMOVED, read_table, table_sql, write_changes
 from datong.library.touched import (
     TOUCHED_CELLS,
@@ -32,6 +34,7 @@ CELLS = "cells.parquet"
 GOLDEN_DIGEST = "digest.txt"
 DIGESTS = "digests.parquet"
 CHANGED_ENTITIES = "changed.parquet"
+PARTS = ".parts"
 CELL_ORDER = ("entity_id", "element", "position")
 _CELLS_SQL = f"""
     SELECT entity_id, element, position, value, CASE WHEN raw IS DISTINCT FROM value THEN raw END AS raw, flag,
@@ -54,16 +57,42 @@ def fuse(
     conformed: Path,
     links: Path,
     folder: Path,
+    *,
+    entities_max: int = PART_ENTITIES,
 ) -> None:
-    """Write the step's files into `folder`, for all entities."""
+    """Write the step's files into `folder`, for all entities; in parts if there are more than `entities_max`."""
     rows = {source.number: source.sql(conformed) for source in sources}
-    create_candidates(work, definition, sources, rows, table_sql(links))
-    work.write(_CELLS_SQL, folder / CELLS)
-    work.drop("candidates")
-    create_digests(work, folder / CELLS, sources)
+    parts = split(work, definition, sources, rows, links, folder / PARTS, entities_max=entities_max)
+    if parts:
+        _fuse_parts(work, definition, sources, parts, folder)
+        shutil.rmtree(folder / PARTS)
+    else:
+        create_candidates(work, definition, sources, rows, table_sql(links))
+        work.write(_CELLS_SQL, folder / CELLS)
+        work.drop("candidates")
+        create_digests(work, folder / CELLS, sources)
     work.write("SELECT entity_id, digest FROM entity_digests ORDER BY entity_id", folder / DIGESTS)
     work.drop("entity_digests")
     write_digest(folder)
+
+
+def _fuse_parts(
+    work: Workspace,
+    definition: Definition,
+    sources: tuple[ConformedSource, ...],
+    parts: Sequence[Mapping[int, str]],
+    folder: Path,
+) -> None:
+    """Write the cells, and create `entity_digests`, one part of the entities after the other: sorting the cells of all
+    of them at once would spill to disk over and over."""
+    written = [folder / PARTS / f"cells_{place:03d}.parquet" for place in range(len(parts))]
+    for part, path in zip(parts, written, strict=True):
+        create_candidates(work, definition, sources, part)
+        work.write(_CELLS_SQL, path)
+        work.drop("candidates")
+        create_digests(work, path, sources, more=path is not written[0])
+    listed = ", ".join(sql_text(str(path)) for path in written)
+    work.write(f"FROM read_parquet([{listed}])", folder / CELLS)
 
 
 def fuse_changes(
@@ -108,22 +137,26 @@ def create_candidates(
     definition: Definition,
     sources: tuple[ConformedSource, ...],
     rows: Mapping[int, str],
-    links: str,
+    links: str | None = None,
 ) -> None:
-    """Create `candidates`: what the records in `links` say of each element, per source from its `rows`."""
+    """Create `candidates`: what the records in `links` say of each element, per source from its `rows`.
+
+    Without `links`, the rows themselves tell their entity (see `fuse_parts`), and a source may have none.
+    """
+    told = "" if links is not None else ", entity_id, trusted, distrusted"
     parts = [
-        _cells_sql(definition, source, rule.code, rule.prefer, rows[source.number])
+        _cells_sql(definition, source, rule.code, rule.prefer, rows[source.number], told)
         for rule in definition.elements
         for source in sources
-        if source.has(rule.code)
+        if source.has(rule.code) and source.number in rows
     ]
+    linked = "" if links is None else f"JOIN {links} l ON l.source = cells.source AND l.row_key = cells.row_key"
     work.create(
         "said",
         f"""
-        SELECT links.entity_id, cells.* EXCLUDE (flag), {_flag_sql(definition.identifier)} AS flag
-        FROM ({" UNION ALL ".join(parts)}) cells
-        JOIN {links} links ON links.source = cells.source AND links.row_key = cells.row_key
-        WHERE cells.value IS NOT NULL""",
+        SELECT entity_id, cells.source, cells.row_key, batch_id, observed_at, element, value, raw,
+            {_flag_sql(definition.identifier)} AS flag, rank, first_choice, prefer
+        FROM ({" UNION ALL ".join(parts)}) cells {linked} WHERE value IS NOT NULL""",
     )
     work.create(
         "candidates",
@@ -161,8 +194,9 @@ def _slices_sql(cells: Path, size: int) -> str:
         SELECT min(entity_id), max(entity_id) FROM numbered GROUP BY place // {size} ORDER BY 1"""
 
 
-def create_digests(work: Workspace, cells: Path, sources: tuple[ConformedSource, ...]) -> None:
-    """Create `entity_digests`: per entity the digest of element, value, whose and which record, rule and flag.
+def create_digests(work: Workspace, cells: Path, sources: tuple[ConformedSource, ...], *, more: bool = False) -> None:
+    """Create `entity_digests`, or add `more` to it: per entity the digest of element, value, whose and which record,
+    rule and flag.
 
     It holds no batch, no installation's id and no time of the build: the same landing gives the same digest anywhere.
     """
@@ -177,7 +211,8 @@ def create_digests(work: Workspace, cells: Path, sources: tuple[ConformedSource,
         FROM {table_sql(cells)} cells JOIN (VALUES {names}) named(number, name)
         ON named.number = cells.source WHERE position = 1"""
     whole = "true" if work.lists_spill else "false"
-    work.create("entity_digests", f"{query} AND {whole} GROUP BY entity_id")
+    if not more:
+        work.create("entity_digests", f"{query} AND {whole} GROUP BY entity_id")
     for first, last in [] if work.lists_spill else work.rows(_slices_sql(cells, SLICE_ENTITIES)):
         slice_ = f"entity_id BETWEEN {sql_text(first)} AND {sql_text(last)}"
         work.append("entity_digests", f"{query} AND {slice_} GROUP BY entity_id")
@@ -189,13 +224,13 @@ def write_digest(folder: Path) -> None:
     (folder / GOLDEN_DIGEST).write_text(keyed_digest(known.column("entity_id"), known.column("digest")))
 
 
-def _cells_sql(definition: Definition, source: ConformedSource, element: str, prefer: str, rows: str) -> str:
+def _cells_sql(definition: Definition, source: ConformedSource, element: str, prefer: str, rows: str, told: str) -> str:
     rank = definition.authority(element)[source.role.key]
     field = sql_name(element)
     return f"""
         SELECT {source.number} AS source, row_key, batch_id, observed_at, {sql_text(element)} AS element,
             {field} AS value, {sql_name(element + "|raw")} AS raw, {sql_name(element + "|flag")} AS flag,
-            {rank} AS rank, {rank if prefer == "authority" else 0} AS first_choice, {sql_text(prefer)} AS prefer
+            {rank} AS rank, {rank if prefer == "authority" else 0} AS first_choice, {sql_text(prefer)} AS prefer{told}
         FROM {rows}"""
 
 
@@ -203,8 +238,8 @@ def _flag_sql(identifier: str | None) -> str:
     """Return the SQL of a cell's flag: an identifier other than the one its entity is trusted to have is doubtful,
     whatever their authority."""
     if identifier is None:
-        return "cells.flag"
+        return "flag"
     return (
-        f"CASE WHEN cells.element = {sql_text(identifier)} AND cells.flag IS NULL "
-        "AND (links.distrusted OR links.trusted IS DISTINCT FROM cells.value) THEN 'incoherent' ELSE cells.flag END"
+        f"CASE WHEN element = {sql_text(identifier)} AND flag IS NULL "
+        "AND (distrusted OR trusted IS DISTINCT FROM value) THEN 'incoherent' ELSE flag END"
     )

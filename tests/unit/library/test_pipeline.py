@@ -8,6 +8,7 @@ import pytest
 from datong.kernel import BuildId, Corrupt, Invalid, ResourceId, sha256_hex
 from datong.library import LandedSource, LinkDecision, evaluate_links, record_key, shipped_definitions
 from datong.library.engine import Engine
+from datong.library.fuse import fuse
 from datong.library.pipeline import Pipeline, Previous, read_links, read_review
 from datong.norms import load_pack
 from tests.library_sources import (
@@ -246,6 +247,21 @@ def test_the_city_is_linked_as_it_truly_is_and_twice_the_same(tmp_path: Path) ->
     quality = {source.role: source for source in pipeline.report().sources}
     assert quality["insurance_register"].missing["citizen_id"] > 0
     assert "checksum" in quality["marriage_register"].flags["citizen_id"]
+
+
+def test_entities_are_fused_alike_in_any_number_of_parts(tmp_path: Path) -> None:
+    pipeline = build(tmp_path / "build", landed_city(tmp_path, people=40, seed=3)[0])
+    known = [pipeline.folder / "fuse", tmp_path / "parts"]
+    known[1].mkdir()
+    conformed, linked = pipeline.folder / "conform", pipeline.folder / "link" / "links.parquet"
+    with ENGINE.open(tmp_path / "spill") as work:
+        fuse(work, pipeline.definition, pipeline.sources, conformed, linked, known[1], entities_max=7)
+        for name in ("cells.parquet", "digests.parquet"):
+            whole, parts = (work.rows(f"FROM '{folder / name}'") for folder in known)
+            assert len(whole) > 30
+            assert parts == whole
+    assert (known[1] / "digest.txt").read_text() == pipeline.golden_digest()
+    assert sorted(path.name for path in known[1].iterdir()) == ["cells.parquet", "digest.txt", "digests.parquet"]
 
 
 def test_a_source_without_key_is_refused(tmp_path: Path) -> None:
