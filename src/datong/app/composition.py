@@ -105,6 +105,7 @@ from datong.sharing import (
     mask_secret,
     subject_index_key,
 )
+from datong.sharing.applications import CallMeter, Registrations, Sandbox, sandbox_secret
 from datong.web import Bell, Services
 
 AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
@@ -360,6 +361,7 @@ def compose(
     identity = Identity(
         database=database,
         clock=clock,
+        ledger=ledger,
         departments=departments,
         signer=signer,
         issuer=settings.base_url,
@@ -441,6 +443,9 @@ def compose(
         arrived_at=BatchArrivals(exchange),
     )
     index_key = subject_index_key(signer)
+    registrations = Registrations(
+        database=database, clock=clock, ledger=ledger, departments=departments, agreements=agreements
+    )
     consents = Consents(database=database, clock=clock, ledger=ledger, agreements=agreements, index_key=index_key)
     live = LiveServices(database=database, clock=clock, ledger=ledger, catalogue=catalogue, departments=departments)
     mask_keys = MaskKeys(database=database, clock=clock, ledger=ledger, secret=mask_secret(signer))
@@ -460,6 +465,7 @@ def compose(
             per_minute=settings.application_calls_per_minute or None, per_day=settings.application_calls_per_day or None
         ),
         consents=consents,
+        registrations=registrations,
     )
 
     endpoint = f"{settings.base_url}{DELTA_SHARING_PATH}"
@@ -477,6 +483,7 @@ def compose(
         evidence=DeltaEvidence(database=database, ledger=ledger),
         signer=FileSigner(key=index_key, lifetime=timedelta(seconds=settings.share_url_seconds)),
         address=endpoint,
+        registrations=registrations,
     )
 
     events = ResourceEvents(shares=delta_shares, releases=releases, tables=tables, catalogue=catalogue)
@@ -618,6 +625,20 @@ def compose(
             limit_working_days=pack.time_limit("correction"),
         ),
         consents=consents,
+        registrations=registrations,
+        call_meter=CallMeter(database=database, clock=clock),
+        sandbox=Sandbox(
+            clock=clock,
+            catalogue=catalogue,
+            agreements=agreements,
+            registrations=registrations,
+            policy=policy,
+            # Keys of its own: what the sandbox enciphers tells nothing of what the gateway does.
+            mask_keys=MaskKeys(
+                database=database, clock=clock, ledger=ledger, secret=sandbox_secret(mask_secret(signer))
+            ),
+            pack=pack,
+        ),
         monitor=monitor,
         cases=cases,
         indicators=indicators,

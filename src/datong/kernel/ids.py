@@ -44,6 +44,7 @@ class ActorKind(StrEnum):
     PERSON = "person"
     NODE = "node"
     APPLICATION = "application"
+    SANDBOX = "sandbox"
     CITIZEN = "citizen"
     PLATFORM = "platform"
 

@@ -65,6 +65,7 @@ class EntryKind(StrEnum):
     RELEASE = "sharing.release"
     STATISTIC = "sharing.statistic"
     SERVICE_CASE = "sharing.service_case"
+    APPLICATION = "sharing.application"
     CONSENT = "sharing.consent"
     DISCLOSURE = "sharing.disclosure"
     OBJECTION = "sharing.objection"

@@ -15,6 +15,9 @@ class Action(StrEnum):
     ACCOUNT_READ = "account.read"
     ACCOUNT_CREATE = "account.create"
     APPLICATION_CREATE = "application.create"
+    APPLICATION_READ = "application.read"
+    APPLICATION_REVIEW = "application.review"
+    SANDBOX_CALL = "sandbox.call"
     ENROLMENT_CREATE = "enrolment.create"
     DEPARTMENT_READ = "department.read"
     DEPARTMENT_CREATE = "department.create"
@@ -162,6 +165,8 @@ class DataAccess(Value):
     """Whether this way out applies the agreement's row filter; one that cannot is refused where there is a filter."""
     case_stated: bool = False
     """Whether the call says for which case it is."""
+    bound: bool = True
+    """Whether the caller may use this agreement: a registered application only those that it is bound to."""
     consented: bool = False
     """Whether the person concerned consents to these items; looked at where the agreement depends on consent."""
 

@@ -64,7 +64,9 @@ def cells_agreed(
     masks: dict[str, ColumnMask] = {}
     conditions: set[RowCondition] = set()
     for agreement in agreements:
-        if agreement.state is AgreementState.ACTIVE and agreement.valid_from <= now < agreement.valid_until:
+        in_force = agreement.state is AgreementState.ACTIVE and agreement.valid_from <= now < agreement.valid_until
+        # Whose consent it would take is not known here: such an agreement lets nothing be known.
+        if in_force and not agreement.purpose.consent:
             masks = {**mask_keys.of(agreement), **masks}
             conditions.update(agreement.row_filter)
     return AgreedCells(resource, masks, frozenset(conditions))

@@ -25,7 +25,7 @@ from datong.sharing.agreement_rules import ENDED, ActingDepartment
 from datong.sharing.quotas import CallQuota
 from datong.sharing.request_rules import conflict
 from datong.sharing.row_filters import RowCondition, faults
-from datong.sharing.terms import Agreement, AgreementState, PartySignature, ServiceLevels
+from datong.sharing.terms import TOLD_AFTER_DAYS_MAX, Agreement, AgreementState, PartySignature, ServiceLevels
 
 
 class AmendmentKind(StrEnum):
@@ -104,6 +104,8 @@ class TermsChange(Value):
     calls: CallQuota | None = None
     consent: bool | None = None
     """Whether the use is to depend on the consent of each person."""
+    told_after_days: int | None = Field(None, ge=0, le=TOLD_AFTER_DAYS_MAX)
+    """How many days after a use the person is to be told of it."""
 
 
 class Amendment(Value):
@@ -288,15 +290,20 @@ def possible_actions(amendment: Amendment, department: DepartmentCode | None) ->
     return (AmendmentAction.CONFIRM, close_by)
 
 
+def _changed_purpose(change: TermsChange) -> dict[str, object]:
+    """Return what becomes different of the purpose; an empty text changes nothing."""
+    texts = {name: (getattr(change, name) or "").strip() for name in ("scene", "scope", "legal_basis")}
+    others = {name: getattr(change, name) for name in ("consent", "told_after_days")}
+    return {
+        **{name: text for name, text in texts.items() if text},
+        **{name: value for name, value in others.items() if value is not None},
+    }
+
+
 def _changed_terms(agreement: Agreement, change: TermsChange, now: datetime) -> Agreement:
     """Return the agreement with the terms that `change` names, or say what goes too far."""
     update: dict[str, object] = {}
-    purpose: dict[str, object] = {
-        name: value.strip()
-        for name in ("scene", "scope", "legal_basis")
-        if (value := getattr(change, name)) is not None and value.strip()
-    }
-    purpose |= {"consent": change.consent} if change.consent is not None else {}
+    purpose = _changed_purpose(change)
     if change.valid_until is not None:
         if change.valid_until.tzinfo is None or change.valid_until <= max(now, agreement.valid_from):
             raise _invalid("/change/valid_until", Text(zh="新的终点须晚于现在。", en="The new end must lie ahead."))

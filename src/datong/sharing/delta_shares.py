@@ -13,6 +13,7 @@ from datong.kernel import AccessId, Clock, DepartmentCode, EntryId, NotFound, Re
 from datong.norms import ShareMode
 from datong.sharing.actions import Action, DataAccess, Decision
 from datong.sharing.agreements import Agreements
+from datong.sharing.applications.registrations import Registrations
 from datong.sharing.delta_evidence import DeltaEvidence, HandedFile, Handover
 from datong.sharing.delta_hints import kept_files
 from datong.sharing.delta_names import find_table, shared_tables
@@ -108,6 +109,7 @@ class DeltaShares:
         evidence: DeltaEvidence,
         signer: FileSigner,
         address: str,
+        registrations: Registrations | None = None,
     ) -> None:
         self._clock = clock
         self._agreements = agreements
@@ -120,6 +122,7 @@ class DeltaShares:
         self._evidence = evidence
         self._signer = signer
         self._address = address
+        self._registrations = registrations
 
     def tables(self, caller: Principal) -> tuple[SharedTable, ...]:
         """Return the tables that the caller may read now, by share, schema and name. Nothing is recorded: no data."""
@@ -317,6 +320,8 @@ class DeltaShares:
         masks: dict[str, ColumnMask] = {}
         used: list[Agreement] = []
         denials: list[Decision] = []
+        registrations, client = self._registrations, caller.actor.id
+        bound = registrations.bound([client])[client] if registrations is not None else None
         for agreement in table.agreements:
             # What is for verification only is not handed out: its column would say nothing.
             shown = {item.column for item in agreement.items if item.mask is not MaskKind.HIDDEN}
@@ -327,6 +332,7 @@ class DeltaShares:
                 mode=ShareMode.BULK,
                 purpose=table.purpose,
                 rows_filtered=True,
+                bound=bound is None or agreement.id in bound,
             )
             decision = self._policy.authorise_data(caller, Action.DATA_SHARE, access, agreement, now)
             if decision.allowed:

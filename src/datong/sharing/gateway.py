@@ -12,12 +12,23 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from datong.catalogue import Resource
-from datong.kernel import AccessId, Clock, Database, DatongError, Refused, Remembered, ResourceId
+from datong.kernel import (
+    AccessId,
+    ActorKind,
+    AgreementId,
+    Clock,
+    Database,
+    DatongError,
+    Refused,
+    Remembered,
+    ResourceId,
+)
 from datong.ledger import Ledger
 from datong.norms import ShareMode
 from datong.sharing.access_evidence import AccessDraft, Outcome, alike, answer_commitment, draft, write
 from datong.sharing.actions import Action
 from datong.sharing.agreements import Agreements
+from datong.sharing.applications.registrations import Registrations
 from datong.sharing.consent import Consents
 from datong.sharing.gateway_calls import (
     FRESH_SECONDS,
@@ -100,6 +111,7 @@ class Gateway:
         callers: CallersInForce | None = None,
         application_quota: CallQuota | None = None,
         consents: Consents | None = None,
+        registrations: Registrations | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -124,6 +136,14 @@ class Gateway:
         if live is not None:
             self._at_node = Remembered(
                 live.offered, lambda one: live.offered([one])[one], most=KEPT_MAX, fresh_seconds=FRESH_SECONDS
+            )
+        self._bound: Remembered[str, frozenset[AgreementId] | None] | None = None
+        if registrations is not None:
+            self._bound = Remembered(
+                registrations.bound,
+                lambda one: registrations.bound([one])[one],
+                most=KEPT_MAX,
+                fresh_seconds=FRESH_SECONDS,
             )
         self._callers: Remembered[Caller, bool] | None = None
         if callers is not None:
@@ -239,7 +259,8 @@ class Gateway:
         shape = Shape(Action.DATA_QUERY, principal, resource, key, items, purpose)
         call = Call(shape, "", case_number, self._clock.now())
         candidates = self._between(principal, resource_id)
-        asks = Asks(case_stated=bool(case_number), filters_rows=False)
+        bound = self._bound_to(_application(Asked(principal, resource_id, {}, (), purpose, case_number)))
+        asks = Asks(case_stated=bool(case_number), filters_rows=False, bound=bound)
         found = self._grants.decide(shape, candidates, asks, call.at)
         if isinstance(found, Denial):
             made = self._draft(Denied(found, call), blocked=False)
@@ -292,6 +313,8 @@ class Gateway:
         self._candidates.refresh(pairs, at_once=at_once)
         if self._at_node is not None:
             self._at_node.refresh(resources, at_once=at_once)
+        if self._bound is not None:
+            self._bound.refresh(filter(None, map(_application, calls)), at_once=at_once)
         if self._callers is not None:
             unproved = [_caller(asked) for asked in calls if not asked.proved]
             self._callers.refresh(unproved, at_once=at_once)
@@ -343,6 +366,7 @@ class Gateway:
         asks = Asks(
             case_stated=bool(asked.case_number.strip()),
             filters_rows=not at_node,
+            bound=self._bound_to(_application(asked)),
             consented=self._consented(asked, resource, candidates),
         )
         found = self._grants.of(asked, resource, candidates, asks, now, anew=alone)
@@ -355,6 +379,9 @@ class Gateway:
         if self._live is not None and at_node:
             return self._told_by_node(self._live, asked, call, found) if alone else AtNode(asked)
         return told_of(asked, call, found, self._read(call, found))
+
+    def _bound_to(self, application: str) -> frozenset[AgreementId] | None:
+        return self._bound.get(application) if self._bound is not None and application else None
 
     def _consented(self, asked: Asked, resource: Resource, candidates: Sequence[Agreement]) -> frozenset[str]:
         """Return the columns whose use the person consents to whom the key names: as of now, for each call anew."""
@@ -494,3 +521,9 @@ class Gateway:
 
 def _caller(asked: Asked) -> Caller:
     return asked.principal.actor.kind, asked.principal.actor.id
+
+
+def _application(asked: Asked) -> str:
+    """Return the id of the application that calls; empty if somebody else does."""
+    actor = asked.principal.actor
+    return actor.id if actor.kind is ActorKind.APPLICATION else ""

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from datong.catalogue import Item, Resource
+from datong.kernel import AgreementId
 from datong.norms import ShareMode
 from datong.sharing.access_evidence import Alike, alike
 from datong.sharing.actions import DataAccess, Decision
@@ -33,6 +34,8 @@ class Asks(NamedTuple):
 
     case_stated: bool
     filters_rows: bool
+    bound: frozenset[AgreementId] | None = None
+    """The agreements that the caller may use; None: all of its department."""
     consented: frozenset[str] = frozenset()
     """The columns whose use the person concerned consents to."""
 
@@ -143,6 +146,7 @@ class Grants:
             purpose=shape.purpose,
             case_stated=asks.case_stated,
             rows_filtered=asks.filters_rows and agreement is not None and bool(agreement.row_filter),
+            bound=asks.bound is None or agreement is None or agreement.id in asks.bound,
             consented=columns <= asks.consented,
         )
         return self._policy.authorise_data(shape.principal, shape.action, access, agreement, now)

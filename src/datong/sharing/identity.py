@@ -6,7 +6,7 @@ Random secrets are stored as SHA-256, passwords as Argon2id; nothing stored lets
 from datetime import timedelta
 
 from datong.kernel import Clock, Database
-from datong.ledger import Signer
+from datong.ledger import Ledger, Signer
 from datong.sharing.credentials import BoundedArgon2, PasswordHasher
 from datong.sharing.machines import Machines
 from datong.sharing.people import People
@@ -25,6 +25,7 @@ class Identity(People, Machines):
         *,
         database: Database,
         clock: Clock,
+        ledger: Ledger,
         departments: DepartmentBook,
         signer: Signer,
         issuer: str,
@@ -45,6 +46,7 @@ class Identity(People, Machines):
             self,
             database=database,
             clock=clock,
+            ledger=ledger,
             departments=departments,
             tokens=AccessTokens(signer=signer, issuer=issuer, lifetime_seconds=token_seconds),
         )

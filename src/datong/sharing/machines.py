@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from datong.kernel import (
@@ -22,7 +22,9 @@ from datong.kernel import (
     sha256_hex,
 )
 from datong.kernel.limits import PAGE_ROWS_MAX
+from datong.ledger import EntryKind, Ledger
 from datong.sharing import tables
+from datong.sharing.applications.keys import KeyKind, use_key
 from datong.sharing.credentials import invalid_field, new_token, require_name, token_hash
 from datong.sharing.ports import DepartmentBook
 from datong.sharing.principals import Principal
@@ -45,6 +47,13 @@ class Application(Value):
     department: DepartmentCode
     created_at: datetime
     revoked_at: datetime | None = None
+    blocked_at: datetime | None = None
+    """Since when it waits for its review, or is suspended."""
+
+    @property
+    def in_force(self) -> bool:
+        """Whether it may use anything now."""
+        return self.revoked_at is None and self.blocked_at is None
 
 
 class ApplicationSecret(Value):
@@ -69,8 +78,11 @@ class Node(Value):
 class Machines:
     """Applications, nodes, and the tokens they work with."""
 
-    def __init__(self, *, database: Database, clock: Clock, departments: DepartmentBook, tokens: AccessTokens) -> None:
+    def __init__(
+        self, *, database: Database, clock: Clock, ledger: Ledger, departments: DepartmentBook, tokens: AccessTokens
+    ) -> None:
         self._database = database
+        self._ledger = ledger
         self._clock = clock
         self._departments = departments
         self._tokens = tokens
@@ -99,6 +111,7 @@ class Machines:
                     created_at=now,
                 )
             )
+            self._record(connection, application, "create", actor)
         return ApplicationSecret(application=application, client_secret=secret)
 
     def applications(self, department: DepartmentCode | None = None) -> tuple[Application, ...]:
@@ -122,20 +135,23 @@ class Machines:
             raise _not_found("application", Text(zh="应用", en="application"), client_id)
         return _application(row)
 
-    def revoke_application(self, client_id: str) -> None:
+    def revoke_application(self, client_id: str, actor: Actor) -> Application:
         """Make an application's secret and tokens worthless at once.
 
         Raises:
             NotFound: there is no such application, or it is revoked.
         """
+        revoked = self.application(client_id).model_copy(update={"revoked_at": self._clock.now()})
         with self._database.transaction() as connection:
             changed = connection.execute(
                 update(tables.application)
                 .where(tables.application.c.id == client_id, tables.application.c.revoked_at.is_(None))
-                .values(revoked_at=self._clock.now())
+                .values(revoked_at=revoked.revoked_at)
             ).rowcount
-        if changed != 1:
-            raise _not_found("application", Text(zh="应用", en="application"), client_id)
+            if changed != 1:
+                raise _not_found("application", Text(zh="应用", en="application"), client_id)
+            self._record(connection, revoked, "revoke", actor)
+        return revoked
 
     def token_for_application(self, client_id: str, client_secret: str) -> AccessToken:
         """Exchange a client id and secret for an access token (RFC 6749 §4.4).
@@ -144,9 +160,16 @@ class Machines:
             Unauthenticated: id or secret is wrong, or the application is revoked.
         """
         application, secret_hash = self._application_row(client_id)
-        if application is None or secret_hash != token_hash(client_secret):
+        now = self._clock.now()
+        if application is not None and secret_hash == token_hash(client_secret):
+            return self._tokens.issue(_application_actor(application), now)
+        with self._database.transaction() as connection:
+            holder = use_key(connection, client_id, client_secret, now)
+        if holder is None:
             raise unrecognised("client")
-        return self._tokens.issue(_application_actor(application), self._clock.now())
+        kind = ActorKind.APPLICATION if holder.kind is KeyKind.LIVE else ActorKind.SANDBOX
+        actor = Actor(kind=kind, id=client_id, department=holder.department, name=holder.name)
+        return self._tokens.issue(actor, now)
 
     def create_enrolment(self, *, department: DepartmentCode, actor: Actor) -> str:
         """Return a token with which one node of `department` can register its key, once, within a week.
@@ -300,26 +323,42 @@ class Machines:
 
     def callers_in_force(self, callers: Sequence[Caller]) -> dict[Caller, bool]:
         """Return of each application whether it is not revoked, of each node whether its key is not."""
-        applications = [name for kind, name in callers if kind is ActorKind.APPLICATION]
-        there: set[str] = set()
+        applications = [name for kind, name in callers if kind is not ActorKind.NODE]
+        there: set[tuple[ActorKind, str]] = set()
         if applications:
             table = tables.application
-            query = select(table.c.id).where(table.c.id.in_(applications), table.c.revoked_at.is_(None))
+            query = select(table.c.id, table.c.blocked_at).where(
+                table.c.id.in_(applications), table.c.revoked_at.is_(None)
+            )
             with self._database.reading() as connection:
-                there.update(connection.scalars(query))
+                for row in connection.execute(query):
+                    there.add((ActorKind.SANDBOX, row.id))
+                    if row.blocked_at is None:
+                        there.add((ActorKind.APPLICATION, row.id))
         return {
-            (kind, name): name in there
-            if kind is ActorKind.APPLICATION
-            else self._node_key(self._key_id_of(name)) is not None
+            (kind, name): self._node_key(self._key_id_of(name)) is not None
+            if kind is ActorKind.NODE
+            else (kind, name) in there
             for kind, name in callers
         }
+
+    def _record(self, connection: Connection, application: Application, step: str, actor: Actor) -> None:
+        self._ledger.append(
+            connection,
+            kind=EntryKind.APPLICATION,
+            subject=application.client_id,
+            actor=actor,
+            facts={"step": step, "application_id": application.client_id, "department": application.department},
+        )
 
     def _application_row(self, client_id: str) -> tuple[Application | None, str]:
         with self._database.snapshot() as connection:
             row = (
                 connection.execute(
                     select(tables.application).where(
-                        tables.application.c.id == client_id, tables.application.c.revoked_at.is_(None)
+                        tables.application.c.id == client_id,
+                        tables.application.c.revoked_at.is_(None),
+                        tables.application.c.blocked_at.is_(None),
                     )
                 )
                 .mappings()
@@ -349,6 +388,7 @@ def _application(row: tables.Row) -> Application:
         department=row["department"],
         created_at=row["created_at"],
         revoked_at=row["revoked_at"],
+        blocked_at=row["blocked_at"],
     )
 
 

@@ -164,6 +164,11 @@ def _purpose(agreement: Agreement) -> Sequence[Flowable]:
         _line(f"使用场景：{purpose.scene}"),
         _line(f"使用范围：{purpose.scope}"),
         _line(f"服务事项：{purpose.service_item}　　共享方式：{modes}"),
+        *(
+            [_line(f"告知时间：依法在每次使用 {purpose.told_after_days} 天后告知本人。")]
+            if purpose.told_after_days
+            else []
+        ),
         *([_line("使用条件：每次使用须经本人同意，同意撤回后不得使用。")] if purpose.consent else []),
     ]
 

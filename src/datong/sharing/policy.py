@@ -89,6 +89,7 @@ class PolicyEngine:
             "purpose": access.purpose,
             "case_stated": access.case_stated,
             "rows_filtered": access.rows_filtered,
+            "bound": access.bound,
             "consented": access.consented,
             "now": int(now.timestamp()),
         }

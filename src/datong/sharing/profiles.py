@@ -158,6 +158,7 @@ class Profiles:
             tables.profile.c.token_hash == token_hash(token[:TOKEN_CHARS_MAX]),
             tables.profile.c.revoked_at.is_(None),
             tables.application.c.revoked_at.is_(None),
+            tables.application.c.blocked_at.is_(None),
             tables.profile.c.expires_at > self._clock.now(),
         )
         with self._database.snapshot() as connection:

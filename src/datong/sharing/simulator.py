@@ -203,7 +203,7 @@ class Simulator:
         applications = self._identity.applications(agreement.consumer)
         return Viewer(
             department=agreement.consumer,
-            applications=tuple(one.name for one in applications if one.revoked_at is None),
+            applications=tuple(one.name for one in applications if one.in_force),
             agreement_id=agreement.id,
             version=agreement.version,
             state=agreement.state,

@@ -326,9 +326,9 @@ class Subscriptions:
             self._again(delivery, status, "")
 
     def _principal(self, one: WebhookSubscription) -> Principal:
-        """Return the subscriber, if its application was not revoked."""
+        """Return the subscriber, if its application was not revoked and is not blocked."""
         application = self._machines.application(one.client_id)
-        if application.revoked_at is not None:
+        if not application.in_force:
             raise _applications_only()
         return Principal(
             actor=Actor(

@@ -66,7 +66,9 @@ application = Table(
     Column("created_by", ID, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("revoked_at", UtcDateTime),
+    Column("blocked_at", UtcDateTime),
 )
+"""Programs of departments. One that is registered for review is blocked until it is approved, and while suspended."""
 
 profile = Table(
     "sharing_profile",
@@ -421,3 +423,53 @@ use_objection = Table(
     UniqueConstraint("access_id", "subject_index"),
 )
 """Objections of citizens to uses of their data."""
+
+registration = Table(
+    "sharing_registration",
+    METADATA,
+    Column("application_id", ID, ForeignKey("sharing_application.id"), primary_key=True),
+    Column("department", DEPARTMENT, nullable=False, index=True),
+    Column("state", String(20), nullable=False, index=True),
+    Column("showcase", Boolean, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("entry_id", ID, nullable=False),
+    Column("content", JsonColumn, nullable=False),
+)
+"""Applications that were registered for review."""
+
+application_binding = Table(
+    "sharing_application_binding",
+    METADATA,
+    Column("application_id", ID, ForeignKey("sharing_application.id"), primary_key=True),
+    Column("agreement_id", ID, ForeignKey("sharing_agreement.id"), primary_key=True),
+    Column("bound_at", UtcDateTime, nullable=False),
+)
+
+application_key = Table(
+    "sharing_application_key",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("application_id", ID, ForeignKey("sharing_application.id"), nullable=False, index=True),
+    Column("kind", String(10), nullable=False),
+    Column("secret_hash", String(64), nullable=False, unique=True),
+    Column("created_by", ID, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+)
+
+application_day = Table(
+    "sharing_application_day",
+    METADATA,
+    Column("application_id", ID, primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("calls", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("slow", Integer, nullable=False),
+    Column("milliseconds", BigInteger, nullable=False),
+    Column("milliseconds_max", Integer, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+)
+"""How applications are doing, by day."""

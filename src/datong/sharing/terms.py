@@ -27,6 +27,7 @@ from datong.sharing.obligations import AgreementSide, Obligation
 from datong.sharing.quotas import CallQuota
 from datong.sharing.row_filters import RowCondition
 
+TOLD_AFTER_DAYS_MAX = 365
 SIGNING_PREFIX = b"datong sharing agreement v1\n"
 """Separates agreements from everything else that a department's key signs."""
 
@@ -43,6 +44,8 @@ class Purpose(Value):
     service_item: str = Field(max_length=NAME_CHARS_MAX)
     consent: bool = False
     """Whether the use depends on the consent of each person (PIPL Art. 13)."""
+    told_after_days: int = Field(0, ge=0, le=TOLD_AFTER_DAYS_MAX)
+    """How many days after a use the person is told of it, where the law lets that wait (PIPL Arts. 18, 35)."""
 
     @model_validator(mode="after")
     def _aware(self) -> Self:
@@ -104,6 +107,7 @@ class PurposeDraft(Value):
     valid_until: datetime | None = None
     service_item: str = ""
     consent: bool = False
+    told_after_days: int = Field(0, ge=0, le=TOLD_AFTER_DAYS_MAX)
 
 
 class AgreementItem(Value):
@@ -345,6 +349,7 @@ class Agreement(Value):
                 "modes": sorted(mode.value for mode in self.purpose.modes),
                 "service_item": self.purpose.service_item,
                 **({"consent": True} if self.purpose.consent else {}),
+                **({"told_after_days": self.purpose.told_after_days} if self.purpose.told_after_days else {}),
             },
             "levels": self.levels.model_dump(),
             "liability": self.liability.model_dump(),

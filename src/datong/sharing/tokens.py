@@ -26,6 +26,7 @@ ASSERTION_SECONDS_MAX = 300
 CLOCK_SKEW_SECONDS = 60
 TOKEN_CHARS_MAX = 8192
 BEARER = "Bearer"
+MACHINES = frozenset({ActorKind.NODE.value, ActorKind.APPLICATION.value, ActorKind.SANDBOX.value})
 
 
 class _Ed25519Only(JWSRegistry):
@@ -105,7 +106,7 @@ class AccessTokens:
         kind = claims.get("kind")
         department = claims.get("department")
         name = claims.get("name")
-        if kind not in {ActorKind.NODE.value, ActorKind.APPLICATION.value} or not isinstance(department, str):
+        if kind not in MACHINES or not isinstance(department, str):
             raise unrecognised("kind")
         actor = Actor(
             kind=ActorKind(kind),

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from datong import __version__
 from datong.kernel import Settings
 from datong.sharing import CallQueue
-from datong.web import gateway, gateway_events, health, log
+from datong.web import gateway, gateway_events, health, log, sandbox
 from datong.web.api import API_PATH, api_router
 from datong.web.console import console_routers, problem_page
 from datong.web.delta_sharing import router as delta_sharing_router
@@ -85,7 +85,14 @@ def _routes() -> tuple[BaseRoute, ...]:
     """
     shared = APIRouter(generate_unique_id_function=_operation_id, responses=_PROBLEM_RESPONSES)
     # First, so that its calls pass no other pattern on their way.
-    for router in (gateway.router, gateway.secrets_router, gateway_events.router, health.router, log.router):
+    for router in (
+        gateway.router,
+        gateway.secrets_router,
+        gateway_events.router,
+        sandbox.router,
+        health.router,
+        log.router,
+    ):
         shared.include_router(router)
     shared.include_router(api_router, prefix=API_PATH)
     for router in (delta_sharing_router, *open_routers, features_router):
@@ -113,6 +120,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         await anyio.to_thread.run_sync(app.state.calls.close)
+        await anyio.to_thread.run_sync(app.state.services.call_meter.flush)
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -6,7 +6,9 @@ Its routes are declared like all others, and so described in the OpenAPI documen
 
 import inspect
 import re
+import time
 from collections.abc import Callable, Coroutine, Mapping
+from http import HTTPStatus
 from typing import Annotated, get_type_hints
 
 import anyio.to_thread
@@ -18,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from datong.kernel import (
+    ActorKind,
     DatongError,
     Invalid,
     JsonValue,
@@ -43,6 +46,7 @@ from datong.sharing import (
     VerifyAnswer,
     once_of,
 )
+from datong.sharing.applications import CallOutcome
 from datong.web.authentication import Caller, bearer_token, current_principal, is_machine_token, services_of
 from datong.web.problems import (
     ProblemDocument,
@@ -57,6 +61,8 @@ SUBJECTS_MAX = 100
 """Records that one call may verify."""
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
+CALLER = "datong.caller"
+"""Where a request keeps who calls."""
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _PATH = re.compile(r"/gateway/v1/([^/]+)/(query|verify|verify/batch)")
 
@@ -162,6 +168,7 @@ class HotRoute(APIRoute):
         async def handle(request: Request) -> Response:
             raw = await request.body()
             proof = await caller_of(request)
+            request.scope[CALLER] = proof.principal.actor
             try:
                 body = model.model_validate_json(raw)
             except ValidationError as error:
@@ -197,7 +204,7 @@ class HotCalls:
         route, handle = self._routes[match[2]]
         scope["path_params"] = {"resource_id": match[1]}
         scope["route"] = route
-        request = Request(scope, receive)
+        request, began = Request(scope, receive), time.perf_counter()
         try:
             response = await handle(request)
         except Exception as error:
@@ -206,6 +213,7 @@ class HotCalls:
                 raise
             response = problem_response(request, problem)
         await response(scope, receive, send)
+        await _note(request, response.status_code, 1000 * (time.perf_counter() - began))
 
 
 SignedBy = Annotated[Proof, Depends(caller_of)]
@@ -328,6 +336,23 @@ def signing_secret(request: Request, caller: Caller) -> SigningSecret:
     It is refreshed by asking again; the one before is accepted until it expires.
     """
     return services_of(request).signed_calls.secret_of(caller)
+
+
+async def _note(request: Request, status: int, milliseconds: float) -> None:
+    """Count an application's call; now and then one call writes down what was counted."""
+    actor = request.scope.get(CALLER)
+    if actor is None or actor.kind is not ActorKind.APPLICATION:
+        return
+    outcome = (
+        CallOutcome.FAILED
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        else CallOutcome.REFUSED
+        if status >= HTTPStatus.BAD_REQUEST
+        else CallOutcome.ANSWERED
+    )
+    meter = services_of(request).call_meter
+    if meter.note(actor.id, outcome, milliseconds):
+        await anyio.to_thread.run_sync(meter.flush)
 
 
 def hot_routes() -> dict[str, HotRoute]:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         Simulator,
         Subscriptions,
     )
+    from datong.sharing.applications import CallMeter, Registrations, Sandbox
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +112,9 @@ class Services:
     disclosure_holds: DisclosureHolds
     objections: Objections
     consents: Consents
+    registrations: Registrations
+    sandbox: Sandbox
+    call_meter: CallMeter
     blocks: Blocks
     monitor: Monitor
     cases: Cases

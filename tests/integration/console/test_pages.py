@@ -22,6 +22,7 @@ from datong.demo.cast import EDUCATION
 from datong.demo.records import Source
 from datong.kernel import Text
 from datong.norms import ResourceFormat
+from datong.sharing.applications import KeyKind, NewRegistration
 from tests.integration.console.browser import Visitor
 from tests.integration.console.city import PASSWORD, SCHOOL_ITEM
 from tests.integration.console.conftest import ServedCity
@@ -49,6 +50,20 @@ def draft_of_education(console: ServedCity) -> Resource:
     return console.city.hub.catalogue.draft(EDUCATION.code, bound, console.city.people["education.officer"].actor)
 
 
+def application_of(console: ServedCity) -> str:
+    """Return an application of the education bureau that awaits its review, the same at every call."""
+    hub, officer = console.city.hub, console.city.people["education.officer"].actor
+    known = hub.registrations.find(department=EDUCATION.code).rows
+    if known:
+        return known[0].client_id
+    new = NewRegistration(name="入学一件事", purpose="入学核验", scenes=("入学",), contacts=("张三",), showcase=True)
+    made = hub.registrations.register(new, EDUCATION.code, officer)
+    bound = [one.id for one in hub.agreements.of_consumer(EDUCATION.code)]
+    hub.registrations.bind(made.client_id, bound[:1], officer)
+    hub.registrations.issue_key(made.client_id, KeyKind.SANDBOX, officer)
+    return made.client_id
+
+
 def paths(console: ServedCity) -> dict[str, list[str]]:
     """Return the pages to look at, by the account that looks."""
     city, hub = console.city, console.city.hub
@@ -68,7 +83,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
     residents_column = city.resources[Source.RESIDENTS].content.items[0].column
     draft = draft_of_education(console).id
     return {
-        "": ["/sign-in", "/open", f"/open/{opened}", f"/open/agreements?code={code}"],
+        "": ["/sign-in", "/open", "/open/applications", f"/open/{opened}", f"/open/agreements?code={code}"],
         "authority": [
             "/",
             "/catalogue",
@@ -137,6 +152,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             *(f"/corrections/{one.id}" for one in city.corrections),
             f"/corrections/new?library=population&entity={entity}&element=person_name",
             f"/corrections/new?resource={resource}",
+            "/applications",
+            f"/applications/{application_of(console)}",
             "/objections",
             "/consents",
             "/disclosure-holds",
@@ -178,6 +195,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/service-items",
             f"/service-items/{item}",
             f"/service-items/{item}/case",
+            "/applications",
+            f"/applications/{application_of(console)}",
             "/objections?show=waiting",
             "/consents",
             "/sources/address",

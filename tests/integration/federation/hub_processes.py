@@ -64,7 +64,9 @@ class HubProcess:
         signer = Ed25519Signer.generate()
         ledger = Ledger(database=database, clock=clock, signer=signer, origin=self.name, tiles=MemoryTileStore())
         departments = Departments(database=database, clock=clock, ledger=ledger)
-        identity = Identity(database=database, clock=clock, departments=departments, signer=signer, issuer=self.url)
+        identity = Identity(
+            database=database, clock=clock, ledger=ledger, departments=departments, signer=signer, issuer=self.url
+        )
         identity.create_account(
             username="operator",
             password=PASSWORD,

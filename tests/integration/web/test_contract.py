@@ -19,6 +19,7 @@ PUBLIC = {
     ("POST", "/api/v1/oauth/token"),
     ("POST", "/api/v1/nodes"),
     ("GET", "/api/v1/agreement-papers/{code}"),
+    ("GET", "/api/v1/showcase"),
     ("GET", "/catalog"),
     ("GET", "/catalog.ttl"),
     ("GET", "/catalog.jsonld"),

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import httpx
 import pyarrow as pa
+import pytest
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.httpx_client import OAuth2Client
 
 from datong.catalogue import ResourceContent
 from datong.exchange import (
@@ -354,6 +357,49 @@ def test_an_application_obtains_a_token_by_its_secret(hub: RunningHub) -> None:
         assert visitor.post("/api/v1/oauth/token", data={"grant_type": "password"}).status_code == 422
         tampered = visitor.get("/api/v1/session", headers={"Authorization": f"Bearer {token}x"})
         assert tampered.status_code == 401
+
+
+def test_an_application_is_reviewed_and_its_oauth_library_works_unmodified(hub: RunningHub) -> None:
+    """Authlib's client gets and uses tokens as it comes: sandbox before the review, real ones after it."""
+    education, authority = hub.person("education"), hub.person("authority")
+    new = {"name": "入学一件事", "purpose": "核验", "scenes": ["入学"], "contacts": ["张三"], "showcase": True}
+    made = posted(education, "/api/v1/registrations", {**new, "department": EDUCATION})
+    path = f"/api/v1/registrations/{made['client_id']}"
+    endpoint = f"{hub.url}/api/v1/oauth/token"
+
+    def client(key: dict[str, object], **options: object) -> OAuth2Client:
+        return OAuth2Client(str(made["client_id"]), str(key["client_secret"]), base_url=hub.url, **options)
+
+    assert education.post(f"{path}/keys", json={}).json()["code"] == "sharing.application_not_approved"
+    assert education.post(f"{path}/actions", json={"action": "approve"}).status_code == 403
+    key = posted(education, f"{path}/keys", {"kind": "sandbox"})
+    with client(key) as library:
+        library.fetch_token(endpoint)
+        answer = library.post("/sandbox/v1/nothing/query", json={"key": {"citizen_id": "1"}, "items": ["xm"]})
+        assert (answer.status_code, answer.json()["code"]) == (404, "sharing.sandbox_unbound")
+        assert library.get("/api/v1/resources").status_code == 403, "a sandbox token opens the sandbox only"
+    assert authority.post(f"{path}/actions", json={"action": "approve"}).json()["state"] == "approved"
+    key = posted(education, f"{path}/keys", {"kind": "live"})
+    for way in ("client_secret_basic", "client_secret_post"):
+        with client(key, token_endpoint_auth_method=way) as library:
+            library.fetch_token(endpoint)
+            assert library.get("/api/v1/session").json()["actor"]["id"] == made["client_id"]
+    with client({"client_secret": "wrong"}) as library, pytest.raises(OAuthError, match="invalid_client"):
+        library.fetch_token(endpoint)
+    with hub.client() as visitor:
+        (shown,) = visitor.get("/api/v1/showcase").json()["rows"]
+        assert shown == {"name": "入学一件事", "department": EDUCATION, "purpose": "核验", "scenes": ["入学"]}
+    suspended = authority.post(f"{path}/actions", json={"action": "suspend", "reason": "复核"}).json()
+    assert suspended["state"] == "suspended"
+    with client(key) as library, pytest.raises(OAuthError, match="invalid_client"):
+        library.fetch_token(endpoint)
+    assert education.get(f"{path}/health").json()["findings"] == []
+    issued = posted(education, "/api/v1/applications", {"name": "旧系统", "department": EDUCATION})
+    plain = issued["application"]
+    assert isinstance(plain, dict)
+    assert education.get("/api/v1/applications").json()[0]["client_id"] == plain["client_id"]
+    revoked = education.post(f"/api/v1/applications/{plain['client_id']}/revocation")
+    assert revoked.json()["revoked_at"] is not None
 
 
 def test_waiting_for_work_ends_without_work(hub: RunningHub) -> None:

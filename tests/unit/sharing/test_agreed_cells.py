@@ -43,3 +43,11 @@ def test_without_an_agreement_in_force_nothing_is_covered(world: World) -> None:
     assert not nothing.masks
     assert not nothing.covers("xm")
     assert not nothing.covers("row_key")
+
+
+def test_an_agreement_that_depends_on_consent_covers_nothing(world: World) -> None:
+    line = RequestLine(resource_id=RESOURCE, items=("xm", "gmsfhm", "hh"))
+    purpose = PURPOSE.model_copy(update={"consent": True})
+    (granted,) = world.requests.submit(consumer=EDUCATION, lines=[line], purpose=purpose, actor=person(EDUCATION))
+    agreement = world.put_in_force(granted.agreement_id)
+    assert not cells_agreed(resource(), [agreement], world.mask_keys, world.clock.now()).masks

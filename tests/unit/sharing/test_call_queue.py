@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from sqlalchemy import event
 
-from datong.kernel import Overloaded, Refused, ResourceId, Unauthenticated
+from datong.kernel import PLATFORM_ACTOR, Overloaded, Refused, ResourceId, Unauthenticated
 from datong.ledger import EntryKind, verify_bundle
 from datong.sharing.call_queue import CallQueue
 from datong.sharing.gateway import Gateway
@@ -133,7 +133,7 @@ def test_a_suspended_agreement_and_a_revoked_application_stop_calls_within_the_s
     refused = until_error(queue, asked(CITIZENS[0], caller, proved=False))
     assert isinstance(refused, Refused)
     assert refused.context["policies"] == ["data.suspended"]
-    world.identity.revoke_application(made.application.client_id)
+    world.identity.revoke_application(made.application.client_id, PLATFORM_ACTOR)
     assert isinstance(until_error(queue, asked(CITIZENS[0], caller, proved=False), Unauthenticated), Unauthenticated)
 
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from datong.kernel import (
+    PLATFORM_ACTOR,
     Actor,
     ActorKind,
     Conflict,
@@ -205,11 +206,11 @@ def test_an_application_works_with_its_secret_until_revoked(world: World) -> Non
     for bad in ((client_id, "wrong"), ("nobody", fresh.client_secret)):
         with pytest.raises(Unauthenticated):
             world.identity.token_for_application(*bad)
-    world.identity.revoke_application(client_id)
+    world.identity.revoke_application(client_id, PLATFORM_ACTOR)
     with pytest.raises(Unauthenticated):
         world.identity.verify_token(token.access_token)
     with pytest.raises(NotFound):
-        world.identity.revoke_application(client_id)
+        world.identity.revoke_application(client_id, PLATFORM_ACTOR)
 
 
 def test_access_tokens_expire_and_cannot_be_altered(world: World) -> None:

@@ -12,7 +12,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from datong.adapters import WebhookPost
-from datong.kernel import METADATA, Conflict, Database, Invalid, NotFound, Refused, Unavailable
+from datong.kernel import METADATA, PLATFORM_ACTOR, Conflict, Database, Invalid, NotFound, Refused, Unavailable
 from datong.ledger import EntryKind, verify_bundle
 from datong.norms import ShareMode
 from datong.sharing.events import EVENT_KIND, ResourceEvents
@@ -211,7 +211,7 @@ def test_a_subscription_ends_by_its_application_by_410_and_by_revocation(subscri
     last = hub.create(subscribed.caller, RESOURCE, purpose=PURPOSE_CODE, url=URL).subscription
     subscribed.shared.publish(FIRST)
     hub.follow()
-    subscribed.world.identity.revoke_application(subscribed.application.application.client_id)
+    subscribed.world.identity.revoke_application(subscribed.application.application.client_id, PLATFORM_ACTOR)
     hub.deliver()
     assert hub.deliveries(subscribed.caller, last.id)[0].detail == "sharing.applications_only"
     assert len(subscribed.sender.sent) == 2

@@ -6,6 +6,7 @@ from datong.kernel import AgreementId, Database, DepartmentCode, FixedClock, Nod
 from datong.ledger import Ed25519Signer, Ledger, MemoryTileStore
 from datong.norms import load_pack
 from datong.sharing.agreements import Agreements
+from datong.sharing.applications import Registrations
 from datong.sharing.citizens import DisclosureHolds, Objections, OwnUses
 from datong.sharing.consent import Consents
 from datong.sharing.documents import AgreementDocuments
@@ -63,6 +64,7 @@ class World:
         self.identity = Identity(
             database=database,
             clock=self.clock,
+            ledger=self.ledger,
             departments=self.departments,
             signer=self.signer,
             issuer=ISSUER,
@@ -105,6 +107,13 @@ class World:
             agreements=self.agreements,
             index_key=index_key,
         )
+        self.registrations = Registrations(
+            database=database,
+            clock=self.clock,
+            ledger=self.ledger,
+            departments=self.departments,
+            agreements=self.agreements,
+        )
         self.gateway = Gateway(
             database=database,
             clock=self.clock,
@@ -116,6 +125,8 @@ class World:
             index_key=index_key,
             mask_keys=self.mask_keys,
             consents=self.consents,
+            registrations=self.registrations,
+            callers=self.identity,
         )
         self.usage = Usage(database=database, ledger=self.ledger, index_key=index_key)
         self.holds = DisclosureHolds(

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from datong.kernel import METADATA, Database
+from datong.kernel import METADATA, PLATFORM_ACTOR, Database
 from datong.ledger import EntryKind
 from datong.sharing.call_queue import CallQueue
 from datong.sharing.identity import Identity
@@ -165,7 +165,7 @@ def test_calls_in_the_style_of_the_national_platform(hub: Hub) -> None:
     problem_of(hub.send(f"{RESOURCE}/query", QUERY, headers | {"gjgxjhpt_sign": "x"}), 401)
     problem_of(hub.send(f"{RESOURCE}/query", QUERY, {"gjgxjhpt_rid": "x"}), 401)
     problem_of(hub.send(f"{RESOURCE}/query", QUERY, headers | {"Idempotency-Key": "k"}), 422)
-    hub.world.identity.revoke_application(hub.client_id)
+    hub.world.identity.revoke_application(hub.client_id, PLATFORM_ACTOR)
     late = signed(issued["rid"], issued["secret"], int(NOW.timestamp() * 1000) + 2)
     for path, body in (("query", QUERY), ("verify/batch", {"subjects": [{"key": {"hh": "1"}, "claims": {}}]})):
         revoked = hub.send(f"{RESOURCE}/{path}", body, late)

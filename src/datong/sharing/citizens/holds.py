@@ -1,8 +1,8 @@
 """Delayed disclosure (《个人信息保护法》 Arts. 18, 35): a use is told to the person later, for a reason, until a date.
 
-An order of the authority names an agreement, or one case under it, the legal ground, and until when: a day, or so many
-days after each use. It is itself evidence. Nothing has to be done for the release: when its time has come, the use
-stands on the person's page, with the order's ground beside it.
+It is a signed term of an agreement (`told_after_days`), or an order of the authority, which names an agreement, or one
+case under it, the legal ground, and until when: a day, or so many days after each use. It is itself evidence. Nothing
+has to be done for the release: when its time has come, the use stands on the person's page, with its ground beside it.
 """
 
 from datetime import datetime, timedelta
@@ -46,6 +46,8 @@ class HoldGround(StrEnum):
     SECRECY = "secrecy"
     INVESTIGATION = "investigation"
     DUTY_HINDERED = "duty_hindered"
+    AGREED = "agreed"
+    """As a term of the agreement; not for orders."""
 
     @property
     def label(self) -> Text:
@@ -60,6 +62,10 @@ _GROUNDS = {
     ),
     HoldGround.INVESTIGATION: Text(
         zh="侦查、调查期间（《个人信息保护法》第十八条）", en="While an investigation lasts (PIPL Art. 18)"
+    ),
+    HoldGround.AGREED: Text(
+        zh="协议约定依法延后告知（《个人信息保护法》第十八、三十五条）",
+        en="A term of the agreement, as the law allows (PIPL Arts. 18, 35)",
     ),
     HoldGround.DUTY_HINDERED: Text(
         zh="告知将妨碍履行法定职责（《个人信息保护法》第三十五条）",
@@ -84,6 +90,8 @@ class HoldOrder(Value):
             raise ValueError("give either until or delay_days")
         if self.until is not None and self.until.tzinfo is None:
             raise ValueError("until needs a time zone")
+        if self.ground is HoldGround.AGREED:
+            raise ValueError("an order has a ground of its own")
         return self
 
 
@@ -231,8 +239,12 @@ class DisclosureHolds:
         query = select(table).where(table.c.agreement_id.in_(agreements)).order_by(table.c.ordered_at).limit(HOLDS_MAX)
         with self._database.snapshot() as connection:
             holds = [_hold(row) for row in connection.execute(query).mappings()] if agreements else []
+        agreed = {agreement: self._agreements.get(agreement).purpose.told_after_days for agreement in agreements}
         told: dict[str, tuple[datetime, HoldGround]] = {}
         for use in uses:
+            days = max((agreed[agreement] for agreement in use.agreement_ids), default=0)
+            if days:
+                told[use.access_id] = (use.at + timedelta(days=days), HoldGround.AGREED)
             for hold in holds:
                 if hold.covers(use):
                     at = hold.told_at(use)

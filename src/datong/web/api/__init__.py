@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from datong.web.api import (
     agreements,
+    applications,
     batches,
     cascade,
     catalogue_files,
@@ -96,6 +97,7 @@ for _module in (
     releases,
     statistics,
     uses,
+    applications,
     consents,
     disclosures,
     objections,

@@ -8,7 +8,7 @@ from pydantic import Field
 from datong.catalogue import Department, DepartmentKey, RecipientKey
 from datong.kernel import DepartmentCode, NodeId, NotFound, Page, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
-from datong.sharing import Account, Action, ApplicationSecret, Role, Target
+from datong.sharing import Account, Action, Application, ApplicationSecret, Role, Target
 from datong.web.api.base64_bytes import Base64Bytes
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, concerning, department_in_scope
 from datong.web.authentication import Caller, Hub
@@ -142,6 +142,20 @@ def create_person(body: NewPerson, caller: Caller, hub: Hub) -> Account:
         department=body.department,
         citizen_id=body.citizen_id,
     )
+
+
+@router.get("/applications")
+def list_applications(caller: Caller, hub: Hub, department: DepartmentCode | None = None) -> tuple[Application, ...]:
+    """Return the programs that hold credentials, newest first: all of them, or those of the caller's department."""
+    return hub.identity.applications(department_in_scope(hub, caller, Action.APPLICATION_READ, department))
+
+
+@router.post("/applications/{client_id}/revocation", status_code=201)
+def revoke_application(client_id: str, caller: Caller, hub: Hub) -> Application:
+    """Make a program's secret and tokens worthless at once."""
+    application = hub.identity.application(client_id)
+    hub.policy.require(caller, Action.APPLICATION_CREATE, concerning(application.department))
+    return hub.identity.revoke_application(client_id, caller.actor)
 
 
 @router.post("/applications", status_code=201)

@@ -2,14 +2,18 @@
 
 import base64
 import binascii
+import json
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from datong.kernel import Invalid, Text, Unauthenticated
 from datong.sharing import AccessToken
 from datong.web.authentication import Hub
+from datong.web.problems import problem_of, problem_response
+from datong.web.services import Services
 
 router = APIRouter(prefix="/oauth", tags=["oauth"])
 
@@ -27,9 +31,25 @@ class TokenRequest(BaseModel):
     client_assertion: str | None = Field(None, max_length=ASSERTION_CHARS_MAX)
 
 
-@router.post("/token")
-def issue_token(form: Annotated[TokenRequest, Form()], request: Request, hub: Hub) -> AccessToken:
-    """Exchange credentials for an access token."""
+@router.post("/token", response_model=AccessToken)
+def issue_token(form: Annotated[TokenRequest, Form()], request: Request, hub: Hub) -> AccessToken | Response:
+    """Exchange credentials for an access token; a refusal says `error` as RFC 6749 §5.2 wants."""
+    try:
+        return token_for(form, request, hub)
+    except (Invalid, Unauthenticated) as error:
+        refused = problem_response(request, problem_of(error))
+        code = "invalid_client" if isinstance(error, Unauthenticated) else "unsupported_grant_type"
+        body = {**json.loads(bytes(refused.body)), "error": code, "error_description": error.what.en}
+        headers = {name: value for name, value in refused.headers.items() if name != "content-length"}
+        return JSONResponse(body, status_code=refused.status_code, headers=headers)
+
+
+def token_for(form: TokenRequest, request: Request, hub: Services) -> AccessToken:
+    """Return a token for the credentials of a request.
+
+    Raises:
+        Invalid: another grant is asked for. Unauthenticated: the credentials are missing or wrong.
+    """
     if form.grant_type != "client_credentials":
         raise Invalid(
             "web.grant_type_unsupported",

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from datong.web.console import (
     agreements,
+    applications,
     cascade,
     cases,
     catalogue,
@@ -91,6 +92,7 @@ PARTS = (
     cases,
     departments,
     norms,
+    applications,
     rights,
     citizen,
     portal,

@@ -63,6 +63,7 @@ NOTICES: Mapping[str, Text] = {
     ),
     "service_items": Text(zh="事项已导入并存证。", en="The service items were imported and put on record."),
     "service_item": Text(zh="事项已变更并存证。", en="The service item was changed and put on record."),
+    "application": Text(zh="应用已更新并存证。", en="The application was updated; that is on record."),
     "use_objection": Text(
         zh="异议已提交并存证，使用部门将在期限内答复。",
         en="Your objection is on record; the department answers in time.",

@@ -33,7 +33,7 @@ def table_offer(desk: Desk, agreement: Agreement) -> TableOffer | None:
     applications = desk.services.identity.applications(agreement.consumer)
     return TableOffer(
         name=f"{name.share}.{name.schema_name}.{name.table}",
-        applications=tuple(one for one in applications if one.revoked_at is None),
+        applications=tuple(one for one in applications if one.in_force),
     )
 
 

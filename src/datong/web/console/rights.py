@@ -142,7 +142,7 @@ def _holds(desk: Desk, offset: int, found: Problem | None) -> Response:
         offset=offset,
         step=PAGE_ROWS,
         may_order=desk.may(Action.DISCLOSURE_HOLD),
-        grounds=tuple(HoldGround),
+        grounds=tuple(ground for ground in HoldGround if ground is not HoldGround.AGREED),
     )
 
 

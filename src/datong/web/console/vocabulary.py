@@ -29,6 +29,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "library.link_decision": Text(zh="核对决定", en="Decision on a pair"),
     "library.correction": Text(zh="校核", en="Correction"),
     "sharing.service_case": Text(zh="事项办理", en="Case of a service"),
+    "sharing.application": Text(zh="应用", en="Application"),
     "sharing.consent": Text(zh="本人同意", en="Consent"),
     "sharing.disclosure": Text(zh="延后告知", en="Delayed disclosure"),
     "sharing.objection": Text(zh="使用异议", en="Objection to a use"),
@@ -44,6 +45,7 @@ ACTORS: Mapping[str, Text] = {
     "person": Text(zh="人员", en="person"),
     "node": Text(zh="节点", en="node"),
     "application": Text(zh="应用", en="application"),
+    "sandbox": Text(zh="沙箱应用", en="application in the sandbox"),
     "citizen": Text(zh="自然人", en="citizen"),
     "platform": Text(zh="平台", en="platform"),
 }
@@ -145,6 +147,20 @@ AGREEMENT_STEPS: Mapping[str, Text] = {
     "withdraw_amendment": Text(zh="撤回变更", en="Change taken back"),
     "decline_amendment": Text(zh="不同意变更", en="Change declined"),
     "lapse_amendment": Text(zh="变更失效", en="Change lapsed"),
+}
+APPLICATION_STEPS: Mapping[str, Text] = {
+    "create": Text(zh="登记", en="Created"),
+    "register": Text(zh="提交审核", en="Registered for review"),
+    "submit": Text(zh="重新提交", en="Submitted again"),
+    "approve": Text(zh="通过", en="Approved"),
+    "return": Text(zh="退回", en="Returned"),
+    "suspend": Text(zh="暂停", en="Suspended"),
+    "resume": Text(zh="恢复", en="Resumed"),
+    "retire": Text(zh="下线", en="Retired"),
+    "revoke": Text(zh="作废", en="Revoked"),
+    "bind": Text(zh="绑定协议", en="Agreements bound"),
+    "issue_key": Text(zh="签发密钥", en="Key issued"),
+    "revoke_key": Text(zh="作废密钥", en="Key revoked"),
 }
 EXTENSIONS: Mapping[str, Text] = {
     "none": Text(zh="未延期", en="no extension"),

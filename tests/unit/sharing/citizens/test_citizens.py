@@ -78,8 +78,24 @@ def test_an_order_may_be_about_one_case_until_a_day_and_end_early(world: World, 
     assert all(word not in repr(entries) for word in ("A-1", "保密"))
 
 
+def test_an_agreement_may_say_itself_that_people_are_told_later(world: World) -> None:
+    (granted,) = world.submit(["xm", "gmsfhm", "hh"], told_after_days=7)
+    world.records.rows[RESOURCE] = ({"citizen_id": CITIZEN, "person_name": "张三丰", "household_id": "H1"},)
+    agreement = world.put_in_force(granted.agreement_id)
+    terms = agreement.terms()["purpose"]
+    assert isinstance(terms, dict)
+    assert terms["told_after_days"] == 7
+    use(world, "A-1")
+    assert shown(world) == []
+    world.clock.advance(timedelta(days=7))
+    (one,) = world.own_uses.of(CITIZEN)
+    assert (one.told_at, one.ground) == (world.clock.now(), HoldGround.AGREED)
+
+
 def test_an_order_has_one_end_within_a_year(world: World, agreement: Agreement) -> None:
     base = {"agreement_id": agreement.id, "ground": "secrecy", "reason": "x"}
+    with pytest.raises(ValueError, match="ground of its own"):
+        HoldOrder.model_validate({**base, "delay_days": 1, "ground": "agreed"})
     for ends in ({}, {"delay_days": 1, "until": world.clock.now()}, {"delay_days": 366}, {"delay_days": 0}):
         with pytest.raises(ValueError, match="validation error"):
             HoldOrder.model_validate({**base, **ends})
