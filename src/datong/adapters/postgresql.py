@@ -140,7 +140,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
 
     def schema(self, table: str) -> TableSchema | None:
         """Return one table or view."""
-        return next((found for found in self._inspected(*inspect_statements(table)) if found.table == table), None)
+        return self._described(table, keep=False)
 
     def sample(self, schema: TableSchema, rows_max: int) -> pa.RecordBatchReader:
         """Return a sample by pages (`TABLESAMPLE SYSTEM`) as text; a view that takes too long is given up."""
@@ -164,7 +164,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
 
     def read(self, query: ReadQuery) -> pa.RecordBatchReader:
         """Return the rows after the query's cursor, in its order; one statement, so one state of the database."""
-        found = self.schema(query.table)
+        found = self._described(query.table, keep=True)
         if found is None:
             raise no_table(query.table)
         columns = chosen_columns(query.table, found.columns, query.columns)
@@ -286,8 +286,13 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
 
     # Inside
 
-    def _inspected(self, inspect: str, references: str) -> list[TableSchema]:
-        with self._open() as connection:
+    def _described(self, table: str, *, keep: bool) -> TableSchema | None:
+        """Return one table or view; with `keep` its rows are read next, over the same connection."""
+        found = self._inspected(*inspect_statements(table), keep=keep)
+        return next((schema for schema in found if schema.table == table), None)
+
+    def _inspected(self, inspect: str, references: str, *, keep: bool = False) -> list[TableSchema]:
+        with self._open(keep=keep) as connection:
             rows = _rows(connection, inspect)
             referring = _rows(connection, references)
         return table_schemas([row for row in rows if not is_internal(str(row[1]))], referring)
@@ -339,7 +344,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
         )
 
     def _columns(self, table: str) -> tuple[Column, ...]:
-        found = self.schema(table)
+        found = self._described(table, keep=True)
         if found is None:
             raise no_table(table)
         return found.columns
@@ -402,7 +407,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
         condition = " OR ".join(f"{quoted(name)} IS NULL" for name in names)
         if not condition:
             return
-        with self._open() as connection:
+        with self._open(keep=True) as connection:
             found = _rows(connection, f"SELECT 1 FROM {relation(table)} WHERE {condition} LIMIT 1")
         if found:
             raise null_in_order(table, names)
