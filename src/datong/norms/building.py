@@ -3,9 +3,9 @@
 from pydantic import ValidationError
 
 from datong.kernel import Text
-from datong.norms.cross_checks import cross_check
+from datong.norms.cross_checks import cross_check, entry_key
 from datong.norms.documents import HEADER, KEY_FIELDS, MAPPING, SCALARS, SECTIONS, Document, Merged, is_mapping
-from datong.norms.entries import Revision
+from datong.norms.entries import CodeList, DataElement, Entry, Revision
 from datong.norms.pack import NormPack, PackLayer, PackLevel
 from datong.norms.problems import PackProblem, pack_invalid
 
@@ -38,13 +38,19 @@ def build_header(document: Document, level: PackLevel) -> PackLayer:
     return layer
 
 
-def build_pack(merged: Merged, layers: tuple[PackLayer, ...]) -> NormPack:
+def build_pack(
+    merged: Merged, layers: tuple[PackLayer, ...], *, above: tuple[NormPack, dict[str, object]] | None = None
+) -> NormPack:
     """Return the pack that `merged` describes, made of `layers`.
+
+    `above` is the pack that the last layer was laid over, and its document: entries that the layer left alone are taken
+    from it as they are. A city's pack changes a few of thousands.
 
     Raises:
         Invalid: something in it breaks a rule; every place is named.
     """
     document = merged.content
+    kept = _left_alone(document, *above) if above else {}
     problems: list[PackProblem] = []
     raw: dict[str, object] = {}
     keys: dict[str, list[str]] = {}
@@ -56,7 +62,9 @@ def build_pack(merged: Merged, layers: tuple[PackLayer, ...]) -> NormPack:
         bodies = {key: body for key, body in entries.items() if is_mapping(body)}
         problems.extend(PackProblem(path=f"{section}.{key}", message=MAPPING) for key in entries if key not in bodies)
         keys[section] = list(bodies)
-        raw[section] = [_entry(section, key, body, problems) for key, body in bodies.items()]
+        raw[section] = [
+            kept.get((section, key)) or _entry(section, key, body, problems) for key, body in bodies.items()
+        ]
     if problems:
         raise pack_invalid(problems)
     raw |= {key: document[key] for key in SCALARS if key in document and key != "null_markers"}
@@ -75,6 +83,24 @@ def build_pack(merged: Merged, layers: tuple[PackLayer, ...]) -> NormPack:
     if problems:
         raise pack_invalid(problems)
     return pack
+
+
+def _left_alone(document: dict[str, object], pack: NormPack, below: dict[str, object]) -> dict[tuple[str, str], Entry]:
+    """Return the entries of `pack` whose text in `document` is the very object that stands in its own, `below`."""
+    kept: dict[tuple[str, str], Entry] = {}
+    for section in SECTIONS:
+        new, old = document.get(section), below.get(section)
+        if is_mapping(new) and is_mapping(old):
+            for entry in getattr(pack, section):
+                key = entry_key(entry)
+                if new.get(key) is old.get(key):
+                    kept[section, key] = entry
+    same_markers = document.get("null_markers") == below.get("null_markers")
+    for element in pack.elements:
+        lists_codes = element.code_list is None or ("code_lists", element.code_list) in kept
+        if not (same_markers and lists_codes):
+            kept.pop(("elements", element.code), None)
+    return kept
 
 
 def _entry(section: str, key: str, body: dict[str, object], problems: list[PackProblem]) -> dict[str, object]:
@@ -131,12 +157,17 @@ def _revisions(path: str, revisions: object, problems: list[PackProblem]) -> lis
 def _resolve_elements(raw: dict[str, object], null_markers: object) -> list[object]:
     """Give every element the codes of its list and the pack's null markers."""
     lists = raw.get("code_lists")
-    by_key = {
-        entry["key"]: entry.get("codes", []) for entry in (lists if isinstance(lists, list) else []) if "key" in entry
-    }
+    by_key = {}
+    for entry in lists if isinstance(lists, list) else []:
+        if isinstance(entry, CodeList):
+            by_key[entry.key] = entry.codes
+        elif "key" in entry:
+            by_key[entry["key"]] = entry.get("codes", [])
     elements = raw.get("elements")
     return [
-        {
+        element
+        if isinstance(element, DataElement)
+        else {
             **element,
             "codes": by_key.get(element.get("code_list"), []) if isinstance(element.get("code_list"), str) else [],
             "null_markers": null_markers,

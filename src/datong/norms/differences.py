@@ -96,7 +96,7 @@ def _section(section: str, before: Sequence[Entry], after: Sequence[Entry]) -> I
             yield _change(path, _name(old[key]), None, (Severity.BREAKING, _REMOVED))
         elif key not in old:
             yield _change(path, None, _name(new[key]), (Severity.COMPATIBLE, _ADDED))
-        elif old[key] != new[key]:
+        elif old[key] is not new[key] and old[key] != new[key]:
             yield from _fields(section, path, old[key], new[key])
 
 

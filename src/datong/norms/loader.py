@@ -80,8 +80,9 @@ def _compose(documents: Sequence[Document], on: date | None) -> NormPack:
         _check_order(pack.layers[-1], header)
         if on is not None and not header.in_force(on):
             continue
+        below = merged.content
         merged = lay_over(merged, document.content, len(pack.layers))
-        extended = build_pack(merged, (*pack.layers, header))
+        extended = build_pack(merged, (*pack.layers, header), above=(pack, below))
         problems = forbidden_changes(pack, extended)
         if problems:
             raise pack_invalid(problems)

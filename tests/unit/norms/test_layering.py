@@ -1,6 +1,7 @@
 """Layers: province over nation, city over province; where a value comes from, and what a locality may not do."""
 
 from datetime import date
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from datong.kernel import Invalid
 from datong.norms import Grade, PackLevel, check_pack, load_pack, parse_pack
+from datong.norms.building import build_pack
+from datong.norms.documents import Merged, join_fragments, lay_over
 
 PROVINCE = """
 level: province
@@ -181,3 +184,23 @@ def test_layers_only_ever_tighten(province: tuple[Grade, int], city: tuple[Grade
     # An empty layer changes nothing but the list of layers.
     again = parse_pack(*layers, "{}")
     assert (again.elements, again.time_limits, again.code_lists) == (pack.elements, pack.time_limits, pack.code_lists)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "elements: {dog: {name: {zh: 犬, en: Dog}, data_type: C, max_length: 2, grade: L1, standard: 本地}}",
+        'code_lists: {sex: {codes: {"8": {zh: 测试, en: Test}}}}',
+        "null_markers: [没填]",
+        "elements: {sex: {aliases: [男女]}}",
+    ],
+)
+def test_a_pack_over_another_equals_one_built_of_the_whole_document(text: str) -> None:
+    folder = resources.files("datong.norms").joinpath("packs", "national")
+    fragments = ((entry.name, entry.read_text(encoding="utf-8")) for entry in folder.iterdir())
+    base = join_fragments(sorted(fragment for fragment in fragments if fragment[0].endswith(".yaml")))
+    extended = parse_pack(text)
+    merged = lay_over(Merged(content=base.content), join_fragments([("", text)]).content, 1)
+    assert build_pack(merged, extended.layers) == extended
+    pairs = zip(load_pack().classifications, extended.classifications, strict=True)
+    assert all(below is above for below, above in pairs), "what the layer leaves alone is taken as it is"
