@@ -44,7 +44,7 @@ from datong.catalogue import (
 )
 from datong.exchange import DiskReserve, Exchange, FileExchange, FilePolicy, Planning
 from datong.federation import Cascade, Exchanges, Harvester, Harvests, Joined, Peers, ReaderTerms, Superior, WebReader
-from datong.governance import Cases, Indicators, LedgerEvidence, Monitor, StageLimits
+from datong.governance import Cases, Indicators, LedgerEvidence, Monitor, Publications, StageLimits
 from datong.kernel import (
     CHINA,
     Clock,
@@ -151,6 +151,7 @@ class Hub:
 
         def watch_duties() -> bool:
             services.monitor.run()
+            services.publications.publish_due()
             return False
 
         shared_instead = SharedInstead(
@@ -516,6 +517,7 @@ def compose(
         monitor=monitor,
         departments=lambda: {department.code: department.name for department in departments.all()},
     )
+    publications = Publications(database=database, clock=clock, ledger=ledger, indicators=indicators)
     usage = Usage(database=database, ledger=ledger, index_key=index_key, releases=releases)
     disclosure_holds = DisclosureHolds(database=database, clock=clock, ledger=ledger, agreements=agreements)
     own_uses = OwnUses(usage=usage, holds=disclosure_holds, clock=clock)
@@ -642,6 +644,7 @@ def compose(
         monitor=monitor,
         cases=cases,
         indicators=indicators,
+        publications=publications,
         bell=Bell(database.change_mark),
         call_bell=Bell(database.change_mark),
     )

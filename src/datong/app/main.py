@@ -23,6 +23,7 @@ GROUPS = {
     "correction": "datong.cli.correction",
     "library": "datong.cli.library",
     "ledger": "datong.cli.ledger",
+    "govern": "datong.cli.govern",
     "trial": "datong.app.trial_commands",
     "demo": "datong.app.demo_command",
 }

@@ -46,7 +46,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")] = False,
 ) -> None:
     """离线验证日志或证明包；有误时说明位置并以 1 退出 · Verify a log or a proof offline; say where it is wrong."""
-    log_key = None if key is None else _key(key)
+    log_key = None if key is None else read_key(key)
     report: LogReport | BundleReport | sharing.FileReport
     if path.is_dir():
         report = verify_log(path, log_key=log_key)
@@ -142,7 +142,12 @@ def _unpacked(archive: Path) -> Iterator[Path]:
         yield inner[0].parent if inner and not (folder / CHECKPOINT_FILE).exists() else folder
 
 
-def _key(text: str) -> bytes:
+def read_key(text: str) -> bytes:
+    """Return the 32 bytes of a public key in base64 or hexadecimal.
+
+    Raises:
+        Invalid: `cli.key_malformed`.
+    """
     for decode in (bytes.fromhex, _base64):
         try:
             data = decode(text.strip())

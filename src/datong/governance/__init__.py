@@ -5,12 +5,14 @@ from datong.governance.duties import RULES, Clause, Duty, DutyKind, DutyRule, Sp
 from datong.governance.findings import Finding, PartyShare
 from datong.governance.indicators import DepartmentPerformance, IndicatorValue, Performance
 from datong.governance.judgement import judge
-from datong.governance.ledger_evidence import LedgerEvidence
+from datong.governance.ledger_evidence import EntryBook, GivenEntries, LedgerEvidence
 from datong.governance.monitor import FindingRecord, Monitor, MonitorReport
 from datong.governance.observations import EvidenceSource, GivenEvidence, Measure, Observation
 from datong.governance.parties import PARTY_NAMES, Party, Shares
 from datong.governance.performance import Indicators
 from datong.governance.periods import Period
+from datong.governance.publications import Publication, Publications
+from datong.governance.rederiving import Rederived, rederive_finding, rederive_indicators
 from datong.governance.stages import (
     ACTION_NAMES,
     STAGE_NAMES,
@@ -40,9 +42,11 @@ __all__ = [
     "Duty",
     "DutyKind",
     "DutyRule",
+    "EntryBook",
     "EvidenceSource",
     "Finding",
     "FindingRecord",
+    "GivenEntries",
     "GivenEvidence",
     "IndicatorValue",
     "Indicators",
@@ -55,8 +59,13 @@ __all__ = [
     "PartyShare",
     "Performance",
     "Period",
+    "Publication",
+    "Publications",
+    "Rederived",
     "Shares",
     "Span",
     "StageLimits",
     "judge",
+    "rederive_finding",
+    "rederive_indicators",
 ]

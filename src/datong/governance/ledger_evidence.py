@@ -1,15 +1,16 @@
 """The evidence source of a running hub: the pure rules over the entries of the ledger."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Protocol
 
 from datong.governance import timelines
 from datong.governance.counting import observations_of_duties, observations_of_entry
 from datong.governance.duties import Duty
 from datong.governance.observations import Observation
 from datong.kernel import DepartmentCode, ResourceId, Text, WorkingCalendar
-from datong.ledger import EntryKind, Ledger, RecordedEntry
+from datong.ledger import EntryKind, RecordedEntry
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 DUTY_KINDS = (
@@ -38,8 +39,27 @@ STOCK_KINDS = (EntryKind.CATALOGUE_STEP, EntryKind.INVENTORY)
 """Kinds whose observations are a stock: what was published before the period still counts in it."""
 
 
+class EntryBook(Protocol):
+    """Entries by kind and time; a hub's `Ledger` is one."""
+
+    def entries_between(self, *, kinds: Collection[EntryKind], since: datetime, until: datetime) -> list[RecordedEntry]:
+        """Return the entries of some kinds from `since` (inclusive) to `until` (exclusive), oldest first."""
+        ...
+
+
+class GivenEntries:
+    """A book of entries that holds what it is given, oldest first: those of an exported log."""
+
+    def __init__(self, entries: Iterable[RecordedEntry]) -> None:
+        self.given = list(entries)
+
+    def entries_between(self, *, kinds: Collection[EntryKind], since: datetime, until: datetime) -> list[RecordedEntry]:
+        """Return the given entries of some kinds within a time."""
+        return [entry for entry in self.given if entry.kind in kinds and since <= entry.at < until]
+
+
 class LedgerEvidence:
-    """Duties and observations as the ledger shows them.
+    """Duties and observations as a book of entries shows them.
 
     `authorities` returns the codes of the data authorities, `title_of` what a resource is called.
     """
@@ -47,7 +67,7 @@ class LedgerEvidence:
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        ledger: EntryBook,
         calendar: WorkingCalendar,
         authorities: Callable[[], frozenset[DepartmentCode]],
         title_of: Callable[[ResourceId], Text],

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, select
 
 from datong.governance.findings import Finding
-from datong.governance.tables import CASE, CASE_ACT, FINDING
+from datong.governance.indicators import Performance
+from datong.governance.publications import line_facts, order_facts
+from datong.governance.tables import CASE, CASE_ACT, FINDING, PUBLICATION
 from datong.kernel import EntryId, JsonValue, Text, sha256_hex
 from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, of_subject
 
@@ -50,7 +52,24 @@ def _acts(connection: Connection) -> Iterator[Held]:
         yield Held(key, {"governance_case_act": own}, EntryId(row["entry_id"]))
 
 
+def _publications(connection: Connection) -> Iterator[Held]:
+    """Yield the order of each published table, and each of its lines."""
+    for row in connection.execute(select(PUBLICATION)).mappings():
+        performance = Performance.model_validate(row["document"])
+        yield Held(row["period"], {"governance_publication.document": order_facts(performance)})
+        for line in performance.departments:
+            key = f"{row['period']}/{line.department}"
+            yield Held(key, {"governance_publication.document": line_facts(performance, line)})
+
+
 GOVERNANCE_AREAS = (
+    Area(
+        "governance.publication",
+        Text(zh="公布的指标", en="Published indicators"),
+        frozenset({EntryKind.INDICATOR}),
+        of_subject,
+        _publications,
+    ),
     Area(
         "governance.finding",
         Text(zh="责任认定", en="Finding"),

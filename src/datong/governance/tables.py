@@ -55,3 +55,13 @@ CASE_ACT = Table(
     Column("statement", String(4000), nullable=False),
     Column("entry_id", String(36), nullable=False),
 )
+
+PUBLICATION = Table(
+    "governance_publication",
+    METADATA,
+    Column("period", String(10), primary_key=True),
+    Column("published_at", UtcDateTime, nullable=False),
+    Column("entry_id", String(36), nullable=False),
+    Column("document", JsonColumn, nullable=False),
+)
+"""Periods whose indicators were published: what was said then stays, whatever is found later."""

@@ -13,6 +13,7 @@ from datong.ledger.witness import Witness
 if TYPE_CHECKING:
     from datong.ledger.bundles import BundleReport, Disclosure, WitnessReport, read_bundle, verify_bundle
     from datong.ledger.cosigning import WitnessState
+    from datong.ledger.exported import exported_entries
     from datong.ledger.fsck import Fault, FsckReport
     from datong.ledger.log import EntryDraft, Ledger
     from datong.ledger.verification import LogReport, WitnessedSize, verify_log
@@ -22,6 +23,7 @@ else:
         {
             "bundles": ["BundleReport", "Disclosure", "WitnessReport", "read_bundle", "verify_bundle"],
             "cosigning": ["WitnessState"],
+            "exported": ["exported_entries"],
             "fsck": ["Fault", "FsckReport"],
             "log": ["EntryDraft", "Ledger"],
             "verification": ["LogReport", "WitnessedSize", "verify_log"],
@@ -55,6 +57,7 @@ __all__ = [
     "WitnessedSize",
     "commitment",
     "departments_concerned",
+    "exported_entries",
     "key_id_of",
     "no_file",
     "of_subject",

@@ -157,6 +157,11 @@ class Ledger:
         """
         return self._sequencer.step()
 
+    def first_at(self) -> datetime | None:
+        """Return when the first entry was made; None while there is none."""
+        with self._database.snapshot() as connection:
+            return connection.scalar(select(ENTRIES.c.at).order_by(ENTRIES.c.serial).limit(1))
+
     def size(self) -> int:
         """Return how many entries the published checkpoint covers."""
         with self._database.snapshot() as connection:

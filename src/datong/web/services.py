@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from datong.exchange import Exchange, FileExchange, Planning
     from datong.federation import Cascade, Exchanges, Harvests, Peers
-    from datong.governance import Cases, Indicators, Monitor
+    from datong.governance import Cases, Indicators, Monitor, Publications
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
     from datong.ledger import Ledger
     from datong.library import Corrections, Library, Reviews
@@ -119,6 +119,7 @@ class Services:
     monitor: Monitor
     cases: Cases
     indicators: Indicators
+    publications: Publications
     bell: Bell = field(default_factory=Bell)
     """Rung when a node may have something new to do."""
     call_bell: Bell = field(default_factory=Bell)

@@ -3,7 +3,16 @@
 from fastapi import APIRouter
 from pydantic import Field
 
-from datong.governance import Case, CaseAction, CaseStage, DutyKind, FindingRecord, MonitorReport, Performance
+from datong.governance import (
+    Case,
+    CaseAction,
+    CaseStage,
+    DutyKind,
+    FindingRecord,
+    MonitorReport,
+    Performance,
+    Publication,
+)
 from datong.kernel import CaseId, DepartmentCode, EntryId, FindingId, Page, Value
 from datong.kernel.limits import TEXT_CHARS_MAX
 from datong.sharing import Action, Target
@@ -89,6 +98,20 @@ def read_indicators(caller: Caller, hub: Hub, period: str | None = None) -> Perf
     """Return the league table of a period (2026-11, 2026-Q4, 2026); without one, of the present month."""
     hub.policy.require(caller, Action.INDICATOR_READ)
     return hub.indicators.compute(period)
+
+
+@router.get("/indicator-publications")
+def list_publications(caller: Caller, hub: Hub, offset: Offset = 0, limit: Limit = LIMIT_DEFAULT) -> Page[Publication]:
+    """Return the league tables that were published, newest first, each with the entry that is its evidence."""
+    hub.policy.require(caller, Action.INDICATOR_READ)
+    return hub.publications.find(offset=offset, limit=limit)
+
+
+@router.get("/indicator-publications/{period}")
+def read_publication(period: str, caller: Caller, hub: Hub) -> Publication:
+    """Return the league table of a month as it was published when the month was over."""
+    hub.policy.require(caller, Action.INDICATOR_READ)
+    return hub.publications.published(period)
 
 
 @router.get("/indicators/{key}/evidence")

@@ -1,12 +1,13 @@
 """Performance: the league table of departments, the acts behind each number, and the findings with their shares."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from datong.governance import PARTY_NAMES, RULES, DutyKind, Performance
-from datong.kernel import CHINA, DepartmentCode, FindingId
+from datong.governance import PARTY_NAMES, RULES, DutyKind, Performance, Publication
+from datong.kernel import CHINA, DepartmentCode, FindingId, NotFound
 from datong.ledger import RecordedEntry
 from datong.norms import IndicatorGroup
 from datong.sharing import Action, Target
@@ -18,21 +19,26 @@ router = APIRouter()
 
 TREND_MONTHS, TREND_MONTHS_MIN = 6, 3
 LOW_SCORE = 60
+PUBLICATIONS_SHOWN = 12
 
 
 @router.get("/governance")
 def show_ranking(desk: SignedIn, period: str = "", kind: str = "month") -> Response:
-    """Show the league table of a period with its trend."""
+    """Show the league table of a period with its trend; of a published one, what was published."""
     desk.require(Action.INDICATOR_READ)
     names = _periods(desk)
     chosen = period or names[kind if kind in names else "month"]
-    performance = desk.services.indicators.compute(chosen)
+    publications = desk.services.publications.find(limit=PUBLICATIONS_SHOWN)
+    publication = _published(desk, chosen)
+    performance = publication.performance if publication else desk.services.indicators.compute(chosen)
     findings = desk.services.monitor.findings(department=_findings_scope(desk), limit=8)
     return desk.page(
         "governance/ranking.html",
         performance=performance,
         names=names,
         chosen=chosen,
+        publication=publication,
+        publications=publications,
         low=LOW_SCORE,
         last_day=performance.period.until - timedelta(days=1),
         groups=groups_in(performance),
@@ -119,6 +125,12 @@ def run_monitor(desk: SignedIn) -> Response:
 def _findings_scope(desk: Desk) -> DepartmentCode | None:
     """Return the department to whose findings the caller is narrowed; the ranking itself is for all staff."""
     return None if desk.may(Action.FINDING_READ) else desk.caller.department or DepartmentCode("-")
+
+
+def _published(desk: Desk, period: str) -> Publication | None:
+    with suppress(NotFound):
+        return desk.services.publications.published(period)
+    return None
 
 
 def _periods(desk: Desk) -> dict[str, str]:

@@ -37,7 +37,13 @@ def _library_title(desk: "Desk", name: str) -> Text:
     return desk.services.library.definition(name).title
 
 
+def _table_title(_desk: "Desk", subject: str) -> Text:
+    period = subject.partition("/")[0]
+    return Text(zh=f"{period} 共享绩效", en=f"Performance of {period}")
+
+
 NAMED: Mapping[EntryKind, Callable[["Desk", str], Text | str]] = {
+    EntryKind.INDICATOR: _table_title,
     EntryKind.SOURCE: lambda desk, element: desk.element_name(element),
     EntryKind.SERVICE_ITEM: _service_item_name,
     EntryKind.LIBRARY_DEFINITION: _library_title,
@@ -80,6 +86,8 @@ def _address(entry: RecordedEntry) -> str:
         return f"/library/{library}/weights/{number}"
     if entry.kind is EntryKind.RETENTION:
         return f"/corrections/{entry.subject}" if "correction" in entry.facts else f"/library/{entry.subject}/versions"
+    if entry.kind is EntryKind.INDICATOR:
+        return f"/governance?period={entry.subject.partition('/')[0]}"
     if entry.kind is EntryKind.DEPARTMENT_KEY:
         return "/departments"
     if entry.kind is EntryKind.SKETCH_KEY:
