@@ -554,6 +554,8 @@ def test_a_citizen_sees_objects_and_consents_over_rest(console: ServedCity) -> N
         client.cookies.clear()
         client.headers["Authorization"] = f"Bearer {token}"
     authority, officer, stranger, citizen = clients.values()
+    # Nothing integrates the log here by itself, and a proof needs it.
+    hub.ledger.integrate()
     page = citizen.get("/me/findUsage", params={"limit": 1}).json()
     (line,) = page["usages"]
     assert (page["total"] >= 2, line["receiver"], line["service_item"]) == (True, EDUCATION.code, SCHOOL_ITEM)
