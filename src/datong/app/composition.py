@@ -92,6 +92,7 @@ from datong.sharing import (
     PolicyEngine,
     PrivateStatistics,
     Profiles,
+    RecordPages,
     Releases,
     Requests,
     ResourceEvents,
@@ -577,6 +578,7 @@ def compose(
         ),
         gateway=gateway,
         signed_calls=SignedCalls(clock=clock, machines=identity, secret=index_key),
+        record_pages=RecordPages(gateway=gateway, tables=tables, clock=clock, key=index_key),
         shared_files=SharedFiles(
             shares=delta_shares,
             releases=releases,

@@ -129,6 +129,7 @@ if TYPE_CHECKING:
     from datong.sharing.people import Account, Session
     from datong.sharing.policy import PolicyEngine
     from datong.sharing.profiles import PROFILE_DAYS_DEFAULT, PROFILE_DAYS_MAX, Profile, ProfileFile, Profiles
+    from datong.sharing.record_pages import PageAsk, RecordPage, RecordPages
     from datong.sharing.request_prefill import Prefill, SimilarRequest
     from datong.sharing.requests import Requests
     from datong.sharing.shared_features import AgreedFeature, AgreedPage, SharedFeatures
@@ -233,6 +234,7 @@ else:
             "assertions": ["ASSERTION_TYPE", "client_assertion", "token_request"],
             "usage": ["Usage", "Use"],
             "file_manifests": ["FileForm", "FileReport", "verify_file"],
+            "record_pages": ["PageAsk", "RecordPage", "RecordPages"],
             "shared_files": ["SharedFiles"],
             "events": ["ResourceEvent", "ResourceEvents"],
             "subscriptions": [
@@ -356,6 +358,7 @@ __all__ = [
     "OpenRelease",
     "OpenReleases",
     "OwnUses",
+    "PageAsk",
     "PaperEntry",
     "PaperFacts",
     "PartySignature",
@@ -375,6 +378,8 @@ __all__ = [
     "Question",
     "QuotaState",
     "Record",
+    "RecordPage",
+    "RecordPages",
     "RecordSource",
     "ReleasePlan",
     "Releases",

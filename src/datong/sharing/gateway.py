@@ -6,7 +6,6 @@ durable in one transaction before the first of them is answered (ADR 0140).
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
@@ -25,7 +24,7 @@ from datong.kernel import (
 )
 from datong.ledger import Ledger
 from datong.norms import ShareMode
-from datong.sharing.access_evidence import AccessDraft, Outcome, alike, answer_commitment, draft, write
+from datong.sharing.access_evidence import AccessDraft, Outcome, answer_commitment, draft, write
 from datong.sharing.actions import Action
 from datong.sharing.agreements import Agreements
 from datong.sharing.applications.registrations import Registrations
@@ -41,6 +40,7 @@ from datong.sharing.gateway_calls import (
     Shape,
     VerifyAnswer,
     require_call,
+    resolve_names,
     too_wide,
     values_by_column,
 )
@@ -49,22 +49,26 @@ from datong.sharing.gateway_told import (
     Again,
     AtNode,
     Denied,
+    Noted,
+    Permit,
     Prepared,
     Reply,
     SameAs,
     Told,
     answer_of,
+    claims_of,
     counted_against,
     is_early,
+    outcome_of,
     said,
     told_of,
 )
 from datong.sharing.grants import Asks, Denial, Grant, Grants
-from datong.sharing.guessing import Claims, count_wrong
+from datong.sharing.guessing import count_wrong
 from datong.sharing.live import LiveServices
 from datong.sharing.machines import Caller
 from datong.sharing.mask_keys import MaskKeys
-from datong.sharing.masks import ColumnMask, MaskKind
+from datong.sharing.masks import MaskKind
 from datong.sharing.once import ToldBefore, first_slot_of, keep, slot_of, told_before, used_for_another_call
 from datong.sharing.policy import PolicyEngine, refusal
 from datong.sharing.ports import CallersInForce, PublishedResources
@@ -74,22 +78,12 @@ from datong.sharing.records import Record, RecordSource
 from datong.sharing.request_rules import find_item
 from datong.sharing.revisions import Parties, revisions_between
 from datong.sharing.row_filters import passes
-from datong.sharing.subjects import CITIZEN_ELEMENT, SALT_BYTES, keyed_index, marks
+from datong.sharing.subjects import CITIZEN_ELEMENT, SALT_BYTES, marks
 from datong.sharing.terms import Agreement, AgreementItem, AgreementState
 from datong.sharing.tokens import unrecognised
 
 KEPT_MAX = 10_000
 """Resources, pairs of parties and callers that a process keeps read."""
-GUESS_POLICY = "gateway.guess_limit"
-
-
-class Permit(NamedTuple):
-    """What of a resource may be used now: by data element, with its mask. The rest is for the record."""
-
-    resource_id: ResourceId
-    masks: Mapping[str, ColumnMask]
-    call: Call
-    grant: Grant
 
 
 class Gateway:
@@ -257,10 +251,34 @@ class Gateway:
         items = {item.column: item for item in resource.content.items if item.column in columns and item.element}
         key = next(iter(items.values()), resource.content.items[0])
         shape = Shape(Action.DATA_QUERY, principal, resource, key, items, purpose)
+        permit = self._permitted(shape, case_number, filters_rows=False)
+        masks = permit.masks
+        shown = {item.element: masks[column] for column, item in items.items() if item.element and column in masks}
+        return permit._replace(masks=shown)
+
+    def permit_items(
+        self, principal: Principal, resource_id: ResourceId, names: Sequence[str], *, purpose: str, case_number: str
+    ) -> Permit:
+        """Return how items of a resource may be read for `purpose`, by name; who reads leaves out the other rows.
+
+        The call counts against its quotas. `note` then records it.
+
+        Raises:
+            NotFound: no such published resource. Invalid: unknown names.
+            Refused: as in `query`; the refusal is on record. Overloaded: `sharing.quota_reached`.
+        """
+        self._refresh([Asked(principal, resource_id, {}, (), purpose, case_number)], at_once=True)
+        resource = self._resources.get(resource_id)
+        shape = resolve_names(Action.DATA_QUERY, principal, resource, names, purpose)
+        permit = self._permitted(shape, case_number.strip(), filters_rows=True)
+        self._counted(Told(permit.grant, permit.call, (), 0, (), None, b""))
+        return permit
+
+    def _permitted(self, shape: Shape, case_number: str, *, filters_rows: bool) -> Permit:
         call = Call(shape, "", case_number, self._clock.now())
-        candidates = self._between(principal, resource_id)
-        bound = self._bound_to(_application(Asked(principal, resource_id, {}, (), purpose, case_number)))
-        asks = Asks(case_stated=bool(case_number), filters_rows=False, bound=bound)
+        candidates = self._between(shape.principal, shape.resource.id)
+        bound = self._bound_to(_application(shape.principal))
+        asks = Asks(case_stated=bool(case_number), filters_rows=filters_rows, bound=bound)
         found = self._grants.decide(shape, candidates, asks, call.at)
         if isinstance(found, Denial):
             made = self._draft(Denied(found, call), blocked=False)
@@ -269,15 +287,15 @@ class Gateway:
             with self._database.transaction() as connection:
                 write(self._ledger, connection, [made])
             raise refusal("sharing.access_refused", found.decision, access_id=made.id, items=sorted(found.columns))
-        shown = {
-            item.element: found.masks[column]
-            for column, item in items.items()
-            if item.element and found.masks[column].kind is not MaskKind.HIDDEN
-        }
-        return Permit(resource_id=resource_id, masks=shown, call=call, grant=found)
+        shown = {name: mask for name, mask in found.masks.items() if mask.kind is not MaskKind.HIDDEN}
+        return Permit(resource_id=shape.resource.id, masks=shown, call=call, grant=found)
 
     def note(self, permit: Permit, *, rows: Sequence[Mapping[str, str | None]], people: Sequence[str]) -> AccessId:
         """Record a read under `permit`: its answer as a commitment, the citizens concerned as marks."""
+        return self.noted(permit, rows=rows, people=people).access_id
+
+    def noted(self, permit: Permit, *, rows: Sequence[Mapping[str, str | None]], people: Sequence[str]) -> Noted:
+        """Do as `note` does, and return what the caller keeps of the record."""
         told = [row for row in rows if row]
         salt = secrets.token_bytes(SALT_BYTES)
         subjects = marks(self._index_key, (*permit.call.people, *people))
@@ -285,7 +303,7 @@ class Gateway:
         one = draft(self._ledger, permit.call, outcome)
         with self._database.transaction() as connection:
             write(self._ledger, connection, [one])
-        return one.id
+        return Noted(one.id, one.entry.id, salt.hex())
 
     def _agreed(self, principal: Principal, resource_id: ResourceId, purpose: str | None) -> tuple[AgreementItem, ...]:
         now = self._clock.now()
@@ -314,7 +332,7 @@ class Gateway:
         if self._at_node is not None:
             self._at_node.refresh(resources, at_once=at_once)
         if self._bound is not None:
-            self._bound.refresh(filter(None, map(_application, calls)), at_once=at_once)
+            self._bound.refresh(filter(None, (_application(one.principal) for one in calls)), at_once=at_once)
         if self._callers is not None:
             unproved = [_caller(asked) for asked in calls if not asked.proved]
             self._callers.refresh(unproved, at_once=at_once)
@@ -366,7 +384,7 @@ class Gateway:
         asks = Asks(
             case_stated=bool(asked.case_number.strip()),
             filters_rows=not at_node,
-            bound=self._bound_to(_application(asked)),
+            bound=self._bound_to(_application(asked.principal)),
             consented=self._consented(asked, resource, candidates),
         )
         found = self._grants.of(asked, resource, candidates, asks, now, anew=alone)
@@ -467,7 +485,7 @@ class Gateway:
         counted = self._count(connection, acts)
         passing = {number: one for number, one in acts.items() if counted[number].passes}
         verified = [one for one in passing.values() if isinstance(one, Told) and one.results is not None]
-        reached = iter(count_wrong(connection, [self._claims(one) for one in verified]))
+        reached = iter(count_wrong(connection, [claims_of(self._index_key, one) for one in verified]))
         drafts: list[AccessDraft] = []
         kept: list[tuple[Asked, Once, Answer | Refused]] = []
         for number, one in acts.items():
@@ -496,34 +514,19 @@ class Gateway:
         against = [counted_against(acts[number], self._application_quota) for number in left]
         return {**counted, **dict(zip(left, take(connection, against, self._clock.now()), strict=True))}
 
-    def _claims(self, told: Told) -> Claims:
-        shape, call = told.call.shape, told.call
-        index = keyed_index(self._index_key, shape.key_name, call.key_value)
-        day = call.at.date().isoformat()
-        return Claims.of(shape.principal.department or "", shape.resource.id, index, day, told.wrong)
-
     def _draft(self, one: Told | Denied, *, blocked: bool) -> AccessDraft | DatongError:
         """Return the record of a call; an error where it cannot be written down."""
         try:
-            return draft(self._ledger, one.call, self._outcome(one, blocked=blocked))
+            return draft(self._ledger, one.call, outcome_of(self._index_key, one, blocked=blocked))
         except DatongError as error:
             return error
-
-    def _outcome(self, one: Told | Denied, *, blocked: bool) -> Outcome:
-        if isinstance(one, Denied):
-            return Outcome(one.denial.alike, marks(self._index_key, one.call.people))
-        subjects = marks(self._index_key, (*one.call.people, *one.people))
-        if blocked:
-            refused = alike(one.call.shape, one.grant.used, allowed=False, policy_ids=(GUESS_POLICY,))
-            return Outcome(refused, subjects)
-        return Outcome(one.grant.alike, subjects, one.shown, answer_commitment(one.salt, one.rows))
 
 
 def _caller(asked: Asked) -> Caller:
     return asked.principal.actor.kind, asked.principal.actor.id
 
 
-def _application(asked: Asked) -> str:
+def _application(principal: Principal) -> str:
     """Return the id of the application that calls; empty if somebody else does."""
-    actor = asked.principal.actor
+    actor = principal.actor
     return actor.id if actor.kind is ActorKind.APPLICATION else ""

@@ -147,13 +147,32 @@ def resolve(asked: Asked, resource: Resource, key_name: str) -> Shape:
         raise invalid_part(
             "key", Text(zh=f"不能按 {key_name} 查询该资源。", en=f"This resource is not looked up by {key_name}.")
         )
+    return Shape(
+        asked.action, asked.principal, resource, key_item, _items(resource, asked.names), asked.purpose.strip()
+    )
+
+
+def resolve_names(
+    action: Action, principal: Principal, resource: Resource, names: Sequence[str], purpose: str
+) -> Shape:
+    """Resolve the items of a read that has no key.
+
+    Raises:
+        Invalid: unknown names.
+    """
+    items = _items(resource, names)
+    key = next(iter(items.values()), resource.content.items[0])
+    return Shape(action, principal, resource, key, items, purpose.strip())
+
+
+def _items(resource: Resource, names: Sequence[str]) -> dict[str, Item]:
     items: dict[str, Item] = {}
-    for name in asked.names:
+    for name in names:
         item = find_item(resource, name)
         if item is None:
             raise invalid_part("items", Text(zh=f"该资源没有信息项 {name}。", en=f"The resource has no item {name}."))
         items[name] = item
-    return Shape(asked.action, asked.principal, resource, key_item, items, asked.purpose.strip())
+    return items
 
 
 def value_of(record: Record, item: Item) -> str | None:

@@ -4,16 +4,19 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from datong.kernel import ActorKind, DatongError
-from datong.sharing.access_evidence import AccessDraft
+from datong.kernel import AccessId, ActorKind, DatongError, EntryId, ResourceId
+from datong.sharing.access_evidence import AccessDraft, Outcome, alike, answer_commitment
 from datong.sharing.gateway_calls import Answer, Asked, Call, GatewayAnswer, VerifyAnswer, people_of, value_of
 from datong.sharing.grants import Denial, Grant
-from datong.sharing.guessing import guess_limit
+from datong.sharing.guessing import Claims, guess_limit
+from datong.sharing.masks import ColumnMask
 from datong.sharing.matching import Match, best_answers
 from datong.sharing.policy import refusal
 from datong.sharing.quotas import Allowance, CallQuota, Counted, QuotaState, allowances
 from datong.sharing.records import Record
-from datong.sharing.subjects import SALT_BYTES
+from datong.sharing.subjects import SALT_BYTES, keyed_index, marks
+
+GUESS_POLICY = "gateway.guess_limit"
 
 
 class AtNode(NamedTuple):
@@ -70,6 +73,23 @@ class SameAs(NamedTuple):
     place: int
 
 
+class Permit(NamedTuple):
+    """What of a resource may be used now: by data element, with its mask. The rest is for the record."""
+
+    resource_id: ResourceId
+    masks: Mapping[str, ColumnMask]
+    call: Call
+    grant: Grant
+
+
+class Noted(NamedTuple):
+    """The record of a read under a permit; `answer_salt` opens the commitment to what was told."""
+
+    access_id: AccessId
+    entry_id: EntryId
+    answer_salt: str
+
+
 Prepared = Told | Denied | Again | SameAs | AtNode | DatongError
 
 
@@ -121,6 +141,24 @@ def counted_against(one: Told | Denied, each_application: CallQuota | None) -> t
             if agreement.calls is not None:
                 found += allowances(f"agreement:{agreement.id}", agreement.calls, one.call.at)
     return found
+
+
+def claims_of(index_key: bytes, told: Told) -> Claims:
+    """Return how a verification counts against guessing."""
+    shape, call = told.call.shape, told.call
+    index = keyed_index(index_key, shape.key_name, call.key_value)
+    return Claims.of(shape.principal.department or "", shape.resource.id, index, call.at.date().isoformat(), told.wrong)
+
+
+def outcome_of(index_key: bytes, one: Told | Denied, *, blocked: bool) -> Outcome:
+    """Return what goes on record of a call; `blocked`: too many claims were wrong before it."""
+    if isinstance(one, Denied):
+        return Outcome(one.denial.alike, marks(index_key, one.call.people))
+    subjects = marks(index_key, (*one.call.people, *one.people))
+    if blocked:
+        refused = alike(one.call.shape, one.grant.used, allowed=False, policy_ids=(GUESS_POLICY,))
+        return Outcome(refused, subjects)
+    return Outcome(one.grant.alike, subjects, one.shown, answer_commitment(one.salt, one.rows))
 
 
 def answer_of(one: Told | Denied, made: AccessDraft, *, blocked: bool) -> Answer | DatongError:

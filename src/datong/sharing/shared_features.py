@@ -18,7 +18,8 @@ from datong.library import (
     shared_page,
     sources_of,
 )
-from datong.sharing.gateway import Gateway, Permit
+from datong.sharing.gateway import Gateway
+from datong.sharing.gateway_told import Permit
 from datong.sharing.masks import UNSHOWN, ColumnMask, MaskKind
 from datong.sharing.principals import Principal
 from datong.sharing.subjects import CITIZEN_ELEMENT

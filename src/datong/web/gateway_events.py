@@ -1,4 +1,4 @@
-"""The gateway's ways out for whole resources: files, webhooks, and server-sent events with `Last-Event-ID`."""
+"""The gateway's ways out for many records: lists, files, webhooks, and server-sent events with `Last-Event-ID`."""
 
 import asyncio
 import json
@@ -16,7 +16,9 @@ from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import (
     DeliveryState,
     FileForm,
+    PageAsk,
     Principal,
+    RecordPage,
     ResourceEvent,
     WebhookDelivery,
     WebhookSecret,
@@ -104,6 +106,15 @@ def list_deliveries(
 def replay_webhook(subscription_id: str, body: Replay, caller: Caller, hub: Hub) -> Replayed:
     """Tell of the kept versions after `after` once more, those that were given up included."""
     return Replayed(deliveries=hub.subscriptions.replay(caller, subscription_id, after=body.after))
+
+
+@router.post("/{resource_id}/list")
+def list_records(resource_id: ResourceId, body: PageAsk, caller: Caller, hub: Hub) -> RecordPage:
+    """Return the agreed items of the records that meet a filter, masked, page by page; every page leaves evidence.
+
+    A page's token continues the list: for a quarter of an hour, for the same caller and the same question only.
+    """
+    return hub.record_pages.page(caller, resource_id, body)
 
 
 @router.get(

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         PolicyEngine,
         PrivateStatistics,
         Profiles,
+        RecordPages,
         Releases,
         Requests,
         ResourceEvents,
@@ -98,6 +99,7 @@ class Services:
     simulator: Simulator
     gateway: Gateway
     signed_calls: SignedCalls
+    record_pages: RecordPages
     shared_files: SharedFiles
     events: ResourceEvents
     subscriptions: Subscriptions

@@ -16,12 +16,14 @@ from datong.ledger import EntryKind
 from datong.sharing.events import ResourceEvents
 from datong.sharing.file_manifests import FileForm, verify_file
 from datong.sharing.identity import Identity
+from datong.sharing.record_pages import RecordPages
 from datong.sharing.shared_files import SharedFiles
 from datong.sharing.subscriptions import Subscriptions
 from datong.web import gateway_events
 from datong.web.problems import install_problem_handlers
 from tests.unit.sharing.samples import POLICE, RESOURCE, person
 from tests.unit.sharing.shared_world import FIRST
+from tests.unit.sharing.test_quotas import gateway_of
 from tests.unit.sharing.test_subscriptions import PURPOSE_CODE, URL, Subscribed
 from tests.unit.web.asking import ask, run_apart
 
@@ -36,6 +38,7 @@ class Known:
     events: ResourceEvents
     subscriptions: Subscriptions
     shared_files: SharedFiles
+    record_pages: RecordPages
 
 
 class Hub:
@@ -55,7 +58,10 @@ class Hub:
             signer=self.world.signer,
             folder=subscribed.shared.folder / "downloads",
         )
-        self.app.state.services = Known(self.world.identity, subscribed.events, subscribed.hub(), files)
+        pages = RecordPages(
+            gateway=gateway_of(self.world), tables=subscribed.shared.tables, clock=self.world.clock, key=b"key"
+        )
+        self.app.state.services = Known(self.world.identity, subscribed.events, subscribed.hub(), files, pages)
         install_problem_handlers(self.app)
         self.app.include_router(gateway_events.router)
 
@@ -162,3 +168,13 @@ def test_a_file_is_downloaded_verifies_and_is_gone_from_the_hub(hub: Hub, tmp_pa
     assert list((hub.subscribed.shared.folder / "downloads").iterdir()) == []
     assert hub.send("GET", f"{RESOURCE}/file?purpose=another").status_code == 404
     assert hub.send("GET", f"{RESOURCE}/file?purpose={PURPOSE_CODE}&form=x").status_code == 422
+
+
+def test_a_list_is_read_page_by_page(hub: Hub) -> None:
+    ask: dict[str, object] = {"items": ["hh"], "purpose": PURPOSE_CODE, "case_number": "RX-1", "limit": 1}
+    first = hub.send("POST", f"{RESOURCE}/list", ask).json()
+    second = hub.send("POST", f"{RESOURCE}/list", ask | {"page_token": first["next_page_token"]}).json()
+    assert [one["rows"] for one in (first, second)] == [[{"hh": "H1"}], [{"hh": "H2"}]]
+    assert second["next_page_token"] is None
+    assert hub.send("POST", f"{RESOURCE}/list", ask | {"page_token": "x"}).json()["field"] == "/page_token"
+    assert hub.send("POST", f"{RESOURCE}/list", ask | {"limit": 0}).status_code == 422
