@@ -80,6 +80,7 @@ class Database:
             event.listen(self.engine, "connect", _prepare_sqlite)
         else:
             self._statements = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._local = threading.local()
         self._marking = threading.Lock()
         self._mark_connection: sqlite3.Connection | None = None
 
@@ -111,9 +112,35 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection on which each statement sees the newest state by itself: no transaction, no round trip
-        but the statement's own."""
-        with self._statements.connect() as connection:
-            yield connection
+        but the statement's own. Inside `reading_together` it is the connection of that block."""
+        held = self._held()
+        if held is None:
+            with self._statements.connect() as connection:
+                yield connection
+        else:
+            if not held:
+                held.append(self._statements.connect())
+            yield held[0]
+
+    @contextmanager
+    def reading_together(self) -> Iterator[None]:
+        """Let every `reading` in the block, in this thread, use one connection: each check-out asks whether the server
+        is still there, and cleans up. It is opened when it is first needed."""
+        if self._held() is not None:
+            yield
+            return
+        held: list[Connection] = []
+        self._local.held = held
+        try:
+            yield
+        finally:
+            self._local.held = None
+            for connection in held:
+                connection.close()
+
+    def _held(self) -> list[Connection] | None:
+        held: list[Connection] | None = getattr(self._local, "held", None)
+        return held
 
     def change_mark(self) -> int | None:
         """Return a number that is another one after each commit of anybody, or None where that is not cheaply known.

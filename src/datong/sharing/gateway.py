@@ -277,7 +277,10 @@ class Gateway:
     def _permitted(self, shape: Shape, case_number: str, *, filters_rows: bool) -> Permit:
         call = Call(shape, "", case_number, self._clock.now())
         candidates = self._between(shape.principal, shape.resource.id)
-        bound = self._bound_to(_application(shape.principal))
+        application = _application(shape.principal)
+        if self._bound is not None and application:
+            self._bound.refresh([application], at_once=True)
+        bound = self._bound_to(application)
         asks = Asks(case_stated=bool(case_number), filters_rows=filters_rows, bound=bound)
         found = self._grants.decide(shape, candidates, asks, call.at)
         if isinstance(found, Denial):
@@ -326,16 +329,17 @@ class Gateway:
     def _refresh(self, calls: Sequence[Asked], *, at_once: bool = False) -> None:
         """Look up what has changed of all that some calls need, in one statement for each kind of thing."""
         resources = {asked.resource_id for asked in calls}
-        self._resources.refresh(resources, at_once=at_once)
         pairs = [(one.principal.department, one.resource_id) for one in calls if one.principal.department]
-        self._candidates.refresh(pairs, at_once=at_once)
-        if self._at_node is not None:
-            self._at_node.refresh(resources, at_once=at_once)
-        if self._bound is not None:
-            self._bound.refresh(filter(None, (_application(one.principal) for one in calls)), at_once=at_once)
-        if self._callers is not None:
-            unproved = [_caller(asked) for asked in calls if not asked.proved]
-            self._callers.refresh(unproved, at_once=at_once)
+        with self._database.reading_together():
+            self._resources.refresh(resources, at_once=at_once)
+            self._candidates.refresh(pairs, at_once=at_once)
+            if self._at_node is not None:
+                self._at_node.refresh(resources, at_once=at_once)
+            if self._bound is not None:
+                applications = (_application(one.principal) for one in calls)
+                self._bound.refresh(filter(None, applications), at_once=at_once)
+            if self._callers is not None:
+                self._callers.refresh([_caller(asked) for asked in calls if not asked.proved], at_once=at_once)
 
     def _prepared_all(self, calls: Sequence[Asked], *, alone: bool) -> list[Prepared]:
         """Return what comes of calls; those with an Idempotency-Key that were carried out before come to that."""

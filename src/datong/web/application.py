@@ -41,8 +41,9 @@ class HubApplication(FastAPI):
     secure: bool
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Return the whole application, wrapped by the edge."""
-        return Edge(super().build_middleware_stack(), metrics=self.edge_metrics, secure=self.secure)
+        """Return the whole application, wrapped by the edge; the gateway's calls go no further than that."""
+        inner = gateway.HotCalls(super().build_middleware_stack(), application=self, routes=gateway.hot_routes())
+        return Edge(inner, metrics=self.edge_metrics, secure=self.secure)
 
 
 def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
@@ -70,7 +71,6 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     metrics.gauge("datong_log_entries", "Entries that the published checkpoint covers.", services.ledger.size)
     metrics.add(ExchangeMetrics(services.exchange.observation.everything))
     install_problem_handlers(app, page=problem_page)
-    app.add_middleware(gateway.HotCalls, routes=gateway.hot_routes())
     app.router.routes.extend(_routes())
     app.include_router(metrics_router(metrics, admit_watchers))
     return app
@@ -84,7 +84,7 @@ def _routes() -> tuple[BaseRoute, ...]:
     before the first request, and again with it.
     """
     shared = APIRouter(generate_unique_id_function=_operation_id, responses=_PROBLEM_RESPONSES)
-    # First, so that its calls pass no other pattern on their way.
+    # The gateway's are described with all others; its calls are served before they come to any route (`HotCalls`).
     for router in (
         gateway.router,
         gateway.secrets_router,

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Annotated, get_type_hints
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
@@ -49,6 +49,7 @@ from datong.sharing import (
 from datong.sharing.applications import CallOutcome
 from datong.web.authentication import Caller, bearer_token, current_principal, is_machine_token, services_of
 from datong.web.problems import (
+    INTERNAL,
     ProblemDocument,
     expected_problem,
     language_of,
@@ -188,11 +189,14 @@ class HotRoute(APIRoute):
 
 
 class HotCalls:
-    """ASGI middleware that serves the calls of the gateway itself: the way of every other request through the layers
-    and patterns of the application costs more processor time than a call does."""
+    """ASGI in front of the application's layers: serves the calls of the gateway itself.
 
-    def __init__(self, app: ASGIApp, *, routes: Mapping[str, HotRoute]) -> None:
+    The way of every other request through middleware and patterns costs more processor time than a call does.
+    """
+
+    def __init__(self, app: ASGIApp, *, application: FastAPI, routes: Mapping[str, HotRoute]) -> None:
         self._app = app
+        self._application = application
         self._routes = {verb: (route, route.get_route_handler()) for verb, route in routes.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -202,6 +206,7 @@ class HotCalls:
             await self._app(scope, receive, send)
             return
         route, handle = self._routes[match[2]]
+        scope["app"] = self._application
         scope["path_params"] = {"resource_id": match[1]}
         scope["route"] = route
         request, began = Request(scope, receive), time.perf_counter()
@@ -209,11 +214,29 @@ class HotCalls:
             response = await handle(request)
         except Exception as error:
             problem = expected_problem(request, error)
+            await problem_response(request, problem or INTERNAL)(scope, receive, send)
             if problem is None:
-                raise
-            response = problem_response(request, problem)
+                raise  # The server writes it into its log.
+            return
         await response(scope, receive, send)
         await _note(request, response.status_code, 1000 * (time.perf_counter() - began))
+
+
+class JsonAnswer(Response):
+    """An answer whose body and headers are ready; Starlette's own makes and looks at each header again."""
+
+    def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
+        self.status_code = 200
+        self.body = body
+        self.background = None
+        self.raw_headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
+        if headers:
+            self.raw_headers += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 SignedBy = Annotated[Proof, Depends(caller_of)]
@@ -326,7 +349,7 @@ async def verify_batch(
     answer = BatchVerifyAnswer(results=tuple(_result(request, reply) for reply in replies))
     last = next((reply.quota for reply in reversed(replies) if reply.quota is not None), None)
     again = all(reply.again for reply in replies)
-    return Response(answer.model_dump_json(), media_type="application/json", headers=_headers(last, again=again))
+    return JsonAnswer(answer.model_dump_json().encode(), _headers(last, again=again))
 
 
 @secrets_router.post("/gjgxjhpt/secret")
@@ -385,7 +408,7 @@ def _response(request: Request, reply: Reply) -> Response:
     headers = _headers(reply.quota, again=reply.again)
     if isinstance(reply.answer, DatongError):
         return problem_response(request, problem_of(reply.answer), headers)
-    return Response(reply.answer.model_dump_json(), media_type="application/json", headers=headers)
+    return JsonAnswer(reply.answer.__pydantic_serializer__.to_json(reply.answer), headers)
 
 
 def _headers(quota: QuotaState | None, *, again: bool) -> dict[str, str]:

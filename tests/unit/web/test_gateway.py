@@ -1,6 +1,7 @@
 """The gateway over HTTP: call forms, headers, errors; the short way and the declared routes answer alike."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from datong.kernel import METADATA, PLATFORM_ACTOR, Database
 from datong.ledger import EntryKind
 from datong.sharing.call_queue import CallQueue
+from datong.sharing.gateway_calls import FRESH_SECONDS
 from datong.sharing.identity import Identity
 from datong.sharing.quotas import CallQuota
 from datong.sharing.signed_calls import SignedCalls, signature
@@ -52,14 +55,15 @@ class Hub:
         install_problem_handlers(self.app)
         self.app.include_router(gateway.router)
         self.app.include_router(gateway.secrets_router)
+        self.served: ASGIApp = self.app
         if short:
-            self.app.add_middleware(gateway.HotCalls, routes=gateway.hot_routes())
+            self.served = gateway.HotCalls(self.app, application=self.app, routes=gateway.hot_routes())
 
     def post(self, path: str, body: object, **headers: str) -> httpx.Response:
         return self.send(path, body, {"Authorization": f"Bearer {self.token}"} | headers)
 
     def send(self, path: str, body: object, headers: Mapping[str, str]) -> httpx.Response:
-        return ask(self.app, "POST", f"/gateway/v1/{path}", headers=headers, json=body)
+        return ask(self.served, "POST", f"/gateway/v1/{path}", headers=headers, json=body)
 
 
 @pytest.fixture
@@ -166,6 +170,7 @@ def test_calls_in_the_style_of_the_national_platform(hub: Hub) -> None:
     problem_of(hub.send(f"{RESOURCE}/query", QUERY, {"gjgxjhpt_rid": "x"}), 401)
     problem_of(hub.send(f"{RESOURCE}/query", QUERY, headers | {"Idempotency-Key": "k"}), 422)
     hub.world.identity.revoke_application(hub.client_id, PLATFORM_ACTOR)
+    time.sleep(FRESH_SECONDS * 1.5)
     late = signed(issued["rid"], issued["secret"], int(NOW.timestamp() * 1000) + 2)
     for path, body in (("query", QUERY), ("verify/batch", {"subjects": [{"key": {"hh": "1"}, "claims": {}}]})):
         revoked = hub.send(f"{RESOURCE}/{path}", body, late)
