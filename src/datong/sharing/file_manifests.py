@@ -8,7 +8,10 @@ depends on no compression; that of CSV as it is, byte by byte.
 
 import hashlib
 import json
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -43,6 +46,19 @@ MANIFEST_NAME = "manifest.json"
 MANIFEST_BYTES_MAX = 4_000_000
 READ_BYTES = 1024 * 1024
 ROWS_AT_ONCE = 10_000
+UNREADABLE = (
+    duckdb.Error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    LookupError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+)
+"""What the readers of the two forms raise at files that are damaged or made to harm."""
 SIGNING_PREFIX = b"datong gateway file manifest v1\n"
 
 
@@ -184,7 +200,7 @@ def _content_digest(path: Path, form: FileForm) -> str:
         for piece in _member(path):
             digest.update(piece)
         return digest.hexdigest()
-    except (duckdb.Error, zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise _unreadable(path) from error
 
 
@@ -205,7 +221,7 @@ def _embedded(path: Path, form: FileForm) -> bytes:
         with duckdb.connect(":memory:") as connection:
             query = "SELECT value FROM parquet_kv_metadata(?) WHERE key = CAST(? AS BLOB)"
             row = connection.execute(query, [str(path), METADATA_KEY]).fetchone()
-    except (duckdb.Error, zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise _unreadable(path) from error
     if row is None or len(row[0]) > MANIFEST_BYTES_MAX:
         raise _unreadable(path)

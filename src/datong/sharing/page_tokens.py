@@ -25,11 +25,11 @@ _LABEL = b"datong gateway page token v1\n"
 
 
 class Place(NamedTuple):
-    """Where a page ended: the version, the number of its file, the number of the row in it."""
+    """Where a page ended: the version, the number of its file, what the last row in it is ordered by; "": before it."""
 
     version: int
     file: int
-    row: int
+    after: str
 
 
 class PageTokens:
@@ -61,10 +61,10 @@ class PageTokens:
                     en="the token is none of ours, or was given for another question",
                 )
             ) from error
-        version, file, row, until = json.loads(plain)
+        version, file, after, until = json.loads(plain)
         if now >= datetime.fromtimestamp(until, tz=UTC):
             raise _refused(Text(zh="翻页令牌已过期", en="the token has expired"))
-        return Place(version, file, row)
+        return Place(version, file, after)
 
 
 def _refused(why: Text) -> Invalid:

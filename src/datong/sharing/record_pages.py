@@ -1,10 +1,12 @@
 """Lists of records by filter, page by page: agreed items only, masked and filtered in SQL, each page on record.
 
-The rows are those of the newest published version, in the order of its files; a list that was begun goes on in its
-version. A filter may name agreed items that are shown as they are: a masked value is nothing to filter by, or the
+The rows are those of the newest published version; a list that was begun goes on in its version. Their order is that
+of its files if the keys are shown as they are; else it is that of a keyed digest, since the order of masked keys would
+tell of them. A filter may name agreed items that are shown as they are: a masked value is nothing to filter by, or the
 filter would tell what the mask hides.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +42,8 @@ from datong.sharing.row_filter_sql import filter_sql
 from datong.sharing.row_filters import CONDITIONS_MAX, RowCondition, faults
 
 ROW = "file_row_number"
+ROW_KEY = "_row_key"
+_ORDER_LABEL = b"datong gateway page order v1\n"
 
 
 class PageAsk(Value):
@@ -73,6 +77,8 @@ class _Plan(NamedTuple):
     shown: Mapping[str, str | None]
     people: tuple[str, ...]
     conditions: tuple[RowCondition, ...]
+    position: str
+    """What rows are ordered by."""
 
 
 class RecordPages:
@@ -92,6 +98,7 @@ class RecordPages:
         self._tables = tables
         self._clock = clock
         self._tokens = PageTokens(key)
+        self._order_key = hashlib.sha256(_ORDER_LABEL + key).digest()
         self._config: dict[str, str | bool | int | float | list[str]] = {
             "threads": threads,
             "memory_limit": memory,
@@ -118,7 +125,7 @@ class RecordPages:
         place = None if ask.page_token is None else self._tokens.open(ask.page_token, question, now)
         version = self._version(resource_id, place)
         plan = _plan(ask, permit, version)
-        begin = place or Place(version.version, 0, -1)
+        begin = place or Place(version.version, 0, "")
         try:
             files = self._tables.files(resource_id, version.version)
             rows, people, end = self._read(files, plan, permit, begin, ask.limit)
@@ -153,21 +160,25 @@ class RecordPages:
         last = begin
         with duckdb.connect(":memory:", config=self._config) as connection:
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
+            connection.execute("SET VARIABLE page_order = $1", [self._order_key])
             for number in range(begin.file, len(files)):
-                after = begin.row if number == begin.file else -1
+                after = begin.after if number == begin.file else ""
                 query = _query(connection, files[number], plan, permit, after, limit + 1 - len(rows))
-                for row, *cells in connection.execute(query).fetchall():
+                for position, *cells in connection.execute(query).fetchall():
                     if len(rows) == limit:
                         return rows, people, last
                     values = [None if cell is None else str(cell) for cell in cells]
                     rows.append(dict(zip(plan.shown, values, strict=False)))
                     people += [value or "" for value in values[len(plan.shown) :]]
-                    last = Place(begin.version, number, int(row))
+                    last = Place(begin.version, number, str(position))
         return rows, people, None
 
 
+_SHUFFLED = f"sha256(getvariable('page_order') || encode(CAST({ROW_KEY} AS VARCHAR)))"
+
+
 def _query(
-    connection: duckdb.DuckDBPyConnection, file: Path, plan: _Plan, permit: Permit, after: int, limit: int
+    connection: duckdb.DuckDBPyConnection, file: Path, plan: _Plan, permit: Permit, after: str, limit: int
 ) -> str:
     relation = f"read_parquet({text_literal(str(file))}, file_row_number = true)"
     types = {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE FROM {relation}").fetchall()}
@@ -179,9 +190,10 @@ def _query(
             mask = permit.grant.masks.get(name, UNSHOWN)
             cells.append(f"CAST({mask_expression(connection, mask, quoted(column))} AS VARCHAR)")
     cells += [f"CAST({quoted(column)} AS VARCHAR)" for column in plan.people if column in types]
+    begun = f"{plan.position} > {text_literal(after)} AND " if after else ""
     return (
-        f"SELECT {', '.join([ROW, *cells])} FROM {relation} WHERE {ROW} > {after} AND "
-        f"{filter_sql(plan.conditions, types)} ORDER BY {ROW} LIMIT {limit}"
+        f"SELECT {', '.join([plan.position, *cells])} FROM {relation} WHERE {begun}"
+        f"{filter_sql(plan.conditions, types)} ORDER BY {plan.position} LIMIT {limit}"
     )
 
 
@@ -190,6 +202,9 @@ def _plan(ask: PageAsk, permit: Permit, version: TableVersion) -> _Plan:
     items = permit.call.shape.items
     asked = [one.model_copy(update={"column": items[one.column].column}) for one in ask.filter]
     conditions = [*permit.grant.conditions, *asked]
+    told = {items[name].column for name in ask.items if permit.grant.masks[name].kind is MaskKind.NONE}
+    keys = {item.column for item in permit.call.shape.resource.content.items if item.key}
+    in_order = bool(keys) and keys <= told
     return _Plan(
         shown={name: version.columns.get(items[name].column) for name in ask.items},
         people=tuple(version.columns[item.column] for item in permit.grant.people if item.column in version.columns),
@@ -197,6 +212,7 @@ def _plan(ask: PageAsk, permit: Permit, version: TableVersion) -> _Plan:
         conditions=tuple(
             one.model_copy(update={"column": version.columns.get(one.column, f"{one.column}?")}) for one in conditions
         ),
+        position=f"printf('%012d', {ROW})" if in_order else _SHUFFLED,
     )
 
 

@@ -214,12 +214,16 @@ class HotCalls:
             response = await handle(request)
         except Exception as error:
             problem = expected_problem(request, error)
-            await problem_response(request, problem or INTERNAL)(scope, receive, send)
+            await _answer(problem_response(request, problem or INTERNAL), request, began, send)
             if problem is None:
                 raise  # The server writes it into its log.
-            return
-        await response(scope, receive, send)
-        await _note(request, response.status_code, 1000 * (time.perf_counter() - began))
+        else:
+            await _answer(response, request, began, send)
+
+
+async def _answer(response: Response, request: Request, began: float, send: Send) -> None:
+    await response(request.scope, request.receive, send)
+    await _note(request, response.status_code, 1000 * (time.perf_counter() - began))
 
 
 class JsonAnswer(Response):
