@@ -117,6 +117,17 @@ def keys_that_tell(world: RedTeamWorld) -> None:
     assert codes.count(200) == 3, f"ten wrong claims a day about one person: {codes}"
 
 
+@attack(Way.GATEWAY, Aim.TERM)
+def sandbox_without_its_key(world: RedTeamWorld) -> None:
+    """Call the sandbox, whose records are made up, with the credentials of a real application and of people."""
+    for who in ("application", "officer", "auditor"):
+        stated = {"purpose": PURPOSE, "case_number": CASE}
+        asked = {"key": {"bh": SEEN[0].bh}, "items": list(AGREED), **stated}
+        refused(world[who].post(f"/sandbox/v1/{world.residents}/query", json=asked))
+        claimed = {"key": {"bh": SEEN[0].bh}, "claims": {"xm": SEEN[0].xm}, **stated}
+        refused(world[who].post(f"/sandbox/v1/{world.residents}/verify", json=claimed))
+
+
 @attack(Way.GATEWAY, Aim.ERROR)
 def malformed_calls(world: RedTeamWorld) -> None:
     """Send what is no call: the errors quote nothing, and there is no 500."""

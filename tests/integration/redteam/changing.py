@@ -15,6 +15,7 @@ CHANGING = frozenset(
     POST /api/v1/agreements/{agreement_id}/signatures
     POST /api/v1/applications
     POST /api/v1/applications/{client_id}/profiles
+    POST /api/v1/applications/{client_id}/revocation
     POST /api/v1/batches
     PUT /api/v1/batches/{batch_id}/chunks/{offset}
     POST /api/v1/batches/{batch_id}/commit
@@ -78,6 +79,11 @@ CHANGING = frozenset(
     POST /api/v1/objections/{objection_id}/answer
     POST /api/v1/people
     POST /api/v1/profiles/{profile_id}/revocation
+    POST /api/v1/registrations
+    POST /api/v1/registrations/{client_id}/actions
+    PUT /api/v1/registrations/{client_id}/agreements
+    POST /api/v1/registrations/{client_id}/keys
+    POST /api/v1/registrations/{client_id}/keys/{key_id}/revocation
     POST /api/v1/requests
     POST /api/v1/requests/{request_id}/actions
     PUT /api/v1/requests/{request_id}/purpose
@@ -129,6 +135,11 @@ CHANGING = frozenset(
     POST /api/v1/tasks/{task_id}/schema/reports
     POST /api/v1/tasks/{task_id}/subscriptions
     POST /api/v1/tasks/{task_id}/subscriptions/{consumer}/leave
+    POST /applications
+    POST /applications/{client_id}/actions
+    POST /applications/{client_id}/agreements
+    POST /applications/{client_id}/keys
+    POST /applications/{client_id}/keys/{key_id}/revocation
     POST /cascade/subordinates
     POST /cascade/superiors
     POST /cascade/{peer_id}/exchange
