@@ -582,3 +582,13 @@ def packings(text: str) -> list[bytes]:
     escaped = (json.dumps(text), quote(text), "".join(f"&#{ord(letter)};" for letter in text), f"<b>{text}</b>")
     packed = [parquet, arrow, archive, sheet]
     return [*(one.getvalue() for one in packed), *(one.encode() for one in escaped), gzip.compress(text.encode())]
+
+
+@attack(Way.GATEWAY, Aim.TERM)
+def sandbox_with_real_credentials(world: RedTeamWorld) -> None:
+    """Ask the sandbox for somebody real with credentials that are not for it: it answers none of them."""
+    body = {"key": {"bh": SEEN[0].bh}, "purpose": PURPOSE, "case_number": CASE}
+    for who in ("application", "officer"):
+        asked = world[who].post(f"/sandbox/v1/{world.residents}/query", json={**body, "items": ["xm"]})
+        refused(asked, 403)
+        refused(world[who].post(f"/sandbox/v1/{world.residents}/verify", json={**body, "claims": {"xm": "x"}}), 403)
