@@ -23,6 +23,7 @@ from tests.integration.redteam.world import (
     DEPOT_ROWS,
     FILE_CONTENT,
     NOBODY,
+    OTHER_DISTRICT,
     POLICE,
     PURPOSE,
     RESIDENTS,
@@ -172,6 +173,37 @@ def many_at_once(world: RedTeamWorld) -> None:
     for who in ("foreign application", "stranger", "visitor"):
         told = world[who].post(path, json=body)
         assert told.status_code in (401, 403) or "match" not in told.text.replace("matchings", ""), told.text
+
+
+@attack(Way.GATEWAY, Aim.ITEM, Aim.ROW, Aim.GRADE, Aim.ORACLE, Aim.PAGE, Aim.TERM)
+def lists_by_filter(world: RedTeamWorld) -> None:
+    """List records: agreed items and rows, masked; filter by what is masked or not agreed; carry a page's token."""
+    path = f"/gateway/v1/{world.residents}/list"
+    body: dict[str, object] = {"items": list(AGREED), "purpose": PURPOSE, "case_number": CASE}
+
+    def condition(column: str, value: object) -> dict[str, object]:
+        return {"filter": [{"column": column, "operator": "starts_with", "values": [str(value)[:2]]}]}
+
+    whole = world["application"].post(path, json=body)
+    assert whole.status_code == 200, whole.text
+    told = sorted(whole.json()["rows"], key=lambda row: str(row["bh"]))
+    alone = [query(world, "application", {"bh": row.bh}, AGREED).json()["rows"][0] for row in SEEN]
+    assert told == alone, "as masked as a query"
+    for column in UNAGREED:
+        for name in _names(world, column):
+            refused(world["application"].post(path, json=body | {"items": [name]}), 403)
+            refused(world["application"].post(path, json=body | condition(name, getattr(SEEN[0], column))), 403)
+    for column in ("xm", "sfzh", "dh", "zz", "zd"):
+        refused(world["application"].post(path, json=body | condition(column, getattr(SEEN[0], column))), 422)
+    outside = world["application"].post(path, json=body | condition("qu", OTHER_DISTRICT[:2]))
+    assert {row["qu"] for row in outside.json()["rows"]} <= {SEEN[0].qu}
+    token = world["application"].post(path, json=body | {"limit": 1}).json()["next_page_token"]
+    for change in ({"items": ["bh"]}, {"case_number": "another"}, {"page_token": token[::-1]}, condition("qu", "44")):
+        refused(world["application"].post(path, json=body | {"page_token": token} | change), 422)
+    for who in ("foreign application", "stranger", "auditor", "visitor"):
+        refused(world[who].post(path, json=body | {"page_token": token}), 401, 403, 404, 422)
+    with world.suspended():
+        refused(world["application"].post(path, json=body | {"page_token": token}), 403)
 
 
 @attack(Way.GATEWAY, Aim.ITEM, Aim.ROW, Aim.GRADE, Aim.TERM)
