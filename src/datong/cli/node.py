@@ -85,6 +85,14 @@ class NodeCommands(InventoryCommands, Protocol):
         """Make and register a new recipient key; revoke the others if told so."""
         ...
 
+    def match(self) -> int:
+        """Do what can be done now in private matchings; return in how many something was done."""
+        ...
+
+    def matchings(self) -> list[dict[str, object]]:
+        """Return what the node has learned by private matchings."""
+        ...
+
     def status(self) -> dict[str, object]:
         """Return who the node is and what waits in it."""
         ...
@@ -195,7 +203,36 @@ def node_commands(open_node: OpenNode, open_setup: OpenSetup) -> typer.Typer:
 
     _add_key_command(app, open_node)
     _add_replay_command(app, open_node)
+    _add_matching_commands(app, open_node)
     return app
+
+
+def _add_matching_commands(app: typer.Typer, open_node: OpenNode) -> None:
+    @app.command("match")
+    def match(
+        as_json: Annotated[bool, typer.Option("--json", help="JSON")] = False,
+        home: HomeOption = DEFAULT_HOME,
+        clock_offset_file: ClockOption = None,
+    ) -> None:
+        """隐私求交：推进一步 / Go one step on in every private matching that can go on."""
+        done = _open(open_node, home, clock_offset_file).match()
+        if as_json:
+            typer.echo(json.dumps({"advanced": done}))
+            return
+        say(Text(zh=f"{done} 次隐私求交有进展。", en=f"{done} private matchings went on."))
+
+    @app.command("matchings")
+    def matchings(
+        as_json: Annotated[bool, typer.Option("--json", help="JSON")] = False,
+        home: HomeOption = DEFAULT_HOME,
+        clock_offset_file: ClockOption = None,
+    ) -> None:
+        """隐私求交的结果 / What this node has learned by private matchings."""
+        found = _open(open_node, home, clock_offset_file).matchings()
+        for one in found if not as_json else ():
+            typer.echo(json.dumps(one, ensure_ascii=False))
+        if as_json:
+            typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
 
 
 def _add_key_command(app: typer.Typer, open_node: OpenNode) -> None:

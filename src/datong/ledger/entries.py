@@ -70,6 +70,7 @@ class EntryKind(StrEnum):
     DISCLOSURE = "sharing.disclosure"
     OBJECTION = "sharing.objection"
     SUBSCRIPTION = "sharing.subscription"
+    MATCHING = "sharing.matching"
     FINDING = "governance.finding"
     CASE = "governance.case"
     INDICATOR = "governance.indicator"

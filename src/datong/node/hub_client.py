@@ -64,7 +64,17 @@ from datong.kernel.limits import PAGE_ROWS_MAX, RETRY_ATTEMPTS_MAX, RETRY_DELAY_
 from datong.kernel.tls import tls_context
 from datong.ledger import Signer
 from datong.node.hub_answers import TIMEOUT_SECONDS, error_of, hub_unavailable
-from datong.sharing import Agreement, SealedLiveAnswer, SealedLiveCall, token_request
+from datong.sharing import (
+    Agreement,
+    Matching,
+    MatchingPart,
+    MatchingReport,
+    MatchingStep,
+    NodeWord,
+    SealedLiveAnswer,
+    SealedLiveCall,
+    token_request,
+)
 
 OAUTH_PATH = "/api/v1/oauth/token"
 TOKEN_MARGIN_SECONDS = 30
@@ -331,6 +341,30 @@ class HubClient:
         self._call("POST", f"/api/v1/nodes/me/calls/{sealed.call_id}/answer", body=body)
 
     # Agreements, catalogue, log
+
+    def matching_work(self) -> tuple[Matching, ...]:
+        """Return the approved private matchings in which this node takes part."""
+        return TypeAdapter(tuple[Matching, ...]).validate_json(self._call("GET", "/api/v1/matchings/work").content)
+
+    def sign_matching(self, matching_id: str, word: NodeWord) -> Matching:
+        """Hand in this node's signature of a matching's terms."""
+        path = f"/api/v1/matchings/{matching_id}/signatures"
+        return Matching.model_validate_json(self._call("POST", path, body=word.model_dump(mode="json")).content)
+
+    def hand_in_part(self, part: MatchingPart, sealed: bytes) -> Matching:
+        """Hand in a sealed part for the other node."""
+        headers = {"Datong-Matching-Part": part.model_dump_json(), "Content-Type": "application/octet-stream"}
+        path = f"/api/v1/matchings/{part.matching_id}/parts"
+        return Matching.model_validate_json(self._call("PUT", path, content=sealed, headers=headers).content)
+
+    def matching_part(self, matching_id: str, step: MatchingStep, number: int) -> bytes:
+        """Return a sealed part of the other node's."""
+        return self._call("GET", f"/api/v1/matchings/{matching_id}/parts/{step.value}/{number}").content
+
+    def report_matching(self, report: MatchingReport) -> Matching:
+        """Say how a matching ended."""
+        path = f"/api/v1/matchings/{report.matching_id}/reports"
+        return Matching.model_validate_json(self._call("POST", path, body=report.model_dump(mode="json")).content)
 
     def agreements_to_sign(self) -> tuple[Agreement, ...]:
         """Return the agreements that wait for the department's signature."""

@@ -15,6 +15,7 @@ from datong.node.dead_letters import DeadLetters
 from datong.node.failures import reported
 from datong.node.hub_client import HubClient, delay_seconds
 from datong.node.keyring import Keyring
+from datong.node.matching import Matcher
 from datong.node.producer import Producer
 from datong.node.reconciler import Reconciler
 from datong.node.replaying import Replaying
@@ -56,6 +57,7 @@ class NodeLoop:
         tell: Tell,
         keyring: Keyring | None = None,
         sketcher: Sketcher | None = None,
+        matcher: Matcher | None = None,
         schedule: InventorySchedule | None = None,
         streams: Streams | None = None,
         dead_letters: DeadLetters | None = None,
@@ -67,6 +69,7 @@ class NodeLoop:
         self._department = department
         self._keyring = keyring
         self._sketcher = sketcher
+        self._matcher = matcher
         self._schedule = schedule
         self._dead_letters = dead_letters
         self._node_id = node_id
@@ -155,6 +158,7 @@ class NodeLoop:
         """Do what is not a transfer; return the failures."""
         failed = self._attend("witness", self._witnessed)
         failed += self._attend("sketches", self._sketched)
+        failed += self._attend("matchings", self._matched)
         failed += self._attend("dead letters", self._letters_told)
         if self._schedule is not None:
             failed += self._attend("inventory", self._schedule.attend)
@@ -234,6 +238,10 @@ class NodeLoop:
     def _sketched(self) -> None:
         if self._sketcher is not None and (tables := self._sketcher.attend()):
             self._tell(Text(zh=f"已为 {tables} 张表生成草图。", en=f"Sketched {tables} tables."))
+
+    def _matched(self) -> None:
+        if self._matcher is not None and (done := self._matcher.attend()):
+            self._tell(Text(zh=f"{done} 次隐私求交有进展。", en=f"{done} private matchings went on."))
 
     def _witnessed(self) -> None:
         note = self._witness.update(self._client.log_file)

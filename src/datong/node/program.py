@@ -23,6 +23,7 @@ from datong.node.journal import InventoryJournal
 from datong.node.keyring import Keyring
 from datong.node.live import LiveAnswerer
 from datong.node.loop import NodeLoop, Tell
+from datong.node.matching import Matcher
 from datong.node.outbox import Outbox
 from datong.node.producer import Producer
 from datong.node.reconciler import Reconciler
@@ -257,6 +258,31 @@ class NodeProgram(NodeSetup):
             node_id=self._home.identity().node_id,
         )
         return Sketcher(client=client, keyring=keyring, open_source=self.open_source, load_pack=self._load_pack)
+
+    def matcher(self, client: HubClient, passed: Callable[[str], None] = lambda _: None) -> Matcher:
+        """Return what takes part in private matchings over `client`."""
+        identity = self._home.identity()
+        return Matcher(
+            client=client,
+            folder=self._home.directory,
+            signer=self._load_signer(self._home.key_path),
+            clock=self._clock,
+            department=identity.department,
+            node_id=identity.node_id,
+            open_source=self.open_source,
+            load_pack=self._load_pack,
+            passed=passed,
+        )
+
+    def match(self) -> int:
+        """Do what can be done now in private matchings; return in how many something was done."""
+        with self._calling() as client:
+            return self.matcher(client).attend()
+
+    def matchings(self) -> list[dict[str, object]]:
+        """Return what this node has learned by private matchings."""
+        with self._calling() as client:
+            return self.matcher(client).results()
 
     def replay(self, task_id: TaskId, from_sequence: int) -> int:
         """Apply batches that the hub still stores once more; return how many. See `Replaying.order`."""
@@ -493,6 +519,7 @@ class NodeProgram(NodeSetup):
             ),
             dead_letters=self._dead_letters(client, passed),
             tell=tell,
+            matcher=self.matcher(client),
             sleep=sleep,
         )
 

@@ -87,6 +87,8 @@ class Action(StrEnum):
     STATISTIC_READ = "statistic.read"
     STATISTIC_ASK = "statistic.ask"
     STATISTIC_GRANT = "statistic.grant"
+    MATCHING_READ = "matching.read"
+    MATCHING_DECIDE = "matching.decide"
     CORRECTION_REPORT = "correction.report"
     CORRECTION_READ = "correction.read"
     CORRECTION_READ_VALUES = "correction.read_values"

@@ -473,3 +473,17 @@ application_day = Table(
     Column("last_at", UtcDateTime, nullable=False),
 )
 """How applications are doing, by day."""
+matching = Table(
+    "sharing_matching",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("proposer", DEPARTMENT, nullable=False, index=True),
+    Column("other", DEPARTMENT, nullable=False, index=True),
+    Column("pair", String(64), nullable=False, index=True),
+    Column("state", String(16), nullable=False, index=True),
+    Column("proposed_at", UtcDateTime, nullable=False),
+    Column("valid_until", UtcDateTime, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("content", JsonColumn, nullable=False),
+)
+"""Private matchings; `pair` is the digest of the two columns, in either order, by which they are counted."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Identity,
         LiveServices,
         MaskKeys,
+        Matchings,
         Objections,
         OpenReleases,
         OwnUses,
@@ -104,6 +105,7 @@ class Services:
     events: ResourceEvents
     subscriptions: Subscriptions
     mask_keys: MaskKeys
+    matchings: Matchings
     profiles: Profiles
     delta_shares: DeltaShares
     releases: Releases
