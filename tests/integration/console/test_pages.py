@@ -147,6 +147,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             f"/releases/{hub.open_releases.releases().rows[0].id}",
             "/releases/new?dataset=population",
             "/statistics?dataset=population",
+            "/matchings",
             "/corrections",
             "/corrections?show=waiting",
             *(f"/corrections/{one.id}" for one in city.corrections),

@@ -64,6 +64,11 @@ CHANGING = frozenset(
     POST /api/v1/libraries/{name}/weights/{number}/decision
     POST /api/v1/library-definitions
     POST /api/v1/library-definitions/plan
+    POST /api/v1/matchings
+    POST /api/v1/matchings/{matching_id}/actions
+    PUT /api/v1/matchings/{matching_id}/parts
+    POST /api/v1/matchings/{matching_id}/reports
+    POST /api/v1/matchings/{matching_id}/signatures
     POST /api/v1/me/consents/{consent_id}/actions
     POST /api/v1/me/objections
     POST /api/v1/me/objections/{objection_id}/withdrawal
@@ -180,6 +185,8 @@ CHANGING = frozenset(
     POST /library/{name}/weights/{number}
     POST /live
     POST /live/end
+    POST /matchings
+    POST /matchings/{matching_id}/actions
     POST /me/consents/{consent_id}
     POST /me/objections/{objection_id}/withdrawal
     POST /me/uses/{access_id}/objection

@@ -9,13 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from datong.adapters.connections import open_connector
-from datong.kernel import Conflict, Corrupt, Database, DatongError, Invalid, Refused, SystemClock
+from datong.catalogue import ResourceAction, ResourceContent
+from datong.kernel import (
+    Actor,
+    ActorKind,
+    Conflict,
+    Corrupt,
+    Database,
+    DatongError,
+    Invalid,
+    Refused,
+    SystemClock,
+)
 from datong.ledger import EntryKind
 from datong.node.matching import RESULT, STATE, Matcher
 from datong.norms import load_pack
-from datong.sharing import MatchingStep
+from datong.sharing import MatchingStep, tables
 from tests.integration.web.conftest import EDUCATION, POLICE, RunningHub, running_hub
 from tests.integration.web.test_story import Node, content, posted
 
@@ -60,9 +72,6 @@ class Matched:
     def _published(self, code: Any) -> str:
         """Publish a department's people, the way that is shortest for a test."""
         services, node = self.hub.services, self.nodes[code]
-        from datong.catalogue import ResourceAction, ResourceContent
-        from datong.kernel import Actor, ActorKind
-
         officer = Actor(kind=ActorKind.PERSON, id=code, department=code)
         chief = Actor(kind=ActorKind.PERSON, id="chief", department=services.departments.all()[0].code)
         made = services.catalogue.draft(code, ResourceContent.model_validate(content(node.id)), officer)
@@ -116,10 +125,6 @@ class Matched:
 
     def fresh(self) -> None:
         """Forget earlier matchings at hub and nodes, so that the quota of one test is not that of the next."""
-        from sqlalchemy import delete
-
-        from datong.sharing import tables
-
         with self.hub.services.database.transaction() as connection:
             connection.execute(delete(tables.matching))
         for path in self.folder.glob(f"*/matchings/*/{STATE}"):
@@ -219,10 +224,6 @@ def test_the_quota_of_a_pair_holds_at_the_hub_and_at_the_nodes(matched: Matched)
     for path in (matched.hub.services.settings.lake / "matchings").glob("*"):
         assert path.is_dir()
     with matched.hub.services.database.transaction() as connection:
-        from sqlalchemy import delete
-
-        from datong.sharing import tables
-
         connection.execute(delete(tables.matching))
     fifth = matched.propose()
     matched.matcher(POLICE).attend()

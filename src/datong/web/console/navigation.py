@@ -51,6 +51,12 @@ SECTIONS = (
             _link("/live", "实时接口", "Live interfaces"),
             _link("/library", "统一资源库", "Library"),
             _link("/releases", "开放与统计", "Release & statistics", "/statistics"),
+            _link(
+                "/matchings",
+                "隐私求交",
+                "Private matching",
+                roles=frozenset({Role.AUTHORITY, Role.AUDITOR, Role.DATA_OFFICER}),
+            ),
             _link("/corrections", "校核", "Corrections"),
             _link("/harvests", "目录采集", "Harvesting"),
             _link("/cascade", "上下级平台", "Other hubs"),

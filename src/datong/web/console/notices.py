@@ -71,6 +71,7 @@ NOTICES: Mapping[str, Text] = {
     "use_objection_ended": Text(zh="异议已办结并存证。", en="The objection has ended; that is on record."),
     "consent": Text(zh="已记录并存证，即时生效。", en="That is on record and holds at once."),
     "consent_asked": Text(zh="已记录并存证。", en="That is on record."),
+    "matching": Text(zh="已记录并存证。", en="That is on record."),
     "hold": Text(zh="延后告知的决定已存证。", en="The order is on record."),
     "monitor": Text(zh="监测已运行。", en="The monitor has run."),
     "harvest": Text(zh="采集来源已更新并存证。", en="The source was changed and put on record."),
