@@ -114,7 +114,7 @@ def parameters(world: RedTeamWorld) -> dict[str, str]:
         "number": "1", "version": "1", "older": "1", "newer": "1", "run": "1", "path": "0/000.p/1",
         "client_id": world.client_id, "action": "package_list", "period": "2026-01",
         "number": "1", "step": "blinded", "version": "1", "older": "1", "newer": "1", "run": "1", "path": "0/000.p/1",
-        "client_id": world.client_id, "action": "package_list",
+        "client_id": world.client_id, "period": "2026-11", "action": "package_list",
     }  # fmt: skip
 
 
