@@ -226,41 +226,6 @@ def whole_files(world: RedTeamWorld) -> None:
         refused(world["application"].get(f"{address}/file", params={"purpose": PURPOSE}), 403)
 
 
-@attack(Way.GATEWAY, Aim.ITEM, Aim.ROW, Aim.GRADE, Aim.ORACLE, Aim.PAGE, Aim.TERM)
-def lists_by_filter(world: RedTeamWorld) -> None:
-    """List records by filters on what is hidden, masked or left out, with tokens that are forged or somebody else's."""
-    address = f"/gateway/v1/{world.residents}/list"
-
-    def ask(who: str, **change: object) -> httpx.Response:
-        body = {"items": ["bh", "xm", "qu"], "purpose": PURPOSE, "case_number": CASE, "limit": 1, **change}
-        return world[who].post(address, json=body)
-
-    first = ask("application")
-    assert first.status_code == 200, first.text
-    token = first.json()["next_page_token"]
-    rest = ask("application", page_token=token)
-    assert [page.json()["rows"][0]["bh"] for page in (first, rest)] == [row.bh for row in SEEN]
-    assert rest.json().get("next_page_token") in (None, "")
-    for column in (*UNAGREED, "xm", "sfzh", "dh", "zz", "zd"):
-        condition = {"column": column, "operator": "is", "values": [getattr(SEEN[0], column)]}
-        refused(ask("application", filter=[condition]), 403, 422)
-        if column in UNAGREED:
-            refused(ask("application", items=[column]), 403)
-    outside = {"column": "qu", "operator": "is", "values": [UNSEEN[0].qu]}
-    assert ask("application", filter=[outside], limit=200).json()["rows"] == []
-    assert len(ask("application", items=list(AGREED), limit=200).json()["rows"]) == len(SEEN)
-    for forged in (token[:-2], token[::-1], "MQ==", "1", ""):
-        again = ask("application", page_token=forged)
-        assert again.status_code >= 400 or not forged, forged
-    refused(ask("application", page_token=token, items=["bh"]))
-    for who in ("foreign application", "stranger", "visitor", "auditor"):
-        refused(ask(who), 401, 403)
-        refused(ask(who, page_token=token))
-    refused(ask("officer", page_token=token))
-    with world.suspended():
-        refused(ask("application", page_token=token), 403)
-
-
 @attack(Way.GATEWAY, Aim.ITEM, Aim.ROW, Aim.GRADE)
 def sandboxes(world: RedTeamWorld) -> None:
     """Call the sandbox, with keys of real rows and for items outside: nothing real is behind it."""

@@ -111,10 +111,8 @@ def parameters(world: RedTeamWorld) -> dict[str, str]:
         "entity_id": world.people[-1], "name": "population", "dataset": "population", "file_id": world.file,
         "entry_id": services.ledger.entries(limit=1).rows[0].entry_id, "correction_id": correction.id,
         "code": world.agreement.provider, "department": world.agreement.provider, "element": "person_name",
-        "number": "1", "version": "1", "older": "1", "newer": "1", "run": "1", "path": "0/000.p/1",
-        "client_id": world.client_id, "action": "package_list", "period": "2026-01",
         "number": "1", "step": "blinded", "version": "1", "older": "1", "newer": "1", "run": "1", "path": "0/000.p/1",
-        "client_id": world.client_id, "period": "2026-11", "action": "package_list",
+        "client_id": world.client_id, "action": "package_list", "period": "2026-01",
     }  # fmt: skip
 
 
