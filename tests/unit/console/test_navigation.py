@@ -15,16 +15,21 @@ def paths(principal: Principal | None) -> set[str]:
 
 def test_a_visitor_sees_nothing_and_a_citizen_only_the_public_part() -> None:
     assert paths(None) == set()
-    assert paths(person(Role.CITIZEN)) == {"/me", "/me/record", "/corrections", "/open"}
+    assert paths(person(Role.CITIZEN)) == {"/me", "/me/consents", "/me/record", "/corrections", "/open"}
 
 
-def test_staff_see_everything_but_the_citizens_page_and_the_simulator_where_it_is_theirs() -> None:
+def test_staff_see_everything_but_the_citizens_pages_and_what_is_for_some() -> None:
     every = {link.path for section in SECTIONS for link in section.links}
-    simulating = {Role.AUTHORITY, Role.AUDITOR, Role.DATA_OFFICER}
+    overseeing = {Role.AUTHORITY, Role.AUDITOR, Role.DATA_OFFICER}
+    for_some = {
+        "/simulator": overseeing,
+        "/matchings": overseeing,
+        "/objections": overseeing | {Role.BUSINESS, Role.DEPARTMENT_HEAD},
+    }
     for role in Role:
         if role is not Role.CITIZEN:
-            hidden = {"/me", "/me/record"} if role in simulating else {"/me", "/me/record", "/simulator"}
-            assert paths(person(role)) == every - hidden
+            hidden = {path for path, roles in for_some.items() if role not in roles}
+            assert paths(person(role)) == every - hidden - {"/me", "/me/consents", "/me/record"}, role
 
 
 def test_one_line_at_most_is_the_present_one() -> None:
