@@ -3,7 +3,7 @@
 A cell is chosen among those of its own entity, so entities may be fused in any number of parts. Records come in the
 order of their sources and keys; one pass writes each to the part of its entity, with what the choice needs. Without
 parts, the cells of ten million records (40 million) were sorted three times over the disk. What fits is not divided:
-that costs a tenth more.
+that costs some 15 % more.
 """
 
 from collections.abc import Mapping

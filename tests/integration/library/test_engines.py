@@ -90,7 +90,8 @@ def check_equal(one: Pipeline, other: Pipeline) -> None:
         {path.relative_to(build.folder) for path in build.folder.rglob("*/*.*") if "spill" not in path.parts}
         for build in (one, other)
     )
-    # What the next build would start from is kept by the engine that can.
+    # What the next build would start from is kept by the engine that can, and so are the twins of large tables.
+    theirs -= {name for name in theirs if name.suffix == ".arrow" and name.with_suffix("") in theirs}
     assert theirs - found <= {Path("link", name) for name in ("linkable.parquet", "pairs.parquet", "unjoined.parquet")}
     assert found <= theirs
     for name in sorted(found):
