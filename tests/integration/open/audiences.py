@@ -30,6 +30,8 @@ PUBLIC = frozenset(
         "/open/{resource_id}.rdf",
         "/open/feed.atom",
         "/open/agreements",
+        "/open/applications",
+        "/api/v1/showcase",
         "/api/v1/agreement-papers/{code}",
         "/sitemap.xml",
         "/sitemap/{number}.xml",
