@@ -26,6 +26,7 @@ from datong.app.bridges import (
 from datong.app.lineage_posting import LineagePosting
 from datong.app.schema import migrate
 from datong.app.task_offers import AgreementOffers
+from datong.app.waiting import wait_for_database
 from datong.app.worker import Sweep
 from datong.catalogue import (
     Catalogue,
@@ -142,6 +143,7 @@ class Hub:
         settings.home.mkdir(parents=True, exist_ok=True)
         self.signer: Ed25519Signer = load_or_create_signer(settings.home / "keys" / "hub.key")
         self.database = Database(settings.effective_database_url)
+        wait_for_database(self.database)
         migrate(self.database)
         self.services = compose(settings, clock=self.clock, signer=self.signer, database=self.database)
 
