@@ -1,0 +1,114 @@
+"""The periodic work of a hub: what each sweep does, and how often."""
+
+from datetime import timedelta
+
+from datong.app.bridges import AuthorityKey, LibraryReceipts, RetiredItems, SharedInstead
+from datong.app.lineage_posting import LineagePosting
+from datong.app.worker import Sweep
+from datong.federation import Harvester
+from datong.kernel import Clock, Database
+from datong.ledger import Ed25519Signer
+from datong.library import CorrectionDisposal
+from datong.sharing import AgreementWatch, forget_gateway_state
+from datong.web import Services
+
+AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
+RECEIPT_INTERVAL_SECONDS = 0.3
+LIVE_INTERVAL_SECONDS = 30.0
+CORRECTIONS_INTERVAL_SECONDS = 1.0
+VERSIONS_INTERVAL_SECONDS = 60.0
+"""How often it is looked whether versions and settled reports have been kept long enough."""
+RECONCILIATION_INTERVAL_SECONDS = 2.0
+TASKS_INTERVAL_SECONDS = 1.0
+EVENTS_INTERVAL_SECONDS = 2.0
+WEBHOOKS_INTERVAL_SECONDS = 1.0
+GATEWAY_INTERVAL_SECONDS = 60.0
+"""How often answers kept for repeated calls, and counts of calls, are cleared away when their time is over."""
+LINEAGE_INTERVAL_SECONDS = 5.0
+OVERLAP_INTERVAL_SECONDS = 2.0
+HARVEST_INTERVAL_SECONDS = 1.0
+QUALITY_INTERVAL_SECONDS = 15.0
+SEARCH_INTERVAL_SECONDS = 5.0
+FILES_INTERVAL_SECONDS = 30.0
+RELEASES_INTERVAL_SECONDS = 600.0
+
+
+def sweeps_of(
+    services: Services, *, database: Database, clock: Clock, signer: Ed25519Signer, harvester: Harvester
+) -> list[Sweep]:
+    """Return every sweep of a hub with these services."""
+    settings = services.settings
+    receipts = LibraryReceipts(services.exchange)
+    authority_key = AuthorityKey(departments=services.departments, signer=signer)
+
+    def watch_duties() -> bool:
+        services.monitor.run()
+        services.publications.publish_due()
+        return False
+
+    shared_instead = SharedInstead(
+        service_items=services.service_items, requests=services.requests, agreements=services.agreements
+    )
+
+    watch = AgreementWatch(database=database, clock=clock, ledger=services.ledger, agreements=services.agreements)
+    retired_items = RetiredItems(services.service_items)
+
+    def watch_agreements() -> bool:
+        watch.run(retired_items.new())
+        return False
+
+    def harvest() -> bool:
+        services.harvests.start_due()
+        return harvester.perform_next() is not None
+
+    def clear_releases() -> bool:
+        services.releases.sweep(unused_seconds=3600.0 * settings.share_cache_hours)
+        return services.shared_files.sweep()
+
+    def forget_calls() -> bool:
+        return forget_gateway_state(database, clock.now())
+
+    lineage = LineagePosting(services.exchange, settings)
+    reports = CorrectionDisposal(
+        database=database,
+        clock=clock,
+        ledger=services.ledger,
+        keep=timedelta(days=settings.correction_retention_days),
+    )
+
+    return [
+        Sweep(name="lineage", interval_seconds=LINEAGE_INTERVAL_SECONDS, run=lineage.post),
+        Sweep(name="search", interval_seconds=SEARCH_INTERVAL_SECONDS, run=services.catalogue.discovery.keep_up),
+        Sweep(name="log", interval_seconds=settings.sequence_interval_seconds, run=services.ledger.integrate),
+        Sweep(
+            name="reconciliations",
+            interval_seconds=RECONCILIATION_INTERVAL_SECONDS,
+            run=services.exchange.reconciliations.keep_up,
+        ),
+        Sweep(name="payloads", interval_seconds=FILES_INTERVAL_SECONDS, run=services.exchange.retention.sweep),
+        Sweep(name="versions", interval_seconds=VERSIONS_INTERVAL_SECONDS, run=services.library.versions.sweep),
+        Sweep(name="reports", interval_seconds=VERSIONS_INTERVAL_SECONDS, run=reports.sweep),
+        Sweep(name="leftovers", interval_seconds=FILES_INTERVAL_SECONDS, run=services.exchange.leftovers.sweep),
+        Sweep(name="files", interval_seconds=FILES_INTERVAL_SECONDS, run=services.files.sweep),
+        Sweep(name="matchings", interval_seconds=RELEASES_INTERVAL_SECONDS, run=services.matchings.sweep),
+        Sweep(name="releases", interval_seconds=RELEASES_INTERVAL_SECONDS, run=clear_releases),
+        Sweep(name="events", interval_seconds=EVENTS_INTERVAL_SECONDS, run=services.subscriptions.follow),
+        Sweep(name="webhooks", interval_seconds=WEBHOOKS_INTERVAL_SECONDS, run=services.subscriptions.deliver),
+        Sweep(name="gateway", interval_seconds=GATEWAY_INTERVAL_SECONDS, run=forget_calls),
+        Sweep(name="tasks", interval_seconds=TASKS_INTERVAL_SECONDS, run=services.exchange.runs.start_due),
+        Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
+        Sweep(name="corrections", interval_seconds=CORRECTIONS_INTERVAL_SECONDS, run=services.corrections.follow),
+        Sweep(name="live-calls", interval_seconds=LIVE_INTERVAL_SECONDS, run=services.live.sweep),
+        Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=watch_agreements),
+        Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
+        Sweep(name="overlaps", interval_seconds=OVERLAP_INTERVAL_SECONDS, run=services.overlaps.compare),
+        Sweep(
+            name="cascade",
+            interval_seconds=settings.cascade_interval_seconds,
+            run=services.exchanges.exchange_all,
+        ),
+        Sweep(name="quality", interval_seconds=QUALITY_INTERVAL_SECONDS, run=services.quality.refresh),
+        Sweep(name="harvest", interval_seconds=HARVEST_INTERVAL_SECONDS, run=harvest),
+        Sweep(name="service-items", interval_seconds=settings.monitor_interval_seconds, run=shared_instead.follow),
+        Sweep(name="authority-key", interval_seconds=AUTHORITY_KEY_INTERVAL_SECONDS, run=authority_key.register),
+    ]
