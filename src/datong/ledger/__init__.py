@@ -6,7 +6,6 @@ from datong.kernel import on_demand
 from datong.ledger.entries import EntryContent, EntryKind, RecordedEntry, commitment, departments_concerned
 from datong.ledger.notes import Checkpoint, Note, VerifierKey, open_checkpoint
 from datong.ledger.signing import Ed25519Signer, Signer, key_id_of, verify_signature
-from datong.ledger.state_audit import Area, Held, Stated, of_subject
 from datong.ledger.tiles import MemoryTileStore, TileStore, no_file, rewritten
 from datong.ledger.witness import Witness
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from datong.ledger.exported import exported_entries
     from datong.ledger.fsck import Fault, FsckReport
     from datong.ledger.log import EntryDraft, Ledger
+    from datong.ledger.state_audit import Area, Held, Stated, of_subject
     from datong.ledger.verification import LogReport, WitnessedSize, verify_log
 else:
     __getattr__ = on_demand(
@@ -26,6 +26,7 @@ else:
             "exported": ["exported_entries"],
             "fsck": ["Fault", "FsckReport"],
             "log": ["EntryDraft", "Ledger"],
+            "state_audit": ["Area", "Held", "Stated", "of_subject"],
             "verification": ["LogReport", "WitnessedSize", "verify_log"],
         },
     )

@@ -73,7 +73,8 @@ from datong.sharing.once import ToldBefore, first_slot_of, keep, slot_of, told_b
 from datong.sharing.policy import PolicyEngine, refusal
 from datong.sharing.ports import CallersInForce, PublishedResources
 from datong.sharing.principals import Principal
-from datong.sharing.quotas import NOT_COUNTED, CallQuota, Counted, quota_reached, take
+from datong.sharing.quota_counts import take
+from datong.sharing.quotas import NOT_COUNTED, CallQuota, Counted, quota_reached
 from datong.sharing.records import Record, RecordSource
 from datong.sharing.request_rules import find_item
 from datong.sharing.revisions import Parties, revisions_between

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from datong.kernel import Database
 from datong.sharing.once import forget_answers
-from datong.sharing.quotas import forget_windows
+from datong.sharing.quota_counts import forget_windows
 
 
 def forget_gateway_state(database: Database, now: datetime) -> bool:

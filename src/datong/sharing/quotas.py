@@ -1,22 +1,16 @@
 """How many calls a caller may make: per minute and per day, as its agreements say and as the hub sets for everybody.
 
-The counts stand in the control database, so they hold over any number of processes. A window is fixed: the minute of
-the clock, the day in China. Calls are counted with the transaction that puts them on record; one that is turned away
-counts nowhere and leaves nothing.
+A window is fixed: the minute of the clock, the day in China. `quota_counts` counts.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 from pydantic import Field
-from sqlalchemy import Connection, delete, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from datong.kernel import CHINA, Overloaded, Text, Value
-from datong.sharing import tables
 
 CALLS_PER_MINUTE_MAX = 1_000_000
 CALLS_PER_DAY_MAX = 1_000_000_000
@@ -90,40 +84,6 @@ def allowances(holder: str, quota: CallQuota | None, at: datetime) -> tuple[Allo
     return tuple(Allowance(holder, window, _started(window, at), limit) for window, limit in quota.limits())
 
 
-def take(connection: Connection, calls: Sequence[Sequence[Allowance]], now: datetime) -> list[Counted]:
-    """Count calls, each against its allowances, and return which pass.
-
-    Counters that grow stay locked until the transaction ends; they are taken in one order, so that two transactions
-    never wait for each other.
-    """
-    wanted: dict[Allowance, int] = defaultdict(int)
-    for call in calls:
-        for one in call:
-            wanted[one] += 1
-    if not wanted:
-        return [NOT_COUNTED] * len(calls)
-    ordered = sorted(wanted, key=lambda one: one.counter)
-    standing = {one: _add(connection, one, wanted[one]) - wanted[one] for one in ordered}
-    counted, turned_away = [], defaultdict[Allowance, int](int)
-    for call in calls:
-        passes = all(standing[one] < one.limit for one in call)
-        for one in call:
-            if passes:
-                standing[one] += 1
-            else:
-                turned_away[one] += 1
-        counted.append(Counted(passes, _nearest(call, standing, now, passes=passes)))
-    for one in sorted(turned_away, key=lambda one: one.counter):
-        _add(connection, one, -turned_away[one])
-    return counted
-
-
-def forget_windows(connection: Connection, now: datetime) -> int:
-    """Remove the counts of windows that are over; return how many."""
-    table = tables.quota
-    return connection.execute(delete(table).where(table.c.ends_at < now)).rowcount
-
-
 def quota_reached(state: QuotaState | None) -> Overloaded:
     """Return the error of a call that comes after its caller's last one in a window."""
     facts: Mapping[str, object] = {}
@@ -154,7 +114,7 @@ def _started(window: QuotaWindow, at: datetime) -> datetime:
     return local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _nearest(
+def nearest(
     call: Sequence[Allowance], standing: Mapping[Allowance, int], now: datetime, *, passes: bool
 ) -> QuotaState | None:
     """Return the state of the limit that ends soonest for the caller; of a call that was turned away, the last to
@@ -174,25 +134,3 @@ def _nearest(
     if not passes:
         return max(states, key=lambda state: state.reset_seconds)
     return min(states, key=lambda state: state.remaining / state.limit)
-
-
-def _add(connection: Connection, one: Allowance, calls: int) -> int:
-    """Add to a counter, and return what it holds then."""
-    table = tables.quota
-    holder, window, started = one.counter
-    if calls < 0:
-        matching = (table.c.holder == holder, table.c.span == window, table.c.started_second == started)
-        shrunk = update(table).where(*matching).values(calls=table.c.calls + calls).returning(table.c.calls)
-        return int(connection.execute(shrunk).scalar_one())
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(table).values(
-        holder=holder,
-        span=window,
-        started_second=started,
-        ends_at=one.started_at + timedelta(seconds=one.window.seconds),
-        calls=calls,
-    )
-    upsert = insert.on_conflict_do_update(
-        index_elements=["holder", "span", "started_second"], set_={"calls": table.c.calls + insert.excluded.calls}
-    )
-    return int(connection.execute(upsert.returning(table.c.calls)).scalar_one())

@@ -11,7 +11,8 @@ from datong.sharing.gateway import Gateway
 from datong.sharing.gateway_calls import Asked, GatewayAnswer
 from datong.sharing.gateway_sweep import forget_gateway_state
 from datong.sharing.gateway_told import Reply
-from datong.sharing.quotas import CallQuota, QuotaState, allowances, take
+from datong.sharing.quota_counts import take
+from datong.sharing.quotas import CallQuota, QuotaState, allowances
 from datong.sharing.subjects import subject_index_key
 from datong.sharing.terms import PurposeDraft, RequestLine
 from tests.unit.sharing.samples import EDUCATION, NOW, PURPOSE, RESOURCE, application, person
