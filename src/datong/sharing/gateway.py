@@ -135,7 +135,8 @@ class Gateway:
         self._bound: Remembered[str, frozenset[AgreementId] | None] | None = None
         if registrations is not None:
             self._bound = Remembered(
-                registrations.bound,
+                # One that is not narrowed has a stamp, too: without one it would be read anew in every call.
+                lambda ones: {one: (bound,) for one, bound in registrations.bound(ones).items()},
                 lambda one: registrations.bound([one])[one],
                 most=KEPT_MAX,
                 fresh_seconds=FRESH_SECONDS,
