@@ -9,7 +9,7 @@ from datong.catalogue.steps import content_facts, standing_facts
 from datong.catalogue.tables import department, department_key, recipient_key, step, version
 from datong.catalogue.values import ResourceContent, ResourceState
 from datong.kernel import EntryId, JsonValue, Text
-from datong.ledger import Area, EntryContent, EntryKind, Held, Stated
+from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, of_act
 
 _KEY_STEPS = {"register_key", "revoke_key"}
 _RECIPIENT_STEPS = {"register_recipient_key", "revoke_recipient_key"}
@@ -92,10 +92,6 @@ def _versions(connection: Connection) -> Iterator[Held]:
         yield Held(f"{row.resource_id}/{row.version}", {"catalogue_version.content": {"content_digest": digest}})
 
 
-def _step(entry: EntryContent) -> Stated:
-    return Stated(f"{entry.subject}: {entry.facts['action']}", {**entry.facts, "actor": entry.actor.id})
-
-
 def _steps(connection: Connection) -> Iterator[Held]:
     for row in connection.execution_options(yield_per=1000).execute(select(step)).mappings():
         facts = {name: row[name] for name in ("action", "version")} | {"actor": row["actor_id"]}
@@ -122,5 +118,5 @@ CATALOGUE_AREAS = (
     ),
     Area("catalogue.resource", Text(zh="信息资源", en="Resource"), _RESOURCE_KINDS, _resource, _resources),
     Area("catalogue.version", Text(zh="资源版本", en="Version of a resource"), _RESOURCE_KINDS, _version, _versions),
-    Area("catalogue.step", Text(zh="目录操作", en="Catalogue act"), _RESOURCE_KINDS, _step, _steps, own_entry=True),
+    Area("catalogue.step", Text(zh="目录操作", en="Catalogue act"), _RESOURCE_KINDS, of_act, _steps, own_entry=True),
 )

@@ -9,7 +9,7 @@ from datong.governance.indicators import Performance
 from datong.governance.publications import line_facts, order_facts
 from datong.governance.tables import CASE, CASE_ACT, FINDING, PUBLICATION
 from datong.kernel import EntryId, JsonValue, Text, sha256_hex
-from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, of_subject
+from datong.ledger import Area, EntryKind, Held, of_act, of_subject
 
 
 def _findings(connection: Connection) -> Iterator[Held]:
@@ -33,10 +33,6 @@ def _cases(connection: Connection) -> Iterator[Held]:
             "consumer": row["consumer"],
         }
         yield Held(row["id"], {"governance_case": own})
-
-
-def _act(entry: EntryContent) -> Stated:
-    return Stated(f"{entry.subject}: {entry.facts['action']}", {**entry.facts, "actor": entry.actor.id})
 
 
 def _acts(connection: Connection) -> Iterator[Held]:
@@ -82,7 +78,7 @@ GOVERNANCE_AREAS = (
         "governance.case_act",
         Text(zh="协调事项的办理", en="Act in a case"),
         frozenset({EntryKind.CASE}),
-        _act,
+        of_act,
         _acts,
         own_entry=True,
     ),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datong.ledger.exported import exported_entries
     from datong.ledger.fsck import Fault, FsckReport
     from datong.ledger.log import EntryDraft, Ledger
-    from datong.ledger.state_audit import Area, Held, Stated, of_subject
+    from datong.ledger.state_audit import Area, Held, Stated, of_act, of_subject
     from datong.ledger.verification import LogReport, WitnessedSize, verify_log
 else:
     __getattr__ = on_demand(
@@ -26,7 +26,7 @@ else:
             "exported": ["exported_entries"],
             "fsck": ["Fault", "FsckReport"],
             "log": ["EntryDraft", "Ledger"],
-            "state_audit": ["Area", "Held", "Stated", "of_subject"],
+            "state_audit": ["Area", "Held", "Stated", "of_act", "of_subject"],
             "verification": ["LogReport", "WitnessedSize", "verify_log"],
         },
     )
@@ -61,6 +61,7 @@ __all__ = [
     "exported_entries",
     "key_id_of",
     "no_file",
+    "of_act",
     "of_subject",
     "open_checkpoint",
     "read_bundle",

@@ -169,14 +169,14 @@ class Fsck:
         builder, expected, differing = TileBuilder(), 0, False
         numbered = _KEPT_ENTRY.where(ENTRIES.c.position.is_not(None)).order_by(ENTRIES.c.position)
         for rows in _chunks(_entries(connection, numbered), TILE_WIDTH):
-            self._compare_departments(connection, rows)
+            kept_for = _kept_for(connection, rows)
             for row in rows:
                 if row.position != expected:
                     self._gap(expected, row.position)
                     differing, expected = True, row.position
                 builder.add(leaf_hash_of(row.leaf))
                 expected += 1
-                self._take(row)
+                self._take(row, kept_for[row.serial])
                 # A gap is told once; every root behind it would say so again.
                 if not differing and expected in roots and builder.root() != roots[expected]:
                     differing = True
@@ -190,8 +190,11 @@ class Fsck:
             self._pending += 1
             self._take(row)
 
-    def _take(self, row: _Entry) -> None:
-        """Check that the columns of an entry say what its bytes say, and keep what it states."""
+    def _take(self, row: _Entry, kept_for: set[str] | None = None) -> None:
+        """Check that an entry's columns, and the departments it is kept for, are as its bytes say; keep what it states.
+
+        Whom it is not kept for would not see what concerns them.
+        """
         try:
             content = parse_leaf(row.leaf)
         except Corrupt as error:
@@ -208,6 +211,12 @@ class Fsck:
                 zh=f"存证条目的 {column} 列与条目内容不符。", en=f"The column {column} of an entry is not what it says."
             )
             self._fault("ledger.entry_column", "ledger.entry", str(row.serial), what, row.place)
+        if kept_for is not None and kept_for != departments_concerned(content.actor, content.facts):
+            what = Text(
+                zh="存证条目登记的相关部门与条目内容不符。",
+                en="The departments that an entry is kept for are not those it names.",
+            )
+            self._fault("ledger.entry_departments", "ledger.entry", str(row.serial), what, row.place)
         for area in self._areas:
             if content.kind in area.kinds:
                 self._state(area, content, row.place)
@@ -223,24 +232,6 @@ class Fsck:
         before = latest.get(stated.key)
         facts = {**before.facts, **stated.facts} if stated.adds and before is not None else stated.facts
         latest[stated.key] = _Latest(index, facts)
-
-    def _compare_departments(self, connection: Connection, rows: Sequence[_Entry]) -> None:
-        """Check by which departments the entries are found: who is left out would not see what concerns them."""
-        named: dict[int, set[str]] = {row.serial: set() for row in rows}
-        query = select(ENTRY_DEPARTMENTS.c.serial, ENTRY_DEPARTMENTS.c.department)
-        for found in connection.execute(query.where(ENTRY_DEPARTMENTS.c.serial.in_(list(named)))):
-            named[found.serial].add(found.department)
-        for row in rows:
-            try:
-                content = parse_leaf(row.leaf)
-            except Corrupt:
-                continue
-            if named[row.serial] != departments_concerned(content.actor, content.facts):
-                what = Text(
-                    zh="存证条目登记的相关部门与条目内容不符。",
-                    en="The departments that an entry is kept for are not those it names.",
-                )
-                self._fault("ledger.entry_departments", "ledger.entry", str(row.serial), what, row.place)
 
     def _compare_files(self, rows: Sequence[_Entry], size: int) -> None:
         """Compare a bundle's worth of entries with the log's own files."""
@@ -381,6 +372,15 @@ def _stated(area: Area, leaf: bytes) -> Stated | None:
     except Corrupt:
         return None
     return area.stated(content) if content.kind in area.kinds else None
+
+
+def _kept_for(connection: Connection, rows: Sequence[_Entry]) -> dict[int, set[str]]:
+    """Return by which departments entries are found, by serial."""
+    named: dict[int, set[str]] = {row.serial: set() for row in rows}
+    query = select(ENTRY_DEPARTMENTS.c.serial, ENTRY_DEPARTMENTS.c.department)
+    for found in connection.execute(query.where(ENTRY_DEPARTMENTS.c.serial.in_(list(named)))):
+        named[found.serial].add(found.department)
+    return named
 
 
 def _consecutive(rows: Sequence[_Entry]) -> bool:

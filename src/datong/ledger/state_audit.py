@@ -55,6 +55,11 @@ def of_subject(entry: EntryContent) -> Stated:
     return Stated(entry.subject, entry.facts)
 
 
+def of_act(entry: EntryContent) -> Stated:
+    """Take an entry as the evidence of one act on its subject, by its actor."""
+    return Stated(f"{entry.subject}: {entry.facts['action']}", {**entry.facts, "actor": entry.actor.id})
+
+
 def differences(stated: Mapping[str, JsonValue], held: Held) -> list[Difference]:
     """Return each fact that a row has otherwise than its evidence, in the order of places and names."""
     return [

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, select
 
 from datong.kernel import EntryId, JsonValue, Text, sha256_hex
-from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, commitment, of_subject
+from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, commitment, of_act, of_subject
 from datong.library.corrections import committed
 from datong.library.definition_reading import read_definition
 from datong.library.tables import BUILDS, CORRECTION_ACTS, CORRECTIONS, CURRENT, DATASETS, DEFINITIONS
@@ -70,10 +70,6 @@ def _corrections(connection: Connection) -> Iterator[Held]:
         yield Held(row["id"], says)
 
 
-def _act(entry: EntryContent) -> Stated:
-    return Stated(f"{entry.subject}: {entry.facts['action']}", {**entry.facts, "actor": entry.actor.id})
-
-
 def _acts(connection: Connection) -> Iterator[Held]:
     for row in connection.execution_options(yield_per=1000).execute(select(CORRECTION_ACTS)).mappings():
         own = {
@@ -107,7 +103,7 @@ LIBRARY_AREAS = (
         "library.correction_act",
         Text(zh="校核的办理", en="Act on a report"),
         _CORRECTION,
-        _act,
+        of_act,
         _acts,
         own_entry=True,
     ),
