@@ -1,7 +1,7 @@
 """Small adapters that satisfy one package's Protocol with another package's service."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from datong.catalogue import (
@@ -14,11 +14,21 @@ from datong.catalogue import (
     ServiceItems,
 )
 from datong.exchange import Delivery, Exchange, TransferMode
-from datong.kernel import PLATFORM_ACTOR, BatchId, NotFound, ResourceId, Text
+from datong.kernel import PLATFORM_ACTOR, BatchId, Clock, Database, NotFound, ResourceId, Settings, Text
 from datong.kernel.limits import PAGE_ROWS_MAX
-from datong.ledger import Signer
+from datong.ledger import ExpectedWitness, QuorumWatch, Signer
 from datong.library import LandedBatch, LandedSource, LandingMode, Library, RecordLookups, published_column
-from datong.sharing import Agreements, AgreementState, EndedItem, Record, Request, Requests, RequestState, TableVersion
+from datong.sharing import (
+    Agreements,
+    AgreementState,
+    EndedItem,
+    Identity,
+    Record,
+    Request,
+    Requests,
+    RequestState,
+    TableVersion,
+)
 
 
 class ExchangeLanding:
@@ -258,3 +268,18 @@ def _retired(service_items: ServiceItems) -> Iterator[ServiceItem]:
         offset += len(page.rows)
         if not page.rows or offset >= page.total:
             return
+
+
+def quorum_watch(settings: Settings, clock: Clock, database: Database, identity: Identity) -> QuorumWatch:
+    """Return the watch over the log's witnesses: the enrolled nodes, under the policy of the settings."""
+    return QuorumWatch(
+        database=database,
+        clock=clock,
+        expected=lambda: [
+            ExpectedWitness(name=node.id, department=node.department, since=node.enrolled_at)
+            for node in identity.nodes()
+        ],
+        names=settings.witnesses,
+        required=settings.witness_quorum,
+        patience=timedelta(seconds=settings.witness_patience_seconds),
+    )

@@ -18,6 +18,7 @@ from datong.app.bridges import (
     ExchangeLanding,
     LibraryRecords,
     LibraryTables,
+    quorum_watch,
 )
 from datong.app.schema import migrate
 from datong.app.sweeps import sweeps_of
@@ -432,6 +433,7 @@ def compose(
         database=database,
         pack=pack,
         ledger=ledger,
+        quorum=quorum_watch(settings, clock, database, identity),
         departments=departments,
         recipient_keys=recipient_keys,
         catalogue=catalogue,

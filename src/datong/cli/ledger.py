@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 import shutil
 import tarfile
 import tempfile
@@ -16,7 +17,8 @@ import typer
 from datong import sharing
 from datong.cli.shell import say
 from datong.kernel import Conflict, Corrupt, Invalid, Refused, Text, Unavailable
-from datong.ledger import BundleReport, LogReport, read_bundle, verify_bundle, verify_log
+from datong.kernel.tls import tls_context
+from datong.ledger import BundleReport, LogReport, Quorum, read_bundle, verify_bundle, verify_log
 
 app = typer.Typer(help="存证 · evidence", no_args_is_help=True)
 
@@ -91,6 +93,54 @@ def export(
             output.mkdir(parents=True, exist_ok=True)
             shutil.copytree(folder, output, dirs_exist_ok=True)
     say(Text(zh=f"日志已导出到 {output}。", en=f"The log was exported to {output}."))
+
+
+@app.command()
+def status(
+    hub: Annotated[str, typer.Option(help="枢纽地址 · the hub's address, e.g. http://127.0.0.1:8420")],
+    as_json: Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")] = False,
+) -> None:
+    """谁在见证日志，谁自何时缺席；不足时以 1 退出 · Who witnesses the log, who is missing; 1 without a quorum."""
+    answer = httpx.get(
+        f"{hub.rstrip('/')}/log/quorum", timeout=FETCH_TIMEOUT_SECONDS, verify=tls_context(hub), trust_env=False
+    )
+    try:
+        document = answer.json()
+        state = Quorum.model_validate(document if answer.is_success else document["context"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unavailable(
+            "cli.hub_unreadable",
+            what=Text(zh=f"{hub} 的应答不是枢纽的应答。", en=f"{hub} does not answer like a hub."),
+            remedy=Text(zh="请核对 --hub。", en="Check --hub."),
+        ) from error
+    if as_json:
+        typer.echo(json.dumps({"holds": state.holds, **state.model_dump(mode="json")}, ensure_ascii=False, indent=1))
+    else:
+        _tell_quorum(state)
+    if not state.holds:
+        raise typer.Exit(1)
+
+
+def _tell_quorum(state: Quorum) -> None:
+    mark = "✓" if state.holds else "✗"
+    say(
+        Text(
+            zh=f"{mark} 日志 {state.size} 条：需要 {state.required} 个部门见证，现有 {state.reached} 个跟上。",
+            en=f"{mark} The log of {state.size}: {state.required} departments must witness it, {state.reached} follow.",
+        )
+    )
+    for one in state.witnesses:
+        size = "—" if one.size is None else str(one.size)
+        since = "" if one.behind_since is None else one.behind_since.isoformat(timespec="seconds")
+        if one.missing:
+            say(
+                Text(
+                    zh=f"  ✗ {one.name} 见证到 {size}，自 {since} 缺席",
+                    en=f"  ✗ {one.name} at {size}, missing since {since}",
+                )
+            )
+        else:
+            say(Text(zh=f"  ✓ {one.name} 见证到 {size}", en=f"  ✓ {one.name} at {size}"))
 
 
 def _download(address: str, target: Path, token: str | None) -> None:

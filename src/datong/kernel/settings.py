@@ -49,6 +49,23 @@ class Settings(Value):
     )
     work_inside_serve: bool = Field(True, description="Run background work inside `hub serve`.")
     sequence_interval_seconds: float = Field(0.2, gt=0, description="Seconds between two integrations of the log.")
+    witnesses: tuple[str, ...] = Field(
+        (),
+        description="Ids of the nodes whose witness of the log counts, separated by a comma; empty: all nodes.",
+    )
+    witness_quorum: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Departments whose nodes must have witnessed the published log, or the hub does not look healthy; "
+        "0: a majority of the departments that have such a node.",
+    )
+    witness_patience_seconds: int = Field(
+        60,
+        ge=5,
+        le=86_400,
+        description="Seconds a witness may be behind the published log before it counts as missing.",
+    )
     monitor_interval_seconds: float = Field(30.0, gt=0, description="Seconds between two runs of the duty monitor.")
     cascade_interval_seconds: float = Field(
         30.0, gt=0, description="Seconds between two exchanges with higher hubs that this hub has joined."
@@ -145,6 +162,14 @@ class Settings(Value):
     @classmethod
     def _split_paths(cls, value: object) -> object:
         """The environment holds several paths in one text."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("witnesses", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        """The environment holds several names in one text."""
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value

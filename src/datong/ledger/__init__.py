@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datong.ledger.exported import exported_entries
     from datong.ledger.fsck import Fault, FsckReport
     from datong.ledger.log import EntryDraft, Ledger
+    from datong.ledger.quorum import ExpectedWitness, Quorum, QuorumWatch, WitnessStanding
     from datong.ledger.state_audit import Area, Held, Stated, of_act, of_subject
     from datong.ledger.verification import LogReport, WitnessedSize, verify_log
 else:
@@ -26,6 +27,7 @@ else:
             "exported": ["exported_entries"],
             "fsck": ["Fault", "FsckReport"],
             "log": ["EntryDraft", "Ledger"],
+            "quorum": ["ExpectedWitness", "Quorum", "QuorumWatch", "WitnessStanding"],
             "state_audit": ["Area", "Held", "Stated", "of_act", "of_subject"],
             "verification": ["LogReport", "WitnessedSize", "verify_log"],
         },
@@ -40,6 +42,7 @@ __all__ = [
     "EntryContent",
     "EntryDraft",
     "EntryKind",
+    "ExpectedWitness",
     "Fault",
     "FsckReport",
     "Held",
@@ -47,6 +50,8 @@ __all__ = [
     "LogReport",
     "MemoryTileStore",
     "Note",
+    "Quorum",
+    "QuorumWatch",
     "RecordedEntry",
     "Signer",
     "Stated",
@@ -54,6 +59,7 @@ __all__ = [
     "VerifierKey",
     "Witness",
     "WitnessReport",
+    "WitnessStanding",
     "WitnessState",
     "WitnessedSize",
     "commitment",

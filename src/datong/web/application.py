@@ -25,6 +25,7 @@ from datong.web.features import features_router
 from datong.web.metrics import HttpMetrics, admit_watchers, metrics_router
 from datong.web.open import open_routers
 from datong.web.problems import MEDIA_TYPE, ProblemDocument, install_problem_handlers
+from datong.web.quorum_metrics import QuorumMetrics
 from datong.web.services import Services
 
 STATIC = Path(__file__).parent / "static"
@@ -69,6 +70,7 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     app.state.calls = CallQueue(services.gateway, node_calls_max=chosen.worker_threads)
     metrics.gauge("datong_simulated_time", "1 while the hub runs on simulated time.", lambda: services.clock.simulated)
     metrics.gauge("datong_log_entries", "Entries that the published checkpoint covers.", services.ledger.size)
+    metrics.add(QuorumMetrics(services.quorum.state, services.clock.now))
     metrics.add(ExchangeMetrics(services.exchange.observation.everything))
     install_problem_handlers(app, page=problem_page)
     app.router.routes.extend(_routes())

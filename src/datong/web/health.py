@@ -33,7 +33,10 @@ def health(hub: Hub) -> Health:
 
 @router.get("/readyz")
 def ready(hub: Hub) -> dict[str, str]:
-    """Say whether the control database answers and the lake is there; 503 while not."""
+    """Say whether the control database answers and the lake is there; 503 while not.
+
+    `unwitnessed`: it can serve, but too few departments witness its log (`/log/quorum` says which are missing).
+    """
     try:
         with hub.database.snapshot() as connection:
             connection.execute(text("SELECT 1"))
@@ -41,7 +44,8 @@ def ready(hub: Hub) -> dict[str, str]:
         raise _not_ready(Text(zh="控制数据库没有应答。", en="The control database does not answer.")) from error
     if not hub.settings.home.is_dir():
         raise _not_ready(Text(zh="数据目录不可用。", en="The data folder is not available."))
-    return {"status": "ready"}
+    # Without a quorum it serves on (docs/adr/0182), and does not look healthy.
+    return {"status": "ready" if hub.quorum.state().holds else "unwitnessed"}
 
 
 def _not_ready(what: Text) -> Unavailable:

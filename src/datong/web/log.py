@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from datong.kernel import NotFound, Text
+from datong.ledger import Quorum
 from datong.sharing import Action
 from datong.web.authentication import Caller, Hub
 
@@ -25,6 +26,18 @@ TILE = "application/octet-stream"
 def checkpoint(hub: Hub) -> Response:
     """Return the newest signed checkpoint with the witnesses' cosignatures."""
     return Response(hub.ledger.checkpoint(), media_type="text/plain; charset=utf-8")
+
+
+@router.get("/quorum")
+def quorum(hub: Hub) -> Quorum:
+    """Say who witnesses the log; 503 while too few do, with who is missing and since when.
+
+    This is what to watch a hub's honesty by. `/readyz` answers all the same: a hub that nothing reaches could not be
+    witnessed again (docs/adr/0182).
+    """
+    state = hub.quorum.state()
+    state.require()
+    return state
 
 
 @router.get("/verify.py", response_class=Response)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datong.federation import Cascade, Exchanges, Harvests, Peers
     from datong.governance import Cases, Indicators, Monitor, Publications
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
-    from datong.ledger import Ledger
+    from datong.ledger import Ledger, QuorumWatch
     from datong.library import Corrections, Library, Reviews
     from datong.norms import NormPack
     from datong.sharing import (
@@ -70,6 +70,7 @@ class Services:
     database: Database
     pack: NormPack
     ledger: Ledger
+    quorum: QuorumWatch
     departments: Departments
     recipient_keys: RecipientKeys
     catalogue: Catalogue

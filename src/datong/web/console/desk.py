@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from datong.catalogue import Department
 from datong.kernel import DepartmentCode, ResourceId, Text, Unauthenticated
+from datong.ledger import Quorum
 from datong.sharing import Action, PolicyEngine, Principal, Target
 from datong.web.authentication import current_principal, optional_principal, services_of
 from datong.web.console import texts, vocabulary
@@ -167,6 +168,13 @@ class Desk:
         names = (self.speech.say(role) for role in sorted(self.principal.roles))
         return self.speech.t("、", ", ").join(names)
 
+    def _unwitnessed(self) -> Quorum | None:
+        """Return how the log is witnessed if too few do; those who answer for the log see it on each page."""
+        if not self.may(Action.LEDGER_EXPORT):
+            return None
+        state = self.services.quorum.state()
+        return None if state.holds else state
+
     def _context(self) -> dict[str, object]:
         account = self.principal
         return {
@@ -186,6 +194,7 @@ class Desk:
             "principal": account,
             "role_names": self._role_names(),
             "sections": sections_for(account),
+            "unwitnessed": self._unwitnessed(),
             "simulated": self.services.clock.simulated,
             "notice": NOTICES.get(self.request.query_params.get("done", "")),
         }

@@ -62,7 +62,7 @@ def list_entries(desk: SignedIn, offset: Offset, kind: str = "", subject: str = 
         "evidence/list.html",
         page=page,
         head=head,
-        witnesses=ledger.witnesses(),
+        quorum=desk.services.quorum.state(),
         witness_names=_witness_names(desk),
         offset=offset,
         step=PAGE_ROWS,
