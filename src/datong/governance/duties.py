@@ -22,6 +22,10 @@ class DutyKind(StrEnum):
     QUALITY = "quality"
     CATALOGUE_UPDATE = "catalogue_update"
     CORRECTION = "correction"
+    FRESHNESS = "freshness"
+    AVAILABILITY = "availability"
+    COMPLETENESS = "completeness"
+    USE = "use"
 
 
 class Clause(Value):
@@ -35,7 +39,8 @@ class DutyRule(Value):
     """How breaches of one kind of duty are judged: whose duty it is, under which clause, at what price.
 
     `points_per_breach` and `points_per_day` are hundredths of a point, charged once and per working day of delay;
-    an agreement may weigh them (`Duty.weight_percent`).
+    an agreement may weigh them (`Duty.weight_percent`). What is not late but wrong is `measured`: the rule says in
+    words how much of how much ({faults}, {amount}), and each ten-thousandth of it costs one hundredth more.
     """
 
     kind: DutyKind
@@ -45,7 +50,17 @@ class DutyRule(Value):
     points_per_breach: int
     points_per_day: int
     opens_case: bool
+    measured: Text | None = None
 
+
+_SERVICE = Clause(
+    article=27,
+    text=Text(
+        zh="《政务数据共享条例》第二十七条：提供部门应当保障服务，不得无故中断；协议约定的服务水平。",
+        en="Regulations on Government Data Sharing, Art. 27: the provider keeps the service up; the agreement's "
+        "service levels.",
+    ),
+)
 
 RULES_VERSION = "1"
 """Changes whenever a rule below or in `judgement` changes: it is part of a finding's identity."""
@@ -164,6 +179,59 @@ RULES: Mapping[DutyKind, DutyRule] = {
             points_per_breach=50,
             points_per_day=0,
             opens_case=False,
+            measured=Text(zh="{amount} 行中拒收 {faults} 行", en="{faults} of {amount} rows rejected"),
+        ),
+        DutyRule(
+            kind=DutyKind.FRESHNESS,
+            name=Text(zh="数据陈旧", en="Stale data"),
+            clause=_SERVICE,
+            owner=Party.PROVIDER,
+            points_per_breach=50,
+            points_per_day=25,
+            opens_case=False,
+        ),
+        DutyRule(
+            kind=DutyKind.AVAILABILITY,
+            name=Text(zh="可用性不足", en="Service unavailable"),
+            clause=_SERVICE,
+            owner=Party.PROVIDER,
+            points_per_breach=50,
+            points_per_day=0,
+            opens_case=False,
+            measured=Text(
+                zh="承诺 {amount} 分钟中断 {faults} 分钟", en="down for {faults} of {amount} promised minutes"
+            ),
+        ),
+        DutyRule(
+            kind=DutyKind.COMPLETENESS,
+            name=Text(zh="数据不全", en="Incomplete data"),
+            clause=_SERVICE,
+            owner=Party.PROVIDER,
+            points_per_breach=50,
+            points_per_day=0,
+            opens_case=False,
+            measured=Text(
+                zh="对账应有 {amount} 行，缺 {faults} 行", en="{faults} of {amount} rows missing at a reconciliation"
+            ),
+        ),
+        DutyRule(
+            kind=DutyKind.USE,
+            name=Text(zh="超约定使用", en="Use outside the agreement"),
+            clause=Clause(
+                article=25,
+                text=Text(
+                    zh="《政务数据共享条例》第二十五条：不得擅自扩大使用范围、用于其他目的。",
+                    en="Regulations on Government Data Sharing, Art. 25: no wider scope, no other purpose than agreed.",
+                ),
+            ),
+            owner=Party.CONSUMER,
+            points_per_breach=100,
+            points_per_day=0,
+            opens_case=False,
+            measured=Text(
+                zh="一日 {amount} 次被拒调用中 {faults} 次超出约定",
+                en="{faults} of {amount} refused calls of a day asked for what was not agreed",
+            ),
         ),
     )
 }
@@ -183,7 +251,8 @@ class Duty(Value):
 
     `subject` names what it is about (a request, an agreement, a resource's version, a task's run) and, with `kind`,
     identifies it for ever. `due_at` is the deadline in force, extensions included. `spans` may come in any order.
-    `faults` counts what was wrong out of `amount` (rows rejected of rows sent) for duties of quality.
+    `faults` counts what was wrong out of `amount` (rows rejected of rows sent) where the rule is measured; it is
+    divided by `weights`, or is the owner's alone without them.
     """
 
     kind: DutyKind
@@ -200,6 +269,7 @@ class Duty(Value):
     weight_percent: int = 100
     faults: int = 0
     amount: int = 0
+    weights: Mapping[Party, int] = {}
 
     def department_of(self, party: Party) -> DepartmentCode | None:
         """Return the department that is `party` to this duty; None for the platform and the network."""

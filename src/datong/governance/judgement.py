@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 
-from datong.governance.duties import RULES, RULES_VERSION, Duty, DutyKind, DutyRule, Span
+from datong.governance.duties import RULES, RULES_VERSION, Duty, DutyRule, Span
 from datong.governance.findings import Finding, PartyShare
 from datong.governance.parties import PARTY_NAMES, Party, divide, shares_of
 from datong.kernel import CHINA, FindingId, Text, WorkingCalendar, canonical_json
@@ -36,8 +36,8 @@ def judge(duty: Duty, *, now: datetime, calendar: WorkingCalendar) -> Finding | 
         raise ValueError(f"the duty {duty.kind} of {duty.subject} has no span")
     rule = RULES[duty.kind]
     spans = tuple(sorted(duty.spans, key=lambda span: (span.since, span.entry_id, span.party)))
-    if duty.kind is DutyKind.QUALITY:
-        return _quality_finding(duty, rule, spans, now) if duty.faults > 0 else None
+    if rule.measured is not None:
+        return _measured_finding(duty, rule, spans, now) if duty.faults > 0 else None
     end = now if duty.done_at is None else min(duty.done_at, now)
     if end < duty.due_at:
         return None
@@ -89,11 +89,12 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(0), tzinfo=CHINA)
 
 
-def _quality_finding(duty: Duty, rule: DutyRule, spans: Sequence[Span], now: datetime) -> Finding:
-    """Return the finding on rejected rows: the provider signed the batch, so the rows in it are its own."""
+def _measured_finding(duty: Duty, rule: DutyRule, spans: Sequence[Span], now: datetime) -> Finding:
+    """Return the finding on what was wrong. Rows that were rejected are the provider's own: it signed the batch."""
     per_ten_thousand = -(-duty.faults * 10_000 // max(duty.amount, duty.faults))
     points = (rule.points_per_breach + per_ten_thousand) * duty.weight_percent // 100
-    return _finding(duty, rule, spans, {rule.owner: 1}, delay=0, points=points, now=now)
+    weights = dict(duty.weights) or {rule.owner: 1}
+    return _finding(duty, rule, spans, weights, delay=0, points=points, now=now)
 
 
 def _finding(
@@ -131,7 +132,7 @@ def _finding(
         resource_id=duty.resource_id,
         due_at=duty.due_at,
         done_at=duty.done_at,
-        settled=duty.kind is DutyKind.QUALITY or duty.done_at is not None,
+        settled=rule.measured is not None or duty.done_at is not None,
         assessed_at=now,
         delay_working_days=delay,
         points=points,
@@ -148,10 +149,11 @@ def _finding(
 def _summary(duty: Duty, rule: DutyRule, parties: Sequence[PartyShare], delay: int) -> Text:
     zh = "、".join(f"{PARTY_NAMES[share.party].zh} {share.percent}%" for share in parties)
     en = ", ".join(f"{PARTY_NAMES[share.party].en} {share.percent}%" for share in parties)
-    if duty.kind is DutyKind.QUALITY:
+    if rule.measured is not None:
+        counts = {"faults": duty.faults, "amount": duty.amount}
         return Text(
-            zh=f"{rule.name.zh}：{duty.title.zh}，{duty.amount} 行中拒收 {duty.faults} 行；责任：{zh}。",
-            en=f"{rule.name.en}: {duty.title.en}, {duty.faults} of {duty.amount} rows rejected; liability: {en}.",
+            zh=f"{rule.name.zh}：{duty.title.zh}，{rule.measured.zh.format(**counts)}；责任：{zh}。",
+            en=f"{rule.name.en}: {duty.title.en}, {rule.measured.en.format(**counts)}; liability: {en}.",
         )
     return Text(
         zh=f"{rule.name.zh}：{duty.title.zh}，超期 {delay} 个工作日；责任：{zh}。",

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from datong.governance import timelines
+from datong.governance import service_levels, timelines
 from datong.governance.counting import observations_of_duties, observations_of_entry
 from datong.governance.duties import Duty
 from datong.governance.observations import Observation
+from datong.governance.outages import outages_of, with_outages
 from datong.kernel import DepartmentCode, ResourceId, Text, WorkingCalendar
 from datong.ledger import EntryKind, RecordedEntry
 
@@ -23,6 +24,10 @@ DUTY_KINDS = (
     EntryKind.BATCH,
     EntryKind.RECEIPT,
     EntryKind.CORRECTION,
+    EntryKind.RECONCILIATION,
+    EntryKind.REFUSAL,
+    EntryKind.LIVE,
+    EntryKind.OUTAGE,
 )
 COUNTED_KINDS = (
     EntryKind.CATALOGUE_STEP,
@@ -102,7 +107,35 @@ class LedgerEvidence:
             duties += timelines.transfer_duties(group, calendar=self._calendar, title_of=self._title_of)
         for group in of_kind({EntryKind.CORRECTION}, _subject).values():
             duties += timelines.correction_duties(group, title_of=self._title_of)
-        return [duty for duty in duties if duty is not None]
+        duties += self._levels(entries, until)
+        outages = outages_of(entries)
+        return [with_outages(duty, outages) for duty in duties if duty is not None]
+
+    def _levels(self, entries: Sequence[RecordedEntry], until: datetime) -> list[Duty]:
+        """Return what agreements promised and did not get."""
+        outages = outages_of(entries)
+        kinds = {EntryKind.TASK, EntryKind.BATCH, EntryKind.RECEIPT}
+        tasks = _grouped(entries, kinds, lambda entry: f"{entry.facts['agreement']} {entry.subject}")
+        tasks_of: dict[str, list[Sequence[RecordedEntry]]] = {}
+        for key, group in tasks.items():
+            tasks_of.setdefault(key.partition(" ")[0], []).append(group)
+        compared = _grouped(entries, {EntryKind.RECONCILIATION}, _agreement)
+        refused = _refusals_under(entries)
+        live = _grouped(entries, {EntryKind.LIVE}, _subject)
+        duties: list[Duty] = []
+        for agreement, group in _grouped(entries, {EntryKind.AGREEMENT}, _subject).items():
+            terms = service_levels.terms_of(timelines.in_order(group), title_of=self._title_of)
+            if terms is None:
+                continue
+            for acts in tasks_of.get(agreement, ()):
+                duties += service_levels.freshness_duties(
+                    terms, timelines.in_order(acts), calendar=self._calendar, until=until
+                )
+            spans = _live_spans(live.get(terms.resource_id, ()), until)
+            duties += service_levels.availability_duties(terms, outages, live=spans, until=until)
+            duties += service_levels.completeness_duties(terms, compared.get(agreement, ()))
+            duties += service_levels.use_duties(terms, refused.get(agreement, ()))
+        return duties
 
     def observations(self, *, since: datetime, until: datetime) -> Sequence[Observation]:
         """Return what happened from `since` to before `until`, and the stock of the catalogue before it."""
@@ -121,6 +154,29 @@ def _grouped(
         if entry.kind in kinds:
             groups.setdefault(key_of(entry), []).append(entry)
     return groups
+
+
+def _refusals_under(entries: Sequence[RecordedEntry]) -> dict[str, list[RecordedEntry]]:
+    """Return the refused calls by the agreement they were judged under; refused batches name none."""
+    under: dict[str, list[RecordedEntry]] = {}
+    for entry in entries:
+        if entry.kind is EntryKind.REFUSAL:
+            for agreement in entry.facts.get("agreement_ids", ()):
+                under.setdefault(agreement, []).append(entry)
+    return under
+
+
+def _live_spans(offers: Sequence[RecordedEntry], until: datetime) -> list[tuple[datetime, datetime]]:
+    """Return from when to when a resource was answered live by its node."""
+    spans: list[tuple[datetime, datetime]] = []
+    since: datetime | None = None
+    for offer in timelines.in_order(offers):
+        if offer.facts["offered"]:
+            since = since or offer.at
+        elif since is not None:
+            spans.append((since, offer.at))
+            since = None
+    return spans if since is None else [*spans, (since, until)]
 
 
 def _subject(entry: RecordedEntry) -> str:

@@ -74,7 +74,7 @@ def reply_duty(entries: Iterable[RecordedEntry], *, title_of: TitleOf) -> Duty |
         subject=ordered[0].facts["request_id"],
         title_of=title_of,
         spans=spans or [_span(Party.PROVIDER, ordered[0], _TO_REPLY)],
-        due_at=_instant(ordered[-1].facts["due_at"]),
+        due_at=instant_of(ordered[-1].facts["due_at"]),
         done_at=done_at,
     )
 
@@ -122,7 +122,7 @@ def provision_duty(
         subject=ordered[0].facts["agreement_id"],
         title_of=title_of,
         spans=spans,
-        due_at=_instant(ordered[0].facts["provide_due_at"]),
+        due_at=instant_of(ordered[0].facts["provide_due_at"]),
         done_at=done_at,
     )
 
@@ -186,7 +186,7 @@ def _update(acts: Sequence[RecordedEntry], done_at: datetime | None, title_of: T
         title=title_of(resource_id),
         provider=DepartmentCode(opened.facts["department"]),
         resource_id=resource_id,
-        due_at=_instant(opened.facts["due_at"]),
+        due_at=instant_of(opened.facts["due_at"]),
         done_at=done_at,
         spans=(_span(Party.PROVIDER, opened, _TO_UPDATE),),
         evidence=tuple(act.entry_id for act in acts),
@@ -212,7 +212,7 @@ def correction_duties(entries: Iterable[RecordedEntry], *, title_of: TitleOf) ->
             case "reject" | "see" if acts:
                 acts.append(entry)
                 arrived = entry.facts.get("arrived_at")
-                done_at = _instant(arrived) if arrived else entry.at
+                done_at = instant_of(arrived) if arrived else entry.at
                 duties[-1] = _correction(acts, max(done_at, acts[0].at), title_of)
                 acts = []
     return duties
@@ -230,7 +230,7 @@ def _correction(acts: Sequence[RecordedEntry], done_at: datetime | None, title_o
         provider=DepartmentCode(facts["provider"]),
         consumer=None if consumer is None else DepartmentCode(consumer),
         resource_id=resource_id,
-        due_at=_instant(facts["due_at"]),
+        due_at=instant_of(facts["due_at"]),
         done_at=done_at,
         spans=(_span(Party.PROVIDER, opened, _TO_CORRECT),),
         evidence=tuple(act.entry_id for act in acts),
@@ -291,7 +291,7 @@ def _run_duty(run: int, acts: Sequence[RecordedEntry], calendar: WorkingCalendar
         elif act.kind is EntryKind.RECEIPT and act.facts["batch"] == last_batch:
             done_at = act.at
         elif act.kind is EntryKind.TASK and act.facts["action"] == "pause":
-            spans.append(_span(_party_of(act), act, _PAUSED))
+            spans.append(_span(party_of(act), act, _PAUSED))
         elif act.kind is EntryKind.TASK and act.facts["action"] == "resume":
             spans.append(_span(Party.CONSUMER if last_batch else Party.PROVIDER, act, _TO_DELIVER))
         elif act.kind is EntryKind.TASK and act.facts["action"] == "end":
@@ -337,7 +337,7 @@ def _review(
         provider=department,
         authority=authority,
         resource_id=resource_id,
-        due_at=_instant(opened.facts["due_at"]),
+        due_at=instant_of(opened.facts["due_at"]),
         done_at=None if closed is None else closed.at,
         spans=(_span(Party.AUTHORITY, opened, _TO_REVIEW),),
         evidence=tuple(act.entry_id for act in acts),
@@ -374,7 +374,7 @@ def _span(party: Party, entry: RecordedEntry, why: Text) -> Span:
     return Span(party=party, since=entry.at, entry_id=entry.entry_id, why=why)
 
 
-def _party_of(entry: RecordedEntry) -> Party:
+def party_of(entry: RecordedEntry) -> Party:
     """Return on whose side the actor of an entry about a task stands."""
     if entry.actor.department == entry.facts["provider"]:
         return Party.PROVIDER
@@ -383,5 +383,6 @@ def _party_of(entry: RecordedEntry) -> Party:
     return Party.PLATFORM if entry.actor.department is None else Party.AUTHORITY
 
 
-def _instant(text: Any) -> datetime:
+def instant_of(text: Any) -> datetime:
+    """Return the time that a fact states, in China's."""
     return datetime.fromisoformat(str(text)).astimezone(CHINA)

@@ -62,6 +62,7 @@ class EntryKind(StrEnum):
     LIVE = "sharing.live"
     MASK_KEY = "sharing.mask_key"
     PROFILE = "sharing.profile"
+    OUTAGE = "sharing.outage"
     RELEASE = "sharing.release"
     STATISTIC = "sharing.statistic"
     SERVICE_CASE = "sharing.service_case"

@@ -130,10 +130,20 @@ class HubClient:
         response = self._call("GET", "/api/v1/nodes/me/work", params={"wait": str(wait_seconds)})
         return NodeWork.model_validate_json(response.content)
 
-    def heartbeat(self, status: str, sources: Sequence[SourceReport] = ()) -> None:
-        """Tell the hub that this node lives, and how its tasks' sources stand."""
-        reports = [report.model_dump(mode="json") for report in sources]
-        self._call("POST", "/api/v1/nodes/me/heartbeat", body={"status": status, "sources": reports})
+    def heartbeat(
+        self, status: str, sources: Sequence[SourceReport] = (), *, running_seconds: int = 0, unanswered: int = 0
+    ) -> None:
+        """Tell the hub that this node lives, since when, and how its tasks' sources stand.
+
+        `unanswered` is how often it called in vain before; only then it says how long it has been running.
+        """
+        body: dict[str, object] = {
+            "status": status,
+            "sources": [report.model_dump(mode="json") for report in sources],
+        }
+        if unanswered:
+            body |= {"running_seconds": running_seconds, "unanswered": unanswered}
+        self._call("POST", "/api/v1/nodes/me/heartbeat", body=body)
 
     def change_seen(self, task_id: TaskId, mark: str) -> None:
         """Tell the hub that a task's source has changed."""

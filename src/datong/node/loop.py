@@ -84,6 +84,8 @@ class NodeLoop:
         self._transfers = Transfers(lambda name, error: self._failed(name, trouble_of(error)))
         self._chores_at = 0.0
         self._sweep_at = 0.0
+        self._began_at = time.monotonic()
+        self._unanswered = 0
 
     def run(self, stop: Callable[[], bool], *, wait_seconds: float = POLL_WAIT_SECONDS) -> None:
         """Work until `stop` is true; it is asked after every round.
@@ -91,18 +93,17 @@ class NodeLoop:
         Whatever the hub answers and whatever its own disk does, the node stays: what it cannot do now it tries again,
         ever more slowly.
         """
-        unanswered = 0
         waited = 0.0
         try:
             while not stop():
                 try:
                     self._turn(waited, to_the_end=False)
-                    unanswered = 0
+                    self._unanswered = 0
                     waited = min(wait_seconds, WITNESS_INTERVAL_SECONDS)
                 except (DatongError, OSError, sqlite3.Error) as error:
                     self._tell(trouble_of(error).what)
-                    self._sleep(delay_seconds(min(unanswered, DELAY_ATTEMPT_MAX)))
-                    unanswered += 1
+                    self._sleep(delay_seconds(min(self._unanswered, DELAY_ATTEMPT_MAX)))
+                    self._unanswered += 1
         finally:
             self.close()
 
@@ -152,7 +153,12 @@ class NodeLoop:
         told = list(failed)
         if self._client.clock_error_seconds:
             told.append(f"clock: {-self._client.clock_error_seconds:+.0f} s")
-        self._client.heartbeat("; ".join(told)[:1000] or "ok", self._watcher.reports(work.watch))
+        self._client.heartbeat(
+            "; ".join(told)[:1000] or "ok",
+            self._watcher.reports(work.watch),
+            running_seconds=int(time.monotonic() - self._began_at),
+            unanswered=self._unanswered,
+        )
 
     def _chores(self) -> list[str]:
         """Do what is not a transfer; return the failures."""

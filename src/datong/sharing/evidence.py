@@ -70,6 +70,8 @@ def agreement_facts(agreement: Agreement, step: str) -> Mapping[str, JsonValue]:
         "valid_until": instant(agreement.valid_until),
         "provide_due_at": instant(agreement.provide_due_at),
         "modes": sorted(mode.value for mode in agreement.purpose.modes),
+        "levels": agreement.levels.model_dump(),
+        "liability": agreement.liability.model_dump(),
         "reason_sha256": text_digest(agreement.state_reason),
         **({"cause": agreement.cause.value} if agreement.cause else {}),
         "confirmed_by": sorted(done.department for done in agreement.confirmations),

@@ -26,6 +26,7 @@ from datong.ledger import EntryKind, Ledger
 from datong.sharing import tables
 from datong.sharing.applications.keys import KeyKind, use_key
 from datong.sharing.credentials import invalid_field, new_token, require_name, token_hash
+from datong.sharing.outages import note_return
 from datong.sharing.ports import DepartmentBook
 from datong.sharing.principals import Principal
 from datong.sharing.tokens import AccessToken, AccessTokens, unrecognised
@@ -251,13 +252,20 @@ class Machines:
         with self._database.snapshot() as connection:
             return tuple(_node(row) for row in connection.execute(query).mappings())
 
-    def heartbeat(self, node_id: NodeId, status: str = "") -> None:
-        """Record that a node is alive, and what it says of itself."""
+    def heartbeat(self, node_id: NodeId, status: str = "", *, running_seconds: int = 0, unanswered: int = 0) -> None:
+        """Record that a node is alive, and what it says of itself; after a long silence that is evidence of an outage.
+
+        `unanswered` is how often it called in vain before.
+        """
+        now = self._clock.now()
         with self._database.transaction() as connection:
+            note_return(
+                connection, self._ledger, node_id, now=now, running_seconds=running_seconds, unanswered=unanswered
+            )
             connection.execute(
                 update(tables.node)
                 .where(tables.node.c.id == node_id)
-                .values(last_seen_at=self._clock.now(), last_status=status[:STATUS_CHARS_MAX])
+                .values(last_seen_at=now, last_status=status[:STATUS_CHARS_MAX])
             )
 
     def token_for_assertion(self, assertion: str) -> AccessToken:

@@ -15,6 +15,8 @@ from datong.sharing.evidence import agreement_facts, instant, request_facts
 from datong.sharing.requests import request_of
 
 _STEP = "step"
+_NOT_STANDING = frozenset({_STEP, "levels", "liability"})
+"""What says how something came about; levels and liability are in the digest of the terms, and not in old entries."""
 
 
 def _requests(connection: Connection) -> Iterator[Held]:
@@ -38,7 +40,7 @@ def _agreements(connection: Connection) -> Iterator[Held]:
 
 def _standing(facts: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Return the facts that say how something stands, not which step made it so."""
-    return {name: value for name, value in facts.items() if name != _STEP}
+    return {name: value for name, value in facts.items() if name not in _NOT_STANDING}
 
 
 def _access(entry: EntryContent) -> Stated | None:

@@ -19,7 +19,7 @@ from datong.kernel import (
     Unauthenticated,
     Unavailable,
 )
-from datong.ledger import Ed25519Signer
+from datong.ledger import Ed25519Signer, EntryKind
 from datong.sharing import tables
 from datong.sharing.credentials import BLOCK_SECONDS_MAX, FREE_FAILURES, BoundedArgon2, blocked_until
 from datong.sharing.people import Account
@@ -271,6 +271,40 @@ def test_a_node_enrols_once_with_its_key(world: World) -> None:
     assert world.identity.nodes(EDUCATION) == ()
     with pytest.raises(NotFound):
         world.identity.node(NodeId("nothing"))
+
+
+def test_a_long_silence_is_evidence_of_an_outage_when_it_ends(world: World) -> None:
+    """Who had run and asked in vain was cut off; when nobody at all was heard of, the hub was away."""
+    nodes = {}
+    for department in (POLICE, EDUCATION):
+        token = world.identity.create_enrolment(department=department, actor=person(BUREAU))
+        key = Ed25519Signer.generate()
+        nodes[department] = world.identity.redeem_enrolment(token=token, public_key=key.public_key, name="node").id
+
+    def beat(department: DepartmentCode, **said: int) -> None:
+        world.identity.heartbeat(nodes[department], "ok", **said)
+
+    def outages() -> list[tuple[str, str, str | None]]:
+        rows = world.ledger.entries(kind=EntryKind.OUTAGE).rows
+        return [(row.subject, row.facts["cause"], row.facts["department"]) for row in reversed(rows)]
+
+    def wait(minutes: int) -> None:
+        world.clock.advance(timedelta(minutes=minutes))
+
+    beat(POLICE)
+    beat(EDUCATION)
+    wait(9)
+    beat(POLICE)
+    assert outages() == []
+    wait(9)
+    beat(EDUCATION, running_seconds=3600, unanswered=4)
+    wait(1)
+    beat(POLICE, running_seconds=30, unanswered=2)
+    network, away = (nodes[EDUCATION], "network", EDUCATION), (nodes[POLICE], "node", POLICE)
+    assert outages() == [network, away]
+    wait(60)
+    beat(EDUCATION, running_seconds=30)
+    assert outages() == [network, away, ("hub", "platform", None), (nodes[EDUCATION], "node", EDUCATION)]
 
 
 def test_enrolment_tokens_expire(world: World) -> None:

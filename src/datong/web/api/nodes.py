@@ -21,6 +21,7 @@ router = APIRouter(tags=["nodes"])
 
 STATUS_CHARS_MAX = 2000
 REPORTS_MAX = 1000
+NUMBER_MAX = 2**31 - 1
 
 
 class NewEnrolment(Value):
@@ -57,6 +58,10 @@ class Heartbeat(Value):
     """What a node says of itself."""
 
     status: str = Field("", max_length=STATUS_CHARS_MAX)
+    running_seconds: int = Field(0, ge=0, le=NUMBER_MAX)
+    """For how long its process has been running."""
+    unanswered: int = Field(0, ge=0, le=NUMBER_MAX)
+    """How often it called the hub in vain since it last reached it."""
     sources: tuple[SourceReport, ...] = Field((), max_length=REPORTS_MAX)
     """What it knows about the sources of its tasks, and what of them lies in its spool."""
 
@@ -107,7 +112,9 @@ async def take_work(
 def beat(body: Heartbeat, caller: Caller, hub: Hub) -> None:
     """Record that the node is alive, and what it reports about the sources of its tasks."""
     hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
-    hub.identity.heartbeat(NodeId(caller.actor.id), body.status)
+    hub.identity.heartbeat(
+        NodeId(caller.actor.id), body.status, running_seconds=body.running_seconds, unanswered=body.unanswered
+    )
     hub.exchange.observation.note(NodeId(caller.actor.id), body.sources)
 
 

@@ -35,6 +35,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "sharing.objection": Text(zh="使用异议", en="Objection to a use"),
     "sharing.subscription": Text(zh="变更订阅", en="Subscription"),
     "sharing.profile": Text(zh="共享凭据文件", en="Sharing profile"),
+    "sharing.outage": Text(zh="中断", en="Outage"),
     "sharing.access": Text(zh="数据调用", en="Access"),
     "sharing.refusal": Text(zh="拒绝调用", en="Refusal"),
     "governance.finding": Text(zh="责任认定", en="Finding"),
