@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from datong import adapters, node, norms
 from datong.cli.dead_letters import LetterCommands, letter_commands
+from datong.cli.gossip import GossipCommands, gossip_commands
 from datong.cli.node import NodeCommands, SetupCommands, node_commands
 from datong.kernel import Clock
 
@@ -45,5 +46,11 @@ def _program(directory: Path, clock: Clock) -> "NodeProgram":
     )
 
 
+def open_gossip(directory: Path, clock: Clock) -> GossipCommands:
+    """Return the gossip of the node whose folder is `directory`."""
+    return _program(directory, clock).gossiping()
+
+
 app = node_commands(open_node, open_setup)
 app.add_typer(letter_commands(open_letters), name="dead-letters")
+app.add_typer(gossip_commands(open_gossip), name="gossip")

@@ -18,7 +18,17 @@ from datong import sharing
 from datong.cli.shell import say
 from datong.kernel import Conflict, Corrupt, Invalid, Refused, Text, Unavailable
 from datong.kernel.tls import tls_context
-from datong.ledger import BundleReport, LogReport, Quorum, read_bundle, verify_bundle, verify_log
+from datong.ledger import (
+    BundleReport,
+    LogReport,
+    Quorum,
+    SplitReport,
+    is_split,
+    read_bundle,
+    verify_bundle,
+    verify_log,
+    verify_split,
+)
 
 app = typer.Typer(help="存证 · evidence", no_args_is_help=True)
 
@@ -49,13 +59,16 @@ def verify(
 ) -> None:
     """离线验证日志或证明包；有误时说明位置并以 1 退出 · Verify a log or a proof offline; say where it is wrong."""
     log_key = None if key is None else read_key(key)
-    report: LogReport | BundleReport | sharing.FileReport
+    report: LogReport | BundleReport | SplitReport | sharing.FileReport
     if path.is_dir():
         report = verify_log(path, log_key=log_key)
     elif path.suffix in (".parquet", ".zip"):
         report = sharing.verify_file(path, log_key=log_key)
     elif path.suffix == ".json":
-        report = verify_bundle(read_bundle(path.read_bytes()), log_key=log_key)
+        document = read_bundle(path.read_bytes())
+        report = (
+            verify_split(document, log_key=log_key) if is_split(document) else verify_bundle(document, log_key=log_key)
+        )
     else:
         with _unpacked(path) as folder:
             report = verify_log(folder, log_key=log_key)
@@ -66,6 +79,8 @@ def verify(
         _tell_log(report)
     elif isinstance(report, BundleReport):
         _tell_bundle(report)
+    elif isinstance(report, SplitReport):
+        _tell_split(report)
     else:
         _tell_file(report)
     _tell_key(report)
@@ -240,6 +255,18 @@ def _tell_log(report: LogReport) -> None:
                 en=f"  witnessed by {witness.name} at size {witness.size}, {at}",
             )
         )
+
+
+def _tell_split(report: SplitReport) -> None:
+    say(
+        Text(
+            zh=f"✓ 分叉成立：日志 {report.origin} 对大小 {report.size} 签了根 {report.root_signed}，"
+            f"而它大小 {report.larger_size} 的检查点却以根 {report.root_shown} 为开头。两段历史不可能都真。",
+            en=f"✓ A split view is proved: the log {report.origin} signed the root {report.root_signed} for size "
+            f"{report.size}, and its checkpoint of size {report.larger_size} began with {report.root_shown}. Both "
+            "cannot be true.",
+        )
+    )
 
 
 def _tell_file(report: "sharing.FileReport") -> None:

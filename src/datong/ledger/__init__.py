@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from datong.kernel import on_demand
 from datong.ledger.entries import EntryContent, EntryKind, RecordedEntry, commitment, departments_concerned
+from datong.ledger.gossip import Gossip, GossipTrouble, PeerNote
 from datong.ledger.notes import Checkpoint, Note, VerifierKey, open_checkpoint
 from datong.ledger.signing import Ed25519Signer, Signer, key_id_of, verify_signature
 from datong.ledger.tiles import MemoryTileStore, TileStore, no_file, rewritten
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from datong.ledger.fsck import Fault, FsckReport
     from datong.ledger.log import EntryDraft, Ledger
     from datong.ledger.quorum import ExpectedWitness, Quorum, QuorumWatch, WitnessStanding
+    from datong.ledger.splits import SplitReport, is_split, read_split, verify_split
     from datong.ledger.state_audit import Area, Held, Stated, of_act, of_subject
     from datong.ledger.verification import LogReport, WitnessedSize, verify_log
 else:
@@ -28,6 +30,7 @@ else:
             "fsck": ["Fault", "FsckReport"],
             "log": ["EntryDraft", "Ledger"],
             "quorum": ["ExpectedWitness", "Quorum", "QuorumWatch", "WitnessStanding"],
+            "splits": ["SplitReport", "is_split", "read_split", "verify_split"],
             "state_audit": ["Area", "Held", "Stated", "of_act", "of_subject"],
             "verification": ["LogReport", "WitnessedSize", "verify_log"],
         },
@@ -45,15 +48,19 @@ __all__ = [
     "ExpectedWitness",
     "Fault",
     "FsckReport",
+    "Gossip",
+    "GossipTrouble",
     "Held",
     "Ledger",
     "LogReport",
     "MemoryTileStore",
     "Note",
+    "PeerNote",
     "Quorum",
     "QuorumWatch",
     "RecordedEntry",
     "Signer",
+    "SplitReport",
     "Stated",
     "TileStore",
     "VerifierKey",
@@ -65,14 +72,17 @@ __all__ = [
     "commitment",
     "departments_concerned",
     "exported_entries",
+    "is_split",
     "key_id_of",
     "no_file",
     "of_act",
     "of_subject",
     "open_checkpoint",
     "read_bundle",
+    "read_split",
     "rewritten",
     "verify_bundle",
     "verify_log",
     "verify_signature",
+    "verify_split",
 ]

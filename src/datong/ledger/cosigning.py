@@ -76,6 +76,16 @@ class Witnesses:
                 for row in connection.execute(select(COSIGNATURES).order_by(COSIGNATURES.c.witness_name))
             ]
 
+    def last_words(self) -> dict[str, str]:
+        """Return the newest checkpoint of each witness as a note that the log and it alone signed, by name."""
+        query = (
+            select(COSIGNATURES.c.witness_name, COSIGNATURES.c.line, CHECKPOINTS.c.note)
+            .join(CHECKPOINTS, CHECKPOINTS.c.size == COSIGNATURES.c.size)
+            .order_by(COSIGNATURES.c.witness_name)
+        )
+        with self._database.snapshot() as connection:
+            return {row.witness_name: row.note + row.line for row in connection.execute(query)}
+
     def cosigned(self, connection: Connection, note: Note) -> Note:
         """Return the log's note with the cosignatures that were received for it."""
         size = Checkpoint.parse(note.text).size

@@ -246,6 +246,10 @@ class Ledger:
         """Return what each witness has cosigned last, by name."""
         return self._witnesses.states()
 
+    def last_words(self) -> dict[str, str]:
+        """Return the newest checkpoint that each witness cosigned, by name: what nodes compare (`Gossip`)."""
+        return self._witnesses.last_words()
+
     def proof_bundle(
         self, entry_id: EntryId, *, disclosures: Mapping[str, JsonValue] = _NO_DISCLOSURES
     ) -> dict[str, object]:

@@ -3,6 +3,7 @@
 
     python verify.py log/       --key <the log's public key, base64 or hex>     an exported log, or the .tar of it
     python verify.py proof.json --key <the log's public key>                    the proof of one entry
+    python verify.py split-view.json --key <the log's public key>               the proof that it showed two histories
 
 It shares no code with the platform: it was written from docs/ledger.md and the C2SP specifications, so that who doubts
 the platform's own verifier has another. It ends with 0 and says what was proved, or with 1 and says what is wrong.
@@ -232,6 +233,41 @@ def verify_proof(proof: dict[str, Any], key: bytes) -> str:
     return f"第 {index} 号条目在日志中 · entry {index} is in the log of {size} ({', '.join(signed)}): {entry.decode()}"
 
 
+def verify_split(split: dict[str, Any], key: bytes) -> str:
+    """Check the proof that the log signed two histories: the larger tree does not begin with the smaller."""
+    if split["type"] != "datong.ledger.split/1" or decoded(split["log_key"]) != key:
+        fail("不是这个日志的证明", "this is no proof of this log")
+    size, signed, _ = open_note(split["smaller"], key, {})
+    larger, root, _ = open_note(split["larger"], key, {})
+    same_origin = split["smaller"].partition("\n")[0] == split["larger"].partition("\n")[0]
+    shown = root if size == larger else decoded(split["larger_began_with"])
+    if size < larger and not consistent(size, shown, larger, root, [decoded(one) for one in split["proof"]]):
+        fail("一致性证明不成立", "the consistency proof is wrong")
+    if not same_origin or not 0 < size <= larger or shown == signed:
+        fail("两个检查点并不矛盾", "both checkpoints fit together")
+    return f"日志在大小 {size} 处分叉 · the log showed two histories of size {size}: {signed.hex()}, {shown.hex()}"
+
+
+def consistent(old: int, old_root: bytes, size: int, root: bytes, proof: list[bytes]) -> bool:
+    """Whether a tree of `size` with `root` begins with one of `old` with `old_root` (RFC 9162 §2.1.4.2)."""
+    path = [old_root, *proof] if old & (old - 1) == 0 else proof
+    node, last = old - 1, size - 1
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    first = second = path[0]
+    for value in path[1:]:
+        if last == 0:
+            return False
+        if node & 1 or node == last:
+            first, second = node_hash(value, first), node_hash(value, second)
+            while node and not node & 1:
+                node, last = node >> 1, last >> 1
+        else:
+            second = node_hash(second, value)
+        node, last = node >> 1, last >> 1
+    return last == 0 and (first, second) == (old_root, root)
+
+
 def check_disclosures(disclosures: dict[str, Any], facts: dict[str, Any]) -> None:
     """Check that each disclosed value is the one that the entry commits to."""
     for name, opening in disclosures.items():
@@ -261,7 +297,8 @@ def main() -> None:
         if chosen.path.is_dir():
             told = Export(chosen.path, key).verify()
         elif chosen.path.suffix == ".json":
-            told = verify_proof(json.loads(chosen.path.read_bytes()), key)
+            document = json.loads(chosen.path.read_bytes())
+            told = verify_split(document, key) if "larger" in document else verify_proof(document, key)
         else:
             with tempfile.TemporaryDirectory() as folder, tarfile.open(chosen.path) as archive:
                 archive.extractall(folder, filter="data")

@@ -6,6 +6,7 @@ A node runs one. It fetches, since a department's node makes outbound connection
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,6 +16,7 @@ from datong.ledger.faults import corrupt
 from datong.ledger.merkle import EMPTY_ROOT, consistency_proof, root_of, verify_consistency
 from datong.ledger.notes import Checkpoint, Note, cosign_text, is_key_name, open_checkpoint, witness_key_of
 from datong.ledger.signing import Signer
+from datong.ledger.splits import SPLIT_FILE, compare
 from datong.ledger.tiles import TileReader
 
 CHECKPOINT_FILE = "checkpoint"
@@ -76,8 +78,7 @@ class Witness:
             try:
                 self._check_continues(last, checkpoint, fetch)
             except Corrupt:
-                evidence = memory.note.encode() + b"\n" + note.encode()
-                self._write(self._state_path.with_suffix(".fork"), evidence)
+                self._keep_evidence(Note.parse(memory.note.encode()), note, fetch)
                 raise
         # 3. Remember before signing: a kill in between leaves a memory, never a signature that is forgotten.
         log_note = Note(text=note.text, signatures=tuple(s for s in note.signatures if s.name == self._origin))
@@ -86,6 +87,27 @@ class Witness:
         state = Memory(note=log_note.encode().decode(), cosigned=cosigned.decode())
         self._write(self._state_path, state.model_dump_json().encode())
         return cosigned
+
+    def remembered(self) -> Note | None:
+        """Return the newest checkpoint that this witness cosigned, with its cosignature; None: it never did.
+
+        Raises:
+            Misconfigured: the file of its memory is unreadable.
+        """
+        memory = self._remembered()
+        return None if memory is None else Note.parse(memory.cosigned.encode())
+
+    def _keep_evidence(self, last: Note, shown: Note, fetch: Callable[[str], bytes]) -> None:
+        """Keep both notes, and the proof of a split view if they are one."""
+        self._write(self._state_path.with_suffix(".fork"), last.encode() + b"\n" + shown.encode())
+        if Checkpoint.parse(shown.text).size < Checkpoint.parse(last.text).size:
+            # A log that went back signed nothing that contradicts itself; who is shown more tells (gossip).
+            return
+        with suppress(Corrupt):
+            # Files that do not lead to what was shown prove nothing.
+            split = compare(last, shown, origin=self._origin, log_key=self._log_key, fetch=fetch)
+            if split is not None:
+                self._write(self._state_path.with_name(SPLIT_FILE), split.encode())
 
     def _check_continues(self, last: Checkpoint, checkpoint: Checkpoint, fetch: Callable[[str], bytes]) -> None:
         if checkpoint.size < last.size:

@@ -62,7 +62,7 @@ from datong.kernel import (
 )
 from datong.kernel.limits import PAGE_ROWS_MAX, RETRY_ATTEMPTS_MAX, RETRY_DELAY_SECONDS_MAX
 from datong.kernel.tls import tls_context
-from datong.ledger import Signer
+from datong.ledger import PeerNote, Signer
 from datong.node.hub_answers import TIMEOUT_SECONDS, error_of, hub_unavailable
 from datong.sharing import (
     Agreement,
@@ -455,6 +455,12 @@ class HubClient:
     def cosign(self, note: bytes) -> None:
         """Hand in this node's cosignature of a checkpoint."""
         self._call("POST", "/api/v1/ledger/cosignatures", body={"note": note.decode()})
+
+    def witness_notes(self) -> tuple[PeerNote, ...]:
+        """Return what the hub says that each witness cosigned last."""
+        return TypeAdapter(tuple[PeerNote, ...]).validate_json(
+            self._call("GET", "/api/v1/ledger/witnesses/notes").content
+        )
 
     # Inside
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from datong.exchange import ConsumeWork, NodeWork, ProduceWork, ReplayWork, Task, TransferEnd, TransferMode
 from datong.kernel import DatongError, DepartmentCode, Text
-from datong.ledger import Signer, Witness
+from datong.ledger import Gossip, GossipTrouble, Signer, Witness
 from datong.node.agreements import sign_confirmed
 from datong.node.capture import Streams
 from datong.node.consumer import Consumer
@@ -27,6 +27,7 @@ from datong.node.watcher import SourceWatcher
 
 POLL_WAIT_SECONDS = 20.0
 WITNESS_INTERVAL_SECONDS = 2.0
+GOSSIP_INTERVAL_SECONDS = 30.0
 BUSY_LOOK_SECONDS = 1.0
 """How often the hub is asked for more work while transfers are under way."""
 FAILURE_PAUSE_SECONDS = 0.5
@@ -55,6 +56,7 @@ class NodeLoop:
         watcher: SourceWatcher,
         witness: Witness,
         tell: Tell,
+        gossip: Gossip | None = None,
         keyring: Keyring | None = None,
         sketcher: Sketcher | None = None,
         matcher: Matcher | None = None,
@@ -79,6 +81,9 @@ class NodeLoop:
         self._reconciler = reconciler
         self._watcher = watcher
         self._witness = witness
+        self._gossip = gossip
+        self._gossip_at = 0.0
+        self._gossip_told: tuple[GossipTrouble, ...] = ()
         self._tell = tell
         self._sleep = sleep
         self._transfers = Transfers(lambda name, error: self._failed(name, trouble_of(error)))
@@ -153,6 +158,7 @@ class NodeLoop:
         told = list(failed)
         if self._client.clock_error_seconds:
             told.append(f"clock: {-self._client.clock_error_seconds:+.0f} s")
+        told += [f"gossip: {trouble.kind} {trouble.peer}" for trouble in self._gossip_told]
         self._client.heartbeat(
             "; ".join(told)[:1000] or "ok",
             self._watcher.reports(work.watch),
@@ -250,6 +256,21 @@ class NodeLoop:
             self._tell(Text(zh=f"{done} 次隐私求交有进展。", en=f"{done} private matchings went on."))
 
     def _witnessed(self) -> None:
+        """Cosign what continues the log as this node knows it, and now and then compare it with what others know."""
+        heard = None
+        if self._gossip is not None:
+            self._gossip.require_one_view()
+            if time.monotonic() >= self._gossip_at:
+                # Asked for before looking at the log: it must show at least what others have cosigned by now.
+                heard = self._client.witness_notes()
         note = self._witness.update(self._client.log_file)
         if note is not None:
             self._client.cosign(note)
+        own = self._witness.remembered()
+        if self._gossip is not None and heard is not None and own is not None:
+            troubles = self._gossip.hear(own, heard, self._client.log_file)
+            self._gossip_at = time.monotonic() + GOSSIP_INTERVAL_SECONDS
+            for trouble in troubles:
+                if trouble not in self._gossip_told:
+                    self._tell(trouble.what)
+            self._gossip_told = troubles

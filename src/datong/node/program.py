@@ -9,13 +9,14 @@ from pathlib import Path
 from datong.catalogue import CrawlOptions, CrawlWatch, Department, Inventory, RecipientKey, SourcePlan
 from datong.exchange import ChangeSource, Connector, FileId, FileRecord, Target, TransferEnd
 from datong.kernel import AgreementId, Clock, NotFound, TaskId, Text
-from datong.ledger import Signer, Witness
+from datong.ledger import Signer
 from datong.node.capture import REST_INTERVAL_SECONDS, WATCH_INTERVAL_SECONDS, Capture, Streams, no_changes
 from datong.node.consumer import Consumer
 from datong.node.dead_letters import DeadLetters
 from datong.node.differences import Differences
 from datong.node.failures import reported
 from datong.node.files import FileReceiver, FileSender, Progressed
+from datong.node.gossiping import Gossiping, gossip_of, witness_of
 from datong.node.home import NodeIdentity, SourceEntry
 from datong.node.hub_client import HubClient
 from datong.node.inventory import Crawler, send_plan
@@ -347,6 +348,15 @@ class NodeProgram(NodeSetup):
         with self._calling() as client:
             yield self._dead_letters(client, self._passed)
 
+    def gossiping(self) -> Gossiping:
+        """Return what this node heard of the other witnesses, for who sits beside it."""
+        identity = self._home.identity()
+        return Gossiping(
+            gossip=gossip_of(self._home, identity, self._clock),
+            witness=witness_of(self._home, identity, self._load_signer(self._home.key_path), self._clock),
+            client=self.client,
+        )
+
     @contextmanager
     def _calling(self) -> Iterator[HubClient]:
         client = self.client()
@@ -489,14 +499,6 @@ class NodeProgram(NodeSetup):
             open_target=self.open_writable,
             keyring=keyring,
         )
-        witness = Witness(
-            name=identity.node_id,
-            signer=signer,
-            state_path=self._home.witness_path,
-            clock=self._clock,
-            origin=identity.log_origin,
-            log_key=identity.log_key_bytes,
-        )
         return NodeLoop(
             client=client,
             signer=signer,
@@ -507,7 +509,8 @@ class NodeProgram(NodeSetup):
             replaying=self._replaying(client, consumer, signer, sleep),
             reconciler=reconciler,
             watcher=SourceWatcher(client=client, spool=spool, open_source=self.open_source),
-            witness=witness,
+            witness=witness_of(self._home, identity, signer, self._clock),
+            gossip=gossip_of(self._home, identity, self._clock),
             keyring=keyring,
             sketcher=self.sketcher(client),
             schedule=schedule,

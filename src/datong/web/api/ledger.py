@@ -1,5 +1,6 @@
 """The evidence: entries, proofs, witnesses and the exported log."""
 
+import base64
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from datong.kernel import DepartmentCode, EntryId, NodeId, Page, Value
-from datong.ledger import EntryKind, RecordedEntry, WitnessState
+from datong.ledger import EntryKind, PeerNote, RecordedEntry, WitnessState
 from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
 from datong.web.authentication import Caller, Hub
@@ -65,6 +66,27 @@ def list_witnesses(caller: Caller, hub: Hub) -> tuple[WitnessState, ...]:
     """Return the witnesses and the newest checkpoint that each has cosigned."""
     hub.policy.require(caller, Action.DASHBOARD_READ)
     return tuple(hub.ledger.witnesses())
+
+
+@router.get("/witnesses/notes")
+def relay_notes(caller: Caller, hub: Hub) -> tuple[PeerNote, ...]:
+    """Return what each enrolled node cosigned last, for the others to compare with what they were shown."""
+    hub.policy.require(caller, Action.LEDGER_COSIGN)
+    words = hub.ledger.last_words()
+    nodes = hub.identity.nodes()
+    keys = {
+        key.key_id: key.public_key for code in {node.department for node in nodes} for key in hub.departments.keys(code)
+    }
+    return tuple(
+        PeerNote(
+            name=node.id,
+            department=node.department,
+            public_key=base64.b64encode(keys[node.key_id]).decode(),
+            note=words.get(node.id),
+        )
+        for node in nodes
+        if node.key_id in keys
+    )
 
 
 @router.post("/cosignatures", status_code=204)
