@@ -298,7 +298,7 @@ def _tell_bundle(report: BundleReport) -> None:
         say(Text(zh=f"  见证：{witness.name}，{at}", en=f"  witnessed by {witness.name}, {at}"))
 
 
-def _tell_key(report: "LogReport | BundleReport | sharing.FileReport") -> None:
+def _tell_key(report: "LogReport | BundleReport | SplitReport | sharing.FileReport") -> None:
     if not report.key_given:
         say(
             Text(
