@@ -47,6 +47,13 @@ def verifier() -> Response:
     return Response(program, media_type="text/x-python; charset=utf-8")
 
 
+@router.get("/rederive.py", response_class=Response)
+def rederiver() -> Response:
+    """Return a program in one file that derives published indicators and findings again from an exported log."""
+    program = files("datong.ledger").joinpath("standalone_rederiver.py").read_bytes()
+    return Response(program, media_type="text/x-python; charset=utf-8")
+
+
 @router.get("/tile/entries/{path:path}", response_class=Response)
 def entries(path: str, caller: Caller, hub: Hub) -> Response:
     """Return one bundle of entries to somebody who may export the log; bundles never change."""

@@ -1,0 +1,703 @@
+#!/usr/bin/env python3
+"""Derive published indicators and findings again, from an exported log alone · 只凭导出的日志重算指标和责任认定.
+
+    python rederive.py log/ --key <the log's public key> --period 2026-11      every line of a published month
+    python rederive.py log/ --key <the log's public key> --finding <id>        every revision of one finding
+
+Put /log/verify.py beside it: the log is verified first. Nothing else is needed but Python and `cryptography`. It shares
+no code with the platform: it was written from docs/ledger.md and docs/governance.md, so that who doubts a league table
+or a blame has another opinion. It ends with 0 where everything comes out again, or with 1 and says what does not.
+
+Judged are duties to reply, provide, review, transfer, correct, to update the catalogue, and rejected rows; of levels
+of service (freshness, availability, completeness, use) only the indicators and what was charged, not the finding.
+"""
+
+import argparse
+import json
+import runpy
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, datetime, time, timedelta, timezone
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+CHINA = timezone(timedelta(hours=8))
+PARTIES = ("provider", "consumer", "authority", "platform", "network")
+WHOLE, RULES = 10_000, "1"
+NAMESPACE = uuid.UUID("5e5f0c67-3c1a-5b0e-9c59-7f9d3b0a2f10")
+
+HOLIDAYS = {
+    2024: "0101 0212 0213 0214 0215 0216 0404 0405 0501 0502 0503 0610 0916 0917 1001 1002 1003 1004 1007",
+    2025: "0101 0128 0129 0130 0131 0203 0204 0404 0501 0502 0505 0602 1001 1002 1003 1006 1007 1008",
+    2026: "0101 0102 0216 0217 0218 0219 0220 0223 0406 0501 0504 0505 0619 0925 1001 1002 1005 1006 1007",
+}
+"""Days off from Monday to Friday, by the State Council's notices; other years: --holidays, or Monday to Friday."""
+MADE_UP = {
+    2024: "0204 0218 0407 0428 0511 0914 0929 1012",
+    2025: "0126 0208 0427 0928 1011",
+    2026: "0104 0214 0228 0509 0920 1010",
+}
+"""Saturdays and Sundays that are worked."""
+
+KINDS = {
+    "reply": (21, "provider", 200, 50),
+    "provision": (22, "provider", 200, 50),
+    "review": (17, "authority", 100, 50),
+    "catalogue_update": (17, "provider", 100, 25),
+    "transfer": (27, "provider", 100, 25),
+    "correction": (26, "provider", 150, 50),
+    "quality": (26, "provider", 50, 0),
+}
+"""Of each kind of duty: the article, whose duty it is, hundredths of a point for a breach and for a working day."""
+
+INDICATORS = {
+    "catalogue_rate": ("published", "drafted", 8, ""),
+    "binding_rate": ("bound", "published", 8, ""),
+    "mapped_item_rate": ("mapped", "items", 5, ""),
+    "standard_item_rate": ("standard", "items", 3, ""),
+    "conditional_share": ("restricted", "published", 4, "low"),
+    "unshared_without_basis": ("baseless", "published", 4, "low count"),
+    "refresh_on_time_rate": ("transfer kept", "transfer", 8, ""),
+    "reply_on_time_rate": ("reply kept", "reply", 10, ""),
+    "provide_on_time_rate": ("provision kept", "provision", 8, ""),
+    "review_on_time_rate": ("review kept", "review", 4, ""),
+    "correction_on_time_rate": ("correction kept", "correction", 4, ""),
+    "row_acceptance_rate": ("rows accepted", "rows sent", 6, ""),
+    "reconciliation_rate": ("equal", "reconciled", 4, ""),
+    "demand_satisfaction_rate": ("satisfied", "valid", 8, ""),
+    "zero_use_share": ("used", "published", 3, "low complement"),
+    "breach_count": ("refused", "made", 1, "low count"),
+}
+"""Of each indicator: what is counted, out of what, its weight, and whether less is better, a count, a complement."""
+
+
+class Entry(NamedTuple):
+    """One entry of the log."""
+
+    place: int
+    kind: str
+    subject: str
+    at: datetime
+    department: str | None
+    facts: dict[str, Any]
+
+
+class Span(NamedTuple):
+    """From when on a party held the ball, by which entry."""
+
+    since: datetime
+    place: int
+    party: str
+
+
+class Duty(NamedTuple):
+    """What somebody had to do by when; `faults` of `amount` rows where it is not about time."""
+
+    kind: str
+    subject: str
+    facts: dict[str, Any]
+    due: datetime
+    done: datetime | None
+    spans: list[Span]
+    faults: int = 0
+    amount: int = 0
+
+
+class Seen(NamedTuple):
+    """Something counted for a department; with a key only the newest of its kind counts."""
+
+    at: datetime
+    place: int
+    what: str
+    department: str
+    number: int = 1
+    key: str | None = None
+
+
+def fail(zh: str, en: str) -> NoReturn:
+    """End: it cannot be derived."""
+    sys.exit(f"✗ {zh}\n✗ {en}")
+
+
+def instant(text: str) -> datetime:
+    """Return a time that a fact states, in China's."""
+    return datetime.fromisoformat(text).astimezone(CHINA)
+
+
+class Calendar:
+    """Working days of China; `given` overrides what is known here."""
+
+    def __init__(self, given: dict[str, bool]) -> None:
+        self.given = {date.fromisoformat(day): works for day, works in given.items()}
+
+    def works(self, day: date) -> bool:
+        """Whether a day is a working day."""
+        if day in self.given:
+            return self.given[day]
+        mark = day.strftime("%m%d")
+        if day.weekday() < 5:
+            return mark not in HOLIDAYS.get(day.year, "").split()
+        return mark in MADE_UP.get(day.year, "").split()
+
+    def deadline(self, start: datetime, days: int) -> datetime:
+        """Return the end of the `days`-th working day after a moment."""
+        day = start.astimezone(CHINA).date()
+        while days:
+            day += timedelta(days=1)
+            days -= self.works(day)
+        return datetime.combine(day + timedelta(days=1), time(0), tzinfo=CHINA)
+
+    def late(self, end: datetime, due: datetime) -> int:
+        """Return by how many working days something ended after its deadline."""
+        day, last = (due.astimezone(CHINA) - timedelta(microseconds=1)).date(), end.astimezone(CHINA).date()
+        return sum(self.works(day + timedelta(days=n)) for n in range(1, (last - day).days + 1))
+
+    def seconds(self, start: datetime, end: datetime) -> int:
+        """Return the working seconds between two moments."""
+        start, end, total = start.astimezone(CHINA), end.astimezone(CHINA), timedelta(0)
+        day = start.date()
+        while start < end and day <= end.date():
+            midnight = datetime.combine(day, time(0), tzinfo=CHINA)
+            if self.works(day):
+                total += min(end, midnight + timedelta(days=1)) - max(start, midnight)
+            day += timedelta(days=1)
+        return int(total.total_seconds())
+
+
+# Duties
+
+
+def duties_of(entries: list[Entry], calendar: Calendar) -> Iterator[Duty]:
+    """Yield every duty that entries show."""
+    authorities = {code for code, is_authority in departments_of(entries).items() if is_authority}
+    batches = grouped(entries, {"exchange.batch"}, lambda one: one.facts["agreement"])
+    found: list[Duty | None] = [reply(g) for g in grouped(entries, {"sharing.request", "sharing.decision"}).values()]
+    for agreement, group in grouped(entries, {"sharing.agreement"}).items():
+        found.append(provision(group, batches.get(agreement, []), authorities))
+    for group in grouped(entries, {"catalogue.step"}).values():
+        found += reviews(group, min(authorities, default=None))
+    for group in grouped(entries, {"catalogue.step", "catalogue.drift"}).values():
+        found += updates(group)
+    for group in grouped(entries, {"exchange.task", "exchange.batch", "exchange.receipt"}).values():
+        found += transfers(group, calendar)
+    for group in grouped(entries, {"library.correction"}).values():
+        found += corrections(group)
+    outages = [one for one in entries if one.kind == "sharing.outage"]
+    for duty in found:
+        if duty is not None:
+            yield duty._replace(spans=hindered(duty, outages)) if outages else duty
+
+
+def grouped(entries: list[Entry], kinds: set[str], key: Any = lambda one: one.subject) -> dict[str, list[Entry]]:
+    """Return entries of some kinds by what they are about, each group in the order of time."""
+    groups: dict[str, list[Entry]] = {}
+    for one in sorted(entries, key=lambda one: (one.at, one.place)):
+        if one.kind in kinds:
+            groups.setdefault(key(one), []).append(one)
+    return groups
+
+
+def departments_of(entries: list[Entry]) -> dict[str, bool]:
+    """Return the departments, and whether each is a data authority."""
+    steps = [one for one in entries if one.kind == "catalogue.key" and one.facts["action"] == "register_department"]
+    return {one.subject: bool(one.facts["is_authority"]) for one in steps}
+
+
+def parties(facts: dict[str, Any], **others: str | None) -> dict[str, Any]:
+    """Return whose duty it is, as findings name them."""
+    return {"provider": facts["provider"], "consumer": facts["consumer"], "authority": None, **others}
+
+
+def reply(acts: list[Entry]) -> Duty | None:
+    """Art. 21: to reply to a request; the authority holds the ball while an extension awaits its consent."""
+    if acts[-1].facts["state"] == "withdrawn":
+        return None
+    spans, done = [], None
+    for one in acts:
+        if one.facts["state"] in {"granted", "refused", "withdrawn"}:
+            done = done or one.at
+        else:
+            spans.append(Span(one.at, one.place, "authority" if one.facts["step"] == "extend" else "provider"))
+    spans = spans or [Span(acts[0].at, acts[0].place, "provider")]
+    facts = acts[0].facts
+    return Duty("reply", facts["request_id"], parties(facts), instant(acts[-1].facts["due_at"]), done, spans)
+
+
+def provision(acts: list[Entry], batches: list[Entry], authorities: set[str]) -> Duty | None:
+    """Art. 22: to provide; whoever has not confirmed or signed holds the ball, the provider first."""
+    facts, spans, active = acts[0].facts, [], None
+    signed: set[str] = set()
+    for one in acts:
+        state = one.facts["state"]
+        if one.facts["step"] == "sign":
+            signed |= {one.department} if one.department else authorities
+        if state == "active" and active is None:
+            active = one.at
+            spans.append(Span(one.at, one.place, "provider"))
+        elif active is None and state in {"terminated", "expired"}:
+            return None
+        elif active is None:
+            ready = facts["provider"] in (one.facts["confirmed_by"] if state == "draft" else signed)
+            spans.append(Span(one.at, one.place, "consumer" if ready else "provider"))
+    done = active
+    if active is not None and {"bulk", "file"} & set(facts.get("modes", ["bulk"])):
+        done = next((one.at for one in batches if one.facts.get("last")), None)
+    due = instant(facts["provide_due_at"])
+    return Duty("provision", facts["agreement_id"], parties(facts), due, done, spans)
+
+
+def reviews(acts: list[Entry], authority: str | None) -> list[Duty]:
+    """Art. 17: the authority publishes, returns or rejects each entry that was submitted."""
+    found: list[Duty] = []
+    opened = None
+    for one in acts:
+        state = one.facts["to_state"]
+        if opened is None and state == "submitted" and one.facts.get("due_at"):
+            opened = one
+            named = {"provider": one.facts["department"], "consumer": None, "authority": authority}
+            span, due = Span(one.at, one.place, "authority"), instant(one.facts["due_at"])
+            found.append(Duty("review", f"{one.subject}/{one.facts['version']}/", named, due, None, [span]))
+        elif opened is not None and state not in {"submitted", "registered"}:
+            found[-1] = found[-1]._replace(done=one.at)
+            opened = None
+    return found
+
+
+def updates(acts: list[Entry]) -> list[Duty]:
+    """Art. 17: to update the catalogue when its source has changed."""
+    found: list[Duty] = []
+    opened = None
+    for one in acts:
+        facts = one.facts
+        if one.kind == "catalogue.drift" and facts["action"] == "open" and opened is None:
+            opened = one
+            named = {"provider": facts["department"], "consumer": None, "authority": None}
+            span, due = Span(one.at, one.place, "provider"), instant(facts["due_at"])
+            found.append(Duty("catalogue_update", f"{facts['resource_id']}/", named, due, None, [span]))
+        elif opened is not None:
+            closed = one.kind == "catalogue.drift" and facts["action"] == "close"
+            if one.kind == "catalogue.step":
+                version = facts.get("published_version")
+                later = version is not None and int(version) > int(opened.facts["version"])
+                closed = later or facts["to_state"] == "retired"
+            if closed:
+                found[-1] = found[-1]._replace(done=one.at)
+                opened = None
+    return found
+
+
+def corrections(acts: list[Entry]) -> list[Duty]:
+    """Art. 26: to verify and correct a reported value; done when rejected, or when the correction arrived."""
+    found: list[Duty] = []
+    opened = None
+    for one in acts:
+        facts = one.facts
+        if facts["action"] in {"report", "dispute"}:
+            opened = one
+            span, due = Span(one.at, one.place, "provider"), instant(facts["due_at"])
+            found.append(Duty("correction", f"{one.subject}/{facts['disputes']}", parties(facts), due, None, [span]))
+        elif facts["action"] == "withdraw":
+            found.pop()
+            opened = None
+        elif facts["action"] in {"reject", "see"} and opened is not None:
+            arrived = facts.get("arrived_at")
+            found[-1] = found[-1]._replace(done=max(instant(arrived) if arrived else one.at, opened.at))
+            opened = None
+    return found
+
+
+def transfers(acts: list[Entry], calendar: Calendar) -> list[Duty]:
+    """Art. 27: to deliver each run that was asked for; Art. 26: to send rows that can be taken."""
+    found: list[Duty] = []
+    runs: dict[int, list[Entry]] = {}
+    batches: dict[str, Entry] = {}
+    failed, cancelled = (
+        {one.facts["run"] for one in acts if one.facts.get("action") == action} for action in ("fail_run", "cancel_run")
+    )
+    current = 0
+    for one in acts:
+        facts = one.facts
+        if one.kind == "exchange.batch":
+            batches[facts["batch"]] = one
+            runs.setdefault(facts["run"], []).append(one)
+        elif one.kind == "exchange.receipt" and "subscription" not in facts:
+            if facts["batch"] in batches:
+                batch = batches[facts["batch"]]
+                runs.setdefault(batch.facts["run"], []).append(one)
+                if rejected := facts["rows_rejected"]:
+                    named, sent = parties(batch.facts), [Span(batch.at, batch.place, "provider")]
+                    amount = rejected + facts["rows_applied"]
+                    found.append(Duty("quality", facts["batch"], named, one.at, one.at, sent, rejected, amount))
+        elif facts.get("action") == "run":
+            before = runs.pop(current, []) if current in failed else []
+            current = facts["run_requested"]
+            runs[current] = [*before, one, *runs.get(current, [])]
+        elif current and facts.get("action") in {"pause", "resume", "end"}:
+            runs[current].append(one)
+    for run in sorted(set(runs) - cancelled):
+        duty = transfer(run, sorted(runs[run], key=lambda one: (one.at, one.place)), calendar)
+        found += [] if duty is None else [duty]
+    return found
+
+
+def transfer(run: int, acts: list[Entry], calendar: Calendar) -> Duty | None:
+    """Return the duty to deliver one run: the provider's until its last batch, then the consumer's."""
+    start, last, done = acts[0], None, None
+    if start.kind != "exchange.task":
+        return None
+    spans = [Span(start.at, start.place, "provider")]
+    for one in acts[1:]:
+        action = one.facts.get("action") if one.kind == "exchange.task" else None
+        party = None
+        if one.kind == "exchange.batch" and one.facts.get("last"):
+            last, party = one.facts["batch"], "consumer"
+        elif one.kind == "exchange.receipt" and one.facts["batch"] == last:
+            done = one.at
+        elif action == "pause":
+            own = {one.facts["consumer"]: "consumer", None: "platform"} | {one.facts["provider"]: "provider"}
+            party = own.get(one.department, "authority")
+        elif action == "resume":
+            party = "consumer" if last else "provider"
+        elif action == "end":
+            return None
+        spans += [] if party is None else [Span(one.at, one.place, party)]
+    due = calendar.deadline(start.at, 1)
+    return Duty("transfer", f"{start.subject}/{run}", parties(start.facts), due, done, spans)
+
+
+# Outages
+
+
+def hindered(duty: Duty, outages: list[Entry]) -> list[Span]:
+    """Return a duty's spans with the ball at the platform or the network while they kept its holder from acting."""
+    ordered = sorted(duty.spans)
+    spans: list[Span] = []
+    for span, following in zip(ordered, [*ordered[1:], None], strict=True):
+        until = duty.done if following is None else following.since
+        if span.party not in PARTIES[:3] or (until is not None and until <= span.since):
+            spans.append(span)
+            continue
+        pieces = {span.since: span}
+        for since, stop, party, index in stretches(duty.facts[span.party], outages, span.since, until):
+            if party == "platform" or (party == "network" and duty.kind in {"transfer", "provision"}):
+                pieces[since] = Span(since, index, party)
+                if until is None or stop < until:
+                    pieces[stop] = Span(stop, index, span.party)
+        spans += pieces.values()
+    return spans
+
+
+def stretches(
+    department: str | None, outages: list[Entry], since: datetime, until: datetime | None
+) -> list[tuple[datetime, datetime, str, int]]:
+    """Return when somebody was cut off; the platform's outages count before the network's, those before a node's."""
+    order = {"platform": 0, "network": 1, "node": 2}
+    told = [one for one in outages if one.facts["department"] in {None, department}]
+    told.sort(key=lambda one: (order[one.facts["cause"]], datetime.fromisoformat(one.facts["since"]), one.place))
+    taken: list[tuple[datetime, datetime, str, int]] = []
+    for one in told:
+        begins, ends = datetime.fromisoformat(one.facts["since"]), datetime.fromisoformat(one.facts["until"])
+        if ends <= since or (until is not None and begins >= until) or ends <= begins:
+            continue
+        pieces = [(max(begins, since), ends if until is None else min(ends, until))]
+        for start, stop, _, _ in taken:
+            pieces = [
+                (left, right)
+                for a, b in pieces
+                for left, right in ([(a, b)] if stop <= a or start >= b else [(a, start), (stop, b)])
+                if left < right
+            ]
+        taken += [(a, b, one.facts["cause"], one.place) for a, b in pieces]
+        taken.sort()
+    return taken
+
+
+# Judgement
+
+
+def divide(total: int, weights: dict[str, int]) -> dict[str, int]:
+    """Divide a whole in proportion, exactly: the largest remainders get what is left."""
+    whole = sum(weights.values())
+    parts = {party: total * weights.get(party, 0) // whole for party in PARTIES}
+    for party in sorted(PARTIES, key=lambda one: -(total * weights.get(one, 0) % whole))[: total - sum(parts.values())]:
+        parts[party] += 1
+    return {party: part for party, part in parts.items() if part}
+
+
+def judge(duty: Duty, now: datetime, calendar: Calendar) -> dict[str, Any] | None:
+    """Return what a finding states of a duty; None while it is kept."""
+    article, owner, per_breach, per_day = KINDS[duty.kind]
+    spans, delay = sorted(duty.spans), 0
+    if duty.kind == "quality":
+        weights = {owner: 1}
+        points = per_breach - (-duty.faults * WHOLE // max(duty.amount, duty.faults))
+    else:
+        end = now if duty.done is None else min(duty.done, now)
+        if end < duty.due:
+            return None
+        held = dict.fromkeys(PARTIES, 0)
+        for span, until in zip(spans, [*(later.since for later in spans[1:]), end], strict=True):
+            held[span.party] += calendar.seconds(span.since, min(until, end))
+        held[owner] = max(0, held[owner] - calendar.seconds(spans[0].since, duty.due))
+        weights = held if any(held.values()) else {owner: 1}
+        delay = calendar.late(end, duty.due)
+        points = per_breach + per_day * delay
+    return {
+        "rules": RULES,
+        "kind": duty.kind,
+        "article": article,
+        **duty.facts,
+        "due_at": duty.due.isoformat(),
+        "done_at": None if duty.done is None else duty.done.isoformat(),
+        "delay_working_days": delay,
+        "points": points,
+        "faults": duty.faults,
+        "amount": duty.amount,
+        "shares": divide(WHOLE, weights),
+    }
+
+
+def rederive_finding(entries: list[Entry], finding: str, calendar: Calendar) -> Iterator[tuple[Entry, dict[str, Any]]]:
+    """Yield each revision of a finding, and what the entries before it lead to."""
+    for revision in [one for one in entries if one.kind == "governance.finding" and one.subject == finding]:
+        kind, subject = revision.facts["kind"], revision.facts["subject"]
+        if kind not in KINDS:
+            fail(f"本程序不认定“{kind}”类责任", f"findings of the kind {kind} are not judged by this program")
+        name = json.dumps({"kind": kind, "rules": RULES, "subject": subject}, separators=(",", ":"), ensure_ascii=False)
+        if finding != str(uuid.uuid5(NAMESPACE, name)):
+            fail("认定编号与其对象不符", "the finding's id is not that of its subject")
+        # The end of some subjects is the hub's own id of an entry, which the log does not hold: the deadline tells.
+        stem = subject[: subject.rindex("/") + 1] if kind in {"review", "catalogue_update"} else subject
+        before = [one for one in entries if one.place < revision.place and one.at <= revision.at]
+        duties = [one for one in duties_of(before, calendar) if (one.kind, one.subject) == (kind, stem)]
+        if stem != subject:
+            duties = [one for one in duties if one.due.isoformat() == revision.facts["due_at"]]
+        judged = next((judge(one, revision.at, calendar) for one in duties), None) or {}
+        yield revision, {**judged, "finding": finding, "subject": subject}
+
+
+# Indicators
+
+
+def observations(entries: list[Entry], since: datetime, until: datetime, calendar: Calendar) -> Iterator[Seen]:
+    """Yield what counts in a period: its acts, the catalogue as it stood before, and duties that came due."""
+    for one in entries:
+        if one.at < until and (one.at >= since or one.kind in {"catalogue.step", "catalogue.inventory"}):
+            yield from COUNTED.get(one.kind, lambda _: ())(one)
+    for duty in duties_of([one for one in entries if one.at < until], calendar):
+        who = duty.facts["authority" if duty.kind == "review" else "provider"]
+        at = duty.due if duty.done is None else min(duty.done, duty.due)
+        if who is None or duty.kind not in {"reply", "provision", "review", "transfer", "correction"}:
+            continue
+        if since <= at < until:
+            index, key = duty.spans[-1].place, f"{duty.subject}{duty.spans[0].place}"
+            yield Seen(at, index, duty.kind, who, key=key)
+            if duty.done is not None and duty.done < duty.due:
+                yield Seen(at, index, f"{duty.kind} kept", who, key=key)
+
+
+def asked(one: Entry) -> Iterator[Seen]:
+    """Yield what a decision on a request counts for."""
+    facts = one.facts
+    if facts["state"] in {"granted", "refused"}:
+        yield Seen(one.at, one.place, "valid", facts["provider"], key=facts["request_id"])
+    if facts["state"] == "granted":
+        yield Seen(one.at, one.place, "satisfied", facts["provider"], key=facts["request_id"])
+
+
+def moved(one: Entry) -> Iterator[Seen]:
+    """Yield what a batch, its receipt or a comparison of both ends counts for."""
+    facts, provider = one.facts, one.facts["provider"]
+    if one.kind == "exchange.batch":
+        yield Seen(one.at, one.place, "used", provider, key=facts["resource"])
+    elif one.kind == "exchange.receipt":
+        yield Seen(one.at, one.place, "rows sent", provider, facts["rows_applied"] + facts["rows_rejected"])
+        yield Seen(one.at, one.place, "rows accepted", provider, facts["rows_applied"])
+    else:
+        yield Seen(one.at, one.place, "reconciled", provider)
+        if facts["state"] == "equal":
+            yield Seen(one.at, one.place, "equal", provider)
+
+
+def called(one: Entry) -> Iterator[Seen]:
+    """Yield what a call of the gateway counts for; a refused batch is none."""
+    provider, consumer = one.facts.get("provider"), one.facts.get("consumer")
+    if not provider or "resource_id" not in one.facts:
+        return
+    if consumer:
+        yield Seen(one.at, one.place, "made", consumer)
+    if one.kind == "sharing.access":
+        yield Seen(one.at, one.place, "used", provider, key=one.facts["resource_id"])
+    elif consumer:
+        yield Seen(one.at, one.place, "refused", consumer)
+
+
+def uncatalogued(one: Entry) -> Iterator[Seen]:
+    """Yield the tables that an inventory found and that nobody drafted."""
+    facts = one.facts
+    yield Seen(one.at, one.place, "drafted", facts["department"], int(facts["without_draft"]), one.subject)
+
+
+def stock(one: Entry) -> Iterator[Seen]:
+    """Yield what a resource is from a step on."""
+    facts, share = one.facts, one.facts.get("share_type")
+    live = int(facts["to_state"] == "published")
+    counts = {"drafted": int(facts["to_state"] not in {"retired", "rejected"})}
+    if live or facts["to_state"] in {"suspended", "retired"} or facts.get("action") == "unpublish":
+        counts |= {
+            "published": live,
+            "bound": live * bool(facts.get("bound")),
+            "items": live * int(facts.get("items", 0)),
+            "mapped": live * int(facts.get("mapped_items", 0)),
+            "restricted": live * (share in {"2", "3"}),
+            "baseless": live * (share == "3" and not facts.get("legal_basis_cited")),
+        }
+        if "standard_items" in facts:
+            counts["standard"] = live * int(facts["standard_items"])
+    for what, count in counts.items():
+        yield Seen(one.at, one.place, what, facts["department"], count, one.subject)
+
+
+COUNTED: dict[str, Callable[[Entry], Iterable[Seen]]] = {
+    "catalogue.step": stock,
+    "catalogue.inventory": uncatalogued,
+    "sharing.request": asked,
+    "sharing.decision": asked,
+    "exchange.batch": moved,
+    "exchange.receipt": moved,
+    "exchange.reconciliation": moved,
+    "sharing.access": called,
+    "sharing.refusal": called,
+}
+"""What entries of each kind count for."""
+
+
+def totals(seen: Iterable[Seen]) -> dict[str, dict[str, int]]:
+    """Return the sums by department and measure; of one thing the newest observation counts."""
+    sums: dict[str, dict[str, int]] = {}
+    things: set[tuple[str, str, str]] = set()
+    for one in sorted(seen, key=lambda one: (one.at, one.place, one.what, one.department, one.number), reverse=True):
+        thing = (one.what, one.department, one.key or "")
+        if one.key is None or thing not in things:
+            things.add(thing)
+            own = sums.setdefault(one.department, {})
+            own[one.what] = own.get(one.what, 0) + one.number
+    return sums
+
+
+def line(sums: dict[str, int]) -> tuple[float | None, dict[str, list[int]]]:
+    """Return a department's score, and what each indicator counted."""
+    shown, parts, weights = {}, Fraction(0), 0
+    for key, (what, base, weight, marks) in INDICATORS.items():
+        count, of = sums.get(what, 0), sums.get(base, 0)
+        if not of:
+            continue
+        shown[key] = [count, of]
+        part = min(Fraction(1), Fraction(count, of))
+        part = 1 - part if "complement" in marks else part
+        if "count" in marks:
+            part = Fraction(0) if count else Fraction(1)
+        elif "low" in marks:
+            part = 1 - part
+        parts, weights = parts + part * 100 * weight, weights + weight
+    return (round(float(parts / weights), 2) if weights else None), shown
+
+
+def charges(entries: list[Entry], since: datetime, until: datetime) -> dict[str, int]:
+    """Return the points that the newest revisions of a period's findings charge to each department."""
+    newest = {one.subject: one.facts for one in entries if one.kind == "governance.finding"}
+    charged: dict[str, int] = {}
+    for facts in newest.values():
+        if facts["points"] and since <= datetime.fromisoformat(facts["due_at"]) < until:
+            for party, points in divide(facts["points"], facts["shares"]).items():
+                if facts.get(party) is not None:
+                    charged[facts[party]] = charged.get(facts[party], 0) + points
+    return charged
+
+
+def rederive_period(entries: list[Entry], period: str, calendar: Calendar) -> Iterator[tuple[Entry, dict[str, Any]]]:
+    """Yield each published line of a month and its order, and what the entries before it lead to."""
+    published = [one for one in entries if one.kind == "governance.indicator" and one.facts["period"] == period]
+    if not published:
+        fail(f"日志中没有 {period} 的指标公布", f"the log holds no publication of {period}")
+    year, month = map(int, period.split("-"))
+    since = datetime(year, month, 1, tzinfo=CHINA)
+    until = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=CHINA)
+    before = [one for one in entries if one.place < published[0].place]
+    sums, points = totals(observations(before, since, until, calendar)), charges(before, since, until)
+    lines = {code: (*line(sums.get(code, {})), points.get(code, 0)) for code in departments_of(before)}
+    order = sorted(lines, key=lambda one: (lines[one][0] is None, -(lines[one][0] or 0), lines[one][2], one))
+    derived: dict[str, dict[str, Any]] = {period: {"departments": order}}
+    rank, previous = 0, None
+    for place, code in enumerate(order, start=1):
+        score, shown, charged = lines[code]
+        rank, previous = (rank if (score, charged) == previous else place), (score, charged)
+        derived[f"{period}/{code}"] = {
+            "department": code,
+            "rank": None if score is None else rank,
+            "score_centi": None if score is None else round(score * 100),
+            "points": charged,
+            "counted": shown,
+        }
+    for one in published:
+        yield one, {"period": period, "rules": RULES, **derived.get(one.subject, {})}
+
+
+# The program
+
+
+def read_entries(folder: Path, size: int, tile_name: Any) -> list[Entry]:
+    """Return the entries of an exported log that was verified."""
+    found: list[Entry] = []
+    for begin in range(0, size, 256):
+        data = (folder / tile_name("entries", begin // 256, min(256, size - begin))).read_bytes()
+        at = 0
+        while at < len(data):
+            length = int.from_bytes(data[at : at + 2], "big")
+            said = json.loads(data[at + 2 : at + 2 + length])
+            moment = datetime.strptime(said["at"], "%Y-%m-%dT%H:%M:%S.%f%z")
+            actor = said["actor"]["department"]
+            found.append(Entry(len(found), said["kind"], said["subject"], moment, actor, said["facts"]))
+            at += 2 + length
+    return found
+
+
+def main() -> None:
+    """Read the arguments, verify the log, derive, and say what came out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--key", required=True, help="the log's public key in hexadecimal")
+    parser.add_argument("--period", help="a published month, such as 2026-11")
+    parser.add_argument("--finding", help="the id of a finding")
+    parser.add_argument("--verifier", type=Path, default=Path(__file__).with_name("verify.py"))
+    parser.add_argument("--holidays", type=Path, help='JSON of days: {"2027-01-01": false}; what is known here yields')
+    chosen = parser.parse_args()
+    if (chosen.period is None) == (chosen.finding is None):
+        fail("请给出 --period 或 --finding", "give --period or --finding")
+    verifier = runpy.run_path(str(chosen.verifier))
+    log = verifier["Export"](chosen.folder, bytes.fromhex(chosen.key))
+    sys.stdout.write(f"✓ {log.verify()}\n")
+    entries = read_entries(chosen.folder, log.checkpoint("checkpoint")[0], verifier["tile_name"])
+    calendar = Calendar(json.loads(chosen.holidays.read_bytes()) if chosen.holidays else {})
+    if chosen.period is not None:
+        compared = list(rederive_period(entries, chosen.period, calendar))
+    else:
+        compared = list(rederive_finding(entries, chosen.finding, calendar))
+    if not compared:
+        fail(f"日志中没有责任认定 {chosen.finding}", f"the log holds no finding {chosen.finding}")
+    wrong = 0
+    for one, derived in compared:
+        names = sorted((one.facts.keys() | derived.keys()) - {"evidence", "revision"})
+        differing = [name for name in names if one.facts.get(name) != derived.get(name)]
+        wrong += bool(differing)
+        sys.stdout.write(f"{'✗' if differing else '✓'} #{one.place} {one.subject}\n")
+        for name in differing:
+            sys.stdout.write(f"    {name}: {one.facts.get(name)!r} ≠ {derived.get(name)!r}\n")
+    if wrong:
+        fail(f"{wrong} 条与重算结果不同", f"{wrong} do not come out again")
+
+
+if __name__ == "__main__":
+    main()
