@@ -66,7 +66,7 @@ from datong.sharing.gateway_told import (
 from datong.sharing.grants import Asks, Denial, Grant, Grants
 from datong.sharing.guessing import count_wrong
 from datong.sharing.live import LiveServices
-from datong.sharing.machines import Caller
+from datong.sharing.machines import Caller, caller_of
 from datong.sharing.mask_keys import MaskKeys
 from datong.sharing.masks import MaskKind
 from datong.sharing.once import ToldBefore, first_slot_of, keep, slot_of, told_before, used_for_another_call
@@ -341,7 +341,7 @@ class Gateway:
                 applications = (_application(one.principal) for one in calls)
                 self._bound.refresh(filter(None, applications), at_once=at_once)
             if self._callers is not None:
-                self._callers.refresh([_caller(asked) for asked in calls if not asked.proved], at_once=at_once)
+                self._callers.refresh([caller_of(asked.principal) for asked in calls if not asked.proved], at_once=at_once)
 
     def _prepared_all(self, calls: Sequence[Asked], *, alone: bool) -> list[Prepared]:
         """Return what comes of calls; those with an Idempotency-Key that were carried out before come to that."""
@@ -377,7 +377,7 @@ class Gateway:
 
         What was told before (`told`) is told again only while the policy still permits it.
         """
-        if not asked.proved and (self._callers is None or not self._callers.get(_caller(asked))):
+        if not asked.proved and (self._callers is None or not self._callers.get(caller_of(asked.principal))):
             raise unrecognised("revoked")
         if told is not None and isinstance(told.answer, DatongError):
             return Again(told.answer)
@@ -526,10 +526,6 @@ class Gateway:
             return draft(self._ledger, one.call, outcome_of(self._index_key, one, blocked=blocked))
         except DatongError as error:
             return error
-
-
-def _caller(asked: Asked) -> Caller:
-    return asked.principal.actor.kind, asked.principal.actor.id
 
 
 def _application(principal: Principal) -> str:

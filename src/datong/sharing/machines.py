@@ -24,7 +24,7 @@ from datong.kernel import (
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import EntryKind, Ledger
 from datong.sharing import tables
-from datong.sharing.applications.keys import KeyKind, use_key
+from datong.sharing.applications.keys import KeyKind, keys_in_force, use_key
 from datong.sharing.credentials import invalid_field, new_token, require_name, token_hash
 from datong.sharing.outages import note_return
 from datong.sharing.ports import DepartmentBook
@@ -32,8 +32,8 @@ from datong.sharing.principals import Principal
 from datong.sharing.tokens import AccessToken, AccessTokens, unrecognised
 
 ENROLMENT_DAYS = 7
-Caller = tuple[ActorKind, str]
-"""A machine: what it is, and its id."""
+Caller = tuple[ActorKind, str, str]
+"""A machine: what it is, its id, and the key by which it came, if it has several."""
 STATUS_CHARS_MAX = 2000
 ED25519_KEY_BYTES = 32
 TOKENS_MAX = 10_000
@@ -170,7 +170,7 @@ class Machines:
             raise unrecognised("client")
         kind = ActorKind.APPLICATION if holder.kind is KeyKind.LIVE else ActorKind.SANDBOX
         actor = Actor(kind=kind, id=client_id, department=holder.department, name=holder.name)
-        return self._tokens.issue(actor, now)
+        return self._tokens.issue(actor, now, key_id=holder.key_id)
 
     def create_enrolment(self, *, department: DepartmentCode, actor: Actor) -> str:
         """Return a token with which one node of `department` can register its key, once, within a week.
@@ -294,7 +294,8 @@ class Machines:
         """Return the machine that holds an access token.
 
         Raises:
-            Unauthenticated: the token does not verify, or its application or node's key was revoked since.
+            Unauthenticated: the token does not verify, or its application, its application's key or its node's key
+                was revoked since.
         """
         principal = self.read_token(token)
         self.require_in_force(principal)
@@ -306,7 +307,7 @@ class Machines:
         Raises:
             Unauthenticated: it was.
         """
-        caller = (principal.actor.kind, principal.actor.id)
+        caller = caller_of(principal)
         if not self.callers_in_force([caller])[caller]:
             raise unrecognised("revoked")
 
@@ -322,17 +323,20 @@ class Machines:
         known = self._verified.get(digest)
         if known is not None and now < known[1]:
             return known[0]
-        actor, expires_at = self._tokens.verify(token, now)
+        verified = self._tokens.verify(token, now)
         if len(self._verified) >= TOKENS_MAX:
             self._verified.clear()
-        principal = Principal(actor=actor)
-        self._verified[digest] = (principal, expires_at)
+        principal = Principal(actor=verified.actor, key_id=verified.key_id)
+        self._verified[digest] = (principal, verified.expires_at)
         return principal
 
     def callers_in_force(self, callers: Sequence[Caller]) -> dict[Caller, bool]:
-        """Return of each application whether it is not revoked, of each node whether its key is not."""
-        applications = [name for kind, name in callers if kind is not ActorKind.NODE]
+        """Return of each application whether neither it nor the key by which it came is revoked, of each node whether
+        its key is not."""
+        applications = [name for kind, name, _ in callers if kind is not ActorKind.NODE]
+        keys = {key_id for _, _, key_id in callers if key_id}
         there: set[tuple[ActorKind, str]] = set()
+        working: frozenset[str] = frozenset()
         if applications:
             table = tables.application
             query = select(table.c.id, table.c.blocked_at).where(
@@ -343,11 +347,13 @@ class Machines:
                     there.add((ActorKind.SANDBOX, row.id))
                     if row.blocked_at is None:
                         there.add((ActorKind.APPLICATION, row.id))
+                if keys:
+                    working = keys_in_force(connection, sorted(keys), self._clock.now())
         return {
-            (kind, name): self._node_key(self._key_id_of(name)) is not None
+            (kind, name, key_id): self._node_key(self._key_id_of(name)) is not None
             if kind is ActorKind.NODE
-            else (kind, name) in there
-            for kind, name in callers
+            else (kind, name) in there and (not key_id or key_id in working)
+            for kind, name, key_id in callers
         }
 
     def _record(self, connection: Connection, application: Application, step: str, actor: Actor) -> None:
@@ -387,6 +393,11 @@ class Machines:
         if key.revoked_at is not None or key.node_id is None:
             return None
         return key.node_id, key.public_key
+
+
+def caller_of(principal: Principal) -> Caller:
+    """Return a machine as `callers_in_force` wants it."""
+    return principal.actor.kind, principal.actor.id, principal.key_id
 
 
 def _application(row: tables.Row) -> Application:

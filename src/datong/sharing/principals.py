@@ -43,6 +43,8 @@ class Principal(Value):
     language: Language | None = None
     subject_id: str | None = None
     """The citizen ID (GB 11643) of a citizen's own account; personal, never logged."""
+    key_id: str = ""
+    """The key of a registered application that the caller's credentials were got with; revoking it ends them."""
 
     @property
     def department(self) -> DepartmentCode | None:

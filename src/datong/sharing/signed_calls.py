@@ -31,6 +31,7 @@ CALLERS_MAX = 10_000
 """Applications that a process keeps read; whether one was revoked is looked up with every call."""
 VALUE_CHARS_MAX = 200
 MILLISECONDS_DIGITS_MAX = 13
+_KEY_SEPARATOR = "."
 _LABEL = b"datong gateway signed call secret v1\n"
 
 
@@ -88,8 +89,9 @@ class SignedCalls:
             )
         period = int(self._clock.now().timestamp()) // SECRET_SECONDS
         until = datetime.fromtimestamp((period + 2) * SECRET_SECONDS, tz=UTC)
-        client_id = principal.actor.id
-        return SigningSecret(rid=client_id, secret=self._made(client_id, period), expires_at=until)
+        # The key by which the application came stands in the name it signs with, so that revoking the key ends both.
+        requester = _KEY_SEPARATOR.join(filter(None, (principal.actor.id, principal.key_id)))
+        return SigningSecret(rid=requester, secret=self._made(requester, period), expires_at=until)
 
     def verify(self, said: SignedHeaders, resource_id: ResourceId) -> None:
         """Check the signature of a call of `resource_id`; nothing is read.
@@ -109,17 +111,18 @@ class SignedCalls:
         Raises:
             Unauthenticated: there is no such application.
         """
+        client_id, _, key_id = said.requester.partition(_KEY_SEPARATOR)
         try:
-            found = self._machines.application(said.requester)
+            found = self._machines.application(client_id)
         except NotFound as error:
             raise _unrecognised("requester") from error
         if len(self._known) >= CALLERS_MAX:
             self._known.clear()
         actor = Actor(kind=ActorKind.APPLICATION, id=found.client_id, department=found.department, name=found.name)
-        return self._known.setdefault(said.requester, Principal(actor=actor))
+        return self._known.setdefault(said.requester, Principal(actor=actor, key_id=key_id))
 
-    def _made(self, client_id: str, period: int) -> str:
-        made = hmac.new(self._secret, _LABEL + f"{client_id}\n{period}".encode(), hashlib.sha256).digest()
+    def _made(self, requester: str, period: int) -> str:
+        made = hmac.new(self._secret, _LABEL + f"{requester}\n{period}".encode(), hashlib.sha256).digest()
         return base64.urlsafe_b64encode(made).decode()
 
 

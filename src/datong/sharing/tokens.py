@@ -46,6 +46,14 @@ class AccessToken(Value):
     expires_in: int
 
 
+class Verified(Value):
+    """What a verified access token says; `key_id` is empty for a node and for an application without keys."""
+
+    actor: Actor
+    expires_at: datetime
+    key_id: str
+
+
 class Assertion(Value):
     """A node's verified assertion."""
 
@@ -74,8 +82,8 @@ class AccessTokens:
         """What the `aud` claim of a node's assertion may be: the token endpoint, or the hub."""
         return (self._issuer + ENDPOINT_PATH, self._issuer)
 
-    def issue(self, actor: Actor, now: datetime) -> AccessToken:
-        """Return a token for a node or an application."""
+    def issue(self, actor: Actor, now: datetime, *, key_id: str = "") -> AccessToken:
+        """Return a token for a node or an application; `key_id` is the application's key that it was got with."""
         issued_at = int(now.timestamp())
         claims = {
             "iss": self._issuer,
@@ -87,14 +95,15 @@ class AccessTokens:
             "iat": issued_at,
             "exp": issued_at + self._lifetime_seconds,
             "jti": new_id(),
+            "key": key_id,
         }
         header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self._signer.key_id}
         signed = f"{_segment(header)}.{_segment(claims)}"
         token = f"{signed}.{_base64url(self._signer.sign(signed.encode()))}"
         return AccessToken(access_token=token, expires_in=self._lifetime_seconds)
 
-    def verify(self, token: str, now: datetime) -> tuple[Actor, datetime]:
-        """Return in whose name `token` speaks, and until when.
+    def verify(self, token: str, now: datetime) -> Verified:
+        """Return in whose name `token` speaks, until when, and by which key it was got.
 
         Raises:
             Unauthenticated: it is no token of this hub, has another audience or issuer, or has expired.
@@ -114,7 +123,8 @@ class AccessTokens:
             department=DepartmentCode(department),
             name=name if isinstance(name, str) else "",
         )
-        return actor, datetime.fromtimestamp(int(str(claims["exp"])), tz=UTC)
+        expires_at = datetime.fromtimestamp(int(str(claims["exp"])), tz=UTC)
+        return Verified(actor=actor, expires_at=expires_at, key_id=str(claims.get("key") or ""))
 
     def verify_assertion(
         self, assertion: str, key_of: Callable[[str], tuple[str, bytes] | None], now: datetime

@@ -3,6 +3,7 @@
 A key is for real data (`live`) or for the sandbox. Secrets are random and stored as their SHA-256.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -60,6 +61,7 @@ class IssuedKey(Value):
 class KeyHolder(Value):
     """Whose key a secret is."""
 
+    key_id: str
     client_id: str
     name: str
     department: DepartmentCode
@@ -87,7 +89,16 @@ def use_key(connection: Connection, client_id: str, secret: str, now: datetime) 
     if row is None or (row["kind"] == KeyKind.LIVE.value and row["blocked_at"] is not None):
         return None
     connection.execute(update(key).where(key.c.id == row["id"]).values(last_used_at=now))
-    return KeyHolder(client_id=client_id, name=row["name"], department=row["department"], kind=KeyKind(row["kind"]))
+    return KeyHolder(
+        key_id=row["id"], client_id=client_id, name=row["name"], department=row["department"], kind=KeyKind(row["kind"])
+    )
+
+
+def keys_in_force(connection: Connection, key_ids: Sequence[str], now: datetime) -> frozenset[str]:
+    """Return which of these keys are neither revoked nor over."""
+    key = tables.application_key
+    query = select(key.c.id).where(key.c.id.in_(key_ids), key.c.revoked_at.is_(None), key.c.expires_at > now)
+    return frozenset(connection.execute(query).scalars())
 
 
 def shortened(expires_at: datetime, now: datetime, overlap_hours: int) -> datetime:

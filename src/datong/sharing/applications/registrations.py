@@ -225,7 +225,7 @@ class Registrations:
         return IssuedKey(key=key, client_secret=secret)
 
     def revoke_key(self, client_id: str, key_id: str, actor: Actor) -> ApplicationKey:
-        """Revoke a key: it gets no token any more. Tokens that it got end with their lifetime (minutes).
+        """Revoke a key: it gets no token any more, and what it got opens nothing from now on.
 
         Raises:
             NotFound: the application has no such key, or it was revoked.

@@ -22,10 +22,12 @@ from datong.sharing.applications import (
 )
 from datong.sharing.applications.meter import FLUSH_SECONDS, Finding
 from datong.sharing.gateway_calls import GatewayAnswer
+from datong.sharing.machines import caller_of
 from datong.sharing.mask_keys import MaskKeys, mask_secret
 from datong.sharing.masks import MaskKind
 from datong.sharing.matching import Match
 from datong.sharing.principals import Principal
+from datong.sharing.signed_calls import SignedCalls, SignedHeaders
 from datong.sharing.terms import Agreement
 from tests.unit.sharing.samples import BUREAU, EDUCATION, POLICE, RESOURCE, person
 from tests.unit.sharing.world import PACK, POLICY, World
@@ -96,7 +98,7 @@ def test_real_data_only_while_approved_and_under_bound_agreements(world: World, 
     world.registrations.bind(made.client_id, [agreement.id], person(EDUCATION))
     assert query(world, who).rows == ({"hh": "H1"},)
     act(world, made.client_id, ApplicationAction.SUSPEND, "超范围使用")
-    assert world.identity.callers_in_force([(who.actor.kind, who.actor.id)]) == {(who.actor.kind, who.actor.id): False}
+    assert world.identity.callers_in_force([caller_of(who)]) == {caller_of(who): False}
     with pytest.raises(Unauthenticated):
         caller_again(world, made.client_id)
     act(world, made.client_id, ApplicationAction.RESUME)
@@ -131,6 +133,27 @@ def test_keys_overlap_when_they_are_rotated_and_end(world: World) -> None:
     with pytest.raises(NotFound):
         world.registrations.revoke_key(made.client_id, second.key.id, person(EDUCATION))
     assert first.client_secret not in repr(world.ledger.entries(limit=50).rows)
+
+
+def test_what_a_key_got_ends_with_it_and_not_with_its_sisters(world: World) -> None:
+    """Tokens and signed calls alike, from the next call on: nobody waits for a lifetime of ten minutes."""
+    made, calls = approved(world), SignedCalls(clock=world.clock, machines=world.identity, secret=b"of the hub")
+    lost, kept = (world.registrations.issue_key(made.client_id, KeyKind.LIVE, person(EDUCATION)) for _ in range(2))
+    tokens = [world.identity.token_for_application(made.client_id, one.client_secret) for one in (lost, kept)]
+    callers = [world.identity.verify_token(one.access_token) for one in tokens]
+    assert [one.key_id for one in callers] == [lost.key.id, kept.key.id]
+    secrets = [calls.secret_of(one) for one in callers]
+    assert secrets[0].secret != secrets[1].secret
+    signers = [calls.principal_of(SignedHeaders(one.rid, RESOURCE, "0", "")) for one in secrets]
+    world.registrations.revoke_key(made.client_id, lost.key.id, person(EDUCATION))
+    for who in (callers, signers):
+        assert list(world.identity.callers_in_force([caller_of(one) for one in who]).values()) == [False, True]
+    with pytest.raises(Unauthenticated):
+        world.identity.verify_token(tokens[0].access_token)
+    assert world.identity.verify_token(tokens[1].access_token) == callers[1]
+    world.registrations.issue_key(made.client_id, KeyKind.LIVE, person(EDUCATION), replace=True, overlap_hours=0)
+    with pytest.raises(Unauthenticated):
+        world.identity.verify_token(tokens[1].access_token)
 
 
 def test_bounds_of_keys_and_agreements(world: World, agreement: Agreement) -> None:
