@@ -9,7 +9,7 @@ import httpx
 from pydantic import ValidationError, model_validator
 
 from datong.federation import Joined, SignedBatch, Standing
-from datong.kernel import Clock, Corrupt, Text, Unavailable, Value, answered_error
+from datong.kernel import Clock, Corrupt, Text, Unreachable, Value, answered_error
 from datong.kernel.tls import tls_context
 from datong.ledger import Signer
 from datong.sharing import token_request
@@ -96,7 +96,7 @@ def join_superior(address: str, token: str, *, name: str, hub: str, signer: Sign
     """Enrol at a higher hub with the token that it issued, and bind the link.
 
     Raises:
-        Unauthenticated, Refused: the token is not valid. Unavailable: the hub does not answer.
+        Unauthenticated, Refused: the token is not valid. Unreachable: the hub does not answer.
     """
     key = base64.b64encode(signer.public_key).decode()
     body = json.dumps({"enrolment_token": token, "name": name, "public_key": key}, ensure_ascii=False).encode()
@@ -114,7 +114,7 @@ def send(http: httpx.Client, method: str, path: str, **options: Any) -> object:
     """Return the JSON of a good answer, or raise what the hub says.
 
     Raises:
-        Unavailable: it does not answer, or not like a hub. Any other error: its own.
+        Unreachable: it does not answer, or not like a hub. Any other error: its own.
     """
     try:
         response = http.request(method, path, **options)
@@ -129,8 +129,8 @@ def send(http: httpx.Client, method: str, path: str, **options: Any) -> object:
     raise refusal
 
 
-def _unavailable(address: str) -> Unavailable:
-    return Unavailable(
+def _unavailable(address: str) -> Unreachable:
+    return Unreachable(
         "adapters.hub_unavailable",
         what=Text(zh=f"上级平台 {address} 没有应答。", en=f"The higher hub {address} does not answer."),
         remedy=Text(zh="会自动重试；请检查网络和地址。", en="It is tried again; check the network and the address."),

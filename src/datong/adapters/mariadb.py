@@ -165,13 +165,15 @@ class MariadbDatabase(ComparedInside, SqlTarget):
         """Return the rows with a key's value."""
         typed = _retyped(query.columns, query.columns)
         statement = (
-            f"SELECT {joined_select(typed)} FROM {quoted(query.table)} WHERE {quoted(query.key_column)} = ? "
-            f"LIMIT {query.rows_max}"
+            f"SELECT {joined_select(typed)} FROM {quoted(query.table)} WHERE {quoted(query.key_column)} = ?"
+            f"{query.containing_sql(lambda column, _: f'LOCATE(?, {quoted(column)}) > 0')} LIMIT {query.rows_max}"
         )
         try:
             with self._open() as transaction:
                 transaction.limit(query.timeout_seconds)
-                batches = list(transaction.batches(query.table, statement, [query.key_value], typed, DIGEST_ROWS))
+                batches = list(
+                    transaction.batches(query.table, statement, [query.key_value, *query.texts], typed, DIGEST_ROWS)
+                )
         except pymysql.MySQLError as error:
             raise unreadable(query.table, error) from error
         return pa.Table.from_batches(batches, schema=arrow_schema(typed))

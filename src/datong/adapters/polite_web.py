@@ -24,7 +24,7 @@ from datong.adapters.judged_web import (
     retry_pause,
 )
 from datong.federation import BODY_BYTES_MAX, ROBOTS_BYTES_MAX, Document, ReaderTerms
-from datong.kernel import Corrupt, NotFound, Refused, Text, TooLarge, Unavailable
+from datong.kernel import Corrupt, NotFound, Refused, Text, TooLarge, Unreachable
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
@@ -127,7 +127,7 @@ class PoliteWeb:
         """Ask until there is an answer, with a bound; a text is the address that the answer redirects to.
 
         Raises:
-            Unavailable: there is none, or the origin wants to be left alone for longer.
+            Unreachable: there is none, or the origin wants to be left alone for longer.
         """
         try:
             return patiently(
@@ -137,7 +137,7 @@ class PoliteWeb:
                 sleep=self._sleep,
             )
         except Transient as error:
-            raise Unavailable(
+            raise Unreachable(
                 "adapters.origin_unavailable",
                 what=Text(zh=f"{address} 没有应答（{error}）。", en=f"{address} does not answer ({error})."),
                 remedy=Text(zh="到下一次计划时间会重试。", en="It is tried again at the next scheduled time."),

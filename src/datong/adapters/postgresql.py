@@ -210,12 +210,16 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
         else:
             # A cast to varchar(n) would cut the value off and meet another row.
             condition = f"{key if kind.startswith(_TEXTS) else key + '::text'} = $1::text"
-        statement = f"SELECT {names} FROM {relation(query.table)} WHERE {condition} LIMIT {query.rows_max}"
+        # By code points: not every collation can be searched.
+        wanted = query.containing_sql(
+            lambda column, place: f'strpos({quoted(column)}::text COLLATE "C", ${place + 2}::text) > 0'
+        )
+        statement = f"SELECT {names} FROM {relation(query.table)} WHERE {condition}{wanted} LIMIT {query.rows_max}"
         schema = arrow_schema(query.columns)
         try:
             with self._open(keep=True) as connection, connection.cursor() as cursor:
                 cursor.execute(f"SET statement_timeout = {max(1, int(query.timeout_seconds * 1000))}")
-                cursor.execute(statement, (query.key_value,))
+                cursor.execute(statement, (query.key_value, *query.texts))
                 batches = [typed_batch(query.table, one, query.columns, schema) for one in cursor.fetch_record_batch()]
         except adbc_driver_manager.DataError:
             return schema.empty_table()

@@ -159,7 +159,8 @@ class SqliteDatabase(ComparedByReading, SqlTarget):
         until = time_module.monotonic() + query.timeout_seconds
         statement = (
             f"SELECT {_names([column.name for column in query.columns])} FROM {quoted(query.table)} "
-            f"WHERE {quoted(query.key_column)} = ? LIMIT {query.rows_max}"
+            f"WHERE {quoted(query.key_column)} = ?"
+            f"{query.containing_sql(lambda column, _: f'instr({quoted(column)}, ?) > 0')} LIMIT {query.rows_max}"
         )
         try:
             value = _stored(query.key, query.key_value)
@@ -167,7 +168,7 @@ class SqliteDatabase(ComparedByReading, SqlTarget):
             return arrow_schema(query.columns).empty_table()
         with self._open() as connection:
             connection.set_progress_handler(lambda: time_module.monotonic() > until, PROGRESS_STEPS)
-            rows = connection.execute(statement, (value,)).fetchall()
+            rows = connection.execute(statement, (value, *query.texts)).fetchall()
         return reader_of_rows(query.table, rows, query.columns, DIGEST_ROWS, _converters(query.columns)).read_all()
 
     # As a target

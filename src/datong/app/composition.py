@@ -474,9 +474,7 @@ def compose(
         policy=policy,
         requests=requests,
         agreements=agreements,
-        simulator=Simulator(
-            database=database, clock=clock, catalogue=catalogue, policy=policy, identity=identity, live=live
-        ),
+        simulator=Simulator(database=database, clock=clock, catalogue=catalogue, policy=policy, identity=identity),
         documents=AgreementDocuments(
             database=database, ledger=ledger, departments=departments, base_url=settings.base_url
         ),

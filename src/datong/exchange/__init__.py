@@ -70,7 +70,7 @@ from datong.exchange.questions import (
     RepairKind,
     RowDigest,
 )
-from datong.exchange.ranges import LookupQuery, RangeQuery, range_query
+from datong.exchange.ranges import Containing, LookupQuery, RangeQuery, range_query
 from datong.exchange.reconciliation_values import (
     EndDigest,
     ReconcileEnd,
@@ -256,6 +256,7 @@ __all__ = [
     "Confirmed",
     "Connector",
     "ConsumeWork",
+    "Containing",
     "ContentDigest",
     "ContentKey",
     "Correction",

@@ -5,6 +5,9 @@ with a prefix. So ranges are about equally large, every engine agrees on them wh
 nothing about a key. A table without a key has whole rows for keys.
 """
 
+from collections.abc import Callable
+from itertools import count
+
 from pydantic import Field
 
 from datong.exchange.questions import HEX_32, PLACE_DIGITS, ROWS_LISTED_MAX, Question
@@ -15,8 +18,18 @@ from datong.kernel import Value
 from datong.kernel.limits import NAME_CHARS_MAX
 
 
+class Containing(Value):
+    """Rows in whose text column at least one of some texts occurs; a source may return others, too."""
+
+    column: str
+    texts: tuple[str, ...] = Field(min_length=1)
+
+
 class LookupQuery(Value):
-    """The rows of a table with one value in one column, at most `rows_max`, within `timeout_seconds`."""
+    """The rows of a table with one value in one column, at most `rows_max`, within `timeout_seconds`.
+
+    Of these only rows that meet every one of `containing` are wanted, so that others do not take up their places.
+    """
 
     table: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
     columns: tuple[Column, ...] = Field(min_length=1)
@@ -24,6 +37,18 @@ class LookupQuery(Value):
     key_value: str
     rows_max: int = Field(ge=1)
     timeout_seconds: float = Field(gt=0)
+    containing: tuple[Containing, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts that are sought, in the order of `containing`: what a statement binds after the key's value."""
+        return tuple(text for one in self.containing for text in one.texts)
+
+    def containing_sql(self, test: Callable[[str, int], str]) -> str:
+        """Return ` AND …` for `containing`; `test` says of a column and the place of a text (from 0) that it occurs."""
+        places = count()
+        groups = [" OR ".join(test(one.column, next(places)) for _ in one.texts) for one in self.containing]
+        return "".join(f" AND ({group})" for group in groups)
 
     @property
     def key(self) -> Column:

@@ -20,6 +20,7 @@ from datong.kernel.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    Unreachable,
 )
 from datong.kernel.facade import on_demand
 from datong.kernel.ids import (
@@ -110,6 +111,7 @@ __all__ = [
     "TooLarge",
     "Unauthenticated",
     "Unavailable",
+    "Unreachable",
     "UtcDateTime",
     "Value",
     "WorkingCalendar",

@@ -12,6 +12,7 @@ from datong.kernel.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    Unreachable,
 )
 from datong.kernel.texts import Text
 
@@ -23,6 +24,7 @@ _CLASSES: dict[int, type[DatongError]] = {
     HTTPStatus.CONFLICT: Conflict,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge,
     HTTPStatus.UNPROCESSABLE_ENTITY: Invalid,
+    HTTPStatus.FAILED_DEPENDENCY: Unreachable,
     HTTPStatus.TOO_MANY_REQUESTS: Unavailable,
 }
 

@@ -71,6 +71,10 @@ class Unavailable(DatongError):
     transient = True
 
 
+class Unreachable(Unavailable):
+    """Another party, which the call is about, does not answer; the platform itself is well."""
+
+
 class StorageFull(Unavailable):
     """There is no room left where something must be kept; the same call may succeed once there is."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 from splink import DuckDBAPI, Linker, block_on
 
-from datong.kernel import Invalid, Misconfigured, Text
+from datong.kernel import Conflict, Invalid, Misconfigured, Text
 from datong.library.conform import conform_source, take_part
 from datong.library.definition import Definition, Level, Linkage
 from datong.library.engine import EmbeddedWorkspace, Engine
@@ -42,13 +42,13 @@ def train(
     """Return the definition's linkage model with weights estimated from `sources`, which need no labels.
 
     Raises:
-        Invalid: the sample shows no disagreement among true matches.
+        Conflict: the library does not link by a model. Invalid: the sample shows no disagreement among true matches.
 
     `pairs_max` random pairs are drawn for `u`; a million is enough to try, ten million to commit. `folder` is scratch.
     """
     linkage = definition.linkage
     if linkage is None:
-        raise Misconfigured(
+        raise Conflict(
             "library.nothing_to_train",
             what=Text(zh="该资源库不使用链接模型。", en="This library has no linkage model."),
             remedy=Text(zh="请选择人口等需要链接的资源库。", en="Choose a library that links records."),

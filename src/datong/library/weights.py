@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
-from datong.kernel import Actor, Clock, Conflict, Database, JsonValue, Misconfigured, NotFound, Text, sha256_hex
+from datong.kernel import Actor, Clock, Conflict, Database, JsonValue, NotFound, Text, sha256_hex
 from datong.ledger import EntryKind, Ledger
 from datong.library.calibration import Calibration, JudgedPair, calibrate, under_model
 from datong.library.defining import Definitions
@@ -49,8 +49,7 @@ class Weights:
         """Learn weights from the decisions in force and propose them; nothing changes until a person says so.
 
         Raises:
-            Misconfigured: the library does not link by a model.
-            Conflict: there are too few decisions, or all say the same.
+            Conflict: the library does not link by a model, there are too few decisions, or all say the same.
         """
         base, present = self._base(library), self._present(library)
         pairs, unusable = self._judged(library)
@@ -219,7 +218,7 @@ def _judged(
 
 def _linked(definition: Definition) -> Definition:
     if definition.linkage is None:
-        raise Misconfigured(
+        raise Conflict(
             "library.nothing_to_train",
             what=Text(zh="该资源库不使用链接模型。", en="This library has no linkage model."),
             remedy=Text(zh="请选择人口等需要链接的资源库。", en="Choose a library that links records."),

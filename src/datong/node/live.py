@@ -5,14 +5,14 @@ Only agreed columns are read and only masked values, or match and no match, leav
 
 import base64
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 import pyarrow as pa
 
-from datong.exchange import Answering, Column, Connector, LookupQuery
-from datong.kernel import Clock, Conflict, DatongError, NotFound, Text
+from datong.exchange import Answering, Column, Connector, Containing, LookupQuery
+from datong.kernel import Clock, Conflict, DatongError, NotFound, Text, TooLarge
 from datong.ledger import Signer
 from datong.node.hub_client import delay_seconds
 from datong.sharing import (
@@ -20,11 +20,14 @@ from datong.sharing import (
     LiveCall,
     LiveKey,
     LiveKind,
+    RowCondition,
+    RowOperator,
     SealedLiveAnswer,
     SealedLiveCall,
     SignedLiveAnswer,
     apply_mask,
     best_answers,
+    passes,
     sealed_answer,
 )
 
@@ -33,6 +36,9 @@ CALLS_AT_ONCE_MAX = 8
 SCHEMA_SECONDS = 60.0
 """How long the columns of a table are remembered: a source is not inspected anew for each call."""
 DELAY_ATTEMPT_MAX = 13
+ROWS_READ_MAX = 1_000
+"""Rows with one key that a node reads to look which of them a row filter lets pass."""
+_OCCURRING = frozenset({RowOperator.IS, RowOperator.ONE_OF, RowOperator.STARTS_WITH})
 UNKNOWN_SECONDS = 60.0
 
 
@@ -111,6 +117,7 @@ class LiveAnswerer:
             found=min(len(found), call.rows_max),
             too_many=len(found) > call.rows_max,
             subjects=tuple(sorted(subject for subject in subjects if subject)),
+            conditions=call.conditions,
             answered_at=self._clock.now(),
         )
         kept = found[: call.rows_max]
@@ -145,13 +152,15 @@ class LiveAnswerer:
                     remedy=Text(zh="请改用数据库类数据源。", en="Use a database."),
                 )
             names = (call.key_column, *call.columns, *call.claims, *call.subject_columns)
-            columns = self._columns(source, call, tuple(dict.fromkeys(names)))
+            filtered = (one.column for one in call.conditions)
+            columns = self._columns(source, call, tuple(dict.fromkeys((*names, *filtered))))
             query = LookupQuery(
                 table=call.table,
                 columns=columns,
                 key_column=call.key_column,
                 key_value=call.key_value,
-                rows_max=call.rows_max + 1,
+                rows_max=(ROWS_READ_MAX if call.conditions else call.rows_max) + 1,
+                containing=containing(call.conditions, columns),
                 timeout_seconds=call.timeout_seconds,
             )
             found = source.lookup(query)
@@ -159,7 +168,14 @@ class LiveAnswerer:
             source.close()
         texts = pa.table([column.cast(pa.string()) for column in _readable(found)], names=found.column_names)
         # Databases compare by collation, and a text with a number by its value: here the text itself must be equal.
-        return [row for row in texts.to_pylist() if row[call.key_column] == call.key_value]
+        rows = [row for row in texts.to_pylist() if row[call.key_column] == call.key_value]
+        if len(rows) > ROWS_READ_MAX:
+            raise TooLarge(
+                "node.key_too_wide",
+                what=Text(zh="查询键对应的记录过多。", en="The key meets too many records."),
+                remedy=Text(zh="请使用能唯一确定对象的查询键。", en="Use a key that identifies one thing."),
+            )
+        return [row for row in rows if passes(call.conditions, row.get)]
 
     def _columns(self, source: Connector, call: LiveCall, names: tuple[str, ...]) -> tuple[Column, ...]:
         key = (call.source, call.table)
@@ -177,6 +193,20 @@ class LiveAnswerer:
                 remedy=Text(zh="请修订资源目录。", en="Revise the resource."),
             )
         return tuple(by_name[name] for name in names)
+
+
+def containing(conditions: Iterable[RowCondition], columns: Iterable[Column]) -> tuple[Containing, ...]:
+    """Return what of row filters the source itself can look for: texts in columns of texts.
+
+    It is told less than the filter says (that the text occurs somewhere), so that no difference between databases in
+    comparing and trimming leaves out a row that passes; what comes back is looked at again.
+    """
+    texts = {column.name for column in columns if column.type == "string"}
+    return tuple(
+        Containing(column=one.column, texts=one.values)
+        for one in conditions
+        if one.column in texts and one.operator in _OCCURRING
+    )
 
 
 def _readable(table: pa.Table) -> list["pa.ChunkedArray[pa.Scalar[pa.DataType]]"]:

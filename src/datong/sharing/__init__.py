@@ -50,7 +50,7 @@ from datong.sharing.principals import Principal, Role
 from datong.sharing.quotas import CallQuota, QuotaState
 from datong.sharing.records import FixedRecords, Record, RecordSource
 from datong.sharing.request_rules import RequestAction, RequestParty
-from datong.sharing.row_filters import RowCondition, RowOperator
+from datong.sharing.row_filters import RowCondition, RowOperator, passes
 from datong.sharing.terms import (
     Agreement,
     AgreementItem,
@@ -497,6 +497,7 @@ __all__ = [
     "mask_for",
     "mask_secret",
     "once_of",
+    "passes",
     "read_code",
     "sealed_answer",
     "shown_code",

@@ -341,7 +341,9 @@ class Gateway:
                 applications = (_application(one.principal) for one in calls)
                 self._bound.refresh(filter(None, applications), at_once=at_once)
             if self._callers is not None:
-                self._callers.refresh([caller_of(asked.principal) for asked in calls if not asked.proved], at_once=at_once)
+                self._callers.refresh(
+                    [caller_of(asked.principal) for asked in calls if not asked.proved], at_once=at_once
+                )
 
     def _prepared_all(self, calls: Sequence[Asked], *, alone: bool) -> list[Prepared]:
         """Return what comes of calls; those with an Idempotency-Key that were carried out before come to that."""
@@ -386,10 +388,10 @@ class Gateway:
         department = asked.principal.department
         candidates = self._candidates.get((department, asked.resource_id)) if department else ()
         at_node = self._at_node is not None and self._at_node.get(asked.resource_id)
-        # Rows of the library that are outside an agreement are left out; what a node answers is masked already.
+        # Rows that are outside an agreement are left out: here, or by the node that answers.
         asks = Asks(
             case_stated=bool(asked.case_number.strip()),
-            filters_rows=not at_node,
+            filters_rows=True,
             bound=self._bound_to(_application(asked.principal)),
             consented=self._consented(asked, resource, candidates),
         )
@@ -434,11 +436,11 @@ class Gateway:
         counted = self._counted(Told(grant, call, (), 0, (), None, salt))
         if asked.claims is None:
             masks = {item.column: grant.masks[name] for name, item in items.items()}
-            answer = ask_node(live, self._clock, call, masks=masks)
+            answer = ask_node(live, self._clock, call, conditions=grant.conditions, masks=masks)
             rows = tuple({name: row.get(item.column) for name, item in items.items()} for row in answer.rows)
             return Told(grant, call, rows, len(rows), answer.subjects, None, salt, counted)
         claims = {item.column: asked.claims[name] for name, item in items.items()}
-        answer = ask_node(live, self._clock, call, claims=claims)
+        answer = ask_node(live, self._clock, call, conditions=grant.conditions, claims=claims)
         results = {name: answer.results[item.column] for name, item in items.items()}
         return Told(grant, call, (said(results),), answer.found, answer.subjects, results, salt, counted)
 

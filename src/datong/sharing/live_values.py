@@ -11,8 +11,10 @@ from datong.kernel.limits import GATEWAY_ITEMS_MAX, NAME_CHARS_MAX
 from datong.sharing.breaker import Breaker
 from datong.sharing.masks import MaskKind
 from datong.sharing.matching import Match
+from datong.sharing.row_filters import RowCondition
 
 ROWS_MAX = 100
+CONDITIONS_ALL_MAX = 1_000
 KEY_BYTES = 32
 SEALED_BYTES_MAX = 4 * 1024 * 1024
 
@@ -58,6 +60,8 @@ class LiveCall(Value):
     """The keys (32 bytes) of those columns whose masks are keyed."""
     claims: Mapping[str, str] = Field({}, max_length=GATEWAY_ITEMS_MAX)
     """Verify: by column, what the caller says; only match or no match leaves the node."""
+    conditions: tuple[RowCondition, ...] = Field((), max_length=CONDITIONS_ALL_MAX)
+    """The row filters of all agreements of the call: rows that do not meet every one do not leave the node."""
     subject_columns: tuple[str, ...] = ()
     """Columns with the numbers of the people concerned, whom the evidence must name by commitment."""
     rows_max: int = Field(ge=1, le=ROWS_MAX)
@@ -81,6 +85,8 @@ class LiveAnswer(Value):
     found: int = Field(0, ge=0)
     too_many: bool = False
     subjects: tuple[str, ...] = Field((), max_length=ROWS_MAX * 8)
+    conditions: tuple[RowCondition, ...] = Field((), max_length=CONDITIONS_ALL_MAX)
+    """The row filters that every row meets which is answered or was compared: the node signs for it."""
     fault: Text | None = None
     answered_at: datetime
 

@@ -52,7 +52,9 @@ class PublishedResources(Protocol):
 class CallersInForce(Protocol):
     """Knows which machines may still call; `Machines` satisfies it."""
 
-    def callers_in_force(self, callers: Sequence[tuple[ActorKind, str, str]]) -> Mapping[tuple[ActorKind, str, str], bool]:
+    def callers_in_force(
+        self, callers: Sequence[tuple[ActorKind, str, str]]
+    ) -> Mapping[tuple[ActorKind, str, str], bool]:
         """Return of each machine (what it is, its id, its key or nothing) whether it was not revoked."""
         ...
 

@@ -26,7 +26,6 @@ from datong.sharing import tables
 from datong.sharing.actions import Action, DataAccess, Decision
 from datong.sharing.agreement_store import select_agreements
 from datong.sharing.identity import Identity
-from datong.sharing.live import LiveServices
 from datong.sharing.masks import MaskKind
 from datong.sharing.policy import PolicyEngine
 from datong.sharing.ports import PublishedResources
@@ -115,14 +114,12 @@ class Simulator:
         catalogue: PublishedResources,
         policy: PolicyEngine,
         identity: Identity,
-        live: LiveServices | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._catalogue = catalogue
         self._policy = policy
         self._identity = identity
-        self._live = live
 
     def column(self, resource_id: ResourceId, column: str, *, at: datetime | None = None) -> ColumnView:
         """Return who could see a column of a published resource at a time (None: now).
@@ -234,17 +231,12 @@ class Simulator:
             mode=question.mode,
             purpose=question.purpose,
             case_stated=bool(question.case_number.strip()),
-            rows_filtered=self._filters_rows(question),
+            # Some way out in these modes leaves rows out: calls, live or not, and Delta Sharing for bulk.
+            rows_filtered=question.mode in {ShareMode.INTERFACE, ShareMode.BULK},
             # Whoever is asked about with their consent: only calls for one person can know of it.
             consented=question.mode is ShareMode.INTERFACE,
         )
         return self._policy.authorise_data(caller, _ACTIONS[question.mode], access, agreement, when)
-
-    def _filters_rows(self, question: SimulatedCall) -> bool:
-        """Whether some way out in this mode can leave rows out: calls of the library, and Delta Sharing for bulk."""
-        if question.mode is ShareMode.INTERFACE:
-            return self._live is None or self._live.of(question.resource_id) is None
-        return question.mode is ShareMode.BULK
 
     def _agreements(self, resource_id: ResourceId, consumer: DepartmentCode | None) -> Sequence[Agreement]:
         """Return the newest agreements about a resource, of one consumer or of all."""

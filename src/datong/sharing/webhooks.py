@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from datong.kernel import Invalid, Text, Unavailable
+from datong.kernel import Invalid, Text, Unreachable
 
 PREFIX = "whsec_"
 RETRY_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -27,7 +27,7 @@ class WebhookSender(Protocol):
         """Let an address pass that may be sent to now.
 
         Raises:
-            Invalid: it is none. Refused: it must not be reached. Unavailable: its name is not known now.
+            Invalid: it is none. Refused: it must not be reached. Unreachable: its name is not known now.
         """
         ...
 
@@ -35,7 +35,7 @@ class WebhookSender(Protocol):
         """Send one message to an address that is judged anew, and return the status of the answer.
 
         Raises:
-            Invalid, Refused: see `check`. Unavailable: nobody answers in time.
+            Invalid, Refused: see `check`. Unreachable: nobody answers in time.
         """
         ...
 
@@ -100,9 +100,9 @@ def webhook_url_invalid(what: Text) -> Invalid:
     )
 
 
-def webhook_unanswered(detail: str) -> Unavailable:
+def webhook_unanswered(detail: str) -> Unreachable:
     """Return the error of a subscriber that does not answer."""
-    return Unavailable(
+    return Unreachable(
         "sharing.webhook_unanswered",
         what=Text(zh=f"回调地址没有应答（{detail}）。", en=f"The subscriber does not answer ({detail})."),
         remedy=Text(zh="平台会按退避时间重试。", en="It is tried again after a pause."),

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI
@@ -19,12 +20,13 @@ from datong.web import gateway, gateway_events, health, log, sandbox
 from datong.web.api import API_PATH, api_router
 from datong.web.console import console_routers, problem_page
 from datong.web.delta_sharing import router as delta_sharing_router
+from datong.web.described import ERRORS, PROBLEM_SCHEMA, problem_component
 from datong.web.edge import Edge
 from datong.web.exchange_metrics import ExchangeMetrics
 from datong.web.features import features_router
 from datong.web.metrics import HttpMetrics, admit_watchers, metrics_router
 from datong.web.open import open_routers
-from datong.web.problems import MEDIA_TYPE, ProblemDocument, install_problem_handlers
+from datong.web.problems import install_problem_handlers
 from datong.web.quorum_metrics import QuorumMetrics
 from datong.web.services import Services
 
@@ -40,6 +42,12 @@ class HubApplication(FastAPI):
 
     edge_metrics: HttpMetrics
     secure: bool
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description of the interface, with the schema to which every route's errors point."""
+        described = super().openapi()
+        described.setdefault("components", {}).setdefault("schemas", {})[PROBLEM_SCHEMA] = problem_component()
+        return described
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the whole application, wrapped by the edge; the gateway's calls go no further than that."""
@@ -60,7 +68,7 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
         generate_unique_id_function=_operation_id,
-        responses=_PROBLEM_RESPONSES,
+        responses=ERRORS,
     )
     app.edge_metrics = metrics
     app.secure = chosen.secure_cookies
@@ -85,7 +93,7 @@ def _routes() -> tuple[BaseRoute, ...]:
     They are included side by side where that can be: what is included within something included is looked through twice
     before the first request, and again with it.
     """
-    shared = APIRouter(generate_unique_id_function=_operation_id, responses=_PROBLEM_RESPONSES)
+    shared = APIRouter(generate_unique_id_function=_operation_id, responses=ERRORS)
     # The gateway's are described with all others; its calls are served before they come to any route (`HotCalls`).
     for router in (
         gateway.router,
@@ -103,14 +111,6 @@ def _routes() -> tuple[BaseRoute, ...]:
     for router in console_routers():
         shared.include_router(router, include_in_schema=False)
     return tuple(shared.routes)
-
-
-_PROBLEM_RESPONSES: dict[int | str, dict[str, object]] = {
-    "default": {
-        "description": "RFC 9457 problem details.",
-        "content": {MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}},
-    }
-}
 
 
 @asynccontextmanager

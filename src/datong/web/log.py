@@ -14,6 +14,7 @@ from datong.kernel import NotFound, Text
 from datong.ledger import Quorum
 from datong.sharing import Action
 from datong.web.authentication import Caller, Hub
+from datong.web.described import told_in
 
 router = APIRouter(prefix="/log", tags=["transparency log"])
 
@@ -22,7 +23,7 @@ ENTRIES_CACHE = "private, max-age=31536000, immutable"
 TILE = "application/octet-stream"
 
 
-@router.get("/checkpoint", response_class=Response)
+@router.get("/checkpoint", response_class=Response, responses=told_in("text/plain"))
 def checkpoint(hub: Hub) -> Response:
     """Return the newest signed checkpoint with the witnesses' cosignatures."""
     return Response(hub.ledger.checkpoint(), media_type="text/plain; charset=utf-8")
@@ -40,28 +41,28 @@ def quorum(hub: Hub) -> Quorum:
     return state
 
 
-@router.get("/verify.py", response_class=Response)
+@router.get("/verify.py", response_class=Response, responses=told_in("text/x-python"))
 def verifier() -> Response:
     """Return a verifier in one file, for machines without this platform: Python and `cryptography` are enough."""
     program = files("datong.ledger").joinpath("standalone_verifier.py").read_bytes()
     return Response(program, media_type="text/x-python; charset=utf-8")
 
 
-@router.get("/rederive.py", response_class=Response)
+@router.get("/rederive.py", response_class=Response, responses=told_in("text/x-python"))
 def rederiver() -> Response:
     """Return a program in one file that derives published indicators and findings again from an exported log."""
     program = files("datong.ledger").joinpath("standalone_rederiver.py").read_bytes()
     return Response(program, media_type="text/x-python; charset=utf-8")
 
 
-@router.get("/tile/entries/{path:path}", response_class=Response)
+@router.get("/tile/entries/{path:path}", response_class=Response, responses=told_in(TILE))
 def entries(path: str, caller: Caller, hub: Hub) -> Response:
     """Return one bundle of entries to somebody who may export the log; bundles never change."""
     hub.policy.require(caller, Action.LEDGER_EXPORT)
     return Response(hub.ledger.tile(f"tile/entries/{path}"), media_type=TILE, headers={"Cache-Control": ENTRIES_CACHE})
 
 
-@router.get("/tile/{path:path}", response_class=Response)
+@router.get("/tile/{path:path}", response_class=Response, responses=told_in(TILE))
 def tile(path: str, hub: Hub) -> Response:
     """Return one tile of hashes; tiles never change."""
     if not path[:1].isdigit():

@@ -32,6 +32,7 @@ from datong.kernel import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    Unreachable,
     Value,
 )
 
@@ -58,6 +59,7 @@ STATUS_OF: Mapping[type[DatongError], HTTPStatus] = {
     Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
     TimedOut: HTTPStatus.GATEWAY_TIMEOUT,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    Unreachable: HTTPStatus.FAILED_DEPENDENCY,
     StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     Misconfigured: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -73,6 +75,7 @@ TITLES: Mapping[int, Text] = {
     413: Text(zh="超出大小限制", en="Too large"),
     416: Text(zh="范围不可用", en="Range not satisfiable"),
     422: Text(zh="内容不符合要求", en="Invalid"),
+    424: Text(zh="对方没有应答", en="The other party does not answer"),
     429: Text(zh="调用过多", en="Too many at once"),
     500: Text(zh="内部错误", en="Internal error"),
     503: Text(zh="暂时不可用", en="Unavailable"),

@@ -40,7 +40,6 @@ class Caller:
         return {"Authorization": f"Bearer {self.token}"}
 
 
-
 def everybody(world: RedTeamWorld) -> tuple[Caller, ...]:
     """Open accounts and return everybody, nobody included."""
     identity = world.services.identity
@@ -71,9 +70,11 @@ def everybody(world: RedTeamWorld) -> tuple[Caller, ...]:
         *(Caller(username, session(username)) for username in PEOPLE),
         Caller(
             "application",
-            lambda: identity.token_for_application(
-                application.application.client_id, application.client_secret
-            ).access_token,
+            lambda: (
+                identity.token_for_application(
+                    application.application.client_id, application.client_secret
+                ).access_token
+            ),
         ),
         Caller("node", assertion),
     )

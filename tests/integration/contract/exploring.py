@@ -9,6 +9,7 @@ that exist, so that calls come further than to a 404.
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from random import Random
@@ -20,6 +21,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import checks as shipped
 from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks as openapi_checks
 
 from tests.integration.contract.callers import Caller
@@ -69,7 +71,7 @@ class Explored:
 
 @dataclass(kw_only=True)
 class Explorer:
-    """Explores the hub at `url` with `examples` calls of each kind for every operation, until `deadline` (monotonic)."""
+    """Explores the hub at `url` with `examples` calls of each kind per operation, until `deadline` (monotonic)."""
 
     url: str
     callers: Sequence[Caller]
@@ -88,6 +90,7 @@ class Explorer:
         random = Random(self.seed)
         turns = cycle(self.callers)
         for found in schema.get_all_operations():
+            assert isinstance(found, Ok), found.err()
             operation = found.ok()
             if operation.label in LEFT_OUT or not self.only(operation.label):
                 continue
@@ -109,10 +112,8 @@ class Explorer:
         def one(case: Any) -> None:
             self._call(case, next(turns), seen, random, is_positive=mode.is_positive)
 
-        try:
+        with suppress(Unsatisfiable):
             one()
-        except Unsatisfiable:
-            pass
 
     def _call(self, case: Any, caller: Caller, seen: Explored, random: Random, *, is_positive: bool) -> None:
         if is_positive:
@@ -131,9 +132,10 @@ class Explorer:
     def _note(self, seen: Explored, label: str, failure: Failure, caller: Caller, case: Any, answer: Any) -> None:
         kind = f"{label}: {failure.title} ({answer.status_code})"
         if kind not in seen.findings:
+            told = answer.content[:BODY_CHARS].decode(errors="replace")
             seen.findings[kind] = (
                 f"{kind}\n  as {caller.name}: {case.method} {answer.request.url} {repr(case.body)[:BODY_CHARS]}\n"
-                f"  {failure.message.strip()[:MESSAGE_CHARS]}\n  answered {answer.text[:BODY_CHARS]}"
+                f"  {failure.message.strip()[:MESSAGE_CHARS]}\n  answered {told}"
             )
             self.told(seen.findings[kind])
 

@@ -32,7 +32,7 @@ def known_in(world: RedTeamWorld) -> Known:
     entries = tuple(entry.entry_id for entry in services.ledger.entries(limit=20).rows)
     resources = (str(world.residents), str(world.depots))
     agreements = tuple(str(one.id) for one in services.agreements.of_consumer(SCHOOLS))
-    return {
+    found: dict[str, tuple[str, ...]] = {
         "resource_id": resources,
         "agreement_id": agreements,
         "request_id": tuple(str(one.request_id) for one in services.agreements.of_consumer(SCHOOLS)),
@@ -59,3 +59,4 @@ def known_in(world: RedTeamWorld) -> Known:
         "service_item": (PURPOSE,),
         "case_number": (CASE,),
     }
+    return {name: values for name, values in found.items() if values}

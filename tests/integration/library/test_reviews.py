@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Conflict, Database, Invalid, Misconfigured, NotFound
+from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Conflict, Database, Invalid, NotFound
 from datong.ledger import Ed25519Signer, EntryKind, Ledger, MemoryTileStore
 from datong.library import (
     FixedLanding,
@@ -197,7 +197,7 @@ def _until_done(hub: Hub, act: Callable[[], LearnedWeights], unchanged: Callable
 def test_decisions_teach_weights_that_a_person_puts_in_force(database: Database, tmp_path: Path) -> None:
     hub = Hub(database, tmp_path, *_twins(11))
     weights, reviews = hub.library.weights, hub.reviews
-    with pytest.raises(Misconfigured, match=r"library\.nothing_to_train"):
+    with pytest.raises(Conflict, match=r"library\.nothing_to_train"):
         weights.train("geography", actor=STEWARD)
     queue = reviews.queue("population", limit=100).rows
     assert len(queue) == 22

@@ -21,9 +21,12 @@ from datong.sharing import (
     CircuitState,
     LiveCall,
     LiveKey,
+    LiveKind,
     LiveServices,
     LiveTerms,
     Match,
+    RowCondition,
+    RowOperator,
     SealedLiveAnswer,
     SealedLiveCall,
     sealed_answer,
@@ -136,15 +139,31 @@ class Town:
             case_number="RX-1",
         )
 
-    def verify(self, **claims: str) -> VerifyAnswer:
+    def verify(self, key: str = CITIZEN, purpose: str = "school-admission", **claims: str) -> VerifyAnswer:
         return self.gateway.verify(
             application(EDUCATION),
             RESOURCE,
-            key={"citizen_id": CITIZEN},
+            key={"citizen_id": key},
             claims=claims,
-            purpose="school-admission",
+            purpose=purpose,
             case_number="RX-1",
         )
+
+    def insert(self, *statements: str) -> None:
+        """Put more rows into the node's table."""
+        run = {"postgresql": run_postgresql, "mysql": run_mariadb}.get(self.url.split(":")[0])
+        if run is not None:
+            run(self.url, *statements)
+            return
+        with closing(sqlite3.connect(self.url.removeprefix("sqlite:///"))) as connection, connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def filtered(self) -> None:
+        """Put relatives into the table, and an agreement in force that is about some of them."""
+        self.insert(*RELATIVES)
+        (granted,) = self.world.submit(["姓名", "公民身份号码", "hh"], service_item="statistics", rows=(SHUNDE, ADULT))
+        self.world.put_in_force(granted.agreement_id)
 
     def entries(self, kind: EntryKind) -> int:
         self.world.ledger.integrate()
@@ -191,6 +210,66 @@ def test_a_node_masks_by_key_as_the_hub_would(town: Town) -> None:
     with town.node():
         answer = town.query("hjdz", purpose="statistics")
     assert answer.rows == ({"hjdz": world.mask_keys.of(agreement)["hjdz"].apply(ADDRESS)},)
+
+
+RELATIVES = (
+    "INSERT INTO hj VALUES ('440604199107120012', '李四', 'H1', '广东省佛山市禅城区某路2号', '9')",
+    "INSERT INTO hj VALUES ('440604201109300068', '王五', 'H1', '广东省佛山市顺德区某路3号', ' 17 ')",
+    "INSERT INTO hj VALUES ('440605201506155021', '赵六', 'H1', '广东省佛山市顺德区某路4号', NULL)",
+)
+SHUNDE = RowCondition(column="hjdz", operator=RowOperator.STARTS_WITH, values=("广东省佛山市顺德区",))
+ADULT = RowCondition(column="bz", operator=RowOperator.AT_LEAST, values=("10",))
+
+
+GUESSES = (("440604199107120012", "李四"), ("440604201109300068", "王五"), ("440605201506155021", "赵六"))
+
+
+def test_rows_outside_the_filter_do_not_leave_the_node(town: Town) -> None:
+    """By texts that the source looks for, and by numbers that the node compares; for queries and verifications."""
+    town.filtered()
+    with town.node():
+        assert town.query("姓名", key="H1", by="household_id", purpose="statistics").rows == ({"姓名": "王*"},)
+        assert town.query("姓名", key=GUESSES[0][0], purpose="statistics").rows == ()
+        assert len(town.query("姓名", key=GUESSES[0][0]).rows) == 1, "the other agreement is about all rows"
+        claims = [town.verify(key=key, purpose="statistics", 姓名=name).results["姓名"] for key, name in GUESSES]
+    assert claims == [Match.UNKNOWN, Match.MATCH, Match.UNKNOWN]
+
+
+def test_a_node_says_of_a_row_outside_what_it_says_of_none(town: Town) -> None:
+    call = LiveCall(
+        id="1",
+        kind=LiveKind.VERIFY,
+        source="main",
+        table="hj",
+        key_column="gmsfhm",
+        key_value=GUESSES[0][0],
+        claims={"xm": "李四"},
+        conditions=(ADULT, SHUNDE),
+        subject_columns=("gmsfhm",),
+        rows_max=3,
+        timeout_milliseconds=10_000,
+        deadline_at=town.world.clock.now(),
+        answer_key=KEY.public_key,
+    )
+    nobody = town.answerer().answer(call)
+    town.filtered()
+    assert town.answerer().answer(call).answer == nobody.answer
+    assert town.answerer().answer(call.model_copy(update={"conditions": ()})).answer.found == 1
+
+
+def test_an_answer_of_a_node_that_did_not_filter_is_refused(town: Town) -> None:
+    town.filtered()
+    town.live.take(NODE, KEY.public_key)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(town.query, "姓名", "hh", key="H1", by="household_id", purpose="statistics")
+        while not (calls := town.live.take(NODE, KEY.public_key)):
+            time.sleep(0.01)
+        call = KEY.open_call(calls[0])
+        told = town.answerer().answer(call.model_copy(update={"conditions": ()}))
+        town.live.answer(NODE, sealed_answer(told, call))
+        with pytest.raises(Corrupt, match="live_unfiltered"):
+            asked.result()
+    assert town.entries(EntryKind.ACCESS) == 0
 
 
 def test_neither_the_key_nor_the_answer_ever_stands_in_the_control_database(town: Town) -> None:
@@ -285,14 +364,7 @@ def test_the_circuit_opens_after_failures_and_one_probe_closes_it(town: Town) ->
 
 
 def test_a_key_that_meets_too_much_and_a_foreign_signature_are_refused(town: Town) -> None:
-    run = {"postgresql": run_postgresql, "mysql": run_mariadb}.get(town.url.split(":")[0])
-    rows = [f"INSERT INTO hj VALUES ('x{n}', 'n', 'H9', 'a', '')" for n in range(6)]
-    if run is None:
-        with closing(sqlite3.connect(town.url.removeprefix("sqlite:///"))) as connection, connection:
-            for row in rows:
-                connection.execute(row)
-    else:
-        run(town.url, *rows)
+    town.insert(*(f"INSERT INTO hj VALUES ('x{n}', 'n', 'H9', 'a', '')" for n in range(6)))
     with town.node(), pytest.raises(TooLarge):
         town.query("姓名", key="H9", by="household_id")
     with town.node(Ed25519Signer.generate()), pytest.raises(Corrupt, match="live_bad_signature"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from datong.kernel import Invalid, Misconfigured
+from datong.kernel import Conflict, Invalid
 from datong.library import shipped_definitions
 from datong.library.engine import Engine
 from datong.library.training import train
@@ -30,7 +30,7 @@ def test_agreement_weighs_for_and_difference_against(tmp_path: Path) -> None:
 
 def test_a_library_without_linkage_cannot_be_trained(tmp_path: Path) -> None:
     geography = next(known for known in shipped_definitions() if known.name == "geography")
-    with pytest.raises(Misconfigured, match="nothing_to_train"):
+    with pytest.raises(Conflict, match="nothing_to_train"):
         train(geography, (), pack=load_pack(None), engine=ENGINE, folder=tmp_path, pairs_max=10, seed=1)
 
 

@@ -17,6 +17,7 @@ from datong.sharing.policy import PolicyEngine
 from datong.sharing.ports import DepartmentBook, MemoryDepartments, MemoryResources, MemoryUses
 from datong.sharing.records import Record
 from datong.sharing.requests import Requests
+from datong.sharing.row_filters import RowCondition
 from datong.sharing.subjects import subject_index_key
 from datong.sharing.terms import Agreement, PurposeDraft, Request, RequestLine
 from datong.sharing.usage import Usage
@@ -149,11 +150,12 @@ class World:
         *,
         consumer: DepartmentCode = EDUCATION,
         resource_id: ResourceId = RESOURCE,
+        rows: tuple[RowCondition, ...] = (),
         **change: object,
     ) -> tuple[Request, ...]:
-        """Submit a request for items of one resource; `change` alters the purpose."""
+        """Submit a request for items of one resource, of some rows; `change` alters the purpose."""
         draft = PurposeDraft.model_validate(PURPOSE.model_dump()).model_copy(update=change)
-        lines = [RequestLine(resource_id=resource_id, items=tuple(items))]
+        lines = [RequestLine(resource_id=resource_id, items=tuple(items), rows=rows)]
         return self.requests.submit(consumer=consumer, lines=lines, purpose=draft, actor=person(consumer))
 
     def enrol_key(self, code: DepartmentCode) -> str:

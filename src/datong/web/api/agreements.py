@@ -31,6 +31,7 @@ from datong.web.api.scope import (
     readable_agreement,
 )
 from datong.web.authentication import Caller, Hub
+from datong.web.described import told_in
 from datong.web.services import Services
 
 router = APIRouter(prefix="/agreements", tags=["agreements"])
@@ -196,21 +197,21 @@ def renew_mask_keys(agreement_id: AgreementId, caller: Caller, hub: Hub) -> Mask
     )
 
 
-@router.get("/{agreement_id}/contract.yaml", response_class=Response)
+@router.get("/{agreement_id}/contract.yaml", response_class=Response, responses=told_in(YAML))
 def read_contract(agreement_id: AgreementId, caller: Caller, hub: Hub) -> Response:
     """Return the agreement as an Open Data Contract Standard 3.1.0 document."""
     readable_agreement(hub, caller, agreement_id)
     return Response(hub.documents.contract(agreement_id), media_type=YAML)
 
 
-@router.get("/{agreement_id}/policy.jsonld", response_class=Response)
+@router.get("/{agreement_id}/policy.jsonld", response_class=Response, responses=told_in(JSON_LD))
 def read_policy(agreement_id: AgreementId, caller: Caller, hub: Hub) -> Response:
     """Return the agreement's usage policy: ODRL 2.2 as JSON-LD."""
     readable_agreement(hub, caller, agreement_id)
     return JSONResponse(hub.documents.policy(agreement_id), media_type=JSON_LD)
 
 
-@router.get("/{agreement_id}/agreement.pdf", response_class=Response)
+@router.get("/{agreement_id}/agreement.pdf", response_class=Response, responses=told_in(PDF))
 def read_paper(agreement_id: AgreementId, caller: Caller, hub: Hub) -> Response:
     """Return the agreement on paper: a PDF in Chinese with a verification code."""
     readable_agreement(hub, caller, agreement_id)

@@ -11,6 +11,7 @@ from datong.sharing import Action
 from datong.web.api.nodes import own_node
 from datong.web.api.tasks import target_for, task_target
 from datong.web.authentication import Caller, Hub
+from datong.web.described import told_in
 from datong.web.downloads import file_response
 
 router = APIRouter(prefix="/batches", tags=["exchange"])
@@ -67,7 +68,7 @@ def commit_batch(batch_id: BatchId, caller: Caller, hub: Hub) -> BatchRecord:
     return record
 
 
-@router.get("/{batch_id}/payload", response_class=Response)
+@router.get("/{batch_id}/payload", response_class=Response, responses=told_in(ARROW_STREAM, in_parts=True))
 def read_payload(batch_id: BatchId, request: Request, caller: Caller, hub: Hub) -> Response:
     """Return a committed batch's Arrow stream, or a range of its bytes."""
     task = hub.exchange.task(hub.exchange.batch(batch_id).manifest.task_id)

@@ -12,6 +12,7 @@ from datong.catalogue import CatalogueFiles, FileFormat, ImportReport, ResourceS
 from datong.kernel import DepartmentCode
 from datong.sharing import Action, Principal, Target
 from datong.web.authentication import Caller, Hub
+from datong.web.described import told_in
 from datong.web.services import Services
 
 router = APIRouter(tags=["catalogue"])
@@ -41,7 +42,7 @@ FileBody = Annotated[bytes, Depends(whole_body)]
 Form = Annotated[FileFormat, Query(alias="format", description="xlsx, the ministry's layout, or json")]
 
 
-@router.get("/catalogue/export")
+@router.get("/catalogue/export", response_class=StreamingResponse, responses=told_in(*MEDIA_TYPES.values()))
 def export_catalogue(
     caller: Caller,
     hub: Hub,
@@ -65,7 +66,12 @@ def check_catalogue_file(
     return files_of(hub).check(body, file_format, importing(hub, caller, department))
 
 
-@router.post("/catalogue/check/annotated", openapi_extra=_FILE_BODY)
+@router.post(
+    "/catalogue/check/annotated",
+    openapi_extra=_FILE_BODY,
+    response_class=Response,
+    responses=told_in(MEDIA_TYPES[FileFormat.SPREADSHEET]),
+)
 def annotate_catalogue_file(
     body: FileBody, caller: Caller, hub: Hub, department: DepartmentCode | None = None
 ) -> Response:

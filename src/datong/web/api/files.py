@@ -11,6 +11,7 @@ from datong.kernel import ActorKind, AgreementId, DepartmentCode, NodeId, Page, 
 from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
 from datong.web.authentication import Caller, Hub
+from datong.web.described import told_in
 from datong.web.downloads import file_response, requested_range
 from datong.web.services import Services
 
@@ -86,7 +87,7 @@ def commit_file(file_id: FileId, caller: Caller, hub: Hub) -> FileRecord:
     return hub.files.commit(file_id, actor=caller.actor)
 
 
-@router.get("/{file_id}/content", response_class=Response)
+@router.get("/{file_id}/content", response_class=Response, responses=told_in(BINARY, in_parts=True))
 def read_content(file_id: FileId, request: Request, caller: Caller, hub: Hub) -> Response:
     """Return a file's content, or a range of its bytes, to the recipient's node, or to its people if it is not sealed.
 

@@ -17,6 +17,7 @@ from datong.ledger import EntryKind, PeerNote, RecordedEntry, WitnessState
 from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
 from datong.web.authentication import Caller, Hub
+from datong.web.described import told_in
 from datong.web.services import Services
 
 router = APIRouter(prefix="/ledger", tags=["ledger"])
@@ -98,7 +99,7 @@ def cosign(body: NewCosignature, caller: Caller, hub: Hub) -> None:
     hub.ledger.cosign(witness_name=node.id, witness_key=key.public_key, note=body.note.encode())
 
 
-@router.get("/export", response_class=StreamingResponse)
+@router.get("/export", response_class=StreamingResponse, responses=told_in(TAR))
 def export(caller: Caller, hub: Hub) -> StreamingResponse:
     """Return the whole log (checkpoint, tiles, keys) as a tar."""
     hub.policy.require(caller, Action.LEDGER_EXPORT)

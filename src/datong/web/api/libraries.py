@@ -24,6 +24,7 @@ from datong.library import (
 from datong.sharing import Action, Block, BlockPurpose, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
+from datong.web.described import told_in
 
 router = APIRouter(tags=["library"])
 
@@ -184,7 +185,7 @@ def find_block(
     return hub.blocks.by_key(caller, name, key, value)
 
 
-@router.get("/libraries/{name}/links", response_class=Response)
+@router.get("/libraries/{name}/links", response_class=Response, responses=told_in(ARROW_STREAM))
 def export_links(name: LibraryName, caller: Caller, hub: Hub) -> Response:
     """Return which record belongs to which entity, as an Arrow IPC stream, for the library's stewards."""
     hub.policy.require(caller, Action.LIBRARY_READ_ENTITY)

@@ -23,6 +23,7 @@ from datong.sharing import (
 from datong.web.api.nodes import own_node
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, own_department
 from datong.web.authentication import Caller, Hub
+from datong.web.described import told_in
 from datong.web.services import Services
 
 router = APIRouter(prefix="/matchings", tags=["matchings"])
@@ -108,7 +109,7 @@ async def hand_in_part(
     return await run_in_threadpool(keep)
 
 
-@router.get("/{matching_id}/parts/{step}/{number}", response_class=Response)
+@router.get("/{matching_id}/parts/{step}/{number}", response_class=Response, responses=told_in(BINARY))
 def fetch_part(
     matching_id: MatchingId, step: MatchingStep, number: Annotated[int, Path(ge=0, le=99)], caller: Caller, hub: Hub
 ) -> Response:

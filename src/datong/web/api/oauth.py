@@ -12,13 +12,29 @@ from pydantic import BaseModel, Field
 from datong.kernel import Invalid, Text, Unauthenticated
 from datong.sharing import AccessToken
 from datong.web.authentication import Hub
-from datong.web.problems import problem_of, problem_response
+from datong.web.described import Answers
+from datong.web.problems import MEDIA_TYPE, ProblemDocument, problem_of, problem_response
 from datong.web.services import Services
 
 router = APIRouter(prefix="/oauth", tags=["oauth"])
 
 ASSERTION_CHARS_MAX = 8192
 CREDENTIAL_CHARS_MAX = 512
+
+
+class TokenProblem(ProblemDocument):
+    """A refusal of the token endpoint: problem details with what OAuth's clients look for."""
+
+    error: str = ""
+    error_description: str = ""
+
+
+_REFUSALS: Answers = {
+    "4XX": {
+        "description": "A refusal: problem details, with `error` as RFC 6749 §5.2 wants where a grant is refused.",
+        "content": {MEDIA_TYPE: {"schema": TokenProblem.model_json_schema()}},
+    }
+}
 
 
 class TokenRequest(BaseModel):
@@ -31,7 +47,7 @@ class TokenRequest(BaseModel):
     client_assertion: str | None = Field(None, max_length=ASSERTION_CHARS_MAX)
 
 
-@router.post("/token", response_model=AccessToken)
+@router.post("/token", response_model=AccessToken, responses=_REFUSALS)
 def issue_token(form: Annotated[TokenRequest, Form()], request: Request, hub: Hub) -> AccessToken | Response:
     """Exchange credentials for an access token; a refusal says `error` as RFC 6749 §5.2 wants."""
     try:

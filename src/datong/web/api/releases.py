@@ -9,6 +9,7 @@ from datong.kernel import Page
 from datong.sharing import Action, AnonymityReport, OpenRelease, Principal, ReleasePlan, Suggestion
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
+from datong.web.described import told_in
 from datong.web.downloads import file_response
 from datong.web.services import Services
 
@@ -53,7 +54,7 @@ def read_release(release_id: str, caller: Caller, hub: Hub) -> OpenRelease:
     return hub.open_releases.get(release_id)
 
 
-@router.get("/{release_id}/{name}", response_class=Response)
+@router.get("/{release_id}/{name}", response_class=Response, responses=told_in(*MEDIA.values(), in_parts=True))
 def download_release(
     release_id: str, name: Literal["data.parquet", "data.csv"], request: Request, caller: Caller, hub: Hub
 ) -> Response:

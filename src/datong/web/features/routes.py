@@ -44,7 +44,7 @@ def strict(handler: Callable[Parameters, Response]) -> Callable[Parameters, Resp
 
 
 @reading(router, "/ogc", in_schema=False)
-@reading(router, "/ogc/")
+@reading(router, "/ogc/", media_types=[documents.JSON])
 @strict
 def ogc_landing(request: Request, hub: Hub) -> Response:
     """Return the landing page of OGC API – Features."""
@@ -52,7 +52,7 @@ def ogc_landing(request: Request, hub: Hub) -> Response:
     return _json(request, documents.landing(_root(hub)))
 
 
-@reading(router, "/ogc/conformance")
+@reading(router, "/ogc/conformance", media_types=[documents.JSON])
 @strict
 def ogc_conformance(request: Request) -> Response:
     """Return the conformance classes that the interface implements."""
@@ -60,7 +60,7 @@ def ogc_conformance(request: Request) -> Response:
     return _json(request, {"conformsTo": list(documents.CONFORMANCE)})
 
 
-@reading(router, "/ogc/api")
+@reading(router, "/ogc/api", media_types=[documents.OPENAPI])
 @strict
 def ogc_api(request: Request, hub: Hub, visitor: Visitor) -> Response:
     """Return the interface's own OpenAPI 3.0 definition."""
@@ -69,7 +69,7 @@ def ogc_api(request: Request, hub: Hub, visitor: Visitor) -> Response:
     return public_answer(request, body, media_type=documents.OPENAPI)
 
 
-@reading(router, "/ogc/collections")
+@reading(router, "/ogc/collections", media_types=[documents.JSON])
 @strict
 def ogc_collections(request: Request, hub: Hub, visitor: Visitor) -> Response:
     """Return the feature collections that the caller may read."""
@@ -78,7 +78,7 @@ def ogc_collections(request: Request, hub: Hub, visitor: Visitor) -> Response:
     return _json(request, documents.collections(_root(hub), found), private=not all(one.open for one in found))
 
 
-@reading(router, "/ogc/collections/{collection_id}")
+@reading(router, "/ogc/collections/{collection_id}", media_types=[documents.JSON])
 @strict
 def ogc_collection(request: Request, hub: Hub, visitor: Visitor, collection_id: str) -> Response:
     """Return the description of one collection."""
@@ -88,7 +88,7 @@ def ogc_collection(request: Request, hub: Hub, visitor: Visitor, collection_id: 
     return _json(request, documents.collection(_root(hub), found), private=layer is not None)
 
 
-@reading(router, "/ogc/collections/{collection_id}/items")
+@reading(router, "/ogc/collections/{collection_id}/items", media_types=[documents.GEOJSON])
 @strict
 def ogc_items(request: Request, hub: Hub, visitor: Visitor, collection_id: str) -> Response:
     """Return a page of features: by `bbox`, `datetime`, values of elements; `limit`, and `after` through its links."""
@@ -103,7 +103,7 @@ def ogc_items(request: Request, hub: Hub, visitor: Visitor, collection_id: str) 
     return public_answer(request, body, media_type=documents.GEOJSON, headers=_crs_header(asked.crs))
 
 
-@reading(router, "/ogc/collections/{collection_id}/items/{feature_id}")
+@reading(router, "/ogc/collections/{collection_id}/items/{feature_id}", media_types=[documents.GEOJSON])
 @strict
 def ogc_item(request: Request, hub: Hub, visitor: Visitor, collection_id: str, feature_id: str) -> Response:
     """Return one feature."""

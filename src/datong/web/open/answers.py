@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
+
+from datong.web.described import Answers, public
 
 PUBLIC_HEADERS: Mapping[str, str] = {
     "Access-Control-Allow-Origin": "*",
@@ -21,9 +23,18 @@ Handler = Callable[..., Response]
 
 
 def reading(
-    router: APIRouter, path: str, *, response_model: type | None = None, in_schema: bool = True
+    router: APIRouter,
+    path: str,
+    *,
+    media_types: Sequence[str] = (),
+    response_model: type | None = None,
+    in_schema: bool = True,
+    also: Answers | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Register a handler for GET, and for HEAD, with which harvesters ask how long an answer would be."""
+    """Register a handler for GET, and for HEAD, with which harvesters ask how long an answer would be.
+
+    `media_types` are those of the answer (of a model: JSON), `also` are answers of other statuses.
+    """
 
     def register(handler: Handler) -> Handler:
         router.add_api_route(
@@ -31,7 +42,8 @@ def reading(
             handler,
             methods=["GET"],
             response_model=response_model,
-            response_class=Response,
+            response_class=Response if response_model is None else JSONResponse,
+            responses={**public(*media_types), **(also or {})},
             include_in_schema=in_schema,
         )
         router.add_api_route(path, handler, methods=["HEAD"], response_model=None, include_in_schema=False)

@@ -40,7 +40,9 @@ _BY_SUFFIX = {form.suffix: form for form in FORMS}
 Page = Annotated[int, Query(ge=1, le=PAGES_MAX, description="Page of the catalogue, from 1.")]
 
 
-@reading(router, "/catalog")
+@reading(
+    router, "/catalog", media_types=list(_BY_TYPE), also={303: {"description": "A browser is sent to the portal."}}
+)
 def catalogue(request: Request, hub: Hub, page: Page = 1) -> Response:
     """Return the open catalogue as DCAT in the form that `Accept` prefers; a browser goes to the portal."""
     chosen = preferred(request.headers.get("accept", ""), [*_BY_TYPE, HTML])
@@ -49,37 +51,37 @@ def catalogue(request: Request, hub: Hub, page: Page = 1) -> Response:
     return _page(request, hub, _BY_TYPE[chosen or FORMS[0].media_type], page)
 
 
-@reading(router, "/catalog.ttl")
+@reading(router, "/catalog.ttl", media_types=[_BY_SUFFIX[".ttl"].media_type])
 def catalogue_turtle(request: Request, hub: Hub, page: Page = 1) -> Response:
     """Return a page of the open catalogue as DCAT in Turtle; `hydra:next` links the next page."""
     return _page(request, hub, _BY_SUFFIX[".ttl"], page)
 
 
-@reading(router, "/catalog.jsonld")
+@reading(router, "/catalog.jsonld", media_types=[_BY_SUFFIX[".jsonld"].media_type])
 def catalogue_json_ld(request: Request, hub: Hub, page: Page = 1) -> Response:
     """Return a page of the open catalogue as DCAT in JSON-LD."""
     return _page(request, hub, _BY_SUFFIX[".jsonld"], page)
 
 
-@reading(router, "/catalog.rdf")
+@reading(router, "/catalog.rdf", media_types=[_BY_SUFFIX[".rdf"].media_type])
 def catalogue_rdf_xml(request: Request, hub: Hub, page: Page = 1) -> Response:
     """Return a page of the open catalogue as DCAT in RDF/XML."""
     return _page(request, hub, _BY_SUFFIX[".rdf"], page)
 
 
-@reading(router, "/open/{resource_id}.ttl")
+@reading(router, "/open/{resource_id}.ttl", media_types=[_BY_SUFFIX[".ttl"].media_type])
 def dataset_turtle(request: Request, hub: Hub, resource_id: ResourceId) -> Response:
     """Return one open resource as DCAT in Turtle."""
     return dataset_as(request, hub, resource_id, _BY_SUFFIX[".ttl"])
 
 
-@reading(router, "/open/{resource_id}.jsonld")
+@reading(router, "/open/{resource_id}.jsonld", media_types=[_BY_SUFFIX[".jsonld"].media_type])
 def dataset_json_ld(request: Request, hub: Hub, resource_id: ResourceId) -> Response:
     """Return one open resource as DCAT in JSON-LD."""
     return dataset_as(request, hub, resource_id, _BY_SUFFIX[".jsonld"])
 
 
-@reading(router, "/open/{resource_id}.rdf")
+@reading(router, "/open/{resource_id}.rdf", media_types=[_BY_SUFFIX[".rdf"].media_type])
 def dataset_rdf_xml(request: Request, hub: Hub, resource_id: ResourceId) -> Response:
     """Return one open resource as DCAT in RDF/XML."""
     return dataset_as(request, hub, resource_id, _BY_SUFFIX[".rdf"])

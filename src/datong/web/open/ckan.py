@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from datong.kernel import DatongError, Invalid, Language, NotFound
 from datong.web.authentication import Hub
+from datong.web.described import ERRORS, Answers, public, told_in
 from datong.web.open.answers import public_answer
 from datong.web.open.ckan_actions import ACTIONS, Call, not_found
 from datong.web.open.ckan_parameters import Parameters, parameters_of
@@ -23,16 +24,23 @@ from datong.web.services import Services
 router = APIRouter(tags=["open catalogue"])
 
 JSON = "application/json; charset=utf-8"
+_ANSWERS: Answers = {
+    **public(JSON),
+    "4XX": {
+        "description": "An error in CKAN's shape; of what is wrong before that, problem details.",
+        "content": {**told_in(JSON)[200]["content"], **ERRORS["4XX"]["content"]},
+    },
+}
 SEARCH_CODES = frozenset({"ckan.query_unreadable", "ckan.sort_unknown"})
 
 
-@router.get("/api/3/action/{action}", response_class=Response)
+@router.get("/api/3/action/{action}", response_class=Response, responses=_ANSWERS)
 async def read_action(action: str, request: Request, hub: Hub) -> Response:
     """Answer a reading action of the CKAN API, with parameters in the query."""
     return await answer(action, request, hub)
 
 
-@router.post("/api/3/action/{action}", response_class=Response)
+@router.post("/api/3/action/{action}", response_class=Response, responses=_ANSWERS)
 async def call_action(action: str, request: Request, hub: Hub) -> Response:
     """Answer a reading action of the CKAN API, with parameters as JSON or as a form."""
     return await answer(action, request, hub)

@@ -36,7 +36,7 @@ ROBOTS = (
 )
 
 
-@reading(router, "/open/feed.atom")
+@reading(router, "/open/feed.atom", media_types=[ATOM])
 def feed(request: Request, hub: Hub) -> Response:
     """Return what was opened or changed last, newest first, as an Atom feed."""
     newest = hub.open_catalogue.find(limit=FEED_ENTRIES).rows
