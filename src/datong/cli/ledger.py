@@ -247,6 +247,13 @@ def _tell_log(report: LogReport) -> None:
     )
     for kind, count in report.entries.items():
         typer.echo(f"  {kind}: {count}")
+    for index in report.backdated:
+        say(
+            Text(
+                zh=f"  ⚠ 第 {index} 号条目自称早于它前面的条目一小时以上：被倒填日期，或当时的时钟有误",
+                en=f"  ⚠ entry {index} claims an hour or more less than one before it: dated back, or a wrong clock",
+            )
+        )
     for witness in report.witnesses:
         at = witness.signed_at.isoformat()
         say(

@@ -7,7 +7,7 @@ a salted commitment, whose salt stays with the owner of the fact.
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -20,6 +20,8 @@ from datong.ledger.faults import corrupt
 
 LEAF_VERSION = 1
 SALT_BYTES_MIN = 16
+BACKDATED_AFTER = timedelta(hours=1)
+"""An entry stands behind those made before it; one that claims so much less is back-dated, or a clock was wrong."""
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 _LEAF_FIELDS = frozenset({"v", "kind", "at", "subject", "actor", "facts"})
 _ACTOR_FIELDS = frozenset({"kind", "id", "department"})

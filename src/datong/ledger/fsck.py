@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Select, func, select
 from datong.kernel import Corrupt, Database, DatongError, JsonValue, NotFound, Text, Value
 from datong.ledger.bundles import check_witnesses
 from datong.ledger.cosigning import Witnesses
-from datong.ledger.entries import EntryContent, departments_concerned, parse_leaf
+from datong.ledger.entries import BACKDATED_AFTER, EntryContent, departments_concerned, parse_leaf
 from datong.ledger.merkle import HASH_BYTES, leaf_hash_of
 from datong.ledger.notes import Note, open_checkpoint
 from datong.ledger.sequencer import published_size
@@ -106,6 +106,7 @@ class Fsck:
         self._latest: dict[str, dict[str, _Latest]] = {area.name: {} for area in areas if not area.own_entry}
         self._own: Counter[str] = Counter()
         self._pending = 0
+        self._newest_at: datetime | None = None
 
     def run(self) -> FsckReport:
         """Compare everything and report what differs; nothing is raised for a fault."""
@@ -200,6 +201,7 @@ class Fsck:
         except Corrupt as error:
             self._fault("ledger.entry_malformed", "ledger.entry", str(row.serial), error.what, row.place)
             return
+        self._check_time(content, row)
         own = {
             "kind": content.kind.value == row.kind,
             "subject": content.subject == row.subject,
@@ -220,6 +222,19 @@ class Fsck:
         for area in self._areas:
             if content.kind in area.kinds:
                 self._state(area, content, row.place)
+
+    def _check_time(self, content: EntryContent, row: _Entry) -> None:
+        """An entry stands behind those that were made before it: the log's own order shows what was back-dated."""
+        newest = self._newest_at
+        if newest is not None and row.place is not None and content.at < newest - BACKDATED_AFTER:
+            what = Text(
+                zh=f"第 {row.position} 号存证条目自称作于 {content.at.isoformat()}，"
+                f"而它前面的条目已作于 {newest.isoformat()}：被倒填日期，或当时的时钟有误。",
+                en=f"Entry {row.position} says that it was made at {content.at.isoformat()}; one before it was made at "
+                f"{newest.isoformat()}: it was back-dated, or a clock was wrong.",
+            )
+            self._fault("ledger.entry_backdated", "ledger.entry", str(row.serial), what, row.place)
+        self._newest_at = content.at if newest is None else max(newest, content.at)
 
     def _state(self, area: Area, content: EntryContent, index: int | None) -> None:
         stated = area.stated(content)

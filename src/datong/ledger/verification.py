@@ -7,11 +7,12 @@ signed root is where the change is, and the first place where both differ is the
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from datong.kernel import Corrupt, Text, Value
 from datong.ledger.bundles import WitnessReport, check_witnesses
-from datong.ledger.entries import parse_leaf
+from datong.ledger.entries import BACKDATED_AFTER, parse_leaf
 from datong.ledger.export import CHECKPOINT_FILE, COSIGNED_FOLDER, KEYS_FILE, TILE_FOLDER, Keys
 from datong.ledger.faults import corrupt
 from datong.ledger.merkle import HASH_BYTES, leaf_hash_of
@@ -26,6 +27,8 @@ from datong.ledger.tiles import (
     tiles_of,
 )
 
+BACKDATED_SHOWN_MAX = 100
+
 
 class WitnessedSize(WitnessReport):
     """A verified cosignature, and the size of the checkpoint it is for."""
@@ -34,7 +37,11 @@ class WitnessedSize(WitnessReport):
 
 
 class LogReport(Value):
-    """What a verified log is. `key_given` tells whether the log's key came from the verifier, not the folder."""
+    """What a verified log is. `key_given` tells whether the log's key came from the verifier, not the folder.
+
+    `backdated` are the first hundred entries that claim an hour or more less than one before them: somebody with the
+    hub's key dated an act back, or the hub's clock was wrong.
+    """
 
     origin: str
     size: int
@@ -43,6 +50,7 @@ class LogReport(Value):
     witnesses: tuple[WitnessedSize, ...]
     log_key: str
     key_given: bool
+    backdated: tuple[int, ...] = ()
 
 
 def verify_log(directory: Path, *, log_key: bytes | None = None) -> LogReport:
@@ -91,6 +99,7 @@ def verify_log(directory: Path, *, log_key: bytes | None = None) -> LogReport:
         witnesses=tuple(sorted(witnesses, key=lambda witness: witness.name)),
         log_key=encode_base64(keys.log.public_key),
         key_given=log_key is not None,
+        backdated=tuple(walk.backdated[:BACKDATED_SHOWN_MAX]),
     )
 
 
@@ -105,7 +114,9 @@ class _Walk:
         self._different_tile: tuple[TilePath, bytes, bytes] | None = None
         self._different_cosigned: tuple[str, int] | None = None
         self._malformed: Corrupt | None = None
+        self._newest_at: datetime | None = None
         self.kinds: Counter[str] = Counter()
+        self.backdated: list[int] = []
 
     def run(self) -> None:
         """Read every entry; remember the first of each kind of fault."""
@@ -153,7 +164,11 @@ class _Walk:
     def _read_entry(self, name: str, index: int, leaf: bytes) -> None:
         try:
             with _in_file(name, index=index):
-                self.kinds[parse_leaf(leaf).kind.value] += 1
+                content = parse_leaf(leaf)
+            self.kinds[content.kind.value] += 1
+            if self._newest_at is not None and content.at < self._newest_at - BACKDATED_AFTER:
+                self.backdated.append(index)
+            self._newest_at = content.at if self._newest_at is None else max(self._newest_at, content.at)
         except Corrupt as error:
             self._malformed = self._malformed or error
 

@@ -369,6 +369,12 @@ def test_a_city_that_nobody_tampered_with_has_no_fault(console: ServedCity, rest
     assert {name for name, count in report.compared.items() if not count} <= UNSEEN
 
 
+def test_the_list_is_in_the_documentation() -> None:
+    page = (Path(__file__).parents[3] / "docs/reliability.md").read_text(encoding="utf-8")
+    for edit in EDITS:
+        assert f"| {edit.aim} | fsck | `{edit.code}` |" in page, edit.aim
+
+
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.aim)
 def test_a_silent_edit_is_found(console: ServedCity, resting: Path, tmp_path: Path, edit: Edit) -> None:
     path = tmp_path / "control.sqlite"
