@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Annotated, get_type_hints
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, FastAPI, Header, Request
+from fastapi import Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
@@ -57,6 +57,7 @@ from datong.web.problems import (
     problem_of,
     problem_response,
 )
+from datong.web.routing import machine_routes
 
 SUBJECTS_MAX = 100
 """Records that one call may verify."""
@@ -263,8 +264,8 @@ _HEADERS = {
     REPLAYED_HEADER: {"schema": {"type": "string"}, "description": "`true`: the answer was given before."},
 }
 _RESPONSES: dict[int | str, dict[str, object]] = {200: {"headers": _HEADERS}}
-router = APIRouter(prefix="/gateway/v1", tags=["gateway"], route_class=HotRoute)
-secrets_router = APIRouter(prefix="/gateway/v1", tags=["gateway"])
+router = machine_routes("/gateway/v1", tag="gateway", route_class=HotRoute)
+secrets_router = machine_routes("/gateway/v1", tag="gateway")
 
 
 @router.post("/{resource_id}/query", response_model=GatewayAnswer, responses=_RESPONSES)

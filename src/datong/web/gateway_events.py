@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, NamedTuple
 
 import anyio.to_thread
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import Header, Query, Request
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import Field
 from starlette.background import BackgroundTask
@@ -26,6 +26,7 @@ from datong.sharing import (
 )
 from datong.web.authentication import Caller, Hub
 from datong.web.problems import language_of, problem_document, problem_of
+from datong.web.routing import machine_routes
 from datong.web.services import Services
 
 STREAMS_MAX = 200
@@ -57,7 +58,7 @@ class Replayed(Value):
     deliveries: int
 
 
-router = APIRouter(prefix="/gateway/v1", tags=["gateway"])
+router = machine_routes("/gateway/v1", tag="gateway")
 Purpose = Annotated[str, Query(max_length=NAME_CHARS_MAX)]
 
 

@@ -1,14 +1,14 @@
 """Health: `/healthz` says that the process runs, `/readyz` that it can serve."""
 
-from fastapi import APIRouter
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from datong import __version__
 from datong.kernel import Text, Unavailable, Value
 from datong.web.authentication import Hub
+from datong.web.routing import machine_routes
 
-router = APIRouter(tags=["health"])
+router = machine_routes(tag="health")
 
 
 class Health(Value):

@@ -7,7 +7,6 @@ given to those who may export the log (docs/adr/0021).
 
 from importlib.resources import files
 
-from fastapi import APIRouter
 from fastapi.responses import Response
 
 from datong.kernel import NotFound, Text
@@ -15,8 +14,9 @@ from datong.ledger import Quorum
 from datong.sharing import Action
 from datong.web.authentication import Caller, Hub
 from datong.web.described import told_in
+from datong.web.routing import machine_routes
 
-router = APIRouter(prefix="/log", tags=["transparency log"])
+router = machine_routes("/log", tag="transparency log")
 
 TILE_CACHE = "public, max-age=31536000, immutable"
 ENTRIES_CACHE = "private, max-age=31536000, immutable"

@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from datong.sharing import Action
 from datong.web.authentication import bearer_token, current_principal, services_of
+from datong.web.routing import unlisted_routes
 
 UNMATCHED = "(none)"
 DURATION_BUCKETS_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -52,7 +53,7 @@ class HttpMetrics:
 
 def metrics_router(metrics: HttpMetrics, admit: Callable[..., None]) -> APIRouter:
     """Return the route `/metrics` (text for Prometheus); `admit` raises for whom it is not meant."""
-    router = APIRouter(include_in_schema=False)
+    router = unlisted_routes()
 
     @router.get("/metrics", dependencies=[Depends(admit)])
     def read_metrics() -> Response:

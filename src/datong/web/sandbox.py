@@ -1,15 +1,14 @@
 """The sandbox: the gateway's calls over synthetic records, for applications with a sandbox key."""
 
-from fastapi import APIRouter
-
 from datong.kernel import ResourceId
 from datong.sharing import Action, Principal, Target
 from datong.sharing.applications import SandboxAnswer
 from datong.web.authentication import Caller, Hub
 from datong.web.gateway import Query, Verification
+from datong.web.routing import machine_routes
 from datong.web.services import Services
 
-router = APIRouter(prefix="/sandbox/v1", tags=["sandbox"])
+router = machine_routes("/sandbox/v1", tag="sandbox")
 
 
 @router.post("/{resource_id}/query")

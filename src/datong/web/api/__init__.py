@@ -53,16 +53,12 @@ from datong.web.api import (
     versions,
 )
 
-API_PATH = "/api/v1"
-
-api_router = APIRouter()
-for _module in (
+_PARTS = (
     sessions,
     oauth,
     departments,
     profiles,
     nodes,
-    # Routes are tried one after the other: what nodes ask for with each batch comes early.
     batches,
     live,
     task_dead_letters,
@@ -106,11 +102,9 @@ for _module in (
     ledger,
     governance,
     dashboard,
-):
-    api_router.include_router(_module.router)
-api_router.include_router(agreements.papers)
+)
+api_routers: tuple[APIRouter, ...] = (*(part.router for part in _PARTS), agreements.papers)
 
 __all__ = [
-    "API_PATH",
-    "api_router",
+    "api_routers",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
@@ -32,11 +32,12 @@ from datong.web.api.scope import (
 )
 from datong.web.authentication import Caller, Hub
 from datong.web.described import told_in
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(prefix="/agreements", tags=["agreements"])
+router = api_routes("/agreements", tag="agreements")
 
-papers = APIRouter(prefix="/agreement-papers", tags=["agreements"])
+papers = api_routes("/agreement-papers", tag="agreements")
 
 YAML = "application/yaml"
 JSON_LD = "application/ld+json"

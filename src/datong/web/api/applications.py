@@ -1,6 +1,5 @@
 """Registered applications: registration, review, agreements, keys, health; the showcase for everybody."""
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.kernel import AgreementId, DepartmentCode, Page, Value, page_of
@@ -25,9 +24,10 @@ from datong.sharing.applications import (
 )
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, concerning, department_in_scope
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(tags=["applications"])
+router = api_routes(tag="applications")
 
 NEEDED = {
     ApplicationAction.SUBMIT: Action.APPLICATION_CREATE,

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import Header, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from datong.exchange import BatchRecord, ReceiptRecord, SignedManifest, SignedReceipt, UploadState
@@ -13,8 +13,9 @@ from datong.web.api.tasks import target_for, task_target
 from datong.web.authentication import Caller, Hub
 from datong.web.described import told_in
 from datong.web.downloads import file_response
+from datong.web.routing import api_routes
 
-router = APIRouter(prefix="/batches", tags=["exchange"])
+router = api_routes("/batches", tag="exchange")
 
 ARROW_STREAM = "application/vnd.apache.arrow.stream"
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
 from datong.federation import Joined, Peer, PeerId, PeerSettings, PeerState, SignedBatch, Standing
@@ -10,9 +10,10 @@ from datong.kernel import NodeId, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Action, Principal, Target
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(prefix="/cascade", tags=["cascade"])
+router = api_routes("/cascade", tag="cascade")
 
 SERIAL_MAX = 2**62
 

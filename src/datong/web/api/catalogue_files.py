@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import IO, Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from datong.catalogue import CatalogueFiles, FileFormat, ImportReport, ResourceState
@@ -13,9 +13,10 @@ from datong.kernel import DepartmentCode
 from datong.sharing import Action, Principal, Target
 from datong.web.authentication import Caller, Hub
 from datong.web.described import told_in
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(tags=["catalogue"])
+router = api_routes(tag="catalogue")
 
 MEDIA_TYPES = {
     FileFormat.SPREADSHEET: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.kernel import AgreementId, DepartmentCode, Page, Value
@@ -11,8 +10,9 @@ from datong.sharing import Action, Consent, ConsentAction, ConsentWay, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
 from datong.web.api.uses import own_subject
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["consent"])
+router = api_routes(tag="consent")
 
 
 class NewConsent(Value):

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.kernel import CorrectionId, DepartmentCode, EntityId, NotFound, Page, ResourceId, Text, Value
@@ -22,9 +21,10 @@ from datong.sharing import Action, AgreedCells, Principal, Role, Target, cells_a
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, own_department
 from datong.web.api.uses import own_subject
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(tags=["corrections"])
+router = api_routes(tag="corrections")
 
 OWN_ELEMENT, ROW_KEY = "citizen_id", "row_key"
 REACHED_SHOWN_MAX = 50

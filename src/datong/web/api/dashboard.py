@@ -1,15 +1,14 @@
 """The overview: how much there is, what waits, what is late."""
 
-from fastapi import APIRouter
-
 from datong.catalogue import CatalogueCounts
 from datong.governance import CaseStage
 from datong.kernel import Value
 from datong.sharing import Action, AgreementState, RequestState
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(tags=["dashboard"])
+router = api_routes(tag="dashboard")
 
 
 class DatasetCount(Value):

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.catalogue import Department, DepartmentKey, RecipientKey
@@ -12,8 +11,9 @@ from datong.sharing import Account, Action, Application, ApplicationSecret, Role
 from datong.web.api.base64_bytes import Base64Bytes
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, concerning, department_in_scope
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["departments"])
+router = api_routes(tag="departments")
 
 
 class PublicKey(Value):

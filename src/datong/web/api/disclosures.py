@@ -1,13 +1,12 @@
 """Orders by which uses are told to the people concerned later, with their legal grounds."""
 
-from fastapi import APIRouter
-
 from datong.kernel import Page
 from datong.sharing import Action, DisclosureHold, HoldOrder
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(prefix="/disclosure-holds", tags=["citizen"])
+router = api_routes("/disclosure-holds", tag="citizen")
 
 
 @router.get("")

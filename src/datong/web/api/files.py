@@ -3,7 +3,7 @@
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import Header, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from datong.exchange import FileId, FileManifest, FileRecord, FileState, SignedFile, SignedFileReceipt
@@ -13,9 +13,10 @@ from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_sco
 from datong.web.authentication import Caller, Hub
 from datong.web.described import told_in
 from datong.web.downloads import file_response, requested_range
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(prefix="/files", tags=["exchange"])
+router = api_routes("/files", tag="exchange")
 
 BINARY = "application/octet-stream"
 

@@ -1,6 +1,5 @@
 """Findings, coordination cases and indicators."""
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.governance import (
@@ -18,8 +17,9 @@ from datong.kernel.limits import TEXT_CHARS_MAX
 from datong.sharing import Action, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["governance"])
+router = api_routes(tag="governance")
 
 
 class CaseActRequest(Value):

@@ -1,7 +1,5 @@
 """Catalogues of others that are harvested: sources, runs, and what came of each dataset."""
 
-from fastapi import APIRouter
-
 from datong.federation import (
     HarvestRun,
     HarvestSource,
@@ -17,9 +15,10 @@ from datong.kernel import Page, Value
 from datong.sharing import Action, Principal
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(prefix="/harvests", tags=["harvests"])
+router = api_routes("/harvests", tag="harvests")
 
 
 class NewRun(Value):

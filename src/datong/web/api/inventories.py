@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
 from datong.catalogue import (
@@ -20,9 +20,10 @@ from datong.kernel import DepartmentCode, NodeId, Page, ResourceId, Value
 from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope, own_department
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(tags=["inventories"])
+router = api_routes(tag="inventories")
 
 
 class NewTables(Value):

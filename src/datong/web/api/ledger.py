@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
@@ -18,9 +17,10 @@ from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
 from datong.web.authentication import Caller, Hub
 from datong.web.described import told_in
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(prefix="/ledger", tags=["ledger"])
+router = api_routes("/ledger", tag="ledger")
 
 NOTE_CHARS_MAX = 16_384
 TAR = "application/x-tar"

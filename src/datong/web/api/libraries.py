@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import pyarrow as pa
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import Field
 
 from datong.kernel import BuildId, DepartmentCode, EntityId, Page, ResourceId, Text, Value
@@ -25,8 +25,9 @@ from datong.sharing import Action, Block, BlockPurpose, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
 from datong.web.described import told_in
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["library"])
+router = api_routes(tag="library")
 
 ARROW_STREAM = "application/vnd.apache.arrow.stream"
 LibraryName = Annotated[str, Field(max_length=NAME_CHARS_MAX)]

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.kernel import Text, Value
@@ -10,8 +9,9 @@ from datong.kernel.limits import NAME_CHARS_MAX
 from datong.library import DEFINITION_CHARS_MAX, Definition, DefinitionPlan, DefinitionRecord
 from datong.sharing import Action
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["library"])
+router = api_routes(tag="library")
 
 DefinitionName = Annotated[str, Field(max_length=NAME_CHARS_MAX)]
 

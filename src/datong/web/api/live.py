@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 
 from datong.kernel import NodeId, NotFound, ResourceId, Text, Value
 from datong.kernel.limits import POLL_WAIT_SECONDS_MAX
@@ -12,9 +12,10 @@ from datong.sharing import Action, LiveService, LiveTerms, SealedLiveAnswer, Sea
 from datong.web.api.nodes import own_node
 from datong.web.api.scope import concerning
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.waiting import await_change
 
-router = APIRouter(tags=["live"])
+router = api_routes(tag="live")
 
 LOOK_SECONDS = 0.1
 """A call that came to another process of the hub rings no bell here."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import Header, Path, Request, Response
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -24,9 +24,10 @@ from datong.web.api.nodes import own_node
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, own_department
 from datong.web.authentication import Caller, Hub
 from datong.web.described import told_in
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(prefix="/matchings", tags=["matchings"])
+router = api_routes("/matchings", tag="matchings")
 MatchingId = Annotated[str, Path(max_length=NAME_CHARS_MAX)]
 BINARY = "application/octet-stream"
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 
 from datong.catalogue import RecipientKey
@@ -14,10 +14,11 @@ from datong.sharing import Action, Node, Principal, Target
 from datong.web.api.base64_bytes import Base64Bytes
 from datong.web.api.scope import concerning
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.services import Services
 from datong.web.waiting import await_change
 
-router = APIRouter(tags=["nodes"])
+router = api_routes(tag="nodes")
 
 STATUS_CHARS_MAX = 2000
 REPORTS_MAX = 1000

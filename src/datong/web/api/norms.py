@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.catalogue import Holding, holdings_of, score_content
@@ -31,9 +30,10 @@ from datong.norms import (
 from datong.sharing import Action, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(tags=["norms"])
+router = api_routes(tag="norms")
 
 PACK_CHARS_MAX = 1024 * 1024
 PackText = Annotated[str, Field(max_length=PACK_CHARS_MAX)]

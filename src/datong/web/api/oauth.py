@@ -5,7 +5,7 @@ import binascii
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
@@ -14,9 +14,10 @@ from datong.sharing import AccessToken
 from datong.web.authentication import Hub
 from datong.web.described import Answers
 from datong.web.problems import MEDIA_TYPE, ProblemDocument, problem_of, problem_response
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(prefix="/oauth", tags=["oauth"])
+router = api_routes("/oauth", tag="oauth")
 
 ASSERTION_CHARS_MAX = 8192
 CREDENTIAL_CHARS_MAX = 512

@@ -1,6 +1,5 @@
 """Objections of citizens to uses of their data, and the answers."""
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.kernel import AccessId, DepartmentCode, Page, Value
@@ -10,8 +9,9 @@ from datong.web.api.consents import own_target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
 from datong.web.api.uses import own_subject
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["citizen"])
+router = api_routes(tag="citizen")
 
 
 class NewObjection(Value):

@@ -1,14 +1,14 @@
 """Profiles of Delta Sharing: issued, listed and revoked for an application by who may register one."""
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.kernel import JsonValue, Value
 from datong.sharing import PROFILE_DAYS_DEFAULT, PROFILE_DAYS_MAX, Action, Application, Profile
 from datong.web.api.scope import concerning
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["profiles"])
+router = api_routes(tag="profiles")
 
 
 class NewProfile(Value):

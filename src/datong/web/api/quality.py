@@ -1,14 +1,13 @@
 """Quality of the catalogue's descriptions: overall, by department, for one resource, with what is missing."""
 
-from fastapi import APIRouter
-
 from datong.catalogue import DepartmentQuality, QualityOverview, QualityReport, QualityScheme, assess
 from datong.kernel import DepartmentCode, ResourceId, Value
 from datong.sharing import Action
 from datong.web.api.resources import visible_resource
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["quality"])
+router = api_routes(tag="quality")
 
 
 class QualityRanking(Value):

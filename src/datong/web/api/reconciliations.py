@@ -1,6 +1,5 @@
 """Reconciliations of a task: what was compared, what differs, the signed report, and how often it is done."""
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.exchange import Reconciliation, SignedReport, Task
@@ -9,8 +8,9 @@ from datong.sharing import Action
 from datong.web.api.scope import LIMIT_DEFAULT, Limit
 from datong.web.api.tasks import readable_task, task_target
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(prefix="/tasks/{task_id}", tags=["exchange"])
+router = api_routes("/tasks/{task_id}", tag="exchange")
 
 HOURS_MAX = 24 * 366
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from datong.kernel import Page
@@ -11,9 +11,10 @@ from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
 from datong.web.described import told_in
 from datong.web.downloads import file_response
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(prefix="/releases", tags=["releases"])
+router = api_routes("/releases", tag="releases")
 
 MEDIA = {"data.parquet": "application/vnd.apache.parquet", "data.csv": "text/csv"}
 

@@ -1,15 +1,14 @@
 """Replays at a consumer's end: what the hub still stores of a task is applied once more; the producer reads nothing."""
 
-from fastapi import APIRouter
-
 from datong.exchange import Failure, Replay, ReplayDraft, SignedReplayReport, Task
 from datong.kernel import Conflict, DepartmentCode, TaskId, Text
 from datong.sharing import Action, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit
 from datong.web.api.tasks import readable_task
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(prefix="/tasks/{task_id}/replays", tags=["exchange"])
+router = api_routes("/tasks/{task_id}/replays", tag="exchange")
 
 
 @router.get("")

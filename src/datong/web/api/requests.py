@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
 from datong.kernel import DepartmentCode, Page, RequestId, ResourceId, Value
@@ -20,8 +20,9 @@ from datong.sharing import (
 )
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope, own_department
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(prefix="/requests", tags=["requests"])
+router = api_routes("/requests", tag="requests")
 
 LINES_MAX = 200
 MASKS_MAX = 1000

@@ -1,6 +1,6 @@
 """The catalogue: resources, their versions and their way through review, and the search."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 
 from datong.catalogue import (
@@ -19,9 +19,10 @@ from datong.kernel.limits import FIELD_COMMENTS_MAX, NAME_CHARS_MAX, TEXT_CHARS_
 from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(tags=["catalogue"])
+router = api_routes(tag="catalogue")
 
 OWN_ACTIONS = frozenset(
     {

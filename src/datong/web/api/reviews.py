@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.kernel import Page
@@ -19,8 +18,9 @@ from datong.library import (
 from datong.sharing import Action
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(prefix="/libraries/{name}", tags=["review"])
+router = api_routes("/libraries/{name}", tag="review")
 
 LibraryName = Annotated[str, Field(max_length=NAME_CHARS_MAX)]
 

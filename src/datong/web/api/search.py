@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
 from datong.catalogue import (
@@ -22,8 +22,9 @@ from datong.norms import Grade, ResourceFormat, ShareType, UpdateCycle
 from datong.sharing import Action
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["search"])
+router = api_routes(tag="search")
 
 
 class NewVocabulary(Value):

@@ -1,6 +1,5 @@
 """Service items that ship as definitions, and cases whose forms are filled in through sharing."""
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.catalogue import ServiceItem
@@ -10,8 +9,9 @@ from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Action, CaseForm, ItemDefinition, ServiceBenefit, Target, definition_of
 from datong.web.api.service_items import require_edit
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["service items"])
+router = api_routes(tag="service items")
 
 
 class Adoption(Value):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
@@ -21,9 +21,10 @@ from datong.kernel.limits import TEXT_CHARS_MAX
 from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(tags=["service items"])
+router = api_routes(tag="service items")
 
 
 class FieldsAct(Value):

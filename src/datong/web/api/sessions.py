@@ -2,15 +2,16 @@
 
 from datetime import datetime
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import Field
 
 from datong.kernel import Actor, Language, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Account, Role
 from datong.web.authentication import SESSION_COOKIE, Caller, Hub, bearer_token, require_same_origin, session_token
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["session"])
+router = api_routes(tag="session")
 
 SECONDS_PER_HOUR = 3600
 

@@ -2,16 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import AwareDatetime
 
 from datong.kernel import ResourceId
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Action, CallVerdict, ColumnView, Principal, SimulatedCall, Target
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(prefix="/simulations", tags=["simulations"])
+router = api_routes("/simulations", tag="simulations")
 
 
 @router.get("/column")

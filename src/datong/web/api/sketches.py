@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import Field
 
 from datong.catalogue import ColumnSketch, Envelope, SketchEpoch, SketchKeyWork, SketchWork
@@ -12,8 +12,9 @@ from datong.kernel import Base64Bytes, ResourceId, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Action
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["sketches"])
+router = api_routes(tag="sketches")
 EpochName = Annotated[str, Path(pattern=r"^[0-9a-f-]{1,64}$")]
 
 

@@ -1,6 +1,5 @@
 """One source per datum: who holds an element, how far the copies overlap and agree, and who is its source."""
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.catalogue import ElementSource, HeldByMany, Objection, Source, SourceHint
@@ -10,8 +9,9 @@ from datong.sharing import Action
 from datong.web.api.resources import visible_resource
 from datong.web.api.scope import concerning, own_department
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["sources"])
+router = api_routes(tag="sources")
 
 
 class NewSource(Value):

@@ -3,15 +3,16 @@
 from typing import Annotated
 
 import pyarrow as pa
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
 from datong.kernel import Value
 from datong.library import DivisionAt
 from datong.sharing import Action
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["library"])
+router = api_routes(tag="library")
 
 POINTS_MAX = 10_000
 """Points in one request; a batch of a library's own size goes through `SpatialLibrary.locate`."""

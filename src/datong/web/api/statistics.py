@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.kernel import Page
@@ -10,8 +9,9 @@ from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Action, Answer, Budget, BudgetOrder, Question
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(prefix="/statistics", tags=["statistics"])
+router = api_routes("/statistics", tag="statistics")
 
 DatasetName = Annotated[str, Field(max_length=NAME_CHARS_MAX)]
 

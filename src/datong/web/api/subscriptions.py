@@ -1,14 +1,13 @@
 """Further consumers of a task's stream: join, leave, see how far each is."""
 
-from fastapi import APIRouter
-
 from datong.exchange import Subscription, SubscriptionDraft
 from datong.kernel import DepartmentCode, TaskId
 from datong.sharing import Action, Target
 from datong.web.api.tasks import readable_task
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(prefix="/tasks/{task_id}/subscriptions", tags=["exchange"])
+router = api_routes("/tasks/{task_id}/subscriptions", tag="exchange")
 
 
 @router.get("")

@@ -1,14 +1,13 @@
 """Dead letters of a transfer task as the hub knows them: counts and classes of reasons, never a value."""
 
-from fastapi import APIRouter
-
 from datong.exchange import RejectRecord, SignedRejectReport
 from datong.kernel import Conflict, TaskId, Text
 from datong.sharing import Action
 from datong.web.api.tasks import readable_task, task_target
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(prefix="/tasks/{task_id}/dead-letters", tags=["exchange"])
+router = api_routes("/tasks/{task_id}/dead-letters", tag="exchange")
 
 
 @router.get("")

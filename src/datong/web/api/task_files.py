@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from datong.exchange import NodeChoice, PlanAct, PlanStep, Schedule, TaskDraft, TaskOffer, schedule_preview
@@ -12,9 +11,10 @@ from datong.sharing import Action, Principal
 from datong.web.api.scope import department_in_scope, readable_agreement
 from datong.web.api.tasks import task_target
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.services import Services
 
-router = APIRouter(prefix="/task-files", tags=["exchange"])
+router = api_routes("/task-files", tag="exchange")
 
 FILE_CHARS_MAX = 1_000_000
 PREVIEW_TIMES = 10

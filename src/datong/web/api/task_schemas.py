@@ -1,14 +1,13 @@
 """The source table of a transfer task: what nodes found, what changed, and how a stopped task goes on."""
 
-from fastapi import APIRouter
-
 from datong.exchange import SchemaDecision, SchemaRecord, SchemaVerdict, SignedSchemaReport, Task
 from datong.kernel import Conflict, TaskId, Text
 from datong.sharing import Action
 from datong.web.api.tasks import readable_task, task_target
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(prefix="/tasks/{task_id}/schema", tags=["exchange"])
+router = api_routes("/tasks/{task_id}/schema", tag="exchange")
 
 
 @router.get("")

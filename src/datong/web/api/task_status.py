@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from datong.exchange import LineageEntry, TaskStatus, ThroughputPoint
 from datong.kernel import DepartmentCode, Page, TaskId
@@ -11,8 +11,9 @@ from datong.sharing import Action
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
 from datong.web.api.tasks import readable_task
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(tags=["exchange"])
+router = api_routes(tag="exchange")
 
 MINUTES_MAX = 24 * 60
 Minutes = Annotated[int, Query(ge=1, le=MINUTES_MAX, description="How many minutes back.")]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from pydantic import Field
 
 from datong.exchange import (
@@ -27,10 +27,11 @@ from datong.kernel.limits import PAGE_ROWS_MAX, POLL_WAIT_SECONDS_MAX
 from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 from datong.web.services import Services
 from datong.web.waiting import await_change
 
-router = APIRouter(prefix="/tasks", tags=["exchange"])
+router = api_routes("/tasks", tag="exchange")
 
 RunNumber = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the run, from 1.")]
 

@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import AwareDatetime
 
 from datong.kernel import AccessId, Refused, Text
 from datong.sharing import Action, Principal, Target, UsagePage, Use
 from datong.web.api.scope import Limit, Offset
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(prefix="/me", tags=["citizen"])
+router = api_routes("/me", tag="citizen")
 
 USAGE_LIMIT_DEFAULT = 50
 USES_SHOWN_MAX = 200

@@ -3,7 +3,7 @@
 from datetime import date, datetime, time
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
 from datong.kernel import CHINA, EntityId, Invalid, Text, Value
@@ -18,8 +18,9 @@ from datong.library import (
 )
 from datong.sharing import Action
 from datong.web.authentication import Caller, Hub
+from datong.web.routing import api_routes
 
-router = APIRouter(prefix="/libraries/{name}", tags=["versions"])
+router = api_routes("/libraries/{name}", tag="versions")
 
 LibraryName = Annotated[str, Field(max_length=NAME_CHARS_MAX)]
 

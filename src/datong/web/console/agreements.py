@@ -7,7 +7,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query
+from fastapi import Form, Query
 from fastapi.responses import Response
 
 from datong.kernel import CHINA, AgreementId, DatongError, DepartmentCode, NotFound, Text
@@ -30,8 +30,9 @@ from datong.web.console.desk import PAGE_ROWS, Anyone, Desk, Offset, SignedIn
 from datong.web.console.profiles import table_offer
 from datong.web.console.requests import end_of
 from datong.web.problems import problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 
 class Step(StrEnum):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 from pydantic import ValidationError
 
@@ -35,8 +35,9 @@ from datong.web.api.scope import concerning, department_in_scope, own_department
 from datong.web.console.charts import trend
 from datong.web.console.desk import PAGE_ROWS, Anyone, Desk, Offset, SignedIn
 from datong.web.problems import Problem, problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 RECORDS_SHOWN = 5
 Name = Annotated[str, Form(max_length=NAME_CHARS_MAX)]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 from pydantic import ValidationError
 
@@ -20,8 +20,9 @@ from datong.web.api.cascade import (
 )
 from datong.web.console.desk import Desk, SignedIn
 from datong.web.problems import problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 FormText = Annotated[str, Form(max_length=2000)]
 

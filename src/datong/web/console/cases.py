@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.governance import ACTION_NAMES, STAGE_NAMES, Case, CaseAct, CaseAction, CaseStage, Finding
@@ -12,8 +12,9 @@ from datong.sharing import Action, Target
 from datong.web.api.governance import CaseActRequest, act_in_case, read_case
 from datong.web.api.scope import department_in_scope
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 STAGES = (CaseStage.NEGOTIATE, CaseStage.AUTHORITY, CaseStage.GOVERNMENT, CaseStage.CLOSED)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.catalogue import (
@@ -27,8 +27,9 @@ from datong.web.api.resources import (
 from datong.web.console.catalogue_review import decisions_for
 from datong.web.console.catalogue_work import possible_actions
 from datong.web.console.desk import PAGE_ROWS, Desk, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 
 @router.get("/catalogue/{resource_id}")

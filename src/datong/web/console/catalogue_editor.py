@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import FormData
 
@@ -35,8 +35,9 @@ from datong.web.console.editing import (
     typed_from,
     typed_in,
 )
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 # Each item has about 18 inputs.
 FORM_FIELDS_MAX = 20 * ITEMS_PER_RESOURCE_MAX

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form, Query, UploadFile
+from fastapi import Form, Query, UploadFile
 from fastapi.responses import Response
 
 from datong.catalogue import FileFormat, ImportProgress, ImportReport
@@ -11,8 +11,9 @@ from datong.kernel.limits import REQUEST_BODY_BYTES_MAX
 from datong.sharing import Action, Target
 from datong.web.api.catalogue_files import MEDIA_TYPES, exported, files_of, importing
 from datong.web.console.desk import Desk, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 # A file that takes longer gets a page with its progress.
 ANSWER_SECONDS_MAX = 2.0
 

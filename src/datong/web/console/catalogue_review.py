@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from fastapi.responses import Response
 
 from datong.catalogue import (
@@ -26,8 +26,9 @@ from datong.web.api.resources import ResourceStepRequest, act_on_resource
 from datong.web.console.catalogue_editor import SentForm
 from datong.web.console.desk import PAGE_ROWS, Desk, SignedIn
 from datong.web.console.editing import typed_in
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 DECISIONS = (ResourceAction.APPROVE, ResourceAction.PUBLISH, ResourceAction.RETURN, ResourceAction.REJECT)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query
+from fastapi import Form, Query
 from fastapi.responses import Response
 
 from datong.catalogue import Resource, ResourceAction, ResourceState
@@ -12,8 +12,9 @@ from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.sharing import Action, Target
 from datong.web.api.resources import BulkStepRequest, act_on_resources, permission_for, visible_resource
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 BULK_ACTIONS = (
     ResourceAction.SIGN_OFF,
     ResourceAction.SUBMIT,

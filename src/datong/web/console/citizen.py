@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.kernel import AccessId
@@ -13,8 +13,9 @@ from datong.web.api.objections import NewObjection, list_own_objections, object_
 from datong.web.api.uses import own_subject, use_proof
 from datong.web.console.desk import PAGE_ROWS, Offset, SignedIn
 from datong.web.console.evidence import json_file
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 
 @router.get("/me")

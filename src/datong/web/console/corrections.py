@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query
+from fastapi import Form, Query
 from fastapi.responses import Response
 
 from datong.kernel import CorrectionId, EntityId, NotFound, ResourceId
@@ -27,8 +27,9 @@ from datong.web.api.corrections import (
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.console.evidence import json_file
 from datong.web.console.library import in_words
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 Name = Annotated[str, Query(max_length=NAME_CHARS_MAX)]
 FormName = Annotated[str, Form(max_length=NAME_CHARS_MAX)]

@@ -1,13 +1,13 @@
 """The workbench: numbers, what the caller has to do, who exchanges with whom, and what happened last."""
 
-from fastapi import APIRouter
 from fastapi.responses import Response
 
 from datong.sharing import Action
 from datong.web.console import overview
 from datong.web.console.desk import SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 
 @router.get("/")

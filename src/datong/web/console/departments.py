@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-from fastapi import APIRouter
 from fastapi.responses import Response
 
 from datong.catalogue import Department, DepartmentKey, RecipientKey
@@ -12,8 +11,9 @@ from datong.sharing import Action, Node
 from datong.web.api.nodes import NewEnrolment, create_enrolment
 from datong.web.api.scope import concerning
 from datong.web.console.desk import Desk, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 SILENT_AFTER = timedelta(minutes=5)
 

@@ -4,7 +4,6 @@ import base64
 import json
 from collections.abc import Mapping
 
-from fastapi import APIRouter
 from fastapi.responses import Response
 
 from datong.kernel import Conflict, DatongError, DepartmentCode, EntryId, Text, Value
@@ -14,8 +13,9 @@ from datong.web.api.ledger import read_proof, readable_entry
 from datong.web.api.scope import department_in_scope
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.console.facts import fact_rows
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 
 class LogHead(Value):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from datong.exchange import FileId, FileRecord, FileState
@@ -11,8 +11,9 @@ from datong.sharing import Action
 from datong.web.api.files import file_target, readable_file, withdraw_file
 from datong.web.api.scope import department_in_scope
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 
 class FileLine(Value):

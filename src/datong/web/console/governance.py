@@ -3,7 +3,6 @@
 from contextlib import suppress
 from datetime import timedelta
 
-from fastapi import APIRouter
 from fastapi.responses import Response
 
 from datong.governance import PARTY_NAMES, RULES, DutyKind, Performance, Publication
@@ -14,8 +13,9 @@ from datong.sharing import Action, Target
 from datong.web.api.scope import department_in_scope
 from datong.web.console.charts import Chart, heat, trend
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 TREND_MONTHS, TREND_MONTHS_MIN = 6, 3
 LOW_SCORE = 60

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 from pydantic import ValidationError
 
@@ -19,8 +19,9 @@ from datong.web.api.harvests import (
 )
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.problems import problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 FIELD_CHARS_MAX = 100_000
 FormText = Annotated[str, Form(max_length=FIELD_CHARS_MAX)]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from datong.catalogue import Inventory, TableRole
@@ -13,8 +13,9 @@ from datong.sharing import Action, Target
 from datong.web.api.inventories import propose_revision, readable_inventory
 from datong.web.api.scope import department_in_scope
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 DRIFTS_SHOWN = 50
 

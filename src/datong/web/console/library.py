@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query
+from fastapi import Form, Query
 from fastapi.responses import Response
 
 from datong.kernel import DatongError, EntityId, ResourceId, Text, Value
@@ -27,8 +27,9 @@ from datong.web.console.charts import Chart, bars, columns, heat, trend
 from datong.web.console.desk import Desk, SignedIn
 from datong.web.console.maps import GEOMETRY_ELEMENT, shape_in_words
 from datong.web.console.vocabulary import LINK_RULES
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 ElementName = Annotated[str, Query(max_length=NAME_CHARS_MAX)]
 

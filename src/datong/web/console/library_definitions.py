@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.kernel import Text
 from datong.library import DEFINITION_CHARS_MAX, DefinitionPlan, LibraryKind
 from datong.sharing import Action
 from datong.web.console.desk import Desk, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 KIND_NAMES = {
     LibraryKind.LINKED: Text(zh="统计关联", en="linked"),

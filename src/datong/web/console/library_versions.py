@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query
+from fastapi import Form, Query
 from fastapi.responses import Response
 
 from datong.kernel import CHINA, EntityId
@@ -20,8 +20,9 @@ from datong.web.api.versions import (
 )
 from datong.web.console.desk import Desk, SignedIn
 from datong.web.console.library import in_words, verdict_titles
+from datong.web.routing import unlisted_routes
 
-router = APIRouter(prefix="/library/{name}")
+router = unlisted_routes("/library/{name}")
 
 Statement = Annotated[str, Form(min_length=1, max_length=TEXT_CHARS_MAX)]
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 from pydantic import ValidationError
 
@@ -14,8 +14,9 @@ from datong.web.api.live import LiveOffer, offer_live_service
 from datong.web.api.scope import concerning
 from datong.web.console.desk import Desk, SignedIn
 from datong.web.problems import problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 
 class LiveLine(Value):

@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import cos, radians
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from datong.kernel import NotFound, Text, Value
@@ -18,8 +18,9 @@ from datong.kernel.limits import NAME_CHARS_MAX
 from datong.library import FEATURES_MAX, Feature, FeatureCollection, FeatureQuery
 from datong.sharing import Action
 from datong.web.console.desk import Desk, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 WIDTH = 1000
 HEIGHT_MAX = 900

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter
 from fastapi.responses import Response
 
 from datong.kernel import Text, Value, page_of
@@ -25,8 +24,9 @@ from datong.web.api.norms import (
 from datong.web.console import charts
 from datong.web.console.charts import Chart
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 USES_SHOWN_MAX = 200
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from datong.catalogue import (
@@ -21,8 +21,9 @@ from datong.kernel import CHINA, DepartmentCode, ResourceId, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.web.console.desk import PAGE_ROWS, Anyone, Desk, Offset
 from datong.web.open import licence_of, negotiated, schema_org
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 FACET_VALUES = 12
 ORDERS = {

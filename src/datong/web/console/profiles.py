@@ -3,7 +3,7 @@
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.kernel import AgreementId, NotFound, Text, Value
@@ -12,8 +12,9 @@ from datong.norms import ShareMode
 from datong.sharing import PROFILE_DAYS_DEFAULT, PROFILE_DAYS_MAX, Action, Agreement, AgreementState, Application
 from datong.web.api.scope import concerning, readable_agreement
 from datong.web.console.desk import Desk, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 
 class TableOffer(Value):

@@ -1,6 +1,5 @@
 """The quality of the catalogue: everything, one department, and the card on a resource's page."""
 
-from fastapi import APIRouter
 from fastapi.responses import Response
 
 from datong.catalogue import QualityOverview
@@ -8,8 +7,9 @@ from datong.kernel import DepartmentCode
 from datong.sharing import Action
 from datong.web.console import charts
 from datong.web.console.desk import Desk, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 LOW_SCORE = 221
 

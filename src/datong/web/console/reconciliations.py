@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.exchange import DifferenceKind
@@ -11,8 +11,9 @@ from datong.sharing import Action
 from datong.web.api.reconciliations import HOURS_MAX, ReconciliationSchedule, approve_repair, set_schedule
 from datong.web.api.tasks import readable_task, task_target
 from datong.web.console.desk import SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 EARLIER_SHOWN = 30
 

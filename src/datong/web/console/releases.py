@@ -5,7 +5,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
@@ -15,8 +15,9 @@ from datong.sharing import Action, AnonymityReport, AnonymityRule, Generaliser, 
 from datong.web.api.releases import check_release, download_release, make_release, suggest_release
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.problems import Problem, problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 OUT, SENSITIVE = "", "sensitive"
 LEVEL_MAX = max(kind.highest for kind in Generaliser)

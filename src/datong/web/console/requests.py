@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query
+from fastapi import Form, Query
 from fastapi.responses import Response
 
 from datong.catalogue import Resource, SearchFilters
@@ -29,8 +29,9 @@ from datong.sharing import (
 from datong.web.api.requests import MASKS_MAX, NEEDED
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.problems import Problem, problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 CANDIDATES_MAX = 30
 ITEM_MARK = "::"

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.kernel import Value
@@ -23,8 +23,9 @@ from datong.web.api.reviews import (
 )
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.console.library import in_words
+from datong.web.routing import unlisted_routes
 
-router = APIRouter(prefix="/library/{name}")
+router = unlisted_routes("/library/{name}")
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 720, 260
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 44, 44, 12, 34

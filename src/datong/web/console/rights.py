@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 from pydantic import ValidationError
 
@@ -15,8 +15,9 @@ from datong.web.api.objections import ObjectionAnswer, answer_objection
 from datong.web.api.scope import department_in_scope
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.problems import Problem, problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 Name = Annotated[str, Form(max_length=NAME_CHARS_MAX)]
 Words = Annotated[str, Form(max_length=TEXT_CHARS_MAX)]

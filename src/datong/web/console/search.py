@@ -2,7 +2,7 @@
 
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Form, Query
+from fastapi import Form, Query
 from fastapi.responses import Response
 
 from datong.catalogue import (
@@ -18,8 +18,9 @@ from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.norms import Grade, ResourceFormat, ShareType, UpdateCycle
 from datong.sharing import Action
 from datong.web.console.desk import PAGE_ROWS, Offset, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 Choices = Annotated[list[str] | None, Query()]
 Member = TypeVar("Member", ShareType, ResourceFormat, UpdateCycle, Grade)
 WORD_SEPARATORS = str.maketrans(dict.fromkeys("，、；;\n", ","))

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.catalogue import ServiceItem
@@ -16,8 +16,9 @@ from datong.web.api.service_cases import Adoption, NewCase, adopt_service_defini
 from datong.web.console.desk import Desk, SignedIn
 from datong.web.console.library import in_words
 from datong.web.problems import Problem, problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 
 @router.get("/service-items/definitions")

@@ -3,7 +3,7 @@
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import File, Form, UploadFile
 from fastapi.responses import Response
 
 from datong.catalogue import Progress, RepeatCollection, RepeatReport, ServiceAction, ServiceItem
@@ -15,8 +15,9 @@ from datong.web.api.service_items import FieldsAct, act_on_service_item, import_
 from datong.web.console.charts import Chart, bars, trend
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.problems import Problem, problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 BARS_MAX = 12
 REPEATS_SHOWN = 50

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from datong.kernel import DatongError, Language
@@ -12,8 +12,9 @@ from datong.web.api.sessions import set_session_cookie
 from datong.web.authentication import SESSION_COOKIE, Hub, require_same_origin
 from datong.web.console.desk import Anyone
 from datong.web.problems import LANGUAGE_COOKIE, problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 LANGUAGE_SECONDS = 365 * 24 * 3600
 

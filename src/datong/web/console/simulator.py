@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from datong.catalogue import ResourceState
@@ -14,8 +14,9 @@ from datong.web.api.simulations import require_simulation
 from datong.web.console.desk import Desk, SignedIn
 from datong.web.console.requests import end_of, start_of
 from datong.web.problems import Problem, problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 Words = Annotated[str, Query(max_length=NAME_CHARS_MAX)]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.catalogue import ColumnOverlap, ElementOverlaps, HeldByMany, HeldColumn
@@ -11,8 +11,9 @@ from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.sharing import Action, Target
 from datong.web.console.charts import Chart, heat
 from datong.web.console.desk import Desk, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 MATRIX_DEPARTMENTS_MAX = 20
 MATRIX_COLUMNS_MAX = 16

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 from pydantic import ValidationError
 
@@ -13,8 +13,9 @@ from datong.sharing import MILLI, Action, BudgetOrder, Question, StatisticKind
 from datong.web.api.statistics import ask_statistic, grant_budget
 from datong.web.console.desk import PAGE_ROWS, Desk, SignedIn
 from datong.web.problems import Problem, problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 
 @router.get("/statistics")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 from starlette.datastructures import FormData
 
@@ -22,8 +22,9 @@ from datong.kernel.limits import BATCH_ROWS_DEFAULT, ITEMS_PER_RESOURCE_MAX
 from datong.web.api.task_files import permit_of, read_task_offer
 from datong.web.console.desk import Desk, SignedIn
 from datong.web.problems import problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 FIELDS: Mapping[str, Text] = {
     "name": Text(zh="名称", en="Name"),

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.exchange import PlanStep, TaskStatus, ThroughputPoint
@@ -21,8 +21,9 @@ from datong.web.api.tasks import cancel_run, readable_task, task_target
 from datong.web.console.charts import Chart, trend
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.problems import problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 CHART_MINUTES = 60
 SPARK_WIDTH, SPARK_HEIGHT = 96, 22

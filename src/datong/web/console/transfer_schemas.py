@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.exchange import SchemaFindingKind, SchemaRecord, SchemaState, Task, TaskState, decision_of
@@ -12,8 +12,9 @@ from datong.sharing import Action
 from datong.web.api.task_schemas import accept_schema
 from datong.web.api.tasks import readable_task, task_target
 from datong.web.console.desk import SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 Names = Annotated[list[str] | None, Form(max_length=ITEMS_PER_RESOURCE_MAX)]
 

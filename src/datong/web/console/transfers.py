@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.exchange import BatchRecord, Progress, ReceiptRecord, ReplayDraft, ReplayState, Task, TaskState, TaskStatus
@@ -13,8 +13,9 @@ from datong.web.api.scope import department_in_scope
 from datong.web.api.tasks import TaskAction, TaskActRequest, act_on_task, readable_task, task_target
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.console.transfer_runs import standing
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 BATCHES_SHOWN = 100
 REPLAYS_SHOWN = 5

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.catalogue import Item, Resource
@@ -16,8 +16,9 @@ from datong.sharing import KEY_ELEMENTS, SUBJECT_ELEMENTS, Agreement, GatewayAns
 from datong.web.api.scope import readable_agreement
 from datong.web.console.desk import Desk, SignedIn
 from datong.web.problems import Problem, problem_of
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 
 @router.get("/agreements/{agreement_id}/try")

@@ -6,7 +6,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Annotated, ParamSpec
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -20,11 +20,12 @@ from datong.web.delta_sharing.asking import read_changes, read_query, read_since
 from datong.web.delta_sharing.documents import CAPABILITIES, NDJSON, TABLE_VERSION
 from datong.web.downloads import file_response
 from datong.web.problems import DATABASE_DOWN, RETRIED_LATER, RETRY_AFTER_SECONDS, Problem, problem_of
+from datong.web.routing import unlisted_routes
 from datong.web.services import Services
 
 LOGGER = logging.getLogger("datong.web")
 PARQUET_TYPE = "application/vnd.apache.parquet"
-router = APIRouter(prefix=DELTA_SHARING_PATH, tags=["delta sharing"], include_in_schema=False)
+router = unlisted_routes(DELTA_SHARING_PATH)
 Parameters = ParamSpec("Parameters")
 
 

@@ -6,7 +6,7 @@ from functools import wraps
 from typing import ParamSpec
 from urllib.parse import unquote
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from datong.kernel import EntityId, Invalid
@@ -18,9 +18,10 @@ from datong.web.features import documents
 from datong.web.features.parameters import Crs, read_crs, read_items, read_parameters
 from datong.web.open import PUBLIC_HEADERS, public_answer, reading
 from datong.web.problems import problem_of, problem_response
+from datong.web.routing import machine_routes
 from datong.web.services import Services
 
-router = APIRouter(tags=["ogc features"])
+router = machine_routes(tag="ogc features")
 PURPOSE, CASE_NUMBER = "datong-purpose", "datong-case-number"
 """The headers in which a read under agreements states its purpose and case; some clients drop query strings."""
 Parameters = ParamSpec("Parameters")

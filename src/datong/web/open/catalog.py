@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from datong.catalogue import OpenOrder, OpenResource, OpenSort
@@ -12,9 +12,10 @@ from datong.web.authentication import Hub
 from datong.web.open.answers import preferred, public_answer, reading
 from datong.web.open.dcat import Describer, Paging
 from datong.web.open.rdf import Node, json_ld, rdf_xml, turtle
+from datong.web.routing import machine_routes
 from datong.web.services import Services
 
-router = APIRouter(tags=["open catalogue"])
+router = machine_routes(tag="open catalogue")
 
 PAGE_DATASETS = 100
 PAGES_MAX = 1_000_000

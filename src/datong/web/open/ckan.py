@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
@@ -19,9 +19,10 @@ from datong.web.open.answers import public_answer
 from datong.web.open.ckan_actions import ACTIONS, Call, not_found
 from datong.web.open.ckan_parameters import Parameters, parameters_of
 from datong.web.problems import language_of
+from datong.web.routing import machine_routes
 from datong.web.services import Services
 
-router = APIRouter(tags=["open catalogue"])
+router = machine_routes(tag="open catalogue")
 
 JSON = "application/json; charset=utf-8"
 _ANSWERS: Answers = {

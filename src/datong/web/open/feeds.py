@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 from xml.sax.saxutils import escape, quoteattr
 
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from fastapi.responses import Response
 
 from datong.catalogue import OpenResource, Publisher
@@ -14,8 +14,9 @@ from datong.web.authentication import Hub
 from datong.web.open.answers import public_answer, reading
 from datong.web.open.dcat import ABOUT, TITLE
 from datong.web.open.rdf import clean
+from datong.web.routing import machine_routes
 
-router = APIRouter(tags=["open catalogue"])
+router = machine_routes(tag="open catalogue")
 
 FEED_ENTRIES = 50
 SITEMAP_ADDRESSES = 10_000
