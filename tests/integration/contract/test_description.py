@@ -1,6 +1,11 @@
-"""The description of the interface is true: schemathesis calls every operation in the names of everybody."""
+"""The description of the interface is true: schemathesis calls operations in the names of everybody.
+
+To think up calls takes schemathesis a fifth of a processor second each, so the suite calls one operation in `SHARE`,
+always the same ones; `python -m tests.integration.contract` calls all of them, for as long as there is time.
+"""
 
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -9,8 +14,7 @@ from tests.integration.contract.exploring import LEFT_OUT, Explored, Explorer
 from tests.integration.contract.worlds import filled_hub, known_in
 
 SEED = 20261127
-EXAMPLES = 1
-"""Calls of each kind per operation: `python -m tests.integration.contract` makes as many as there is time for."""
+SHARE = 10
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +22,12 @@ def explored(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) ->
     seen = Explored()
     with filled_hub(migrated_sqlite, tmp_path_factory.mktemp("contract")) as world:
         explorer = Explorer(
-            url=world.hub.url, callers=everybody(world), known=known_in(world), examples=EXAMPLES, seed=SEED
+            url=world.hub.url,
+            callers=everybody(world),
+            known=known_in(world),
+            examples=1,
+            seed=SEED,
+            only=lambda label: crc32(label.encode()) % SHARE == 0,
         )
         explorer.explore(seen)
     return seen
@@ -28,7 +37,8 @@ def test_nothing_fails_inside_and_every_answer_is_as_described(explored: Explore
     assert not explored.findings, "\n\n".join(explored.findings.values())
 
 
-def test_every_operation_was_called_and_many_did_something(explored: Explored) -> None:
-    assert len(explored.answers) > 300
-    assert explored.reached > 100, explored.unreached
+def test_what_is_sampled_comes_from_everywhere(explored: Explored) -> None:
+    assert len(explored.answers) > 20
+    assert {label.split("/")[1] for label in explored.answers} >= {"api", "gateway"}
+    assert any(status < 400 for counted in explored.answers.values() for status in counted)
     assert not explored.answers.keys() & LEFT_OUT.keys()
