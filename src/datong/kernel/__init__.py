@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from datong.kernel.answers import answered_error, error_class
 from datong.kernel.base64_bytes import Base64Bytes
-from datong.kernel.canonical import JsonValue, canonical_json, sha256_hex
+from datong.kernel.canonical import CommonMembers, JsonValue, canonical_json, sha256_hex
 from datong.kernel.clock import CHINA, Clock, FixedClock, OffsetClock, SystemClock
 from datong.kernel.errors import (
     Conflict,
@@ -51,14 +51,14 @@ from datong.kernel.texts import Language, Text
 from datong.kernel.values import Value
 
 if TYPE_CHECKING:
-    from datong.kernel.bulk import insert_numbered, insert_rows
+    from datong.kernel.bulk import JsonText, Part, insert_rows, insert_together, rows_of
     from datong.kernel.calendar import WorkingCalendar
     from datong.kernel.database import METADATA, Database, JsonColumn, UtcDateTime
 else:
     __getattr__ = on_demand(
         __name__,
         {
-            "bulk": ["insert_numbered", "insert_rows"],
+            "bulk": ["JsonText", "Part", "insert_rows", "insert_together", "rows_of"],
             "calendar": ["WorkingCalendar"],
             "database": ["METADATA", "Database", "JsonColumn", "UtcDateTime"],
         },
@@ -77,6 +77,7 @@ __all__ = [
     "BuildId",
     "CaseId",
     "Clock",
+    "CommonMembers",
     "Conflict",
     "CorrectionId",
     "Corrupt",
@@ -89,6 +90,7 @@ __all__ = [
     "FixedClock",
     "Invalid",
     "JsonColumn",
+    "JsonText",
     "JsonValue",
     "Language",
     "Misconfigured",
@@ -97,6 +99,7 @@ __all__ = [
     "OffsetClock",
     "Overloaded",
     "Page",
+    "Part",
     "PersonId",
     "Refused",
     "Remembered",
@@ -118,10 +121,11 @@ __all__ = [
     "answered_error",
     "canonical_json",
     "error_class",
-    "insert_numbered",
     "insert_rows",
+    "insert_together",
     "new_id",
     "on_demand",
     "page_of",
+    "rows_of",
     "sha256_hex",
 ]

@@ -7,6 +7,7 @@ integers, booleans and null. Floats are refused: two languages need not print th
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 JsonValue = Mapping[str, object] | Sequence[object] | str | int | bool | None
@@ -19,6 +20,56 @@ def canonical_json(value: JsonValue) -> bytes:
         TypeError: `value` holds a float or a type that JSON does not know.
     """
     return _ENCODER.encode(_ordered(value)).encode()
+
+
+class CommonMembers:
+    """The canonical form of objects that have most of their members in common, which are written once.
+
+    `LAYOUTS_MAX` bounds what is kept: a layout for each set of names that differ.
+    """
+
+    LAYOUTS_MAX = 256
+
+    def __init__(self, common: Mapping[str, JsonValue]) -> None:
+        self._common = {name: _ENCODER.encode(_ordered(value)) for name, value in common.items()}
+        self._layouts: dict[tuple[str, ...], tuple[list[str], tuple[tuple[str, int], ...]]] = {}
+
+    def text_with(self, own: Mapping[str, str | int]) -> str:
+        """Return the canonical text of an object with the common members and its `own`, which come first.
+
+        Raises:
+            TypeError: an own value is neither text nor a whole number.
+        """
+        names = tuple(own)
+        layout = self._layouts.get(names)
+        if layout is None:
+            if len(self._layouts) >= self.LAYOUTS_MAX:
+                self._layouts.clear()
+            layout = self._layouts[names] = self._layout(names)
+        pieces, places = layout
+        written = pieces.copy()
+        for name, place in places:
+            value = own[name]
+            if type(value) is int:
+                written[place] = str(value)
+            elif isinstance(value, str):
+                written[place] = encode_basestring(value)
+            else:
+                raise TypeError(f"members that differ are text or whole numbers, not {type(value).__name__}")
+        return "".join(written)
+
+    def _layout(self, own: tuple[str, ...]) -> tuple[list[str], tuple[tuple[str, int], ...]]:
+        pieces: list[str] = ["{"]
+        places: list[tuple[str, int]] = []
+        for number, name in enumerate(sorted({*self._common, *own}, key=_utf16)):
+            pieces[-1] += f"{',' if number else ''}{encode_basestring(name)}:"
+            if name in own:
+                places.append((name, len(pieces)))
+                pieces += ["", ""]
+            else:
+                pieces[-1] += self._common[name]
+        pieces[-1] += "}"
+        return pieces, tuple(places)
 
 
 def sha256_hex(data: bytes) -> str:

@@ -7,6 +7,7 @@ A value of `Database` is opened by the composition root only.
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,6 +17,9 @@ from typing import Any
 from sqlalchemy import JSON, Connection, DateTime, Dialect, Engine, MetaData, TypeDecorator, create_engine, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 METADATA = MetaData(
     naming_convention={
@@ -31,6 +35,9 @@ JsonColumn = JSON().with_variant(JSONB(), "postgresql")
 """A JSON document; binary on PostgreSQL."""
 
 BUSY_TIMEOUT_SECONDS = 30
+UNUSED_SECONDS_MAX = 1.0
+"""A pooled connection that was used so lately is taken as it is."""
+_USED = "used"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -72,13 +79,14 @@ class Database:
         if self.is_sqlite:
             options["connect_args"] = {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
         else:
-            options["pool_pre_ping"] = True
             options["pool_size"] = 20
         self.engine: Engine = create_engine(url, **options)
         self._statements = self.engine
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
         else:
+            event.listen(self.engine, "checkin", _note_use)
+            event.listen(self.engine, "checkout", self._look)
             self._statements = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._local = threading.local()
         self._marking = threading.Lock()
@@ -123,6 +131,16 @@ class Database:
             yield held[0]
 
     @contextmanager
+    def one_statement(self) -> Iterator[Connection]:
+        """Yield a connection for one `insert_together`, which is durable as a whole when it returns.
+
+        PostgreSQL commits a statement by itself: no round trip but its own. What is read on the connection before is
+        not locked.
+        """
+        with self.transaction() if self.is_sqlite else self.reading() as connection:
+            yield connection
+
+    @contextmanager
     def reading_together(self) -> Iterator[None]:
         """Let every `reading` in the block, in this thread, use one connection: each check-out asks whether the server
         is still there, and cleans up. It is opened when it is first needed."""
@@ -137,6 +155,19 @@ class Database:
             self._local.held = None
             for connection in held:
                 connection.close()
+
+    def _look(self, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+        """Ask whether the server is still there, for a connection that lay unused for a while."""
+        used = record.info.get(_USED)
+        if used is not None and time.monotonic() - used <= UNUSED_SECONDS_MAX:
+            return
+        try:
+            there = self.engine.dialect.do_ping(connection)
+        except self.engine.dialect.loaded_dbapi.Error:
+            there = False
+        if not there:
+            # All older connections are opened anew with this one.
+            raise InvalidatePoolError
 
     def _held(self) -> list[Connection] | None:
         held: list[Connection] | None = getattr(self._local, "held", None)
@@ -166,6 +197,10 @@ class Database:
             if self._mark_connection is not None:
                 self._mark_connection.close()
                 self._mark_connection = None
+
+
+def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info[_USED] = time.monotonic()
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

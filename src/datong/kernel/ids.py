@@ -2,7 +2,6 @@
 
 import os
 import time
-import uuid
 from enum import StrEnum
 from typing import NewType
 
@@ -35,7 +34,8 @@ def new_id() -> str:
     value |= ((random >> 62) & 0xFFF) << 64
     value |= 0b10 << 62
     value |= random & ((1 << 62) - 1)
-    return str(uuid.UUID(int=value))
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 class ActorKind(StrEnum):

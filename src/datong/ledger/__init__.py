@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from datong.kernel import on_demand
-from datong.ledger.entries import EntryContent, EntryKind, RecordedEntry, commitment, departments_concerned
+from datong.ledger.entries import CommonFacts, EntryContent, EntryKind, RecordedEntry, commitment, departments_concerned
 from datong.ledger.gossip import Gossip, GossipTrouble, PeerNote
 from datong.ledger.notes import Checkpoint, Note, VerifierKey, open_checkpoint
 from datong.ledger.signing import Ed25519Signer, Signer, key_id_of, verify_signature
@@ -40,6 +40,7 @@ __all__ = [
     "Area",
     "BundleReport",
     "Checkpoint",
+    "CommonFacts",
     "Disclosure",
     "Ed25519Signer",
     "EntryContent",

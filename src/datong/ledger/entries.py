@@ -6,14 +6,14 @@ a salted commitment, whose salt stays with the owner of the fact.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from pydantic import AwareDatetime
 
-from datong.kernel import Actor, DepartmentCode, EntryId, Invalid, JsonValue, Text, TooLarge, Value
+from datong.kernel import Actor, CommonMembers, DepartmentCode, EntryId, Invalid, JsonValue, Text, TooLarge, Value
 from datong.kernel import canonical_json as canonical
 from datong.kernel.limits import LEDGER_ENTRY_BYTES_MAX
 from datong.ledger.faults import corrupt
@@ -104,17 +104,50 @@ def leaf_bytes(*, kind: EntryKind, at: datetime, subject: str, actor: Actor, fac
         Invalid: a text in it cannot be written as UTF-8.
         TooLarge: the leaf is longer than C2SP tlog-tiles can frame.
     """
+    leaf = {
+        "v": LEAF_VERSION,
+        "kind": kind.value,
+        "at": _written(at),
+        "subject": subject,
+        "actor": _named(actor),
+        "facts": facts,
+    }
+    return _bounded(lambda: canonical(leaf))
+
+
+class CommonFacts:
+    """What entries of one actor and kind have in common: most of their facts, written once."""
+
+    def __init__(self, kind: EntryKind, actor: Actor, facts: Mapping[str, JsonValue]) -> None:
+        self.kind = kind
+        self.departments = departments_concerned(actor, facts)
+        self._actor = CommonMembers(_named(actor)).text_with({})
+        self._facts = CommonMembers(facts)
+        self._said = CommonMembers({"kind": kind.value, "v": LEAF_VERSION})
+
+    def leaf_bytes(self, *, at: datetime, subject: str, facts: Mapping[str, str | int]) -> bytes:
+        """Return the bytes of a leaf with `facts` of its own besides; none of these names a department.
+
+        Raises:
+            Invalid, TooLarge: see the function of this name.
+        """
+        rest = self._said.text_with({"subject": subject})
+        begin = f'{{"actor":{self._actor},"at":"{_written(at)}","facts":{self._facts.text_with(facts)},'
+        return _bounded((begin + rest[1:]).encode)
+
+
+def _named(actor: Actor) -> Mapping[str, JsonValue]:
+    return {"kind": actor.kind.value, "id": actor.id, "department": actor.department}
+
+
+def _written(at: datetime) -> str:
+    return at.astimezone(UTC).strftime(_TIME_FORMAT)
+
+
+def _bounded(write: Callable[[], bytes]) -> bytes:
+    """Return the bytes of a leaf that can stand in the log."""
     try:
-        leaf = canonical(
-            {
-                "v": LEAF_VERSION,
-                "kind": kind.value,
-                "at": at.astimezone(UTC).strftime(_TIME_FORMAT),
-                "subject": subject,
-                "actor": {"kind": actor.kind.value, "id": actor.id, "department": actor.department},
-                "facts": facts,
-            }
-        )
+        leaf = write()
     except UnicodeEncodeError as error:
         raise Invalid(
             "ledger.text_unencodable",

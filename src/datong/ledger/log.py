@@ -18,16 +18,16 @@ from datong.kernel import (
     Misconfigured,
     NotFound,
     Page,
+    Part,
     Text,
-    insert_numbered,
-    insert_rows,
+    insert_together,
     new_id,
     page_of,
 )
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger.bundles import make_bundle
 from datong.ledger.cosigning import Witnesses, WitnessState
-from datong.ledger.entries import EntryKind, RecordedEntry, departments_concerned, leaf_bytes, parse_leaf
+from datong.ledger.entries import CommonFacts, EntryKind, RecordedEntry, departments_concerned, leaf_bytes, parse_leaf
 from datong.ledger.export import write_export
 from datong.ledger.fsck import Fsck, FsckReport
 from datong.ledger.merkle import inclusion_proof, leaf_hash_of
@@ -129,8 +129,22 @@ class Ledger:
         concerned = departments_concerned(actor, facts)
         return EntryDraft(EntryId(new_id()), kind, subject, at, leaf, concerned)
 
+    def draft_like(self, common: CommonFacts, *, subject: str, facts: Mapping[str, str | int]) -> EntryDraft:
+        """Do as `draft` does, for an entry that has most of its facts in common with others.
+
+        Raises:
+            Invalid, TooLarge: as in `append`.
+        """
+        at = self._clock.now()
+        leaf = common.leaf_bytes(at=at, subject=subject, facts=facts)
+        return EntryDraft(EntryId(new_id()), common.kind, subject, at, leaf, common.departments)
+
     def append_drafts(self, connection: Connection, drafts: Sequence[EntryDraft]) -> None:
-        """Record the evidence of several acts in the caller's transaction, in two statements."""
+        """Record the evidence of several acts in the caller's transaction."""
+        insert_together(connection, self.parts(drafts))
+
+    def parts(self, drafts: Sequence[EntryDraft]) -> tuple[Part, ...]:
+        """Return the rows that record the evidence of several acts, to be written together with those of the acts."""
         rows = [
             {
                 "id": draft.id,
@@ -142,13 +156,12 @@ class Ledger:
             }
             for draft in drafts
         ]
-        serials = insert_numbered(connection, ENTRIES, rows, by="id")
         concerned = [
-            {"department": department, "serial": serials[draft.id]}
+            {"department": department, "serial": draft.id}
             for draft in drafts
             for department in sorted(draft.departments)
         ]
-        insert_rows(connection, ENTRY_DEPARTMENTS, concerned)
+        return Part(ENTRIES, rows), Part(ENTRY_DEPARTMENTS, concerned, refers={"serial": (ENTRIES, "id")})
 
     def integrate(self) -> bool:
         """Put committed entries into the log and publish a checkpoint; return whether there may be more to do at once.

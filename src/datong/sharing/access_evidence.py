@@ -10,8 +10,19 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from datong.kernel import AccessId, AgreementId, JsonValue, canonical_json, insert_rows, new_id, sha256_hex
-from datong.ledger import EntryDraft, EntryKind, Ledger, commitment
+from datong.kernel import (
+    AccessId,
+    AgreementId,
+    CommonMembers,
+    JsonText,
+    JsonValue,
+    Part,
+    canonical_json,
+    insert_together,
+    new_id,
+    sha256_hex,
+)
+from datong.ledger import CommonFacts, EntryDraft, EntryKind, Ledger, commitment
 from datong.sharing import tables
 from datong.sharing.evidence import item_facts, subject_fact
 from datong.sharing.gateway_calls import Call, Shape
@@ -24,8 +35,9 @@ class Alike(NamedTuple):
 
     allowed: bool
     agreement_ids: tuple[AgreementId, ...]
-    facts: Mapping[str, JsonValue]
-    content: Mapping[str, JsonValue]
+    kind: str
+    facts: CommonFacts
+    content: CommonMembers
 
 
 class Outcome(NamedTuple):
@@ -72,7 +84,9 @@ def alike(shape: Shape, agreements: Sequence[Agreement], *, allowed: bool, polic
         "legal_basis": purpose.legal_basis if purpose else "",
         "policies": list(policy_ids),
     }
-    return Alike(allowed, agreement_ids, facts, content)
+    kind = EntryKind.ACCESS if allowed else EntryKind.REFUSAL
+    common = CommonFacts(kind, shape.principal.actor, facts)
+    return Alike(allowed, agreement_ids, str(facts["kind"]), common, CommonMembers(content))
 
 
 def answer_commitment(salt: bytes, rows: Sequence[Mapping[str, str | None]]) -> str:
@@ -89,8 +103,7 @@ def draft(ledger: Ledger, call: Call, outcome: Outcome) -> AccessDraft:
     access_id = AccessId(new_id())
     case_salt = secrets.token_bytes(SALT_BYTES)
     said = outcome.alike
-    facts: dict[str, JsonValue] = {
-        **said.facts,
+    facts: dict[str, str | int] = {
         "access_id": access_id,
         "case_commitment": commitment(case_salt, call.case_number),
         "rows": outcome.rows,
@@ -99,38 +112,37 @@ def draft(ledger: Ledger, call: Call, outcome: Outcome) -> AccessDraft:
     }
     for position, mark in enumerate(outcome.subjects):
         facts[subject_fact(position)] = mark.commitment
-    entry = ledger.draft(
-        kind=EntryKind.ACCESS if said.allowed else EntryKind.REFUSAL,
-        subject=access_id,
-        actor=call.shape.principal.actor,
-        facts=facts,
-    )
+    entry = ledger.draft_like(said.facts, subject=access_id, facts=facts)
     row = {
         "id": access_id,
-        "kind": said.facts["kind"],
+        "kind": said.kind,
         "allowed": said.allowed,
         "at": call.at,
         "consumer": call.shape.principal.department,
         "provider": call.shape.resource.department,
         "resource_id": call.shape.resource.id,
         "entry_id": entry.id,
-        "content": {
-            **said.content,
-            "case_number": call.case_number,
-            "case_salt": case_salt.hex(),
-            "rows": outcome.rows,
-        },
+        "content": JsonText(
+            said.content.text_with(
+                {"case_number": call.case_number, "case_salt": case_salt.hex(), "rows": outcome.rows}
+            )
+        ),
     }
     return AccessDraft(access_id, entry, row, outcome.subjects)
 
 
 def write(ledger: Ledger, connection: Connection, drafts: Sequence[AccessDraft]) -> None:
     """Write records and their evidence in the caller's transaction."""
-    ledger.append_drafts(connection, [one.entry for one in drafts])
-    insert_rows(connection, tables.access, [one.row for one in drafts])
     subjects = [
         {"access_id": one.id, "subject_index": mark.index, "position": position, "salt": mark.salt}
         for one in drafts
         for position, mark in enumerate(one.subjects)
     ]
-    insert_rows(connection, tables.access_subject, subjects)
+    insert_together(
+        connection,
+        (
+            *ledger.parts([one.entry for one in drafts]),
+            Part(tables.access, [one.row for one in drafts]),
+            Part(tables.access_subject, subjects),
+        ),
+    )

@@ -218,8 +218,9 @@ class Gateway:
 
         The caller raises the errors. What was looked up up to FRESH_SECONDS ago counts as present.
         """
-        self._refresh(calls)
-        return self._carried_out(calls, alone=False)
+        with self._database.reading_together():
+            self._refresh(calls)
+            return self._carried_out(calls, alone=False)
 
     def _carried_out(self, calls: Sequence[Asked], *, alone: bool) -> list[Reply | AtNode]:
         try:
@@ -473,7 +474,9 @@ class Gateway:
         if acts:
             # What does not depend on the counters is made before the transaction, which is then short.
             early = {number: self._draft(one, blocked=False) for number, one in acts.items() if is_early(one)}
-            with self._database.transaction() as connection:
+            # A counter that grows is locked until all is written; where none does, one statement is everything.
+            grows = any(calls[number].once is not None or self._grows_counters(one) for number, one in acts.items())
+            with self._database.transaction() if grows else self._database.one_statement() as connection:
                 self._write(connection, calls, acts, early, done)
         for number, one in enumerate(prepared):
             if isinstance(one, SameAs):
@@ -514,6 +517,11 @@ class Gateway:
                 kept.append((calls[number], once, answer))
         write(self._ledger, connection, drafts)
         keep(connection, self._index_key, kept, self._clock.now())
+
+    def _grows_counters(self, one: Told | Denied) -> bool:
+        if isinstance(one, Told) and one.wrong:
+            return True
+        return bool(counted_against(one, self._application_quota))
 
     def _count(self, connection: Connection, acts: Mapping[int, Told | Denied]) -> dict[int, Counted]:
         """Count calls against their quotas, but for those that were counted before a node was asked."""

@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, tuple_
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from datong.kernel import AccessId, Refused, Text
+from datong.kernel import AccessId, Refused, Text, rows_of
 from datong.sharing import tables
 
 WRONG_PER_SUBJECT_DAY_MAX = 10
@@ -46,7 +46,6 @@ class Claims(NamedTuple):
 
 _TABLE = tables.guess
 _KEY = (_TABLE.c.consumer, _TABLE.c.resource_id, _TABLE.c.subject_index, _TABLE.c.day)
-_COUNTED = select(*_KEY, _TABLE.c.wrong).where(tuple_(*_KEY).in_(bindparam("of_counters", expanding=True)))
 
 
 def count_wrong(connection: Connection, claims: Sequence[Claims]) -> list[bool]:
@@ -64,9 +63,8 @@ def count_wrong(connection: Connection, claims: Sequence[Claims]) -> list[bool]:
     for counter, after in _add(connection, grown).items():
         standing[counter] = after - grown[counter]
     others = [counter for counter in added if counter not in grown]
-    if others:
-        for row in connection.execute(_COUNTED, {"of_counters": [tuple(counter) for counter in others]}):
-            standing[Counter(*row[:-1])] = row.wrong
+    for key, wrong in rows_of(connection, _TABLE, Counter._fields, others, "wrong").items():
+        standing[Counter(*key)] = wrong
     reached = []
     for one in claims:
         most = ((one.subject, WRONG_PER_SUBJECT_DAY_MAX), (one.everybody, WRONG_PER_CONSUMER_DAY_MAX))

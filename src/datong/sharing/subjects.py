@@ -43,14 +43,14 @@ def canonical_subject(citizen_id: str) -> str:
 
 def subject_index(index_key: bytes, citizen_id: str) -> str:
     """Return the keyed index (HMAC-SHA256, hexadecimal) of a citizen ID."""
-    return hmac.new(index_key, canonical_subject(citizen_id).encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(index_key, canonical_subject(citizen_id).encode(), "sha256").hex()
 
 
 def keyed_index(index_key: bytes, element: str, value: str) -> str:
     """Return the keyed index of any identifier, separated from others by its element."""
     if element == CITIZEN_ELEMENT:
         return subject_index(index_key, value)
-    return hmac.new(index_key, f"{element}\n{value.strip()}".encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(index_key, f"{element}\n{value.strip()}".encode(), "sha256").hex()
 
 
 def release_salt(index_key: bytes, release_id: str, citizen_id: str) -> bytes:

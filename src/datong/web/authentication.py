@@ -8,6 +8,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+from starlette.types import Scope
 
 from datong.kernel import Refused, Text, Unauthenticated
 from datong.sharing import Principal
@@ -24,9 +25,17 @@ def services_of(request: Request) -> Services:
     return services
 
 
+def header_of(scope: Scope, name: bytes) -> str | None:
+    """Return a header of a request (its name in lower case), the first of that name; only that one is decoded."""
+    for known, value in scope["headers"]:
+        if known == name:
+            return str(value, "latin-1")
+    return None
+
+
 def bearer_token(request: Request) -> str | None:
     """Return the token of an `Authorization: Bearer` header, if there is one."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    scheme, _, token = (header_of(request.scope, b"authorization") or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 

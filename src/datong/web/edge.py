@@ -9,13 +9,13 @@ import re
 import time
 from collections.abc import Mapping
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datong.kernel import Text, new_id
 from datong.kernel.limits import REQUEST_BODY_BYTES_MAX, UPLOAD_CHUNK_BYTES_MAX
+from datong.web.authentication import header_of
 from datong.web.metrics import HttpMetrics
 from datong.web.problems import Problem, problem_response
 
@@ -48,6 +48,8 @@ TOO_LARGE = Problem(
 )
 
 
+PLAIN_HEADERS = frozenset({b"content-length", b"content-type"})
+"""What a plain answer says of itself: nothing that the edge would say, too."""
 RawHeaders = list[tuple[bytes, bytes]]
 """Headers as ASGI has them, names in lower case."""
 
@@ -90,7 +92,7 @@ class Edge:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         limit = body_bytes_max(scope["path"])
-        declared = Headers(scope=scope).get("content-length", "0")
+        declared = header_of(scope, b"content-length") or "0"
         if self._in_flight > REQUESTS_IN_FLIGHT_MAX:
             await problem_response(Request(scope), OVERLOADED)(scope, receive, send)
         elif declared.isdigit() and int(declared) > limit:
@@ -100,11 +102,14 @@ class Edge:
 
     def _completed(self, headers: RawHeaders, path: str, request_id: str) -> RawHeaders:
         """Return an answer's headers with those that every answer has, unless it says them itself."""
+        request = (b"x-request-id", request_id.encode())
+        if len(headers) == len(PLAIN_HEADERS) and PLAIN_HEADERS.issuperset(name for name, _ in headers):
+            return [*headers, *self._headers, request]
         said = {name.lower() for name, _ in headers}
         if path.startswith("/static/"):
             said.add(b"cache-control")
         own = [header for header in self._headers if header[0] not in said]
-        return [*headers, *own, (b"x-request-id", request_id.encode())]
+        return [*headers, *own, request]
 
 
 def body_bytes_max(path: str) -> int:

@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from datong.kernel import (
@@ -47,7 +48,14 @@ from datong.sharing import (
     once_of,
 )
 from datong.sharing.applications import CallOutcome
-from datong.web.authentication import Caller, bearer_token, current_principal, is_machine_token, services_of
+from datong.web.authentication import (
+    Caller,
+    bearer_token,
+    current_principal,
+    header_of,
+    is_machine_token,
+    services_of,
+)
 from datong.web.problems import (
     INTERNAL,
     ProblemDocument,
@@ -168,7 +176,7 @@ class HotRoute(APIRoute):
         model: type[BaseModel] = get_type_hints(inspect.unwrap(endpoint))["body"]
 
         async def handle(request: Request) -> Response:
-            raw = await request.body()
+            raw = await _body_of(request)
             proof = await caller_of(request)
             request.scope[CALLER] = proof.principal.actor
             try:
@@ -182,11 +190,29 @@ class HotRoute(APIRoute):
                 proof=proof,
                 calls=calls_of(request),
                 request=request,
-                idempotency_key=request.headers.get("idempotency-key"),
+                idempotency_key=header_of(request.scope, b"idempotency-key"),
             )
             return response
 
         return handle
+
+
+def is_hot(scope: Scope) -> bool:
+    """Whether a request is a call that `HotCalls` serves."""
+    return scope["type"] == "http" and scope["method"] == "POST" and _PATH.fullmatch(scope["path"]) is not None
+
+
+async def _body_of(request: Request) -> bytes:
+    """Return a request's body; most come in one message, which needs none of Starlette's stream."""
+    message = await request.receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        return bytes(message.get("body", b""))
+    pieces = [message]
+    while pieces[-1]["type"] == "http.request" and pieces[-1].get("more_body", False):
+        pieces.append(await request.receive())
+    if pieces[-1]["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return b"".join(piece.get("body", b"") for piece in pieces)
 
 
 class HotCalls:

@@ -14,6 +14,8 @@ from datong.web.authentication import bearer_token, current_principal, services_
 from datong.web.routing import unlisted_routes
 
 UNMATCHED = "(none)"
+FIGURES_MAX = 5000
+"""Figures that are found at once."""
 DURATION_BUCKETS_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -22,6 +24,7 @@ class HttpMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "datong_http_requests",
             "Requests answered, by method, route and status.",
@@ -39,8 +42,15 @@ class HttpMetrics:
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one answered request."""
         route = getattr(scope.get("route"), "path", UNMATCHED)
-        self._requests.labels(scope["method"], route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        key = scope["method"], route, status
+        known = self._known.get(key)
+        if known is None:
+            # Routes, statuses and the methods that servers pass are few; finding their figures costs more than adding.
+            known = self._requests.labels(scope["method"], route, str(status)), self._seconds.labels(route)
+            if len(self._known) < FIGURES_MAX:
+                self._known[key] = known
+        known[0].inc()
+        known[1].observe(seconds)
 
     def add(self, collector: Collector) -> None:
         """Publish what `collector` collects when somebody asks for the metrics."""

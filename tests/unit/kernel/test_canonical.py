@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datong.kernel import canonical_json, sha256_hex
+from datong.kernel import CommonMembers, canonical_json, sha256_hex
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(min_value=-(2**53), max_value=2**53) | st.text(),
@@ -42,3 +42,22 @@ def test_what_json_cannot_say_alike_everywhere_is_refused(value: Any) -> None:
 
 def test_digest_of_the_empty_string() -> None:
     assert sha256_hex(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+@given(st.dictionaries(st.text(), VALUES), st.dictionaries(st.text(), st.text() | st.integers(), max_size=4), st.text())
+def test_common_members_are_written_as_if_all_were_written_at_once(
+    common: dict[str, Any], own: dict[str, str | int], other: str
+) -> None:
+    members = CommonMembers(common)
+    for said in (own, dict.fromkeys(own, other)):
+        try:
+            whole = canonical_json({**common, **said})
+        except UnicodeEncodeError:
+            continue
+        assert members.text_with(said).encode() == whole
+
+
+def test_members_that_differ_are_texts_or_whole_numbers() -> None:
+    for value in (True, 1.5, None):
+        with pytest.raises(TypeError):
+            CommonMembers({}).text_with({"a": value})  # type: ignore[dict-item]
