@@ -83,7 +83,7 @@ def insert_together(connection: Connection, parts: Sequence[Part]) -> None:
 def rows_of(
     connection: Connection, table: Table, by: tuple[str, ...], keys: Sequence[tuple[str, ...]], wanted: str
 ) -> dict[tuple[str, ...], int]:
-    """Return by key the whole number that stands in the column `wanted` of the rows whose texts in `by` are that key."""
+    """Return by key the whole number in the column `wanted` of the rows whose texts in `by` are that key."""
     if not keys:
         return {}
     columns = ", ".join(by)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
 
 from datong.kernel import (
     Actor,
@@ -48,6 +48,8 @@ PRESENT_FOR = timedelta(seconds=45)
 NOTED_EVERY = timedelta(seconds=5)
 LOOK_SECONDS = 0.02
 TAKEN_AT_ONCE_MAX = 32
+_SERVICE = tables.live_service
+_OFFERED = select(_SERVICE.c.resource_id).where(_SERVICE.c.resource_id.in_(bindparam("of_ids", expanding=True)))
 WAITING, TAKEN, ANSWERED = "waiting", "taken", "answered"
 MakeCall = Callable[[LiveService, str, bytes], LiveCall]
 """Makes the call for a service, with the id and the key for the answer given."""
@@ -129,9 +131,8 @@ class LiveServices:
 
     def offered(self, ids: Sequence[ResourceId]) -> dict[ResourceId, bool]:
         """Return which of some resources are answered live."""
-        table = tables.live_service
         with self._database.reading() as connection:
-            found = set(connection.scalars(select(table.c.resource_id).where(table.c.resource_id.in_(ids))))
+            found = set(connection.scalars(_OFFERED, {"of_ids": list(ids)}))
         return {resource_id: resource_id in found for resource_id in ids}
 
     def all(self) -> tuple[LiveService, ...]:

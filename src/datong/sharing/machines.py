@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from datong.kernel import (
@@ -38,6 +38,9 @@ STATUS_CHARS_MAX = 2000
 ED25519_KEY_BYTES = 32
 TOKENS_MAX = 10_000
 """Verified access tokens that a process recognises by their digests."""
+_NOT_REVOKED = select(tables.application.c.id, tables.application.c.blocked_at).where(
+    tables.application.c.id.in_(bindparam("of_ids", expanding=True)), tables.application.c.revoked_at.is_(None)
+)
 
 
 class Application(Value):
@@ -338,12 +341,8 @@ class Machines:
         there: set[tuple[ActorKind, str]] = set()
         working: frozenset[str] = frozenset()
         if applications:
-            table = tables.application
-            query = select(table.c.id, table.c.blocked_at).where(
-                table.c.id.in_(applications), table.c.revoked_at.is_(None)
-            )
             with self._database.reading() as connection:
-                for row in connection.execute(query):
+                for row in connection.execute(_NOT_REVOKED, {"of_ids": applications}):
                     there.add((ActorKind.SANDBOX, row.id))
                     if row.blocked_at is None:
                         there.add((ActorKind.APPLICATION, row.id))

@@ -7,7 +7,7 @@ next call on. A retired one is revoked for good.
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 
 from datong.kernel import (
     Actor,
@@ -52,6 +52,12 @@ from datong.sharing.ports import DepartmentBook
 
 AGREEMENTS_MAX = 100
 BLOCKED_STATES = frozenset(ApplicationState) - {ApplicationState.APPROVED}
+_REGISTERED = select(tables.registration.c.application_id).where(
+    tables.registration.c.application_id.in_(bindparam("of_ids", expanding=True))
+)
+_BOUND = select(tables.application_binding.c.application_id, tables.application_binding.c.agreement_id).where(
+    tables.application_binding.c.application_id.in_(bindparam("of_ids", expanding=True))
+)
 
 
 class Registrations:
@@ -278,12 +284,10 @@ class Registrations:
 
     def bound(self, client_ids: Sequence[str]) -> dict[str, frozenset[AgreementId] | None]:
         """Return of each application which agreements it is bound to; None: it is not registered, and not narrowed."""
-        known, binding = tables.registration, tables.application_binding
-        registered = select(known.c.application_id).where(known.c.application_id.in_(client_ids))
-        bound = select(binding.c.application_id, binding.c.agreement_id).where(binding.c.application_id.in_(client_ids))
+        wanted = {"of_ids": list(client_ids)}
         with self._database.reading() as connection:
-            narrowed: dict[str, set[AgreementId]] = {name: set() for name in connection.scalars(registered)}
-            for row in connection.execute(bound) if narrowed else ():
+            narrowed: dict[str, set[AgreementId]] = {name: set() for name in connection.scalars(_REGISTERED, wanted)}
+            for row in connection.execute(_BOUND, wanted) if narrowed else ():
                 narrowed[row.application_id].add(row.agreement_id)
         return {name: frozenset(narrowed[name]) if name in narrowed else None for name in client_ids}
 
