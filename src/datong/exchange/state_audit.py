@@ -1,15 +1,16 @@
 """What of the exchange `fsck` compares with the log: tasks, batches and receipts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection, select
 
-from datong.exchange import store
+from datong.exchange import file_store, store
 from datong.exchange.facts import batch_facts, receipt_facts, task_facts
-from datong.exchange.tables import BATCHES, RECEIPTS, SUBSCRIPTION_RECEIPTS, TASKS
+from datong.exchange.file_facts import file_facts
+from datong.exchange.tables import BATCHES, FILES, RECEIPTS, SUBSCRIPTION_RECEIPTS, TASKS
 from datong.exchange.values import SignedReceipt, Task
 from datong.kernel import EntryId, JsonValue, TaskId, Text
-from datong.ledger import Area, EntryContent, EntryKind, Held, Stated
+from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, of_subject
 
 _OF_STEP = {"action", "columns", "run_requested", "run_done"}
 """Facts of a task that say which step it took, or go on with its runs, whose evidence is their batches."""
@@ -71,11 +72,50 @@ def _receipts(connection: Connection) -> Iterator[Held]:
         yield Held(f"{row['batch_id']}/{row['subscription_id']}", says, EntryId(row["entry_id"]))
 
 
+def _file(action: str) -> Callable[[EntryContent], Stated | None]:
+    def stated(entry: EntryContent) -> Stated | None:
+        return of_subject(entry) if entry.facts["action"] == action else None
+
+    return stated
+
+
+def _files(connection: Connection) -> Iterator[Held]:
+    for row in connection.execution_options(yield_per=1000).execute(select(FILES)).mappings():
+        if row["entry_id"] is not None:
+            own = {"agreement": row["agreement_id"], "provider": row["sender"], "consumer": row["recipient"]}
+            own |= {"payload_bytes": row["payload_bytes"]}
+            told = file_facts(file_store.signed_of(row), "send")
+            yield Held(row["id"], {"exchange_file": own, "exchange_file.signed": told}, EntryId(row["entry_id"]))
+
+
+def _file_receipts(connection: Connection) -> Iterator[Held]:
+    for row in connection.execution_options(yield_per=1000).execute(select(FILES)).mappings():
+        if row["receipt_entry_id"] is not None:
+            told = file_facts(file_store.signed_of(row), "receive")
+            yield Held(row["id"], {"exchange_file.receipt": told}, EntryId(row["receipt_entry_id"]))
+
+
 def _all_tasks(connection: Connection) -> dict[TaskId, Task]:
     return {TaskId(row["id"]): store.task_of(row) for row in connection.execute(select(TASKS)).mappings()}
 
 
 EXCHANGE_AREAS = (
+    Area(
+        "exchange.file",
+        Text(zh="交换文件", en="File"),
+        frozenset({EntryKind.FILE}),
+        _file("send"),
+        _files,
+        own_entry=True,
+    ),
+    Area(
+        "exchange.file_receipt",
+        Text(zh="文件签收", en="Receipt of a file"),
+        frozenset({EntryKind.FILE}),
+        _file("receive"),
+        _file_receipts,
+        own_entry=True,
+    ),
     Area("exchange.task", Text(zh="交换任务", en="Task"), frozenset({EntryKind.TASK}), _task, _tasks),
     Area(
         "exchange.batch",

@@ -24,6 +24,7 @@ from datong.kernel import (
     Database,
     DepartmentCode,
     Invalid,
+    JsonValue,
     NodeId,
     NotFound,
     Page,
@@ -309,22 +310,12 @@ class Matchings:
         return after
 
     def _record(self, connection: Connection, matching: Matching, step: str, actor: Actor) -> None:
-        facts = {name: of(matching) for name, of in _FACTS.items()}
-        sizes = {one.department: one.elements for one in matching.parts if one.step is MatchingStep.BLINDED}
-        common = {one.common for one in matching.reports}
         self._ledger.append(
             connection,
             kind=EntryKind.MATCHING,
             subject=matching.terms.id,
             actor=actor,
-            facts={
-                **facts,
-                "step": step,
-                "proposer_size": sizes.get(matching.terms.proposer.department),
-                "other_size": sizes.get(matching.terms.other.department),
-                "common": next(iter(common)) if matching.state is MatchingState.DONE else None,
-                "reason": matching.reason,
-            },
+            facts={**matching_facts(matching), "step": step},
         )
 
     @staticmethod
@@ -369,6 +360,19 @@ def _row(matching: Matching) -> dict[str, Any]:
         "valid_until": matching.terms.valid_until,
         "revision": matching.revision,
         "content": matching.model_dump(mode="json"),
+    }
+
+
+def matching_facts(matching: Matching) -> dict[str, JsonValue]:
+    """Return how a matching stands, for the ledger: numbers, never a value."""
+    sizes = {one.department: one.elements for one in matching.parts if one.step is MatchingStep.BLINDED}
+    common = {one.common for one in matching.reports}
+    return {
+        **{name: of(matching) for name, of in _FACTS.items()},
+        "proposer_size": sizes.get(matching.terms.proposer.department),
+        "other_size": sizes.get(matching.terms.other.department),
+        "common": next(iter(common)) if matching.state is MatchingState.DONE else None,
+        "reason": matching.reason,
     }
 
 

@@ -13,6 +13,7 @@ from datong.sharing.block_evidence import BLOCK_KIND
 from datong.sharing.delta_evidence import SHARE_KIND
 from datong.sharing.evidence import agreement_facts, instant, request_facts
 from datong.sharing.requests import request_of
+from datong.sharing.rights_state import RIGHTS_AREAS
 
 _STEP = "step"
 _NOT_STANDING = frozenset({_STEP, "levels", "liability"})
@@ -72,6 +73,7 @@ def _accesses(connection: Connection) -> Iterator[Held]:
 
 
 SHARING_AREAS = (
+    *RIGHTS_AREAS,
     Area(
         "sharing.request",
         Text(zh="共享申请", en="Request"),

@@ -28,6 +28,7 @@ from datong.ledger import EntryKind
 from datong.node.matching import RESULT, STATE, Matcher
 from datong.norms import load_pack
 from datong.sharing import MatchingStep, tables
+from datong.sharing.rights_state import RIGHTS_AREAS
 from tests.integration.web.conftest import EDUCATION, POLICE, RunningHub, running_hub
 from tests.integration.web.test_story import Node, content, posted
 
@@ -166,6 +167,9 @@ def test_both_learn_how_many_and_who_is_to_learn_which(matched: Matched, reveal:
     assert [entries[0].facts[name] for name in ("state", "proposer_size", "other_size", "common")] == [
         "done", COMMON + ONLY, COMMON + ONLY, COMMON,
     ]  # fmt: skip
+    compared = matched.hub.services.ledger.fsck(RIGHTS_AREAS)
+    assert compared.compared["sharing.matching"] == 1
+    assert "ledger.state_differs" not in {fault.code for fault in compared.faults}
     kept = [path for code in (POLICE, EDUCATION) for path in (matched.folder / str(code)).rglob("*") if path.is_file()]
     assert {path.name for path in kept} <= {STATE, RESULT}
     assert not any("secret" in json.loads(path.read_text()) for path in kept if path.name == STATE)

@@ -12,7 +12,7 @@ import pytest
 
 from datong.adapters.connections import open_connector, open_target
 from datong.adapters.file_keys import load_or_create_signer
-from datong.exchange import FileState
+from datong.exchange import EXCHANGE_AREAS, FileState
 from datong.kernel import Actor, ActorKind, Conflict, Corrupt, DepartmentCode, NotFound, Refused, SystemClock
 from datong.ledger import EntryKind
 from datong.node import NodeProgram, Step
@@ -114,6 +114,12 @@ def test_a_file_arrives_whole_and_is_acknowledged(parties: Parties) -> None:
     assert done.receipt is not None
     assert receiver.waiting_files() == ()
     assert parties.acts() == ["send", "receive"]
+    compared = parties.hub.services.ledger.fsck(EXCHANGE_AREAS)
+    assert (compared.faults, compared.compared["exchange.file"], compared.compared["exchange.file_receipt"]) == (
+        (),
+        1,
+        1,
+    )
     assert not list((parties.folder / POLICE / "files" / "outgoing").iterdir())
     assert not list((parties.folder / EDUCATION / "files" / "incoming").iterdir())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from datong.kernel import METADATA, Database
+from datong.sharing.rights_state import RIGHTS_AREAS
 from tests.unit.sharing.world import World
 
 
@@ -13,5 +14,8 @@ from tests.unit.sharing.world import World
 def world(tmp_path: Path) -> Iterator[World]:
     database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
     METADATA.create_all(database.engine)
-    yield World(database)
+    made = World(database)
+    yield made
+    # Whatever a test did, the rows say what the log says.
+    assert [fault for fault in made.ledger.fsck(RIGHTS_AREAS).faults if fault.area.startswith("sharing.")] == []
     database.close()

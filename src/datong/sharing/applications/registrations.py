@@ -321,21 +321,7 @@ class Registrations:
         wanted = select(binding).where(binding.c.application_id.in_(bound)).order_by(binding.c.agreement_id)
         for row in connection.execute(wanted).mappings():
             bound[row["application_id"]].append(row["agreement_id"])
-        return tuple(
-            Registration.model_validate(
-                {
-                    **row["content"],
-                    "client_id": row["application_id"],
-                    "department": row["department"],
-                    "state": row["state"],
-                    "showcase": row["showcase"],
-                    "revision": row["revision"],
-                    "entry_id": row["entry_id"],
-                    "agreements": bound[row["application_id"]],
-                }
-            )
-            for row in rows
-        )
+        return tuple(registration_of(row, bound[row["application_id"]]) for row in rows)
 
     def _keys(self, connection: Connection, client_id: str) -> tuple[ApplicationKey, ...]:
         table = tables.application_key
@@ -368,15 +354,35 @@ class Registrations:
             actor=actor,
             facts={
                 "step": step,
-                "application_id": registration.client_id,
-                "department": registration.department,
-                "state": registration.state.value,
-                "showcase": registration.showcase,
-                "purpose_sha256": text_digest(registration.purpose),
-                "reason_sha256": text_digest(registration.reason),
+                **registration_facts(registration),
                 **(more or {}),
             },
         )
+
+
+def registration_of(row: tables.Row, agreements: Sequence[str] = ()) -> Registration:
+    """Return the registered application that a row holds, bound to these agreements."""
+    own = ("department", "state", "showcase", "revision", "entry_id")
+    return Registration.model_validate(
+        {
+            **row["content"],
+            "client_id": row["application_id"],
+            **{name: row[name] for name in own},
+            "agreements": list(agreements),
+        }
+    )
+
+
+def registration_facts(registration: Registration) -> dict[str, JsonValue]:
+    """Return how a registered application stands, for the ledger."""
+    return {
+        "application_id": registration.client_id,
+        "department": registration.department,
+        "state": registration.state.value,
+        "showcase": registration.showcase,
+        "purpose_sha256": text_digest(registration.purpose),
+        "reason_sha256": text_digest(registration.reason),
+    }
 
 
 def _row(registration: Registration) -> dict[str, object]:

@@ -12,6 +12,7 @@ from datong.kernel import (
     Conflict,
     Database,
     DepartmentCode,
+    JsonValue,
     NotFound,
     Page,
     Text,
@@ -164,14 +165,7 @@ class Objections:
             actor=actor,
             facts={
                 "step": step,
-                "state": objection.state.value,
-                "access_id": objection.access_id,
-                "consumer": objection.consumer,
-                "provider": objection.provider,
-                "agreement_ids": list(objection.agreement_ids),
-                "due_at": instant(objection.due_at),
-                "statement_sha256": text_digest(objection.statement),
-                "answer_sha256": text_digest(objection.answer),
+                **objection_facts(objection),
                 **named,
             },
         )
@@ -181,10 +175,26 @@ class Objections:
     ) -> tuple[Objection, ...]:
         table = tables.use_objection
         query = select(table).where(*where).order_by(table.c.id.desc()).offset(offset).limit(limit)
-        return tuple(
-            Objection.model_validate({**row["content"], "state": row["state"], "entry_id": row["entry_id"]})
-            for row in connection.execute(query).mappings()
-        )
+        return tuple(objection_of(row) for row in connection.execute(query).mappings())
+
+
+def objection_of(row: tables.Row) -> Objection:
+    """Return the objection that a row holds."""
+    return Objection.model_validate({**row["content"], "state": row["state"], "entry_id": row["entry_id"]})
+
+
+def objection_facts(objection: Objection) -> dict[str, JsonValue]:
+    """Return how an objection stands, for the ledger; whose it is stands beside it, as a commitment."""
+    return {
+        "state": objection.state.value,
+        "access_id": objection.access_id,
+        "consumer": objection.consumer,
+        "provider": objection.provider,
+        "agreement_ids": list(objection.agreement_ids),
+        "due_at": instant(objection.due_at),
+        "statement_sha256": text_digest(objection.statement),
+        "answer_sha256": text_digest(objection.answer),
+    }
 
 
 def _row(objection: Objection) -> dict[str, object]:

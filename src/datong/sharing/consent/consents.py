@@ -194,17 +194,8 @@ class Consents:
         salt = secrets.token_bytes(SALT_BYTES)
         facts: dict[str, JsonValue] = {
             "step": step,
-            "state": consent.state.value,
-            "agreement_id": consent.agreement_id,
-            "consumer": consent.consumer,
-            "provider": consent.provider,
-            "resource_id": consent.resource_id,
-            "service_item": consent.service_item,
-            "way": consent.way.value if consent.way else None,
-            "document_sha256": consent.document_sha256,
-            "valid_until": instant(consent.valid_until),
             subject_fact(0): commitment(salt, canonical_subject(citizen_id)),
-            **item_facts(consent.columns),
+            **consent_facts(consent),
         }
         return self._ledger.append(connection, kind=EntryKind.CONSENT, subject=consent.id, actor=actor, facts=facts)
 
@@ -213,12 +204,29 @@ class Consents:
     ) -> tuple[Consent, ...]:
         table = tables.consent
         query = select(table).where(*where).order_by(table.c.id.desc()).offset(offset).limit(limit)
-        return tuple(
-            Consent.model_validate(
-                {key: row[key] for key in row if key not in {"content", "subject_index"}} | row["content"]
-            )
-            for row in connection.execute(query).mappings()
-        )
+        return tuple(consent_of(row) for row in connection.execute(query).mappings())
+
+
+def consent_of(row: tables.Row) -> Consent:
+    """Return the consent that a row holds."""
+    own = {key: row[key] for key in row if key not in {"content", "subject_index"}}
+    return Consent.model_validate(own | row["content"])
+
+
+def consent_facts(consent: Consent) -> dict[str, JsonValue]:
+    """Return how a consent stands, for the ledger; whose it is stands beside it, as a commitment."""
+    return {
+        "state": consent.state.value,
+        "agreement_id": consent.agreement_id,
+        "consumer": consent.consumer,
+        "provider": consent.provider,
+        "resource_id": consent.resource_id,
+        "service_item": consent.service_item,
+        "way": consent.way.value if consent.way else None,
+        "document_sha256": consent.document_sha256,
+        "valid_until": instant(consent.valid_until),
+        **item_facts(consent.columns),
+    }
 
 
 def _asked(agreement: Agreement, columns: Sequence[str], valid_until: datetime, now: datetime) -> Consent:
