@@ -14,11 +14,13 @@ from sqlalchemy import event
 
 from datong.sharing.gateway_calls import FRESH_SECONDS
 from datong.web import create_app
-from tests.integration.redteam import attacks
+from tests.integration.redteam import attacks, live_attacks
 from tests.integration.redteam.changing import CHANGING
 from tests.integration.redteam.ways import ATTACKS, BY_HAND, NOT_APPLICABLE, Aim, Attack, Way
 from tests.integration.redteam.world import SEEN, UNSEEN, RedTeamWorld
 
+ATTACKING = (attacks, live_attacks)
+"""The modules whose attacks are gathered."""
 NAMED = sorted({made.__name__: made for found in ATTACKS.values() for made in found}.items())
 SWEEPERS = ("officer", "auditor", "application")
 """For whom everything is read: a consumer who may do most, who may read every record, and a machine."""

@@ -15,6 +15,7 @@ class Way(StrEnum):
     """A way by which records, or what is known of them, leave the hub."""
 
     GATEWAY = "gateway"
+    LIVE = "live answers of a node"
     CONSOLE_CALL = "call from the console"
     TABLES = "delta sharing"
     FEATURES = "ogc features"
@@ -43,6 +44,8 @@ BY_HAND = frozenset({"gateway", "delta-sharing", "ogc", "corrections"})
 ATTACKS: dict[tuple[Way, Aim], list[Attack]] = {}
 
 NOT_APPLICABLE: Mapping[tuple[Way, Aim], str] = {
+    (Way.LIVE, Aim.PAGE): "a live answer has no pages; how many rows there are it says of rows within the filter only",
+    (Way.LIVE, Aim.TERM): "whether an agreement is in force is decided before the node is asked (TERM of GATEWAY)",
     (
         Way.FEATURES,
         Aim.ROW,

@@ -181,6 +181,8 @@ class RedTeamWorld:
     file: str
     """A file from the police that only the schools may fetch."""
     clock_file: Path
+    police_signer: Ed25519Signer
+    """The key of the police's node."""
     client_id: str = ""
     """The application of the schools."""
     leaks: list[str] = field(default_factory=list)
@@ -262,6 +264,7 @@ def build(hub: OpenHub, landing: FixedLanding, home: Path) -> RedTeamWorld:
         node=keys[POLICE][1].id,
         file=_sent(services, unfiltered, *keys[POLICE]),
         clock_file=home / "clock",
+        police_signer=keys[POLICE][0],
     )
     _let_in(world)
     return world
@@ -361,6 +364,11 @@ def _sent(services: Services, agreement: Agreement, signer: Ed25519Signer, node:
     services.files.put_chunk(manifest.file_id, 0, content, sha256_hex(content), node=NodeId(node.id))
     services.files.commit(manifest.file_id, actor=node)
     return manifest.file_id
+
+
+def police_officer() -> Actor:
+    """Return who acts for the police."""
+    return _officer(POLICE)
 
 
 def _officer(code: DepartmentCode) -> Actor:
