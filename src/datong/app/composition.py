@@ -42,7 +42,7 @@ from datong.catalogue import (
 )
 from datong.exchange import DiskReserve, Exchange, FileExchange, FilePolicy, Planning
 from datong.federation import Cascade, Exchanges, Harvester, Harvests, Joined, Peers, ReaderTerms, Superior, WebReader
-from datong.governance import Cases, Indicators, LedgerEvidence, Monitor, Publications, StageLimits
+from datong.governance import AlarmWatch, Cases, Indicators, LedgerEvidence, Monitor, Publications, StageLimits
 from datong.kernel import (
     CHINA,
     Clock,
@@ -554,6 +554,7 @@ def compose(
             pack=pack,
         ),
         monitor=monitor,
+        alarms=AlarmWatch(database=database, clock=clock, calendar=calendar, ledger=ledger),
         cases=cases,
         indicators=indicators,
         publications=publications,

@@ -101,6 +101,7 @@ def sweeps_of(
         Sweep(name="live-calls", interval_seconds=LIVE_INTERVAL_SECONDS, run=services.live.sweep),
         Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=watch_agreements),
         Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
+        Sweep(name="alarms", interval_seconds=settings.monitor_interval_seconds, run=services.alarms.run),
         Sweep(name="overlaps", interval_seconds=OVERLAP_INTERVAL_SECONDS, run=services.overlaps.compare),
         Sweep(
             name="cascade",

@@ -1,14 +1,26 @@
-"""The command group `datong govern`: what was published and found, derived again from an exported log alone."""
+"""The command group `datong govern`: alarms of a hub; what it published and found, derived again from a log."""
 
 import json
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlencode
 
 import typer
 
+from datong.cli.hub_call import call_hub
 from datong.cli.ledger import read_key
-from datong.governance import Rederived, rederive_finding, rederive_indicators
-from datong.kernel import CHINA, FindingId, Invalid, Text, WorkingCalendar
+from datong.governance import (
+    ALARM_NAMES,
+    STATE_NAMES,
+    AlarmDecision,
+    AlarmKind,
+    AlarmRecord,
+    AlarmState,
+    Rederived,
+    rederive_finding,
+    rederive_indicators,
+)
+from datong.kernel import CHINA, FindingId, Invalid, Page, Text, WorkingCalendar
 from datong.ledger import exported_entries
 from datong.norms import load_pack
 
@@ -17,7 +29,49 @@ app = typer.Typer(help="治理 · governance", no_args_is_help=True)
 
 @app.callback()
 def govern() -> None:
-    """治理：重算公布的指标和责任认定 · governance: derive published indicators and findings again."""
+    """治理：预警；重算公布的指标和责任认定 · governance: alarms; derive published indicators and findings again."""
+
+
+Hub = Annotated[str, typer.Option(envvar="DATONG_HUB", help="枢纽地址 · the hub's address")]
+Token = Annotated[str, typer.Option(envvar="DATONG_TOKEN", help="访问令牌 · an access token")]
+
+
+@app.command()
+def alarms(
+    hub: Hub,
+    token: Token,
+    state: Annotated[AlarmState | None, typer.Option(help="只列某一状态 · only those in one state")] = None,
+    kind: Annotated[AlarmKind | None, typer.Option(help="只列某一类 · only those of one kind")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="最多条数 · at most so many")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")] = False,
+) -> None:
+    """列出异常预警，附数据 · list what was out of the ordinary, with the figures."""
+    wanted = {"limit": str(limit), "state": state, "kind": kind}
+    query = urlencode({name: value for name, value in wanted.items() if value is not None})
+    answer = call_hub(hub, token, "GET", f"/alarms?{query}")
+    page = Page[AlarmRecord].model_validate(answer)
+    if as_json:
+        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        return
+    for record in page.rows:
+        name = ALARM_NAMES[record.alarm.kind]
+        state_name = STATE_NAMES[record.state]
+        typer.echo(f"{record.alarm.tally.day} {name.zh} · {name.en} [{state_name.zh} · {state_name.en}] {record.id}")
+        typer.echo(f"  {record.alarm.tally.series}\n  {record.said.zh}\n  {record.said.en}")
+
+
+@app.command()
+def decide(
+    alarm: Annotated[str, typer.Argument(help="预警编号 · id of an alarm")],
+    decision: Annotated[AlarmDecision, typer.Argument(help="确认或排除 · acknowledge or dismiss")],
+    hub: Hub,
+    token: Token,
+    reason: Annotated[str, typer.Option(help="理由 · why")],
+) -> None:
+    """确认或排除一条预警，须说明理由 · acknowledge or dismiss an alarm, with a reason."""
+    body = {"decision": decision.value, "reason": reason}
+    record = AlarmRecord.model_validate(call_hub(hub, token, "POST", f"/alarms/{alarm}/decisions", body))
+    typer.echo(f"{record.id}: {STATE_NAMES[record.state].zh} · {STATE_NAMES[record.state].en}")
 
 
 @app.command()

@@ -1,5 +1,13 @@
 """Watches duties by the evidence: findings with shares of liability, coordination cases, indicators."""
 
+from datong.governance.alarm_watch import (
+    STATE_NAMES,
+    AlarmDecision,
+    AlarmRecord,
+    AlarmState,
+    AlarmWatch,
+)
+from datong.governance.alarms import ALARM_NAMES, Alarm, AlarmKind
 from datong.governance.cases import Cases
 from datong.governance.duties import RULES, Clause, Duty, DutyKind, DutyRule, Span
 from datong.governance.findings import Finding, PartyShare
@@ -24,13 +32,22 @@ from datong.governance.stages import (
     StageLimits,
 )
 from datong.governance.state_audit import GOVERNANCE_AREAS
+from datong.governance.tallies import Tally
 
 __all__ = [
     "ACTION_NAMES",
+    "ALARM_NAMES",
     "GOVERNANCE_AREAS",
     "PARTY_NAMES",
     "RULES",
     "STAGE_NAMES",
+    "STATE_NAMES",
+    "Alarm",
+    "AlarmDecision",
+    "AlarmKind",
+    "AlarmRecord",
+    "AlarmState",
+    "AlarmWatch",
     "Case",
     "CaseAct",
     "CaseAction",
@@ -65,6 +82,7 @@ __all__ = [
     "Shares",
     "Span",
     "StageLimits",
+    "Tally",
     "judge",
     "rederive_finding",
     "rederive_indicators",

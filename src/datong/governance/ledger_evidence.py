@@ -1,7 +1,8 @@
 """The evidence source of a running hub: the pure rules over the entries of the ledger."""
 
+import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -10,10 +11,14 @@ from datong.governance.counting import observations_of_duties, observations_of_e
 from datong.governance.duties import Duty
 from datong.governance.observations import Observation
 from datong.governance.outages import outages_of, with_outages
-from datong.kernel import DepartmentCode, ResourceId, Text, WorkingCalendar
+from datong.kernel import DepartmentCode, EntryId, ResourceId, Text, WorkingCalendar
 from datong.ledger import EntryKind, RecordedEntry
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+COMMITTED_WITHIN = timedelta(minutes=10)
+"""An entry is on record at most so long after the time it bears."""
+REMEMBERED_MAX = 300_000
+"""Entries kept in memory, some two kilobytes each."""
 DUTY_KINDS = (
     EntryKind.CATALOGUE_STEP,
     EntryKind.DRIFT,
@@ -44,6 +49,10 @@ STOCK_KINDS = (EntryKind.CATALOGUE_STEP, EntryKind.INVENTORY)
 """Kinds whose observations are a stock: what was published before the period still counts in it."""
 
 
+REMEMBERED_KINDS = frozenset({*DUTY_KINDS, *STOCK_KINDS})
+"""What every look at duties reads from the beginning; calls are many and read by period."""
+
+
 class EntryBook(Protocol):
     """Entries by kind and time; a hub's `Ledger` is one."""
 
@@ -63,6 +72,45 @@ class GivenEntries:
         return [entry for entry in self.given if entry.kind in kinds and since <= entry.at < until]
 
 
+class RememberedEntries:
+    """A book that keeps the entries of some kinds which it was asked for, so that each is read and parsed once.
+
+    Entries commit a little after their time, so those of the last minutes are asked for again. Beyond
+    `REMEMBERED_MAX` it keeps nothing and asks the book behind it every time.
+    """
+
+    def __init__(self, book: EntryBook, kinds: Collection[EntryKind]) -> None:
+        self._book = book
+        self._kinds = frozenset(kinds)
+        self._lock = threading.Lock()
+        self._until = BEGINNING
+        self._kept: dict[EntryId, RecordedEntry] = {}
+
+    def entries_between(self, *, kinds: Collection[EntryKind], since: datetime, until: datetime) -> list[RecordedEntry]:
+        """Return the entries of some kinds within a time, oldest first."""
+        others = set(kinds) - self._kinds
+        found = self._book.entries_between(kinds=others, since=since, until=until) if others else []
+        own = self._kinds.intersection(kinds)
+        if own:
+            found += self._remembered(own, since, until)
+        return sorted(found, key=lambda entry: entry.at) if others and own else found
+
+    def _remembered(self, kinds: Collection[EntryKind], since: datetime, until: datetime) -> list[RecordedEntry]:
+        with self._lock:
+            if len(self._kept) > REMEMBERED_MAX:
+                self._kept, self._until = {}, BEGINNING
+                return self._book.entries_between(kinds=kinds, since=since, until=until)
+            if until > self._until:
+                asked = max(BEGINNING, self._until - COMMITTED_WITHIN)
+                new = self._book.entries_between(kinds=self._kinds, since=asked, until=until)
+                self._kept |= {entry.entry_id: entry for entry in new}
+                self._until = until
+            kept = list(self._kept.values())
+        return sorted(
+            (entry for entry in kept if entry.kind in kinds and since <= entry.at < until), key=lambda entry: entry.at
+        )
+
+
 class LedgerEvidence:
     """Duties and observations as a book of entries shows them.
 
@@ -77,7 +125,7 @@ class LedgerEvidence:
         authorities: Callable[[], frozenset[DepartmentCode]],
         title_of: Callable[[ResourceId], Text],
     ) -> None:
-        self._ledger = ledger
+        self._ledger = RememberedEntries(ledger, REMEMBERED_KINDS)
         self._calendar = calendar
         self._authorities = authorities
         self._title_of = title_of

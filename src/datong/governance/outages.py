@@ -5,7 +5,7 @@ why (docs: `governance`, *Outages*). A silent node is its department's affair. A
 the network. While the hub itself was away nobody could act.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -44,8 +44,26 @@ class Stretch(NamedTuple):
     entry_id: EntryId
 
 
-def outages_of(entries: Iterable[RecordedEntry]) -> tuple[Outage, ...]:
-    """Return the outages that entries tell of, by their beginning; entries of other kinds are passed over."""
+class Outages:
+    """Outages by whom they concern."""
+
+    def __init__(self, outages: Iterable[Outage] = ()) -> None:
+        self._of: dict[DepartmentCode | None, list[Outage]] = {}
+        for one in sorted(outages, key=lambda one: (one.since, one.until, one.entry_id)):
+            self._of.setdefault(one.department, []).append(one)
+
+    def __bool__(self) -> bool:
+        """Whether there was any."""
+        return bool(self._of)
+
+    def of(self, department: DepartmentCode | None) -> list[Outage]:
+        """Return those of the hub and of a department's nodes."""
+        hub = self._of.get(None, [])
+        return hub if department is None else [*hub, *self._of.get(department, [])]
+
+
+def outages_of(entries: Iterable[RecordedEntry]) -> Outages:
+    """Return the outages that entries tell of; entries of other kinds are passed over."""
     found = [
         Outage(
             department=entry.facts["department"],
@@ -57,24 +75,20 @@ def outages_of(entries: Iterable[RecordedEntry]) -> tuple[Outage, ...]:
         for entry in entries
         if entry.kind is EntryKind.OUTAGE
     ]
-    return tuple(sorted(found, key=lambda one: (one.since, one.until, one.entry_id)))
+    return Outages(found)
 
 
 def stretches(
-    outages: Sequence[Outage], department: DepartmentCode | None, *, since: datetime, until: datetime | None
+    outages: Outages, department: DepartmentCode | None, *, since: datetime, until: datetime | None
 ) -> list[Stretch]:
     """Return the parts of a time in which `department` could not be reached or could not reach the hub, in order.
 
     They do not overlap: where several outages coincide the platform's counts before the network's, and that before the
     node's own. Without `until` the time has no end.
     """
-    concerned = [
-        one
-        for one in outages
-        if (one.department is None or one.department == department)
-        and one.until > since
-        and (until is None or one.since < until)
-    ]
+    concerned = [one for one in outages.of(department) if one.until > since and (until is None or one.since < until)]
+    if not concerned:
+        return []
     order = {Party.PLATFORM: 0, Party.NETWORK: 1, Party.PROVIDER: 2}
     taken: list[Stretch] = []
     for one in sorted(concerned, key=lambda one: (order[one.party], one.since, one.entry_id)):
@@ -87,7 +101,7 @@ def stretches(
     return taken
 
 
-def with_outages(duty: Duty, outages: Sequence[Outage]) -> Duty:
+def with_outages(duty: Duty, outages: Outages) -> Duty:
     """Return the duty with the ball at the platform or the network for as long as they kept its holder from acting."""
     if not outages:
         return duty
@@ -96,10 +110,10 @@ def with_outages(duty: Duty, outages: Sequence[Outage]) -> Duty:
     for number, span in enumerate(ordered):
         until = ordered[number + 1].since if number + 1 < len(ordered) else duty.done_at
         spans += _divided(duty, span, until, outages)
-    return duty.model_copy(update={"spans": tuple(spans)})
+    return duty if len(spans) == len(ordered) else duty.model_copy(update={"spans": tuple(spans)})
 
 
-def _divided(duty: Duty, span: Span, until: datetime | None, outages: Sequence[Outage]) -> list[Span]:
+def _divided(duty: Duty, span: Span, until: datetime | None, outages: Outages) -> list[Span]:
     """Return a span with the outages in it; no two begin at the same moment."""
     if span.party not in _ACTING or (until is not None and until <= span.since):
         return [span]

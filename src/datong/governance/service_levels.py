@@ -9,10 +9,10 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from datong.governance.duties import Duty, DutyKind, Span
-from datong.governance.outages import Outage, stretches
+from datong.governance.outages import Outages, stretches
 from datong.governance.parties import Party
 from datong.governance.periods import Period
-from datong.governance.timelines import instant_of, party_of
+from datong.governance.timelines import TRANSFER_WORKING_DAYS, instant_of, party_of
 from datong.kernel import CHINA, DepartmentCode, EntryId, ResourceId, Text, WorkingCalendar
 from datong.ledger import EntryKind, RecordedEntry
 
@@ -79,8 +79,10 @@ def freshness_duties(
     """Return the times before `until` in which a task's data grew older than agreed; `acts` are its entries, in order.
 
     Data is as old as the newest batch that ended a run and was acknowledged. It may grow as old as the agreement says,
-    and where that moment is not on a working day, until the end of the next one. A run that was requested before and is
-    late is judged as a late transfer, not here as well. Whoever paused the task holds the ball meanwhile.
+    and where that moment is not on a working day, until the end of the next one; at least until the end of the working
+    day after it was acknowledged, since before that no other run can begin. The duty ends when the next run is
+    requested: from then on it is a transfer with a time limit of its own, and late or not it is judged as one. Whoever
+    paused the task holds the ball meanwhile.
     """
     if not terms.modes & _COPIES or "freshness_hours" not in terms.levels:
         return []
@@ -107,7 +109,7 @@ def freshness_duties(
 
 
 def availability_duties(
-    terms: Terms, outages: Sequence[Outage], *, live: Sequence[tuple[datetime, datetime]], until: datetime
+    terms: Terms, outages: Outages, *, live: Sequence[tuple[datetime, datetime]], until: datetime
 ) -> list[Duty]:
     """Return the months, over before `until`, in which an interface was away for longer than agreed.
 
@@ -218,10 +220,14 @@ def _stale(
     due_at = produced_at.astimezone(CHINA) + timedelta(hours=terms.levels["freshness_hours"])
     if not calendar.is_working_day(due_at.date()):
         due_at = calendar.deadline(due_at, 1)
+    due_at = max(due_at, calendar.deadline(delivered.at, TRANSFER_WORKING_DAYS))
     if due_at >= terms.until or (done_at is not None and done_at < due_at):
         return []
-    if any(act.facts.get("action") == "run" and act.at < due_at for act in acts):
-        return []
+    requested = next((act for act in acts if act.facts.get("action") == "run"), None)
+    if requested is not None:
+        if requested.at < due_at:
+            return []
+        done_at, acts = requested.at, acts[: acts.index(requested) + 1]
     spans = [_span(Party.PROVIDER, delivered.at, delivered.entry_id, _TO_REFRESH)]
     holder, why = Party.PROVIDER, _TO_REFRESH
     for act in acts:

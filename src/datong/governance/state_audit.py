@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 from datong.governance.findings import Finding
 from datong.governance.indicators import Performance
 from datong.governance.publications import line_facts, order_facts
-from datong.governance.tables import CASE, CASE_ACT, FINDING, PUBLICATION
+from datong.governance.tables import ALARM, CASE, CASE_ACT, FINDING, PUBLICATION
 from datong.kernel import EntryId, JsonValue, Text, sha256_hex
 from datong.ledger import Area, EntryKind, Held, of_act, of_subject
 
@@ -58,7 +58,17 @@ def _publications(connection: Connection) -> Iterator[Held]:
             yield Held(key, {"governance_publication.document": line_facts(performance, line)})
 
 
+def _alarms(connection: Connection) -> Iterator[Held]:
+    for row in connection.execution_options(yield_per=1000).execute(select(ALARM)).mappings():
+        own = {name: row[name] for name in ("kind", "series", "day", "provider", "consumer", "state")}
+        if row["reason"] is not None:
+            own["reason_sha256"] = sha256_hex(row["reason"].encode())
+        figures = {name: row["document"][name] for name in ("observed", "expected", "score_tenths")}
+        yield Held(row["id"], {"governance_alarm": own, "governance_alarm.document": figures})
+
+
 GOVERNANCE_AREAS = (
+    Area("governance.alarm", Text(zh="异常预警", en="Alarm"), frozenset({EntryKind.ALARM}), of_subject, _alarms),
     Area(
         "governance.publication",
         Text(zh="公布的指标", en="Published indicators"),

@@ -65,3 +65,34 @@ PUBLICATION = Table(
     Column("document", JsonColumn, nullable=False),
 )
 """Periods whose indicators were published: what was said then stays, whatever is found later."""
+
+TALLY = Table(
+    "governance_tally",
+    METADATA,
+    Column("day", String(10), primary_key=True),
+    Column("series", String(300), primary_key=True),
+    Column("content", JsonColumn, nullable=False),
+    Index("ix_governance_tally_series", "series", "day"),
+)
+"""What each day's evidence adds up to by series; the row with an empty series says that the day is done."""
+
+ALARM = Table(
+    "governance_alarm",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("series", String(300), nullable=False),
+    Column("day", String(10), nullable=False),
+    Column("provider", String(18)),
+    Column("consumer", String(18)),
+    Column("state", String(20), nullable=False),
+    Column("raised_at", UtcDateTime, nullable=False),
+    Column("decided_at", UtcDateTime),
+    Column("decided_by", JsonColumn),
+    Column("reason", String(4000)),
+    Column("entry_id", String(36), nullable=False),
+    Column("document", JsonColumn, nullable=False),
+    Index("ix_governance_alarm_day", "day", "id"),
+    Index("ix_governance_alarm_state", "state", "day"),
+)
+"""Alarms and what became of them."""

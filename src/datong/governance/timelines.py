@@ -294,7 +294,7 @@ def _run_duty(run: int, acts: Sequence[RecordedEntry], calendar: WorkingCalendar
             spans.append(_span(party_of(act), act, _PAUSED))
         elif act.kind is EntryKind.TASK and act.facts["action"] == "resume":
             spans.append(_span(Party.CONSUMER if last_batch else Party.PROVIDER, act, _TO_DELIVER))
-        elif act.kind is EntryKind.TASK and act.facts["action"] == "end":
+        elif act.kind is EntryKind.TASK and act.facts["action"] == "end" and done_at is None:
             return None
     return _duty(
         DutyKind.TRANSFER,

@@ -21,6 +21,7 @@ class WorkingCalendar:
 
     def __init__(self, overrides: Mapping[date, bool] | None = None) -> None:
         self._overrides = dict(overrides or {})
+        self._known: dict[date, bool] = {}
 
     def is_provisional(self, day: date) -> bool:
         """Whether the State Council's holiday notice for `day`'s year is unknown here."""
@@ -28,6 +29,12 @@ class WorkingCalendar:
 
     def is_working_day(self, day: date) -> bool:
         """Whether `day` is a working day in China."""
+        known = self._known.get(day)
+        if known is None:
+            known = self._known[day] = self._looked_up(day)
+        return known
+
+    def _looked_up(self, day: date) -> bool:
         if day in self._overrides:
             return self._overrides[day]
         if day.year in _KNOWN_YEARS:

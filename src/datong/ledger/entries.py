@@ -77,6 +77,7 @@ class EntryKind(StrEnum):
     FINDING = "governance.finding"
     CASE = "governance.case"
     INDICATOR = "governance.indicator"
+    ALARM = "governance.alarm"
 
 
 class EntryContent(Value):

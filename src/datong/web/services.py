@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from datong.exchange import Exchange, FileExchange, Planning
     from datong.federation import Cascade, Exchanges, Harvests, Peers
-    from datong.governance import Cases, Indicators, Monitor, Publications
+    from datong.governance import AlarmWatch, Cases, Indicators, Monitor, Publications
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
     from datong.ledger import Ledger, QuorumWatch
     from datong.library import Corrections, Library, Reviews
@@ -122,6 +122,7 @@ class Services:
     call_meter: CallMeter
     blocks: Blocks
     monitor: Monitor
+    alarms: AlarmWatch
     cases: Cases
     indicators: Indicators
     publications: Publications

@@ -13,6 +13,7 @@ CHANGING = frozenset(
     POST /api/v1/agreements/{agreement_id}/confirm
     POST /api/v1/agreements/{agreement_id}/mask-keys
     POST /api/v1/agreements/{agreement_id}/signatures
+    POST /api/v1/alarms/{alarm_id}/decisions
     POST /api/v1/applications
     POST /api/v1/applications/{client_id}/profiles
     POST /api/v1/applications/{client_id}/revocation
@@ -150,6 +151,7 @@ CHANGING = frozenset(
     POST /cascade/{peer_id}/exchange
     POST /cascade/{peer_id}/state
     POST /cases/{case_id}/actions
+    POST /governance/alarms/{alarm_id}/decisions
     POST /catalogue/demands
     POST /catalogue/files
     POST /catalogue/new

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datong.governance import Duty, DutyKind, Party, judge
-from datong.governance.outages import Outage, outages_of, stretches, with_outages
+from datong.governance.outages import Outage, Outages, outages_of, stretches, with_outages
 from datong.kernel import DepartmentCode, EntryId
 from datong.ledger import EntryKind
 from tests.unit.governance.samples import CALENDAR, EDUCATION, MONDAY, POLICE, duty, entry, late_duties, span
@@ -23,7 +23,7 @@ def outage(
 
 
 def shares(late: Duty, *outages: Outage) -> dict[Party, int]:
-    found = judge(with_outages(late, outages), now=MONDAY + timedelta(days=60), calendar=CALENDAR)
+    found = judge(with_outages(late, Outages(outages)), now=MONDAY + timedelta(days=60), calendar=CALENDAR)
     assert found is not None
     return {share.party: share.basis_points for share in found.parties}
 
@@ -37,7 +37,8 @@ def test_entries_become_outages() -> None:
         "running_seconds": 7200,
         "unanswered": 3,
     }
-    (one,) = outages_of([entry(EntryKind.OUTAGE, "node", MONDAY + HOUR, facts), entry(EntryKind.LIVE, "r", MONDAY, {})])
+    entries = [entry(EntryKind.OUTAGE, "node", MONDAY + HOUR, facts), entry(EntryKind.LIVE, "r", MONDAY, {})]
+    (one,) = outages_of(entries).of(POLICE)
     assert (one.party, one.department, one.until - one.since) == (Party.NETWORK, POLICE, HOUR)
 
 
@@ -64,16 +65,14 @@ def test_people_answer_requests_and_need_no_node() -> None:
 
 
 def test_where_outages_coincide_the_platforms_counts_first() -> None:
-    found = stretches(
+    coinciding = Outages(
         [
             outage(Party.PROVIDER, MONDAY, 10, number=1),
             outage(Party.NETWORK, MONDAY + 2 * HOUR, 4, number=2),
             outage(Party.PLATFORM, MONDAY + 5 * HOUR, 3, None, number=3),
-        ],
-        POLICE,
-        since=MONDAY + HOUR,
-        until=None,
+        ]
     )
+    found = stretches(coinciding, POLICE, since=MONDAY + HOUR, until=None)
     begin = [(stretch.party, (stretch.since - MONDAY) / HOUR, (stretch.until - MONDAY) / HOUR) for stretch in found]
     assert begin == [
         (Party.PROVIDER, 1, 2),
@@ -99,7 +98,7 @@ OUTAGES = st.lists(
 @given(late_duties(), OUTAGES, st.randoms(use_true_random=False))
 def test_outages_keep_shares_whole_in_any_order(late: Duty, outages: list[Outage], random: Random) -> None:
     now = MONDAY + timedelta(days=90)
-    hindered = with_outages(late, outages)
+    hindered = with_outages(late, Outages(outages))
     found, plain = judge(hindered, now=now, calendar=CALENDAR), judge(late, now=now, calendar=CALENDAR)
     assert (found is None) == (plain is None)
     if found is None or plain is None:
@@ -108,4 +107,4 @@ def test_outages_keep_shares_whole_in_any_order(late: Duty, outages: list[Outage
     assert found.points == plain.points == sum(share.points for share in found.parties)
     assert min(one.since for one in hindered.spans) == min(one.since for one in late.spans)
     random.shuffle(outages)
-    assert judge(with_outages(late, outages), now=now, calendar=CALENDAR) == found
+    assert judge(with_outages(late, Outages(outages)), now=now, calendar=CALENDAR) == found

@@ -3,6 +3,10 @@
 from pydantic import Field
 
 from datong.governance import (
+    AlarmDecision,
+    AlarmKind,
+    AlarmRecord,
+    AlarmState,
     Case,
     CaseAction,
     CaseStage,
@@ -62,6 +66,43 @@ def read_finding(finding_id: FindingId, caller: Caller, hub: Hub) -> FindingReco
         Target(id=finding.id, department=finding.authority, provider=finding.provider, consumer=finding.consumer),
     )
     return record
+
+
+class AlarmDecisionRequest(Value):
+    """What is made of an alarm, and why."""
+
+    decision: AlarmDecision
+    reason: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
+
+
+@router.get("/alarms")
+def list_alarms(
+    caller: Caller,
+    hub: Hub,
+    kind: AlarmKind | None = None,
+    state: AlarmState | None = None,
+    department: DepartmentCode | None = None,
+    offset: Offset = 0,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[AlarmRecord]:
+    """Return what was out of the ordinary, newest day first: all, or what concerns the caller's department."""
+    scope = department_in_scope(hub, caller, Action.FINDING_READ, department)
+    return hub.alarms.find(kind=kind, state=state, department=scope, offset=offset, limit=limit)
+
+
+@router.get("/alarms/{alarm_id}")
+def read_alarm(alarm_id: str, caller: Caller, hub: Hub) -> AlarmRecord:
+    """Return one alarm with its figures."""
+    record = hub.alarms.get(alarm_id)
+    hub.policy.require(caller, Action.FINDING_READ, alarm_target(record))
+    return record
+
+
+@router.post("/alarms/{alarm_id}/decisions", status_code=201)
+def decide_alarm(alarm_id: str, body: AlarmDecisionRequest, caller: Caller, hub: Hub) -> AlarmRecord:
+    """Acknowledge or dismiss an alarm."""
+    hub.policy.require(caller, Action.MONITOR_RUN)
+    return hub.alarms.decide(alarm_id, body.decision, actor=caller.actor, reason=body.reason)
 
 
 @router.get("/cases")
@@ -127,6 +168,12 @@ def read_indicator_evidence(
     """Return the ids of the acts behind one number, newest first."""
     hub.policy.require(caller, Action.INDICATOR_READ)
     return hub.indicators.evidence(key, department, period=period, offset=offset, limit=limit)
+
+
+def alarm_target(record: AlarmRecord) -> Target:
+    """Return an alarm as a target: both parties may read it."""
+    tally = record.alarm.tally
+    return Target(id=record.id, provider=tally.provider, consumer=tally.consumer)
 
 
 def _case_target(case: Case) -> Target:

@@ -38,6 +38,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "sharing.outage": Text(zh="中断", en="Outage"),
     "sharing.access": Text(zh="数据调用", en="Access"),
     "sharing.refusal": Text(zh="拒绝调用", en="Refusal"),
+    "governance.alarm": Text(zh="异常预警", en="Alarm"),
     "governance.finding": Text(zh="责任认定", en="Finding"),
     "governance.case": Text(zh="协调事项", en="Case"),
     "governance.indicator": Text(zh="绩效指标", en="Indicator"),
