@@ -360,7 +360,7 @@ def transfer(run: int, acts: list[Entry], calendar: Calendar) -> Duty | None:
             party = own.get(one.department, "authority")
         elif action == "resume":
             party = "consumer" if last else "provider"
-        elif action == "end":
+        elif action == "end" and done is None:
             return None
         spans += [] if party is None else [Span(one.at, one.place, party)]
     due = calendar.deadline(start.at, 1)
