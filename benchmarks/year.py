@@ -229,8 +229,9 @@ def main() -> None:
     parser.add_argument("--resources", type=int, default=4, help="of each department")
     parser.add_argument("--seed", type=int, default=2025)
     chosen = parser.parse_args()
-    start, end = datetime(2025, 1, 1, tzinfo=CHINA), datetime(2026, 1, 1, tzinfo=CHINA)
-    departments, resources = (6, 2) if chosen.quick else (chosen.departments, chosen.resources)
+    start = datetime(2025, 1, 1, tzinfo=CHINA)
+    end = datetime(2025, 4, 1, tzinfo=CHINA) if chosen.quick else datetime(2026, 1, 1, tzinfo=CHINA)
+    departments, resources = (6, 1) if chosen.quick else (chosen.departments, chosen.resources)
     city = drawn(seed=chosen.seed, departments=departments, resources=resources, start=start, end=end)
     report.say(f"{len(city.acts)} acts of {departments} departments")
     with report.folder() as folder:
