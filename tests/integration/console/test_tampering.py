@@ -15,8 +15,9 @@ import pytest
 from datong.adapters.directory_store import DirectoryStore
 from datong.app.fsck import AREAS
 from datong.kernel import Database
-from datong.ledger import FsckReport, Ledger
+from datong.ledger import EntryKind, FsckReport, Ledger
 from tests.integration.console.conftest import ServedCity
+from tests.unit.ledger.documented import undocumented
 
 
 class Edit(NamedTuple):
@@ -378,6 +379,12 @@ def test_the_list_is_in_the_documentation() -> None:
     page = (Path(__file__).parents[3] / "docs/reliability.md").read_text(encoding="utf-8")
     for edit in EDITS:
         assert f"| {edit.aim} | fsck | `{edit.code}` |" in page, edit.aim
+
+
+def test_every_entry_of_the_city_is_as_documented(console: ServedCity) -> None:
+    ledger = console.city.hub.ledger
+    entries = [entry for kind in EntryKind for entry in ledger.entries(kind=kind, limit=500).rows]
+    assert undocumented(entries) == {}
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.aim)
