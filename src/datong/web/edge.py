@@ -103,10 +103,11 @@ class Edge:
     def _completed(self, headers: RawHeaders, path: str, request_id: str) -> RawHeaders:
         """Return an answer's headers with those that every answer has, unless it says them itself."""
         request = (b"x-request-id", request_id.encode())
-        if len(headers) == len(PLAIN_HEADERS) and PLAIN_HEADERS.issuperset(name for name, _ in headers):
+        static = path.startswith("/static/")
+        if not static and len(headers) == len(PLAIN_HEADERS) and PLAIN_HEADERS.issuperset(name for name, _ in headers):
             return [*headers, *self._headers, request]
         said = {name.lower() for name, _ in headers}
-        if path.startswith("/static/"):
+        if static:
             said.add(b"cache-control")
         own = [header for header in self._headers if header[0] not in said]
         return [*headers, *own, request]
