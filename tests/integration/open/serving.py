@@ -55,7 +55,14 @@ def served(
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         home.mkdir(exist_ok=True)
-        settings = Settings(home=home, port=port, public_url=public_url, log_origin=log_origin)
+        settings = Settings(
+            home=home,
+            port=port,
+            public_url=public_url,
+            log_origin=log_origin,
+            # Nodes of these hubs are enrolled and never run; what that is like is another test's matter.
+            witness_patience_seconds=31_622_400,
+        )
         services = compose(
             settings,
             clock=clock or SystemClock(),
