@@ -110,9 +110,11 @@ def migrated_postgresql(postgresql_server: PostgresqlServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def reused_postgresql(postgresql_server: PostgresqlServer, migrated_postgresql: str) -> ReusedDatabase:
+def reused_postgresql(postgresql_server: PostgresqlServer, migrated_postgresql: str) -> Iterator[ReusedDatabase]:
     """The PostgreSQL database that one test after the other has to itself."""
-    return ReusedDatabase(postgresql_server, migrated_postgresql)
+    reused = ReusedDatabase(postgresql_server, migrated_postgresql)
+    yield reused
+    reused.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
