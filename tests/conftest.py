@@ -1,7 +1,6 @@
 """What all tests share: real servers, a control database on each engine, and the order and pace of a whole run."""
 
 import gc
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from sqlalchemy.engine import make_url
 from datong.app.schema import migrate
 from datong.kernel import Database
 from datong.kernel.collector import start
+from tests.new_control import new_control
 from tests.reused_database import ReusedDatabase
 from tests.servers import MariadbServer, PostgresqlServer, start_mariadb, start_postgresql
 
@@ -90,13 +90,9 @@ def mariadb(mariadb_server: MariadbServer) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file with the newest schema, to be copied."""
-    file = tmp_path_factory.mktemp("control") / "control.sqlite"
-    database = Database(f"sqlite:///{file}")
-    migrate(database)
-    with database.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    database.close()
-    return file
+    folder = tmp_path_factory.mktemp("control")
+    new_control(folder).close()
+    return folder / "control.sqlite"
 
 
 @pytest.fixture(scope="session")
@@ -121,9 +117,7 @@ def reused_postgresql(postgresql_server: PostgresqlServer, migrated_postgresql: 
 def control_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A fresh control database with the newest schema, on each engine in turn."""
     if request.param == "sqlite":
-        file = tmp_path / "control.sqlite"
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), file)
-        database = Database(f"sqlite:///{file}")
+        database = new_control(tmp_path)
         yield database
         database.close()
         return

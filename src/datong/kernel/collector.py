@@ -11,8 +11,9 @@ LARGE_BLOCK_BYTES_MIN = 1024 * 1024
 """Blocks from this size on are given back when they are let go. glibc raises its own bound to 32 MiB with use, and what
 was a piece of rows then stays in the heap, as room that the next one may not fit into."""
 
-STARTING_THRESHOLDS = (100_000, 50, 100)
-"""New objects before the collector looks: modules make many that stay, and looking took a quarter of a start."""
+STARTING_THRESHOLDS = (500_000, 50, 100)
+"""New objects before the collector looks: the 400,000 that a hub's modules make stay, and looking took a quarter of a
+start."""
 _USUAL_THRESHOLDS = gc.get_threshold()
 
 

@@ -1,6 +1,7 @@
 """The documents of an agreement: data contract, usage policy, paper; and the check of a paper against the ledger."""
 
 from datetime import datetime
+from importlib import import_module
 
 from datong.kernel import AgreementId, Database, DepartmentCode, EntryId, JsonValue, NotFound, Text, Value
 from datong.kernel.limits import PAGE_ROWS_MAX
@@ -11,7 +12,6 @@ from datong.sharing.amendment_rules import AmendmentState
 from datong.sharing.amendment_store import version_with_code
 from datong.sharing.contract import contract_yaml
 from datong.sharing.odrl import usage_policy
-from datong.sharing.paper import agreement_pdf
 from datong.sharing.paper_codes import read_code
 from datong.sharing.ports import DepartmentBook
 from datong.sharing.terms import Agreement, AgreementState
@@ -96,13 +96,16 @@ class AgreementDocuments:
         Raises:
             NotFound: there is no such agreement.
         """
+        # The typesetting library is a tenth of what a hub imports, and few hubs' days see a PDF.
+        paper = import_module("datong.sharing.paper")
         agreement = self._get(agreement_id)
-        return agreement_pdf(
+        made: bytes = paper.agreement_pdf(
             agreement,
             provider=self._departments.get(agreement.provider),
             consumer=self._departments.get(agreement.consumer),
             check_address=self.check_address,
         )
+        return made
 
     def check(self, typed: str) -> PaperFacts:
         """Return what is on record about the agreement that bears the code `typed`.

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from datong.kernel import METADATA, Database
+from datong.kernel import Database
+from tests.new_control import new_control
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    """An SQLite control database with every table that is imported."""
-    made = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
-    METADATA.create_all(made.engine)
+    """An SQLite control database with every table."""
+    made = new_control(tmp_path)
     yield made
     made.close()

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from datong.kernel import METADATA, Database, EntityId, NotFound, Unavailable
+from datong.kernel import Database, EntityId, NotFound, Unavailable
 from datong.ledger import EntryKind, RecordedEntry
 from datong.library import CorrectionAction, CorrectionDisposal, HoldOrder, HoldReason, RetentionOrder
 from tests.integration.library.test_corrections import CLERK, OFFICER, REPORTER, RIGHT, STATEMENT, Hub, Killed
 from tests.library_sources import with_increment
+from tests.new_control import new_control
 from tests.unit.library.test_definition_reading import TEXT
 
 DISTRICT = EntityId("440604")
@@ -25,8 +26,7 @@ LATER = ("440605", "南海区", "3", "440600", "2026-03-01")
 def first_three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a library of divisions with three versions, ten days apart; the second corrects a name."""
     folder = tmp_path_factory.mktemp("versions")
-    database = Database(f"sqlite:///{folder / 'control.sqlite'}")
-    METADATA.create_all(database.engine)
+    database = new_control(folder)
     made = Hub(database, folder)
     for row in (RIGHT, LATER):
         made.clock.advance(10 * DAY)

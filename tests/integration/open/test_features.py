@@ -18,11 +18,10 @@ from owslib import ogcapi
 from owslib.ogcapi.features import Features
 from shapely.geometry.base import BaseGeometry
 
-from datong.app.schema import migrate
 from datong.catalogue import Department, Item, ResourceAction
 from datong.demo.boundaries import boundaries
 from datong.demo.places import divisions
-from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Database, DepartmentCode, NodeId, ResourceId, Text
+from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, DepartmentCode, NodeId, ResourceId, Text
 from datong.ledger import Ed25519Signer, EntryKind
 from datong.library import Box, FeatureQuery, FixedLanding, Library, shipped_definitions
 from datong.norms import ShareMode, ShareType
@@ -30,6 +29,7 @@ from datong.sharing import PurposeDraft, RequestLine, Role
 from datong.web import Services
 from tests.integration.open.serving import BUREAU, OpenHub, served
 from tests.library_sources import landed
+from tests.new_control import new_control
 from tests.unit.catalogue.conftest import content
 
 COLUMNS = {
@@ -127,8 +127,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Map]:
             definitions=(geography, closed, facility, reserved),
         )
 
-    database = Database(f"sqlite:///{home / 'control.sqlite'}")
-    migrate(database)
+    database = new_control(home)
     with served(database, home / "hub", library=library) as hub:
         agreed = agree_on_depots(hub.services)
         depots = landed(home, agreed, DEPOTS, DEPOT_ROWS, number=3)

@@ -20,8 +20,9 @@ from datong.exchange import (
     TransferEnd,
     signed_receipt,
 )
-from datong.kernel import METADATA, PLATFORM_ACTOR, Conflict, Database, FixedClock, NodeId, Refused, Text
+from datong.kernel import PLATFORM_ACTOR, Conflict, FixedClock, NodeId, Refused, Text
 from datong.ledger import EntryKind
+from tests.new_control import new_control
 from tests.unit.exchange.test_hub import CONSUMER, NODE, Scene
 
 WORDS = Text(zh="坏了", en="broken")
@@ -46,8 +47,7 @@ class Acts(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="datong-runs-"))
-        self.database = Database(f"sqlite:///{self.folder / 'control.sqlite'}")
-        METADATA.create_all(self.database.engine)
+        self.database = new_control(self.folder)
         self.clock = FixedClock(START)
         self.scene = Scene(self.folder, self.database, self.clock)
         self.exchange, self.runs = self.scene.exchange, self.scene.exchange.runs

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from datong.app.schema import migrate
 from datong.kernel import Actor, ActorKind, Database, DepartmentCode, EntryId, FixedClock, JsonValue
 from datong.ledger import Ed25519Signer, EntryKind, Ledger, MemoryTileStore, TileStore, Witness
+from tests.new_control import new_control
 
 ORIGIN = "city.example/log"
 NODE = Actor(kind=ActorKind.NODE, id="node-1", department=DepartmentCode("11440600MB2D000019"))
@@ -23,8 +23,7 @@ class SmallLog:
         self.tiles = tiles or MemoryTileStore()
         if database is None:
             folder.mkdir(parents=True, exist_ok=True)
-            database = Database(f"sqlite:///{folder / 'control.sqlite'}")
-            migrate(database)
+            database = new_control(folder)
         self.database = database
         self.ledger = Ledger(database=self.database, clock=self.clock, signer=LOG_KEY, origin=ORIGIN, tiles=self.tiles)
 

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from datong.kernel import METADATA, Database
 from datong.sharing.rights_state import RIGHTS_AREAS
+from tests.new_control import new_control
 from tests.unit.sharing.world import World
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
-    METADATA.create_all(database.engine)
+    database = new_control(tmp_path)
     made = World(database)
     yield made
     # Whatever a test did, the rows say what the log says.

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from datong.kernel import METADATA, Corrupt, Database, Invalid, NotFound, Refused
+from datong.kernel import Corrupt, Invalid, NotFound, Refused
 from datong.ledger import EntryKind, verify_bundle
 from datong.norms import ShareMode
 from datong.sharing.delta_shares import DeltaShares, FileAction, QueryAsk
@@ -15,6 +15,7 @@ from datong.sharing.delta_values import SharedTableName
 from datong.sharing.delta_versions import ChangesAsk
 from datong.sharing.principals import Principal
 from datong.sharing.row_filters import RowCondition, RowOperator
+from tests.new_control import new_control
 from tests.unit.sharing.samples import EDUCATION, POLICE, RESOURCE, SOCIAL, application, person
 from tests.unit.sharing.shared_world import FIRST, LI, NAME, WANG, ZHAO, SharedWorld
 from tests.unit.sharing.world import World
@@ -35,8 +36,7 @@ def in_any_order(rows: Sequence[Mapping[str, object]]) -> list[Mapping[str, obje
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedWorld]:
     """One agreement and three versions; tests only read it."""
     folder = tmp_path_factory.mktemp("shared")
-    database = Database(f"sqlite:///{folder / 'control.sqlite'}")
-    METADATA.create_all(database.engine)
+    database = new_control(folder)
     made = SharedWorld(World(database), folder)
     made.agree()
     made.publish(FIRST[:1], FIRST[1:])

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datong.kernel import METADATA, Database, Invalid, NotFound, Overloaded, Refused
+from datong.kernel import Database, Invalid, NotFound, Overloaded, Refused
 from datong.ledger import EntryKind, verify_bundle
 from datong.sharing.page_tokens import LIFETIME_SECONDS, PageTokens, Place
 from datong.sharing.quotas import CallQuota
 from datong.sharing.record_pages import PageAsk, RecordPage, RecordPages
 from datong.sharing.row_filters import RowCondition, RowOperator
+from tests.new_control import new_control
 from tests.unit.sharing.samples import EDUCATION, NOW, POLICE, RESOURCE, SOCIAL, application, person
 from tests.unit.sharing.shared_world import LI, WANG, ZHAO, SharedWorld
 from tests.unit.sharing.test_quotas import gateway_of
@@ -46,8 +47,7 @@ class Listed:
 
 @pytest.fixture
 def listed(tmp_path: Path) -> Iterator[Listed]:
-    database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
-    METADATA.create_all(database.engine)
+    database = new_control(tmp_path)
     yield Listed(tmp_path, database)
     database.close()
 

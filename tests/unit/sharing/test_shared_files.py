@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from datong.cli.ledger import app
-from datong.kernel import METADATA, Corrupt, Database, NotFound, Refused
+from datong.kernel import Corrupt, Database, NotFound, Refused
 from datong.ledger import Ed25519Signer, EntryKind, verify_bundle
 from datong.sharing.file_manifests import METADATA_KEY, FileForm, FileManifest, SignedManifest, verify_file
 from datong.sharing.row_filters import RowCondition, RowOperator
 from datong.sharing.shared_files import FILE_KIND, DownloadedFile, SharedFiles
+from tests.new_control import new_control
 from tests.unit.sharing.samples import POLICE, RESOURCE, SOCIAL, application, person
 from tests.unit.sharing.shared_world import LI, WANG, ZHAO
 from tests.unit.sharing.test_subscriptions import PURPOSE_CODE, Subscribed
@@ -48,8 +49,7 @@ class Downloads:
 @pytest.fixture(scope="module")
 def downloads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Downloads]:
     folder = tmp_path_factory.mktemp("downloads")
-    database = Database(f"sqlite:///{folder / 'control.sqlite'}")
-    METADATA.create_all(database.engine)
+    database = new_control(folder)
     yield Downloads(folder, database)
     database.close()
 

@@ -12,7 +12,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from datong.adapters import WebhookPost
-from datong.kernel import METADATA, PLATFORM_ACTOR, Conflict, Database, Invalid, NotFound, Refused, Unavailable
+from datong.kernel import PLATFORM_ACTOR, Conflict, Database, Invalid, NotFound, Refused, Unavailable
 from datong.ledger import EntryKind, verify_bundle
 from datong.norms import ShareMode
 from datong.sharing.events import EVENT_KIND, ResourceEvents
@@ -21,6 +21,7 @@ from datong.sharing.principals import Principal
 from datong.sharing.row_filters import RowCondition, RowOperator
 from datong.sharing.subscriptions import LEASE_SECONDS, DeliveryState, Subscriptions, SubscriptionState
 from datong.sharing.webhooks import RETRY_SECONDS, RecordingSender, WebhookSender, next_attempt, signed_headers
+from tests.new_control import new_control
 from tests.unit.sharing.samples import EDUCATION, NOW, POLICE, RESOURCE, SOCIAL, application, person
 from tests.unit.sharing.shared_world import FIRST, LI, WANG, ZHAO, SharedWorld
 from tests.unit.sharing.world import World
@@ -69,8 +70,7 @@ class Subscribed:
 
 @pytest.fixture
 def subscribed(tmp_path: Path) -> Iterator[Subscribed]:
-    database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
-    METADATA.create_all(database.engine)
+    database = new_control(tmp_path)
     yield Subscribed(
         tmp_path, database, rows=(RowCondition(column="hh", operator=RowOperator.STARTS_WITH, values=("H",)),)
     )

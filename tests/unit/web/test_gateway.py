@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from datong.kernel import METADATA, PLATFORM_ACTOR, Database
+from datong.kernel import PLATFORM_ACTOR
 from datong.ledger import EntryKind
 from datong.sharing.call_queue import CallQueue
 from datong.sharing.gateway_calls import FRESH_SECONDS
@@ -20,6 +20,7 @@ from datong.sharing.quotas import CallQuota
 from datong.sharing.signed_calls import SignedCalls, signature
 from datong.web import gateway
 from datong.web.problems import ProblemDocument, install_problem_handlers
+from tests.new_control import new_control
 from tests.unit.sharing.samples import EDUCATION, NOW, RESOURCE, person
 from tests.unit.sharing.test_quotas import agree, gateway_of
 from tests.unit.sharing.world import World
@@ -68,8 +69,7 @@ class Hub:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
-    METADATA.create_all(database.engine)
+    database = new_control(tmp_path)
     yield World(database)
     database.close()
 

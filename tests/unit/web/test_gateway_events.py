@@ -11,7 +11,6 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
-from datong.kernel import METADATA, Database
 from datong.ledger import EntryKind
 from datong.sharing.events import ResourceEvents
 from datong.sharing.file_manifests import FileForm, verify_file
@@ -21,6 +20,7 @@ from datong.sharing.shared_files import SharedFiles
 from datong.sharing.subscriptions import Subscriptions
 from datong.web import gateway_events
 from datong.web.problems import install_problem_handlers
+from tests.new_control import new_control
 from tests.unit.sharing.samples import POLICE, RESOURCE, person
 from tests.unit.sharing.shared_world import FIRST
 from tests.unit.sharing.test_quotas import gateway_of
@@ -108,8 +108,7 @@ class Hub:
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
-    database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
-    METADATA.create_all(database.engine)
+    database = new_control(tmp_path)
     yield Hub(Subscribed(tmp_path, database))
     database.close()
 
