@@ -115,7 +115,7 @@ class AlarmWatch:
             alarms = history.alarms(day, tallies, self._calendar)
             try:
                 with self._database.transaction() as connection:
-                    self._write(connection, day, tallies, alarms)
+                    self.write(connection, day, tallies, alarms)
             except IntegrityError:
                 # Another process of this hub did the day; what it wrote stands and ours was rolled back.
                 return True
@@ -243,7 +243,8 @@ class AlarmWatch:
         with self._database.snapshot() as connection:
             return [Tally.model_validate(content) for content in connection.execute(query).scalars()]
 
-    def _write(self, connection: Connection, day: date, tallies: Sequence[Tally], alarms: Sequence[Alarm]) -> None:
+    def write(self, connection: Connection, day: date, tallies: Sequence[Tally], alarms: Sequence[Alarm]) -> None:
+        """Keep a day: its tallies, its alarms with their evidence, and the mark that it is done."""
         rows: list[dict[str, object]] = [{"day": str(day), "series": _DONE, "content": {}}]
         rows += [
             {"day": str(day), "series": tally.series, "content": tally.model_dump(mode="json", exclude_defaults=True)}

@@ -151,6 +151,7 @@ CHANGING = frozenset(
     POST /cascade/{peer_id}/exchange
     POST /cascade/{peer_id}/state
     POST /cases/{case_id}/actions
+    POST /governance/alarms/{alarm_id}/decisions
     POST /catalogue/demands
     POST /catalogue/files
     POST /catalogue/new

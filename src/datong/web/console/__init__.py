@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from datong.web.console import (
     agreements,
+    alarms,
     applications,
     cascade,
     cases,
@@ -68,6 +69,7 @@ PARTS = (
     service_items,
     requests,
     agreements,
+    alarms,
     trials,
     simulator,
     task_form,

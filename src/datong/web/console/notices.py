@@ -74,6 +74,7 @@ NOTICES: Mapping[str, Text] = {
     "matching": Text(zh="已记录并存证。", en="That is on record."),
     "hold": Text(zh="延后告知的决定已存证。", en="The order is on record."),
     "monitor": Text(zh="监测已运行。", en="The monitor has run."),
+    "alarm": Text(zh="预警的处理已存证。", en="The decision on the alarm is on record."),
     "harvest": Text(zh="采集来源已更新并存证。", en="The source was changed and put on record."),
     "cascade": Text(zh="级联设置已更新并存证。", en="The link was changed and put on record."),
     "exchanged": Text(zh="交换完成，结果见下。", en="Exchanged; see the result below."),
