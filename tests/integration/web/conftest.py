@@ -39,7 +39,7 @@ class RunningHub:
 
     def client(self, **headers: str) -> httpx.Client:
         """Return a client without credentials."""
-        client = httpx.Client(base_url=self.url, headers=headers, timeout=30, verify=tls_context(self.url))
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=120, verify=tls_context(self.url))
         self.opened.callback(client.close)
         return client
 
