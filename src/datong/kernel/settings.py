@@ -63,7 +63,7 @@ class Settings(Value):
     witness_patience_seconds: int = Field(
         60,
         ge=5,
-        le=86_400,
+        le=31_622_400,
         description="Seconds a witness may be behind the published log before it counts as missing.",
     )
     monitor_interval_seconds: float = Field(30.0, gt=0, description="Seconds between two runs of the duty monitor.")
