@@ -1,7 +1,8 @@
 """Rows of a Delta table that stay, written into new files: whoever changes one row in a hundred copies the others.
 
 A Parquet file cannot lose a row, and deletion vectors are not for every reader. So files are written anew, but columns
-of few values stay as the numbers of a dictionary on the way, which halves the work of taking every text apart.
+of few values stay as the numbers of a dictionary on the way, which halves the work of taking every text apart, and what
+hardly gets smaller is not compressed again, which took a third of what was left.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,8 @@ import pyarrow.parquet as pq
 
 DICTIONARY_BYTES_MAX = 8
 """Bytes per value of a column chunk up to which its values repeat so often that a dictionary pays."""
+PACKED_SHARE_MAX = 0.4
+"""Bytes of a column chunk when compressed over those when not, up to which it is compressed again."""
 GROUP_ROWS_MIN = 60_000
 """Rows from which what is left of a row group is written as one; smaller remains are put together first."""
 
@@ -40,6 +43,7 @@ def carry(
     written: list[CarriedFile] = []
     writer: pq.ParquetWriter | None = None
     path, rows, schema = folder, 0, pa.schema([])
+    packed = _packing(files)
     try:
         for part in _gathered(_kept(files, key, gone), group_rows_min):
             if writer is None:
@@ -47,7 +51,8 @@ def carry(
                 coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
                 # Bounds of any column but the key prune nothing in such files, and cost a comparison per value.
                 options: dict[str, Any] = {"use_dictionary": coded, "write_statistics": [key], "store_schema": False}
-                writer = pq.ParquetWriter(path, schema, **options)
+                compression = {name: "snappy" if name in packed else "none" for name in schema.names}
+                writer = pq.ParquetWriter(path, schema, compression=compression, **options)
             writer.write_table(part.cast(schema), row_group_size=max(1, part.num_rows))
             rows += part.num_rows
             if path.stat().st_size >= file_bytes_max:
@@ -91,6 +96,21 @@ def _repeating(metadata: pq.FileMetaData) -> list[str]:
         if column.physical_type == "BYTE_ARRAY"
         and column.total_uncompressed_size <= DICTIONARY_BYTES_MAX * max(1, column.num_values)
     ]
+
+
+def _packing(files: Sequence[str]) -> set[str]:
+    """Return the columns whose compression is worth its time, by what the first row group of the first file says."""
+    for file in files:
+        with pq.ParquetFile(file) as known:
+            if known.metadata.num_row_groups:
+                group = known.metadata.row_group(0)
+                columns = (group.column(number) for number in range(known.metadata.num_columns))
+                return {
+                    column.path_in_schema
+                    for column in columns
+                    if column.total_compressed_size <= PACKED_SHARE_MAX * column.total_uncompressed_size
+                }
+    return set()
 
 
 def _gathered(parts: Iterator[pa.Table], group_rows_min: int) -> Iterator[pa.Table]:

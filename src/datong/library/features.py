@@ -87,6 +87,14 @@ def create_records(work: Workspace, definition: Definition, sources: tuple[Confo
     work.drop("people", "readings")
 
 
+def claims_sql(source: ConformedSource, rows: str) -> str:
+    """Return the query for the identifiers (`claimed`) of the source's conformed `rows`, as `records` would have them."""
+    if not source.has("citizen_id"):
+        return f"SELECT NULL::VARCHAR AS claimed FROM {rows} r WHERE false"
+    valid = citizen_id_valid_sql("citizen_id")
+    return f"SELECT DISTINCT CASE WHEN {valid} THEN citizen_id END AS claimed FROM {rows} r"
+
+
 def _column(source: ConformedSource, element: str) -> str:
     """Return the element's clean value where it has no flaw; the name and the id are kept as they are."""
     if not source.has(element):

@@ -19,7 +19,7 @@ from datong.library.decisions import create_decided, decisions_table
 from datong.library.definition import Definition, Identity, Linkage
 from datong.library.doubts import REVIEW
 from datong.library.engine import Workspace, parquet_sql, sql_name, sql_text
-from datong.library.features import compared_names
+from datong.library.features import claims_sql, compared_names
 from datong.library.layers import CHANGED, REMOVED, changed_file, table_sql, write_changes
 from datong.library.link import (
     DECISIONS,
@@ -155,10 +155,7 @@ def _regroup(
         "touched_ids",
         f"SELECT DISTINCT claimed FROM {was} w SEMI JOIN (FROM dirty UNION FROM told) USING (source, row_key)",
     )
-    # What the changed records claim now is told by their rows alone, which lie in a small file of their own.
-    work.create("grouped", "FROM dirty")
-    _describe(work, definition, sources, conformed, decisions, folder, changed=True)
-    work.append("touched_ids", "SELECT DISTINCT claimed FROM linkable")
+    _append_claims(work, definition, sources, conformed, decisions, folder)
     work.create(
         "grouped",
         f"FROM dirty UNION FROM told UNION SELECT source, row_key FROM {was} w "
@@ -177,6 +174,30 @@ def _regroup(
     return limits
 
 
+def _append_claims(
+    work: Workspace,
+    definition: Definition,
+    sources: tuple[ConformedSource, ...],
+    conformed: Path,
+    decisions: Sequence[LinkDecision],
+    folder: Path,
+) -> None:
+    """Add to `touched_ids` what the changed records claim now: their rows alone tell it, and of people one column."""
+    work.create("grouped", "FROM dirty")
+    if definition.linkage is None:
+        _describe(work, definition, sources, conformed, decisions, folder)
+        work.append("touched_ids", "SELECT DISTINCT claimed FROM linkable")
+    elif not definition.linkage.features:
+        for source in sources:
+            layer = changed_file(conformed / source.file)
+            if layer.exists():
+                wanted = f"(SELECT row_key FROM dirty WHERE source = {source.number})"
+                rows = f"(SELECT kept.* FROM {parquet_sql(layer)} kept SEMI JOIN {wanted} w USING (row_key))"
+            else:
+                rows = source.sql(conformed)
+            work.append("touched_ids", claims_sql(source, rows))
+
+
 def _describe(
     work: Workspace,
     definition: Definition,
@@ -184,21 +205,14 @@ def _describe(
     conformed: Path,
     decisions: Sequence[LinkDecision],
     folder: Path,
-    *,
-    changed: bool = False,
 ) -> Linkage | Identity:
-    """Create `linkable` and `decided` of the records in `grouped` alone; with `changed`, all of them have changed."""
+    """Create `linkable` and `decided` of the records in `grouped` alone."""
     part = folder / ".grouped"
     part.mkdir()
     for source in sources:
-        layer = changed_file(conformed / source.file)
         compared = ", ".join(f"kept.{sql_name(name)}" for name in compared_names(conformed / source.file))
         wanted = f"(SELECT row_key FROM grouped WHERE source = {source.number})"
-        if changed and layer.exists():
-            rows = parquet_sql(layer)
-            work.create("described_rows", f"SELECT {compared} FROM {rows} kept SEMI JOIN {wanted} USING (row_key)")
-        else:
-            create_few(work, "described_rows", conformed / source.file, ("row_key",), wanted, columns=compared)
+        create_few(work, "described_rows", conformed / source.file, ("row_key",), wanted, columns=compared)
         work.write("FROM described_rows", part / source.file)
     limits = create_described_records(work, definition, sources, part, decisions)
     shutil.rmtree(part)

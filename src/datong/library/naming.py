@@ -6,6 +6,7 @@ founder. Only merges, splits and the rare founder whose id is taken need the rul
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
 
 import pyarrow as pa
 
@@ -15,6 +16,8 @@ from datong.library.registry import ATTEMPTS_MAX, ENTITY_ID_CHARS, Member, Succe
 
 _SENIOR = f"first_sequence::HUGEINT * {2**40} + record"
 
+ATTEMPTS_AT_ONCE = 4
+"""Ids of a founder that are asked for together: nearly always one of them is free."""
 
 Held = Callable[[str], str]
 """Returns the query for those ids in a table (entity_id) that entities have which are not looked at."""
@@ -80,7 +83,7 @@ def _name_one_by_one(work: Workspace, names: Mapping[int, str], held: Held | Non
             previous[member.key] = EntityId(former)
     taken = {EntityId(former) for (former,) in work.rows("SELECT DISTINCT former FROM seen WHERE former IS NOT NULL")}
     if held is not None:
-        taken |= _held_ids(work, clusters.values(), held)
+        taken |= _held_ids(work, clusters.values(), taken, held)
     ids, successions = name_entities(clusters.values(), previous, taken)
     found = {root_of[record]: entity for record, entity in ids.items()}
     roots = sorted(found)
@@ -98,11 +101,24 @@ def _name_one_by_one(work: Workspace, names: Mapping[int, str], held: Held | Non
     return successions
 
 
-def _held_ids(work: Workspace, clusters: Collection[Sequence[Member]], held: Held) -> set[EntityId]:
-    """Return which of the ids that a cluster may be founded with are held."""
+def _held_ids(
+    work: Workspace, clusters: Collection[Sequence[Member]], taken: Collection[EntityId], held: Held
+) -> set[EntityId]:
+    """Return which of the ids that a cluster may be founded with are held, as far as `name_entities` may ask.
+
+    It takes the first id of a founder that is neither `taken` nor held; so the further ones are asked for only where all
+    before are.
+    """
     founders = [min(cluster, key=lambda member: member.order).key for cluster in clusters]
-    ids = [founded_id(key, attempt) for key in founders for attempt in range(ATTEMPTS_MAX)]
-    work.lend("founded", pa.table({"entity_id": pa.array(ids, pa.string())}))
-    found = {EntityId(entity_id) for (entity_id,) in work.rows(held("founded"))}
-    work.drop("founded")
+    found: set[EntityId] = set()
+    for first in range(0, ATTEMPTS_MAX, ATTEMPTS_AT_ONCE):
+        asked = {
+            key: [founded_id(key, attempt) for attempt in range(first, first + ATTEMPTS_AT_ONCE)] for key in founders
+        }
+        if not asked:
+            break
+        work.lend("founded", pa.table({"entity_id": pa.array([*chain(*asked.values())], pa.string())}))
+        found |= {EntityId(entity_id) for (entity_id,) in work.rows(held("founded"))}
+        work.drop("founded")
+        founders = [key for key, ids in asked.items() if all(one in found or one in taken for one in ids)]
     return found
