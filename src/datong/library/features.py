@@ -88,7 +88,7 @@ def create_records(work: Workspace, definition: Definition, sources: tuple[Confo
 
 
 def claims_sql(source: ConformedSource, rows: str) -> str:
-    """Return the query for the identifiers (`claimed`) of the source's conformed `rows`, as `records` would have them."""
+    """Return the query for the identifiers that the source's conformed `rows` claim, as `records` would have them."""
     if not source.has("citizen_id"):
         return f"SELECT NULL::VARCHAR AS claimed FROM {rows} r WHERE false"
     valid = citizen_id_valid_sql("citizen_id")

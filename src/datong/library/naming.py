@@ -106,8 +106,8 @@ def _held_ids(
 ) -> set[EntityId]:
     """Return which of the ids that a cluster may be founded with are held, as far as `name_entities` may ask.
 
-    It takes the first id of a founder that is neither `taken` nor held; so the further ones are asked for only where all
-    before are.
+    It takes the first id of a founder that is neither `taken` nor held; so the further ones are asked for only where
+    all before are.
     """
     founders = [min(cluster, key=lambda member: member.order).key for cluster in clusters]
     found: set[EntityId] = set()

@@ -18,6 +18,8 @@ from datong.library.twins import create_few
 
 TOUCHED_CELLS = "touched.cells.parquet"
 FORMER_CELLS = "former.cells.parquet"
+FORMER_COLUMNS = ("entity_id", "element", "position", "value", "rule")
+"""What is asked of a former cell: counts of what others say and agree on, and the keys of its entity."""
 TOUCHED_LINKS, FORMER_LINKS = "touched_links", "former_links"
 
 
@@ -91,7 +93,8 @@ def write_touched(
     work: Workspace, sources: tuple[ConformedSource, ...], former: Former, cells: str, path: Path
 ) -> None:
     """Write the files into the folder `path`: `cells` is what the former build says of all entities."""
-    work.write(f"SELECT c.* FROM {cells} c SEMI JOIN touched USING (entity_id)", path / FORMER_CELLS)
+    counted = ", ".join(f"c.{name}" for name in FORMER_COLUMNS)
+    work.write(f"SELECT {counted} FROM {cells} c SEMI JOIN touched USING (entity_id)", path / FORMER_CELLS)
     for source in sources:
         changed = f"(SELECT row_key FROM {parquet_sql(former.changed)} WHERE source = {source.number})"
         for name, rows, links in (

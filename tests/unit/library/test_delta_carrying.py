@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from datong.kernel import sha256_hex
 from datong.library.delta_carrying import carry
 
 TYPES: dict[str, pa.DataType] = {
@@ -58,3 +59,14 @@ def test_rows_that_stay(tmp_path: Path, files: list[str], bytes_max: int) -> Non
 def test_nothing_stays(tmp_path: Path, files: list[str]) -> None:
     gone = pa.chunked_array([[f"k{number}" for number in range(3000)]])
     assert carry(files[:1], tmp_path, "new", key="key", gone=gone, file_bytes_max=2**30) == []
+
+
+def test_only_what_gets_smaller_is_compressed(tmp_path: Path) -> None:
+    keys = [sha256_hex(str(number).encode()) for number in range(2000)]
+    notes = [f"the same long beginning of many notes, {number}" for number in range(2000)]
+    pq.write_table(pa.table({"key": keys, "note": notes}), tmp_path / "known.parquet", use_dictionary=False)
+    gone = pa.chunked_array([keys[:7]])
+    [written] = carry([str(tmp_path / "known.parquet")], tmp_path, "new", key="key", gone=gone, file_bytes_max=2**30)
+    group = pq.read_metadata(written.path).row_group(0)
+    assert [group.column(place).compression for place in range(2)] == ["UNCOMPRESSED", "SNAPPY"]
+    assert pq.read_table(written.path).to_pylist() == pq.read_table(tmp_path / "known.parquet").slice(7).to_pylist()
