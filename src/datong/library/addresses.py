@@ -5,12 +5,16 @@ level on the next few characters, and every reading that is possible is kept. Th
 explain equally much are alternatives, and share the confidence. Levels may be left out, as people do.
 """
 
+import json
 from collections.abc import Iterable
+from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
 
+from datong.kernel import sha256_hex
 from datong.library.engine import sql_text
 
 HEAD_CHARS = 40
@@ -39,12 +43,28 @@ class DivisionName(NamedTuple):
     level: int
 
 
+class AddressRepair(StrEnum):
+    """What was done to an address to read it."""
+
+    TIDIED = "tidied"
+    """Spaces and commas went, wide characters became plain ones."""
+    EXPANDED = "expanded"
+    """A division was written short."""
+    COMPLETED = "completed"
+    """Divisions above were left out."""
+    PASSED_OVER = "passed_over"
+    """A town that nobody knows stood between."""
+    CHOSEN = "chosen"
+    """Other divisions would have explained as much."""
+
+
 class Gazetteer:
     """The names of divisions, as people write them, ready for joins."""
 
     def __init__(self, divisions: Iterable[tuple[str, str, int]]) -> None:
         named = map(DivisionName._make, divisions)
-        rows = [row for row in named if row.level in LEVELS and row.name and row.name not in _NO_NAMES]
+        rows = sorted(row for row in named if row.level in LEVELS and row.name and row.name not in _NO_NAMES)
+        self.digest = sha256_hex(json.dumps(rows, ensure_ascii=False).encode())
         division_rows = pa.table(
             {
                 "code": pa.array([row.code for row in rows], pa.string()),
@@ -55,6 +75,12 @@ class Gazetteer:
         with _engine() as connection:
             connection.register("division_rows", division_rows)
             self.names: pa.Table = connection.execute(_NAMES).to_arrow_table()
+
+
+@lru_cache(maxsize=4)
+def gazetteer_of(divisions: tuple[tuple[str, str, int], ...]) -> Gazetteer:
+    """Return the gazetteer of `divisions` (code, name, level), made once."""
+    return Gazetteer(divisions)
 
 
 def _engine() -> duckdb.DuckDBPyConnection:
@@ -69,19 +95,36 @@ def parse_addresses(addresses: "pa.Array[Any]", gazetteer: Gazetteer, *, home: s
     rest (all behind the divisions), confidence (0 to 1), alternatives (other codes that explain as much).
     """
     with _engine() as connection:
-        connection.register("addresses", pa.table({"address": addresses.cast(pa.string())}))
-        connection.register("names", gazetteer.names)
-        connection.execute(f"""
-            CREATE TABLE texts AS SELECT row_number() OVER () AS place,
+        _read(connection, addresses, gazetteer, home)
+        return connection.execute(_parts_sql()).to_arrow_table()
+
+
+def divide_addresses(addresses: "pa.Array[Any]", gazetteer: Gazetteer, *, home: str = "") -> pa.Table:
+    """Return, for each address, the code of its division, its street with the house number, what comes behind, and what
+    was done to read it; the order is that of `addresses`, and `home` is that of `parse_addresses`.
+
+    Columns: division, street, rest, repairs (values of `AddressRepair`, by commas). What is not there is null.
+    """
+    with _engine() as connection:
+        _read(connection, addresses, gazetteer, home)
+        return connection.execute(_divided_sql()).to_arrow_table()
+
+
+def _read(connection: duckdb.DuckDBPyConnection, addresses: "pa.Array[Any]", gazetteer: Gazetteer, home: str) -> None:
+    """Create `texts`, the tidied addresses by place, `heads`, their beginnings, and `chosen`, what those say."""
+    connection.register("addresses", pa.table({"address": addresses.cast(pa.string())}))
+    connection.register("names", gazetteer.names)
+    connection.execute(f"""
+        CREATE TABLE texts AS SELECT place, text, text <> address AS tidied, {_HEAD} AS head FROM (
+            SELECT row_number() OVER () AS place, address,
                 translate(regexp_replace(address, '[\\s,，。;；]+', '', 'g'), {sql_text(_FOLDED)}, {sql_text(_PLAIN)})
                     AS text
-            FROM addresses""")
-        connection.execute(f"""
-            CREATE TABLE heads AS SELECT head, row_number() OVER (ORDER BY head) AS id FROM (
-                SELECT DISTINCT {_HEAD} AS head FROM texts WHERE text IS NOT NULL)""")
-        _walk(connection)
-        connection.execute(_chosen_sql(home))
-        return connection.execute(_parts_sql()).to_arrow_table()
+            FROM addresses)""")
+    connection.execute("""
+        CREATE TABLE heads AS SELECT head, row_number() OVER (ORDER BY head) AS id FROM (
+            SELECT DISTINCT head FROM texts WHERE text IS NOT NULL)""")
+    _walk(connection)
+    connection.execute(_chosen_sql(home))
 
 
 _HEAD = f"regexp_extract(substr(text, 1, {HEAD_CHARS}), '^[^0-9]*')"
@@ -161,6 +204,8 @@ def _chosen_sql(home: str) -> str:
         )
         SELECT id, max(code) FILTER (standing = 1) AS code, max(level) FILTER (standing = 1) AS level,
             max(ends) FILTER (standing = 1) AS ends,
+            max(written) FILTER (standing = 1) AS written, max(cut) FILTER (standing = 1) AS cut,
+            max(unknown) FILTER (standing = 1) AS unknown,
             max(({_CONFIDENCE}) / CASE WHEN home_rivals = 1 THEN 1 + (rivals - 1) * 0.02 ELSE rivals END)
                 FILTER (standing = 1) AS confidence,
             coalesce(list(code ORDER BY standing) FILTER (standing BETWEEN 2 AND {ALTERNATIVES_MAX + 1}), [])
@@ -179,7 +224,7 @@ def _parts_sql() -> str:
     return f"""
         WITH cut AS (
             SELECT place, code, level, confidence, alternatives, substr(text, coalesce(ends, 0) + 1) AS rest
-            FROM texts LEFT JOIN heads ON heads.head = {_HEAD} LEFT JOIN chosen USING (id)
+            FROM texts LEFT JOIN heads USING (head) LEFT JOIN chosen USING (id)
         ), split AS (
             SELECT *, CASE WHEN regexp_matches(rest, {numbered})
                 THEN regexp_extract(rest, {numbered}, ['road', 'number', 'tail'])
@@ -195,5 +240,39 @@ def _parts_sql() -> str:
         FROM counted ORDER BY place"""
 
 
+def _divided_sql() -> str:
+    """Return the query for what `divide_addresses` returns."""
+    numbered, loose = sql_text(_STREET_NUMBERED), sql_text(_STREET_LOOSE)
+    # A municipality's districts are written without the level between.
+    levels = f"(level - CASE WHEN level >= 3 AND substr(code, 1, 2) IN ({_MUNICIPALITIES}) THEN 1 ELSE 0 END)"
+    repairs = ", ".join(
+        f"CASE WHEN {condition} THEN {sql_text(repair.value)} END"
+        for repair, condition in (
+            (AddressRepair.TIDIED, "tidied"),
+            (AddressRepair.EXPANDED, "cut > 0"),
+            (AddressRepair.COMPLETED, f"written + cut < {levels}"),
+            (AddressRepair.PASSED_OVER, "unknown > 0"),
+            (AddressRepair.CHOSEN, "len(alternatives) > 0"),
+        )
+    )
+    return f"""
+        WITH cut AS (
+            SELECT place, code, level, written, cut, unknown, alternatives, tidied,
+                substr(text, coalesce(ends, 0) + 1) AS behind
+            FROM texts LEFT JOIN heads USING (head) LEFT JOIN chosen USING (id)
+        ), split AS (
+            SELECT *, coalesce(nullif(regexp_extract(behind, {numbered}), ''), regexp_extract(behind, {loose}))
+                AS street
+            FROM cut
+        )
+        SELECT code AS division, nullif(street, '') AS street,
+            nullif(substr(behind, length(coalesce(street, '')) + 1), '') AS rest,
+            nullif(concat_ws(',', {repairs}), '') AS repairs
+        FROM split ORDER BY place"""
+
+
+_MUNICIPALITIES = "'11', '12', '31', '50'"
+_STREET_NUMBERED = r"^\D{0,30}?\d{1,6}(?:-\d{1,4})?(?:号|號)"
+_STREET_LOOSE = r"^\D{0,30}?(?:路|街|巷|道|弄|里)"
 _NUMBERED = r"^(\D{0,30}?)(\d{1,6}(?:-\d{1,4})?)(?:号|號)(.*)$"
 _LOOSE = r"^(\D{0,30}?(?:路|街|巷|道|弄|里))()(.*)$"

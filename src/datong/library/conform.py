@@ -1,8 +1,9 @@
 """Landing → conformed: the current row of every key, each value standardised by the norms, raw and flag kept.
 
 A conformed source is a Parquet file with one row per key: `row_key`, `batch_id`, `sequence`, `first_sequence`,
-`observed_at` and, per field *f*, the columns *f* (clean), *f*`|raw` and *f*`|flag`. A field is named by its data
-element; columns without an element, or with one that an earlier column has, are named `column:<name>`.
+`observed_at` and, per field *f*, the columns *f* (clean), *f*`|raw` and *f*`|flag`; an address has its parts beside
+(`address_conform`). A field is named by its data element; columns without an element, or with one that an earlier
+column has, are named `column:<name>`.
 """
 
 import hashlib
@@ -13,6 +14,15 @@ import pyarrow as pa
 
 from datong.exchange import DELETED_COLUMN
 from datong.kernel import Corrupt, Invalid, Text, Value
+from datong.library.address_conform import (
+    ADDRESS_ELEMENTS,
+    ADDRESS_PARTS,
+    create_divided,
+    divided_rows_sql,
+    landed_part,
+    part_column,
+)
+from datong.library.addresses import Gazetteer
 from datong.library.definition import Definition, SourceRole
 from datong.library.engine import Workspace, sql_name, sql_text
 from datong.library.layers import table_sql
@@ -45,6 +55,11 @@ class ConformedSource(Value):
     def sql(self, folder: Path) -> str:
         """Return its records in the step's folder as something to select from."""
         return table_sql(folder / self.file)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The fields that are addresses."""
+        return tuple(element for element in ADDRESS_ELEMENTS if element in self.fields)
 
     def has(self, element: str) -> bool:
         """Return whether the source holds `element`."""
@@ -80,8 +95,12 @@ def current_batches(source: LandedSource) -> tuple[LandedBatch, ...]:
     return tuple(batch for batch in batches if batch.sequence >= start)
 
 
-def conform_source(work: Workspace, conformed: ConformedSource, pack: NormPack, folder: Path) -> dict[str, int]:
+def conform_source(
+    work: Workspace, conformed: ConformedSource, pack: NormPack, folder: Path, gazetteer: Gazetteer | None = None
+) -> dict[str, int]:
     """Write the conformed file of one source; return how many rows are current, superseded and without a key.
+
+    Addresses are read by the names in `gazetteer`, if it is given: they have their parts beside.
 
     Raises:
         Invalid: the source names no key.
@@ -99,13 +118,23 @@ def conform_source(work: Workspace, conformed: ConformedSource, pack: NormPack, 
         )
     landed = load_batches(work, conformed, current_batches(source))
     counts, deletes = _count(work, source, landed)
-    current = current_sql(source, landed, unique=counts["superseded"] == 0 and not deletes)
-    work.write(conform_sql(conformed, pack, current), folder / conformed.file)
+    rows = divide(work, conformed, landed, gazetteer, folder)
+    current = current_sql(source, rows, unique=counts["superseded"] == 0 and not deletes)
+    work.write(conform_sql(conformed, pack, current, divided=rows != landed), folder / conformed.file)
     if deletes:
         gone = f"SELECT row_key, first_sequence FROM ({keys_sql(source, landed)}) WHERE deleted ORDER BY row_key"
         work.write(gone, folder / conformed.gone_file)
     work.drop(landed)
     return counts
+
+
+def divide(work: Workspace, conformed: ConformedSource, landed: str, gazetteer: Gazetteer | None, folder: Path) -> str:
+    """Return the rows of `landed` as something to select from, with the parts of their addresses if there are any."""
+    if gazetteer is None or not conformed.addresses:
+        return landed
+    columns = [conformed.fields[field] for field in conformed.addresses]
+    known = create_divided(work, landed, columns, gazetteer, department=conformed.source.department, folder=folder)
+    return divided_rows_sql(landed, columns, known)
 
 
 def load_batches(work: Workspace, conformed: ConformedSource, batches: tuple[LandedBatch, ...]) -> str:
@@ -223,13 +252,19 @@ def keys_sql(source: LandedSource, landed: str) -> str:
     )
 
 
-def conform_sql(conformed: ConformedSource, pack: NormPack, current: str) -> str:
-    """Return the query from the rows of the query `current` to conformed rows."""
+def conform_sql(conformed: ConformedSource, pack: NormPack, current: str, *, divided: bool = False) -> str:
+    """Return the query from the rows of the query `current` to conformed rows; their addresses are `divided` or not."""
     named = [(field, column) for field, column in conformed.fields.items() if pack.has_element(field)]
     others = [(field, column) for field, column in conformed.fields.items() if not pack.has_element(field)]
     head = ("row_key", "__batch", "__sequence", "first_sequence", "__produced")
     kept = [(name, name) for name in head]
     kept += [(f"CAST({sql_name(column)} AS VARCHAR)", f"kept_{place}") for place, (_, column) in enumerate(others)]
+    parts = {
+        part_column(field, part): landed_part(place, part)
+        for place, field in enumerate(conformed.addresses if divided else ())
+        for part in ADDRESS_PARTS
+    }
+    kept += [(name, name) for name in parts.values()]
     places = {field: place for place, (field, _) in enumerate(named)}
     shown = []
     for place, (field, _) in enumerate(others):
@@ -242,6 +277,7 @@ def conform_sql(conformed: ConformedSource, pack: NormPack, current: str) -> str
         for field in conformed.fields
         for expression, suffix in zip(found[field], ("|raw", "", "|flag"), strict=True)
     )
+    columns += "".join(f", {name} AS {sql_name(column)}" for column, name in parts.items())
     observed = f"clean_{places[OBSERVED_ELEMENT]}" if OBSERVED_ELEMENT in places else "NULL::VARCHAR"
     judged = [JudgedColumn(column=column, element=pack.element(field)) for field, column in named]
     return (

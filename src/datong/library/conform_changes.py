@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from datong.library.addresses import Gazetteer
 from datong.library.conform import (
     ConformedSource,
     conform_sql,
     current_batches,
     current_sql,
+    divide,
     key_sql,
     keys_sql,
     load_batches,
@@ -46,6 +48,7 @@ def conform_changes(
     known_batches: int,
     quality: SourceQuality,
     folder: Path,
+    gazetteer: Gazetteer,
 ) -> SourceQuality:
     """Write the conformed files of one source into `folder`, from those in the step folder `former` and the batches
     after the first `known_batches`; return its quality, given that of the former build."""
@@ -64,7 +67,7 @@ def conform_changes(
     )
     _create_touched(work, conformed, landed, former, touched)
     [(received, keyed)] = work.rows(f"SELECT count(*), count({key_sql(source)}) FROM {landed}")
-    _create_fresh(work, conformed, pack, landed, touched, folder)
+    _create_fresh(work, conformed, pack, landed, touched, folder, gazetteer)
     [(more,)] = work.rows(f"SELECT count(*) FILTER (is_there) - count(*) FILTER (was_there) FROM {touched}")
     replaced, known = folder / former_file(conformed), f"known_{conformed.number}"
     create_few(work, known, former / conformed.file, ("row_key",), touched)
@@ -118,18 +121,25 @@ def _create_touched(work: Workspace, conformed: ConformedSource, landed: str, fo
 
 
 def _create_fresh(
-    work: Workspace, conformed: ConformedSource, pack: NormPack, landed: str, touched: str, folder: Path
+    work: Workspace,
+    conformed: ConformedSource,
+    pack: NormPack,
+    landed: str,
+    touched: str,
+    folder: Path,
+    gazetteer: Gazetteer,
 ) -> None:
     """Create the table of the conformed rows of `landed`."""
+    rows = divide(work, conformed, landed, gazetteer, folder)
     current = (
         "SELECT rows.* EXCLUDE (first_sequence), touched.first_sequence "
-        f"FROM ({current_sql(conformed.source, landed, unique=False)}) rows "
+        f"FROM ({current_sql(conformed.source, rows, unique=False)}) rows "
         f"JOIN {touched} touched ON touched.row_key = rows.row_key"
     )
     # Shapes are judged in a file: it has the source's name, in a folder of its own.
     path = folder / f".source_{conformed.number:03d}"
     path.mkdir()
-    work.write(conform_sql(conformed, pack, current), path / conformed.file)
+    work.write(conform_sql(conformed, pack, current, divided=rows != landed), path / conformed.file)
     conform_geometry(conformed, path)
     work.create(fresh_table(conformed), f"SELECT * FROM read_parquet({sql_text(str(path / conformed.file))})")
     shutil.rmtree(path)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datong import catalogue
+from datong.library.address_conform import is_part
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
 from datong.library.engine import Workspace, sql_name
@@ -37,7 +38,8 @@ def compared_names(path: Path) -> list[str]:
     return [
         name
         for name in pq.read_schema(path).names
-        if name == _IDENTIFIER_RAW or not (name.endswith("|raw") or name in ("batch_id", "sequence", "observed_at"))
+        if name == _IDENTIFIER_RAW
+        or not (name.endswith("|raw") or is_part(name) or name in ("batch_id", "sequence", "observed_at"))
     ]
 
 

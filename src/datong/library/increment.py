@@ -17,7 +17,7 @@ from datong.library.whole_reason import WholeReason
 from datong.norms import NormPack
 
 BASIS = "basis.json"
-FORMAT = 4
+FORMAT = 5
 """Raised whenever a step's files or the rules behind them change: builds of another format are not started from."""
 CHANGED_SHARE_MAX = 0.3
 """Changed records over all records above which everything is made anew: it costs no more, and tidies the files."""
@@ -44,8 +44,10 @@ class Basis(Value):
         return len(known) if mine[: len(known)] == known else None
 
 
-def basis_of(definition: Definition, sources: tuple[ConformedSource, ...], pack: NormPack, *, engine: str) -> Basis:
-    """Return what a build of `sources` by `definition` is made from."""
+def basis_of(
+    definition: Definition, sources: tuple[ConformedSource, ...], pack: NormPack, *, engine: str, divisions: str
+) -> Basis:
+    """Return what a build of `sources` by `definition` is made from; `divisions` is the digest of their names."""
     fields = {field for source in sources for field in source.fields} | {rule.code for rule in definition.elements}
     elements = [pack.element(code).model_dump_json() for code in sorted(fields) if pack.has_element(code)]
     described = [
@@ -63,7 +65,7 @@ def basis_of(definition: Definition, sources: tuple[ConformedSource, ...], pack:
         digests={
             "platform": f"{version('datong')}/{FORMAT}/{engine}/{version('duckdb')}",
             "definition": definition.digest,
-            "norms": _digest([pack.version, *(layer.digest for layer in pack.layers), *elements]),
+            "norms": _digest([pack.version, divisions, *(layer.digest for layer in pack.layers), *elements]),
             "sources": _digest(described),
         },
         batches=tuple(tuple(_facts(source)) for source in sources),

@@ -14,9 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datong.kernel import BuildId, JsonValue, ResourceId, Value
+from datong.library.addresses import gazetteer_of
 from datong.library.conform import ConformedSource, conform_source, take_part
 from datong.library.conform_changes import changed_records, conform_changes
 from datong.library.definition import Definition, LibraryKind
+from datong.library.division_names import DivisionNames, known_divisions
 from datong.library.doubts import NO_DOUBTS, REVIEW
 from datong.library.engine import Engine, TableEngine, Workspace, parquet_sql, sql_text, step_folder
 from datong.library.fuse import CELLS, GOLDEN_DIGEST, fuse, fuse_changes
@@ -66,7 +68,8 @@ class Pipeline:
     """The steps of one build; `folder` is the build's own, `delta` holds the library's Delta tables.
 
     `table_engine` conforms, links and fuses (`engine` itself if there is none); `engine` publishes its files.
-    Records of the resources in `elsewhere` are published by another library. The steps start from those of the
+    Records of the resources in `elsewhere` are published by another library. Addresses are read by the names of the
+    `divisions`, those that the norms know if none are given. The steps start from those of the
     `previous` build where they can (see `increment`), unless the `whole` is wanted; the result is the same.
     """
 
@@ -84,6 +87,7 @@ class Pipeline:
         table_engine: TableEngine | None = None,
         elsewhere: frozenset[ResourceId] = frozenset(),
         decisions: tuple[LinkDecision, ...] = (),
+        divisions: DivisionNames | None = None,
         whole: bool = False,
         changed_share_max: float = CHANGED_SHARE_MAX,
     ) -> None:
@@ -97,6 +101,7 @@ class Pipeline:
         self.previous = previous
         self.elsewhere = elsewhere
         self.decisions = decisions
+        self.divisions = known_divisions(pack) if divisions is None else divisions
         self.sources = take_part(definition, sources, pack)
         self.whole = whole
         self.changed_share_max = changed_share_max
@@ -177,8 +182,9 @@ class Pipeline:
         return folder if folder is not None and basis.base == folder.name else None
 
     def _conform(self, scratch: Path) -> None:
+        gazetteer, engine = gazetteer_of(self.divisions), type(self.table_engine).__name__
         basis = choose(
-            basis_of(self.definition, self.sources, self.pack, engine=type(self.table_engine).__name__),
+            basis_of(self.definition, self.sources, self.pack, engine=engine, divisions=gazetteer.digest),
             self.definition.kind,
             self.previous.folder,
             grows=isinstance(self.table_engine, Engine),
@@ -191,14 +197,14 @@ class Pipeline:
         def run(work: Workspace, source: ConformedSource) -> SourceQuality:
             count = None if known is None else basis.known_batches(source.number, known)
             if former is None or count is None:
-                counts = conform_source(work, source, self.pack, scratch)
+                counts = conform_source(work, source, self.pack, scratch, gazetteer)
                 conform_geometry(source, scratch)
                 if isinstance(self.table_engine, Engine) and self.definition.kind is not LibraryKind.REFERENCE:
                     write_twin(scratch / source.file)
                 return source_quality(work, source, counts, scratch)
             quality = SourceQuality.model_validate(qualities[source.number])
             step = former / BuildStep.CONFORM.value
-            return conform_changes(work, source, self.pack, step, count, quality, scratch)
+            return conform_changes(work, source, self.pack, step, count, quality, scratch, gazetteer)
 
         # A source of less than DuckDB's row group keeps one core busy only, so sources run side by side.
         with self.table_engine.open(self._spill) as work, ThreadPoolExecutor(self.table_engine.threads) as pool:

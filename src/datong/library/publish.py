@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datong.kernel import Text, Value
+from datong.library.address_conform import ADDRESS_PARTS, part_column
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
 from datong.library.engine import sql_name, sql_text
@@ -55,7 +56,8 @@ def lineage_table_sql(sources: tuple[ConformedSource, ...], cells: str) -> str:
 
 
 def record_table_sql(source: ConformedSource, pack: NormPack, records: str) -> str:
-    """Return the query for a source's `records` (see `records_sql`) with clean, typed values, flags, and entity."""
+    """Return the query for a source's `records` (see `records_sql`) with clean, typed values, flags, and entity;
+    the parts of an address stand in columns of their own."""
     columns = ", ".join(
         f"{typed_sql(pack, field, sql_name(field))} AS {sql_name(published_column(column))}"
         for field, column in source.fields.items()
@@ -64,6 +66,11 @@ def record_table_sql(source: ConformedSource, pack: NormPack, records: str) -> s
         f"{sql_name(published_column(column))} := {sql_name(f'{field}|flag')}"
         for field, column in source.fields.items()
     )
+    for field in source.addresses:
+        name = published_column(source.fields[field])
+        columns += "".join(
+            f", {sql_name(part_column(field, part))} AS {sql_name(f'_{name}_{part}')}" for part in ADDRESS_PARTS
+        )
     return f"""
         SELECT {columns}, entity_id AS _entity_id, row_key AS _row_key, batch_id AS _batch_id,
             observed_at AS _observed_at, CAST(to_json(struct_pack({flags})) AS VARCHAR) AS _flags

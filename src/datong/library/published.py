@@ -11,6 +11,7 @@ from sqlalchemy import Row, bindparam, select
 from datong.kernel import BuildId, Database, DepartmentCode, EntityId, NotFound, ResourceId, Text
 from datong.library import score_store
 from datong.library.definition import Definition
+from datong.library.division_names import DivisionNames, known_divisions
 from datong.library.lookup import open_lookup
 from datong.library.quality_scores import SourceScore
 from datong.library.score_store import ScoreAt
@@ -220,17 +221,9 @@ class Published:
         mask = self._pack.element(element).mask if self._pack.has_element(element) else Mask.NONE
         return value if mask is Mask.NAME else mask_value(mask, value) or value
 
-    def known_divisions(self) -> tuple[tuple[str, str, int], ...]:
+    def known_divisions(self) -> DivisionNames:
         """Return code, name and level of the divisions that the norms know under their newest names."""
-        return tuple(
-            (
-                division.code,
-                division.name,
-                1 if division.code.endswith("0000") else 2 if division.code[4:] == "00" else 3,
-            )
-            for division in self._pack.division_register.all()
-            if division.until is None
-        )
+        return known_divisions(self._pack)
 
     def links(self, library: str) -> "pa.Table":
         """Return which record stands for which entity, and why.

@@ -280,6 +280,7 @@ class Library(Published):
             sources=sources,
             elsewhere=elsewhere,
             decisions=decisions,
+            divisions=self.spatial.division_names(),
             whole=build.whole,
         )
         return pipeline

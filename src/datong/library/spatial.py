@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from datong.kernel import EntityId, Invalid, NotFound, Text
 from datong.library.definition import Definition, SpatialRule
+from datong.library.division_names import DivisionNames
 from datong.library.lookup import open_file
 from datong.library.spatial_values import (
     Box,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from shapely.geometry.base import BaseGeometry
 
-    from datong.library.addresses import Gazetteer
     from datong.library.published import Published
 
 SHAPES_KEPT = 2048
@@ -170,12 +170,17 @@ class SpatialLibrary:
         The names are those of the published divisions, or of the norms' counties while there are none.
         """
         module = import_module("datong.library.addresses")
-        try:
-            names = _gazetteer(self._published.dataset(GEOGRAPHY).lookup_path, self._spatial(GEOGRAPHY)[1].name)
-        except NotFound:
-            names = module.Gazetteer(self._published.known_divisions())
+        names = module.gazetteer_of(self.division_names())
         parsed: pa.Table = module.parse_addresses(addresses, names, home=home)
         return parsed
+
+    def division_names(self) -> DivisionNames:
+        """Return the published divisions' names, or those of the norms' counties while there are none."""
+        try:
+            path, rule = self._published.dataset(GEOGRAPHY).lookup_path, self._spatial(GEOGRAPHY)[1]
+        except NotFound:
+            return self._published.known_divisions()
+        return _division_names(path, rule.name)
 
     def unknown(self, name: str) -> NotFound:
         """Return the error that says there is no such collection; what somebody may not see does not exist either."""
@@ -324,16 +329,16 @@ def _containing(
 
 
 @lru_cache(maxsize=2)
-def _gazetteer(path: Path, element: str) -> "Gazetteer":
+def _division_names(path: Path, element: str) -> DivisionNames:
     """Return the names of every published division; a lookup file never changes."""
     with open_file(path) as file:
-        names: Gazetteer = import_module("datong.library.addresses").Gazetteer(
+        return tuple(
             file.execute(
-                "SELECT entity_id, json_extract(properties, ?), level FROM feature WHERE level IS NOT NULL",
+                "SELECT entity_id, json_extract(properties, ?), level FROM feature WHERE level IS NOT NULL "
+                "ORDER BY entity_id",
                 (f"$.{element}",),
             )
         )
-    return names
 
 
 @lru_cache(maxsize=SHAPES_KEPT)
