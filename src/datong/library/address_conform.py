@@ -29,7 +29,8 @@ def part_column(field: str, part: str) -> str:
 
 def is_part(column: str) -> bool:
     """Return whether a conformed column is a part of an address."""
-    return column.rpartition("|")[2] in ADDRESS_PARTS and "|" in column
+    field, _, part = column.rpartition("|")
+    return field in ADDRESS_ELEMENTS and part in ADDRESS_PARTS
 
 
 def landed_part(place: int, part: str) -> str:
