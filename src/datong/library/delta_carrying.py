@@ -51,8 +51,8 @@ def carry(
                 coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
                 # Bounds of any column but the key prune nothing in such files, and cost a comparison per value.
                 options: dict[str, Any] = {"use_dictionary": coded, "write_statistics": [key], "store_schema": False}
-                compression = {name: "snappy" if name in packed else "none" for name in schema.names}
-                writer = pq.ParquetWriter(path, schema, compression=compression, **options)
+                options["compression"] = {name: "snappy" if name in packed else "none" for name in schema.names}
+                writer = pq.ParquetWriter(path, schema, **options)
             writer.write_table(part.cast(schema), row_group_size=max(1, part.num_rows))
             rows += part.num_rows
             if path.stat().st_size >= file_bytes_max:
