@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import Response
 
 from datong.governance import (
@@ -21,8 +21,9 @@ from datong.web.api.governance import alarm_target
 from datong.web.api.scope import department_in_scope
 from datong.web.console.charts import Chart, columns, trend
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+from datong.web.routing import unlisted_routes
 
-router = APIRouter()
+router = unlisted_routes()
 
 _FIGURES: dict[AlarmKind, Callable[[Tally], int]] = {
     AlarmKind.VOLUME: lambda tally: round(tally.volume),
