@@ -76,9 +76,11 @@ def measure(published: Published, folder: Path, rows: int, runs: int) -> None:
     consumer.timeout = TIMEOUT_SECONDS
     share, schema, table = TABLE.split(".")
     path = f"/delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/query"
-    prepare, answer = report.timed(lambda: consumer.post(path, json={}))
-    query_seconds, answer = report.timed(lambda: consumer.post(path, json={}))
+    prepare, _ = report.timed(lambda: consumer.post(path, json={}).raise_for_status())
+    query_seconds, answer = report.timed(lambda: consumer.post(path, json={}).raise_for_status())
     report.say(f"prepared {rows} rows in {prepare:.1f} s, asked again in {query_seconds:.2f} s")
+    # The token that the preparation was asked with may have run out by now.
+    profile = published.profile(published.education, client_id, folder)
     local = folder / "local"
     local.mkdir()
     for line in answer.text.splitlines()[2:]:

@@ -23,7 +23,6 @@ from datong.sharing.delta_sql import (
     CHANGE_TYPE,
     Relations,
     bounds_sql,
-    branches_sql,
     changes_sql,
     commitments_sql,
     delta_type,
@@ -32,7 +31,8 @@ from datong.sharing.delta_sql import (
     prepare_subjects,
     shown_columns,
     snapshot_sql,
-    subject_list_digest_sql,
+    subject_branches,
+    subject_list_digest,
 )
 from datong.sharing.delta_values import Bound, Release, ReleaseFile, ReleasePlan, TableSource
 from datong.sharing.subjects import canonical_subject, release_commitment, release_salt
@@ -157,12 +157,12 @@ class Releases:
             connection.execute(
                 f"CREATE TABLE subjects AS FROM read_parquet({text_literal(str(listed))}) WHERE file = {file}"
             )
-            branches = connection.execute(branches_sql(file)).fetchall()
+            branches = subject_branches(connection, file)
             prefix = wanted[:BRANCH_CHARS]
             branch = connection.execute(
                 "SELECT commitment FROM subjects WHERE starts_with(commitment, ?) ORDER BY commitment", [prefix]
             ).fetchall()
-        others: dict[str, JsonValue] = {str(name): str(digest) for name, _, digest in branches if name != prefix}
+        others: dict[str, JsonValue] = {name: digest for name, _, digest in branches if name != prefix}
         return {**said, "among": {"branch": [str(row[0]) for row in branch], "others": others}}
 
     def _subjects(self, release_id: str) -> Path | None:
@@ -265,8 +265,8 @@ def _types(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
 
 def _described(connection: duckdb.DuckDBPyConnection, number: int, path: Path, types: dict[str, str]) -> ReleaseFile:
     row = connection.execute(bounds_sql(path, types)).fetchone()
-    subjects = connection.execute(subject_list_digest_sql(number)).fetchone()
-    if row is None or subjects is None:
+    branches = subject_branches(connection, number)
+    if row is None:
         raise AssertionError("an aggregate has one row")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -276,8 +276,8 @@ def _described(connection: duckdb.DuckDBPyConnection, number: int, path: Path, t
         bytes=path.stat().st_size,
         sha256=digest,
         rows=int(row[0]),
-        subjects=int(subjects[0]),
-        subjects_sha256=str(subjects[1]),
+        subjects=sum(count for _, count, _ in branches),
+        subjects_sha256=subject_list_digest(branches),
         bounds={name: Bound(least=row[1 + 2 * place], greatest=row[2 + 2 * place]) for place, name in enumerate(types)},
     )
 

@@ -1,12 +1,14 @@
 """The SQL that prepares a release: projection and masks, changes between two versions, and whom the rows concern."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 from duckdb import DuckDBPyConnection
 
+from datong.kernel import sha256_hex
 from datong.norms import text_literal
 from datong.sharing.delta_values import ReleasePlan
 from datong.sharing.mask_columns import mask_expression
@@ -20,6 +22,8 @@ CHANGE_TYPE = "_change_type"
 BINARY = "binary"
 BRANCH_CHARS = 3
 """Characters that the commitments of one branch of a list share; proof bundles count on it (`ledger.bundles`)."""
+SLICE_SUBJECTS_MAX = 500_000
+"""About 100 MB while they are put in order."""
 _TYPES = {
     "VARCHAR": "string",
     "DATE": "date",
@@ -137,23 +141,39 @@ def commitments_sql(number: int, citizens: str) -> str:
     return f"SELECT {number}, subject_commitment(c) FROM ({citizens})"
 
 
-def subject_list_digest_sql(number: int) -> str:
-    """Return the query for how many citizens a file concerns, and the digest of their commitments.
+def subject_branches(connection: DuckDBPyConnection, number: int) -> list[tuple[str, int, str]]:
+    """Return the branches of the list of file `number` in their order: what their commitments share, how many, digest.
 
-    The digest is that of digests, one per first three characters: so who wants to show that one citizen is in the list
-    need not show all of it.
+    All branches of a query are put in order in memory at once, and that does not spill: so a long list is taken in
+    slices.
     """
-    return f"""
-        SELECT coalesce(sum(n), 0), sha256(coalesce(string_agg(digest, '' ORDER BY branch), ''))
-        FROM ({branches_sql(number)})"""
+    found: list[tuple[str, int, str]] = []
+    for first in _slices(connection, number):
+        rows = connection.execute(
+            f"""SELECT substr(commitment, 1, {BRANCH_CHARS}) AS branch, count(*),
+                sha256(string_agg(commitment, '' ORDER BY commitment))
+            FROM subjects WHERE file = $1 AND starts_with(commitment, $2) GROUP BY branch ORDER BY branch""",
+            [number, first],
+        ).fetchall()
+        found += ((str(branch), int(count), str(digest)) for branch, count, digest in rows)
+    return found
 
 
-def branches_sql(number: int) -> str:
-    """Return the query for the branches of a file's list of commitments: what they share, number, digest."""
-    return f"""
-        SELECT substr(commitment, 1, {BRANCH_CHARS}) AS branch, count(*) AS n,
-            sha256(string_agg(commitment, '' ORDER BY commitment)) AS digest
-        FROM subjects WHERE file = {number} GROUP BY branch"""
+def _slices(connection: DuckDBPyConnection, number: int) -> Iterable[str]:
+    """Return the beginnings by which the list of a file is divided: none, or each hexadecimal digit, or each two."""
+    row = connection.execute("SELECT count(*) FROM subjects WHERE file = $1", [number]).fetchone()
+    count, digits = 0 if row is None else int(row[0]), 0
+    while count > SLICE_SUBJECTS_MAX * 16**digits and digits < BRANCH_CHARS:
+        digits += 1
+    return ("".join(chosen) for chosen in product("0123456789abcdef", repeat=digits))
+
+
+def subject_list_digest(branches: Iterable[tuple[str, int, str]]) -> str:
+    """Return the digest of a list: that of its branches' digests, in their order.
+
+    So who wants to show that one citizen is in the list need not show all of it.
+    """
+    return sha256_hex("".join(digest for _, _, digest in branches).encode())
 
 
 def bounds_sql(path: Path, types: Mapping[str, str]) -> str:
