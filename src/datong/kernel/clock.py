@@ -25,6 +25,10 @@ class Clock(Protocol):
         """Whether this clock runs on simulated time."""
         ...
 
+    def leapt_to(self) -> datetime | None:
+        """Return the moment to which simulated time leapt last: nobody lived through what it passed over."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -34,6 +38,9 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the machine's time in UTC."""
         return datetime.now(UTC)
+
+    def leapt_to(self) -> None:
+        """Return nothing: a day lasts a day."""
 
 
 class OffsetClock:
@@ -49,11 +56,21 @@ class OffsetClock:
 
     def now(self) -> datetime:
         """Return the machine's time plus the offset, in UTC."""
+        return datetime.now(UTC) + self._offset()
+
+    def leapt_to(self) -> datetime | None:
+        """Return the moment at which the file was written last, in the time that it gives; None without a file."""
         try:
-            seconds = float(self._path.read_text().strip() or "0")
+            written = datetime.fromtimestamp(self._path.stat().st_mtime, UTC)
         except FileNotFoundError:
-            seconds = 0.0
-        return datetime.now(UTC) + timedelta(seconds=seconds)
+            return None
+        return written + self._offset()
+
+    def _offset(self) -> timedelta:
+        try:
+            return timedelta(seconds=float(self._path.read_text().strip() or "0"))
+        except FileNotFoundError:
+            return timedelta()
 
 
 class FixedClock:
@@ -73,3 +90,6 @@ class FixedClock:
     def advance(self, by: timedelta) -> None:
         """Move the clock ahead."""
         self._now += by
+
+    def leapt_to(self) -> None:
+        """Return nothing: a test that moves the clock means that the time passes."""

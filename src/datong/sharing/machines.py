@@ -260,15 +260,19 @@ class Machines:
 
         `unanswered` is how often it called in vain before.
         """
-        now = self._clock.now()
         with self._database.transaction() as connection:
             note_return(
-                connection, self._ledger, node_id, now=now, running_seconds=running_seconds, unanswered=unanswered
+                connection,
+                self._ledger,
+                node_id,
+                clock=self._clock,
+                running_seconds=running_seconds,
+                unanswered=unanswered,
             )
             connection.execute(
                 update(tables.node)
                 .where(tables.node.c.id == node_id)
-                .values(last_seen_at=now, last_status=status[:STATUS_CHARS_MAX])
+                .values(last_seen_at=self._clock.now(), last_status=status[:STATUS_CHARS_MAX])
             )
 
     def token_for_assertion(self, assertion: str) -> AccessToken:

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, func, select
 
-from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, DepartmentCode, JsonValue, NodeId
+from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Clock, DepartmentCode, JsonValue, NodeId
 from datong.ledger import EntryKind, Ledger
 from datong.sharing import tables
 from datong.sharing.evidence import instant
@@ -51,9 +51,11 @@ def outage_facts(
 
 
 def note_return(
-    connection: Connection, ledger: Ledger, node_id: NodeId, *, now: datetime, running_seconds: int, unanswered: int
+    connection: Connection, ledger: Ledger, node_id: NodeId, *, clock: Clock, running_seconds: int, unanswered: int
 ) -> None:
     """Record the outage that a node's sign of life ends, if there was one; call it before the sign is noted.
+
+    Where time is simulated nobody was silent in what a leap passed over: silence begins with the leap at the earliest.
 
     A node that has run for the whole time and asked in vain was cut off; one that has not was away itself. If no node
     at all was heard of for as long, the hub was away as well.
@@ -61,13 +63,18 @@ def note_return(
     node = tables.node
     query = select(node.c.last_seen_at, node.c.department).where(node.c.id == node_id)
     row = connection.execute(query).first()
-    if row is None or row.last_seen_at is None or now - row.last_seen_at < OUTAGE_MIN:
+    if row is None or row.last_seen_at is None:
+        return
+    now, leapt_to = clock.now(), clock.leapt_to()
+    since = row.last_seen_at if leapt_to is None else max(row.last_seen_at, leapt_to)
+    if now - since < OUTAGE_MIN:
         return
     newest, departments = connection.execute(
         select(func.max(node.c.last_seen_at), func.count(node.c.department.distinct())).where(
             node.c.last_seen_at.is_not(None)
         )
     ).one()
+    newest = newest if leapt_to is None else max(newest, leapt_to)
     if departments >= _WITNESSED_BY_MIN and now - newest >= OUTAGE_MIN:
         ledger.append(
             connection,
@@ -76,8 +83,7 @@ def note_return(
             actor=PLATFORM_ACTOR,
             facts=outage_facts(cause=OutageCause.PLATFORM, since=newest, until=now),
         )
-    silent = now - row.last_seen_at
-    tried = unanswered > 0 and timedelta(seconds=running_seconds) >= silent
+    tried = unanswered > 0 and timedelta(seconds=running_seconds) >= now - since
     department = DepartmentCode(row.department)
     ledger.append(
         connection,
@@ -87,7 +93,7 @@ def note_return(
         facts=outage_facts(
             cause=OutageCause.NETWORK if tried else OutageCause.NODE,
             department=department,
-            since=row.last_seen_at,
+            since=since,
             until=now,
             running_seconds=running_seconds,
             unanswered=unanswered,

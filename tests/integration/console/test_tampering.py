@@ -34,8 +34,8 @@ ELSEWHERE = {
     *("sharing.consent", "sharing.objection", "sharing.disclosure", "sharing.registration"),
 }
 """What the city has none of, and other tests compare (`tests/unit/sharing/test_rights_state.py`, those of files, …)."""
-UNSEEN = ELSEWHERE | {"library.definition", "governance.publication"}
-"""Neither has it these: nobody defines a library, and whether a month ended depends on today."""
+UNSEEN = ELSEWHERE | {"library.definition", "governance.publication", "governance.alarm"}
+"""Neither has it these: nobody defines a library, whether a month ended depends on today, and alarms need a past."""
 DIFFERS, BARE, GONE = "ledger.state_differs", "ledger.state_without_evidence", "ledger.state_missing"
 _COPY_REQUEST = (
     "INSERT INTO sharing_request SELECT 'forged', bundle_id, consumer, provider, resource_id, state, submitted_at, "

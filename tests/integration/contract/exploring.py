@@ -6,15 +6,18 @@ breaks the description and is taken all the same. Identifiers in paths, queries 
 that exist, so that calls come further than to a 404.
 """
 
+import ast
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from random import Random
+from threading import RLock
 from typing import Any
 
+import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -43,6 +46,27 @@ CHECKS = (
     openapi_checks.response_schema_conformance,
 )
 Known = Mapping[str, Sequence[str]]
+
+
+@contextmanager
+def one_syntax_tree_at_a_time() -> Iterator[None]:
+    """Let no two threads make syntax trees at once: CPython 3.11 counts their depth for all of them together.
+
+    Hypothesis makes one of whole modules, to describe a lambda, and who formats a traceback in a thread of the hub
+    makes one of each line; met together they end in "AST constructor recursion depth mismatch".
+    """
+    lock = RLock()
+    parse: Callable[..., ast.AST] = ast.parse
+
+    def locked(*given: Any, **named: Any) -> ast.AST:
+        with lock:
+            return parse(*given, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ast, "parse", locked)
+        yield
+
+
 """What exists, by the name under which a path, a query or a body asks for it."""
 
 
@@ -85,6 +109,10 @@ class Explorer:
 
     def explore(self, seen: Explored) -> None:
         """Add to what was seen."""
+        with one_syntax_tree_at_a_time():
+            self._explore(seen)
+
+    def _explore(self, seen: Explored) -> None:
         described = requests.get(self.url + DESCRIPTION, timeout=TIMEOUT_SECONDS).json()
         schema = schemathesis.openapi.from_dict(described)
         random = Random(self.seed)

@@ -18,6 +18,8 @@ PUBLIC = frozenset(
         "/api/openapi.json",
         "/log/checkpoint",
         "/log/tile/{path:path}",
+        "/log/quorum",
+        "/log/rederive.py",
         "/log/verify.py",
         "/static",
         "/sign-in",

@@ -1,3 +1,4 @@
+import os
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,10 @@ def test_offset_clock_follows_its_file(tmp_path: Path) -> None:
     file = tmp_path / "offset"
     clock = OffsetClock(file)
     assert abs(clock.now() - SystemClock().now()) < timedelta(seconds=5)
+    assert clock.leapt_to() is None
     file.write_text("86400\n")
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    assert clock.leapt_to() == datetime.fromtimestamp(1_000_086_400, UTC)
     assert timedelta(hours=23) < clock.now() - SystemClock().now() < timedelta(hours=25)
     assert clock.simulated
     assert not SystemClock().simulated
