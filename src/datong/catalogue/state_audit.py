@@ -9,7 +9,7 @@ from datong.catalogue.steps import content_facts, standing_facts
 from datong.catalogue.tables import department, department_key, recipient_key, step, version
 from datong.catalogue.values import ResourceContent, ResourceState
 from datong.kernel import EntryId, JsonValue, Text
-from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, of_act
+from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, of_act, streamed
 
 _KEY_STEPS = {"register_key", "revoke_key"}
 _RECIPIENT_STEPS = {"register_recipient_key", "revoke_recipient_key"}
@@ -66,7 +66,7 @@ def _resource(entry: EntryContent) -> Stated:
 
 
 def _resources(connection: Connection) -> Iterator[Held]:
-    for row in connection.execution_options(yield_per=1000).execute(select_working()).mappings():
+    for row in streamed(connection, select_working()):
         found = working_from(dict(row))
         content = content_facts(found.content)
         if found.code is None and found.content.origin is not None:
@@ -87,13 +87,13 @@ def _version(entry: EntryContent) -> Stated | None:
 
 def _versions(connection: Connection) -> Iterator[Held]:
     query = select(version.c.resource_id, version.c.version, version.c.content)
-    for row in connection.execution_options(yield_per=1000).execute(query):
-        digest = content_digest(ResourceContent.model_validate(row.content))
-        yield Held(f"{row.resource_id}/{row.version}", {"catalogue_version.content": {"content_digest": digest}})
+    for row in streamed(connection, query):
+        digest = content_digest(ResourceContent.model_validate(row["content"]))
+        yield Held(f"{row['resource_id']}/{row['version']}", {"catalogue_version.content": {"content_digest": digest}})
 
 
 def _steps(connection: Connection) -> Iterator[Held]:
-    for row in connection.execution_options(yield_per=1000).execute(select(step)).mappings():
+    for row in streamed(connection, select(step)):
         facts = {name: row[name] for name in ("action", "version")} | {"actor": row["actor_id"]}
         yield Held(f"{row['resource_id']}: {row['action']}", {"catalogue_step": facts}, EntryId(row["entry_id"]))
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from datong.cli.hub_call import call_hub
+from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
 from datong.cli.shell import language, say
 from datong.federation import Peer, PeerState, Scope
 from datong.kernel import Text
@@ -15,9 +15,6 @@ app = typer.Typer(help="上下级级联 · higher and lower hubs", no_args_is_he
 EXCHANGE_SECONDS_MAX = 3600.0
 """An exchange answers when both directions are through; a first one may carry a whole catalogue."""
 EXIT_OUT_OF_STEP = 1
-HubOption = Annotated[str, typer.Option("--hub", envvar="DATONG_HUB", help="枢纽地址 · address of the hub")]
-TokenOption = Annotated[str, typer.Option("--token", envvar="DATONG_TOKEN", help="访问令牌 · access token")]
-JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")]
 PeerArgument = Annotated[str, typer.Argument(help="级联编号 · id of the link")]
 NameOption = Annotated[str, typer.Option("--name", help="对方平台名称 · name of the other hub")]
 DepartmentOption = Annotated[

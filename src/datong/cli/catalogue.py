@@ -8,6 +8,7 @@ import httpx
 import typer
 
 from datong.catalogue import FileFormat, ImportReport
+from datong.cli.hub_call import HubOption, JsonOption, TokenOption
 from datong.cli.shell import language, say
 from datong.kernel import Invalid, Refused, Text, Unavailable
 from datong.kernel.tls import tls_context
@@ -15,9 +16,6 @@ from datong.kernel.tls import tls_context
 app = typer.Typer(help="目录文件 · the catalogue in files", no_args_is_help=True)
 
 TIMEOUT_SECONDS = 300.0
-HubOption = Annotated[str, typer.Option("--hub", envvar="DATONG_HUB", help="枢纽地址 · address of the hub")]
-TokenOption = Annotated[str, typer.Option("--token", envvar="DATONG_TOKEN", help="访问令牌 · access token")]
-JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")]
 FileArgument = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, help="xlsx 或 json 文件 · an xlsx or json file")
 ]

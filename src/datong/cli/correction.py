@@ -5,15 +5,12 @@ from typing import Annotated
 
 import typer
 
-from datong.cli.hub_call import call_hub
+from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
 from datong.cli.shell import language
 from datong.library import Correction, CorrectionAction
 
 app = typer.Typer(help="校核 · reports of wrong data", no_args_is_help=True)
 
-HubOption = Annotated[str, typer.Option("--hub", envvar="DATONG_HUB", help="枢纽地址 · address of the hub")]
-TokenOption = Annotated[str, typer.Option("--token", envvar="DATONG_TOKEN", help="访问令牌 · access token")]
-JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")]
 Statement = Annotated[str, typer.Option(help="理由和依据 · why, and how you know")]
 CorrectionArgument = Annotated[str, typer.Argument(help="校核编号 · id of the report")]
 

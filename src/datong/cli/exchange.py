@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from datong.cli.hub_call import call_hub
+from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
 from datong.cli.reconciling import reconcile_by_id
 from datong.cli.shell import language, say
 from datong.exchange import PlanAct, PlanStep, Replay, Run, TaskState
@@ -18,9 +18,6 @@ app = typer.Typer(help="数据交换 · move data between departments", no_args_
 
 MARKS = {PlanAct.CREATE: "+", PlanAct.CHANGE: "~", PlanAct.REPLACE: "!", PlanAct.SAME: "="}
 PAGE_ROWS = 200
-HubOption = Annotated[str, typer.Option("--hub", envvar="DATONG_HUB", help="枢纽地址 · address of the hub")]
-TokenOption = Annotated[str, typer.Option("--token", envvar="DATONG_TOKEN", help="访问令牌 · access token")]
-JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")]
 FileArgument = Annotated[
     Path, typer.Argument(help="任务文件（YAML） · file of tasks (YAML)", exists=True, dir_okay=False)
 ]

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter
 
-from datong.cli.exchange import HubOption, JsonOption, TaskArgument, TokenOption, task_id
-from datong.cli.hub_call import call_hub
+from datong.cli.exchange import TaskArgument, task_id
+from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
 from datong.cli.shell import say
 from datong.exchange import SchemaRecord, Task, decision_of
 from datong.kernel import CHINA, Invalid, Text

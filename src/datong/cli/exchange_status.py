@@ -11,8 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text as Plain
 
-from datong.cli.exchange import HubOption, JsonOption, TokenOption
-from datong.cli.hub_call import call_hub
+from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
 from datong.cli.shell import language
 from datong.exchange import TaskState, TaskStatus
 from datong.kernel import CHINA, Language, Text

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from datong.cli.hub_call import call_hub
+from datong.cli.hub_call import HubOption, TokenOption, call_hub
 from datong.cli.ledger import read_key
 from datong.governance import (
     ALARM_NAMES,
@@ -32,14 +32,10 @@ def govern() -> None:
     """治理：预警；重算公布的指标和责任认定 · governance: alarms; derive published indicators and findings again."""
 
 
-Hub = Annotated[str, typer.Option(envvar="DATONG_HUB", help="枢纽地址 · the hub's address")]
-Token = Annotated[str, typer.Option(envvar="DATONG_TOKEN", help="访问令牌 · an access token")]
-
-
 @app.command()
 def alarms(
-    hub: Hub,
-    token: Token,
+    hub: HubOption,
+    token: TokenOption,
     state: Annotated[AlarmState | None, typer.Option(help="只列某一状态 · only those in one state")] = None,
     kind: Annotated[AlarmKind | None, typer.Option(help="只列某一类 · only those of one kind")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="最多条数 · at most so many")] = 50,
@@ -64,8 +60,8 @@ def alarms(
 def decide(
     alarm: Annotated[str, typer.Argument(help="预警编号 · id of an alarm")],
     decision: Annotated[AlarmDecision, typer.Argument(help="确认或排除 · acknowledge or dismiss")],
-    hub: Hub,
-    token: Token,
+    hub: HubOption,
+    token: TokenOption,
     reason: Annotated[str, typer.Option(help="理由 · why")],
 ) -> None:
     """确认或排除一条预警，须说明理由 · acknowledge or dismiss an alarm, with a reason."""

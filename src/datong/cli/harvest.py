@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from datong.cli.hub_call import call_hub
+from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
 from datong.cli.shell import language, say
 from datong.federation import HarvestRun, HarvestSource
 from datong.kernel import Text
@@ -14,9 +14,6 @@ from datong.kernel import Text
 app = typer.Typer(help="目录采集 · harvest other catalogues", no_args_is_help=True)
 
 POLL_SECONDS = 1.0
-HubOption = Annotated[str, typer.Option("--hub", envvar="DATONG_HUB", help="枢纽地址 · address of the hub")]
-TokenOption = Annotated[str, typer.Option("--token", envvar="DATONG_TOKEN", help="访问令牌 · access token")]
-JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")]
 
 
 @app.callback()

@@ -1,11 +1,17 @@
 """One call of a hub's REST interface, for command groups that are thin over it."""
 
+from typing import Annotated
+
 import httpx
+import typer
 
 from datong.kernel import Refused, Text, Unavailable
 from datong.kernel.tls import tls_context
 
 TIMEOUT_SECONDS = 60.0
+HubOption = Annotated[str, typer.Option("--hub", envvar="DATONG_HUB", help="枢纽地址 · address of the hub")]
+TokenOption = Annotated[str, typer.Option("--token", envvar="DATONG_TOKEN", help="访问令牌 · access token")]
+JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")]
 
 
 def call_hub(

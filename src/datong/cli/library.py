@@ -7,16 +7,13 @@ from typing import Annotated
 import typer
 
 from datong.cli import library_versions, library_weights
-from datong.cli.hub_call import call_hub
+from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
 from datong.cli.shell import language, say
 from datong.kernel import Invalid, Text
 from datong.library import DEFINITION_CHARS_MAX, DefinitionPlan
 
 app = typer.Typer(help="统一资源库 · the unified library", no_args_is_help=True)
 
-HubOption = Annotated[str, typer.Option("--hub", envvar="DATONG_HUB", help="枢纽地址 · address of the hub")]
-TokenOption = Annotated[str, typer.Option("--token", envvar="DATONG_TOKEN", help="访问令牌 · access token")]
-JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")]
 BASE = "/library-definitions"
 
 

@@ -5,14 +5,11 @@ from typing import Annotated
 
 import typer
 
-from datong.cli.hub_call import call_hub
+from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
 from datong.cli.shell import language, say
 from datong.kernel import Text
 from datong.library import LibraryVersion, PastEntity, VersionHold
 
-HubOption = Annotated[str, typer.Option("--hub", envvar="DATONG_HUB", help="枢纽地址 · address of the hub")]
-TokenOption = Annotated[str, typer.Option("--token", envvar="DATONG_TOKEN", help="访问令牌 · access token")]
-JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")]
 NameArgument = Annotated[str, typer.Argument(help="资源库名称 · name of the library")]
 BecauseOption = Annotated[str, typer.Option("--because", help="理由 · the grounds")]
 

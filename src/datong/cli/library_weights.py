@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from datong.cli.hub_call import call_hub
-from datong.cli.library_versions import BecauseOption, HubOption, JsonOption, NameArgument, TokenOption
+from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
+from datong.cli.library_versions import BecauseOption, NameArgument
 from datong.cli.shell import language
 from datong.library import LearnedWeights, WeightsAct
 

@@ -10,7 +10,7 @@ from datong.exchange.file_facts import file_facts
 from datong.exchange.tables import BATCHES, FILES, RECEIPTS, SUBSCRIPTION_RECEIPTS, TASKS
 from datong.exchange.values import SignedReceipt, Task
 from datong.kernel import EntryId, JsonValue, TaskId, Text
-from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, of_subject
+from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, of_subject, streamed
 
 _OF_STEP = {"action", "columns", "run_requested", "run_done"}
 """Facts of a task that say which step it took, or go on with its runs, whose evidence is their batches."""
@@ -40,7 +40,7 @@ def _batch(entry: EntryContent) -> Stated:
 
 def _batches(connection: Connection) -> Iterator[Held]:
     tasks = _all_tasks(connection)
-    for row in connection.execution_options(yield_per=1000).execute(select(BATCHES)).mappings():
+    for row in streamed(connection, select(BATCHES)):
         own = {
             "task": row["task_id"],
             "sequence": row["sequence"],
@@ -60,12 +60,12 @@ def _receipt(entry: EntryContent) -> Stated:
 
 def _receipts(connection: Connection) -> Iterator[Held]:
     tasks = _all_tasks(connection)
-    for row in connection.execution_options(yield_per=1000).execute(select(RECEIPTS)).mappings():
+    for row in streamed(connection, select(RECEIPTS)):
         facts = receipt_facts(tasks[TaskId(row["task_id"])], SignedReceipt.model_validate(row["signed"]))
         own = {"task": row["task_id"], "sequence": row["sequence"]}
         says = {"exchange_receipt": own, "exchange_receipt.signed": facts}
         yield Held(row["batch_id"], says, EntryId(row["entry_id"]))
-    for row in connection.execution_options(yield_per=1000).execute(select(SUBSCRIPTION_RECEIPTS)).mappings():
+    for row in streamed(connection, select(SUBSCRIPTION_RECEIPTS)):
         facts = receipt_facts(tasks[TaskId(row["task_id"])], SignedReceipt.model_validate(row["signed"]))
         own = {"task": row["task_id"], "sequence": row["sequence"], "subscription": row["subscription_id"]}
         says = {"exchange_subscription_receipt": own, "exchange_subscription_receipt.signed": facts}
@@ -80,7 +80,7 @@ def _file(action: str) -> Callable[[EntryContent], Stated | None]:
 
 
 def _files(connection: Connection) -> Iterator[Held]:
-    for row in connection.execution_options(yield_per=1000).execute(select(FILES)).mappings():
+    for row in streamed(connection, select(FILES)):
         if row["entry_id"] is not None:
             own = {"agreement": row["agreement_id"], "provider": row["sender"], "consumer": row["recipient"]}
             own |= {"payload_bytes": row["payload_bytes"]}
@@ -89,7 +89,7 @@ def _files(connection: Connection) -> Iterator[Held]:
 
 
 def _file_receipts(connection: Connection) -> Iterator[Held]:
-    for row in connection.execution_options(yield_per=1000).execute(select(FILES)).mappings():
+    for row in streamed(connection, select(FILES)):
         if row["receipt_entry_id"] is not None:
             told = file_facts(file_store.signed_of(row), "receive")
             yield Held(row["id"], {"exchange_file.receipt": told}, EntryId(row["receipt_entry_id"]))

@@ -12,7 +12,7 @@ from datong.governance.duties import Duty, DutyKind, Span
 from datong.governance.outages import Outages, stretches
 from datong.governance.parties import Party
 from datong.governance.periods import Period
-from datong.governance.timelines import TRANSFER_WORKING_DAYS, instant_of, party_of
+from datong.governance.timelines import PAUSED, TRANSFER_WORKING_DAYS, instant_of, party_of, span_from
 from datong.kernel import CHINA, DepartmentCode, EntryId, ResourceId, Text, WorkingCalendar
 from datong.ledger import EntryKind, RecordedEntry
 
@@ -25,7 +25,6 @@ _COPIES = frozenset({"bulk", "file"})
 _OVER = frozenset({"terminated", "expired"})
 _TO_REFRESH = Text(zh="数据即将过期，待提供方更新", en="the data grows old; the provider must refresh it")
 _TO_RECEIVE = Text(zh="更新已送达，待需求方确认接收", en="the refresh was delivered; the consumer must acknowledge")
-_PAUSED = Text(zh="传输被暂停", en="the transfer was paused")
 _TO_SERVE = Text(zh="协议生效，接口应可用", en="the agreement is in force; the interface is to be there")
 _TO_MATCH = Text(zh="双方对账", en="both ends were compared")
 _CALLED = Text(zh="需求方的调用被拒绝", en="the consumer's call was refused")
@@ -139,7 +138,7 @@ def availability_duties(
                     terms,
                     subject=f"{terms.agreement}/{month.name}",
                     at=month.until,
-                    span=_span(Party.PROVIDER, since, terms.entry_id, _TO_SERVE),
+                    span=Span(party=Party.PROVIDER, since=since, entry_id=terms.entry_id, why=_TO_SERVE),
                     evidence=[terms.entry_id, *evidence],
                     faults=int(missing / timedelta(minutes=1)),
                     amount=int((end - since) / timedelta(minutes=1)),
@@ -172,7 +171,7 @@ def completeness_duties(terms: Terms, reconciliations: Iterable[RecordedEntry]) 
                     terms,
                     subject=entry.facts["reconciliation"],
                     at=entry.at,
-                    span=_span(Party.PROVIDER, entry.at, entry.entry_id, _TO_MATCH),
+                    span=span_from(Party.PROVIDER, entry, _TO_MATCH),
                     evidence=[entry.entry_id],
                     faults=unexplained,
                     amount=rows,
@@ -197,7 +196,7 @@ def use_duties(terms: Terms, refusals: Sequence[RecordedEntry]) -> list[Duty]:
                     terms,
                     subject=f"{terms.agreement}/{day}",
                     at=outside[-1].at,
-                    span=_span(Party.CONSUMER, outside[0].at, outside[0].entry_id, _CALLED),
+                    span=span_from(Party.CONSUMER, outside[0], _CALLED),
                     evidence=[call.entry_id for call in outside[:EVIDENCE_MAX]],
                     faults=len(outside),
                     amount=len(calls),
@@ -228,16 +227,16 @@ def _stale(
         if requested.at < due_at:
             return []
         done_at, acts = requested.at, acts[: acts.index(requested) + 1]
-    spans = [_span(Party.PROVIDER, delivered.at, delivered.entry_id, _TO_REFRESH)]
+    spans = [span_from(Party.PROVIDER, delivered, _TO_REFRESH)]
     holder, why = Party.PROVIDER, _TO_REFRESH
     for act in acts:
         if act.kind is EntryKind.BATCH and act.facts.get("last"):
             holder, why = Party.CONSUMER, _TO_RECEIVE
-            spans.append(_span(holder, act.at, act.entry_id, why))
+            spans.append(span_from(holder, act, why))
         elif act.facts.get("action") == "pause":
-            spans.append(_span(party_of(act), act.at, act.entry_id, _PAUSED))
+            spans.append(span_from(party_of(act), act, PAUSED))
         elif act.facts.get("action") == "resume":
-            spans.append(_span(holder, act.at, act.entry_id, why))
+            spans.append(span_from(holder, act, why))
     return [
         Duty(
             kind=DutyKind.FRESHNESS,
@@ -281,10 +280,6 @@ def _measured(
         amount=amount,
         weights={party: weight for party, weight in weights.items() if weight},
     )
-
-
-def _span(party: Party, since: datetime, entry_id: EntryId, why: Text) -> Span:
-    return Span(party=party, since=since, entry_id=entry_id, why=why)
 
 
 def _overlap(since: datetime, until: datetime, other_since: datetime, other_until: datetime) -> timedelta:

@@ -9,11 +9,11 @@ from datong.governance.indicators import Performance
 from datong.governance.publications import line_facts, order_facts
 from datong.governance.tables import ALARM, CASE, CASE_ACT, FINDING, PUBLICATION
 from datong.kernel import EntryId, JsonValue, Text, sha256_hex
-from datong.ledger import Area, EntryKind, Held, of_act, of_subject
+from datong.ledger import Area, EntryKind, Held, of_act, of_subject, streamed
 
 
 def _findings(connection: Connection) -> Iterator[Held]:
-    for row in connection.execution_options(yield_per=1000).execute(select(FINDING)).mappings():
+    for row in streamed(connection, select(FINDING)):
         names = ("kind", "subject", "provider", "consumer", "authority", "delay_working_days", "points", "revision")
         own = {name: row[name] for name in names}
         says = {"governance_finding": own, "governance_finding.document": _judged(row["document"])}
@@ -36,7 +36,7 @@ def _cases(connection: Connection) -> Iterator[Held]:
 
 
 def _acts(connection: Connection) -> Iterator[Held]:
-    for row in connection.execution_options(yield_per=1000).execute(select(CASE_ACT)).mappings():
+    for row in streamed(connection, select(CASE_ACT)):
         own = {
             "action": row["action"],
             "stage_before": row["stage_before"],
@@ -59,7 +59,7 @@ def _publications(connection: Connection) -> Iterator[Held]:
 
 
 def _alarms(connection: Connection) -> Iterator[Held]:
-    for row in connection.execution_options(yield_per=1000).execute(select(ALARM)).mappings():
+    for row in streamed(connection, select(ALARM)):
         own = {name: row[name] for name in ("kind", "series", "day", "provider", "consumer", "state")}
         if row["reason"] is not None:
             own["reason_sha256"] = sha256_hex(row["reason"].encode())

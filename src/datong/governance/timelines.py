@@ -37,7 +37,7 @@ _TO_REVIEW = Text(zh="目录已提交，待主管部门审核", en="the entry wa
 _TO_UPDATE = Text(zh="数据源已变化，待更新目录", en="the source has changed; the entry is to be updated")
 _TO_DELIVER = Text(zh="已请求传输，待提供方送达", en="a run was requested; the provider must deliver")
 _TO_RECEIVE = Text(zh="数据已送达，待需求方确认接收", en="the data was delivered; the consumer must acknowledge")
-_PAUSED = Text(zh="传输被暂停", en="the transfer was paused")
+PAUSED = Text(zh="传输被暂停", en="the transfer was paused")
 _TO_CORRECT = Text(zh="校核申请送达数源部门，待核实更正", en="a wrong value was reported; the source must verify it")
 _SENT = Text(zh="数据由提供方签名送出", en="the data was signed and sent by the provider")
 
@@ -63,17 +63,17 @@ def reply_duty(entries: Iterable[RecordedEntry], *, title_of: TitleOf) -> Duty |
         if state in _DECIDED:
             done_at = done_at or entry.at
         elif step == "submit":
-            spans.append(_span(Party.PROVIDER, entry, _TO_REPLY))
+            spans.append(span_from(Party.PROVIDER, entry, _TO_REPLY))
         elif step == "extend":
-            spans.append(_span(Party.AUTHORITY, entry, _TO_CONSENT))
+            spans.append(span_from(Party.AUTHORITY, entry, _TO_CONSENT))
         else:
-            spans.append(_span(Party.PROVIDER, entry, _REPLY_AGAIN))
+            spans.append(span_from(Party.PROVIDER, entry, _REPLY_AGAIN))
     return _duty(
         DutyKind.REPLY,
         ordered,
         subject=ordered[0].facts["request_id"],
         title_of=title_of,
-        spans=spans or [_span(Party.PROVIDER, ordered[0], _TO_REPLY)],
+        spans=spans or [span_from(Party.PROVIDER, ordered[0], _TO_REPLY)],
         due_at=instant_of(ordered[-1].facts["due_at"]),
         done_at=done_at,
     )
@@ -105,12 +105,12 @@ def provision_duty(
             signed |= {entry.actor.department} if entry.actor.department else authorities
         if facts["state"] == "active" and active_at is None:
             active_at = entry.at
-            spans.append(_span(Party.PROVIDER, entry, _TO_PROVIDE))
+            spans.append(span_from(Party.PROVIDER, entry, _TO_PROVIDE))
         elif active_at is None and facts["state"] in _OVER:
             return None
         elif active_at is None:
             waiting, done = (_TO_CONFIRM, facts["confirmed_by"]) if facts["state"] == "draft" else (_TO_SIGN, signed)
-            spans.append(_span(Party.CONSUMER if provider in done else Party.PROVIDER, entry, waiting))
+            spans.append(span_from(Party.CONSUMER if provider in done else Party.PROVIDER, entry, waiting))
     complete = [batch for batch in in_order(deliveries) if batch.facts.get("last")]
     modes = set(ordered[0].facts.get("modes", _BULK_MODES))
     done_at = active_at
@@ -188,7 +188,7 @@ def _update(acts: Sequence[RecordedEntry], done_at: datetime | None, title_of: T
         resource_id=resource_id,
         due_at=instant_of(opened.facts["due_at"]),
         done_at=done_at,
-        spans=(_span(Party.PROVIDER, opened, _TO_UPDATE),),
+        spans=(span_from(Party.PROVIDER, opened, _TO_UPDATE),),
         evidence=tuple(act.entry_id for act in acts),
     )
 
@@ -232,7 +232,7 @@ def _correction(acts: Sequence[RecordedEntry], done_at: datetime | None, title_o
         resource_id=resource_id,
         due_at=instant_of(facts["due_at"]),
         done_at=done_at,
-        spans=(_span(Party.PROVIDER, opened, _TO_CORRECT),),
+        spans=(span_from(Party.PROVIDER, opened, _TO_CORRECT),),
         evidence=tuple(act.entry_id for act in acts),
     )
 
@@ -281,19 +281,19 @@ def _run_duty(run: int, acts: Sequence[RecordedEntry], calendar: WorkingCalendar
     start = acts[0]
     if start.kind is not EntryKind.TASK:
         return None
-    spans = [_span(Party.PROVIDER, start, _TO_DELIVER)]
+    spans = [span_from(Party.PROVIDER, start, _TO_DELIVER)]
     last_batch: str | None = None
     done_at: datetime | None = None
     for act in acts[1:]:
         if act.kind is EntryKind.BATCH and act.facts.get("last"):
             last_batch = act.facts["batch"]
-            spans.append(_span(Party.CONSUMER, act, _TO_RECEIVE))
+            spans.append(span_from(Party.CONSUMER, act, _TO_RECEIVE))
         elif act.kind is EntryKind.RECEIPT and act.facts["batch"] == last_batch:
             done_at = act.at
         elif act.kind is EntryKind.TASK and act.facts["action"] == "pause":
-            spans.append(_span(party_of(act), act, _PAUSED))
+            spans.append(span_from(party_of(act), act, PAUSED))
         elif act.kind is EntryKind.TASK and act.facts["action"] == "resume":
-            spans.append(_span(Party.CONSUMER if last_batch else Party.PROVIDER, act, _TO_DELIVER))
+            spans.append(span_from(Party.CONSUMER if last_batch else Party.PROVIDER, act, _TO_DELIVER))
         elif act.kind is EntryKind.TASK and act.facts["action"] == "end" and done_at is None:
             return None
     return _duty(
@@ -317,7 +317,7 @@ def _quality(batch: RecordedEntry, receipt: RecordedEntry, title_of: TitleOf) ->
             [batch, receipt],
             subject=batch.facts["batch"],
             title_of=title_of,
-            spans=[_span(Party.PROVIDER, batch, _SENT)],
+            spans=[span_from(Party.PROVIDER, batch, _SENT)],
             due_at=receipt.at,
             done_at=receipt.at,
         ).model_copy(update={"faults": rejected, "amount": rejected + applied})
@@ -339,7 +339,7 @@ def _review(
         resource_id=resource_id,
         due_at=instant_of(opened.facts["due_at"]),
         done_at=None if closed is None else closed.at,
-        spans=(_span(Party.AUTHORITY, opened, _TO_REVIEW),),
+        spans=(span_from(Party.AUTHORITY, opened, _TO_REVIEW),),
         evidence=tuple(act.entry_id for act in acts),
     )
 
@@ -370,7 +370,8 @@ def _duty(
     )
 
 
-def _span(party: Party, entry: RecordedEntry, why: Text) -> Span:
+def span_from(party: Party, entry: RecordedEntry, why: Text) -> Span:
+    """Return the span that an entry began."""
     return Span(party=party, since=entry.at, entry_id=entry.entry_id, why=why)
 
 

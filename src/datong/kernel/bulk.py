@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from sqlalchemy import JSON, Connection, String, Table
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.types import TypeEngine
 
 from datong.kernel.database import UtcDateTime
 
@@ -70,12 +69,12 @@ def insert_together(connection: Connection, parts: Sequence[Part]) -> None:
         arrays = [
             [to_driver(row[name]) for row in part.rows] if to_driver else [row[name] for row in part.rows]
             for part, form in zip(filled, forms, strict=True)
-            for name, to_driver in _to_postgresql(form)
+            for name, to_driver in _to_driver(form, _aware)
         ]
         connection.exec_driver_sql(_in_one(forms), tuple(arrays))
         return
     for part, form in zip(filled, forms, strict=True):
-        to_driver = _to_sqlite(form)
+        to_driver = _to_driver(form, _sqlite_time)
         rows = [tuple(one(row[name]) if one else row[name] for name, one in to_driver) for row in part.rows]
         connection.exec_driver_sql(_each(form), rows)
 
@@ -156,26 +155,13 @@ ToDriver = Callable[[object], object] | None
 
 
 @cache
-def _to_postgresql(form: _Form) -> tuple[tuple[str, ToDriver], ...]:
-    """Return by column how its values are made ready for the driver; None: they are as they should be."""
-    return tuple((name, _postgresql_form(form.table.c[name].type)) for name in form.columns)
-
-
-@cache
-def _to_sqlite(form: _Form) -> tuple[tuple[str, ToDriver], ...]:
-    return tuple((name, _sqlite_form(form.table.c[name].type)) for name in form.columns)
-
-
-def _postgresql_form(kind: TypeEngine[object]) -> ToDriver:
-    if isinstance(kind, JSON):
-        return _json_text
-    return _aware if isinstance(kind, UtcDateTime) else None
-
-
-def _sqlite_form(kind: TypeEngine[object]) -> ToDriver:
-    if isinstance(kind, JSON):
-        return _json_text
-    return _sqlite_time if isinstance(kind, UtcDateTime) else None
+def _to_driver(form: _Form, time: ToDriver) -> tuple[tuple[str, ToDriver], ...]:
+    """Return by column how its values are made ready for the driver, times by `time`; None: they are as they are."""
+    by_type = ((JSON, _json_text), (UtcDateTime, time))
+    return tuple(
+        (name, next((ready for kind, ready in by_type if isinstance(form.table.c[name].type, kind)), None))
+        for name in form.columns
+    )
 
 
 def _is_json(table: Table, name: str) -> bool:

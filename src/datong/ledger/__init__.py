@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datong.ledger.log import EntryDraft, Ledger
     from datong.ledger.quorum import ExpectedWitness, Quorum, QuorumWatch, WitnessStanding
     from datong.ledger.splits import SplitReport, is_split, read_split, verify_split
-    from datong.ledger.state_audit import Area, Held, Stated, of_act, of_subject
+    from datong.ledger.state_audit import Area, Held, Stated, of_act, of_subject, streamed
     from datong.ledger.verification import LogReport, WitnessedSize, verify_log
 else:
     __getattr__ = on_demand(
@@ -31,7 +31,7 @@ else:
             "log": ["EntryDraft", "Ledger"],
             "quorum": ["ExpectedWitness", "Quorum", "QuorumWatch", "WitnessStanding"],
             "splits": ["SplitReport", "is_split", "read_split", "verify_split"],
-            "state_audit": ["Area", "Held", "Stated", "of_act", "of_subject"],
+            "state_audit": ["Area", "Held", "Stated", "of_act", "of_subject", "streamed"],
             "verification": ["LogReport", "WitnessedSize", "verify_log"],
         },
     )
@@ -82,6 +82,7 @@ __all__ = [
     "read_bundle",
     "read_split",
     "rewritten",
+    "streamed",
     "verify_bundle",
     "verify_log",
     "verify_signature",

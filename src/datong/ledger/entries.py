@@ -116,6 +116,19 @@ def leaf_bytes(*, kind: EntryKind, at: datetime, subject: str, actor: Actor, fac
     return _bounded(lambda: canonical(leaf))
 
 
+class TimeOrder:
+    """Watches the times of entries in the log's order."""
+
+    def __init__(self) -> None:
+        self._newest: datetime | None = None
+
+    def behind(self, at: datetime) -> datetime | None:
+        """Take the next entry's time; return the newest before it if it claims so much less (`BACKDATED_AFTER`)."""
+        newest = self._newest
+        self._newest = at if newest is None else max(newest, at)
+        return newest if newest is not None and at < newest - BACKDATED_AFTER else None
+
+
 class CommonFacts:
     """What entries of one actor and kind have in common: most of their facts, written once."""
 

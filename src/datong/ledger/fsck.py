@@ -18,17 +18,16 @@ from sqlalchemy import Connection, Select, func, select
 from datong.kernel import Corrupt, Database, DatongError, JsonValue, NotFound, Text, Value
 from datong.ledger.bundles import check_witnesses
 from datong.ledger.cosigning import Witnesses
-from datong.ledger.entries import BACKDATED_AFTER, EntryContent, departments_concerned, parse_leaf
+from datong.ledger.entries import EntryContent, TimeOrder, departments_concerned, parse_leaf
 from datong.ledger.merkle import HASH_BYTES, leaf_hash_of
 from datong.ledger.notes import Note, open_checkpoint
 from datong.ledger.sequencer import published_size
-from datong.ledger.state_audit import Area, Held, Stated, differences
+from datong.ledger.state_audit import ROWS_AT_ONCE, Area, Held, Stated, differences
 from datong.ledger.tables import CHECKPOINTS, COSIGNATURES, ENTRIES, ENTRY_DEPARTMENTS
 from datong.ledger.tiles import TILE_WIDTH, TileBuilder, TilePath, TileStore, decode_entries, read_tile
 
 FAULTS_MAX = 1000
 """Further faults are counted, not described."""
-_ROWS = 1000
 Item = TypeVar("Item")
 _KEPT_ENTRY = select(
     ENTRIES.c.serial, func.coalesce(ENTRIES.c.position, -1), ENTRIES.c.kind, ENTRIES.c.subject, ENTRIES.c.at,
@@ -106,7 +105,7 @@ class Fsck:
         self._latest: dict[str, dict[str, _Latest]] = {area.name: {} for area in areas if not area.own_entry}
         self._own: Counter[str] = Counter()
         self._pending = 0
-        self._newest_at: datetime | None = None
+        self._times = TimeOrder()
 
     def run(self) -> FsckReport:
         """Compare everything and report what differs; nothing is raised for a fault."""
@@ -225,8 +224,8 @@ class Fsck:
 
     def _check_time(self, content: EntryContent, row: _Entry) -> None:
         """An entry stands behind those that were made before it: the log's own order shows what was back-dated."""
-        newest = self._newest_at
-        if newest is not None and row.place is not None and content.at < newest - BACKDATED_AFTER:
+        newest = self._times.behind(content.at)
+        if newest is not None and row.place is not None:
             what = Text(
                 zh=f"第 {row.position} 号存证条目自称作于 {content.at.isoformat()}，"
                 f"而它前面的条目已作于 {newest.isoformat()}：被倒填日期，或当时的时钟有误。",
@@ -234,7 +233,6 @@ class Fsck:
                 f"{newest.isoformat()}: it was back-dated, or a clock was wrong.",
             )
             self._fault("ledger.entry_backdated", "ledger.entry", str(row.serial), what, row.place)
-        self._newest_at = content.at if newest is None else max(newest, content.at)
 
     def _state(self, area: Area, content: EntryContent, index: int | None) -> None:
         stated = area.stated(content)
@@ -301,7 +299,7 @@ class Fsck:
     def _compare_records(self, connection: Connection, area: Area) -> int:
         count, named = 0, _Serials(connection.scalar(select(func.max(ENTRIES.c.serial))) or 0)
         columns = select(ENTRIES.c.id, ENTRIES.c.serial, ENTRIES.c.position, ENTRIES.c.leaf)
-        for chunk in _chunks(area.held(connection), _ROWS):
+        for chunk in _chunks(area.held(connection), ROWS_AT_ONCE):
             ids = [held.entry_id for held in chunk]
             entries = {row.id: row for row in connection.execute(columns.where(ENTRIES.c.id.in_(ids)))}
             for held in chunk:
@@ -404,7 +402,7 @@ def _consecutive(rows: Sequence[_Entry]) -> bool:
 
 def _entries(connection: Connection, query: Select[tuple[Any, ...]]) -> Iterator[_Entry]:
     """Return what a query of entries finds, row by row."""
-    for row in connection.execution_options(yield_per=_ROWS).execute(query):
+    for row in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query):
         yield _Entry(*row)
 
 

@@ -7,7 +7,6 @@ that the hearer remembers: whom nothing is heard of any more is named (docs/adr/
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,6 +15,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, Field, ValidationError
 
 from datong.kernel import Clock, JsonValue, Misconfigured, NotFound, Text, Value, canonical_json
+from datong.kernel.files import replace_file
 from datong.ledger.faults import corrupt
 from datong.ledger.notes import Checkpoint, Note, cosignature_by, decode_base64, witness_key_of
 from datong.ledger.splits import SPLIT_FILE, SplitView, compare, read_split, verify_split
@@ -223,7 +223,7 @@ class Gossip:
 
     def keep(self, split: SplitView) -> None:
         """Keep the proof of a split view."""
-        self._write(self.proof_path, split.encode())
+        replace_file(self.proof_path, split.encode())
 
     def _heard(self, peer: Peer, other: PeerNote) -> Peer:
         """Return what is known of a peer after the hub told its newest word."""
@@ -254,16 +254,7 @@ class Gossip:
             self.require_one_view()
 
     def _remember(self, peers: Mapping[str, Peer]) -> None:
-        self._write(self._path, Known(peers=tuple(peers[name] for name in sorted(peers))).model_dump_json().encode())
-
-    def _write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_file(self._path, Known(peers=tuple(peers[name] for name in sorted(peers))).model_dump_json().encode())
 
 
 def _timed(peer: Peer, size: int, now: datetime) -> Peer:

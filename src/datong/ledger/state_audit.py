@@ -5,13 +5,16 @@ cannot edit the log with it. An `Area` is one kind of thing (an agreement, a bat
 states of one, and what the database holds of it. Where both are not the same, a row was changed without an act.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping, Select
 
 from datong.kernel import EntryId, JsonValue, Text
 from datong.ledger.entries import EntryContent, EntryKind
+
+ROWS_AT_ONCE = 1000
+"""Rows that are read, and looked up, together: what is compared may be larger than memory."""
 
 
 class Stated(NamedTuple):
@@ -58,6 +61,11 @@ def of_subject(entry: EntryContent) -> Stated:
 def of_act(entry: EntryContent) -> Stated:
     """Take an entry as the evidence of one act on its subject, by its actor."""
     return Stated(f"{entry.subject}: {entry.facts['action']}", {**entry.facts, "actor": entry.actor.id})
+
+
+def streamed(connection: Connection, query: Select[Any]) -> Iterator[RowMapping]:
+    """Yield what a query finds, without holding all of it."""
+    yield from connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query).mappings()
 
 
 def differences(stated: Mapping[str, JsonValue], held: Held) -> list[Difference]:

@@ -7,12 +7,11 @@ signed root is where the change is, and the first place where both differ is the
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 from datong.kernel import Corrupt, Text, Value
 from datong.ledger.bundles import WitnessReport, check_witnesses
-from datong.ledger.entries import BACKDATED_AFTER, parse_leaf
+from datong.ledger.entries import TimeOrder, parse_leaf
 from datong.ledger.export import CHECKPOINT_FILE, COSIGNED_FOLDER, KEYS_FILE, TILE_FOLDER, Keys
 from datong.ledger.faults import corrupt
 from datong.ledger.merkle import HASH_BYTES, leaf_hash_of
@@ -114,7 +113,7 @@ class _Walk:
         self._different_tile: tuple[TilePath, bytes, bytes] | None = None
         self._different_cosigned: tuple[str, int] | None = None
         self._malformed: Corrupt | None = None
-        self._newest_at: datetime | None = None
+        self._times = TimeOrder()
         self.kinds: Counter[str] = Counter()
         self.backdated: list[int] = []
 
@@ -166,9 +165,8 @@ class _Walk:
             with _in_file(name, index=index):
                 content = parse_leaf(leaf)
             self.kinds[content.kind.value] += 1
-            if self._newest_at is not None and content.at < self._newest_at - BACKDATED_AFTER:
+            if self._times.behind(content.at) is not None:
                 self.backdated.append(index)
-            self._newest_at = content.at if self._newest_at is None else max(self._newest_at, content.at)
         except Corrupt as error:
             self._malformed = self._malformed or error
 

@@ -4,7 +4,6 @@ A node runs one. It fetches, since a department's node makes outbound connection
 """
 
 import json
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from datong.kernel import Clock, Corrupt, Misconfigured, Text, Value
+from datong.kernel.files import replace_file
 from datong.ledger.faults import corrupt
 from datong.ledger.merkle import EMPTY_ROOT, consistency_proof, root_of, verify_consistency
 from datong.ledger.notes import Checkpoint, Note, cosign_text, is_key_name, open_checkpoint, witness_key_of
@@ -85,7 +85,7 @@ class Witness:
         cosignature = cosign_text(note.text, name=self._name, signer=self._signer, at=self._clock.now())
         cosigned = Note(text=note.text, signatures=(*log_note.signatures, cosignature)).encode()
         state = Memory(note=log_note.encode().decode(), cosigned=cosigned.decode())
-        self._write(self._state_path, state.model_dump_json().encode())
+        replace_file(self._state_path, state.model_dump_json().encode())
         return cosigned
 
     def remembered(self) -> Note | None:
@@ -99,7 +99,7 @@ class Witness:
 
     def _keep_evidence(self, last: Note, shown: Note, fetch: Callable[[str], bytes]) -> None:
         """Keep both notes, and the proof of a split view if they are one."""
-        self._write(self._state_path.with_suffix(".fork"), last.encode() + b"\n" + shown.encode())
+        replace_file(self._state_path.with_suffix(".fork"), last.encode() + b"\n" + shown.encode())
         if Checkpoint.parse(shown.text).size < Checkpoint.parse(last.text).size:
             # A log that went back signed nothing that contradicts itself; who is shown more tells (gossip).
             return
@@ -107,7 +107,7 @@ class Witness:
             # Files that do not lead to what was shown prove nothing.
             split = compare(last, shown, origin=self._origin, log_key=self._log_key, fetch=fetch)
             if split is not None:
-                self._write(self._state_path.with_name(SPLIT_FILE), split.encode())
+                replace_file(self._state_path.with_name(SPLIT_FILE), split.encode())
 
     def _check_continues(self, last: Checkpoint, checkpoint: Checkpoint, fetch: Callable[[str], bytes]) -> None:
         if checkpoint.size < last.size:
@@ -161,12 +161,3 @@ class Witness:
                     en="Restore it from a backup; to delete it is to forget the history that was witnessed.",
                 ),
             ) from error
-
-    def _write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)

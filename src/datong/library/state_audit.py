@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, select
 
 from datong.kernel import EntryId, JsonValue, Text, sha256_hex
-from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, commitment, of_act, of_subject
+from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, commitment, of_act, of_subject, streamed
 from datong.library.corrections import committed
 from datong.library.definition_reading import read_definition
 from datong.library.tables import BUILDS, CORRECTION_ACTS, CORRECTIONS, CURRENT, DATASETS, DEFINITIONS
@@ -55,7 +55,7 @@ def _definitions(connection: Connection) -> Iterator[Held]:
 
 
 def _corrections(connection: Connection) -> Iterator[Held]:
-    for row in connection.execution_options(yield_per=1000).execute(select(CORRECTIONS)).mappings():
+    for row in streamed(connection, select(CORRECTIONS)):
         own: dict[str, JsonValue] = {
             name: row[name] for name in ("library", "resource_id", "element", "provider", "consumer", "disputes")
         }
@@ -71,7 +71,7 @@ def _corrections(connection: Connection) -> Iterator[Held]:
 
 
 def _acts(connection: Connection) -> Iterator[Held]:
-    for row in connection.execution_options(yield_per=1000).execute(select(CORRECTION_ACTS)).mappings():
+    for row in streamed(connection, select(CORRECTION_ACTS)):
         own = {
             "action": row["action"],
             "from_state": row["state_before"],

@@ -8,7 +8,6 @@ under a key that never leaves the node: a cursor is made of the values of a row.
 import base64
 import binascii
 import json
-import os
 import secrets
 import threading
 from pathlib import Path
@@ -23,11 +22,11 @@ from datong.catalogue import RecipientKey, recipient_key_message
 from datong.exchange import ContentKey, Cursor, Manifest, Sealing
 from datong.kernel import Base64Bytes, Conflict, DepartmentCode, Misconfigured, NodeId, TaskId, Text, Value
 from datong.ledger import Signer, key_id_of
+from datong.node.owned_files import write_owned
 
 FILE_NAME = "recipient-keys.json"
 NONCE_BYTES = 12
 KEY_BYTES = 32
-_OWNER_ONLY = 0o600
 _SEALED = "sealed:"
 _VALUES = TypeAdapter(tuple[str, ...])
 
@@ -174,11 +173,4 @@ class Keyring:
         return self._secrets()
 
     def _keep(self, content: _Secrets) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = self._path.with_suffix(".tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OWNER_ONLY)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content.model_dump(mode="json"), file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+        write_owned(self._path, json.dumps(content.model_dump(mode="json")).encode())

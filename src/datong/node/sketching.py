@@ -4,7 +4,6 @@ The hub hands envelopes on and cannot open them. What leaves the node are sketch
 """
 
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +31,7 @@ from datong.exchange import Connector, ReadQuery
 from datong.kernel import Clock, Corrupt, Misconfigured, NodeId, Text
 from datong.ledger import Signer, verify_signature
 from datong.node.hub_client import HubClient
+from datong.node.owned_files import write_owned
 from datong.norms import NormPack
 
 SECRET_BYTES = 32
@@ -39,7 +39,6 @@ READ_BATCH_ROWS = 50_000
 ATTEND_INTERVAL_SECONDS = 30.0
 SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 FILE_NAME = "sketch-keys.json"
-_OWNER_ONLY = 0o600
 
 
 class SketchKeyHub(Protocol):
@@ -168,14 +167,7 @@ class SketchKeyring:
         )
 
     def _keep(self, content: dict[str, object]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = self._path.with_suffix(".tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OWNER_ONLY)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+        write_owned(self._path, json.dumps(content).encode())
 
 
 class Sketcher:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, Table, select
+from sqlalchemy import Connection, select
 
 from datong.kernel import JsonValue, Text
-from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, of_subject
+from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, of_subject, streamed
 from datong.sharing import tables
 from datong.sharing.applications.registrations import registration_facts, registration_of
 from datong.sharing.citizens.objections import objection_facts, objection_of
@@ -18,17 +18,13 @@ from datong.sharing.matchings import matching_facts
 _ORDERED = ("consumer", "provider", "ground", "delay_days")
 
 
-def _rows(connection: Connection, table: Table) -> Iterator[RowMapping]:
-    yield from connection.execution_options(yield_per=1000).execute(select(table)).mappings()
-
-
 def _consents(connection: Connection) -> Iterator[Held]:
-    for row in _rows(connection, tables.consent):
+    for row in streamed(connection, select(tables.consent)):
         yield Held(row["id"], {"sharing_consent": consent_facts(consent_of(row))})
 
 
 def _objections(connection: Connection) -> Iterator[Held]:
-    for row in _rows(connection, tables.use_objection):
+    for row in streamed(connection, select(tables.use_objection)):
         own: dict[str, JsonValue] = {"access_id": row["access_id"], "consumer": row["consumer"]}
         told = objection_facts(objection_of(row))
         yield Held(row["id"], {"sharing_use_objection": own, "sharing_use_objection.content": told})
@@ -40,7 +36,7 @@ def _order(entry: EntryContent) -> Stated:
 
 
 def _orders(connection: Connection) -> Iterator[Held]:
-    for row in _rows(connection, tables.disclosure_hold):
+    for row in streamed(connection, select(tables.disclosure_hold)):
         content = row["content"]
         told = {name: content[name] for name in _ORDERED} | {
             "reason_sha256": text_digest(content["reason"]),
@@ -57,7 +53,7 @@ def _registration(entry: EntryContent) -> Stated | None:
 
 
 def _registrations(connection: Connection) -> Iterator[Held]:
-    for row in _rows(connection, tables.registration):
+    for row in streamed(connection, select(tables.registration)):
         yield Held(row["application_id"], {"sharing_registration": registration_facts(registration_of(row))})
 
 
@@ -66,12 +62,12 @@ def _program(entry: EntryContent) -> Stated:
 
 
 def _programs(connection: Connection) -> Iterator[Held]:
-    for row in _rows(connection, tables.application):
+    for row in streamed(connection, select(tables.application)):
         yield Held(row["id"], {"sharing_application": {"department": row["department"]}})
 
 
 def _matchings(connection: Connection) -> Iterator[Held]:
-    for row in _rows(connection, tables.matching):
+    for row in streamed(connection, select(tables.matching)):
         own: dict[str, JsonValue] = {name: row[name] for name in ("proposer", "other", "state")}
         told = matching_facts(Matching.model_validate(row["content"]))
         yield Held(row["id"], {"sharing_matching": own, "sharing_matching.content": told})

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, select
 
 from datong.kernel import EntryId, JsonValue, Text
 from datong.kernel.limits import PAGE_ROWS_MAX
-from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, commitment, of_subject
+from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, commitment, of_subject, streamed
 from datong.sharing import tables
 from datong.sharing.agreement_store import select_agreements
 from datong.sharing.block_evidence import BLOCK_KIND
@@ -21,7 +21,7 @@ _NOT_STANDING = frozenset({_STEP, "levels", "liability"})
 
 
 def _requests(connection: Connection) -> Iterator[Held]:
-    for row in connection.execution_options(yield_per=1000).execute(select(tables.request)).mappings():
+    for row in streamed(connection, select(tables.request)):
         facts = _standing(request_facts(request_of(row), _STEP))
         yield Held(row["id"], {"sharing_request": facts})
 
@@ -57,7 +57,7 @@ def _accesses(connection: Connection) -> Iterator[Held]:
         .scalar_subquery()
     )
     query = select(tables.access, concerned.label("concerned"))
-    for row in connection.execution_options(yield_per=1000).execute(query).mappings():
+    for row in streamed(connection, query):
         content = row["content"]
         own: dict[str, JsonValue] = {name: row[name] for name in ("kind", "allowed", "consumer")}
         told: dict[str, JsonValue] = {"policies": content["policies"]}
