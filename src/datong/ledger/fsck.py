@@ -21,6 +21,7 @@ from datong.ledger.cosigning import Witnesses
 from datong.ledger.entries import EntryContent, TimeOrder, departments_concerned, parse_leaf
 from datong.ledger.merkle import HASH_BYTES, leaf_hash_of
 from datong.ledger.notes import Note, open_checkpoint
+from datong.ledger.places import PLACE, Run, all_runs, outside
 from datong.ledger.sequencer import published_size
 from datong.ledger.state_audit import ROWS_AT_ONCE, Area, Held, Stated, differences
 from datong.ledger.tables import CHECKPOINTS, COSIGNATURES, ENTRIES, ENTRY_DEPARTMENTS
@@ -30,7 +31,7 @@ FAULTS_MAX = 1000
 """Further faults are counted, not described."""
 Item = TypeVar("Item")
 _KEPT_ENTRY = select(
-    ENTRIES.c.serial, func.coalesce(ENTRIES.c.position, -1), ENTRIES.c.kind, ENTRIES.c.subject, ENTRIES.c.at,
+    ENTRIES.c.serial, func.coalesce(PLACE, -1), ENTRIES.c.kind, ENTRIES.c.subject, ENTRIES.c.at,
     ENTRIES.c.leaf, ENTRIES.c.leaf_hash,
 )  # fmt: skip
 
@@ -167,8 +168,8 @@ class Fsck:
 
     def _read_entries(self, connection: Connection, size: int, roots: Mapping[int, bytes]) -> None:
         builder, expected, differing = TileBuilder(), 0, False
-        numbered = _KEPT_ENTRY.where(ENTRIES.c.position.is_not(None)).order_by(ENTRIES.c.position)
-        for rows in _chunks(_entries(connection, numbered), TILE_WIDTH):
+        runs = all_runs(connection)
+        for rows in _chunks(_numbered(connection, runs), TILE_WIDTH):
             kept_for = _kept_for(connection, rows)
             for row in rows:
                 if row.position != expected:
@@ -185,10 +186,11 @@ class Fsck:
             self._progress(expected, size)
         if expected < size:
             self._gap(expected, size)
-        waiting = _KEPT_ENTRY.where(ENTRIES.c.position.is_(None)).order_by(ENTRIES.c.serial)
-        for row in _entries(connection, waiting):
-            self._pending += 1
-            self._take(row)
+        for gap in outside(runs):
+            waiting = _KEPT_ENTRY.where(ENTRIES.c.serial >= gap.serial, ENTRIES.c.serial < gap.until)
+            for row in _entries(connection, waiting.order_by(ENTRIES.c.serial)):
+                self._pending += 1
+                self._take(row)
 
     def _take(self, row: _Entry, kept_for: set[str] | None = None) -> None:
         """Check that an entry's columns, and the departments it is kept for, are as its bytes say; keep what it states.
@@ -298,7 +300,7 @@ class Fsck:
 
     def _compare_records(self, connection: Connection, area: Area) -> int:
         count, named = 0, _Serials(connection.scalar(select(func.max(ENTRIES.c.serial))) or 0)
-        columns = select(ENTRIES.c.id, ENTRIES.c.serial, ENTRIES.c.position, ENTRIES.c.leaf)
+        columns = select(ENTRIES.c.id, ENTRIES.c.serial, PLACE, ENTRIES.c.leaf)
         for chunk in _chunks(area.held(connection), ROWS_AT_ONCE):
             ids = [held.entry_id for held in chunk]
             entries = {row.id: row for row in connection.execute(columns.where(ENTRIES.c.id.in_(ids)))}
@@ -404,6 +406,18 @@ def _entries(connection: Connection, query: Select[tuple[Any, ...]]) -> Iterator
     """Return what a query of entries finds, row by row."""
     for row in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query):
         yield _Entry(*row)
+
+
+def _numbered(connection: Connection, runs: Sequence[Run]) -> Iterator[_Entry]:
+    """Return the entries that have a place, in the log's order."""
+    columns = [
+        ENTRIES.c.serial, ENTRIES.c.kind, ENTRIES.c.subject, ENTRIES.c.at, ENTRIES.c.leaf, ENTRIES.c.leaf_hash
+    ]  # fmt: skip
+    for run in runs:
+        query = select(*columns).where(ENTRIES.c.serial >= run.serial, ENTRIES.c.serial < run.end)
+        streamed = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query.order_by(ENTRIES.c.serial))
+        for serial, *said in streamed:
+            yield _Entry(serial, run.position + serial - run.serial, *said)
 
 
 def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -32,6 +32,7 @@ from datong.ledger.export import write_export
 from datong.ledger.fsck import Fsck, FsckReport
 from datong.ledger.merkle import inclusion_proof, leaf_hash_of
 from datong.ledger.notes import Checkpoint, Note, is_key_name
+from datong.ledger.places import PLACE
 from datong.ledger.sequencer import Sequencer, published_size
 from datong.ledger.signing import Signer
 from datong.ledger.state_audit import Area
@@ -219,7 +220,7 @@ class Ledger:
         limit: int = 50,
     ) -> Page[RecordedEntry]:
         """Return entries, newest first; `department` keeps those that name it, as actor or as a party."""
-        query = select(ENTRIES)
+        query = select(ENTRIES, PLACE)
         if kind is not None:
             query = query.where(ENTRIES.c.kind == kind.value)
         if subject is not None:
@@ -230,7 +231,7 @@ class Ledger:
         offset = max(offset, 0)
         with self._database.snapshot() as connection:
             published = published_size(connection)
-            total = connection.scalar(select(func.count()).select_from(query.subquery())) or 0
+            total = connection.scalar(query.with_only_columns(func.count(ENTRIES.c.serial))) or 0
             newest = query.order_by(ENTRIES.c.serial.desc()).offset(offset).limit(min(max(limit, 1), PAGE_ROWS_MAX))
             rows = tuple(_recorded(row, published) for row in connection.execute(newest))
         return page_of(rows, total=total, offset=offset)
@@ -238,7 +239,7 @@ class Ledger:
     def entries_between(self, *, kinds: Collection[EntryKind], since: datetime, until: datetime) -> list[RecordedEntry]:
         """Return the entries of some kinds from `since` (inclusive) to `until` (exclusive), oldest first."""
         query: Select[tuple[object, ...]] = (
-            select(ENTRIES)
+            select(ENTRIES, PLACE)
             .where(ENTRIES.c.kind.in_([kind.value for kind in kinds]), ENTRIES.c.at >= since, ENTRIES.c.at < until)
             .order_by(ENTRIES.c.serial)
         )
@@ -340,7 +341,7 @@ class Ledger:
         return Note.parse(text.encode())
 
     def _row(self, connection: Connection, entry_id: EntryId) -> Row[tuple[object, ...]]:
-        row = connection.execute(select(ENTRIES).where(ENTRIES.c.id == entry_id)).one_or_none()
+        row = connection.execute(select(ENTRIES, PLACE).where(ENTRIES.c.id == entry_id)).one_or_none()
         if row is None:
             raise NotFound(
                 "ledger.entry_unknown",

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, select
 
 from datong.kernel import Clock, Database, Text, Unavailable, Value
+from datong.ledger.places import serial_at
 from datong.ledger.sequencer import CHECKPOINTS_KEPT, published_size
 from datong.ledger.tables import CHECKPOINTS, COSIGNATURES, ENTRIES
 
@@ -106,7 +107,7 @@ class QuorumWatch:
         with self._database.snapshot() as connection:
             size = published_size(connection)
             rows = {row.witness_name: row for row in connection.execute(select(COSIGNATURES))}
-            first = connection.scalar(select(ENTRIES.c.at).where(ENTRIES.c.position == 0))
+            first = _made_at(connection, 0)
             since: dict[int, datetime | None] = {size: None}
             standings = []
             for one in expected:
@@ -156,8 +157,13 @@ def _passed_at(connection: Connection, cosigned: int) -> datetime | None:
     passed: datetime | None = published_at
     if kept >= CHECKPOINTS_KEPT:
         # That checkpoint may be forgotten: the entry that made it necessary is not.
-        passed = connection.scalar(select(ENTRIES.c.at).where(ENTRIES.c.position == cosigned))
+        passed = _made_at(connection, cosigned)
     return passed
+
+
+def _made_at(connection: Connection, position: int) -> datetime | None:
+    """Return when the entry at a place of the log was made."""
+    return connection.scalar(select(ENTRIES.c.at).where(ENTRIES.c.serial == serial_at(connection, position)))
 
 
 def _moment(at: datetime | None) -> str:

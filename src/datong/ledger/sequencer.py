@@ -5,11 +5,14 @@ once: numbers are given under a lock and never change, tiles are written as ofte
 and a checkpoint is stored only if it is newer than the one that is there. Whatever is missing, the next step does.
 """
 
-from sqlalchemy import BigInteger, Connection, bindparam, delete, func, select, update
+import time
+
+from sqlalchemy import Connection, Row, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from datong.kernel import Clock, Database
 from datong.ledger.notes import Checkpoint, sign_checkpoint
+from datong.ledger.places import near, number, runs_between, waits
 from datong.ledger.signing import Signer
 from datong.ledger.tables import CHECKPOINTS, COSIGNATURES, ENTRIES, STATE
 from datong.ledger.tiles import (
@@ -25,21 +28,10 @@ ENTRIES_PER_STEP_MAX = 4096
 CHECKPOINTS_KEPT = 1000
 """So many of the newest checkpoints can still be cosigned; older ones stay only if a witness needs them."""
 
-_STATE_ID = 1
-_PENDING = (
-    select(ENTRIES.c.serial).where(ENTRIES.c.position.is_(None)).order_by(ENTRIES.c.serial).limit(ENTRIES_PER_STEP_MAX)
-).subquery()
-_PLACED = select(_PENDING.c.serial, func.row_number().over(order_by=_PENDING.c.serial).label("place")).subquery()
-_NUMBER = (
-    update(ENTRIES)
-    .where(ENTRIES.c.serial == _PLACED.c.serial)
-    .values(position=bindparam("numbered", type_=BigInteger) + _PLACED.c.place - 1)
-)
-"""Gives the oldest entries without a number the next ones, in one statement.
+SETTLED_EVERY_SECONDS = 60.0
+"""So often at most the writers of entries are waited for, to be done with gaps."""
 
-Serials order what one transaction wrote; a smaller serial may still commit later (PostgreSQL), so what counts is only
-that an entry is visible and has no number yet.
-"""
+_STATE_ID = 1
 
 
 class Sequencer:
@@ -51,6 +43,7 @@ class Sequencer:
         self._signer = signer
         self._origin = origin
         self._tiles = tiles
+        self._settle_at = 0.0
 
     def step(self) -> bool:
         """Number, tile and publish up to `ENTRIES_PER_STEP_MAX` entries; return whether there may be more."""
@@ -72,31 +65,36 @@ class Sequencer:
 
     def _has_work(self) -> bool:
         with self._database.snapshot() as connection:
-            state = connection.execute(select(STATE.c.numbered_size, STATE.c.published_size)).one_or_none()
-            if state is None or state.numbered_size != state.published_size:
-                return True
-            pending = select(ENTRIES.c.serial).where(ENTRIES.c.position.is_(None)).limit(1)
-            return connection.execute(pending).first() is not None
+            state = connection.execute(select(STATE)).one_or_none()
+            return state is None or state.numbered_size != state.published_size or waits(connection, state.next_serial)
 
     def _number(self) -> tuple[int, int | None, bool]:
         """Return how many entries are numbered, how many published (None: no checkpoint yet), and if more may wait."""
+        settle = time.monotonic() >= self._settle_at
+        if settle:
+            self._settle_at = time.monotonic() + SETTLED_EVERY_SECONDS
         with self._database.transaction() as connection:
-            numbered, published = self._locked_state(connection)
-            given = connection.execute(_NUMBER, {"numbered": numbered}).rowcount
+            state = self._locked_state(connection)
+            given, next_serial = number(
+                connection,
+                position=state.numbered_size,
+                next_serial=state.next_serial,
+                most=ENTRIES_PER_STEP_MAX,
+                settle=settle,
+            )
+            numbered = state.numbered_size + given
             if given:
-                numbered += given
-                connection.execute(update(STATE).values(numbered_size=numbered))
-        return numbered, published, given == ENTRIES_PER_STEP_MAX
+                connection.execute(update(STATE).values(numbered_size=numbered, next_serial=next_serial))
+        return numbered, state.published_size, given == ENTRIES_PER_STEP_MAX
 
-    def _locked_state(self, connection: Connection) -> tuple[int, int | None]:
+    def _locked_state(self, connection: Connection) -> Row[tuple[object, ...]]:
         dialect = sqlite if self._database.is_sqlite else postgresql
         connection.execute(
             dialect.insert(STATE)
-            .values(id=_STATE_ID, numbered_size=0, published_size=None)
+            .values(id=_STATE_ID, numbered_size=0, next_serial=1, published_size=None)
             .on_conflict_do_nothing(index_elements=[STATE.c.id])
         )
-        state = connection.execute(select(STATE.c.numbered_size, STATE.c.published_size).with_for_update()).one()
-        return state.numbered_size, state.published_size
+        return connection.execute(select(STATE).with_for_update()).one()
 
     def _write_tiles(self, published: int, numbered: int) -> bytes:
         """Write every tile that the tree of `numbered` has and that of `published` has not; return the new root."""
@@ -116,18 +114,25 @@ class Sequencer:
         return builder.root()
 
     def _numbered_rows(self, begin: int, end: int) -> list[tuple[bytes, str]]:
+        rows: list[tuple[bytes, str]] = []
         with self._database.snapshot() as connection:
-            rows = connection.execute(
-                select(ENTRIES.c.leaf, ENTRIES.c.leaf_hash)
-                .where(ENTRIES.c.position >= begin, ENTRIES.c.position < end)
-                .order_by(ENTRIES.c.position)
-            )
-            return [(row.leaf, row.leaf_hash) for row in rows]
+            for runs in near(runs_between(connection, begin, end)):
+                lowest, highest = min(run.serial for run in runs), max(run.end for run in runs)
+                found = {
+                    row.serial: (row.leaf, row.leaf_hash)
+                    for row in connection.execute(
+                        select(ENTRIES.c.serial, ENTRIES.c.leaf, ENTRIES.c.leaf_hash).where(
+                            ENTRIES.c.serial >= lowest, ENTRIES.c.serial < highest
+                        )
+                    )
+                }
+                rows += [found[serial] for run in runs for serial in range(run.serial, run.end)]
+        return rows
 
     def _publish(self, checkpoint: Checkpoint) -> None:
         note = sign_checkpoint(checkpoint, self._signer).encode().decode()
         with self._database.transaction() as connection:
-            _, published = self._locked_state(connection)
+            published = self._locked_state(connection).published_size
             if published is not None and published >= checkpoint.size:
                 return
             connection.execute(

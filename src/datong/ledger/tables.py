@@ -1,4 +1,4 @@
-"""The ledger's tables: entries, the departments they name, the log's state, its checkpoints, their cosignatures."""
+"""The ledger's tables: entries, the departments they name, their places, the log's state, checkpoints, cosignatures."""
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
@@ -11,39 +11,52 @@ ENTRIES = Table(
     METADATA,
     Column("serial", _SERIAL, primary_key=True, autoincrement=True),
     Column("id", String(36), nullable=False, unique=True),
-    Column("position", BigInteger, unique=True),
     Column("kind", String(40), nullable=False),
     Column("subject", Text, nullable=False, index=True),
     Column("at", UtcDateTime, nullable=False),
     Column("leaf", LargeBinary, nullable=False),
     Column("leaf_hash", String(64), nullable=False),
 )
-"""`serial` is the order of insertion, which need not be that of commits; `position` is the index in the log."""
+"""`serial` is the order of insertion, which need not be that of commits; `ledger_run` has the places in the log."""
 
 Index("ix_ledger_entry_kind_at", ENTRIES.c.kind, ENTRIES.c.at)
-Index(
-    "ix_ledger_entry_pending",
-    ENTRIES.c.serial,
-    sqlite_where=ENTRIES.c.position.is_(None),
-    postgresql_where=ENTRIES.c.position.is_(None),
-)
 
 ENTRY_DEPARTMENTS = Table(
     "ledger_entry_department",
     METADATA,
     Column("department", String(64), primary_key=True),
-    Column("serial", _SERIAL, ForeignKey("ledger_entry.serial"), primary_key=True, autoincrement=False),
+    Column("serial", _SERIAL, primary_key=True, autoincrement=False),
 )
-"""Which departments an entry names; derived from the leaf, only for finding entries."""
+"""Which departments an entry names; derived from the leaf, only for finding entries. `fsck` compares it with the leaf:
+a foreign key would look every entry up again as it is written, and lock it."""
+
+RUNS = Table(
+    "ledger_run",
+    METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("serial", BigInteger, nullable=False, unique=True),
+    Column("length", BigInteger, nullable=False),
+)
+"""So many entries, from a serial on, have the places in the log from `position` on; see `places`."""
+
+GAPS = Table(
+    "ledger_gap",
+    METADATA,
+    Column("serial", BigInteger, primary_key=True, autoincrement=False),
+    Column("until", BigInteger, nullable=False),
+)
+"""Serials that were not there when those behind them were numbered."""
 
 STATE = Table(
     "ledger_state",
     METADATA,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("numbered_size", BigInteger, nullable=False),
+    Column("next_serial", BigInteger, nullable=False),
     Column("published_size", BigInteger),
 )
-"""One row, and the sequencer's lock. `published_size` is NULL until the first checkpoint."""
+"""One row, and the sequencer's lock. `next_serial` is behind the highest that was numbered.
+`published_size` is NULL until the first checkpoint."""
 
 CHECKPOINTS = Table(
     "ledger_checkpoint",

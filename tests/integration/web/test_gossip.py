@@ -11,7 +11,8 @@ from datong.adapters.file_keys import load_or_create_signer
 from datong.kernel import Actor, ActorKind, Corrupt, DepartmentCode, SystemClock, Text
 from datong.ledger import read_split, verify_split
 from datong.ledger.merkle import leaf_hash_of
-from datong.ledger.tables import CHECKPOINTS, COSIGNATURES, ENTRIES, STATE
+from datong.ledger.places import serial_at
+from datong.ledger.tables import CHECKPOINTS, COSIGNATURES, ENTRIES, RUNS, STATE
 from datong.node import NodeProgram
 from datong.norms import load_pack
 from tests.integration.web.conftest import BUREAU, EDUCATION, POLICE, RunningHub
@@ -44,12 +45,12 @@ def rewrite(hub: RunningHub, tiles: Path) -> None:
     with hub.services.database.transaction() as connection:
         connection.execute(delete(COSIGNATURES))
         connection.execute(delete(CHECKPOINTS))
-        first = connection.execute(select(ENTRIES).where(ENTRIES.c.position == 0)).one()
+        first = connection.execute(select(ENTRIES).where(ENTRIES.c.serial == serial_at(connection, 0))).one()
         leaf = first.leaf.replace(b'"v":1', b'"v":1 ')
         changed = {"leaf": leaf, "leaf_hash": leaf_hash_of(leaf).hex()}
         connection.execute(update(ENTRIES).where(ENTRIES.c.serial == first.serial).values(changed))
-        connection.execute(update(ENTRIES).values(position=None))
-        connection.execute(update(STATE).values(numbered_size=0, published_size=None))
+        connection.execute(delete(RUNS))
+        connection.execute(update(STATE).values(numbered_size=0, next_serial=1, published_size=None))
     shutil.rmtree(tiles)
     integrate(hub)
 

@@ -139,35 +139,39 @@ def said(act: Callable[[], object]) -> set[str]:
 
 
 def edited(one: Scene, column: str, value: str, where: int = 7) -> set[str]:
-    one.sql(f"UPDATE ledger_entry SET {column} = {value} WHERE position = {where}")
+    one.sql(f"UPDATE ledger_entry SET {column} = {value} WHERE serial = {where + 1}")
     return one.fsck()
 
 
 def rewritten_leaf(one: Scene) -> set[str]:
     with one.database.transaction() as connection:
-        leaf = connection.execute(select(ENTRIES.c.leaf).where(ENTRIES.c.position == 9)).scalar_one()
+        leaf = connection.execute(select(ENTRIES.c.leaf).where(ENTRIES.c.serial == 10)).scalar_one()
         changed = leaf.replace(b"node-1", b"node-2")
         new = {"leaf": changed, "leaf_hash": leaf_hash_of(changed).hex()}
-        connection.execute(update(ENTRIES).where(ENTRIES.c.position == 9).values(new))
+        connection.execute(update(ENTRIES).where(ENTRIES.c.serial == 10).values(new))
     return one.fsck()
 
 
+SWAPPED = (
+    "INSERT INTO ledger_run SELECT 7, 8, length - 7 FROM ledger_run WHERE position = 0",
+    "UPDATE ledger_run SET length = 5 WHERE position = 0",
+    "INSERT INTO ledger_run VALUES (5, 7, 1), (6, 6, 1)",
+)
+"""What gives two entries each other's place."""
+
+
 def swapped(one: Scene) -> set[str]:
-    one.sql(
-        "UPDATE ledger_entry SET position = -7 WHERE position = 5",
-        "UPDATE ledger_entry SET position = 5 WHERE position = 6",
-        "UPDATE ledger_entry SET position = 6 WHERE position = -7",
-    )
+    one.sql(*SWAPPED)
     return one.fsck()
 
 
 def slipped_in(one: Scene) -> set[str]:
-    one.sql(
-        "UPDATE ledger_entry SET position = position + 1000000 WHERE position > 99",
-        "UPDATE ledger_entry SET position = position - 999999 WHERE position > 99",
-    )
     (entry_id,) = one.log.append(1, prefix="slipped")
-    one.sql(f"UPDATE ledger_entry SET position = 100 WHERE id = '{entry_id}'")
+    one.sql(
+        "INSERT INTO ledger_run SELECT 101, 101, length - 100 FROM ledger_run WHERE position = 0",
+        "UPDATE ledger_run SET length = 100 WHERE position = 0",
+        f"INSERT INTO ledger_run SELECT 100, serial, 1 FROM ledger_entry WHERE id = '{entry_id}'",
+    )
     return one.fsck()
 
 

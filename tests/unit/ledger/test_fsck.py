@@ -10,6 +10,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, insert, sele
 from datong.kernel import Database, EntryId, Text
 from datong.ledger import Area, EntryContent, EntryKind, FsckReport, Held, MemoryTileStore, Stated
 from datong.ledger.tables import COSIGNATURES, ENTRIES
+from tests.unit.ledger.harms import SWAPPED
 from tests.unit.ledger.logs import SmallLog
 
 THINGS = Table("thing", MetaData(), Column("id", String, primary_key=True), Column("rows", String), Column("entry_id"))
@@ -69,16 +70,17 @@ def _edit(log: SmallLog, statement: str) -> FsckReport:
 
 def _leaf(log: SmallLog) -> FsckReport:
     with log.database.transaction() as connection:
-        leaf = connection.execute(select(ENTRIES.c.leaf).where(ENTRIES.c.position == 270)).scalar_one()
+        leaf = connection.execute(select(ENTRIES.c.leaf).where(ENTRIES.c.serial == 271)).scalar_one()
         changed = leaf.replace(b"node-1", b"node-2")
-        connection.execute(update(ENTRIES).where(ENTRIES.c.position == 270).values(leaf=changed))
+        connection.execute(update(ENTRIES).where(ENTRIES.c.serial == 271).values(leaf=changed))
     return log.ledger.fsck([])
 
 
 def _swap(log: SmallLog) -> FsckReport:
-    _edit(log, "UPDATE ledger_entry SET position = -7 WHERE position = 5")
-    _edit(log, "UPDATE ledger_entry SET position = 5 WHERE position = 6")
-    return _edit(log, "UPDATE ledger_entry SET position = 6 WHERE position = -7")
+    with log.database.transaction() as connection:
+        for statement in SWAPPED:
+            connection.execute(text(statement))
+    return log.ledger.fsck([])
 
 
 def _file(log: SmallLog) -> FsckReport:
@@ -93,22 +95,22 @@ def _file(log: SmallLog) -> FsckReport:
         ("ledger.entry_edited", 270, _leaf),
         ("ledger.entry_edited", 5, _swap),
         ("ledger.file_edited", 20, _file),
-        ("ledger.entries_missing", 42, lambda log: _edit(log, "DELETE FROM ledger_entry WHERE position = 42")),
-        ("ledger.entries_missing", 299, lambda log: _edit(log, "DELETE FROM ledger_entry WHERE position = 299")),
+        ("ledger.entries_missing", 42, lambda log: _edit(log, "DELETE FROM ledger_entry WHERE serial = 43")),
+        ("ledger.entries_missing", 299, lambda log: _edit(log, "DELETE FROM ledger_entry WHERE serial = 300")),
         (
             "ledger.entry_column",
             7,
-            lambda log: _edit(log, "UPDATE ledger_entry SET subject = 'other' WHERE position = 7"),
+            lambda log: _edit(log, "UPDATE ledger_entry SET subject = 'other' WHERE serial = 8"),
         ),
         (
             "ledger.entry_column",
             8,
-            lambda log: _edit(log, "UPDATE ledger_entry SET kind = 'exchange.receipt' WHERE position = 8"),
+            lambda log: _edit(log, "UPDATE ledger_entry SET kind = 'exchange.receipt' WHERE serial = 9"),
         ),
         (
             "ledger.entry_column",
             9,
-            lambda log: _edit(log, "UPDATE ledger_entry SET at = '2020-01-01 00:00:00' WHERE position = 9"),
+            lambda log: _edit(log, "UPDATE ledger_entry SET at = '2020-01-01 00:00:00' WHERE serial = 10"),
         ),
         (
             "ledger.entry_departments",

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from datong.kernel import Conflict, Database, DepartmentCode, EntryId, Misconfigured, NotFound
 from datong.ledger import EntryKind, Ledger, MemoryTileStore, verify_log
+from datong.ledger.places import PLACE
 from datong.ledger.sequencer import ENTRIES_PER_STEP_MAX
 from datong.ledger.tables import ENTRIES
 from datong.ledger.tiles import TilePath, tiles_of
@@ -162,8 +163,8 @@ def test_writers_and_sequencers_at_once(log: SmallLog) -> None:
     log.integrate()
     assert log.ledger.size() == writers * each * 2
     with log.database.snapshot() as connection:
-        positions = connection.scalars(select(ENTRIES.c.position).order_by(ENTRIES.c.position)).all()
-    assert list(positions) == list(range(writers * each * 2))
+        positions = sorted(connection.scalars(select(PLACE).select_from(ENTRIES)))
+    assert positions == list(range(writers * each * 2))
     log.ledger.export(log.folder / "export")
     assert verify_log(log.folder / "export").size == writers * each * 2
 

@@ -75,7 +75,7 @@ HARMS = (
         "fsck",
         "ledger.entries_missing",
         lambda one: one.after(
-            "DELETE FROM ledger_entry_department WHERE serial = 43", "DELETE FROM ledger_entry WHERE position = 42"
+            "DELETE FROM ledger_entry_department WHERE serial = 43", "DELETE FROM ledger_entry WHERE serial = 43"
         ),
     ),
     Harm(
@@ -83,7 +83,7 @@ HARMS = (
         "fsck",
         "ledger.entries_missing",
         lambda one: one.after(
-            "DELETE FROM ledger_entry_department WHERE serial > 280", "DELETE FROM ledger_entry WHERE position > 279"
+            "DELETE FROM ledger_entry_department WHERE serial > 280", "DELETE FROM ledger_entry WHERE serial > 280"
         ),
     ),
     Harm(
