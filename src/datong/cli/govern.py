@@ -71,6 +71,21 @@ def decide(
 
 
 @app.command()
+def dispose(
+    agreement: Annotated[str, typer.Argument(help="已结束的协议编号 · id of an agreement that is over")],
+    hub: HubOption,
+    token: TokenOption,
+    statement: Annotated[
+        str, typer.Option(help="如何处置：删了哪些、依法留存哪些 · what was deleted, what is kept by law")
+    ],
+) -> None:
+    """告知协议结束后数据如何处置（第二十七条）· say how the data of an ended agreement was disposed of (Art. 27)."""
+    body = {"action": "dispose", "reason": statement}
+    call_hub(hub, token, "POST", f"/agreements/{agreement}/actions", body)
+    typer.echo(f"✓ {agreement}")
+
+
+@app.command()
 def rederive(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="导出的日志目录 · an exported log")],
     period: Annotated[str, typer.Option(help="已公布的月份，如 2026-10 · a published month")] = "",

@@ -26,6 +26,8 @@ class DutyKind(StrEnum):
     AVAILABILITY = "availability"
     COMPLETENESS = "completeness"
     USE = "use"
+    RESPONSE = "response"
+    DISPOSAL = "disposal"
 
 
 class Clause(Value):
@@ -232,6 +234,34 @@ RULES: Mapping[DutyKind, DutyRule] = {
                 zh="一日 {amount} 次被拒调用中 {faults} 次超出约定",
                 en="{faults} of {amount} refused calls of a day asked for what was not agreed",
             ),
+        ),
+        DutyRule(
+            kind=DutyKind.RESPONSE,
+            name=Text(zh="响应超时", en="Slow answers"),
+            clause=_SERVICE,
+            owner=Party.PROVIDER,
+            points_per_breach=50,
+            points_per_day=0,
+            opens_case=False,
+            measured=Text(
+                zh="一月 {amount} 次调用中 {faults} 次超时", en="{faults} of {amount} calls of a month were slow"
+            ),
+        ),
+        DutyRule(
+            kind=DutyKind.DISPOSAL,
+            name=Text(zh="逾期未处置数据", en="Overdue disposal"),
+            clause=Clause(
+                article=27,
+                text=Text(
+                    zh="《政务数据共享条例》第二十七条：共享目的实现或者不再需要的，按约定妥善处置数据。",
+                    en="Regulations on Government Data Sharing, Art. 27: data is disposed of as agreed when its "
+                    "purpose ends.",
+                ),
+            ),
+            owner=Party.CONSUMER,
+            points_per_breach=100,
+            points_per_day=25,
+            opens_case=False,
         ),
     )
 }

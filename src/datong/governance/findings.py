@@ -1,10 +1,19 @@
 """Findings: a breach, whose it is in which shares, what it costs, and the evidence for it."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from datong.governance.duties import Clause, DutyKind, Span
 from datong.governance.parties import WHOLE, Party
 from datong.kernel import DepartmentCode, EntryId, FindingId, JsonValue, ResourceId, Text, Value
+
+LEAVES_MAX = 200
+"""Acts that a revision of a finding cites by their leaves, the first; a leaf of the log holds no more."""
+
+
+def cited(acts: Iterable[tuple[datetime, str]]) -> tuple[str, ...]:
+    """Return the leaf hashes that a finding cites of acts (when, leaf hash): the first ones, by time."""
+    return tuple(leaf for _, leaf in sorted(acts)[:LEAVES_MAX])
 
 
 class PartyShare(Value):
@@ -30,7 +39,8 @@ class Finding(Value):
     """One breach as of `assessed_at`.
 
     `points` are hundredths and are the sum of the parties' points; the parties' basis points sum to 10,000. A finding
-    is `settled` once the duty was done, late: it changes no more.
+    is `settled` once the duty was done, late: it changes no more. `leaves` are the hashes by which the log knows the
+    evidence; who holds the exported log finds the entries by them.
     """
 
     id: FindingId
@@ -53,6 +63,7 @@ class Finding(Value):
     parties: tuple[PartyShare, ...]
     spans: tuple[Span, ...]
     evidence: tuple[EntryId, ...]
+    leaves: tuple[str, ...] = ()
     summary: Text
     rules_version: str
 
@@ -75,4 +86,5 @@ class Finding(Value):
             "amount": self.amount,
             "shares": {share.party.value: share.basis_points for share in self.parties},
             "evidence": list(self.evidence),
+            **({"evidence_leaves": list(self.leaves)} if self.leaves else {}),
         }

@@ -1,16 +1,19 @@
 """The evidence source of a running hub: the pure rules over the entries of the ledger."""
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
 from datong.governance import service_levels, timelines
 from datong.governance.counting import observations_of_duties, observations_of_entry
+from datong.governance.disposal import disposal_duties
 from datong.governance.duties import Duty
 from datong.governance.observations import Observation
 from datong.governance.outages import outages_of, with_outages
+from datong.governance.periods import Period
+from datong.governance.response_times import MonthOfCalls, ResponseTimes, months_to_judge, response_duties
 from datong.kernel import DepartmentCode, EntryId, ResourceId, Text, WorkingCalendar
 from datong.ledger import EntryKind, RecordedEntry
 
@@ -129,9 +132,19 @@ class LedgerEvidence:
         self._calendar = calendar
         self._authorities = authorities
         self._title_of = title_of
+        self._response_times = ResponseTimes(
+            lambda kinds, since, until: ledger.entries_between(kinds=kinds, since=since, until=until)
+        )
 
     def duties(self, *, until: datetime) -> Sequence[Duty]:
         """Return every duty that the entries before `until` show."""
+        duties, entries = self._with_limits(until)
+        duties += self._levels(entries, until)
+        outages = outages_of(entries)
+        return [with_outages(duty, outages) for duty in duties]
+
+    def _with_limits(self, until: datetime) -> tuple[list[Duty], list[RecordedEntry]]:
+        """Return the duties that have a time limit or are about rows, and the entries before `until` for others."""
         entries = self._ledger.entries_between(kinds=DUTY_KINDS, since=BEGINNING, until=until)
         authorities = self._authorities()
         authority = min(authorities, default=None)
@@ -155,9 +168,7 @@ class LedgerEvidence:
             duties += timelines.transfer_duties(group, calendar=self._calendar, title_of=self._title_of)
         for group in of_kind({EntryKind.CORRECTION}, _subject).values():
             duties += timelines.correction_duties(group, title_of=self._title_of)
-        duties += self._levels(entries, until)
-        outages = outages_of(entries)
-        return [with_outages(duty, outages) for duty in duties if duty is not None]
+        return [duty for duty in duties if duty is not None], entries
 
     def _levels(self, entries: Sequence[RecordedEntry], until: datetime) -> list[Duty]:
         """Return what agreements promised and did not get."""
@@ -171,10 +182,15 @@ class LedgerEvidence:
         refused = _refusals_under(entries)
         live = _grouped(entries, {EntryKind.LIVE}, _subject)
         duties: list[Duty] = []
-        for agreement, group in _grouped(entries, {EntryKind.AGREEMENT}, _subject).items():
-            terms = service_levels.terms_of(timelines.in_order(group), title_of=self._title_of)
-            if terms is None:
-                continue
+        groups = _grouped(entries, {EntryKind.AGREEMENT}, _subject)
+        agreements = {agreement: timelines.in_order(group) for agreement, group in groups.items()}
+        found = [service_levels.terms_of(group, title_of=self._title_of) for group in agreements.values()]
+        known = {terms.agreement: terms for terms in found if terms is not None}
+        alike: dict[tuple[DepartmentCode, ResourceId], list[service_levels.Terms]] = {}
+        for terms in known.values():
+            alike.setdefault((terms.consumer, terms.resource_id), []).append(terms)
+        months = self._months(known.values(), until)
+        for agreement, terms in known.items():
             for acts in tasks_of.get(agreement, ()):
                 duties += service_levels.freshness_duties(
                     terms, timelines.in_order(acts), calendar=self._calendar, until=until
@@ -183,14 +199,33 @@ class LedgerEvidence:
             duties += service_levels.availability_duties(terms, outages, live=spans, until=until)
             duties += service_levels.completeness_duties(terms, compared.get(agreement, ()))
             duties += service_levels.use_duties(terms, refused.get(agreement, ()))
+            duties += disposal_duties(
+                terms,
+                agreements[agreement],
+                [act for acts in tasks_of.get(agreement, ()) for act in acts],
+                others=[one for one in alike[terms.consumer, terms.resource_id] if one is not terms],
+                calendar=self._calendar,
+                until=until,
+            )
+            for month, calls in months:
+                if agreement in calls:
+                    duties += response_duties(terms, month, calls[agreement], live=spans)
         return duties
+
+    def _months(
+        self, agreements: Iterable[service_levels.Terms], until: datetime
+    ) -> list[tuple[Period, Mapping[str, MonthOfCalls]]]:
+        """Return the calls of the months that are judged now, by agreement; none where none could be slow."""
+        levels = {one.agreement: one.levels["latency_ms_p95"] for one in agreements if "latency_ms_p95" in one.levels}
+        return [(month, self._response_times.of(month, levels)) for month in months_to_judge(until)] if levels else []
 
     def observations(self, *, since: datetime, until: datetime) -> Sequence[Observation]:
         """Return what happened from `since` to before `until`, and the stock of the catalogue before it."""
         entries = self._ledger.entries_between(kinds=COUNTED_KINDS, since=since, until=until)
         stock = self._ledger.entries_between(kinds=STOCK_KINDS, since=BEGINNING, until=since)
         observed = [seen for entry in (*stock, *entries) for seen in observations_of_entry(entry)]
-        duties = observations_of_duties(self.duties(until=until), until=until)
+        # Whether a duty was kept does not depend on who held the ball, nor does a level of service count here.
+        duties = observations_of_duties(self._with_limits(until)[0], until=until)
         return [*observed, *(seen for seen in duties if seen.at >= since)]
 
 

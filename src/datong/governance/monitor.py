@@ -7,7 +7,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from datong.governance.cases import Cases
 from datong.governance.duties import RULES, DutyKind
-from datong.governance.findings import Finding
+from datong.governance.findings import Finding, cited
 from datong.governance.judgement import judge
 from datong.governance.observations import EvidenceSource
 from datong.governance.tables import FINDING
@@ -169,20 +169,20 @@ class Monitor:
 
     def _keep(self, connection: Connection, finding: Finding, now: datetime) -> int:
         """Record `finding` if it is new or changed; return its new revision, or 0 when nothing changed."""
-        facts = finding.facts()
-        digest = sha256_hex(canonical_json(facts))
+        digest = sha256_hex(canonical_json(finding.facts()))
         known = connection.execute(
             select(FINDING.c.digest, FINDING.c.revision).where(FINDING.c.id == finding.id).with_for_update()
         ).first()
         if known is not None and known.digest == digest:
             return 0
         revision = 1 if known is None else known.revision + 1
+        finding = finding.model_copy(update={"leaves": cited(self._ledger.leaves(connection, finding.evidence))})
         entry_id = self._ledger.append(
             connection,
             kind=EntryKind.FINDING,
             subject=finding.id,
             actor=PLATFORM_ACTOR,
-            facts={**facts, "revision": revision},
+            facts={**finding.facts(), "revision": revision},
         )
         values = {
             "delay_working_days": finding.delay_working_days,

@@ -7,6 +7,8 @@ stand in the entries. An entry is judged by those that stand before it, as it wa
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from datong.governance.duties import Duty, DutyKind
+from datong.governance.findings import cited
 from datong.governance.indicators import assess
 from datong.governance.judgement import finding_id, judge
 from datong.governance.ledger_evidence import GivenEntries, LedgerEvidence
@@ -18,6 +20,7 @@ from datong.ledger import EntryKind, RecordedEntry
 from datong.norms import NormPack
 
 _NAMELESS = Text(zh="—", en="—")
+_NAMED_BY_ENTRY = frozenset({DutyKind.REVIEW, DutyKind.CATALOGUE_UPDATE})
 _IDS = ("evidence",)
 """Facts that name entries by the hub's own ids, which the log does not hold."""
 
@@ -83,12 +86,31 @@ def _judged(
     entries: Sequence[RecordedEntry], revision: RecordedEntry, finding: FindingId, calendar: WorkingCalendar
 ) -> Mapping[str, JsonValue]:
     # The monitor judged as of a moment just before it wrote.
-    duties = _evidence(_before(entries, revision), calendar).duties(until=revision.at + timedelta(microseconds=1))
+    before = _before(entries, revision)
+    duties = _evidence(before, calendar).duties(until=revision.at + timedelta(microseconds=1))
     for duty in duties:
-        if finding_id(duty) == finding:
+        if finding_id(duty) == finding or _is_of(duty, revision):
             found = judge(duty, now=revision.at, calendar=calendar)
-            return {} if found is None else found.facts()
+            if found is None:
+                return {}
+            found = found.model_copy(update={"id": finding, "subject": revision.facts["subject"]})
+            if "evidence_leaves" in revision.facts:
+                named = set(found.evidence)
+                acts = ((one.at, one.leaf_hash) for one in before if one.entry_id in named)
+                found = found.model_copy(update={"leaves": cited(acts)})
+            return found.facts()
     return {}
+
+
+def _is_of(duty: Duty, revision: RecordedEntry) -> bool:
+    """Whether a duty is the one judged whose subject ends in the hub's id of an entry, which no log holds."""
+    facts = revision.facts
+    named = (duty.kind.value, duty.subject.rpartition("/")[0], duty.due_at.isoformat())
+    return duty.kind in _NAMED_BY_ENTRY and named == (
+        facts["kind"],
+        facts["subject"].rpartition("/")[0],
+        facts["due_at"],
+    )
 
 
 def _compared(entry: RecordedEntry, derived: Mapping[str, JsonValue]) -> Rederived:

@@ -22,7 +22,7 @@ EVIDENCE_MAX = 100
 """Refused calls that a finding names, the first of the day."""
 OUTSIDE_POLICIES = frozenset({"data.other_purpose", "data.items_outside"})
 _COPIES = frozenset({"bulk", "file"})
-_OVER = frozenset({"terminated", "expired"})
+OVER = frozenset({"terminated", "expired"})
 _TO_REFRESH = Text(zh="数据即将过期，待提供方更新", en="the data grows old; the provider must refresh it")
 _TO_RECEIVE = Text(zh="更新已送达，待需求方确认接收", en="the refresh was delivered; the consumer must acknowledge")
 _TO_SERVE = Text(zh="协议生效，接口应可用", en="the agreement is in force; the interface is to be there")
@@ -52,7 +52,7 @@ def terms_of(entries: Sequence[RecordedEntry], *, title_of: Callable[[ResourceId
     if active is None or "levels" not in active.facts:
         return None
     facts = active.facts
-    ended = next((entry.at for entry in entries if entry.facts["state"] in _OVER), None)
+    ended = next((entry.at for entry in entries if entry.facts["state"] in OVER), None)
     until = instant_of(entries[-1].facts["valid_until"])
     resource_id = ResourceId(facts["resource_id"])
     return Terms(
@@ -133,7 +133,7 @@ def availability_duties(
         missing = sum(away.values(), timedelta(0))
         if missing * 1000 > (end - since) * (1000 - terms.levels["availability_permille"]):
             duties.append(
-                _measured(
+                measured(
                     DutyKind.AVAILABILITY,
                     terms,
                     subject=f"{terms.agreement}/{month.name}",
@@ -166,7 +166,7 @@ def completeness_duties(terms: Terms, reconciliations: Iterable[RecordedEntry]) 
         unexplained = missing - ends["consumer"]["rejected"]
         if unexplained > 0 and missing * 1000 > rows * (1000 - terms.levels["completeness_permille"]):
             duties.append(
-                _measured(
+                measured(
                     DutyKind.COMPLETENESS,
                     terms,
                     subject=entry.facts["reconciliation"],
@@ -191,7 +191,7 @@ def use_duties(terms: Terms, refusals: Sequence[RecordedEntry]) -> list[Duty]:
         outside = [call for call in calls if OUTSIDE_POLICIES.intersection(call.facts["policies"])]
         if len(outside) >= USE_REFUSALS_MIN:
             duties.append(
-                _measured(
+                measured(
                     DutyKind.USE,
                     terms,
                     subject=f"{terms.agreement}/{day}",
@@ -253,7 +253,7 @@ def _stale(
     ]
 
 
-def _measured(
+def measured(
     kind: DutyKind,
     terms: Terms,
     *,
@@ -265,6 +265,7 @@ def _measured(
     amount: int,
     weights: Mapping[Party, int],
 ) -> Duty:
+    """Return a duty about what was wrong, not late; parties without a weight are left out."""
     return Duty(
         kind=kind,
         subject=subject,

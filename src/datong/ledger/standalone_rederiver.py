@@ -8,11 +8,11 @@ Put /log/verify.py beside it: the log is verified first. Nothing else is needed 
 no code with the platform: it was written from docs/ledger.md and docs/governance.md, so that who doubts a league table
 or a blame has another opinion. It ends with 0 where everything comes out again, or with 1 and says what does not.
 
-Judged are duties to reply, provide, review, transfer, correct, to update the catalogue, and rejected rows; of levels
-of service (freshness, availability, completeness, use) only the indicators and what was charged, not the finding.
+Every kind of duty is judged. Of a finding it also names the entries that are its evidence, by their place in the log.
 """
 
 import argparse
+import hashlib
 import json
 import runpy
 import sys
@@ -49,8 +49,20 @@ KINDS = {
     "transfer": (27, "provider", 100, 25),
     "correction": (26, "provider", 150, 50),
     "quality": (26, "provider", 50, 0),
+    "freshness": (27, "provider", 50, 25),
+    "availability": (27, "provider", 50, 0),
+    "completeness": (27, "provider", 50, 0),
+    "use": (25, "consumer", 100, 0),
+    "response": (27, "provider", 50, 0),
+    "disposal": (27, "consumer", 100, 25),
 }
 """Of each kind of duty: the article, whose duty it is, hundredths of a point for a breach and for a working day."""
+MEASURED = {"quality", "availability", "completeness", "use", "response"}
+"""Kinds of what is wrong, not late: each ten-thousandth of it costs a hundredth of a point more."""
+LEVELS = {"freshness", "availability", "completeness", "use", "response", "disposal"}
+"""Kinds that an agreement's entries promise."""
+USE_REFUSALS_MIN, CALLS_MIN, SLOW_PER_CENT_MAX, DISPOSAL_WORKING_DAYS = 10, 20, 5, 10
+COPIES, OVER, OUTSIDE = {"bulk", "file"}, {"terminated", "expired"}, {"data.other_purpose", "data.items_outside"}
 
 INDICATORS = {
     "catalogue_rate": ("published", "drafted", 8, ""),
@@ -82,6 +94,7 @@ class Entry(NamedTuple):
     at: datetime
     department: str | None
     facts: dict[str, Any]
+    leaf: str = ""
 
 
 class Span(NamedTuple):
@@ -103,6 +116,21 @@ class Duty(NamedTuple):
     spans: list[Span]
     faults: int = 0
     amount: int = 0
+    weights: dict[str, int] | None = None
+
+
+class Terms(NamedTuple):
+    """What an agreement's entries say: its parties, from when to when it was in force, its modes and levels."""
+
+    agreement: str
+    facts: dict[str, Any]
+    resource: str
+    modes: set[str]
+    levels: dict[str, int]
+    liability: dict[str, int]
+    since: datetime
+    until: datetime
+    place: int
 
 
 class Seen(NamedTuple):
@@ -367,6 +395,217 @@ def transfer(run: int, acts: list[Entry], calendar: Calendar) -> Duty | None:
     return Duty("transfer", f"{start.subject}/{run}", parties(start.facts), due, done, spans)
 
 
+# Levels of service
+
+
+def levels_of(entries: list[Entry], until: datetime, calendar: Calendar) -> Iterator[Duty]:
+    """Yield what agreements promised and did not get, as of a moment."""
+    outages = [one for one in entries if one.kind == "sharing.outage"]
+    acts: dict[str, list[list[Entry]]] = {}
+    for group in grouped(
+        entries,
+        {"exchange.task", "exchange.batch", "exchange.receipt"},
+        lambda one: (one.facts["agreement"], one.subject),
+    ).values():
+        acts.setdefault(group[0].facts["agreement"], []).append(group)
+    compared = grouped(entries, {"exchange.reconciliation"}, lambda one: one.facts["agreement"])
+    offers = grouped(entries, {"sharing.live"})
+    groups = grouped(entries, {"sharing.agreement"})
+    known = {one: terms for one, group in groups.items() if (terms := terms_of(one, group)) is not None}
+    for agreement, terms in known.items():
+        live = live_spans(offers.get(terms.resource, []), until)
+        calls = [one for one in entries if agreement in one.facts.get("agreement_ids", ())]
+        found = [duty for group in acts.get(agreement, []) for duty in freshness(terms, group, calendar, until)]
+        found += availability(terms, outages, live, until)
+        found += completeness(terms, compared.get(agreement, []))
+        found += [*outside(terms, calls), *slow(terms, calls, live, until)]
+        alike = (terms.facts["consumer"], terms.resource)
+        others = [one for one in known.values() if (one.facts["consumer"], one.resource) == alike and one is not terms]
+        received = [one for group in acts.get(agreement, []) for one in group if one.kind == "exchange.receipt"]
+        received = [one for one in received if "subscription" not in one.facts]
+        found += disposal(terms, groups[agreement], received, others, calendar) if terms.until <= until else []
+        for duty in found:
+            yield duty._replace(spans=hindered(duty, outages)) if outages else duty
+
+
+def terms_of(agreement: str, acts: list[Entry]) -> Terms | None:
+    """Return an agreement's terms; None if it never came into force, or states no levels."""
+    active = next((one for one in acts if one.facts["state"] == "active"), None)
+    if active is None or "levels" not in active.facts:
+        return None
+    facts, until = active.facts, instant(acts[-1].facts["valid_until"])
+    ended = next((one.at for one in acts if one.facts["state"] in OVER), until)
+    return Terms(
+        agreement,
+        parties(facts),
+        facts["resource_id"],
+        set(facts["modes"]),
+        acts[-1].facts.get("levels", facts["levels"]),
+        {name.removesuffix("_permille"): part for name, part in facts.get("liability", {}).items() if part},
+        active.at,
+        min(ended, until),
+        active.place,
+    )
+
+
+def live_spans(offers: list[Entry], until: datetime) -> list[tuple[datetime, datetime]]:
+    """Return from when to when a resource was answered live by its node."""
+    spans, since = [], None
+    for one in offers:
+        if one.facts["offered"]:
+            since = since or one.at
+        elif since is not None:
+            spans.append((since, one.at))
+            since = None
+    return spans if since is None else [*spans, (since, until)]
+
+
+def freshness(terms: Terms, acts: list[Entry], calendar: Calendar, until: datetime) -> Iterator[Duty]:
+    """Yield the times in which a task's data grew older than agreed."""
+    if not terms.modes & COPIES or "freshness_hours" not in terms.levels:
+        return
+    delivered: Entry | None = None
+    pending: list[Entry] = []
+    last: dict[str, Entry] = {}
+    for one in acts:
+        if one.kind == "exchange.batch" and one.facts.get("last"):
+            last[one.facts["batch"]] = one
+        if one.kind == "exchange.receipt" and "subscription" not in one.facts and one.facts["batch"] in last:
+            if delivered is not None:
+                yield from stale(terms, delivered, last, [*pending, one], one.at, calendar)
+            delivered, pending = one, []
+        elif one.facts.get("action") == "end":
+            return
+        else:
+            pending.append(one)
+    if delivered is not None:
+        over = terms.until if terms.until <= until else None
+        yield from stale(terms, delivered, last, pending, over, calendar)
+
+
+def stale(
+    terms: Terms, got: Entry, last: dict[str, Entry], acts: list[Entry], done: datetime | None, calendar: Calendar
+) -> Iterator[Duty]:
+    """Yield the duty to refresh what a receipt acknowledged, unless it was kept or a requested run covers it."""
+    due = instant(last[got.facts["batch"]].facts["produced_at"]) + timedelta(hours=terms.levels["freshness_hours"])
+    due = due if calendar.works(due.date()) else calendar.deadline(due, 1)
+    due = max(due, calendar.deadline(got.at, 1))
+    if due >= terms.until or (done is not None and done < due):
+        return
+    asked = next((one for one in acts if one.facts.get("action") == "run"), None)
+    if asked is not None:
+        if asked.at < due:
+            return
+        done, acts = asked.at, acts[: acts.index(asked) + 1]
+    spans, holder = [Span(got.at, got.place, "provider")], "provider"
+    for one in acts:
+        if one.kind == "exchange.batch" and one.facts.get("last"):
+            holder = "consumer"
+            spans.append(Span(one.at, one.place, holder))
+        elif one.facts.get("action") == "pause":
+            own = {one.facts["consumer"]: "consumer", None: "platform"} | {one.facts["provider"]: "provider"}
+            spans.append(Span(one.at, one.place, own.get(one.department, "authority")))
+        elif one.facts.get("action") == "resume":
+            spans.append(Span(one.at, one.place, holder))
+    yield Duty("freshness", f"{got.subject}/{got.facts['sequence']}", terms.facts, due, done, spans)
+
+
+def months_from(moment: datetime) -> Iterator[tuple[str, datetime, datetime]]:
+    """Yield the month that holds a moment and those after it: what it is called, its beginning and end."""
+    year, month = moment.astimezone(CHINA).year, moment.astimezone(CHINA).month
+    while True:
+        begin = datetime(year, month, 1, tzinfo=CHINA)
+        year, month, name = year + month // 12, month % 12 + 1, f"{year}-{month:02}"
+        yield name, begin, datetime(year, month, 1, tzinfo=CHINA)
+
+
+def availability(
+    terms: Terms, outages: list[Entry], live: list[tuple[datetime, datetime]], until: datetime
+) -> Iterator[Duty]:
+    """Yield the months in which an interface was away for longer than agreed, in shares of the causes."""
+    if "interface" not in terms.modes or "availability_permille" not in terms.levels:
+        return
+    for name, begin, stop in months_from(terms.since):
+        if stop > until or begin >= terms.until:
+            return
+        since, end, none = max(terms.since, begin), min(terms.until, stop), timedelta(0)
+        away: dict[str, timedelta] = {}
+        for left, right, cause, _ in stretches(terms.facts["provider"], outages, since, end):
+            lasted = right - left
+            if cause != "platform":
+                lasted = sum((max(none, min(right, b) - max(left, a)) for a, b in live), none)
+            party = "provider" if cause == "node" else cause
+            away[party] = away.get(party, none) + lasted
+        missing = sum(away.values(), none)
+        if missing * 1000 > (end - since) * (1000 - terms.levels["availability_permille"]):
+            weights = {party: int(time.total_seconds()) for party, time in away.items() if time}
+            counts = (missing // timedelta(minutes=1), (end - since) // timedelta(minutes=1))
+            span = [Span(since, terms.place, "provider")]
+            yield Duty("availability", f"{terms.agreement}/{name}", terms.facts, stop, stop, span, *counts, weights)
+
+
+def completeness(terms: Terms, reconciliations: list[Entry]) -> Iterator[Duty]:
+    """Yield the comparisons that missed more of the provider's rows than agreed, rejected ones left out."""
+    if "completeness_permille" not in terms.levels:
+        return
+    for one in reconciliations:
+        ends = one.facts.get("ends", {})
+        if "missing" not in one.facts or not {"producer", "consumer"} <= ends.keys():
+            continue
+        rows, missing = ends["producer"]["rows"], one.facts["missing"]
+        faults = missing - ends["consumer"]["rejected"]
+        if faults > 0 and missing * 1000 > rows * (1000 - terms.levels["completeness_permille"]):
+            span, subject = [Span(one.at, one.place, "provider")], one.facts["reconciliation"]
+            yield Duty("completeness", subject, terms.facts, one.at, one.at, span, faults, rows, terms.liability)
+
+
+def outside(terms: Terms, calls: list[Entry]) -> Iterator[Duty]:
+    """Yield the days on which the consumer kept asking for what was not agreed."""
+    days: dict[date, list[Entry]] = {}
+    for one in sorted(calls, key=lambda one: (one.at, one.place)):
+        if one.kind == "sharing.refusal":
+            days.setdefault(one.at.astimezone(CHINA).date(), []).append(one)
+    for day, refused in days.items():
+        beyond = [one for one in refused if OUTSIDE.intersection(one.facts["policies"])]
+        if len(beyond) >= USE_REFUSALS_MIN:
+            at, span = beyond[-1].at, [Span(beyond[0].at, beyond[0].place, "consumer")]
+            yield Duty("use", f"{terms.agreement}/{day}", terms.facts, at, at, span, len(beyond), len(refused))
+
+
+def slow(terms: Terms, calls: list[Entry], live: list[tuple[datetime, datetime]], until: datetime) -> Iterator[Duty]:
+    """Yield the months in which more than 5 of 100 calls took longer than agreed: the node's or the platform's."""
+    level = terms.levels.get("latency_ms_p95")
+    for name, begin, stop in months_from(terms.since):
+        if level is None or stop + timedelta(minutes=10) > until or begin >= terms.until + timedelta(days=31):
+            return
+        told = [
+            one
+            for one in calls
+            if one.kind == "sharing.access" and begin <= one.at < stop and one.facts["kind"] in {"query", "verify"}
+        ]
+        took = [(one.at, one.facts["milliseconds"]) for one in told if "milliseconds" in one.facts]
+        late = [at for at, milliseconds in took if milliseconds > level]
+        if len(took) >= CALLS_MIN and len(late) * 100 > len(took) * SLOW_PER_CENT_MAX:
+            by_node = sum(any(a <= at < b for a, b in live) for at in late)
+            weights = {"provider": by_node, "platform": len(late) - by_node}
+            weights = {party: weight for party, weight in weights.items() if weight}
+            span, subject = [Span(max(terms.since, begin), terms.place, "provider")], f"{terms.agreement}/{name}"
+            yield Duty("response", subject, terms.facts, stop, stop, span, len(late), len(took), weights)
+
+
+def disposal(
+    terms: Terms, acts: list[Entry], received: list[Entry], others: list[Terms], calendar: Calendar
+) -> Iterator[Duty]:
+    """Art. 27: to dispose of what was received when the agreement is over, unless another one covers it."""
+    if not received or any(one.since <= terms.until < one.until for one in others):
+        return
+    told = [one.at for one in acts if one.facts["step"] == "dispose"][:1]
+    again = [one.since for one in others if one.since > terms.until]
+    ended = next((one for one in acts if one.facts["state"] in OVER), received[-1])
+    span, due = [Span(terms.until, ended.place, "consumer")], calendar.deadline(terms.until, DISPOSAL_WORKING_DAYS)
+    yield Duty("disposal", terms.agreement, terms.facts, due, min([*told, *again], default=None), span)
+
+
 # Outages
 
 
@@ -381,7 +620,7 @@ def hindered(duty: Duty, outages: list[Entry]) -> list[Span]:
             continue
         pieces = {span.since: span}
         for since, stop, party, index in stretches(duty.facts[span.party], outages, span.since, until):
-            if party == "platform" or (party == "network" and duty.kind in {"transfer", "provision"}):
+            if party == "platform" or (party == "network" and duty.kind in {"transfer", "provision", "freshness"}):
                 pieces[since] = Span(since, index, party)
                 if until is None or stop < until:
                     pieces[stop] = Span(stop, index, span.party)
@@ -430,8 +669,8 @@ def judge(duty: Duty, now: datetime, calendar: Calendar) -> dict[str, Any] | Non
     """Return what a finding states of a duty; None while it is kept."""
     article, owner, per_breach, per_day = KINDS[duty.kind]
     spans, delay = sorted(duty.spans), 0
-    if duty.kind == "quality":
-        weights = {owner: 1}
+    if duty.kind in MEASURED:
+        weights = duty.weights or {owner: 1}
         points = per_breach - (-duty.faults * WHOLE // max(duty.amount, duty.faults))
     else:
         end = now if duty.done is None else min(duty.done, now)
@@ -471,7 +710,8 @@ def rederive_finding(entries: list[Entry], finding: str, calendar: Calendar) -> 
         # The end of some subjects is the hub's own id of an entry, which the log does not hold: the deadline tells.
         stem = subject[: subject.rindex("/") + 1] if kind in {"review", "catalogue_update"} else subject
         before = [one for one in entries if one.place < revision.place and one.at <= revision.at]
-        duties = [one for one in duties_of(before, calendar) if (one.kind, one.subject) == (kind, stem)]
+        shown = levels_of(before, revision.at, calendar) if kind in LEVELS else duties_of(before, calendar)
+        duties = [one for one in shown if (one.kind, one.subject) == (kind, stem)]
         if stem != subject:
             duties = [one for one in duties if one.due.isoformat() == revision.facts["due_at"]]
         judged = next((judge(one, revision.at, calendar) for one in duties), None) or {}
@@ -659,7 +899,8 @@ def read_entries(folder: Path, size: int, tile_name: Any) -> list[Entry]:
             said = json.loads(data[at + 2 : at + 2 + length])
             moment = datetime.strptime(said["at"], "%Y-%m-%dT%H:%M:%S.%f%z")
             actor = said["actor"]["department"]
-            found.append(Entry(len(found), said["kind"], said["subject"], moment, actor, said["facts"]))
+            leaf = hashlib.sha256(b"\0" + data[at + 2 : at + 2 + length]).hexdigest()
+            found.append(Entry(len(found), said["kind"], said["subject"], moment, actor, said["facts"], leaf))
             at += 2 + length
     return found
 
@@ -688,11 +929,16 @@ def main() -> None:
     if not compared:
         fail(f"日志中没有责任认定 {chosen.finding}", f"the log holds no finding {chosen.finding}")
     wrong = 0
+    place_of = {one.leaf: one.place for one in entries}
     for one, derived in compared:
-        names = sorted((one.facts.keys() | derived.keys()) - {"evidence", "revision"})
+        names = sorted((one.facts.keys() | derived.keys()) - {"evidence", "evidence_leaves", "revision"})
         differing = [name for name in names if one.facts.get(name) != derived.get(name)]
+        leaves = one.facts.get("evidence_leaves", [])
+        places = [place_of[leaf] for leaf in leaves if place_of.get(leaf, one.place) < one.place]
+        differing += ["evidence_leaves"] if len(places) < len(leaves) else []
         wrong += bool(differing)
-        sys.stdout.write(f"{'✗' if differing else '✓'} #{one.place} {one.subject}\n")
+        cited = f"  ← {' '.join(f'#{place}' for place in sorted(places))}" if places else ""
+        sys.stdout.write(f"{'✗' if differing else '✓'} #{one.place} {one.subject}{cited}\n")
         for name in differing:
             sys.stdout.write(f"    {name}: {one.facts.get(name)!r} ≠ {derived.get(name)!r}\n")
     if wrong:

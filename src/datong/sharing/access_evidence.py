@@ -6,6 +6,7 @@ one access without the others.
 
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -94,8 +95,10 @@ def answer_commitment(salt: bytes, rows: Sequence[Mapping[str, str | None]]) -> 
     return commitment(salt, sha256_hex(canonical_json([dict(row) for row in rows])))
 
 
-def draft(ledger: Ledger, call: Call, outcome: Outcome) -> AccessDraft:
+def draft(ledger: Ledger, call: Call, outcome: Outcome, now: datetime) -> AccessDraft:
     """Return the record of a call; the personal values are in the log as salted commitments only.
+
+    `now` tells how long the call took: from when it was taken up to its record, a node's answer included.
 
     Raises:
         Invalid, TooLarge: see `Ledger.append`.
@@ -109,6 +112,7 @@ def draft(ledger: Ledger, call: Call, outcome: Outcome) -> AccessDraft:
         "rows": outcome.rows,
         "subjects": len(outcome.subjects),
         "answer_commitment": outcome.answer,
+        "milliseconds": max(0, round((now - call.at).total_seconds() * 1000)),
     }
     for position, mark in enumerate(outcome.subjects):
         facts[subject_fact(position)] = mark.commitment

@@ -46,6 +46,7 @@ class AgreementAction(StrEnum):
     RESUME = "resume"
     TERMINATE = "terminate"
     WITHDRAW = "withdraw"
+    DISPOSE = "dispose"
     EXPIRE = "expire"
     REMIND = "remind"
 
@@ -62,6 +63,7 @@ _LABELS = {
     AgreementAction.RESUME: Text(zh="恢复", en="resume"),
     AgreementAction.TERMINATE: Text(zh="终止", en="terminate"),
     AgreementAction.WITHDRAW: Text(zh="退出", en="give up"),
+    AgreementAction.DISPOSE: Text(zh="告知数据处置", en="tell of the disposal"),
     AgreementAction.EXPIRE: Text(zh="到期", en="let expire"),
     AgreementAction.REMIND: Text(zh="提醒续签", en="remind of renewal"),
 }
@@ -75,6 +77,7 @@ ALLOWED_IN: Mapping[AgreementAction, frozenset[AgreementState]] = {
     AgreementAction.RESUME: frozenset({AgreementState.SUSPENDED}),
     AgreementAction.TERMINATE: _ALIVE,
     AgreementAction.WITHDRAW: _ALIVE,
+    AgreementAction.DISPOSE: ENDED,
     AgreementAction.EXPIRE: _ALIVE,
     AgreementAction.REMIND: frozenset({AgreementState.ACTIVE, AgreementState.SUSPENDED}),
 }
@@ -262,6 +265,20 @@ def withdraw(agreement: Agreement, by: ActingDepartment, reason: str) -> Agreeme
     )
 
 
+def dispose(agreement: Agreement, by: ActingDepartment, statement: str, now: datetime) -> Agreement:
+    """Return the ended agreement whose consumer says how it disposed of the data (Art. 27); once, else unchanged.
+
+    Raises:
+        Refused, Conflict, Invalid: not the consumer, still in force, or nothing said.
+    """
+    if by.code != agreement.consumer:
+        raise _not_a_party(agreement)
+    _require_state(agreement, AgreementAction.DISPOSE, None)
+    if agreement.disposed_at is not None:
+        return agreement
+    return _changed(agreement, disposed_at=now, disposal=_reason(AgreementAction.DISPOSE, statement))
+
+
 def end_purpose(agreement: Agreement, reason: str) -> Agreement:
     """Return the agreement ended because its service item is no more (Art. 27), else unchanged."""
     if agreement.state in ENDED:
@@ -314,6 +331,7 @@ _PARTICIPLES = {
     AgreementAction.RESUME: "resumed",
     AgreementAction.TERMINATE: "terminated",
     AgreementAction.WITHDRAW: "given up",
+    AgreementAction.DISPOSE: "told to be disposed of",
     AgreementAction.EXPIRE: "let expire",
     AgreementAction.REMIND: "reminded of",
 }

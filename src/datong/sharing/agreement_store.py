@@ -6,7 +6,7 @@ from datong.kernel import AgreementId, Conflict, NotFound, Text
 from datong.sharing import tables
 from datong.sharing.terms import Agreement, Confirmation, PartySignature
 
-_MUTABLE = {"state", "state_reason", "cause", "suspended_by", "reminded_at", "revision"}
+_MUTABLE = {"state", "state_reason", "cause", "suspended_by", "reminded_at", "disposed_at", "disposal", "revision"}
 
 
 def load_agreement(connection: Connection, agreement_id: AgreementId) -> Agreement:
@@ -131,6 +131,8 @@ def _row(agreement: Agreement) -> dict[str, object]:
         "provide_due_at": agreement.provide_due_at,
         "drawn_up_at": agreement.drawn_up_at,
         "reminded_at": agreement.reminded_at,
+        "disposed_at": agreement.disposed_at,
+        "disposal": agreement.disposal,
         "code": agreement.code or None,
         "revision": agreement.revision,
         "content": agreement.model_dump(

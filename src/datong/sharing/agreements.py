@@ -289,6 +289,17 @@ class Agreements:
             agreement_id, "withdraw", actor, lambda agreement: agreement_rules.withdraw(agreement, by, reason)
         )
 
+    def dispose(self, agreement_id: AgreementId, actor: Actor, statement: str) -> Agreement:
+        """Put on record how the consumer disposed of what it received under an ended agreement (Art. 27).
+
+        Raises:
+            NotFound, Refused, Conflict, Invalid: see `agreement_rules.dispose`.
+        """
+        by, now = self.acting(actor), self._clock.now()
+        return self.apply(
+            agreement_id, "dispose", actor, lambda found: agreement_rules.dispose(found, by, statement, now)
+        )
+
     def propose(self, agreement_id: AgreementId, change: TermsChange, actor: Actor, reason: str) -> Amendment:
         """Propose other terms or a longer term; see `Amendments.propose`. The hub signs for the authority."""
         amendment = self.amendments.propose(agreement_id, change, self.acting(actor), actor, reason)

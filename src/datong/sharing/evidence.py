@@ -74,6 +74,11 @@ def agreement_facts(agreement: Agreement, step: str) -> Mapping[str, JsonValue]:
         "liability": agreement.liability.model_dump(),
         "reason_sha256": text_digest(agreement.state_reason),
         **({"cause": agreement.cause.value} if agreement.cause else {}),
+        **(
+            {"disposed_at": instant(agreement.disposed_at), "disposal_sha256": text_digest(agreement.disposal)}
+            if agreement.disposed_at
+            else {}
+        ),
         "confirmed_by": sorted(done.department for done in agreement.confirmations),
         "signed_by": sorted(done.key_id for done in agreement.signatures),
     }

@@ -306,7 +306,7 @@ class Gateway:
         salt = secrets.token_bytes(SALT_BYTES)
         subjects = marks(self._index_key, (*permit.call.people, *people))
         outcome = Outcome(permit.grant.alike, subjects, len(told), answer_commitment(salt, told))
-        one = draft(self._ledger, permit.call, outcome)
+        one = draft(self._ledger, permit.call, outcome, self._clock.now())
         with self._database.transaction() as connection:
             write(self._ledger, connection, [one])
         return Noted(one.id, one.entry.id, salt.hex())
@@ -533,7 +533,8 @@ class Gateway:
     def _draft(self, one: Told | Denied, *, blocked: bool) -> AccessDraft | DatongError:
         """Return the record of a call; an error where it cannot be written down."""
         try:
-            return draft(self._ledger, one.call, outcome_of(self._index_key, one, blocked=blocked))
+            outcome = outcome_of(self._index_key, one, blocked=blocked)
+            return draft(self._ledger, one.call, outcome, self._clock.now())
         except DatongError as error:
             return error
 

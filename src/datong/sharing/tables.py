@@ -151,6 +151,8 @@ agreement = Table(
     Column("provide_due_at", UtcDateTime, nullable=False),
     Column("drawn_up_at", UtcDateTime, nullable=False),
     Column("reminded_at", UtcDateTime),
+    Column("disposed_at", UtcDateTime),
+    Column("disposal", Text, nullable=False, server_default=""),
     Column("code", String(16)),
     Column("revision", Integer, nullable=False),
     Column("content", JsonColumn, nullable=False),

@@ -281,6 +281,10 @@ class Agreement(Value):
     """The verification code that the printed agreement bears."""
     reminded_at: datetime | None = None
     """When the consumer was reminded that the term ends."""
+    disposed_at: datetime | None = None
+    """When the consumer said that it disposed of what it had received, after the agreement had ended."""
+    disposal: str = ""
+    """How it did."""
     confirmations: tuple[Confirmation, ...] = ()
     signatures: tuple[PartySignature, ...] = ()
     revision: int = 1

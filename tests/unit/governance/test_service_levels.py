@@ -154,3 +154,48 @@ def test_an_agreement_that_states_no_levels_is_not_measured() -> None:
     bare = old.model_copy(update={"facts": {k: v for k, v in old.facts.items() if k not in {"levels", "liability"}}})
     late = [*delivery(1, MONDAY + HOUR), *delivery(2, MONDAY + 30 * DAY)]
     assert duties(DutyKind.FRESHNESS, bare, *late) == []
+
+
+def test_data_goes_when_the_agreement_ends_unless_another_one_covers_it() -> None:
+    acts = [agreement(), *delivery(1, MONDAY + HOUR), agreement(MONDAY + 8 * DAY, "terminated")]
+    (owed,) = duties(DutyKind.DISPOSAL, *acts)
+    assert (owed.due_at, owed.done_at) == (CALENDAR.deadline(MONDAY + 8 * DAY, 10), None)
+    assert shares(owed) == {Party.CONSUMER: 10_000}
+    assert duties(DutyKind.DISPOSAL, *acts, until=MONDAY + 7 * DAY) == []
+    told = agreement(MONDAY + 9 * DAY, "terminated", step="dispose")
+    (done,) = duties(DutyKind.DISPOSAL, *acts, told)
+    assert judge(done, now=MONDAY + 120 * DAY, calendar=CALENDAR) is None
+    later = [
+        one.model_copy(update={"subject": "agreement-2", "facts": {**one.facts, "agreement_id": "agreement-2"}})
+        for one in (agreement(MONDAY + 5 * DAY), agreement(MONDAY + 20 * DAY))
+    ]
+    assert duties(DutyKind.DISPOSAL, *acts, later[0]) == []
+    (renewed,) = duties(DutyKind.DISPOSAL, *acts, later[1])
+    assert renewed.done_at == MONDAY + 20 * DAY
+    # Who received nothing has nothing to dispose of.
+    assert duties(DutyKind.DISPOSAL, acts[0], acts[-1]) == []
+
+
+def test_slow_answers_of_a_month_are_the_nodes_or_the_platforms() -> None:
+    promised = agreement(levels={**LEVELS, "latency_ms_p95": 500})
+
+    def call(number: int, milliseconds: int, kind: str = "query") -> RecordedEntry:
+        facts = {"kind": kind, "agreement_ids": ["agreement-1"], "milliseconds": milliseconds, **SIDES}
+        return entry(EntryKind.ACCESS, f"call-{number}", MONDAY + number * HOUR, facts)
+
+    calls = [call(number, 900 if number < 4 else 20) for number in range(40)]
+    (month,) = duties(DutyKind.RESPONSE, promised, *calls, until=MONDAY + 40 * DAY)
+    assert (month.subject, month.faults, month.amount) == ("agreement-1/2026-11", 4, 40)
+    assert shares(month) == {Party.PLATFORM: 10_000}
+    live = [
+        entry(EntryKind.LIVE, "resource-1", MONDAY + at * HOUR, {"offered": offered, "provider": POLICE})
+        for at, offered in ((1, True), (3, False))
+    ]
+    (divided,) = duties(DutyKind.RESPONSE, promised, *live, *calls, until=MONDAY + 40 * DAY)
+    assert shares(divided) == {Party.PROVIDER: 5000, Party.PLATFORM: 5000}
+    # Two of forty are one in twenty; tables are no calls; a month is judged when it is over, and for one more.
+    two_slow = [*calls[2:], call(50, 20), call(51, 20)]
+    for kept in (two_slow, calls[:19], [call(number, 900, "table") for number in range(40)]):
+        assert duties(DutyKind.RESPONSE, promised, *kept, until=MONDAY + 40 * DAY) == []
+    assert duties(DutyKind.RESPONSE, promised, *calls, until=MONDAY + 20 * DAY) == []
+    assert duties(DutyKind.RESPONSE, promised, *calls, until=MONDAY + 120 * DAY) == []

@@ -125,6 +125,27 @@ def test_expiry_is_marked_and_enforced(world: World) -> None:
     assert world.agreements.get(agreement.id).state is AgreementState.EXPIRED
 
 
+def test_the_consumer_says_once_how_it_disposed_of_the_data(world: World) -> None:
+    agreement = world.put_in_force(drawn(world).id)
+    with pytest.raises(Conflict, match="in force"):
+        world.agreements.dispose(agreement.id, person(EDUCATION), "已删除")
+    world.agreements.terminate(agreement.id, person(POLICE), "目的已实现")
+    with pytest.raises(Refused):
+        world.agreements.dispose(agreement.id, person(POLICE), "已删除")
+    with pytest.raises(Invalid):
+        world.agreements.dispose(agreement.id, person(EDUCATION), " ")
+    told = world.agreements.dispose(agreement.id, person(EDUCATION), "目标表已删除")
+    assert (told.disposed_at, told.disposal, told.state) == (
+        world.clock.now(),
+        "目标表已删除",
+        AgreementState.TERMINATED,
+    )
+    assert world.agreements.dispose(agreement.id, person(EDUCATION), "再次") == told
+    assert world.agreements.get(agreement.id) == told
+    (entry,) = [one for one in world.ledger.entries(kind=EntryKind.AGREEMENT).rows if one.facts["step"] == "dispose"]
+    assert {"disposed_at", "disposal_sha256"} <= entry.facts.keys()
+
+
 def test_lists(world: World) -> None:
     agreement = drawn(world)
     assert world.agreements.find(department=POLICE, state=AgreementState.DRAFT).rows == (agreement,)

@@ -48,6 +48,7 @@ NEEDED = {
     "resume": Action.AGREEMENT_SUSPEND,
     "terminate": Action.AGREEMENT_TERMINATE,
     "withdraw": Action.AGREEMENT_WITHDRAW,
+    "dispose": Action.AGREEMENT_WITHDRAW,
 }
 """The permission that each act needs."""
 
@@ -68,9 +69,12 @@ class NewSignature(Value):
 
 
 class AgreementActRequest(Value):
-    """An act on an agreement; each needs its reason. `cause` says why it is suspended or terminated."""
+    """An act on an agreement; each needs its reason. `cause` says why it is suspended or terminated.
 
-    action: Literal["suspend", "resume", "terminate", "withdraw"]
+    The reason of `dispose` says how the consumer disposed of the data.
+    """
+
+    action: Literal["suspend", "resume", "terminate", "withdraw", "dispose"]
     reason: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
     cause: EndCause = EndCause.OTHER
 
@@ -155,7 +159,7 @@ def sign_agreement(agreement_id: AgreementId, body: NewSignature, caller: Caller
 
 @router.post("/{agreement_id}/actions")
 def act_on_agreement(agreement_id: AgreementId, body: AgreementActRequest, caller: Caller, hub: Hub) -> Agreement:
-    """Suspend, resume, terminate or give up an agreement (Art. 27)."""
+    """Suspend, resume, terminate or give up an agreement; tell how its data was disposed of (Art. 27)."""
     agreement = hub.agreements.get(agreement_id)
     hub.policy.require(caller, NEEDED[body.action], Target.of_agreement(agreement))
     return _acts(hub, body.cause)[body.action](agreement_id, caller.actor, body.reason)
@@ -232,4 +236,5 @@ def _acts(hub: Services, cause: EndCause) -> dict[str, Callable[[AgreementId, Ac
         "resume": lambda agreement_id, actor, _reason: agreements.resume(agreement_id, actor),
         "terminate": lambda agreement_id, actor, reason: agreements.terminate(agreement_id, actor, reason, cause),
         "withdraw": agreements.withdraw,
+        "dispose": agreements.dispose,
     }

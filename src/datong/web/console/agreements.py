@@ -44,6 +44,7 @@ class Step(StrEnum):
     RENEW_KEYS = "renew_keys"
     TERMINATE = "terminate"
     WITHDRAW = "withdraw"
+    DISPOSE = "dispose"
 
     @property
     def label(self) -> Text:
@@ -58,6 +59,7 @@ _LABELS = {
     Step.RENEW_KEYS: Text(zh="更换脱敏密钥", en="Renew the masks' keys"),
     Step.TERMINATE: Text(zh="终止", en="Terminate"),
     Step.WITHDRAW: Text(zh="不再使用，退出", en="Give up"),
+    Step.DISPOSE: Text(zh="告知数据已处置", en="Say that the data was disposed of"),
 }
 NEEDED: Mapping[Step, Action] = {
     Step.CONFIRM: Action.AGREEMENT_CONFIRM,
@@ -66,15 +68,18 @@ NEEDED: Mapping[Step, Action] = {
     Step.RENEW_KEYS: Action.AGREEMENT_RENEW_KEYS,
     Step.TERMINATE: Action.AGREEMENT_TERMINATE,
     Step.WITHDRAW: Action.AGREEMENT_WITHDRAW,
+    Step.DISPOSE: Action.AGREEMENT_WITHDRAW,
 }
 POSSIBLE: Mapping[AgreementState, tuple[Step, ...]] = {
     AgreementState.DRAFT: (Step.CONFIRM, Step.WITHDRAW, Step.TERMINATE),
     AgreementState.CONFIRMED: (Step.WITHDRAW, Step.TERMINATE),
     AgreementState.ACTIVE: (Step.RENEW_KEYS, Step.SUSPEND, Step.WITHDRAW, Step.TERMINATE),
     AgreementState.SUSPENDED: (Step.RESUME, Step.WITHDRAW, Step.TERMINATE),
+    AgreementState.TERMINATED: (Step.DISPOSE,),
+    AgreementState.EXPIRED: (Step.DISPOSE,),
 }
 """Which buttons a state shows; the service decides again."""
-REASONED = frozenset({Step.SUSPEND, Step.TERMINATE, Step.WITHDRAW})
+REASONED = frozenset({Step.SUSPEND, Step.TERMINATE, Step.WITHDRAW, Step.DISPOSE})
 CAUSED = frozenset({Step.SUSPEND, Step.TERMINATE})
 CAUSES = (EndCause.OTHER, EndCause.PURPOSE_GONE, EndCause.BREACH)
 
@@ -184,7 +189,7 @@ def act(
     reason: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
     cause: Annotated[EndCause, Form()] = EndCause.OTHER,
 ) -> Response:
-    """Confirm, suspend, resume, give up or terminate; or renew the keys of its masks."""
+    """Confirm, suspend, resume, give up or terminate; renew the keys of its masks; say how data was disposed of."""
     agreements = desk.services.agreements
     agreement = agreements.get(agreement_id)
     desk.require(NEEDED[action], Target.of_agreement(agreement))
@@ -200,6 +205,8 @@ def act(
         agreements.suspend(agreement_id, actor, reason, cause)
     elif action is Step.WITHDRAW:
         agreements.withdraw(agreement_id, actor, reason)
+    elif action is Step.DISPOSE:
+        agreements.dispose(agreement_id, actor, reason)
     else:
         agreements.terminate(agreement_id, actor, reason, cause)
     return desk.go(f"/agreements/{agreement_id}", done="agreement")
@@ -280,6 +287,8 @@ def _steps(desk: Desk, agreement: Agreement) -> list[Step]:
     steps = [step for step in POSSIBLE.get(agreement.state, ()) if desk.may(NEEDED[step], target)]
     if not any(item.mask.keyed for item in agreement.items):
         steps = [step for step in steps if step is not Step.RENEW_KEYS]
+    if agreement.disposed_at is not None:
+        steps = [step for step in steps if step is not Step.DISPOSE]
     department = desk.caller.department
     if department not in agreement.parties or _confirmed(agreement, department):
         return [step for step in steps if step is not Step.CONFIRM]

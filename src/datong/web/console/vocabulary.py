@@ -141,6 +141,7 @@ AGREEMENT_STEPS: Mapping[str, Text] = {
     "expire": Text(zh="到期", en="Expired"),
     "renew_keys": Text(zh="更换脱敏密钥", en="Keys of the masks renewed"),
     "withdraw": Text(zh="需求部门退出", en="Given up by the consumer"),
+    "dispose": Text(zh="告知数据处置", en="Disposal told"),
     "remind": Text(zh="提醒时限将到", en="Reminded that the term ends"),
     "propose": Text(zh="提议变更", en="Change proposed"),
     "confirm_amendment": Text(zh="确认变更", en="Change confirmed"),
