@@ -14,7 +14,7 @@ from datong.catalogue import (
     ServiceItems,
 )
 from datong.exchange import Delivery, Exchange, TransferMode
-from datong.kernel import PLATFORM_ACTOR, BatchId, Clock, Database, NotFound, ResourceId, Settings, Text
+from datong.kernel import PLATFORM_ACTOR, BatchId, Clock, Database, DepartmentCode, NotFound, ResourceId, Settings, Text
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import ExpectedWitness, QuorumWatch, Signer
 from datong.library import LandedBatch, LandedSource, LandingMode, Library, RecordLookups, published_column
@@ -29,6 +29,28 @@ from datong.sharing import (
     RequestState,
     TableVersion,
 )
+
+
+class ThingNames:
+    """What notices call things."""
+
+    def __init__(self, *, catalogue: Catalogue, departments: Departments) -> None:
+        self._catalogue = catalogue
+        self._departments = departments
+
+    def resource(self, resource_id: ResourceId) -> Text:
+        """Return a resource's title."""
+        try:
+            return self._catalogue.get(resource_id).content.title
+        except NotFound:
+            return Text(zh=resource_id, en=resource_id)
+
+    def department(self, code: DepartmentCode) -> Text:
+        """Return a department's short name."""
+        try:
+            return self._departments.get(code).short_name
+        except NotFound:
+            return Text(zh=code, en=code)
 
 
 class ExchangeLanding:

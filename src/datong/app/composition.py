@@ -12,12 +12,14 @@ from datong.adapters.directory_store import DirectoryStore
 from datong.adapters.file_keys import load_or_create_signer
 from datong.adapters.hub_link import HubLink, join_superior
 from datong.adapters.polite_web import PoliteWeb
+from datong.adapters.smtp_post import SmtpPost
 from datong.adapters.webhook_post import WebhookPost
 from datong.app.bridges import (
     BatchArrivals,
     ExchangeLanding,
     LibraryRecords,
     LibraryTables,
+    ThingNames,
     quorum_watch,
 )
 from datong.app.schema import migrate
@@ -43,6 +45,7 @@ from datong.catalogue import (
 from datong.exchange import DiskReserve, Exchange, FileExchange, FilePolicy, Planning
 from datong.federation import Cascade, Exchanges, Harvester, Harvests, Joined, Peers, ReaderTerms, Superior, WebReader
 from datong.governance import AlarmWatch, Cases, Indicators, LedgerEvidence, Monitor, Publications, StageLimits
+from datong.governance.notifications import Inbox, Rate, Sending
 from datong.kernel import (
     CHINA,
     Clock,
@@ -422,6 +425,29 @@ def compose(
         departments=lambda: {department.code: department.name for department in departments.all()},
     )
     publications = Publications(database=database, clock=clock, ledger=ledger, indicators=indicators)
+    inbox = Inbox(
+        database=database,
+        clock=clock,
+        calendar=calendar,
+        ledger=ledger,
+        people=identity,
+        policy=policy,
+        names=ThingNames(catalogue=catalogue, departments=departments),
+        authorities=authorities,
+        duties=lambda now: evidence.duties(until=now),
+    )
+    sending = Sending(
+        database=database,
+        clock=clock,
+        calendar=calendar,
+        ledger=ledger,
+        people=identity,
+        mailer=SmtpPost(settings),
+        sender=webhooks,
+        secret=index_key,
+        base_url=settings.base_url,
+        rate=Rate(hourly_max=settings.notice_messages_per_hour, daily_max=settings.notice_messages_per_day),
+    )
     usage = Usage(database=database, ledger=ledger, index_key=index_key, releases=releases)
     disclosure_holds = DisclosureHolds(database=database, clock=clock, ledger=ledger, agreements=agreements)
     own_uses = OwnUses(usage=usage, holds=disclosure_holds, clock=clock)
@@ -558,6 +584,8 @@ def compose(
         cases=cases,
         indicators=indicators,
         publications=publications,
+        inbox=inbox,
+        sending=sending,
         bell=Bell(database.change_mark),
         call_bell=Bell(database.change_mark),
     )

@@ -24,6 +24,7 @@ GROUPS = {
     "library": "datong.cli.library",
     "ledger": "datong.cli.ledger",
     "govern": "datong.cli.govern",
+    "notices": "datong.cli.notices",
     "trial": "datong.app.trial_commands",
     "demo": "datong.app.demo_command",
 }

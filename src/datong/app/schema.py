@@ -10,6 +10,7 @@ import datong.catalogue.source_tables
 import datong.catalogue.tables
 import datong.exchange.tables
 import datong.federation.tables
+import datong.governance.notifications.tables
 import datong.governance.tables
 import datong.ledger.tables
 import datong.library.tables
@@ -30,6 +31,7 @@ OWNERS = (
     datong.library.tables,
     datong.sharing.tables,
     datong.governance.tables,
+    datong.governance.notifications.tables,
 )
 """The modules whose import declares every table on `kernel.METADATA`."""
 

@@ -31,6 +31,10 @@ QUALITY_INTERVAL_SECONDS = 15.0
 SEARCH_INTERVAL_SECONDS = 5.0
 FILES_INTERVAL_SECONDS = 30.0
 RELEASES_INTERVAL_SECONDS = 600.0
+NOTICES_INTERVAL_SECONDS = 2.0
+MESSAGES_INTERVAL_SECONDS = 5.0
+REMINDERS_INTERVAL_SECONDS = 300.0
+"""How often deadlines are looked at: a person is reminded within so long."""
 
 
 def sweeps_of(
@@ -76,7 +80,18 @@ def sweeps_of(
         keep=timedelta(days=settings.correction_retention_days),
     )
 
+    def clear_notices() -> bool:
+        return services.inbox.sweep() or services.sending.sweep()
+
+    def send_messages() -> bool:
+        made = services.sending.make()
+        return services.sending.deliver() or made
+
     return [
+        Sweep(name="notices", interval_seconds=NOTICES_INTERVAL_SECONDS, run=services.inbox.follow),
+        Sweep(name="reminders", interval_seconds=REMINDERS_INTERVAL_SECONDS, run=services.inbox.remind),
+        Sweep(name="messages", interval_seconds=MESSAGES_INTERVAL_SECONDS, run=send_messages),
+        Sweep(name="old-notices", interval_seconds=RELEASES_INTERVAL_SECONDS, run=clear_notices),
         Sweep(name="lineage", interval_seconds=LINEAGE_INTERVAL_SECONDS, run=lineage.post),
         Sweep(name="search", interval_seconds=SEARCH_INTERVAL_SECONDS, run=services.catalogue.discovery.keep_up),
         Sweep(name="log", interval_seconds=settings.sequence_interval_seconds, run=services.ledger.integrate),

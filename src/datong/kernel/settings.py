@@ -90,6 +90,32 @@ class Settings(Value):
         description="Let webhooks go to addresses of private networks, and without TLS: for hubs whose subscribers are "
         "in the same closed network.",
     )
+    smtp_host: str = Field("", description="Server to which e-mail is handed; empty: no e-mail is sent.")
+    smtp_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="TCP port of the e-mail server; 0: 465 with tls, 587 with starttls, 25 with none.",
+    )
+    smtp_security: Literal["tls", "starttls", "none"] = Field(
+        "starttls",
+        description="How the connection to the e-mail server is secured: tls from the first byte, starttls (without it "
+        "nothing is sent), or none, for a relay on the same machine.",
+    )
+    smtp_username: str = Field("", description="Account at the e-mail server; empty: it needs none.")
+    smtp_password: str = Field("", description="Password of that account.")
+    smtp_sender: str = Field(
+        "",
+        pattern=r"^([^@\s<>]+@[^@\s<>]+)?$",
+        description="Address in whose name e-mail is sent; needed with a server.",
+    )
+    smtp_timeout_seconds: float = Field(20.0, gt=0, le=50, description="Seconds within which the server must answer.")
+    notice_messages_per_hour: int = Field(
+        4, ge=1, le=60, description="E-mails, and webhooks, of notices that one person gets in an hour at most."
+    )
+    notice_messages_per_day: int = Field(
+        20, ge=1, le=500, description="E-mails, and webhooks, of notices that one person gets in 24 hours at most."
+    )
     logins_at_once_max: int = Field(4, ge=1, description="Password checks at once (each takes 46 MiB).")
     disk_reserve_mb: int = Field(
         1024, ge=0, description="MiB of the lake's disk kept free: uploads are turned away (507) before they take it."

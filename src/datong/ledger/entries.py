@@ -78,6 +78,7 @@ class EntryKind(StrEnum):
     CASE = "governance.case"
     INDICATOR = "governance.indicator"
     ALARM = "governance.alarm"
+    NOTIFICATION = "governance.notification"
 
 
 class EntryContent(Value):

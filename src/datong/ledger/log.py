@@ -32,13 +32,15 @@ from datong.ledger.export import write_export
 from datong.ledger.fsck import Fsck, FsckReport
 from datong.ledger.merkle import inclusion_proof, leaf_hash_of
 from datong.ledger.notes import Checkpoint, Note, is_key_name
-from datong.ledger.places import PLACE
+from datong.ledger.places import PLACE, runs_between
 from datong.ledger.sequencer import Sequencer, published_size
 from datong.ledger.signing import Signer
 from datong.ledger.state_audit import Area
 from datong.ledger.tables import CHECKPOINTS, ENTRIES, ENTRY_DEPARTMENTS
 from datong.ledger.tiles import TilePath, TileReader, TileStore, no_file, read_tile
 
+RUNS_AT_ONCE = 500
+"""Runs of places that `published_from` looks through in one call."""
 _NO_DISCLOSURES: Mapping[str, JsonValue] = {}
 
 
@@ -255,6 +257,31 @@ class Ledger:
         with self._database.snapshot() as connection:
             published = published_size(connection)
             return [_recorded(row, published) for row in connection.execute(query)]
+
+    def published_from(
+        self, position: int, *, kinds: Collection[EntryKind], since: datetime, limit: int
+    ) -> tuple[list[RecordedEntry], int]:
+        """Return at most `limit` published entries from `position` on, in the log's order, and where to go on.
+
+        Only those of `kinds` that were made at or after `since` are returned; others are passed over. Whoever keeps
+        the second number misses nothing and sees nothing twice: positions never change, and have no gaps.
+        """
+        found: list[RecordedEntry] = []
+        wanted = (ENTRIES.c.kind.in_([kind.value for kind in kinds]), ENTRIES.c.at >= since)
+        with self._database.snapshot() as connection:
+            published = published_size(connection)
+            for run in runs_between(connection, position, published)[:RUNS_AT_ONCE]:
+                query: Select[tuple[object, ...]] = (
+                    select(ENTRIES, PLACE)
+                    .where(ENTRIES.c.serial >= run.serial, ENTRIES.c.serial < run.end, *wanted)
+                    .order_by(ENTRIES.c.serial)
+                    .limit(limit - len(found))
+                )
+                found += [_recorded(row, published) for row in connection.execute(query)]
+                if len(found) == limit:
+                    return found, (found[-1].index or 0) + 1
+                position = run.position + run.length
+        return found, position
 
     def cosign(self, *, witness_name: str, witness_key: bytes, note: bytes) -> None:
         """Store a witness's cosignature: `note` is what its `Witness.update` returned.

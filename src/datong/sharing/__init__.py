@@ -175,7 +175,15 @@ if TYPE_CHECKING:
     )
     from datong.sharing.tokens import AccessToken
     from datong.sharing.usage import Usage, Use
-    from datong.sharing.webhooks import WebhookSender, webhook_unanswered, webhook_url_invalid
+    from datong.sharing.webhooks import (
+        GONE,
+        WebhookSender,
+        next_attempt,
+        secret_of,
+        signed_headers,
+        webhook_unanswered,
+        webhook_url_invalid,
+    )
 else:
     __getattr__ = on_demand(
         __name__,
@@ -280,7 +288,15 @@ else:
                 "WebhookSecret",
                 "WebhookSubscription",
             ],
-            "webhooks": ["WebhookSender", "webhook_unanswered", "webhook_url_invalid"],
+            "webhooks": [
+                "GONE",
+                "WebhookSender",
+                "next_attempt",
+                "secret_of",
+                "signed_headers",
+                "webhook_unanswered",
+                "webhook_url_invalid",
+            ],
         },
     )
 
@@ -289,6 +305,7 @@ __all__ = [
     "CHECK_PATH",
     "COMMON_MIN_LEAST",
     "DELTA_SHARING_PATH",
+    "GONE",
     "KEY_ELEMENTS",
     "MATCHED_ELEMENTS",
     "MILLI",
@@ -496,12 +513,15 @@ __all__ = [
     "mask_columns",
     "mask_for",
     "mask_secret",
+    "next_attempt",
     "once_of",
     "passes",
     "read_code",
     "sealed_answer",
+    "secret_of",
     "shown_code",
     "shown_plainly",
+    "signed_headers",
     "stricter_than",
     "subject_index_key",
     "token_request",

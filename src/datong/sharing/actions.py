@@ -107,6 +107,8 @@ class Action(StrEnum):
     OBJECTION_READ = "objection.read"
     OBJECTION_ANSWER = "objection.answer"
     MONITOR_RUN = "monitor.run"
+    NOTICE_OWN = "notice.own"
+    MESSAGE_READ = "message.read"
     FINDING_READ = "finding.read"
     CASE_READ = "case.read"
     CASE_ACT = "case.act"

@@ -15,6 +15,7 @@ from datong.kernel import (
     Conflict,
     Database,
     DepartmentCode,
+    NotFound,
     Page,
     PersonId,
     Refused,
@@ -139,6 +140,22 @@ class People:
                 .limit(min(limit, PAGE_ROWS_MAX))
             ).mappings()
             return page_of(tuple(_account(row) for row in rows), total=total, offset=offset)
+
+    def account(self, person: PersonId) -> Account:
+        """Return one account.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._database.snapshot() as connection:
+            row = connection.execute(select(tables.account).where(tables.account.c.id == person)).mappings().first()
+        if row is None:
+            raise NotFound(
+                "sharing.account_not_found",
+                what=Text(zh="没有这个账号。", en="There is no such account."),
+                remedy=Text(zh="请核对编号。", en="Check the id."),
+            )
+        return _account(row)
 
     def authenticate(self, username: str, password: str) -> Session:
         """Check a password and open a session.

@@ -37,7 +37,7 @@ from datong.sharing.events import ResourceEvents
 from datong.sharing.evidence import instant, text_digest
 from datong.sharing.machines import Machines
 from datong.sharing.principals import Principal
-from datong.sharing.webhooks import OVERLAP_SECONDS, WebhookSender, next_attempt, secret_of, signed_headers
+from datong.sharing.webhooks import GONE, OVERLAP_SECONDS, WebhookSender, next_attempt, secret_of, signed_headers
 
 SUBSCRIPTIONS_MAX = 100
 """Active subscriptions of one application."""
@@ -45,8 +45,6 @@ LEASE_SECONDS = 60
 """How long a worker has a delivery to itself; one attempt takes less."""
 DELIVERIES_AT_ONCE = 20
 SUBSCRIPTIONS_AT_ONCE = 500
-GONE = 410
-"""The status with which a subscriber says that it wants no more (Standard Webhooks)."""
 _ENDED_BY_SUBSCRIBER = "the subscriber answered 410"
 
 

@@ -17,6 +17,8 @@ PREFIX = "whsec_"
 RETRY_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Pauses before the second and further attempts; after the last one a delivery is dead."""
 OVERLAP_SECONDS = 86_400
+GONE = 410
+"""The status with which a receiver says that it wants no more."""
 _LABEL = b"datong webhook secret v1\n"
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datong.exchange import Exchange, FileExchange, Planning
     from datong.federation import Cascade, Exchanges, Harvests, Peers
     from datong.governance import AlarmWatch, Cases, Indicators, Monitor, Publications
+    from datong.governance.notifications import Inbox, Sending
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
     from datong.ledger import Ledger, QuorumWatch
     from datong.library import Corrections, Library, Reviews
@@ -126,6 +127,8 @@ class Services:
     cases: Cases
     indicators: Indicators
     publications: Publications
+    inbox: Inbox
+    sending: Sending
     bell: Bell = field(default_factory=Bell)
     """Rung when a node may have something new to do."""
     call_bell: Bell = field(default_factory=Bell)

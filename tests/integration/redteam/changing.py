@@ -81,6 +81,10 @@ CHANGING = frozenset(
     POST /api/v1/nodes/me/recipient-keys/{key_id}/revocation
     POST /api/v1/norms/check
     POST /api/v1/norms/diff
+    POST /api/v1/notices/read
+    PUT /api/v1/notices/settings
+    POST /api/v1/notices/settings/confirmation
+    POST /api/v1/notices/{notice_id}/read
     POST /api/v1/oauth/token
     POST /api/v1/objections/{objection_id}/answer
     POST /api/v1/people
@@ -192,6 +196,10 @@ CHANGING = frozenset(
     POST /me/consents/{consent_id}
     POST /me/objections/{objection_id}/withdrawal
     POST /me/uses/{access_id}/objection
+    POST /notices/read
+    POST /notices/settings
+    POST /notices/settings/confirmation
+    POST /notices/{notice_id}/open
     POST /objections/{objection_id}
     POST /requests/new
     POST /requests/{request_id}/actions

@@ -24,6 +24,7 @@ from datong.web.api import (
     matchings,
     nodes,
     norms,
+    notices,
     oauth,
     objections,
     profiles,
@@ -101,6 +102,7 @@ _PARTS = (
     objections,
     ledger,
     governance,
+    notices,
     dashboard,
 )
 api_routers: tuple[APIRouter, ...] = (*(part.router for part in _PARTS), agreements.papers)

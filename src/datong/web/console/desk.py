@@ -175,6 +175,13 @@ class Desk:
         state = self.services.quorum.state()
         return None if state.holds else state
 
+    def _unread(self) -> int | None:
+        """Return how many notices the caller has not read; None: the caller has no inbox."""
+        if self.principal is None:
+            return None
+        person = self.principal.actor.id
+        return self.services.inbox.unread(person) if self.may(Action.NOTICE_OWN, Target(person=person)) else None
+
     def _context(self) -> dict[str, object]:
         account = self.principal
         return {
@@ -194,6 +201,7 @@ class Desk:
             "principal": account,
             "role_names": self._role_names(),
             "sections": sections_for(account),
+            "unread": self._unread(),
             "unwitnessed": self._unwitnessed(),
             "simulated": self.services.clock.simulated,
             "notice": NOTICES.get(self.request.query_params.get("done", "")),

@@ -35,6 +35,7 @@ SECTIONS = (
         name=Text(zh="工作", en="Work"),
         links=(
             _link("/", "工作台", "Workbench"),
+            _link("/notices", "提醒", "Notices"),
             _link("/catalogue", "共享目录", "Catalogue"),
             _link("/sources", "一数一源", "One source", "/service-items"),
             _link("/requests", "需求与授权", "Requests"),

@@ -39,6 +39,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "sharing.access": Text(zh="数据调用", en="Access"),
     "sharing.refusal": Text(zh="拒绝调用", en="Refusal"),
     "governance.alarm": Text(zh="异常预警", en="Alarm"),
+    "governance.notification": Text(zh="发出的提醒", en="Message to somebody"),
     "governance.finding": Text(zh="责任认定", en="Finding"),
     "governance.case": Text(zh="协调事项", en="Case"),
     "governance.indicator": Text(zh="绩效指标", en="Indicator"),

@@ -1,0 +1,322 @@
+"""The inboxes: what the log and the deadlines mean for people becomes notices, each once, repeated ones folded.
+
+The log is read by position. What a stretch of it means, and how far it was read, is written in one transaction: a
+process that is killed tells nobody twice and leaves nobody out, and several processes may do it at once.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from datong.governance.duties import Duty
+from datong.governance.notifications.matters import (
+    TOLD_KINDS,
+    Audience,
+    Matter,
+    Names,
+    Topic,
+    matters_of,
+    reminder_of,
+)
+from datong.governance.notifications.preferences import Preferences
+from datong.governance.notifications.tables import MESSAGE, NOTICE, POSITION, SETTING
+from datong.kernel import (
+    Actor,
+    ActorKind,
+    Clock,
+    Database,
+    DepartmentCode,
+    NotFound,
+    Page,
+    PersonId,
+    Text,
+    Value,
+    WorkingCalendar,
+    page_of,
+)
+from datong.kernel.limits import PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
+from datong.ledger import Ledger, RecordedEntry
+from datong.sharing import Account, PolicyEngine, Principal, Role
+
+NOTICES = uuid.UUID("0f6f0d52-5a0d-5b0e-9a55-0d0f3f3c9d11")
+"""The namespace of the identities of notices (RFC 9562, version 5)."""
+ENTRIES_AT_ONCE = 500
+TOLD_WITHIN = timedelta(days=7)
+"""Older entries are nobody's news: a hub that is upgraded does not tell its history."""
+TOLD_AGAIN_AFTER = timedelta(days=1)
+"""What repeats unread leaves the console once more after so long."""
+READ_KEPT, UNREAD_KEPT = timedelta(days=180), timedelta(days=400)
+_POSITION_ID = 1
+
+
+class PeopleBook(Protocol):
+    """Who works where, with which roles."""
+
+    def accounts(
+        self, *, department: DepartmentCode | None = None, offset: int = 0, limit: int = PAGE_ROWS_DEFAULT
+    ) -> Page[Account]:
+        """Return accounts by username."""
+        ...
+
+    def account(self, person: PersonId) -> Account:
+        """Return one account.
+
+        Raises:
+            NotFound: there is none.
+        """
+        ...
+
+
+class Notice(Value):
+    """A notice in somebody's inbox; `times`: how often it happened while it was unread."""
+
+    id: str
+    topic: Topic
+    urgent: bool
+    title: Text
+    what: Text
+    address: str
+    times: int
+    first_at: datetime
+    told_at: datetime
+    read_at: datetime | None
+
+
+class Inbox:
+    """The notices of all people.
+
+    `authorities` returns the codes of the data authorities, `duties` the duties as of a moment.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        calendar: WorkingCalendar,
+        ledger: Ledger,
+        people: PeopleBook,
+        policy: PolicyEngine,
+        names: Names,
+        authorities: Callable[[], frozenset[DepartmentCode]],
+        duties: Callable[[datetime], Sequence[Duty]],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._calendar = calendar
+        self._ledger = ledger
+        self._people = people
+        self._policy = policy
+        self._names = names
+        self._authorities = authorities
+        self._duties = duties
+
+    def follow(self) -> bool:
+        """Tell people of what was published in the log since; return whether more waits."""
+        with self._database.snapshot() as connection:
+            position = connection.scalar(select(POSITION.c.position)) or 0
+        now = self._clock.now()
+        entries, after = self._ledger.published_from(
+            position, kinds=TOLD_KINDS, since=now - TOLD_WITHIN, limit=ENTRIES_AT_ONCE
+        )
+        if after == position:
+            return False
+        told = [(matter, entry) for entry in entries for matter in matters_of(entry, self._names)]
+        rooms = _Rooms(self._people, self._authorities)
+        with self._database.transaction() as connection:
+            if self._locked_position(connection) != position:
+                return True  # Another process told of these.
+            for matter, entry in told:
+                self._tell(connection, matter, rooms, entry=entry)
+            connection.execute(update(POSITION).values(position=after))
+        return True
+
+    def remind(self) -> bool:
+        """Remind people of deadlines that are near, each once; return False, since all that is due is done."""
+        now = self._clock.now()
+        found = (reminder_of(duty, now=now, calendar=self._calendar) for duty in self._duties(now))
+        rooms = _Rooms(self._people, self._authorities)
+        matters = [matter for matter in found if matter is not None]
+        if matters:
+            with self._database.transaction() as connection:
+                self._locked_position(connection)
+                for matter in matters:
+                    self._tell(connection, matter, rooms)
+        return False
+
+    def sweep(self) -> bool:
+        """Delete notices that were read long ago, or that nobody ever read; return False."""
+        now = self._clock.now()
+        old = (NOTICE.c.read_at < now - READ_KEPT) | (NOTICE.c.told_at < now - UNREAD_KEPT)
+        with self._database.transaction() as connection:
+            connection.execute(delete(NOTICE).where(old))
+        return False
+
+    def unread(self, person: str) -> int:
+        """Return how many notices a person has not read."""
+        query = select(func.count()).select_from(NOTICE).where(NOTICE.c.person == person, NOTICE.c.read_at.is_(None))
+        with self._database.snapshot() as connection:
+            return connection.scalar(query) or 0
+
+    def find(
+        self,
+        person: str,
+        *,
+        unread: bool = False,
+        topic: Topic | None = None,
+        offset: int = 0,
+        limit: int = PAGE_ROWS_DEFAULT,
+    ) -> Page[Notice]:
+        """Return a person's notices, newest first."""
+        wanted = [NOTICE.c.person == person]
+        if unread:
+            wanted.append(NOTICE.c.read_at.is_(None))
+        if topic is not None:
+            wanted.append(NOTICE.c.topic == topic)
+        newest = select(NOTICE).where(*wanted).order_by(NOTICE.c.told_at.desc(), NOTICE.c.id)
+        with self._database.snapshot() as connection:
+            total = connection.scalar(select(func.count()).select_from(NOTICE).where(*wanted)) or 0
+            rows = connection.execute(newest.offset(offset).limit(min(limit, PAGE_ROWS_MAX))).mappings()
+            return page_of(tuple(_notice(row) for row in rows), total=total, offset=offset)
+
+    def read(self, person: str, notice_id: str) -> Notice:
+        """Mark one of a person's notices as read and return it; reading it again changes nothing.
+
+        Raises:
+            NotFound: the person has no such notice.
+        """
+        own = (NOTICE.c.id == notice_id, NOTICE.c.person == person)
+        with self._database.transaction() as connection:
+            values = {"read_at": self._clock.now(), "waiting_since": None}
+            connection.execute(update(NOTICE).where(*own, NOTICE.c.read_at.is_(None)).values(values))
+            row = connection.execute(select(NOTICE).where(*own)).mappings().first()
+        if row is None:
+            raise NotFound(
+                "governance.notice_not_found",
+                what=Text(zh="您没有这条提醒。", en="You have no such notice."),
+                remedy=Text(zh="请从提醒列表中选择。", en="Choose one from your notices."),
+            )
+        return _notice(row)
+
+    def read_all(self, person: str) -> int:
+        """Mark all of a person's notices as read; return how many were not."""
+        unread = (NOTICE.c.person == person, NOTICE.c.read_at.is_(None))
+        with self._database.transaction() as connection:
+            values = {"read_at": self._clock.now(), "waiting_since": None}
+            return connection.execute(update(NOTICE).where(*unread).values(values)).rowcount
+
+    def _tell(
+        self, connection: Connection, matter: Matter, rooms: "_Rooms", *, entry: RecordedEntry | None = None
+    ) -> None:
+        """Put a matter into the inboxes of those whom it concerns; whoever did the act knows of it."""
+        reached: set[str] = set()
+        for audience in matter.audiences:
+            for account in rooms.people(audience):
+                if account.id in reached or (entry is not None and entry.actor.id == account.id):
+                    continue
+                if self._policy.authorise(principal_of(account), matter.action, matter.target).allowed:
+                    reached.add(account.id)
+        for person in sorted(reached):
+            self._put(connection, person, matter, "" if entry is None else entry.entry_id)
+
+    def _put(self, connection: Connection, person: str, matter: Matter, entry_id: str) -> None:
+        """Make a notice, or fold the matter into the unread one."""
+        now = self._clock.now()
+        query = (
+            select(NOTICE, MESSAGE.c.made_at)
+            .join(MESSAGE, MESSAGE.c.id == NOTICE.c.message, isouter=True)
+            .where(NOTICE.c.person == person, NOTICE.c.matter == matter.key)
+        )
+        if matter.once:
+            if connection.execute(query.limit(1)).first() is not None:
+                return
+            known = None
+        else:
+            known = connection.execute(query.where(NOTICE.c.read_at.is_(None)).limit(1)).mappings().first()
+        leaves = self._leaves(connection, person, matter.topic)
+        content = matter.model_dump(mode="json", include={"title", "what", "address"})
+        if known is None:
+            connection.execute(
+                insert(NOTICE).values(
+                    id=str(uuid.uuid5(NOTICES, f"{person} {matter.key} {entry_id}")),
+                    person=person,
+                    matter=matter.key,
+                    topic=matter.topic,
+                    urgent=matter.urgent,
+                    times=1,
+                    first_at=now,
+                    told_at=now,
+                    waiting_since=now if leaves else None,
+                    content=content,
+                )
+            )
+            return
+        values: dict[str, object] = {
+            "times": known["times"] + 1,
+            "told_at": now,
+            "urgent": known["urgent"] or matter.urgent,
+            "content": content,
+        }
+        rises = matter.urgent and not known["urgent"]
+        long_ago = known["made_at"] is not None and known["made_at"] <= now - TOLD_AGAIN_AFTER
+        if leaves and known["waiting_since"] is None and (rises or long_ago):
+            values["waiting_since"] = now
+        connection.execute(update(NOTICE).where(NOTICE.c.id == known["id"]).values(values))
+
+    @staticmethod
+    def _leaves(connection: Connection, person: str, topic: Topic) -> bool:
+        """Whether a person wants to hear of a topic outside the console."""
+        content = connection.scalar(select(SETTING.c.content).where(SETTING.c.person == person))
+        preferences = Preferences() if content is None else Preferences.model_validate(content)
+        return bool(preferences.channels) and topic not in preferences.muted
+
+    def _locked_position(self, connection: Connection) -> int:
+        """Return how far the log was read, and keep others from moving it."""
+        dialect = sqlite if self._database.is_sqlite else postgresql
+        made = dialect.insert(POSITION).values(id=_POSITION_ID, position=0)
+        connection.execute(made.on_conflict_do_nothing(index_elements=[POSITION.c.id]))
+        position: int = connection.execute(select(POSITION.c.position).with_for_update()).scalar_one()
+        return position
+
+
+class _Rooms:
+    """The people of departments, looked up once for each stretch of the log."""
+
+    def __init__(self, people: PeopleBook, authorities: Callable[[], frozenset[DepartmentCode]]) -> None:
+        self._book = people
+        self._authorities = authorities
+        self._of: dict[DepartmentCode, list[Account]] = {}
+
+    def people(self, audience: Audience) -> list[Account]:
+        """Return the people of an audience who may sign in."""
+        codes = sorted(self._authorities()) if audience.department is None else [audience.department]
+        return [
+            account for code in codes for account in self._staff(code) if not audience.roles.isdisjoint(account.roles)
+        ]
+
+    def _staff(self, code: DepartmentCode) -> list[Account]:
+        if code not in self._of:
+            found: list[Account] = []
+            offset: int | None = 0
+            while offset is not None:
+                page = self._book.accounts(department=code, offset=offset, limit=PAGE_ROWS_MAX)
+                found += [account for account in page.rows if not account.disabled and account.roles != {Role.CITIZEN}]
+                offset = page.next_offset
+            self._of[code] = found
+        return self._of[code]
+
+
+def principal_of(account: Account) -> Principal:
+    """Return the caller that the owner of an account would be."""
+    actor = Actor(kind=ActorKind.PERSON, id=account.id, department=account.department, name=account.name)
+    return Principal(actor=actor, roles=account.roles)
+
+
+def _notice(row: RowMapping | Mapping[str, object]) -> Notice:
+    content = row["content"]
+    fields = {name: row[name] for name in ("id", "topic", "urgent", "times", "first_at", "told_at", "read_at")}
+    return Notice.model_validate({**fields, **content})  # type: ignore[dict-item]
