@@ -44,7 +44,16 @@ from datong.catalogue import (
 )
 from datong.exchange import DiskReserve, Exchange, FileExchange, FilePolicy, Planning
 from datong.federation import Cascade, Exchanges, Harvester, Harvests, Joined, Peers, ReaderTerms, Superior, WebReader
-from datong.governance import AlarmWatch, Cases, Indicators, LedgerEvidence, Monitor, Publications, StageLimits
+from datong.governance import (
+    AlarmWatch,
+    Cases,
+    Indicators,
+    LedgerEvidence,
+    Monitor,
+    Publications,
+    RequestFlows,
+    StageLimits,
+)
 from datong.governance.notifications import Inbox, Rate, Sending
 from datong.kernel import (
     CHINA,
@@ -586,6 +595,7 @@ def compose(
         publications=publications,
         inbox=inbox,
         sending=sending,
+        request_flows=RequestFlows(database=database, clock=clock, calendar=calendar, ledger=ledger),
         bell=Bell(database.change_mark),
         call_bell=Bell(database.change_mark),
     )

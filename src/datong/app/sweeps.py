@@ -72,6 +72,10 @@ def sweeps_of(
     def forget_calls() -> bool:
         return forget_gateway_state(database, clock.now())
 
+    def follow_requests() -> bool:
+        services.request_flows.catch_up()
+        return False
+
     lineage = LineagePosting(services.exchange, settings)
     reports = CorrectionDisposal(
         database=database,
@@ -116,6 +120,7 @@ def sweeps_of(
         Sweep(name="live-calls", interval_seconds=LIVE_INTERVAL_SECONDS, run=services.live.sweep),
         Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=watch_agreements),
         Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
+        Sweep(name="request-flows", interval_seconds=settings.monitor_interval_seconds, run=follow_requests),
         Sweep(name="alarms", interval_seconds=settings.monitor_interval_seconds, run=services.alarms.run),
         Sweep(name="overlaps", interval_seconds=OVERLAP_INTERVAL_SECONDS, run=services.overlaps.compare),
         Sweep(

@@ -12,10 +12,12 @@ from datong.cli.ledger import read_key
 from datong.governance import (
     ALARM_NAMES,
     STATE_NAMES,
+    STEP_NAMES,
     AlarmDecision,
     AlarmKind,
     AlarmRecord,
     AlarmState,
+    FlowMap,
     Rederived,
     rederive_finding,
     rederive_indicators,
@@ -23,6 +25,8 @@ from datong.governance import (
 from datong.kernel import CHINA, FindingId, Invalid, Page, Text, WorkingCalendar
 from datong.ledger import exported_entries
 from datong.norms import load_pack
+
+DAY_SECONDS = 86_400
 
 app = typer.Typer(help="治理 · governance", no_args_is_help=True)
 
@@ -68,6 +72,28 @@ def decide(
     body = {"decision": decision.value, "reason": reason}
     record = AlarmRecord.model_validate(call_hub(hub, token, "POST", f"/alarms/{alarm}/decisions", body))
     typer.echo(f"{record.id}: {STATE_NAMES[record.state].zh} · {STATE_NAMES[record.state].en}")
+
+
+@app.command()
+def flow(
+    hub: HubOption,
+    token: TokenOption,
+    period: Annotated[str, typer.Option(help="统计期，如 2026-11 · a period")] = "",
+    department: Annotated[str, typer.Option(help="部门代码 · code of a department")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")] = False,
+) -> None:
+    """申请走过的步骤：多少件、等了多久（工作日）· steps of requests: how many, how long waited (working days)."""
+    query = urlencode({name: value for name, value in (("period", period), ("department", department)) if value})
+    answer = call_hub(hub, token, "GET", f"/request-flow?{query}")
+    found = FlowMap.model_validate(answer)
+    if as_json:
+        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        return
+    typer.echo(f"{found.requests} ({found.delivered} ✓, {found.turned_back} ↩)")
+    for edge in found.edges:
+        before, step = STEP_NAMES[edge.before], STEP_NAMES[edge.step]
+        typer.echo(f"{before.zh} → {step.zh} · {before.en} → {step.en}: {edge.requests}")
+        typer.echo(f"  {edge.median_seconds / DAY_SECONDS:.2f} / {edge.ninetieth_seconds / DAY_SECONDS:.2f}")
 
 
 @app.command()

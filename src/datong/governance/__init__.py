@@ -21,6 +21,16 @@ from datong.governance.performance import Indicators
 from datong.governance.periods import Period
 from datong.governance.publications import Publication, Publications
 from datong.governance.rederiving import Rederived, rederive_finding, rederive_indicators
+from datong.governance.request_flow import (
+    STEP_NAMES,
+    FlowEdge,
+    FlowMap,
+    FlowRequest,
+    FlowStep,
+    FlowTurn,
+    FlowVariant,
+)
+from datong.governance.request_flows import RequestFlows
 from datong.governance.stages import (
     ACTION_NAMES,
     STAGE_NAMES,
@@ -42,6 +52,7 @@ __all__ = [
     "RULES",
     "STAGE_NAMES",
     "STATE_NAMES",
+    "STEP_NAMES",
     "Alarm",
     "AlarmDecision",
     "AlarmKind",
@@ -63,6 +74,12 @@ __all__ = [
     "EvidenceSource",
     "Finding",
     "FindingRecord",
+    "FlowEdge",
+    "FlowMap",
+    "FlowRequest",
+    "FlowStep",
+    "FlowTurn",
+    "FlowVariant",
     "GivenEntries",
     "GivenEvidence",
     "IndicatorValue",
@@ -79,6 +96,7 @@ __all__ = [
     "Publication",
     "Publications",
     "Rederived",
+    "RequestFlows",
     "Shares",
     "Span",
     "StageLimits",

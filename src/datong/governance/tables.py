@@ -1,6 +1,6 @@
 """The tables of governance in the control database."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table
 
 from datong.kernel import METADATA, JsonColumn, UtcDateTime
 
@@ -96,3 +96,42 @@ ALARM = Table(
     Index("ix_governance_alarm_state", "state", "day"),
 )
 """Alarms and what became of them."""
+
+FLOW = Table(
+    "governance_flow",
+    METADATA,
+    Column("request_id", String(64), primary_key=True),
+    Column("agreement_id", String(64), index=True),
+    Column("consumer", String(18), nullable=False),
+    Column("provider", String(18), nullable=False),
+    Column("resource_id", String(64), nullable=False),
+    Column("submitted_at", UtcDateTime, nullable=False, index=True),
+    Column("last_step", String(20), nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    Column("total_seconds", BigInteger, nullable=False),
+    Column("variant", String(1500), nullable=False),
+)
+"""Requests by the steps they took so far; derived from the ledger, times in working seconds."""
+
+FLOW_ACT = Table(
+    "governance_flow_act",
+    METADATA,
+    Column("request_id", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("step", String(20), nullable=False),
+    Column("before", String(20)),
+    Column("at", UtcDateTime, nullable=False, index=True),
+    Column("party", String(20), nullable=False),
+    Column("waited_seconds", BigInteger, nullable=False),
+    Column("entry_id", String(36), nullable=False),
+    Index("ix_governance_flow_act_edge", "before", "step"),
+)
+"""Each step of each request and the step before it."""
+
+FLOW_MARK = Table(
+    "governance_flow_mark",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("until", UtcDateTime, nullable=False),
+)
+"""Up to when the ledger was looked through for steps of requests: one row."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from datong.exchange import Exchange, FileExchange, Planning
     from datong.federation import Cascade, Exchanges, Harvests, Peers
-    from datong.governance import AlarmWatch, Cases, Indicators, Monitor, Publications
+    from datong.governance import AlarmWatch, Cases, Indicators, Monitor, Publications, RequestFlows
     from datong.governance.notifications import Inbox, Sending
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
     from datong.ledger import Ledger, QuorumWatch
@@ -129,6 +129,7 @@ class Services:
     publications: Publications
     inbox: Inbox
     sending: Sending
+    request_flows: RequestFlows
     bell: Bell = field(default_factory=Bell)
     """Rung when a node may have something new to do."""
     call_bell: Bell = field(default_factory=Bell)

@@ -32,6 +32,7 @@ from datong.web.api import (
     reconciliations,
     releases,
     replays,
+    request_flows,
     requests,
     resources,
     reviews,
@@ -103,6 +104,7 @@ _PARTS = (
     ledger,
     governance,
     notices,
+    request_flows,
     dashboard,
 )
 api_routers: tuple[APIRouter, ...] = (*(part.router for part in _PARTS), agreements.papers)

@@ -14,6 +14,8 @@ MARKED_POINTS_MAX = 14
 LEGEND_LINE_PX, LEGEND_MARK_PX, LEGEND_WIDTH_PX = 24, 45, 420
 HEAT_TOP_MIN = 10.0
 EDGE_WIDTH_MIN, EDGE_WIDTH_MAX = 1.2, 7.0
+WARM, HOT = 0.4, 0.75
+"""From which part of the longest wait on an arrow is amber, and red."""
 
 
 class Chart(Value):
@@ -81,6 +83,83 @@ def network(
     }
     rows = tuple((edge.source, edge.target, f"{edge.amount:,}") for edge in edges)
     return Chart(id=chart_id, label=label, option=option, header=header, rows=rows, size="tall")
+
+
+class Place(Value):
+    """A node of a map of steps, `x` to the right and `y` downwards."""
+
+    name: str
+    x: float
+    y: float
+    amount: int
+
+
+class Way(Value):
+    """From one node of a map of steps to another: how often, how it is labelled, how bad it is (0 to 1)."""
+
+    source: str
+    target: str
+    amount: int
+    text: str
+    heat: float
+
+
+def ways(
+    chart_id: str,
+    label: str,
+    *,
+    places: Sequence[Place],
+    edges: Sequence[Way],
+    header: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+) -> Chart:
+    """Return a map of steps: arrows as thick as they are frequent, the redder the longer they take."""
+    most = max((place.amount for place in places), default=0) or 1
+    widest = max((way.amount for way in edges), default=0) or 1
+    option: dict[str, object] = {
+        "tooltip": {},
+        "series": [
+            {
+                "type": "graph",
+                "layout": "none",
+                "left": 60,
+                "right": 60,
+                "top": 40,
+                "bottom": 40,
+                "label": {"show": True, "position": "bottom", "color": INK, "fontSize": 12},
+                "edgeSymbol": ["none", "arrow"],
+                "edgeSymbolSize": 9,
+                "itemStyle": {"color": BLUE},
+                "emphasis": {"focus": "adjacency"},
+                "data": [
+                    {
+                        "name": place.name,
+                        "value": place.amount,
+                        "x": place.x,
+                        "y": place.y,
+                        "symbolSize": _between(NODE_SIZE_MIN, NODE_SIZE_MAX, place.amount / most),
+                    }
+                    for place in places
+                ],
+                "links": [
+                    {
+                        "source": way.source,
+                        "target": way.target,
+                        "value": way.amount,
+                        "label": {"show": True, "formatter": way.text, "fontSize": 11, "color": INK_SOFT},
+                        "lineStyle": {
+                            "width": _between(EDGE_WIDTH_MIN, EDGE_WIDTH_MAX, way.amount / widest),
+                            "color": RED if way.heat > HOT else AMBER if way.heat > WARM else "#6f8cc4",
+                            "curveness": 0.15,
+                            "opacity": 0.8,
+                        },
+                    }
+                    for way in edges
+                ],
+            }
+        ],
+    }
+    return Chart(id=chart_id, label=label, option=option, header=header, rows=tuple(rows), size="tall")
 
 
 def trend(
