@@ -1,0 +1,26 @@
+"""The map of requests is for all staff; the requests behind an arrow are for those whom they concern."""
+
+from tests.integration.redteam.world import RedTeamWorld
+
+
+def test_the_pages_show_the_way_of_requests(world: RedTeamWorld) -> None:
+    world.services.request_flows.catch_up()
+    auditor, officer = world["auditor"], world["officer"]
+    found = auditor.get("/api/v1/request-flow").json()
+    assert found["requests"]
+    edge = found["edges"][0]
+    asked = {"before": edge["before"], "step": edge["step"]}
+    behind = auditor.get("/api/v1/request-flow/requests", params=asked).json()
+    assert behind["total"] == edge["requests"]
+    page = auditor.get("/governance/flow", params={"period": "2099"})
+    assert page.status_code == 200
+    page = auditor.get("/governance/flow")
+    assert (page.status_code, 'id="flow-data"' in page.text) == (200, True)
+    page = auditor.get("/governance/flow/requests", params=asked)
+    assert f"/requests/{behind['rows'][0]['request_id']}" in page.text
+    # What an officer is led to, the officer may read.
+    assert officer.get("/governance/flow").status_code == 200
+    own = officer.get("/api/v1/request-flow/requests", params=asked).json()
+    assert own["total"] <= behind["total"]
+    for row in own["rows"]:
+        assert officer.get(f"/requests/{row['request_id']}").status_code == 200
