@@ -3,8 +3,8 @@
 A real hub process answers query and verify by citizen ID: token, agreement, policy, masking and evidence with every
 call. `requests_per_second` is the mean of query and verify; `p99_ms` the slower one's at 80 % of that rate. The peer
 answers the same requests from the same file, alone, in the same run. On a machine that others use, too, the clock says
-little: `cpu_ms` and `bare_cpu_ms` are the processor time of the hub's and of the peer's process per request (without
-the database's), `cpu_ratio_to_bare` the latter by the former.
+little: `cpu_ms`, `control_cpu_ms` and `bare_cpu_ms` are the processor time of the hub's process, of the database server
+and of the peer's process per request, `cpu_ratio_to_bare` the last by the first.
 
 `policy_p99_ms` is one decision about all items of a resource, while 2,000 agreements about it are in force:
 `policy_lookup_p99_ms` with the caller's agreements looked up in the control database before it.
@@ -12,7 +12,6 @@ the database's), `cpu_ratio_to_bare` the latter by the former.
 
 import argparse
 import json
-import os
 import sqlite3
 import statistics
 import subprocess
@@ -41,7 +40,6 @@ CITIZENS_MAX = 5000
 KINDS = ("query", "verify")
 AGREEMENTS = 2000
 DECISIONS = 500
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class World(NamedTuple):
@@ -125,25 +123,28 @@ def run(load: Load) -> Outcome:
     return outcome
 
 
-def measure(loads: dict[str, Load], pid: int, chosen: argparse.Namespace) -> tuple[dict[str, float], float]:
+def measure(
+    loads: dict[str, Load], pid: int, chosen: argparse.Namespace, control: int | None = None
+) -> tuple[dict[str, float], float, float]:
     """Return the rate of each kind of call, medians of the runs, after a warm-up; and milliseconds of processor time
-    of the process `pid` per request."""
-    rates, seconds, requests = {}, 0.0, 0
+    per request, of the process `pid` and of the database server `control`."""
+    rates, seconds, control_seconds, requests = {}, 0.0, 0.0, 0
     for kind, load in loads.items():
         run(load._replace(seconds=min(load.seconds, 1.0)))
-        before = processor_seconds(pid)
+        before, control_before = report.processor_seconds(pid), of_control(control)
         outcomes = [run(load) for _ in range(chosen.runs)]
-        seconds += processor_seconds(pid) - before
+        seconds += report.processor_seconds(pid) - before
+        control_seconds += of_control(control) - control_before
         requests += sum(outcome.requests for outcome in outcomes)
         rates[kind] = report.median([outcome.requests / outcome.seconds for outcome in outcomes])
         report.say(f"{kind} at port {load.port}: {rates[kind]} requests/s")
-    return rates, report.rounded(seconds / requests * 1000)
+    each = 1000 / requests
+    return rates, report.rounded(seconds * each), report.rounded(control_seconds * each)
 
 
-def processor_seconds(pid: int) -> float:
-    """Return how much processor time a living process has had."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+def of_control(pid: int | None) -> float:
+    """Return the processor time of a database server and its sessions; 0 where there is none."""
+    return 0.0 if pid is None else report.processor_seconds(pid, family=True)
 
 
 def measure_policy(settings: Settings, agreement: Agreement) -> dict[str, float]:
@@ -190,7 +191,7 @@ def measure_policy(settings: Settings, agreement: Agreement) -> dict[str, float]
         hub.close()
 
 
-def measure_hub(settings: Settings, world: World, chosen: argparse.Namespace) -> dict[str, float]:
+def measure_hub(settings: Settings, world: World, chosen: argparse.Namespace, control: int | None) -> dict[str, float]:
     """Return rates, p99 at 80 % of them, and the peak memory of a hub process."""
     with agreed.serving(settings) as pid:
         loads = {
@@ -204,7 +205,7 @@ def measure_hub(settings: Settings, world: World, chosen: argparse.Namespace) ->
             )
             for kind in KINDS
         }
-        rates, cpu_ms = measure(loads, pid, chosen)
+        rates, cpu_ms, control_cpu_ms = measure(loads, pid, chosen, control)
         late = {}
         for kind, load in loads.items():
             outcomes = [run(load._replace(rate=0.8 * rates[kind])) for _ in range(chosen.runs)]
@@ -215,6 +216,7 @@ def measure_hub(settings: Settings, world: World, chosen: argparse.Namespace) ->
             "p99_ms": max(late.values()),
             **{f"{kind}_p99_ms": p99 for kind, p99 in late.items()},
             "cpu_ms": cpu_ms,
+            "control_cpu_ms": control_cpu_ms,
             "peak_rss_mb": report.peak_rss_mb(pid),
         }
 
@@ -228,7 +230,7 @@ def measure_bare(world: World, folder: Path, chosen: argparse.Namespace) -> tupl
             kind: Load(port, f"/{kind}", "-", bodies_of(world, kind), chosen.connections, chosen.seconds)
             for kind in KINDS
         }
-        rates, cpu_ms = measure(loads, pid, chosen)
+        rates, cpu_ms, _ = measure(loads, pid, chosen)
         return report.rounded(statistics.mean(rates.values())), cpu_ms
 
 
@@ -243,16 +245,16 @@ def main() -> None:
     if chosen.quick:
         chosen.runs, chosen.people, chosen.seconds, chosen.control = 1, 100, 0.3, "sqlite"
     with report.folder() as folder, ExitStack() as stack:
-        url = ""
+        url, control = "", None
         if chosen.control == "postgresql":
             server = start_postgresql(durable=True)
             stack.callback(server.stop)
-            url = report.postgresql_url(server.create_database())
+            url, control = report.postgresql_url(server.create_database()), server.process.pid
         settings = Settings(home=folder / "hub", port=free_port(), token_seconds=TOKEN_SECONDS, database_url=url)
         report.say(f"preparing a city of {chosen.people}")
         world = prepare(settings, folder, chosen.people)
         policy = measure_policy(settings, world.agreement)
-        figures = measure_hub(settings, world, chosen)
+        figures = measure_hub(settings, world, chosen, control)
         bare, bare_cpu_ms = measure_bare(world, folder, chosen)
     report.finish(
         "gateway",

@@ -18,6 +18,7 @@ from rich.console import Console
 from datong import __version__
 
 RUNS = 3
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 Figure = float | int | str | bool | None
 Figures = Mapping[str, Figure]
 Value = TypeVar("Value")
@@ -74,6 +75,31 @@ def peak_rss_mb(pid: int | None = None) -> int:
     status = Path(f"/proc/{pid or os.getpid()}/status").read_text()
     kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(kibibytes) * 1024 // 1_000_000
+
+
+def processor_seconds(pid: int, *, family: bool = False) -> float:
+    """Return how much processor time a living process has had, in seconds; with `family` its children as well.
+
+    Children that have ended count if the process waited for them.
+    """
+    told = {one: _stat(one) for one in _pids()} if family else {pid: _stat(pid)}
+    ticks = 0
+    for one, fields in told.items():
+        if fields and (one == pid or int(fields[1]) == pid):
+            ticks += sum(map(int, fields[11 : 15 if one == pid and family else 13]))
+    return ticks / _TICKS_PER_SECOND
+
+
+def _pids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what /proc says of a process from its state on; nothing if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def machine() -> dict[str, Figure]:
