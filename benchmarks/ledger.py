@@ -4,9 +4,9 @@ Every append is committed with the disk's own flush (SQLite `synchronous=FULL`, 
 rate runs appenders and the sequencer side by side and stops the clock when a signed checkpoint covers every entry.
 
 The limit beside it writes the same bytes, in the same batches, to a file with one flush each, and hashes them once:
-what the disk and SHA-256 allow without an index, a database or a tree (`ratio_to_limit`). On a machine that others use, too,
-the clock says little: `append_cpu_us` and `integrate_cpu_us` are the processor time of all threads per entry,
-`…_control_cpu_us` that of the database server, `limit_cpu_us` that of the limit.
+what the disk and SHA-256 allow without an index, a database or a tree (`ratio_to_limit`). On a machine that others
+use, too, the clock says little: `append_cpu_us` and `integrate_cpu_us` are the processor time of all threads per
+entry, `…_control_cpu_us` that of the database server.
 """
 
 import argparse
