@@ -35,9 +35,9 @@ class KillingStore:
         self._inner.write(path, content)
         self._strike(before=False)
 
-    def discard(self, folder: str) -> None:
+    def discard(self, path: str) -> None:
         self._strike(before=True)
-        self._inner.discard(folder)
+        self._inner.discard(path)
         self._strike(before=False)
 
     def _strike(self, *, before: bool) -> None:

@@ -47,9 +47,13 @@ class DirectoryStore:
             temporary.unlink(missing_ok=True)
         _flush_folder(place.parent)
 
-    def discard(self, folder: str) -> None:
-        """Remove a folder of files that nothing needs any more, if it is there."""
-        shutil.rmtree(self._place(folder), ignore_errors=True)
+    def discard(self, path: str) -> None:
+        """Remove a file, or a folder of files, that nothing needs here any more, if it is there."""
+        place = self._place(path)
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink(missing_ok=True)
 
     def _holds(self, path: str, content: bytes) -> bool:
         place = self._place(path)

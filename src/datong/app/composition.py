@@ -67,7 +67,7 @@ from datong.kernel import (
     Text,
     WorkingCalendar,
 )
-from datong.ledger import Ed25519Signer, Ledger
+from datong.ledger import Ed25519Signer, Ledger, ShardedStore
 from datong.library import (
     Corrections,
     Library,
@@ -231,7 +231,7 @@ def compose(
     # The pack reads as of the day on which the process starts: a change of norms is a planned restart.
     pack = load_pack(*settings.norms_pack, on=clock.now().astimezone(CHINA).date())
     calendar = open_calendar(settings.holidays_file, pack.calendar)
-    tiles = DirectoryStore(settings.home / "log")
+    tiles = ShardedStore(DirectoryStore(settings.home / "log"), settings.effective_log_shards)
     ledger = Ledger(database=database, clock=clock, signer=signer, origin=settings.log_origin, tiles=tiles)
     departments = Departments(database=database, clock=clock, ledger=ledger)
     recipient_keys = RecipientKeys(database=database, clock=clock, ledger=ledger)

@@ -17,6 +17,7 @@ from datong.app.fsck import check, lines
 from datong.exchange import share_heap
 from datong.kernel import PLATFORM_ACTOR, DepartmentCode, Invalid, Settings, Text
 from datong.kernel.collector import few_heaps, settle
+from datong.ledger import Month
 from datong.sharing import Role
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -104,6 +105,25 @@ def fsck(
     typer.echo(report.model_dump_json(indent=2) if as_json else "\n".join(lines(report)))
     if report.faults:
         raise typer.Exit(1)
+
+
+@app.command()
+def archive(
+    month: Annotated[str, typer.Argument(help="已结束的月份，例如 2026-10 · a month that is over, e.g. 2026-10")],
+    restore: Annotated[bool, typer.Option("--restore", help="取回已归档的月份 · bring an archived month back")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="以 JSON 输出 · print the shard as JSON")] = False,
+) -> None:
+    """归档一个月的存证日志文件 · Put the log's files of one month into a shard, which is read where it lies."""
+    chosen = Month.parse(month)
+    opened = Hub(read_settings())
+    ledger, folder = opened.services.ledger, opened.settings.effective_log_shards
+    shard = ledger.restore(chosen, folder) if restore else ledger.archive(chosen, folder)
+    opened.close()
+    if as_json:
+        typer.echo(shard.model_dump_json())
+        return
+    done = Text(zh="已取回", en="restored from") if restore else Text(zh="已归档到", en="archived in")
+    typer.echo(f"{month}: #{shard.begin}-#{shard.end - 1} {done.zh} · {done.en} {shard.path}")
 
 
 @app.command("create-account")

@@ -22,11 +22,13 @@ from datong.ledger import (
     BundleReport,
     LogReport,
     Quorum,
+    ShardReport,
     SplitReport,
     is_split,
     read_bundle,
     verify_bundle,
     verify_log,
+    verify_shard,
     verify_split,
 )
 
@@ -47,8 +49,9 @@ def verify(
         Path,
         typer.Argument(
             exists=True,
-            help="导出的目录、其 .tar、证明包 .json，或网关下载的 .parquet、.zip · an exported folder, a .tar of it, a "
-            "proof bundle (.json), or a file downloaded from the gateway (.parquet, .zip)",
+            help="导出的目录、其 .tar、证明包 .json、归档的月份 .shard，或网关下载的 .parquet、.zip · an exported "
+            "folder, a .tar of it, a proof bundle (.json), an archived month (.shard), or a file downloaded from the "
+            "gateway (.parquet, .zip)",
         ),
     ],
     key: Annotated[
@@ -59,11 +62,13 @@ def verify(
 ) -> None:
     """离线验证日志或证明包；有误时说明位置并以 1 退出 · Verify a log or a proof offline; say where it is wrong."""
     log_key = None if key is None else read_key(key)
-    report: LogReport | BundleReport | SplitReport | sharing.FileReport
+    report: LogReport | BundleReport | SplitReport | ShardReport | sharing.FileReport
     if path.is_dir():
         report = verify_log(path, log_key=log_key)
     elif path.suffix in (".parquet", ".zip"):
         report = sharing.verify_file(path, log_key=log_key)
+    elif path.suffix == ".shard":
+        report = verify_shard(path, log_key=log_key)
     elif path.suffix == ".json":
         document = read_bundle(path.read_bytes())
         report = (
@@ -81,6 +86,8 @@ def verify(
         _tell_bundle(report)
     elif isinstance(report, SplitReport):
         _tell_split(report)
+    elif isinstance(report, ShardReport):
+        _tell_shard(report)
     else:
         _tell_file(report)
     _tell_key(report)
@@ -305,7 +312,21 @@ def _tell_bundle(report: BundleReport) -> None:
         say(Text(zh=f"  见证：{witness.name}，{at}", en=f"  witnessed by {witness.name}, {at}"))
 
 
-def _tell_key(report: "LogReport | BundleReport | SplitReport | sharing.FileReport") -> None:
+def _tell_shard(report: ShardReport) -> None:
+    say(
+        Text(
+            zh=f"✓ {report.month} 的第 {report.begin} 至 {report.end - 1} 号条目属于日志 {report.origin}"
+            f"（检查点大小 {report.size}）。",
+            en=f"✓ The entries {report.begin} to {report.end - 1} of {report.month} are in the log {report.origin}, by"
+            f" its checkpoint of size {report.size}.",
+        )
+    )
+    for witness in report.witnesses:
+        at = witness.signed_at.isoformat()
+        say(Text(zh=f"  见证：{witness.name}，{at}", en=f"  witnessed by {witness.name}, {at}"))
+
+
+def _tell_key(report: "LogReport | BundleReport | SplitReport | ShardReport | sharing.FileReport") -> None:
     if not report.key_given:
         say(
             Text(

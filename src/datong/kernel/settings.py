@@ -30,6 +30,9 @@ class Settings(Value):
     secure_cookies: bool = Field(False, description="Send the session cookie over HTTPS only.")
     language: Language = Field(Language.ZH, description="Language for people who have not chosen one (zh, en).")
     log_origin: str = Field("datong.local/log", description="Origin line of the transparency log's checkpoints.")
+    log_shards: Path | None = Field(
+        None, description="Folder of the log's archived months, perhaps on a slower disk; unset: <home>/shards."
+    )
     clock_offset_file: Path | None = Field(
         None, description="Run on simulated time: a file holding seconds to add to the machine's clock."
     )
@@ -247,6 +250,11 @@ class Settings(Value):
     def effective_database_url(self) -> str:
         """The control database's URL, with the embedded default filled in."""
         return self.database_url or f"sqlite:///{(self.home / 'control.sqlite').absolute()}"
+
+    @property
+    def effective_log_shards(self) -> Path:
+        """Folder of the log's archived months, with the default filled in."""
+        return self.log_shards or self.home / "shards"
 
     @property
     def lake(self) -> Path:

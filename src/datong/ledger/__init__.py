@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datong.ledger.fsck import Fault, FsckReport
     from datong.ledger.log import EntryDraft, Ledger
     from datong.ledger.quorum import ExpectedWitness, Quorum, QuorumWatch, WitnessStanding
+    from datong.ledger.shards import Month, Shard, ShardedStore, ShardReport, shards_in, verify_shard
     from datong.ledger.splits import SplitReport, is_split, read_split, verify_split
     from datong.ledger.state_audit import Area, Held, Stated, of_act, of_subject, streamed
     from datong.ledger.verification import LogReport, WitnessedSize, verify_log
@@ -30,6 +31,7 @@ else:
             "fsck": ["Fault", "FsckReport"],
             "log": ["EntryDraft", "Ledger"],
             "quorum": ["ExpectedWitness", "Quorum", "QuorumWatch", "WitnessStanding"],
+            "shards": ["Month", "Shard", "ShardReport", "ShardedStore", "shards_in", "verify_shard"],
             "splits": ["SplitReport", "is_split", "read_split", "verify_split"],
             "state_audit": ["Area", "Held", "Stated", "of_act", "of_subject", "streamed"],
             "verification": ["LogReport", "WitnessedSize", "verify_log"],
@@ -55,11 +57,15 @@ __all__ = [
     "Ledger",
     "LogReport",
     "MemoryTileStore",
+    "Month",
     "Note",
     "PeerNote",
     "Quorum",
     "QuorumWatch",
     "RecordedEntry",
+    "Shard",
+    "ShardReport",
+    "ShardedStore",
     "Signer",
     "SplitReport",
     "Stated",
@@ -82,9 +88,11 @@ __all__ = [
     "read_bundle",
     "read_split",
     "rewritten",
+    "shards_in",
     "streamed",
     "verify_bundle",
     "verify_log",
+    "verify_shard",
     "verify_signature",
     "verify_split",
 ]

@@ -79,6 +79,7 @@ class EntryKind(StrEnum):
     INDICATOR = "governance.indicator"
     ALARM = "governance.alarm"
     NOTIFICATION = "governance.notification"
+    SHARD = "ledger.shard"
 
 
 class EntryContent(Value):

@@ -52,6 +52,14 @@ class Keys(Value):
         return keys
 
 
+def keys_of(note: Note, log_key: bytes, witnesses: Mapping[str, bytes]) -> Keys:
+    """Return the keys of a log, by one of its checkpoints, and of witnesses by name."""
+    return Keys(
+        log=log_key_of(Checkpoint.parse(note.text).origin, log_key),
+        witnesses=tuple(witness_key_of(name, key) for name, key in sorted(witnesses.items())),
+    )
+
+
 def _malformed_keys() -> Exception:
     return corrupt(
         "keys_malformed",
@@ -86,9 +94,6 @@ def write_export(
         path = directory / COSIGNED_FOLDER / str(Checkpoint.parse(cosigned.text).size)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(cosigned.encode())
-    keys = Keys(
-        log=log_key_of(checkpoint.origin, log_key),
-        witnesses=tuple(witness_key_of(name, key) for name, key in sorted(witnesses.items())),
-    )
+    keys = keys_of(note, log_key, witnesses)
     (directory / KEYS_FILE).write_bytes(keys.encode())
     (directory / CHECKPOINT_FILE).write_bytes(note.encode())

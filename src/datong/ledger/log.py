@@ -1,13 +1,16 @@
 """The ledger of a hub: append evidence, publish the log, prove entries."""
 
+import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Row, Select, func, select
 
 from datong.kernel import (
+    CHINA,
+    PLATFORM_ACTOR,
     Actor,
     Clock,
     Conflict,
@@ -28,16 +31,17 @@ from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger.bundles import make_bundle
 from datong.ledger.cosigning import Witnesses, WitnessState
 from datong.ledger.entries import CommonFacts, EntryKind, RecordedEntry, departments_concerned, leaf_bytes, parse_leaf
-from datong.ledger.export import write_export
+from datong.ledger.export import keys_of, write_export
 from datong.ledger.fsck import Fsck, FsckReport
 from datong.ledger.merkle import inclusion_proof, leaf_hash_of
 from datong.ledger.notes import Checkpoint, Note, is_key_name
-from datong.ledger.places import PLACE, runs_between
+from datong.ledger.places import PLACE, runs_between, serial_at
 from datong.ledger.sequencer import Sequencer, published_size
+from datong.ledger.shards import Month, Shard, shards_in, verify_shard, write_shard
 from datong.ledger.signing import Signer
 from datong.ledger.state_audit import Area
 from datong.ledger.tables import CHECKPOINTS, ENTRIES, ENTRY_DEPARTMENTS
-from datong.ledger.tiles import TilePath, TileReader, TileStore, no_file, read_tile
+from datong.ledger.tiles import TILE_WIDTH, TilePath, TileReader, TileStore, no_file, read_tile
 
 RUNS_AT_ONCE = 500
 """Runs of places that `published_from` looks through in one call."""
@@ -348,6 +352,91 @@ class Ledger:
         write_export(
             directory, note=note, earlier=earlier, log_key=self.public_key, witnesses=keys, read=self._tiles.read
         )
+
+    def archive(self, month: Month, folder: Path) -> Shard:
+        """Put the files of a month that is over into a shard in `folder`, and remove them from the store.
+
+        Months are archived one after the other. After a kill at any point the same call goes on. Readers notice
+        nothing if the store is a `ShardedStore` over the same folder; the entries in the control database stay.
+
+        Raises:
+            Conflict: the month is not over, an earlier one is newer than the newest shard, or it has no full tile.
+            Corrupt: the log's files do not lead to the signed root.
+        """
+        shard = next((one for one in shards_in(folder) if one.month == str(month)), None)
+        if shard is None:
+            shard = self._write_shard(month, folder)
+        # 1. Only what verifies from the file itself may leave the store.
+        verify_shard(shard.path, log_key=self.public_key)
+        # 2. The log says what was archived, once.
+        if not self.entries(kind=EntryKind.SHARD, subject=shard.month, limit=1).total:
+            with shard.path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            facts: dict[str, JsonValue] = {
+                "month": shard.month,
+                "begin": shard.begin,
+                "end": shard.end,
+                "file_sha256": digest,
+            }
+            with self._database.transaction() as connection:
+                self.append(connection, kind=EntryKind.SHARD, subject=shard.month, actor=PLATFORM_ACTOR, facts=facts)
+        # 3. The files go.
+        for tile in shard.tiles():
+            self._tiles.discard(str(tile))
+        return shard
+
+    def restore(self, month: Month, folder: Path) -> Shard:
+        """Write the files of an archived month back to the store; the shard stays where it is.
+
+        Raises:
+            NotFound: `folder` has no shard of the month.
+            Corrupt: the shard does not verify, or the store has other files in its place.
+        """
+        shard = next((one for one in shards_in(folder) if one.month == str(month)), None)
+        if shard is None:
+            raise NotFound(
+                "ledger.shard_unknown",
+                what=Text(zh=f"{folder} 中没有 {month} 的日志归档。", en=f"{folder} has no shard of {month}."),
+                remedy=Text(zh="请核对月份和 DATONG_LOG_SHARDS。", en="Check the month and DATONG_LOG_SHARDS."),
+            )
+        verify_shard(shard.path, log_key=self.public_key)
+        for tile in shard.tiles():
+            self._tiles.write(str(tile), self._tiles.read(str(tile)))
+        return shard
+
+    def _write_shard(self, month: Month, folder: Path) -> Shard:
+        behind = datetime.combine(month.next, time.min, CHINA)
+        earlier = shards_in(folder)
+        begin = earlier[-1].end if earlier else 0
+        if self._clock.now() < behind or (earlier and earlier[-1].month > str(month)):
+            raise Conflict(
+                "ledger.month_not_archivable",
+                what=Text(
+                    zh=f"{month} 尚未结束，或其后的月份已经归档。", en=f"{month} is not over, or was passed over."
+                ),
+                remedy=Text(zh="请按先后归档已结束的月份。", en="Archive months that are over, one after the other."),
+                field="month",
+            )
+        with self._database.snapshot() as connection:
+            note = self._witnesses.cosigned(connection, self._newest(connection))
+            keys = keys_of(note, self.public_key, self._witnesses.keys(connection, note))
+            low, high = begin, Checkpoint.parse(note.text).size
+            while low < high:
+                middle = (low + high) // 2
+                at = connection.scalar(select(ENTRIES.c.at).where(ENTRIES.c.serial == serial_at(connection, middle)))
+                low, high = (middle + 1, high) if at is not None and at < behind else (low, middle)
+        end = low // TILE_WIDTH * TILE_WIDTH
+        if end <= begin:
+            raise Conflict(
+                "ledger.month_too_small",
+                what=Text(
+                    zh=f"{month} 没有装满一个分片（{TILE_WIDTH} 条）的存证。",
+                    en=f"{month} has no full tile ({TILE_WIDTH} entries) of its own.",
+                ),
+                remedy=Text(zh="它会与下个月一起归档。", en="It is archived together with the next month."),
+                field="month",
+            )
+        return write_shard(folder, month, begin, end, note=note, keys=keys, read=self._tiles.read)
 
     def fsck(
         self, areas: Sequence[Area], *, progress: Callable[[int, int], None] = lambda _done, _of: None

@@ -105,8 +105,8 @@ class TileStore(Protocol):
         """
         ...
 
-    def discard(self, folder: str) -> None:
-        """Remove a folder of files that nothing needs any more, if it is there."""
+    def discard(self, path: str) -> None:
+        """Remove a file, or a folder of files, that nothing needs here any more, if it is there."""
         ...
 
 
@@ -128,10 +128,10 @@ class MemoryTileStore:
         if self.files.setdefault(path, content) != content:
             raise rewritten(path)
 
-    def discard(self, folder: str) -> None:
-        """Forget the files in `folder`."""
-        for path in [path for path in self.files if path.startswith(folder + "/")]:
-            del self.files[path]
+    def discard(self, path: str) -> None:
+        """Forget a file, or the files in a folder."""
+        for name in [name for name in self.files if name == path or name.startswith(path + "/")]:
+            del self.files[name]
 
 
 def rewritten(path: str) -> Exception:
