@@ -70,7 +70,6 @@ def conform_changes(
     _create_fresh(work, conformed, pack, landed, touched, folder, gazetteer)
     [(more,)] = work.rows(f"SELECT count(*) FILTER (is_there) - count(*) FILTER (was_there) FROM {touched}")
     replaced, known = folder / former_file(conformed), f"known_{conformed.number}"
-    create_few(work, known, former / conformed.file, ("row_key",), touched)
     work.write(f"FROM {known}", replaced)
     work.drop(known)
     shown = shifted(
@@ -108,16 +107,20 @@ def _gone_sql(conformed: ConformedSource, former: Path) -> str:
 
 
 def _create_touched(work: Workspace, conformed: ConformedSource, landed: str, former: Path, touched: str) -> None:
-    """Create `touched`: every key in `landed`, where it first came of all, whether it was there, and whether it is."""
+    """Create `touched`: every key in `landed`, where it first came of all, whether it was there, and whether it is; and
+    `known_N`, the rows as they were."""
+    met, known = f"met_{conformed.number}", f"known_{conformed.number}"
+    work.create(met, keys_sql(conformed.source, landed))
+    create_few(work, known, former / conformed.file, ("row_key",), met)
     work.create(
         touched,
         f"""
-        WITH met AS ({keys_sql(conformed.source, landed)})
         SELECT met.row_key, coalesce(kept.first_sequence, gone.first_sequence, met.first_sequence) AS first_sequence,
             kept.row_key IS NOT NULL AS was_there, NOT met.deleted AS is_there
-        FROM met LEFT JOIN {conformed.sql(former)} kept ON kept.row_key = met.row_key
+        FROM {met} met LEFT JOIN {known} kept ON kept.row_key = met.row_key
         LEFT JOIN {_gone_sql(conformed, former)} gone ON gone.row_key = met.row_key""",
     )
+    work.drop(met)
 
 
 def _create_fresh(
@@ -157,7 +160,7 @@ def _write(work: Workspace, conformed: ConformedSource, former: Path, touched: s
         order=("row_key",),
     )
     if whole:
-        write_twin(folder / conformed.file)
+        write_twin(work, folder / conformed.file, ("row_key",))
     gone = (
         f"SELECT g.row_key, g.first_sequence FROM {_gone_sql(conformed, former)} g ANTI JOIN {touched} t "
         f"USING (row_key) UNION ALL SELECT row_key, first_sequence FROM {touched} WHERE NOT is_there"

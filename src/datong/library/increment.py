@@ -17,7 +17,7 @@ from datong.library.whole_reason import WholeReason
 from datong.norms import NormPack
 
 BASIS = "basis.json"
-FORMAT = 5
+FORMAT = 6
 """Raised whenever a step's files or the rules behind them change: builds of another format are not started from."""
 CHANGED_SHARE_MAX = 0.3
 """Changed records over all records above which everything is made anew: it costs no more, and tidies the files."""

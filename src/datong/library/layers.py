@@ -4,12 +4,13 @@ A table is the Parquet file at its path. Beside it may lie `<name>.changed`, the
 `<name>.replaced`, the keys of the rows in the base that no longer hold. The base is a hard link to the file of the
 build before, which nothing ever changes. When a tenth of the rows has changed, the next build writes the whole again,
 so no more than two layers are ever read. The order of rows is that of a whole table except for the changed ones. A base
-may have a twin, `<name>.arrow` (see `twins`), which goes with it.
+may have a twin, `<name>.arrow`, and the places of its keys, `<name>.<keys>.places` (see `twins`), which go with it.
 """
 
 import os
 import shutil
 from collections.abc import Sequence
+from glob import escape
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,6 +38,18 @@ def replaced_file(path: Path) -> Path:
 def twin_file(path: Path) -> Path:
     """Return the file of the twin of the base at `path`, if it has one."""
     return path.with_name(f"{path.name}.arrow")
+
+
+def places_file(path: Path, keys: Sequence[str]) -> Path:
+    """Return the file of the places of `keys` in the base at `path`, if it has one (see `places`)."""
+    return path.with_name(f"{path.name}.{'-'.join(keys)}.places")
+
+
+def _link_beside(former: Path, path: Path) -> None:
+    """Give the base at `path`, which is that at `former`, its twin and the places of its keys."""
+    for suffix in ("arrow", "places"):
+        for file in former.parent.glob(f"{escape(former.name)}.*{suffix}"):
+            link_file(file, path.with_name(path.name + file.name.removeprefix(former.name)))
 
 
 def table_sql(path: Path) -> str:
@@ -96,8 +109,7 @@ def write_changes(
     work.write(rows, changed_file(path))
     work.write(gone, replaced_file(path))
     if pq.read_metadata(changed_file(path)).num_rows <= COMPACT_SHARE * pq.read_metadata(path).num_rows:
-        if twin_file(former).exists():
-            link_file(twin_file(former), twin_file(path))
+        _link_beside(former, path)
         return False
     whole = path.with_name(f"{path.name}.whole")
     work.write(f"SELECT {names} FROM {table_sql(path)} kept ORDER BY {', '.join(order)}", whole)
@@ -113,10 +125,10 @@ def link_table(former: Path, path: Path) -> None:
         (former, path),
         (changed_file(former), changed_file(path)),
         (replaced_file(former), replaced_file(path)),
-        (twin_file(former), twin_file(path)),
     ):
         if one.exists():
             link_file(one, other)
+    _link_beside(former, path)
 
 
 def link_file(former: Path, path: Path) -> None:

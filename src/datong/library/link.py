@@ -22,10 +22,11 @@ from datong.library.described import create_described
 from datong.library.doubts import write_review
 from datong.library.engine import Workspace
 from datong.library.features import create_records
+from datong.library.frequencies import keep_frequencies
 from datong.library.geography import check_divisions
 from datong.library.identify import identify
 from datong.library.keys import create_keyed, pair_by_keys, part_decided
-from datong.library.link_state import keep_state
+from datong.library.link_state import RECORD, keep_state
 from datong.library.naming import Held, name_clusters
 from datong.library.registry import Change, Succession
 from datong.library.score import score_pairs
@@ -37,6 +38,8 @@ SUCCESSIONS = "successions.parquet"
 COUNTS = "link.json"
 DECISIONS = "decisions.parquet"
 WEIGHTS = "weights.json"
+LINK_KEYS = (RECORD, ("entity_id",))
+"""What links are sought by."""
 
 
 def source_key(conformed: ConformedSource) -> str:
@@ -70,7 +73,9 @@ def link_records(
     settled = settle(work, limits, sources, folder)
     if keep:
         keep_state(work, limits, settled.clustering.open_pairs, folder)
-        write_twin(folder / LINKS)
+        if isinstance(limits, Linkage):
+            keep_frequencies(work, limits, folder)
+        write_twin(work, folder / LINKS, *LINK_KEYS)
     if isinstance(limits, Linkage):
         write_weights(
             [(float(low), int(pairs)) for low, pairs in work.rows("SELECT low, pairs FROM weight_bins")], folder

@@ -20,9 +20,12 @@ from datong.library.definition import Definition, Identity, Linkage
 from datong.library.doubts import REVIEW
 from datong.library.engine import Workspace, parquet_sql, sql_name, sql_text
 from datong.library.features import claims_sql, compared_names
+from datong.library.frequencies import change_frequencies, count_changes, create_classes, frequency_files
 from datong.library.layers import CHANGED, REMOVED, changed_file, table_sql, write_changes
 from datong.library.link import (
+    COUNTS,
     DECISIONS,
+    LINK_KEYS,
     LINKS,
     WEIGHTS,
     Settled,
@@ -34,19 +37,17 @@ from datong.library.link import (
     write_weights,
 )
 from datong.library.link_state import (
+    CLAIM,
     LINKABLE,
     PAIR,
     PAIRS,
     RECORD,
     UNJOINED,
     keep_unjoined,
-    kept_columns_sql,
-    without_blocks_sql,
+    sought_by,
 )
 from datong.library.pair_changes import (
     Bins,
-    count_frequencies,
-    create_classes,
     create_differing_pairs,
     pair_again,
     rescore,
@@ -74,17 +75,19 @@ def link_changed(
     `successions` are those up to the former build. False if everything has to be linked anew, because the number of
     records crossed a class of frequency, or because the former build kept too little; nothing is written then.
     """
-    if not all((former / name).exists() for name in _KEPT):
+    if not all((former / name).exists() for name in (*_KEPT, *frequency_files(definition.linkage))):
         return False
     _create_dirty(work, sources, conformed, former)
     _create_told(work, sources, decisions, former)
     limits = _regroup(work, definition, sources, conformed, former, decisions, folder)
-    if isinstance(limits, Linkage) and not count_frequencies(work, limits, table_sql(former / LINKABLE)):
-        return False
+    if isinstance(limits, Linkage):
+        if not count_changes(work, limits, former):
+            return False
+        change_frequencies(work, limits, former, folder)
     if write_changes(
         work, former / LINKABLE, folder / LINKABLE, keys=RECORD, replaced="differing", changed="gained", order=RECORD
     ):
-        write_twin(folder / LINKABLE)
+        write_twin(work, folder / LINKABLE, *sought_by(limits))
     bins = _pair(work, limits, former, folder)
     _create_affected(work, former)
     settled = _settle(work, limits, sources, former, decisions, folder)
@@ -96,13 +99,16 @@ def link_changed(
     vetoes = "'identifiers', 'decided', 'cap'"
     [(vetoed,)] = work.rows(f"SELECT count(*) FROM {parquet_sql(folder / UNJOINED)} WHERE reason IN ({vetoes})")
     [(ambiguous, distrusted)] = work.rows(
-        f"SELECT count(*) FILTER (rule = 'ambiguous'), count(*) FILTER (distrusted) FROM {table_sql(folder / LINKS)}"
+        "SELECT coalesce(sum(sign) FILTER (rule = 'ambiguous'), 0), coalesce(sum(sign) FILTER (distrusted), 0) FROM "
+        "(SELECT *, -1 AS sign FROM links_was SEMI JOIN relinked USING (source, row_key) "
+        "UNION ALL SELECT *, 1 FROM links_anew)"
     )
+    counted = json.loads((former / COUNTS).read_text())
     write_counts(
         folder,
         vetoed=int(vetoed),
-        ambiguous=int(ambiguous),
-        distrusted=int(distrusted),
+        ambiguous=counted["ambiguous_records"] + int(ambiguous),
+        distrusted=counted["distrusted_identifiers"] + int(distrusted),
         contradicted=settled.clustering.contradicted,
     )
     _write_changed(work, sources, conformed, folder)
@@ -150,19 +156,14 @@ def _regroup(
     """Create `regrouped` and `former_rows`: the records that changed, and all that claim or claimed an identifier of
     theirs, as they are and as they were; and `lost` and `gained`, those of them that differ.
     """
-    was = table_sql(former / LINKABLE)
-    work.create(
-        "touched_ids",
-        f"SELECT DISTINCT claimed FROM {was} w SEMI JOIN (FROM dirty UNION FROM told) USING (source, row_key)",
-    )
+    was = former / LINKABLE
+    work.create("begun", "FROM dirty UNION FROM told")
+    create_few(work, "touched_ids", was, RECORD, "begun", columns="kept.claimed")
     _append_claims(work, definition, sources, conformed, decisions, folder)
-    work.create(
-        "grouped",
-        f"FROM dirty UNION FROM told UNION SELECT source, row_key FROM {was} w "
-        "WHERE claimed IN (SELECT claimed FROM touched_ids WHERE claimed IS NOT NULL)",
-    )
+    create_few(work, "claimants", was, CLAIM, "touched_ids", columns="kept.source, kept.row_key")
+    work.create("grouped", "FROM begun UNION FROM claimants")
     limits = _describe(work, definition, sources, conformed, decisions, folder)
-    work.create("regrouped", f"SELECT {kept_columns_sql(limits)} FROM linkable")
+    work.create("regrouped", "SELECT * EXCLUDE (unique_id) FROM linkable")
     create_few(work, "former_rows", former / LINKABLE, RECORD, "grouped")
     work.create(
         "differing",
@@ -252,11 +253,6 @@ def _create_affected(work: Workspace, former: Path) -> None:
     )
     seeds = f"FROM differing UNION FROM told UNION SELECT source, row_key FROM crossing UNION {ends}"
     work.create("affected", seeds)
-    work.create(
-        "claims",
-        f"SELECT source, row_key, claimed FROM {table_sql(former / LINKABLE)} w WHERE claimed IS NOT NULL "
-        "UNION ALL SELECT source, row_key, claimed FROM gained WHERE claimed IS NOT NULL",
-    )
     names = ", ".join(PAIR)
     work.create("edges", f"SELECT {names} FROM {table_sql(former / PAIRS)} w UNION ALL SELECT {names} FROM pairs_anew")
     work.create("reached", "FROM affected")
@@ -266,11 +262,14 @@ def _create_affected(work: Workspace, former: Path) -> None:
             f"JOIN reached r ON r.source = e.source_{near} AND r.row_key = e.row_key_{near}"
             for near, far in ("ab", "ba")
         )
-        alike = "SELECT DISTINCT claimed FROM claims SEMI JOIN reached USING (source, row_key)"
+        # A record may claim another identifier than it did: it hangs together with both.
+        create_few(work, "claims", former / LINKABLE, RECORD, "reached", columns="kept.claimed")
+        work.append("claims", "SELECT claimed FROM gained SEMI JOIN reached USING (source, row_key)")
+        create_few(work, "alike", former / LINKABLE, CLAIM, "claims", columns="kept.source, kept.row_key")
+        work.append("alike", "SELECT source, row_key FROM gained SEMI JOIN claims USING (claimed)")
         work.create(
             "reached",
-            f"SELECT source, row_key FROM ({beside} UNION SELECT source, row_key FROM claims "
-            f"WHERE claimed IN ({alike})) ANTI JOIN affected USING (source, row_key)",
+            f"SELECT source, row_key FROM ({beside} UNION FROM alike) ANTI JOIN affected USING (source, row_key)",
         )
         if not work.rows("SELECT 1 FROM reached LIMIT 1"):
             break
@@ -286,8 +285,7 @@ def _settle(
     folder: Path,
 ) -> Settled:
     """Link the `affected` records; leave their links and review in the folder `.affected`."""
-    columns = f"kept.* {without_blocks_sql(limits)}"
-    create_few(work, "affected_rows", folder / LINKABLE, RECORD, "affected", columns=columns)
+    create_few(work, "affected_rows", folder / LINKABLE, RECORD, "affected")
     work.create(
         "linkable",
         "SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, * FROM affected_rows ORDER BY unique_id",
@@ -302,7 +300,7 @@ def _settle(
         JOIN linkable b ON b.source = source_b AND b.row_key = row_key_b""",
     )
     if isinstance(limits, Linkage):
-        create_classes(work, limits, "now")
+        create_classes(work, limits, "now", former)
     create_few(work, "links_was", former / LINKS, RECORD, "affected")
     named = sources_sql([(source.number, source_key(source)) for source in sources])
     work.create(
@@ -332,7 +330,7 @@ def _merge(work: Workspace, sources: tuple[ConformedSource, ...], former: Path, 
     if write_changes(
         work, former / LINKS, folder / LINKS, keys=RECORD, replaced="relinked", changed="links_anew", order=RECORD
     ):
-        write_twin(folder / LINKS)
+        write_twin(work, folder / LINKS, *LINK_KEYS)
     named = sources_sql([(source.number, source.source.resource_id) for source in sources])
     number = {
         side: f"(SELECT source FROM {named} n(source, resource) WHERE resource = split_part({side}, chr(31), 1))"
@@ -382,12 +380,13 @@ def write_changed_records(
 def _write_changed(work: Workspace, sources: tuple[ConformedSource, ...], conformed: Path, folder: Path) -> None:
     """Write `changed.parquet`, where `relinked` has the records whose links differ."""
     changed = " UNION ".join(_changed_sql(source, conformed) for source in sources)
+    work.create("touched", f"SELECT source, row_key FROM relinked UNION {changed}")
+    create_few(work, "there", folder / LINKS, RECORD, "touched", columns="kept.source, kept.row_key")
     work.write(
         f"""
-        WITH touched AS (SELECT source, row_key FROM relinked UNION {changed})
         SELECT touched.source, touched.row_key,
             CASE WHEN l.row_key IS NULL THEN {sql_text(REMOVED)} ELSE {sql_text(CHANGED)} END AS change
-        FROM touched LEFT JOIN {table_sql(folder / LINKS)} l
+        FROM touched LEFT JOIN there l
         ON l.source = touched.source AND l.row_key = touched.row_key ORDER BY touched.source, touched.row_key""",
         folder / CHANGED_RECORDS,
     )

@@ -2,9 +2,8 @@
 that were not followed.
 
 Records are named by source and key, because their numbers change with every record that comes or goes; the order of the
-numbers is that of source and key. `linkable.parquet` is the table of that name without the numbers, but with one for
-every block; `pairs.parquet` has the pairs with their weight, `unjoined.parquet` those of `Clustering.open_pairs` with
-the reason.
+numbers is that of source and key. `linkable.parquet` is the table of that name without the numbers; `pairs.parquet` has
+the pairs with their weight, `unjoined.parquet` those of `Clustering.open_pairs` with the reason.
 """
 
 from collections.abc import Sequence
@@ -15,12 +14,14 @@ import pyarrow as pa
 from datong.library.cluster import Pair, Unjoined
 from datong.library.definition import Identity, Linkage
 from datong.library.engine import Workspace
+from datong.library.score import frequency_columns
 from datong.library.twins import write_twin
 
 LINKABLE = "linkable.parquet"
 PAIRS = "pairs.parquet"
 UNJOINED = "unjoined.parquet"
 RECORD = ("source", "row_key")
+CLAIM = ("claimed",)
 PAIR = ("source_a", "row_key_a", "source_b", "row_key_b")
 
 
@@ -28,35 +29,18 @@ def keep_state(
     work: Workspace, limits: Linkage | Identity, open_pairs: Sequence[tuple[Pair, Unjoined]], folder: Path
 ) -> None:
     """Write the three files into the step's `folder`, from `linkable` and `pairs`."""
-    work.write(f"SELECT {kept_columns_sql(limits)} FROM linkable ORDER BY {', '.join(RECORD)}", folder / LINKABLE)
-    write_twin(folder / LINKABLE)
+    work.write(f"SELECT * EXCLUDE (unique_id) FROM linkable ORDER BY {', '.join(RECORD)}", folder / LINKABLE)
+    write_twin(work, folder / LINKABLE, *sought_by(limits))
     work.write(f"{named_pairs_sql('pairs', 'weight')} ORDER BY {', '.join(PAIR)}", folder / PAIRS)
     keep_unjoined(work, open_pairs, folder)
 
 
-def block_columns(limits: Linkage | Identity) -> list[str]:
-    """Return the columns of `linkable.parquet` that have a number for what a record says in a block, NULL for nothing.
-
-    Who agrees in a block has the same number; few others have. So blocks are looked through without their texts.
-    """
-    return [f"block_{place}" for place, _ in enumerate(limits.blocking)] if isinstance(limits, Linkage) else []
-
-
-def without_blocks_sql(limits: Linkage | Identity) -> str:
-    """Return what to write behind a `*` to leave the blocks' columns out."""
-    blocks = ", ".join(block_columns(limits))
-    return f"EXCLUDE ({blocks})" if blocks else ""
-
-
-def kept_columns_sql(limits: Linkage | Identity) -> str:
-    """Return the select list of what is kept of `linkable`."""
-    rules = limits.blocking if isinstance(limits, Linkage) else ()
-    said = (" AND ".join(f"{column} IS NOT NULL" for column in rule) for rule in rules)
-    blocks = (
-        f"CASE WHEN {condition} THEN hash({', '.join(rule)}) END AS {name}"
-        for condition, rule, name in zip(said, rules, block_columns(limits), strict=True)
-    )
-    return ", ".join(("* EXCLUDE (unique_id)", *blocks))
+def sought_by(limits: Linkage | Identity) -> list[tuple[str, ...]]:
+    """Return what the records in `linkable.parquet` are sought by: themselves, what they claim, what makes two of them
+    compared, and the values whose frequency counts."""
+    if isinstance(limits, Identity):
+        return [RECORD, CLAIM]
+    return [RECORD, CLAIM, *map(tuple, limits.blocking), *((column,) for column in frequency_columns(limits))]
 
 
 def keep_unjoined(work: Workspace, open_pairs: Sequence[tuple[Pair, Unjoined]], folder: Path) -> None:

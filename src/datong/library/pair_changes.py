@@ -10,18 +10,19 @@ from pathlib import Path
 
 from datong.library.definition import Identity, Linkage
 from datong.library.engine import Workspace, sql_text
+from datong.library.frequencies import create_classes
 from datong.library.keys import pair_by_keys
 from datong.library.layers import table_sql
-from datong.library.link_state import PAIR, PAIRS, RECORD, block_columns, named_pairs_sql, without_blocks_sql
-from datong.library.score import BINS_SQL, class_sql, compare, frequency_columns
-from datong.library.twins import create_few
+from datong.library.link_state import PAIR, PAIRS, named_pairs_sql
+from datong.library.score import BINS_SQL, compare, frequency_columns
+from datong.library.twins import create_any, wanted_sql
 
 Bins = dict[float, int]
 
 
 def rescore(work: Workspace, linkage: Linkage, was: Path, bins: Bins) -> Bins:
     """Compare again whatever the model sees with other eyes; return how many pairs there are by weight, given `bins`
-    of before. The tables of `count_frequencies` must be there.
+    of before. The tables of `count_changes` must be there.
 
     `was` is the table of all records as they were. A pair's weight depends on its two records and on the frequency
     classes of their values. So it is compared again if one of them changed, or has a value whose class changed;
@@ -33,9 +34,9 @@ def rescore(work: Workspace, linkage: Linkage, was: Path, bins: Bins) -> Bins:
         work.create(
             "linkable",
             "SELECT row_number() OVER (ORDER BY source, row_key) - 1 AS unique_id, * FROM ("
-            f"FROM beside UNION ALL SELECT * {without_blocks_sql(linkage)}, true FROM {changed}) ORDER BY unique_id",
+            f"FROM beside UNION ALL SELECT *, true FROM {changed}) ORDER BY unique_id",
         )
-        create_classes(work, linkage, world)
+        create_classes(work, linkage, world, was.parent)
         compare(work, linkage, "(o.sought OR x.sought)")
         for low, pairs in work.rows(BINS_SQL):
             bins[float(low)] = bins.get(float(low), 0) + sign * int(pairs)
@@ -47,83 +48,33 @@ def rescore(work: Workspace, linkage: Linkage, was: Path, bins: Bins) -> Bins:
 
 
 def _create_beside(work: Workspace, linkage: Linkage, path: Path) -> None:
-    """Create `crossing` (source, row_key and more), and `beside`: the records of before that did not change, but are to
-    be compared: those of `crossing`, which are `sought`, and those that share a block with one that is sought, one of
-    the two being open.
+    """Create `crossing`: the records of before that did not change, but bear a value whose class did; and `beside`:
+    these, which are `sought`, and those that share a block with one that is sought, one of the two being open.
 
-    Records are found by a few numbers each, and then read once.
+    A few of the latter may share a hash only; no pair comes of that.
     """
-    was, blocks = table_sql(path), block_columns(linkage)
-    names = ", ".join(("source", "row_key", "is_open", *blocks))
-    crossed = " OR ".join(
-        f"{column} IN (SELECT value FROM counted_{column} WHERE was_class IS DISTINCT FROM now_class)"
+    crossed = [
+        ((column,), f"(SELECT value AS {column} FROM counted_{column} WHERE was_class IS DISTINCT FROM now_class)")
         for column in frequency_columns(linkage)
-    )
-    work.create(
-        "crossing",
-        f"SELECT {names} FROM {was} w WHERE ({crossed or 'false'}) AND NOT EXISTS "
-        "(SELECT 1 FROM lost l WHERE l.source = w.source AND l.row_key = w.row_key)",
-    )
-    every = " UNION ALL ".join(f"SELECT {names} FROM {name}" for name in ("lost", "gained", "crossing"))
+    ]
+    create_any(work, "crossed", path, crossed, where=wanted_sql(crossed))
+    work.create("crossing", "SELECT c.* FROM crossed c ANTI JOIN lost USING (source, row_key)")
+    compared = ", ".join(dict.fromkeys(("is_open", *(column for rule in linkage.blocking for column in rule))))
+    every = " UNION ALL ".join(f"SELECT {compared} FROM {name}" for name in ("lost", "gained", "crossing"))
     work.create("sought", every)
-
-    def shared(among: str) -> str:
-        return " OR ".join(
-            f"{block} IN (SELECT {block} FROM sought WHERE {block} IS NOT NULL AND {among})" for block in blocks
-        )
-
+    for name, among, where in (
+        ("near_open", "sought", "is_open"),
+        ("near_closed", "(FROM sought WHERE is_open)", "NOT is_open"),
+    ):
+        create_any(work, name, path, [(rule, among) for rule in linkage.blocking], where=where)
     work.create(
-        "near",
-        f"""
-        SELECT source, row_key FROM (
-            SELECT source, row_key FROM {was} w WHERE is_open AND ({shared("true")})
-            UNION ALL SELECT source, row_key FROM {was} w WHERE NOT is_open AND ({shared("is_open")})
-        ) ANTI JOIN (SELECT source, row_key FROM lost UNION ALL SELECT source, row_key FROM crossing)
-        USING (source, row_key)""",
+        "beside",
+        """
+        SELECT n.*, false AS sought FROM (FROM near_open UNION ALL FROM near_closed) n
+        ANTI JOIN (SELECT source, row_key FROM lost UNION ALL SELECT source, row_key FROM crossing)
+        USING (source, row_key) UNION ALL SELECT c.*, true FROM crossing c""",
     )
-    work.create(
-        "seen",
-        "SELECT source, row_key, false AS sought FROM near UNION ALL SELECT source, row_key, true FROM crossing",
-    )
-    create_few(work, "seen_rows", path, RECORD, "seen", columns=f"kept.* {without_blocks_sql(linkage)}")
-    work.create("beside", "SELECT w.*, k.sought FROM seen_rows w JOIN seen k USING (source, row_key)")
-    work.drop("near", "sought", "seen", "seen_rows")
-
-
-def count_frequencies(work: Workspace, linkage: Linkage, was: str) -> bool:
-    """Create one table `counted_<column>` (value, was_class, now_class) per column whose frequency counts, and
-    `counted_every`; return whether the class of the number of records is as it was: else every weight changed."""
-    classes = ", ".join(f"{class_sql(f'nullif({name}, 0)')} AS {name}_class" for name in ("was", "now"))
-    for column in frequency_columns(linkage):
-        work.create(
-            f"counted_{column}",
-            f"""
-            SELECT value, {classes} FROM (
-                SELECT value, sum(was) AS was, sum(now) AS now FROM (
-                    SELECT {column} AS value, count(*) AS was, count(*) AS now FROM {was} w GROUP BY {column}
-                    UNION ALL SELECT {column}, 0, -count(*) FROM lost GROUP BY {column}
-                    UNION ALL SELECT {column}, 0, count(*) FROM gained GROUP BY {column}
-                ) WHERE value IS NOT NULL GROUP BY value)""",
-        )
-    work.create(
-        "counted_every",
-        f"""
-        SELECT {class_sql("greatest(was, 1)")} AS was_class, {class_sql("greatest(now, 1)")} AS now_class FROM (
-            SELECT was, was - (SELECT count(*) FROM lost) + (SELECT count(*) FROM gained) AS now
-            FROM (SELECT count(*) AS was FROM {was} w))""",
-    )
-    [(was_class, now_class)] = work.rows("SELECT was_class, now_class FROM counted_every")
-    return bool(was_class == now_class) or not frequency_columns(linkage)
-
-
-def create_classes(work: Workspace, linkage: Linkage, world: str) -> None:
-    """Create the tables of `score.create_frequencies` as they `was` or are `now`."""
-    for column in frequency_columns(linkage):
-        work.create(
-            f"frequency_{column}",
-            f"SELECT value, {world}_class AS class FROM counted_{column} WHERE {world}_class IS NOT NULL",
-        )
-    work.create("frequency_every", f"SELECT {world}_class AS class FROM counted_every")
+    work.drop("crossed", "sought", "near_open", "near_closed")
 
 
 def pair_again(work: Workspace, identity: Identity, now: str, former: Path) -> None:

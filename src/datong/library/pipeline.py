@@ -199,8 +199,8 @@ class Pipeline:
             if former is None or count is None:
                 counts = conform_source(work, source, self.pack, scratch, gazetteer)
                 conform_geometry(source, scratch)
-                if isinstance(self.table_engine, Engine) and self.definition.kind is not LibraryKind.REFERENCE:
-                    write_twin(scratch / source.file)
+                if self.definition.kind is not LibraryKind.REFERENCE:
+                    write_twin(work, scratch / source.file, ("row_key",))
                 return source_quality(work, source, counts, scratch)
             quality = SourceQuality.model_validate(qualities[source.number])
             step = former / BuildStep.CONFORM.value

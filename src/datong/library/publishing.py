@@ -39,6 +39,7 @@ from datong.library.publish import (
 )
 from datong.library.spatial_index import DIVISION, write_features, write_figures
 from datong.library.touched import FORMER_CELLS, TOUCHED_CELLS, former_records, touched_records
+from datong.library.twins import create_few
 from datong.library.values import BuildStep, DatasetColumn
 from datong.norms import NormPack
 
@@ -198,8 +199,10 @@ class Publishing:
         if outgrown(published):
             return write_golden_lookup(connection, keys, meta, cells, links, successions, path)
         former = FormerRows(published, before.rows, "entity_id", "touched_entities", "former_cells")
-        touched = f"(SELECT l.* FROM {table_sql(links)} l SEMI JOIN touched_entities USING (entity_id))"
-        return amend_golden_lookup(connection, keys, meta, former, "touched_cells", touched, successions, path)
+        create_few(EmbeddedWorkspace(connection), "touched_members", links, ("entity_id",), "touched_entities")
+        return amend_golden_lookup(
+            connection, keys, meta, former, "touched_cells", "touched_members", successions, path
+        )
 
     def _touched_entities(self, connection: duckdb.DuckDBPyConnection) -> str:
         """Create `touched_entities`, `touched_cells`, whose name it returns, and `former_cells`."""

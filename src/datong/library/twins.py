@@ -1,8 +1,9 @@
 """A few rows of a large table without reading all of it: an uncompressed twin beside the Parquet file.
 
-To find a hundredth of the rows in a Parquet file, all of its pages have to be taken apart. Their keys are a few columns
-only; so the rows are found by these, and taken by their place out of `<name>.arrow`, the same rows in the same order as
-an Arrow file that is mapped into memory. A table without a twin (see `layers` for what a table is) is read as a whole.
+To find a hundredth of the rows in a Parquet file, all of its pages have to be taken apart. So beside it lies
+`<name>.arrow`, the same rows in the same order as an Arrow file that is mapped into memory, and for the keys that rows
+are sought by, where they lie (see `places`). A table without these (see `layers` for what a table is) is read as a
+whole.
 """
 
 from collections.abc import Sequence
@@ -13,12 +14,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datong.library.engine import EmbeddedWorkspace, Workspace, parquet_sql, sql_text
-from datong.library.layers import changed_file, replaced_file, table_sql, twin_file
+from datong.library.engine import EmbeddedWorkspace, Workspace, parquet_sql
+from datong.library.layers import changed_file, places_file, replaced_file, table_sql, twin_file
+from datong.library.places import HASHES, find_places, hash_sql, write_places
 
 
-def write_twin(path: Path) -> None:
-    """Write the twin of the Parquet file at `path`."""
+def write_twin(work: Workspace, path: Path, *sought: Sequence[str]) -> None:
+    """Write the twin of the Parquet file at `path`, and where its rows lie by each of the keys that are `sought`.
+
+    An engine of many machines has no use for them; nothing is written there.
+    """
+    if not isinstance(work, EmbeddedWorkspace):
+        return
+    for keys in sought:
+        write_places(work, path, keys)
     with (
         pq.ParquetFile(path) as known,
         pa.OSFile(str(twin_file(path)), "wb") as file,
@@ -34,32 +43,57 @@ def create_few(
 ) -> None:
     """Create the table `name`: the `columns` of those rows, called `kept`, of the table at `path` whose `keys` are in
     the relation `wanted`."""
-    listed = ", ".join(keys)
-    if not isinstance(work, EmbeddedWorkspace) or not twin_file(path).exists():
-        work.create(name, f"SELECT {columns} FROM {table_sql(path)} kept SEMI JOIN {wanted} w USING ({listed})")
+    create_any(work, name, path, [(keys, wanted)], columns=columns, where=wanted_sql([(keys, wanted)]))
+
+
+def create_any(
+    work: Workspace,
+    name: str,
+    path: Path,
+    ways: Sequence[tuple[Sequence[str], str]],
+    *,
+    columns: str = "kept.*",
+    where: str = "true",
+) -> None:
+    """Create the table `name` as `create_few` does: of the rows that are wanted in one of several `ways`, each the keys
+    and the relation in which they are, and of which `where` is true.
+
+    Rows whose keys merely share a hash with others may be among them, unless `where` leaves them out.
+    """
+    if not isinstance(work, EmbeddedWorkspace) or not all(places_file(path, keys).exists() for keys, _ in ways):
+        rows = table_sql(path)
+        work.create(name, f"SELECT {columns} FROM {rows} kept WHERE ({wanted_sql(ways)}) AND ({where})")
         return
-    base = f"read_parquet({sql_text(str(path))}, file_row_number = true)"
-    found = f"SELECT file_row_number AS place FROM {base} SEMI JOIN {wanted} w USING ({listed})"
+    taken = f"few_{name}"
+    work.lend(taken, take_rows(path, _places(work, path, ways)))
+    gone = ""
     if changed_file(path).exists():
-        same = " AND ".join(f"gone.{key} = base.{key}" for key in keys_of(path))
-        found = (
-            f"SELECT file_row_number AS place FROM (FROM {base} base WHERE NOT EXISTS "
-            f"(SELECT 1 FROM {parquet_sql(replaced_file(path))} gone WHERE {same})) "
-            f"SEMI JOIN {wanted} w USING ({listed})"
-        )
-    places = work.connection.execute(f"{found} ORDER BY place").fetchnumpy()["place"]
-    lent = f"few_{name}"
-    work.lend(lent, take_rows(path, np.asarray(places, np.int64)))
-    work.create(name, f"SELECT {columns} FROM {lent} kept")
-    work.drop(lent)
-    if changed_file(path).exists():
-        changed = parquet_sql(changed_file(path))
-        work.append(name, f"SELECT {columns} FROM {changed} kept SEMI JOIN {wanted} w USING ({listed})")
+        same = " AND ".join(f"gone.{key} = kept.{key}" for key in pq.read_schema(replaced_file(path)).names)
+        gone = f" AND NOT EXISTS (SELECT 1 FROM {parquet_sql(replaced_file(path))} gone WHERE {same})"
+    work.create(name, f"SELECT {columns} FROM {taken} kept WHERE ({where}){gone}")
+    work.drop(taken)
+    if gone:
+        rows = parquet_sql(changed_file(path))
+        work.append(name, f"SELECT {columns} FROM {rows} kept WHERE ({wanted_sql(ways)}) AND ({where})")
 
 
-def keys_of(path: Path) -> list[str]:
-    """Return the columns by which rows of the table at `path`, which has changed ones, are replaced."""
-    return list(pq.read_schema(replaced_file(path)).names)
+def wanted_sql(ways: Sequence[tuple[Sequence[str], str]]) -> str:
+    """Return the condition that a row called `kept` is wanted in one of the `ways`."""
+    met = (
+        f"EXISTS (SELECT 1 FROM {wanted} w WHERE {' AND '.join(f'w.{key} = kept.{key}' for key in keys)})"
+        for keys, wanted in ways
+    )
+    return " OR ".join(met) or "false"
+
+
+def _places(work: EmbeddedWorkspace, path: Path, ways: Sequence[tuple[Sequence[str], str]]) -> npt.NDArray[np.int64]:
+    """Return the places, rising, of the base's rows at `path` that may be wanted in one of the `ways`."""
+    found = [np.empty(0, np.int64)]
+    for keys, wanted in ways:
+        hashes = work.connection.execute(f"SELECT DISTINCT {hash_sql(keys)} AS {HASHES} FROM {wanted} w")
+        sought = hashes.to_arrow_table().column(HASHES).drop_null().to_numpy()
+        found.append(find_places(path, keys, sought))
+    return np.unique(np.concatenate(found))
 
 
 def take_rows(path: Path, places: npt.NDArray[np.int64]) -> pa.Table:
