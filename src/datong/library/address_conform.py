@@ -39,15 +39,24 @@ def landed_part(place: int, part: str) -> str:
 
 
 def create_divided(
-    work: Workspace, landed: str, columns: Sequence[str], gazetteer: Gazetteer, *, department: str, folder: Path
+    work: Workspace,
+    landed: str,
+    columns: Sequence[str],
+    gazetteer: Gazetteer,
+    *,
+    department: str,
+    folder: Path,
+    known: str | None = None,
 ) -> str:
     """Create a table (text and `ADDRESS_PARTS`) of the distinct addresses in `columns` of `landed`; return its name.
 
     Of equal readings the one in the city of the `department` is preferred. `folder` takes a file for the time being.
+    Texts in the query `known`, which has the same columns, are not read again.
     """
     name, path = f"divided_{landed}", folder / f".{landed}.addresses.parquet"
     texts = " UNION ALL ".join(f"SELECT {sql_name(column)} AS text FROM {landed}" for column in columns)
-    work.write(f"SELECT DISTINCT text FROM ({texts}) WHERE text IS NOT NULL ORDER BY text", path)
+    unread = f"({texts})" if known is None else f"(FROM ({texts}) ANTI JOIN ({known}) USING (text))"
+    work.write(f"SELECT DISTINCT text FROM {unread} WHERE text IS NOT NULL ORDER BY text", path)
     home = department[_REGION] if department[_REGION].isdecimal() else ""
     empty = pa.table({part: pa.array([], pa.string()) for part in ("text", *ADDRESS_PARTS)})
     parts = [empty]
@@ -59,7 +68,19 @@ def create_divided(
     work.lend(f"lent_{name}", pa.concat_tables(parts))
     work.create(name, f"SELECT * FROM lent_{name}")
     work.drop(f"lent_{name}")
+    if known is not None:
+        work.append(name, f"SELECT DISTINCT {', '.join(empty.column_names)} FROM ({known}) WHERE text IS NOT NULL")
     return name
+
+
+def divided_before_sql(rows: str, fields: Sequence[str]) -> str:
+    """Return the query for the texts of the addresses in `fields` of conformed `rows`, with what was read in them."""
+    return " UNION ALL ".join(
+        f"SELECT {sql_name(f'{field}|raw')} AS text, "
+        + ", ".join(f"{sql_name(part_column(field, part))} AS {part}" for part in ADDRESS_PARTS)
+        + f" FROM {rows}"
+        for field in fields
+    )
 
 
 def divided_rows_sql(landed: str, columns: Sequence[str], divided: str) -> str:

@@ -18,6 +18,7 @@ from datong.library.address_conform import (
     ADDRESS_ELEMENTS,
     ADDRESS_PARTS,
     create_divided,
+    divided_before_sql,
     divided_rows_sql,
     landed_part,
     part_column,
@@ -128,13 +129,31 @@ def conform_source(
     return counts
 
 
-def divide(work: Workspace, conformed: ConformedSource, landed: str, gazetteer: Gazetteer | None, folder: Path) -> str:
-    """Return the rows of `landed` as something to select from, with the parts of their addresses if there are any."""
+def divide(
+    work: Workspace,
+    conformed: ConformedSource,
+    landed: str,
+    gazetteer: Gazetteer | None,
+    folder: Path,
+    before: str | None = None,
+) -> str:
+    """Return the rows of `landed` as something to select from, with the parts of their addresses if there are any.
+
+    Addresses in the conformed rows of `before` have been read by the same gazetteer.
+    """
     if gazetteer is None or not conformed.addresses:
         return landed
     columns = [conformed.fields[field] for field in conformed.addresses]
-    known = create_divided(work, landed, columns, gazetteer, department=conformed.source.department, folder=folder)
-    return divided_rows_sql(landed, columns, known)
+    divided = create_divided(
+        work,
+        landed,
+        columns,
+        gazetteer,
+        department=conformed.source.department,
+        folder=folder,
+        known=None if before is None else divided_before_sql(before, conformed.addresses),
+    )
+    return divided_rows_sql(landed, columns, divided)
 
 
 def load_batches(work: Workspace, conformed: ConformedSource, batches: tuple[LandedBatch, ...]) -> str:

@@ -133,7 +133,7 @@ def _create_fresh(
     gazetteer: Gazetteer,
 ) -> None:
     """Create the table of the conformed rows of `landed`."""
-    rows = divide(work, conformed, landed, gazetteer, folder)
+    rows = divide(work, conformed, landed, gazetteer, folder, f"known_{conformed.number}")
     current = (
         "SELECT rows.* EXCLUDE (first_sequence), touched.first_sequence "
         f"FROM ({current_sql(conformed.source, rows, unique=False)}) rows "

@@ -11,6 +11,7 @@ that the digest of all needs no other cells.
 
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -27,6 +28,7 @@ from datong.library.touched import (
     Former,
     create_touched,
     touched_rows,
+    write_former_cells,
     write_touched,
 )
 
@@ -107,29 +109,30 @@ def fuse_changes(
     """Write the step's files into `folder`: of the entities that had or have a changed record, anew; of all others, as
     they were. The tables of `touched` stay for those who count."""
     create_touched(work, sources, conformed, links, former)
-    create_candidates(work, definition, sources, touched_rows(sources), TOUCHED_LINKS)
-    part = folder / TOUCHED_CELLS
-    work.write(_CELLS_SQL, part)
-    create_digests(work, part, sources)
-    write_touched(work, sources, former, table_sql(former.folder / CELLS), folder)
-    anew = {CELLS: (parquet_sql(part), CELL_ORDER), DIGESTS: ("entity_digests", ("entity_id",))}
-    for name, (table, order) in anew.items():
-        write_changes(
-            work,
-            former.folder / name,
-            folder / name,
-            keys=("entity_id",),
-            replaced="touched",
-            changed=table,
-            order=order,
-        )
+    part, beside = folder / TOUCHED_CELLS, work.beside()
+
+    def change(by: Workspace, name: str, table: str, order: Sequence[str]) -> None:
+        one, other = former.folder / name, folder / name
+        write_changes(by, one, other, keys=("entity_id",), replaced="touched", changed=table, order=order)
+
+    # Small tables keep one core busy: what others do not wait for is done beside.
+    with ThreadPoolExecutor(1) as pool:
+        asides = [pool.submit(write_former_cells, beside, table_sql(former.folder / CELLS), folder)]
+        create_candidates(work, definition, sources, touched_rows(sources), TOUCHED_LINKS)
+        work.write(_CELLS_SQL, part)
+        asides.append(pool.submit(change, beside, CELLS, parquet_sql(part), CELL_ORDER))
+        create_digests(work, part, sources)
+        change(work, DIGESTS, "entity_digests", ("entity_id",))
+        asides.append(pool.submit(write_touched, beside, sources, former, folder))
+        write_digest(folder)
+        for aside in asides:
+            aside.result()
     work.write(
         f"SELECT entity_id, CASE WHEN entity_id IN (SELECT entity_id FROM {TOUCHED_LINKS}) THEN {sql_text(CHANGED)} "
         f"ELSE {sql_text(REMOVED)} END AS change FROM touched ORDER BY entity_id",
         folder / CHANGED_ENTITIES,
     )
     work.drop("candidates", "entity_digests")
-    write_digest(folder)
 
 
 def create_candidates(

@@ -326,9 +326,11 @@ class Pipeline:
             former=self._former_published(),
         )
         with self.engine.connect(self._spill) as connection, ThreadPoolExecutor(self.engine.threads) as pool:
+            lineage = pool.submit(publishing.lineage, connection.cursor())
             golden = pool.submit(publishing.golden, connection.cursor(), self.golden_digest(), scratch)
             others = [pool.submit(publishing.records, connection.cursor(), source, scratch) for source in sources]
             tables = [future.result() for future in (golden, *others)]
+            lineage.result()
         write_json(scratch / TABLES, [table.model_dump(mode="json") for table in tables])
 
     def _former_published(self) -> FormerBuild | None:

@@ -75,25 +75,30 @@ class Publishing:
         self.delta = delta
         self.former = former
 
+    def lineage(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Publish the lineage of the golden records: every cell with its origin, and what other sources say."""
+        fused, lineage = self.folder / BuildStep.FUSE.value, self.delta / f"{self.definition.name}_lineage"
+        version = None if self.former is None else version_of_build(lineage, self.former.folder.name)
+        if version is None:
+            said, kept = table_sql(fused / CELLS), None
+        else:
+            said = parquet_sql(fused / TOUCHED_CELLS)
+            kept = KeptRows(version=version, key="entity_id", replaced=parquet_sql(fused / CHANGED_ENTITIES))
+        write_delta(connection, lineage_table_sql(self.sources, said), lineage, self.build_id, kept)
+
     def golden(self, connection: duckdb.DuckDBPyConnection, digest: str, scratch: Path) -> PublishedTable:
-        """Publish the golden records, whose digest is given, and their lineage; lookups go to the folder `scratch`."""
+        """Publish the golden records, whose digest is given; their lookup goes to the folder `scratch`."""
         definition = self.definition
         lookup, cells = scratch / GOLDEN_LOOKUP, self.folder / BuildStep.FUSE.value / CELLS
         before = self._published(definition.name)
-        lineage = self.delta / f"{definition.name}_lineage"
-        known = None if self.former is None else version_of_build(lineage, self.former.folder.name)
-        if self.former is None or before is None or known is None:
-            said, kept, kept_lineage = table_sql(cells), None, None
+        if before is None:
+            said, kept = table_sql(cells), None
         else:
             said = self._touched_entities(connection)
-            kept, kept_lineage = (
-                KeptRows(version=version, key="entity_id", replaced="touched_entities")
-                for version in (before.delta_version, known)
-            )
+            kept = KeptRows(version=before.delta_version, key="entity_id", replaced="touched_entities")
         records = golden_table_sql(definition, self.pack, said)
         delta_version = write_delta(connection, records, self.delta / definition.name, self.build_id, kept)
-        write_delta(connection, lineage_table_sql(self.sources, said), lineage, self.build_id, kept_lineage)
-        rows = self._golden_lookup(connection, before if kept is not None else None, lookup)
+        rows = self._golden_lookup(connection, before, lookup)
         if definition.spatial is not None:
             write_features(connection, definition, definition.spatial, self.pack, cells, lookup)
         elif any(rule.code == DIVISION for rule in definition.elements):

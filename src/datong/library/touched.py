@@ -89,12 +89,15 @@ def _former_sql(source: ConformedSource, conformed: Path, former: Former, now: s
     return f"{same} UNION ALL BY NAME SELECT c.* FROM {parquet_sql(replaced)} c SEMI JOIN {there} l USING (row_key)"
 
 
-def write_touched(
-    work: Workspace, sources: tuple[ConformedSource, ...], former: Former, cells: str, path: Path
-) -> None:
-    """Write the files into the folder `path`: `cells` is what the former build says of all entities."""
+def write_former_cells(work: Workspace, cells: str, path: Path) -> None:
+    """Write the touched entities' cells as they were into the folder `path`: `cells` is what the former build says of
+    all entities."""
     counted = ", ".join(f"c.{name}" for name in FORMER_COLUMNS)
     work.write(f"SELECT {counted} FROM {cells} c SEMI JOIN touched USING (entity_id)", path / FORMER_CELLS)
+
+
+def write_touched(work: Workspace, sources: tuple[ConformedSource, ...], former: Former, path: Path) -> None:
+    """Write the files of the changed records into the folder `path`."""
     for source in sources:
         changed = f"(SELECT row_key FROM {parquet_sql(former.changed)} WHERE source = {source.number})"
         for name, rows, links in (
