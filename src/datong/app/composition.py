@@ -54,7 +54,8 @@ from datong.governance import (
     RequestFlows,
     StageLimits,
 )
-from datong.governance.notifications import Inbox, Rate, Sending
+from datong.governance.coordination import Assignments, Incidents, Meetings
+from datong.governance.notifications import NEAR_WORKING_DAYS, Inbox, Rate, Sending, reminders_of
 from datong.kernel import (
     CHINA,
     Clock,
@@ -434,6 +435,11 @@ def compose(
         departments=lambda: {department.code: department.name for department in departments.all()},
     )
     publications = Publications(database=database, clock=clock, ledger=ledger, indicators=indicators)
+
+    def registered() -> frozenset[DepartmentCode]:
+        return frozenset(department.code for department in departments.all())
+
+    assignments = Assignments(database=database, clock=clock, calendar=calendar, ledger=ledger)
     inbox = Inbox(
         database=database,
         clock=clock,
@@ -444,6 +450,9 @@ def compose(
         names=ThingNames(catalogue=catalogue, departments=departments),
         authorities=authorities,
         duties=lambda now: evidence.duties(until=now),
+        reminders=lambda now: reminders_of(
+            assignments.due_before(calendar.deadline(now, NEAR_WORKING_DAYS)), now=now, calendar=calendar
+        ),
     )
     sending = Sending(
         database=database,
@@ -594,6 +603,18 @@ def compose(
         indicators=indicators,
         publications=publications,
         inbox=inbox,
+        assignments=assignments,
+        meetings=Meetings(
+            database=database,
+            clock=clock,
+            ledger=ledger,
+            cases=cases,
+            assignments=assignments,
+            departments=registered,
+        ),
+        incidents=Incidents(
+            database=database, clock=clock, ledger=ledger, assignments=assignments, departments=registered
+        ),
         sending=sending,
         request_flows=RequestFlows(database=database, clock=clock, calendar=calendar, ledger=ledger),
         bell=Bell(database.change_mark),

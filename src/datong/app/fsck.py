@@ -10,6 +10,7 @@ from datong.app.composition import Hub
 from datong.catalogue import CATALOGUE_AREAS
 from datong.exchange import EXCHANGE_AREAS
 from datong.governance import GOVERNANCE_AREAS
+from datong.governance.coordination import COORDINATION_AREAS
 from datong.governance.notifications import NOTIFICATION_AREAS
 from datong.kernel import Text
 from datong.ledger import Area, EntryKind, FsckReport
@@ -22,6 +23,7 @@ AREAS: tuple[Area, ...] = (
     *EXCHANGE_AREAS,
     *LIBRARY_AREAS,
     *GOVERNANCE_AREAS,
+    *COORDINATION_AREAS,
     *NOTIFICATION_AREAS,
 )
 

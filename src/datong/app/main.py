@@ -25,6 +25,7 @@ GROUPS = {
     "ledger": "datong.cli.ledger",
     "govern": "datong.cli.govern",
     "notices": "datong.cli.notices",
+    "coordinate": "datong.cli.coordinate",
     "trial": "datong.app.trial_commands",
     "demo": "datong.app.demo_command",
 }

@@ -10,6 +10,7 @@ import datong.catalogue.source_tables
 import datong.catalogue.tables
 import datong.exchange.tables
 import datong.federation.tables
+import datong.governance.coordination.tables
 import datong.governance.notifications.tables
 import datong.governance.tables
 import datong.ledger.tables
@@ -32,6 +33,7 @@ OWNERS = (
     datong.sharing.tables,
     datong.governance.tables,
     datong.governance.notifications.tables,
+    datong.governance.coordination.tables,
 )
 """The modules whose import declares every table on `kernel.METADATA`."""
 

@@ -105,13 +105,29 @@ class Cases:
                 remedy=Text(zh="请写明理由、意见或结论。", en="Write the reason, the opinion or the outcome."),
                 field="/statement",
             )
-        now = self._clock.now()
-        authorities = self._authorities()
         with self._database.transaction() as connection:
-            case = self._case(connection, case_id, lock=True)
-            after = next_stage(case, action, side_of(case, actor, authorities=authorities))
-            self._move(connection, case, action, after, actor, statement, now)
+            self.act_within(connection, case_id, action, actor=actor, statement=statement)
         return self.get(case_id)
+
+    def act_within(
+        self, connection: Connection, case_id: CaseId, action: CaseAction, *, actor: Actor, statement: str
+    ) -> None:
+        """Do `action` in the caller's transaction, which does more than this; `statement` is checked already.
+
+        Raises:
+            NotFound, Conflict, Refused: as in `act`.
+        """
+        case = self.locked(connection, case_id)
+        after = next_stage(case, action, side_of(case, actor, authorities=self._authorities()))
+        self._move(connection, case, action, after, actor, statement, self._clock.now())
+
+    def locked(self, connection: Connection, case_id: CaseId) -> Case:
+        """Return a case without its acts, which nobody else changes before the caller's transaction ends.
+
+        Raises:
+            NotFound: there is no such case.
+        """
+        return self._case(connection, case_id, lock=True)
 
     def escalate_overdue(self, *, now: datetime) -> tuple[CaseId, ...]:
         """Escalate every case whose stage has passed its deadline; the last stage has nowhere to go and waits."""

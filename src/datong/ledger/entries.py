@@ -80,6 +80,9 @@ class EntryKind(StrEnum):
     ALARM = "governance.alarm"
     NOTIFICATION = "governance.notification"
     SHARD = "ledger.shard"
+    MEETING = "governance.meeting"
+    ASSIGNMENT = "governance.assignment"
+    INCIDENT = "governance.incident"
 
 
 class EntryContent(Value):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datong.exchange import Exchange, FileExchange, Planning
     from datong.federation import Cascade, Exchanges, Harvests, Peers
     from datong.governance import AlarmWatch, Cases, Indicators, Monitor, Publications, RequestFlows
+    from datong.governance.coordination import Assignments, Incidents, Meetings
     from datong.governance.notifications import Inbox, Sending
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
     from datong.ledger import Ledger, QuorumWatch
@@ -128,6 +129,9 @@ class Services:
     indicators: Indicators
     publications: Publications
     inbox: Inbox
+    assignments: Assignments
+    meetings: Meetings
+    incidents: Incidents
     sending: Sending
     request_flows: RequestFlows
     bell: Bell = field(default_factory=Bell)

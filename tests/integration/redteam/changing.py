@@ -17,6 +17,7 @@ CHANGING = frozenset(
     POST /api/v1/applications
     POST /api/v1/applications/{client_id}/profiles
     POST /api/v1/applications/{client_id}/revocation
+    POST /api/v1/assignments/{assignment_id}/actions
     POST /api/v1/batches
     PUT /api/v1/batches/{batch_id}/chunks/{offset}
     POST /api/v1/batches/{batch_id}/commit
@@ -51,6 +52,10 @@ CHANGING = frozenset(
     PUT /api/v1/harvests/{source_id}
     POST /api/v1/harvests/{source_id}/runs
     POST /api/v1/harvests/{source_id}/state
+    POST /api/v1/incidents
+    POST /api/v1/incidents/{incident_id}/closing
+    POST /api/v1/incidents/{incident_id}/notes
+    POST /api/v1/incidents/{incident_id}/tasks
     POST /api/v1/inventories
     POST /api/v1/inventories/{inventory_id}/finish
     POST /api/v1/inventories/{inventory_id}/tables
@@ -73,6 +78,12 @@ CHANGING = frozenset(
     POST /api/v1/me/consents/{consent_id}/actions
     POST /api/v1/me/objections
     POST /api/v1/me/objections/{objection_id}/withdrawal
+    POST /api/v1/meetings
+    POST /api/v1/meetings/{meeting_id}/answer
+    POST /api/v1/meetings/{meeting_id}/cancellation
+    POST /api/v1/meetings/{meeting_id}/closing
+    POST /api/v1/meetings/{meeting_id}/items/{number}/decision
+    POST /api/v1/meetings/{meeting_id}/minutes
     POST /api/v1/monitor/runs
     POST /api/v1/nodes
     POST /api/v1/nodes/me/calls/{call_id}/answer
@@ -150,6 +161,7 @@ CHANGING = frozenset(
     POST /applications/{client_id}/agreements
     POST /applications/{client_id}/keys
     POST /applications/{client_id}/keys/{key_id}/revocation
+    POST /assignments/{assignment_id}/actions
     POST /cascade/subordinates
     POST /cascade/superiors
     POST /cascade/{peer_id}/exchange
@@ -177,6 +189,10 @@ CHANGING = frozenset(
     POST /harvests/{source_id}/edit
     POST /harvests/{source_id}/run
     POST /harvests/{source_id}/state
+    POST /incidents
+    POST /incidents/{incident_id}/closing
+    POST /incidents/{incident_id}/notes
+    POST /incidents/{incident_id}/tasks
     POST /inventories/drifts/{resource_id}/revision
     POST /language
     POST /library/definitions
@@ -196,6 +212,12 @@ CHANGING = frozenset(
     POST /me/consents/{consent_id}
     POST /me/objections/{objection_id}/withdrawal
     POST /me/uses/{access_id}/objection
+    POST /meetings
+    POST /meetings/{meeting_id}/answer
+    POST /meetings/{meeting_id}/cancellation
+    POST /meetings/{meeting_id}/closing
+    POST /meetings/{meeting_id}/items/{number}/decision
+    POST /meetings/{meeting_id}/minutes
     POST /notices/read
     POST /notices/settings
     POST /notices/settings/confirmation

@@ -13,17 +13,10 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, upd
 from sqlalchemy.dialects import postgresql, sqlite
 
 from datong.governance.duties import Duty
-from datong.governance.notifications.matters import (
-    TOLD_KINDS,
-    Audience,
-    Matter,
-    Names,
-    Topic,
-    matters_of,
-    reminder_of,
-)
+from datong.governance.notifications.matters import Audience, Matter, Names, Topic
 from datong.governance.notifications.preferences import Preferences
 from datong.governance.notifications.tables import MESSAGE, NOTICE, POSITION, SETTING
+from datong.governance.notifications.telling import TOLD_KINDS, matters_of, reminder_of
 from datong.kernel import (
     Actor,
     ActorKind,
@@ -89,7 +82,8 @@ class Notice(Value):
 class Inbox:
     """The notices of all people.
 
-    `authorities` returns the codes of the data authorities, `duties` the duties as of a moment.
+    `authorities` returns the codes of the data authorities, `duties` the duties as of a moment, `reminders` what else
+    is to be told then.
     """
 
     def __init__(
@@ -104,6 +98,7 @@ class Inbox:
         names: Names,
         authorities: Callable[[], frozenset[DepartmentCode]],
         duties: Callable[[datetime], Sequence[Duty]],
+        reminders: Callable[[datetime], Sequence[Matter]] = lambda _now: (),
     ) -> None:
         self._database = database
         self._clock = clock
@@ -114,6 +109,7 @@ class Inbox:
         self._names = names
         self._authorities = authorities
         self._duties = duties
+        self._reminders = reminders
 
     def follow(self) -> bool:
         """Tell people of what was published in the log since; return whether more waits."""
@@ -140,7 +136,7 @@ class Inbox:
         now = self._clock.now()
         found = (reminder_of(duty, now=now, calendar=self._calendar) for duty in self._duties(now))
         rooms = _Rooms(self._people, self._authorities)
-        matters = [matter for matter in found if matter is not None]
+        matters = [*(matter for matter in found if matter is not None), *self._reminders(now)]
         if matters:
             with self._database.transaction() as connection:
                 self._locked_position(connection)

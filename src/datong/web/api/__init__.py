@@ -9,6 +9,7 @@ from datong.web.api import (
     cascade,
     catalogue_files,
     consents,
+    coordination,
     corrections,
     dashboard,
     departments,
@@ -105,6 +106,7 @@ _PARTS = (
     governance,
     notices,
     request_flows,
+    coordination,
     dashboard,
 )
 api_routers: tuple[APIRouter, ...] = (*(part.router for part in _PARTS), agreements.papers)

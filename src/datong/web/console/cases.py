@@ -6,6 +6,7 @@ from fastapi import Form
 from fastapi.responses import Response
 
 from datong.governance import ACTION_NAMES, STAGE_NAMES, Case, CaseAct, CaseAction, CaseStage, Finding
+from datong.governance.coordination import ASSIGNMENT_STATE_NAMES
 from datong.kernel import ActorKind, CaseId, Text, Value
 from datong.kernel.limits import TEXT_CHARS_MAX
 from datong.sharing import Action, Target
@@ -61,6 +62,9 @@ def show_case(desk: SignedIn, case_id: CaseId) -> Response:
         stages=[(stage, STAGE_NAMES[stage], _standing(case, stage)) for stage in STAGES],
         actions=[(action, ACTION_NAMES[action]) for action in _actions(desk, case)],
         action_names=ACTION_NAMES,
+        meetings=desk.services.meetings.of_case(case_id),
+        assignments=desk.services.assignments.find(case_id=case_id).rows,
+        assignment_states=ASSIGNMENT_STATE_NAMES,
         stage_names=STAGE_NAMES,
         statement=lambda act: statement(desk, act, finding),
     )

@@ -71,6 +71,7 @@ SECTIONS = (
             _link("/governance", "共享绩效", "Performance"),
             _link("/quality", "目录质量", "Catalogue quality"),
             _link("/cases", "协调事项", "Cases"),
+            _link("/meetings", "联席会议", "Joint meetings", "/assignments", "/incidents"),
             _link(
                 "/simulator",
                 "谁能看到",

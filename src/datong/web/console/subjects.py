@@ -25,6 +25,9 @@ PLACES: Mapping[EntryKind, str] = {
     EntryKind.CORRECTION: "/corrections/",
     EntryKind.FINDING: "/governance/findings/",
     EntryKind.CASE: "/cases/",
+    EntryKind.MEETING: "/meetings/",
+    EntryKind.ASSIGNMENT: "/assignments/",
+    EntryKind.INCIDENT: "/incidents/",
 }
 """Where the subject of an entry has a page of its own."""
 
@@ -37,6 +40,18 @@ def _library_title(desk: "Desk", name: str) -> Text:
     return desk.services.library.definition(name).title
 
 
+def _meeting_title(desk: "Desk", meeting: str) -> str:
+    return desk.services.meetings.get(meeting).title
+
+
+def _assignment_text(desk: "Desk", assignment: str) -> str:
+    return desk.services.assignments.get(assignment).what
+
+
+def _incident_title(desk: "Desk", incident: str) -> str:
+    return desk.services.incidents.get(incident).title
+
+
 def _table_title(_desk: "Desk", subject: str) -> Text:
     period = subject.partition("/")[0]
     return Text(zh=f"{period} 共享绩效", en=f"Performance of {period}")
@@ -46,6 +61,9 @@ NAMED: Mapping[EntryKind, Callable[["Desk", str], Text | str]] = {
     EntryKind.INDICATOR: _table_title,
     EntryKind.SOURCE: lambda desk, element: desk.element_name(element),
     EntryKind.SERVICE_ITEM: _service_item_name,
+    EntryKind.MEETING: _meeting_title,
+    EntryKind.ASSIGNMENT: _assignment_text,
+    EntryKind.INCIDENT: _incident_title,
     EntryKind.LIBRARY_DEFINITION: _library_title,
     EntryKind.SKETCH_KEY: lambda _desk, _subject: Text(zh="前置机共享的草图密钥", en="The nodes' sketch secret"),
 }

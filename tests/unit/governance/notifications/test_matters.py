@@ -8,8 +8,8 @@ import pytest
 from datong.governance import CaseStage, Duty, DutyKind, Party, Span
 from datong.governance.notifications import PACE_NAMES, TOPIC_NAMES, Matter, Pace, Topic, matters_of, reminder_of
 from datong.governance.notifications.mail import LINES_MAX, Line, subject_of, text_of
-from datong.governance.notifications.matters import DUTY_NAMES, MAKERS
 from datong.governance.notifications.preferences import Choices, Preferences, confirmation_code, require_address
+from datong.governance.notifications.telling import DUTY_NAMES, MAKERS
 from datong.kernel import (
     CHINA,
     Actor,
