@@ -6,9 +6,9 @@ PYTHON := $(VENV)/bin/python
 PEOPLE ?= 20000
 LANGUAGE ?= zh
 NAME ?= ledger
-# Tests of one file stay in one process, and files begin in the order of tests/conftest.py. Of three processes on two
-# cores so many waited that a fifth of the time nobody computed.
-TESTS := $(PYTHON) -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+# Four processes, forked from one that imported everything. Tests of one file stay in one of them, and files begin in the
+# order of tests/conftest.py. Of three processes on two cores so many waited that a fifth of the time nobody computed.
+TESTS := $(PYTHON) -m tests.whole_run
 # Compiled modules are kept, whatever the surroundings say: a demo starts some thirty short processes.
 unexport PYTHONDONTWRITEBYTECODE
 

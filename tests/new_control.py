@@ -16,12 +16,13 @@ from datong.kernel import Database
 def new_control(folder: Path) -> Database:
     """Return a control database with the newest schema and no rows: `control.sqlite` in `folder`, which exists."""
     file = folder / "control.sqlite"
-    file.write_bytes(_template())
+    file.write_bytes(template())
     return Database(f"sqlite:///{file}")
 
 
 @cache
-def _template() -> bytes:
+def template() -> bytes:
+    """Return the file of a control database with the newest schema and no rows, made once in a process."""
     folder = Path(tempfile.mkdtemp(prefix="datong-control-"))
     try:
         file = folder / "control.sqlite"

@@ -1,5 +1,7 @@
 """The expression language: what it says, what it refuses, and that nothing escapes it."""
 
+from functools import cache
+
 import duckdb
 import pytest
 from hypothesis import given
@@ -13,7 +15,6 @@ ROW = (
     "SELECT 2400.0::DECIMAL(24,4) AS income, 0::DECIMAL(24,4) AS members, '1' AS state, DATE '2020-02-29' AS born, "
     "NULL::BOOLEAN AS listed"
 )
-CONNECTION = duckdb.connect()
 WORDS = [*SCOPE, "and", "or", "not", "in", "is", "missing", "known", "true", "coalesce", "if", "date", "round", "drop"]
 SIGNS = [
     "(",
@@ -38,9 +39,15 @@ SIGNS = [
 ]
 
 
+@cache
+def connection() -> duckdb.DuckDBPyConnection:
+    """DuckDB, opened by the first test: its threads would not live on in the processes of `tests.whole_run`."""
+    return duckdb.connect()
+
+
 def value(text: str) -> object:
     compiled = compile_expression(text, SCOPE, field="/x")
-    found = CONNECTION.execute(f"SELECT {compiled.sql} FROM ({ROW})").fetchone()
+    found = connection().execute(f"SELECT {compiled.sql} FROM ({ROW})").fetchone()
     assert found is not None
     return found[0]
 
@@ -98,4 +105,4 @@ def test_whatever_is_written_is_refused_in_words_or_runs(text: str) -> None:
     except Invalid:
         return
     assert compiled.names <= set(SCOPE)
-    CONNECTION.execute(f"SELECT {compiled.sql} FROM ({ROW})").fetchone()
+    connection().execute(f"SELECT {compiled.sql} FROM ({ROW})").fetchone()

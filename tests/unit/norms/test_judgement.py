@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
+from functools import cache
 
 import duckdb
 import pytest
@@ -33,9 +34,15 @@ from datong.norms import (
 
 PACK = load_pack()
 TODAY = date(2026, 11, 26)
-CONNECTION = duckdb.connect()
-prepare_divisions(CONNECTION, PACK, TODAY)
 Judged = tuple[str | None, str | None, set[str], set[str]]
+
+
+@cache
+def connection() -> duckdb.DuckDBPyConnection:
+    """DuckDB, opened by the first test: its threads would not live on in the processes of `tests.whole_run`."""
+    made = duckdb.connect()
+    prepare_divisions(made, PACK, TODAY)
+    return made
 
 
 def judge(rows: Sequence[dict[str, str | None]]) -> list[list[Judged]]:
@@ -45,7 +52,7 @@ def judge(rows: Sequence[dict[str, str | None]]) -> list[list[Judged]]:
     names = ", ".join(codes)
     columns = [JudgedColumn(column=code, element=PACK.element(code)) for code in codes]
     query = judged_sql(f"(SELECT * FROM (VALUES {values}) AS v({names}))", columns, TODAY)
-    found = CONNECTION.execute(query, [row[code] for row in rows for code in codes]).fetchall()
+    found = connection().execute(query, [row[code] for row in rows for code in codes]).fetchall()
     return [
         [
             (row[5 * i + 1], row[5 * i + 2], set(repairs_in(row[5 * i + 3])), set(doubts_in(row[5 * i + 4])))
@@ -195,9 +202,11 @@ def test_column_and_value_checks_agree_with_each_other_and_with_stdnum(
         place = mutation[0] % len(text)
         text = text[:place] + mutation[1] + text[place + 1 :]
     valid = check_identifier(kind, text).valid
-    row = CONNECTION.execute(
-        f"SELECT {identifier_valid_sql(kind, 'x')} FROM (SELECT ?::VARCHAR AS x)", [text]
-    ).fetchone()
+    row = (
+        connection()
+        .execute(f"SELECT {identifier_valid_sql(kind, 'x')} FROM (SELECT ?::VARCHAR AS x)", [text])
+        .fetchone()
+    )
     assert row == (valid,)
     if kind is IdentifierKind.BANK_CARD and text.isdigit() and text[0] != "0":
         assert luhn.is_valid(text) is valid

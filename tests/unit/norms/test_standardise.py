@@ -1,3 +1,5 @@
+from functools import cache
+
 import duckdb
 import pytest
 from hypothesis import given, settings
@@ -6,14 +8,21 @@ from hypothesis import strategies as st
 from datong.norms import QualityFlag, clean_sql, flag_sql, load_pack
 
 PACK = load_pack()
-CONNECTION = duckdb.connect()
+
+
+@cache
+def connection() -> duckdb.DuckDBPyConnection:
+    """DuckDB, opened by the first test: its threads would not live on in the processes of `tests.whole_run`."""
+    return duckdb.connect()
 
 
 def standardise(element: str, raw: str | None) -> tuple[str | None, str | None]:
     known = PACK.element(element)
-    row = CONNECTION.execute(
-        f"SELECT {clean_sql(known, 'raw')}, {flag_sql(known, 'raw')} FROM (SELECT ?::VARCHAR AS raw)", [raw]
-    ).fetchone()
+    row = (
+        connection()
+        .execute(f"SELECT {clean_sql(known, 'raw')}, {flag_sql(known, 'raw')} FROM (SELECT ?::VARCHAR AS raw)", [raw])
+        .fetchone()
+    )
     assert row is not None
     return row
 

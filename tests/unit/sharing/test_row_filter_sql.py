@@ -1,5 +1,7 @@
 """Filters over whole tables let through what filters of single records do, and never more."""
 
+from functools import cache
+
 import duckdb
 from hypothesis import example, given
 from hypothesis import settings as examples
@@ -20,8 +22,14 @@ CONDITIONS = st.builds(
     operator=st.sampled_from(RowOperator),
     values=st.lists(VALUES.filter(bool), min_size=1, max_size=2).map(tuple),
 )
-CONNECTION = duckdb.connect(":memory:")
-CONNECTION.execute("SET TimeZone = 'UTC'")
+
+
+@cache
+def connection() -> duckdb.DuckDBPyConnection:
+    """DuckDB, opened by the first test: its threads would not live on in the processes of `tests.whole_run`."""
+    made = duckdb.connect()
+    made.execute("SET TimeZone = 'UTC'")
+    return made
 
 
 @examples(max_examples=80)
@@ -31,7 +39,7 @@ CONNECTION.execute("SET TimeZone = 'UTC'")
 @example([".0", "-.5", "+.5", "1.", "."], RowCondition(column="v", operator=RowOperator.BELOW, values=("1",)))
 def test_the_same_rows_pass(values: list[str | None], condition: RowCondition) -> None:
     query = f"SELECT v FROM (SELECT unnest(?::VARCHAR[]) AS v) WHERE {filter_sql([condition], {'v': 'VARCHAR'})}"
-    found = [row[0] for row in CONNECTION.execute(query, [values]).fetchall()]
+    found = [row[0] for row in connection().execute(query, [values]).fetchall()]
     assert found == [value for value in values if condition.holds(value)]
 
 
@@ -39,7 +47,7 @@ def test_times_are_compared_in_chinas_time() -> None:
     condition = RowCondition(column="v", operator=RowOperator.AT_LEAST, values=("2026-01-02",))
     where = filter_sql([condition], {"v": "TIMESTAMP WITH TIME ZONE"})
     query = f"SELECT count(*) FROM (SELECT '2026-01-01 17:00:00+00'::TIMESTAMPTZ AS v) WHERE {where}"
-    assert CONNECTION.execute(query).fetchone() == (1,)
+    assert connection().execute(query).fetchone() == (1,)
 
 
 def test_all_conditions_hold_and_an_unknown_column_is_met_by_nothing() -> None:
@@ -47,4 +55,4 @@ def test_all_conditions_hold_and_an_unknown_column_is_met_by_nothing() -> None:
     unknown = RowCondition(column="w", operator=RowOperator.IS, values=("1",))
     for conditions, expected in (([], 2), ([known], 1), ([known, unknown], 0), ([unknown], 0)):
         query = f"SELECT count(*) FROM (VALUES ('1'), ('2')) t(v) WHERE {filter_sql(conditions, {'v': 'VARCHAR'})}"
-        assert CONNECTION.execute(query).fetchone() == (expected,)
+        assert connection().execute(query).fetchone() == (expected,)

@@ -1,0 +1,18 @@
+"""What each process of a run of tests would make for itself at first use: made before `tests.whole_run` forks them."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.new_control import template
+
+
+def make() -> None:
+    """Make everything there is."""
+    _read_sources()
+    template()
+
+
+@settings(max_examples=1, database=None)
+@given(st.text())
+def _read_sources(_: str) -> None:
+    """A property of nothing: before its first example Hypothesis looks through all modules for constants."""
