@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datong.exchange import Task
 from datong.node import Step
 from tests.capture_node import capture
-from tests.exchange_node import exit_code
 from tests.exchange_world import ExchangeWorld
+from tests.processes import exit_code
 
 SNAPSHOT_STEPS = [
     Step.SLOT_MADE,

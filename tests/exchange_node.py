@@ -1,11 +1,9 @@
 """A node process for fault tests: works until idle, or kills itself at the n-th passing of a step."""
 
-import multiprocessing
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from datong.adapters.connections import open_changes, open_connector, open_target
@@ -15,22 +13,6 @@ from datong.kernel import SystemClock, TaskId, Text
 from datong.node import NodeProgram, Step
 from datong.node.steps import Passed
 from datong.norms import load_pack
-
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.exchange_node", "tests.exchange_hub", "tests.capture_node"])
-"""Processes fork from a clean one that has imported everything: starting one costs no imports."""
-
-
-def exit_code(target: Callable[..., None], *arguments: object) -> int | None:
-    """Run `target` in a process of its own to its end, which may be its kill; return the exit code."""
-    process = PROCESSES.Process(target=target, args=arguments)
-    process.start()
-    process.join(120)
-    code = process.exitcode
-    process.kill()
-    process.join()
-    process.close()
-    return code
 
 
 def program_of(folder: Path, passed: Passed, changes: ChangeSource | None = None) -> NodeProgram:

@@ -2,8 +2,6 @@
 
 import json
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +10,13 @@ from typing import NamedTuple
 import psycopg
 from benchmarks import agreed
 
+from datong.adapters.launcher import Launched
 from datong.app.composition import Hub
 from datong.exchange import Progress, Retry, Task, TransferMode
 from datong.kernel import BatchId, DepartmentCode, Settings, TaskId
 from datong.ledger import verify_log
 from tests.fault.proxy import FaultProxy
+from tests.processes import datong
 from tests.servers import free_port, start_postgresql
 
 ROWS = 1500
@@ -53,7 +53,7 @@ class Program:
         self._arguments = arguments
         self._log = log
         self.environment = environment
-        self._running: subprocess.Popen[bytes] | None = None
+        self._running: Launched | None = None
 
     @property
     def alive(self) -> bool:
@@ -62,14 +62,7 @@ class Program:
 
     def start(self) -> None:
         """Start it."""
-        with self._log.open("ab") as output:
-            self._running = subprocess.Popen(
-                (sys.executable, "-m", "datong.app.main", *self._arguments),
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
+        self._running = datong(*self._arguments, log=self._log, environment=self.environment)
 
     def kill(self) -> None:
         """End it by SIGKILL."""

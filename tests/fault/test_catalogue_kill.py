@@ -1,6 +1,5 @@
 """A hub is killed while it changes the catalogue: a step and its evidence are there together, or neither is."""
 
-import multiprocessing
 import os
 import random
 import time
@@ -14,6 +13,7 @@ from datong.catalogue.tables import code_counter, listing, resource, step, versi
 from datong.kernel import Database, DatongError
 from datong.ledger import EntryKind
 from datong.norms import NormPack, load_pack
+from tests.processes import PROCESSES
 from tests.unit.catalogue.conftest import AUTHORITY_ACTOR, POLICE, POLICE_ACTOR, content, make_office
 
 ROUNDS = int(os.environ.get("DATONG_FAULT_ROUNDS", "8"))
@@ -44,12 +44,11 @@ def test_a_killed_hub_leaves_no_half_step(control_database: Database, pack: Norm
     office = make_office(control_database, pack)
     url = control_database.engine.url.render_as_string(hide_password=False)
     dice = random.Random(7)
-    context = multiprocessing.get_context("spawn")
     for round_number in range(ROUNDS):
         control_database.close()
         seen = _steps(control_database)
         control_database.close()
-        worker = context.Process(target=change_until_killed, args=(url, round_number))
+        worker = PROCESSES.Process(target=change_until_killed, args=(url, round_number))
         worker.start()
         while _steps(control_database) == seen and worker.is_alive():
             time.sleep(0.01)

@@ -1,7 +1,6 @@
 """Uploads that are corrupted, truncated, reordered, replayed or forged: each refused by its own error, none counts."""
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -15,6 +14,7 @@ from datong.node import HubClient, NodeHome, Step
 from datong.node.spool import Spool
 from tests.exchange_node import work_off
 from tests.fault.exchange_world import World
+from tests.processes import PROCESSES
 
 TABLE = "followed"
 
@@ -124,9 +124,7 @@ def forger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forger]:
     world.programs["hub"].start()
     world.wait_for_hub()
     world.request(TABLE)
-    process = multiprocessing.get_context("forkserver").Process(
-        target=work_off, args=(world.folder / "producer", Step.BATCH_SPOOLED)
-    )
+    process = PROCESSES.Process(target=work_off, args=(world.folder / "producer", Step.BATCH_SPOOLED))
     process.start()
     process.join()
     process.close()

@@ -17,7 +17,8 @@ from datong.exchange import Reconciliation, ReconciliationState, RunAgain, Task,
 from datong.kernel import PLATFORM_ACTOR
 from datong.node import Step
 from tests.exchange_hub import TestHub, serve, task_draft
-from tests.exchange_node import PROCESSES, correct_letters, exit_code, replay_batches, work_off
+from tests.exchange_node import correct_letters, replay_batches, work_off
+from tests.processes import PROCESSES, exit_code
 from tests.servers import free_port
 
 ROWS = 1000

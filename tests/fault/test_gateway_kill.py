@@ -3,7 +3,6 @@ repeats a call with its Idempotency-Key gets the one answer there is, counted on
 
 import asyncio
 import itertools
-import multiprocessing
 import os
 import random
 import time
@@ -19,6 +18,7 @@ from datong.sharing.call_queue import CallQueue
 from datong.sharing.gateway import Gateway
 from datong.sharing.gateway_calls import Asked, Once
 from datong.sharing.quotas import CallQuota
+from tests.processes import PROCESSES
 from tests.unit.sharing.samples import EDUCATION, RESOURCE, application
 from tests.unit.sharing.test_quotas import gateway_of
 from tests.unit.sharing.world import World
@@ -53,10 +53,9 @@ def test_nobody_is_answered_without_a_record(control_database: Database, tmp_pat
     world.put_in_force(granted.agreement_id)
     url = control_database.engine.url.render_as_string(hide_password=False)
     dice = random.Random(11)
-    context = multiprocessing.get_context("spawn")
     for number in range(ROUNDS):
         told = tmp_path / f"told-{number}"
-        worker = context.Process(target=answer_until_killed, args=(url, told))
+        worker = PROCESSES.Process(target=answer_until_killed, args=(url, told))
         worker.start()
         while not told.exists() and worker.is_alive():
             time.sleep(0.01)

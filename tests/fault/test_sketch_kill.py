@@ -4,7 +4,6 @@ One process plays both nodes and the hub's service, so that a kill strikes whate
 steps of the key, the sketches of a table with their evidence, or the overlaps found from them.
 """
 
-import multiprocessing
 import os
 import random
 import stat
@@ -23,6 +22,7 @@ from datong.kernel import Actor, ActorKind, Database, DepartmentCode, NodeId, Re
 from datong.ledger import EntryKind
 from datong.node import SketchKeyring
 from datong.norms import NormPack, ShareType, load_pack
+from tests.processes import PROCESSES
 from tests.unit.catalogue.conftest import AUTHORITY_ACTOR, CIVIL, POLICE, Office, content, make_office
 from tests.unit.catalogue.sketching import citizen_ids, item, table
 from tests.unit.catalogue.test_sketch_keys import DirectHub
@@ -100,11 +100,11 @@ def test_killed_at_any_moment_the_nodes_share_a_key_and_the_hub_compares(world: 
         binding = Binding(node_id=NodeId(name), source="db", table=name)
         made[code] = world.office.publish(content(f"人员{name}", items=items, binding=binding), department=code).id
     url = database.engine.url.render_as_string(hide_password=False)
-    dice, context = random.Random(11), multiprocessing.get_context("spawn")
+    dice = random.Random(11)
     for _ in range(ROUNDS):
         before = _taken(world)
         database.close()
-        worker = context.Process(target=sketch_until_killed, args=(url, str(tmp_path), made))
+        worker = PROCESSES.Process(target=sketch_until_killed, args=(url, str(tmp_path), made))
         worker.start()
         while _taken(world) == before and worker.is_alive():
             time.sleep(0.01)

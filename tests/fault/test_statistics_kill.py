@@ -1,12 +1,12 @@
 """A hub is killed just before and just after the commit that spends a privacy budget: all happened, or nothing."""
 
-import multiprocessing
 from pathlib import Path
 
 from datong.kernel import Database
 from datong.ledger import EntryKind
 from datong.sharing.statistics import PrivateStatistics
 from tests.fault.statistics_worker import KILLED, ask_until_killed
+from tests.processes import PROCESSES
 from tests.unit.sharing.released import NAME, FixedDatasets, people
 from tests.unit.sharing.test_statistics import ASKER, COUNT, grant
 from tests.unit.sharing.world import World
@@ -22,7 +22,7 @@ def test_a_kill_at_the_commit_spends_all_or_nothing(control_database: Database, 
     asked = PrivateStatistics(database=world.database, clock=world.clock, ledger=world.ledger, library=library)
     grant(asked, 150)
     url = control_database.engine.url.render_as_string(hide_password=False)
-    child = multiprocessing.get_context("spawn").Process(target=ask_until_killed, args=(url, library, COUNT, after))
+    child = PROCESSES.Process(target=ask_until_killed, args=(url, library, COUNT, after))
     child.start()
     child.join(CHILD_SECONDS_MAX)
     assert child.exitcode == KILLED

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -16,13 +15,16 @@ from pathlib import Path
 
 import httpx
 
+from datong.adapters.launcher import Launched, Launcher
 from datong.kernel import Text, Unavailable
 from datong.kernel.tls import tls_context
 
 HEALTH_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 8.0
-DATONG = (sys.executable, "-m", "datong.app.main")
-"""The platform's own program, run by the Python that runs the demo."""
+DATONG = ("-m", "datong.app.main")
+"""The platform's own program."""
+IMPORTED = ("datong.cli.shell", "datong.app.hub_commands", "datong.web.application", "datong.app.node_commands")
+"""What its processes run: modules that are imported once, by the process that they fork from."""
 COMMAND_SECONDS_MAX = 120.0
 LOG_TAIL_CHARS = 2000
 
@@ -48,12 +50,15 @@ def bytecode_settings(home: Path, inherited: Mapping[str, str]) -> dict[str, str
 class Process:
     """One program that runs in the background; safe to kill and start from several threads."""
 
-    def __init__(self, name: str, arguments: Sequence[str], *, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], *, environment: Mapping[str, str], log: Path, launcher: Launcher
+    ) -> None:
         self.name = name
         self.arguments = tuple(arguments)
         self.log = log
         self._environment = dict(environment)
-        self._running: subprocess.Popen[bytes] | None = None
+        self._launcher = launcher
+        self._running: Launched | None = None
         self._lock = threading.RLock()
 
     @property
@@ -75,9 +80,7 @@ class Process:
                 return
             self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("ab") as log:
-                self._running = subprocess.Popen(
-                    self.arguments, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-                )
+                self._running = self._launcher.start(self.arguments, environment=self._environment, output=log)
 
     def kill(self) -> None:
         """End it as a power cut would (SIGKILL)."""
@@ -125,11 +128,19 @@ class Process:
 class Supervisor:
     """All processes of one demo below one folder; `environment` is added to that of this process."""
 
-    def __init__(self, home: Path, *, environment: Mapping[str, str], program: Sequence[str] = DATONG) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        environment: Mapping[str, str],
+        program: Sequence[str] = DATONG,
+        imported: Sequence[str] = IMPORTED,
+    ) -> None:
         self.home = home
         self._program = tuple(program)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
-        self.environment = {**inherited, "PYTHONUNBUFFERED": "1", **bytecode_settings(home, inherited), **environment}
+        self.environment = {**inherited, **environment}
+        self._launcher = Launcher(*imported, environment={**inherited, **bytecode_settings(home, inherited)})
         self.processes: dict[str, Process] = {}
 
     def add(self, name: str, arguments: Sequence[str], extra: Mapping[str, str] | None = None) -> Process:
@@ -139,6 +150,7 @@ class Supervisor:
             (*self._program, *arguments),
             environment={**self.environment, **(extra or {})},
             log=self.home / "logs" / f"{name}.log",
+            launcher=self._launcher,
         )
         self.processes[name] = process
         process.start()
@@ -151,13 +163,10 @@ class Supervisor:
             CommandFailed: it ended with another status than 0, or not in time.
         """
         try:
-            done = subprocess.run(
+            done = self._launcher.run(
                 (*self._program, *arguments),
-                env={**self.environment, **(extra or {})},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
+                environment={**self.environment, **(extra or {})},
                 timeout=COMMAND_SECONDS_MAX,
-                check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise CommandFailed(arguments, status=None, output=f"> {COMMAND_SECONDS_MAX:.0f} s") from error
@@ -203,6 +212,7 @@ class Supervisor:
             process.ask_to_stop()
         for process in reversed(processes):
             process.stop()
+        self._launcher.close()
 
 
 class CommandFailed(Exception):

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,11 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from datong.adapters.launcher import Launched
 from datong.kernel import Database
 from datong.kernel.tls import tls_context
+from tests.processes import datong
 from tests.servers import free_port
 
-DATONG = [sys.executable, "-m", "datong.app.main", "hub"]
 PASSWORD = "an-example-2026"
 BUREAU = {
     "code": "114406000000000193",
@@ -38,18 +37,16 @@ class HubProcesses:
             "DATONG_DATABASE_URL": database.engine.url.render_as_string(hide_password=False),
             "DATONG_WORK_INSIDE_SERVE": "false",
         }
-        self._log = home.with_suffix(".log").open("wb")
-        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self._log = home.with_suffix(".log")
+        self.running: dict[str, Launched] = {}
 
     def command(self, *arguments: str) -> None:
         """Run a command of the hub to its end."""
-        subprocess.run([*DATONG, *arguments], env=self._environment, check=True, stdout=self._log, timeout=120)
+        assert datong("hub", *arguments, log=self._log, environment=self._environment).wait(120) == 0
 
     def start(self, name: str) -> None:
         """Start `serve` or `work`."""
-        self.running[name] = subprocess.Popen(
-            [*DATONG, name], env=self._environment, stdout=self._log, stderr=subprocess.STDOUT
-        )
+        self.running[name] = datong("hub", name, log=self._log, environment=self._environment)
 
     def kill(self, name: str) -> None:
         """End a process as a power cut would."""
@@ -61,9 +58,7 @@ class HubProcesses:
         """Ask every process to end and return their exit codes."""
         for process in self.running.values():
             process.send_signal(signal.SIGTERM)
-        codes = {name: process.wait(30) for name, process in self.running.items()}
-        self._log.close()
-        return codes
+        return {name: process.wait(30) for name, process in self.running.items()}
 
 
 @pytest.fixture

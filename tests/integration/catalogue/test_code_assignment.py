@@ -1,6 +1,5 @@
 """A thousand resources get their national codes from many threads of many processes at once."""
 
-import multiprocessing
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +14,11 @@ from datong.catalogue.tables import code_counter, resource, step, version
 from datong.kernel import Conflict, Database, ResourceId, new_id
 from datong.ledger import EntryKind
 from datong.norms import NormPack, load_pack
+from tests.processes import PROCESSES
 from tests.unit.catalogue.conftest import AUTHORITY_ACTOR, POLICE, Office, content, make_office
 
 RESOURCES = 1000
-PROCESSES = 4
+APPROVERS = 4
 THREADS = 6
 CLASSIFICATIONS = ("101001", "101001a", "101002", "202001")
 FAILING_EVERY = 7
@@ -71,17 +71,16 @@ def test_a_thousand_codes_without_gap_or_duplicate(control_database: Database, p
     url = control_database.engine.url.render_as_string(hide_password=False)
     control_database.close()
     # Every process wants every second resource of its neighbour as well: each is approved twice, and once succeeds.
-    share = RESOURCES // PROCESSES
+    share = RESOURCES // APPROVERS
     wanted = [
         [ids[(start + place) % RESOURCES] for place in range(share * 3 // 2)] for start in range(0, RESOURCES, share)
     ]
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=approve_all, args=(url, mine)) for mine in wanted]
+    workers = [PROCESSES.Process(target=approve_all, args=(url, mine)) for mine in wanted]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert [worker.exitcode for worker in workers] == [0] * PROCESSES
+    assert [worker.exitcode for worker in workers] == [0] * APPROVERS
     with control_database.snapshot() as connection:
         codes = [str(code) for code in connection.execute(select(resource.c.code)).scalars()]
         last = {row.classification: row.last for row in connection.execute(select(code_counter))}

@@ -1,8 +1,5 @@
 """Real hub processes with filled catalogues, and people who call them."""
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +8,7 @@ from pathlib import Path
 import httpx
 from sqlalchemy import select
 
+from datong.adapters.launcher import Launched
 from datong.app.schema import migrate
 from datong.catalogue import Departments, Resource, published_among
 from datong.catalogue.tables import listing
@@ -20,6 +18,7 @@ from datong.ledger import Ed25519Signer, Ledger, MemoryTileStore
 from datong.norms import load_pack
 from datong.sharing import Identity, Role
 from tests.catalogue_filling import Filled, fill
+from tests.processes import datong, without_settings
 from tests.servers import free_port
 
 PASSWORD = "correct horse battery"
@@ -45,7 +44,7 @@ class HubProcess:
     home: Path
     port: int
     environment: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    process: Launched | None = None
     token: str = ""
 
     @property
@@ -81,19 +80,14 @@ class HubProcess:
 
     def start(self) -> None:
         """Start the process and sign the operator in."""
-        # The hub takes every DATONG_ variable for a setting, and refuses those that steer the tests.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
-        environment = inherited | {
+        environment = without_settings() | {
             "DATONG_HOME": str(self.home),
             "DATONG_PORT": str(self.port),
             "DATONG_LOG_ORIGIN": self.name,
             "DATONG_CASCADE_INTERVAL_SECONDS": "0.5",
             **self.environment,
         }
-        log = (self.home / "hub.log").open("ab")
-        command = [sys.executable, "-m", "datong.app.main", "hub", "serve"]
-        self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        log.close()
+        self.process = datong("hub", "serve", log=self.home / "hub.log", environment=environment)
         settle(self._is_ready, START_SECONDS_MAX)
         answer = httpx.post(
             f"{self.url}/api/v1/session",

@@ -1,7 +1,6 @@
 """Files from department to department over the real interface: whole, once, resumable, sealed or not, and on record."""
 
 import json
-import multiprocessing
 import signal
 from collections.abc import Iterator
 from datetime import timedelta
@@ -22,8 +21,8 @@ from datong.sharing import Agreement
 from tests.exchange_files import send_or_receive
 from tests.integration.web.conftest import BUREAU, EDUCATION, POLICE, RunningHub
 from tests.integration.web.test_story import Node, agree, publish
+from tests.processes import PROCESSES
 
-PROCESSES = multiprocessing.get_context("forkserver")
 CONTENT = b"\x89scan of a deed\n" + bytes(range(256)) * 140_000
 """Some 36 MB, so that there are several chunks."""
 MARK = b"scan of a deed"

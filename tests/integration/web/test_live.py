@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +13,12 @@ import psycopg
 import pytest
 
 from datong.adapters.file_keys import load_or_create_signer
+from datong.adapters.launcher import Launched
 from datong.ledger import EntryKind
 from datong.node import NodeHome, NodeIdentity, SourceEntry
 from tests.integration.web.conftest import EDUCATION, POLICE, RunningHub
 from tests.integration.web.test_story import Node, agree, posted, publish
+from tests.processes import datong
 from tests.servers import PostgresqlServer
 
 CITIZEN = "110101199003070011"
@@ -53,11 +53,10 @@ class Town:
         self.application = hub.client(Authorization=f"Bearer {token}")
 
     @contextmanager
-    def node(self) -> Iterator[subprocess.Popen[bytes]]:
+    def node(self) -> Iterator[Launched]:
         """Run the node as its operators do, until the end of the block."""
-        command = [sys.executable, "-m", "datong.app.main", "node", "run", "--home", str(self.folder)]
-        with (self.folder / "node.log").open("ab") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"DATONG_LANGUAGE": "en"})
+        run, told = ("node", "run", "--home", str(self.folder)), os.environ | {"DATONG_LANGUAGE": "en"}
+        process = datong(*run, log=self.folder / "node.log", environment=told)
         try:
             yield process
         finally:

@@ -1,5 +1,4 @@
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,16 +15,23 @@ HTTPServer(("127.0.0.1", int(sys.argv[1])), SimpleHTTPRequestHandler).serve_fore
 """
 
 
+def script(folder: Path, text: str) -> str:
+    """Return the path of a program of this text."""
+    path = folder / f"{len(list(folder.glob('*.py')))}.py"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    supervisor = Supervisor(tmp_path, environment={"COLOUR": "red"}, program=(sys.executable, "-c"))
+    supervisor = Supervisor(tmp_path, environment={"COLOUR": "red"}, program=(), imported=())
     yield supervisor
     supervisor.stop_all()
 
 
-def test_starts_is_killed_and_starts_again(supervisor: Supervisor) -> None:
+def test_starts_is_killed_and_starts_again(supervisor: Supervisor, tmp_path: Path) -> None:
     port = free_port()
-    process = supervisor.add("server", (SERVE, str(port)))
+    process = supervisor.add("server", (script(tmp_path, SERVE), str(port)))
     supervisor.wait_healthy("server", f"http://127.0.0.1:{port}/")
     first = process.pid
     assert first is not None
@@ -41,26 +47,28 @@ def test_starts_is_killed_and_starts_again(supervisor: Supervisor) -> None:
         os.kill(first, 0)
 
 
-def test_a_paused_process_goes_on(supervisor: Supervisor) -> None:
+def test_a_paused_process_goes_on(supervisor: Supervisor, tmp_path: Path) -> None:
     port = free_port()
-    process = supervisor.add("server", (SERVE, str(port)))
+    process = supervisor.add("server", (script(tmp_path, SERVE), str(port)))
     supervisor.wait_healthy("server", f"http://127.0.0.1:{port}/")
     process.pause()
     process.resume()
     supervisor.wait_healthy("server", f"http://127.0.0.1:{port}/")
 
 
-def test_one_that_ends_is_reported_with_its_log(supervisor: Supervisor) -> None:
-    supervisor.add("server", ("print('no such setting')",))
+def test_one_that_ends_is_reported_with_its_log(supervisor: Supervisor, tmp_path: Path) -> None:
+    supervisor.add("server", (script(tmp_path, "print('no such setting')"),))
     with pytest.raises(Unavailable, match="no such setting"):
         supervisor.wait_healthy("server", f"http://127.0.0.1:{free_port()}/")
 
 
-def test_commands_give_their_output_or_fail(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_give_their_output_or_fail(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DATONG_PORT", "1")
-    told = supervisor.command("import os; print(os.environ['COLOUR'], 'DATONG_PORT' in os.environ)")
+    told = supervisor.command(script(tmp_path, "import os; print(os.environ['COLOUR'], 'DATONG_PORT' in os.environ)"))
     assert told.split() == ["red", "False"]
     with pytest.raises(CommandFailed) as caught:
-        supervisor.command("import sys; sys.exit('broken')")
+        supervisor.command(script(tmp_path, "import sys; sys.exit('broken')"))
     assert caught.value.status == 1
     assert "broken" in caught.value.output

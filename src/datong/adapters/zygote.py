@@ -1,0 +1,121 @@
+"""A process that has imported a program and forks it on demand; `datong.adapters.launcher` starts it and asks it.
+
+Each request is one datagram: a `Request` as JSON, and the file descriptors of standard output, standard error and the
+reports. A keeper, forked for each program, reports its process id and, when it has ended, its exit status or minus the
+number of the signal; each is a line.
+"""
+
+import ctypes
+import gc
+import io
+import json
+import os
+import runpy
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import TypedDict
+
+REQUEST_BYTES_MAX = 128 * 1024
+"""Below what a local socket takes in one datagram (net.core.wmem_max, 208 KiB)."""
+PR_SET_NAME = 15
+"""Linux's number of the option (prctl.h); of the name, 15 bytes are kept."""
+
+
+class Request(TypedDict):
+    """A command line as Python takes it after its own name (`-m MODULE …` or `FILE …`), and where it runs."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    folder: str
+
+
+def main() -> None:
+    """Import the modules that the command line names after the socket's descriptor; fork until the socket closes."""
+    asked = socket.socket(fileno=int(sys.argv[1]))
+    for name in sys.argv[2:]:
+        import_module(name)
+    _end_threads()
+    gc.collect()
+    gc.freeze()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the programs end by Ctrl-C, and whoever started this ends it
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for keepers
+    while True:
+        text, descriptors, _, _ = socket.recv_fds(asked, REQUEST_BYTES_MAX, 3)
+        if not text:
+            return
+        if os.fork() == 0:
+            asked.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            output, errors, reports = descriptors
+            program = os.fork()
+            if program == 0:
+                os.close(reports)
+                _become(json.loads(text), output, errors)
+                return
+            os.close(output)
+            os.close(errors)
+            _keep(program, reports)
+            os._exit(0)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _end_threads() -> None:
+    """End the threads of DuckDB's default connection, which importing it opens.
+
+    A fork has none of them, and at its end would wait for theirs without end.
+    """
+    duckdb = sys.modules.get("duckdb")
+    if duckdb is not None:
+        duckdb.default_connection().close()
+
+
+def _keep(program: int, reports: int) -> None:
+    """Report a program's process id, wait for its end and report this; who asked may be gone, and is then not told."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        os.write(reports, b"%d\n" % program)
+        _, status = os.waitpid(program, 0)
+        os.write(reports, b"%d\n" % os.waitstatus_to_exitcode(status))
+    except BrokenPipeError:
+        return
+
+
+def _become(request: Request, output: int, errors: int) -> None:
+    """Run a command line as if Python had just been started with it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for descriptor, standard in ((output, 1), (errors, 2)):
+        os.dup2(descriptor, standard)
+        os.close(descriptor)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
+    time.tzset()
+    asked, *others = request["arguments"]
+    if asked == "-m":
+        module, *others = others
+        sys.argv = [module, *others]
+        _name(module)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = [asked, *others]
+        _name(os.path.basename(asked))
+        runpy.run_path(asked, run_name="__main__")
+
+
+def _name(program: str) -> None:
+    """Let `ps` and `top` tell the programs apart: by their arguments, since all have the same command line."""
+    title = " ".join([program.removesuffix(".app.main"), *sys.argv[1:]])
+    control = getattr(ctypes.CDLL(None), "prctl", None)
+    if control is not None:
+        control(PR_SET_NAME, title.encode(), 0, 0, 0)
+
+
+if __name__ == "__main__":
+    main()
