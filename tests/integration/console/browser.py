@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
@@ -33,6 +36,21 @@ UNLABELLED = """() => [...document.querySelectorAll('input:not([type=hidden]), s
   .filter((box) => !(box.labels && box.labels.length) && !box.getAttribute('aria-label'))
   .map((box) => box.outerHTML.slice(0, 90))"""
 
+AXE = Path(str(files("axe_playwright_python") / "axe.min.js"))
+AXE_ADDRESS = "/axe/axe.min.js"
+"""Where a served city hands out axe: a script with an address is compiled once, one that is sent at every page."""
+LOAD_AXE = """(address) => window.axe ? null : new Promise((done, failed) => {
+  const script = document.createElement('script');
+  Object.assign(script, { src: address, onload: () => done(null), onerror: failed });
+  document.head.append(script);
+})"""
+BARRIERS = """async () => {
+  const only = { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] };
+  const { violations } = await axe.run(document, { runOnly: only, resultTypes: ['violations'] });
+  return violations.flatMap(({ id, nodes }) => nodes.map(({ target, any, all, none }) =>
+    `${id} ${target.join(' ')} ${([...any, ...all, ...none][0] || {}).message || ''}`));
+}"""
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
@@ -46,10 +64,20 @@ def chromium() -> Iterator[Browser]:
 class Visitor:
     """One person's browser window; keeps every complaint and every request that leaves the hub."""
 
-    def __init__(self, browser: Browser, base_url: str, *, language: str = "zh", width: int = 1280) -> None:
+    def __init__(
+        self,
+        browser: Browser,
+        base_url: str,
+        *,
+        language: str = "zh",
+        width: int = 1280,
+        scheme: Literal["light", "dark"] = "light",
+    ) -> None:
         self.base_url, self.width = base_url, width
         self.context: BrowserContext = browser.new_context(
-            viewport={"width": width, "height": HEIGHT}, locale="zh-CN" if language == "zh" else "en-GB"
+            viewport={"width": width, "height": HEIGHT},
+            locale="zh-CN" if language == "zh" else "en-GB",
+            color_scheme=scheme,
         )
         self.context.add_cookies([{"name": "datong_language", "value": language, "url": base_url}])
         self.complaints: list[str] = []
@@ -91,6 +119,12 @@ class Visitor:
     def unlabelled(self) -> list[str]:
         """Return form fields without a name."""
         found: list[str] = self.page.evaluate(UNLABELLED)
+        return found
+
+    def barriers(self) -> list[str]:
+        """Return what axe finds against WCAG 2.2 A and AA on the page as it is now: rule, element, why."""
+        self.page.evaluate(LOAD_AXE, AXE_ADDRESS)
+        found: list[str] = self.page.evaluate(BARRIERS)
         return found
 
     def resize(self, width: int) -> None:

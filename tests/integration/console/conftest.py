@@ -9,9 +9,12 @@ from contextlib import contextmanager
 import pytest
 import uvicorn
 from sqlalchemy.engine import make_url
+from starlette.staticfiles import StaticFiles
 
 from datong.kernel import Database
 from datong.web.application import create_app
+from datong.web.routing import RouteIndex
+from tests.integration.console.browser import AXE
 from tests.integration.console.city import ConsoleCity
 from tests.servers import PostgresqlServer
 
@@ -32,7 +35,10 @@ def served(city: ConsoleCity) -> Iterator[ServedCity]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(create_app(city.hub), log_level="warning", lifespan="on"))
+        app = create_app(city.hub)
+        app.mount("/axe", StaticFiles(directory=AXE.parent))
+        app.router.middleware_stack = RouteIndex(app.router)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         deadline = time.monotonic() + START_SECONDS_MAX

@@ -4,6 +4,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Iterator
+from typing import Literal
 
 import httpx
 import pytest
@@ -83,9 +84,18 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
     residents_column = city.resources[Source.RESIDENTS].content.items[0].column
     draft = draft_of_education(console).id
     return {
-        "": ["/sign-in", "/open", "/open/applications", f"/open/{opened}", f"/open/agreements?code={code}"],
+        "": [
+            "/sign-in",
+            "/open",
+            "/open/applications",
+            "/open/verify",
+            f"/open/{opened}",
+            f"/open/agreements?code={code}",
+        ],
         "authority": [
             "/",
+            "/find?words=%E6%88%B7%E7%B1%8D",
+            "/find?words=%E4%B8%8D%E5%AD%98%E5%9C%A8%E7%9A%84%E4%B8%9C%E8%A5%BF",
             "/catalogue",
             "/catalogue?q=%E6%88%B7%E7%B1%8D",
             "/catalogue?q=%E4%B8%8D%E5%AD%98%E5%9C%A8%E7%9A%84",
@@ -223,11 +233,15 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
     ("console", "language"), [("sqlite", "zh"), ("postgresql", "en")], indirect=["console"], scope="session"
 )
 def test_every_page_stands(console: ServedCity, browser: Browser, language: str) -> None:
+    # axe takes longer than the page: each page is for it in one of the two runs, wide and light, or narrow and dark.
+    # All of them in both: python -m tests.integration.console.accessibility
+    turn, axe_width = (0, WIDTHS[0]) if language == "zh" else (1, WIDTHS[1])
+    scheme: Literal["light", "dark"] = "light" if language == "zh" else "dark"
     for username, addresses in paths(console).items():
-        visitor = Visitor(browser, console.url, language=language)
+        visitor = Visitor(browser, console.url, language=language, scheme=scheme)
         if username:
             visitor.sign_in(username, PASSWORD)
-        for address in addresses:
+        for place, address in enumerate(addresses):
             assert visitor.open(address) == 200, f"{username} {address}"
             assert visitor.page.locator("html").get_attribute("lang") == ("zh-CN" if language == "zh" else "en")
             assert visitor.unlabelled() == [], address
@@ -236,6 +250,8 @@ def test_every_page_stands(console: ServedCity, browser: Browser, language: str)
                 assert untranslated(visitor) == [], address
             for width in both_widths(visitor):
                 assert visitor.overflowing() == [], f"{address} at {width}"
+                if width == axe_width and place % 2 == turn:
+                    assert visitor.barriers() == [], address
         assert visitor.complaints == []
         assert visitor.strays == []
         visitor.close()
@@ -365,6 +381,18 @@ def test_charts_have_tables_with_the_same_rows(console: ServedCity, browser: Bro
             assert chart.locator("[role=img]").get_attribute("aria-label")
             chart.locator("summary").click()
             assert chart.locator("tbody tr").count() > 0
+    # In the dark they have colours for the dark, and on paper those for paper, with nothing that one could press.
+    ink = "() => document.querySelector('[data-chart] svg text').getAttribute('fill')"
+    light = visitor.page.evaluate(ink)
+    visitor.page.emulate_media(color_scheme="dark")
+    visitor.page.wait_for_function(f"(light) => ({ink})() !== light", arg=light)
+    visitor.page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
+    visitor.page.emulate_media(media="print")
+    assert visitor.page.evaluate(ink) == light
+    assert not visitor.page.locator(".rail, .top, form, main button").locator("visible=true").count()
+    assert visitor.page.evaluate("() => getComputedStyle(document.querySelector('.card')).backgroundColor") == (
+        "rgb(255, 255, 255)"
+    )
     visitor.close()
 
 
@@ -575,6 +603,10 @@ def test_a_citizen_sees_objects_and_consents_over_rest(console: ServedCity) -> N
     answer = {"action": "dismiss", "answer": "办件经核对属实"}
     assert stranger.post(f"/objections/{objection['id']}/answer", json=answer).status_code == 403
     assert officer.get("/objections", params={"waiting": True}).json()["total"] == 1
+    # Both workbenches say what is to be done.
+    application = application_of(console)
+    for client, duty in ((officer, "/objections?show=waiting"), (authority, f"/applications/{application}")):
+        assert f'href="{duty}"' in client.get(console.url).text.partition('id="duties"')[2]
     assert officer.post(f"/objections/{objection['id']}/answer", json=answer).json()["state"] == "dismissed"
     (told,) = citizen.get("/me/objections").json()
     assert told["answer"] == answer["answer"]

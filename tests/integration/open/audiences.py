@@ -25,6 +25,7 @@ PUBLIC = frozenset(
         "/sign-in",
         "/open",
         "/open/suggestions",
+        "/open/verify",
         "/open/{resource_id}",
         "/open/{resource_id}.json",
         "/open/{resource_id}.ttl",

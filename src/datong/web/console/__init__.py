@@ -20,6 +20,7 @@ from datong.web.console import (
     departments,
     evidence,
     files,
+    finder,
     governance,
     harvests,
     inventories,
@@ -60,6 +61,7 @@ __all__ = ["console_routers", "problem_page"]
 PARTS = (
     session,
     dashboard,
+    finder,
     catalogue_files,
     catalogue_editor,
     search,

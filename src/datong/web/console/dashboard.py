@@ -5,6 +5,7 @@ from fastapi.responses import Response
 from datong.sharing import Action
 from datong.web.console import overview
 from datong.web.console.desk import SignedIn
+from datong.web.console.starts import starts
 from datong.web.routing import unlisted_routes
 
 router = unlisted_routes()
@@ -18,6 +19,7 @@ def dashboard(desk: SignedIn) -> Response:
         "dashboard.html",
         numbers=overview.numbers(desk),
         duties=overview.duties(desk),
+        starts=starts(desk),
         network=overview.exchange_network(desk),
         trend=overview.activity(desk),
         recent=overview.recent_entries(desk),

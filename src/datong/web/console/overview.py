@@ -8,6 +8,7 @@ from datong.exchange import TaskState
 from datong.kernel import CHINA, DatongError, DepartmentCode, Text, Value
 from datong.ledger import EntryKind, RecordedEntry
 from datong.sharing import Action, AgreementState, RequestState, Target
+from datong.sharing.applications import ApplicationState, Registration
 from datong.web.console.charts import Chart, Edge, network, trend
 from datong.web.console.desk import Desk
 from datong.web.console.evidence import readable_department
@@ -98,9 +99,13 @@ def duties(desk: Desk) -> tuple[Duty, ...]:
         *_confirmations(desk),
         *_renewals(desk),
         *_drafts(desk),
+        *_signatures(desk),
         *_drifts(desk),
         *_cases(desk),
         *_corrections(desk),
+        *_objections(desk),
+        *_applications(desk),
+        *_fallen(desk),
     ]
     late_last = datetime.max.replace(tzinfo=CHINA)
     found.sort(key=lambda duty: duty.due_at or late_last)
@@ -172,7 +177,7 @@ def _reviews(desk: Desk) -> list[Duty]:
         Duty(
             title=resource.content.title,
             what=what,
-            address=f"/catalogue/{resource.id}",
+            address=f"/catalogue/{resource.id}" + ("/review" if state is ResourceState.SUBMITTED else ""),
             due_at=resource.due_at,
         )
         for state, what in (
@@ -194,6 +199,24 @@ def _drafts(desk: Desk) -> list[Duty]:
             (ResourceState.DRAFT, Text(zh="待完善并提交的目录草稿", en="Complete and submit the draft")),
         )
         for resource in desk.services.catalogue.find(department=department, state=state, limit=DUTIES_SHOWN_MAX).rows
+    ]
+
+
+def _signatures(desk: Desk) -> list[Duty]:
+    """Return the drafts of the caller's department that only lack the word of its head."""
+    department = desk.caller.department
+    if department is None or not desk.may(Action.RESOURCE_SIGN_OFF, Target.of_department(department)):
+        return []
+    drafts = desk.services.catalogue.find(department=department, state=ResourceState.DRAFT, limit=DUTIES_SHOWN_MAX)
+    return [
+        Duty(
+            title=resource.content.title,
+            what=Text(zh="待负责人签批的目录", en="Sign off the catalogue entry"),
+            address=f"/catalogue/{resource.id}",
+            due_at=resource.due_at,
+        )
+        for resource in drafts.rows
+        if resource.content.sign_off is None and resource.content.assessment is not None
     ]
 
 
@@ -344,6 +367,43 @@ def _corrections(desk: Desk) -> list[Duty]:
             due_at=found.due_at,
         )
         for found in waiting.rows
+    ]
+
+
+def _objections(desk: Desk) -> list[Duty]:
+    """Return the objections of citizens that the caller's department has to answer (PIPL Art. 50)."""
+    department = desk.caller.department
+    if department is None or not desk.may(Action.OBJECTION_ANSWER, Target(id="new", department=department)):
+        return []
+    waiting = desk.services.objections.find(consumer=department, waiting=True, limit=DUTIES_SHOWN_MAX)
+    return [
+        Duty(
+            title=found.resource_title,
+            what=Text(zh="待答复：群众对使用其数据的异议", en="Answer a citizen's objection to a use of their data"),
+            address="/objections?show=waiting",
+            due_at=found.due_at,
+        )
+        for found in waiting.rows
+    ]
+
+
+def _applications(desk: Desk) -> list[Duty]:
+    """Return the applications that await the authority's review, and the caller's own that came back."""
+    hub, department = desk.services, desk.caller.department
+    found: list[tuple[Registration, Text]] = []
+    if desk.may(Action.APPLICATION_REVIEW):
+        what = Text(zh="待审核应用", en="Review the application")
+        rows = hub.registrations.find(state=ApplicationState.SUBMITTED, limit=DUTIES_SHOWN_MAX).rows
+        found += [(one, what) for one in rows]
+    if department is not None and desk.may(Action.APPLICATION_CREATE, Target.of_department(department)):
+        what = Text(zh="应用被退回，待修改", en="Returned: amend the application")
+        rows = hub.registrations.find(
+            department=department, state=ApplicationState.RETURNED, limit=DUTIES_SHOWN_MAX
+        ).rows
+        found += [(one, what) for one in rows]
+    return [
+        Duty(title=Text(zh=one.name, en=one.name), what=what, address=f"/applications/{one.client_id}", due_at=None)
+        for one, what in found
     ]
 
 

@@ -1,5 +1,6 @@
 """The public portal: what is open to everybody, found without signing in."""
 
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -109,6 +110,12 @@ def open_suggestions(desk: Anyone, q: Words = "") -> Response:
     """Return what somebody who types may mean among what is open, as a piece of the page."""
     found = desk.services.open_catalogue.suggest(q)
     return desk.page("catalogue/suggestions.html", suggestions=found, search="/open")
+
+
+@router.get("/open/verify")
+def verify_files(desk: Anyone) -> Response:
+    """Show the page on which a browser verifies proofs and files by itself; nothing is sent here."""
+    return desk.page("portal/verify.html", log_key=b64encode(desk.services.ledger.public_key).decode())
 
 
 @router.get("/open/{resource_id}")

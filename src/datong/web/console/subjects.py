@@ -28,12 +28,17 @@ PLACES: Mapping[EntryKind, str] = {
     EntryKind.MEETING: "/meetings/",
     EntryKind.ASSIGNMENT: "/assignments/",
     EntryKind.INCIDENT: "/incidents/",
+    EntryKind.APPLICATION: "/applications/",
 }
 """Where the subject of an entry has a page of its own."""
 
 
 def _service_item_name(desk: "Desk", item_id: str) -> Text:
     return desk.services.service_items.get(item_id).name
+
+
+def _application_name(desk: "Desk", client_id: str) -> str:
+    return desk.services.registrations.get(client_id).name
 
 
 def _library_title(desk: "Desk", name: str) -> Text:
@@ -65,6 +70,7 @@ NAMED: Mapping[EntryKind, Callable[["Desk", str], Text | str]] = {
     EntryKind.ASSIGNMENT: _assignment_text,
     EntryKind.INCIDENT: _incident_title,
     EntryKind.LIBRARY_DEFINITION: _library_title,
+    EntryKind.APPLICATION: _application_name,
     EntryKind.SKETCH_KEY: lambda _desk, _subject: Text(zh="前置机共享的草图密钥", en="The nodes' sketch secret"),
 }
 """How a subject is named that is found by its id alone."""

@@ -2,15 +2,31 @@
 (() => {
   "use strict";
 
-  const drawn = new WeakMap();
+  const drawn = new Map();
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  // What a chart's colours are in the dark: the hub names those for a light page.
+  const NIGHT = {
+    "#1c2536": "#e4e9f2", "#4b5769": "#a9b4c6", "#d5dbe6": "#445068", "#e6eaf1": "#252e40", "#1d4ed8": "#7aa7ff",
+    "#0f766e": "#4cc9b8", "#b45309": "#f0a24a", "#6d28d9": "#b79bff", "#b91c1c": "#ff8f88", "#64748b": "#9aa8bd",
+    "#eef4ff": "#1b2f57", "#fde3bd": "#5c3f17", "#f2a65a": "#94511a",
+  };
+
+  function inTheDark(value) {
+    if (typeof value === "string") return NIGHT[value] || value;
+    if (Array.isArray(value)) return value.map(inTheDark);
+    if (value === null || typeof value !== "object") return value;
+    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, inTheDark(one)]));
+  }
 
   // The options are plain data, so what has to be a function in ECharts is named in `datong` and put in here.
-  function complete(option) {
+  function complete(plain, night) {
+    const option = night ? inTheDark(plain) : plain;
     const unit = option.datongUnit || "";
     delete option.datongUnit;
     option.animation = !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     option.textStyle = { fontFamily: getComputedStyle(document.body).fontFamily };
     option.tooltip = Object.assign({ confine: true }, option.tooltip || {});
+    if (night) Object.assign(option.tooltip, { backgroundColor: "#1b2535", borderColor: "#445068", textStyle: { color: "#e4e9f2" } });
     option.tooltip.valueFormatter = (value) => (typeof value === "number" ? value.toLocaleString() + unit : value);
     (option.series || []).filter((series) => series.type === "bar").forEach((series) => {
       series.label.formatter = (shown) => shown.value.toLocaleString() + unit;
@@ -25,9 +41,26 @@
       const source = document.getElementById(box.dataset.chart);
       if (!source) return;
       const chart = window.echarts.init(box, null, { renderer: "svg" });
-      chart.setOption(complete(JSON.parse(source.textContent)));
-      drawn.set(box, chart);
+      chart.setOption(complete(JSON.parse(source.textContent), dark.matches));
+      drawn.set(box, { chart, source });
       new ResizeObserver(() => chart.resize()).observe(box);
+    });
+    drawn.forEach(({ chart }, box) => { if (!box.isConnected) { chart.dispose(); drawn.delete(box); } });
+  }
+
+  function repaint(night) {
+    drawn.forEach(({ chart, source }) => chart.setOption(complete(JSON.parse(source.textContent), night), true));
+  }
+
+  // What can be scrolled sideways is reached by the keyboard, too, and says what it is.
+  function reachable(root) {
+    root.querySelectorAll(".table, pre").forEach((box) => {
+      const scrolls = box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1;
+      if (!scrolls || box.hasAttribute("tabindex")) return;
+      const heading = (box.closest("section, .card") || document).querySelector("h1, h2, h3");
+      box.tabIndex = 0;
+      box.setAttribute("role", "region");
+      box.setAttribute("aria-label", heading ? heading.textContent.trim() : document.title);
     });
   }
 
@@ -49,6 +82,17 @@
     document.querySelectorAll(input.dataset.filter + " tbody tr").forEach((row) => {
       row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
     });
+  }
+
+  // Down and up go through what was found, Escape leaves it.
+  function walkFound(event) {
+    const form = event.target.closest(".find");
+    if (!form || !["ArrowDown", "ArrowUp", "Escape"].includes(event.key)) return;
+    const stops = [form.querySelector("[data-find]"), ...form.querySelectorAll(".found a")];
+    const at = stops.indexOf(document.activeElement);
+    event.preventDefault();
+    if (event.key === "Escape") { form.querySelector(".found-box").textContent = ""; stops[0].blur(); return; }
+    (stops[at + (event.key === "ArrowDown" ? 1 : -1)] || stops[at]).focus();
   }
 
   document.addEventListener("click", (event) => {
@@ -90,9 +134,15 @@
   });
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
-    const box = document.querySelector("[data-search]");
+    const box = document.querySelector("[data-search]") || document.querySelector("[data-find]");
     if (event.key === "/" && !typing && box) { event.preventDefault(); box.focus(); }
+    walkFound(event);
   });
-  document.addEventListener("DOMContentLoaded", () => draw(document));
-  document.addEventListener("htmx:load", (event) => draw(event.detail.elt));
+  dark.addEventListener("change", () => repaint(dark.matches));
+  window.addEventListener("beforeprint", () => { if (dark.matches) repaint(false); });
+  window.addEventListener("afterprint", () => { if (dark.matches) repaint(true); });
+  window.addEventListener("resize", () => reachable(document));
+  document.addEventListener("toggle", (event) => reachable(event.target), true);
+  document.addEventListener("DOMContentLoaded", () => { draw(document); reachable(document); });
+  document.addEventListener("htmx:load", (event) => { draw(event.detail.elt); reachable(event.detail.elt); });
 })();
