@@ -89,6 +89,8 @@ QUERIES: dict[str, dict[str, str]] = {
     "/api/v1/libraries/{name}/entities/{entity_id}/block": {"purpose": "好奇"},
     "/library/{name}/entities/{entity_id}/block": {"purpose": "好奇"},
     "/api/v1/libraries/{name}/block": {"key": "phone", "value": "1"},
+    "/find": {"words": "户籍"},
+    "/find/suggestions": {"words": "户籍"},
 }
 
 
