@@ -22,6 +22,9 @@ from datong.sharing.gateway_told import AtNode, Reply
 
 BATCH_CALLS_MAX = 128
 """Calls that are answered together; their evidence is one transaction."""
+LINGER_SECONDS = 0.001
+"""So long at most a batch waits for as many calls as the one before it had: callers who were answered together call
+again together, and the first of them would make a batch of its own."""
 CALLS_WAITING_MAX = 2000
 """Calls that wait in one process; more are turned away."""
 
@@ -44,7 +47,10 @@ class CallQueue:
     def __init__(self, gateway: Gateway, *, node_calls_max: int) -> None:
         self._gateway = gateway
         self._waiting: deque[_Waiting] = deque()
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._enough = threading.Condition(lock)
+        self._expected = 1
         self._busy = False
         self._closed = False
         self._batches = ThreadPoolExecutor(1, thread_name_prefix="gateway")
@@ -93,6 +99,8 @@ class CallQueue:
                 raise _busy()
             self._waiting.extend(_Waiting(asked, loop, future) for asked, future in zip(calls, futures, strict=True))
             self._begin_batch()
+            if len(self._waiting) >= self._expected:
+                self._enough.notify()
         return futures
 
     def close(self) -> None:
@@ -107,12 +115,19 @@ class CallQueue:
         """Have what waits answered, unless a batch is on its way; the caller holds the lock."""
         if self._busy or not self._waiting:
             return
-        batch = [self._waiting.popleft()]
-        while self._waiting and len(batch) < BATCH_CALLS_MAX and not (batch[0].alone or self._waiting[0].alone):
-            batch.append(self._waiting.popleft())
         self._busy = True
-        running = self._batches.submit(self._gateway.answer_many, [one.asked for one in batch])
-        running.add_done_callback(partial(self._end_batch, batch))
+        batch: list[_Waiting] = []
+        self._batches.submit(self._answer_batch, batch).add_done_callback(partial(self._end_batch, batch))
+
+    def _answer_batch(self, batch: list[_Waiting]) -> list[Reply | AtNode]:
+        """Put what waits into `batch`, and answer it."""
+        with self._changed:
+            self._enough.wait_for(lambda: len(self._waiting) >= self._expected or self._closed, LINGER_SECONDS)
+            batch.append(self._waiting.popleft())
+            while self._waiting and len(batch) < BATCH_CALLS_MAX and not (batch[0].alone or self._waiting[0].alone):
+                batch.append(self._waiting.popleft())
+            self._expected = min(len(batch) + len(self._waiting), BATCH_CALLS_MAX)
+        return self._gateway.answer_many([one.asked for one in batch])
 
     def _end_batch(self, batch: list[_Waiting], ended: "Future[list[Reply | AtNode]]") -> None:
         error = ended.exception()

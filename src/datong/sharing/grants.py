@@ -2,8 +2,8 @@
 
 A decision looks at the caller, the resource as published, the agreements between the two sides with their state, the
 items, the purpose, whether a case is stated, whether rows are filtered, and the time in seconds
-(`PolicyEngine.authorise_data`). A grant is kept for just these, and no longer than anything else that was looked up
-(the keys of its masks may be renewed): any other value is decided anew.
+(`PolicyEngine.authorise_data`). A grant is kept for just these: any other value is decided anew, and so is each second.
+Its masks are looked up again with whatever else a call needs, since their keys may be renewed.
 """
 
 import time
@@ -99,7 +99,10 @@ class Grants:
         known = None if anew else self._kept.get(key)
         if known is not None and ticks - known.since <= FRESH_SECONDS:
             return known.grant
-        found = self.decide(resolve(asked, resource, key_name), candidates, asks, now)
+        if known is not None:
+            found: Grant | Denial = self._masked_anew(known.grant)
+        else:
+            found = self.decide(resolve(asked, resource, key_name), candidates, asks, now)
         if isinstance(found, Grant):
             if len(self._kept) >= GRANTS_MAX:
                 self._kept.clear()
@@ -152,11 +155,18 @@ class Grants:
         return self._policy.authorise_data(shape.principal, shape.action, access, agreement, now)
 
     def _grant(self, shape: Shape, agreements: Mapping[str, Agreement]) -> Grant:
-        used = {agreement.id: agreement for agreement in agreements.values()}
-        told = {agreement_id: self._mask_keys.of(agreement) for agreement_id, agreement in used.items()}
-        # What its agreement does not name is hidden.
-        masks = {name: told[agreements[item.column].id].get(item.column, UNSHOWN) for name, item in shape.items.items()}
-        agreed = tuple(used.values())
+        agreed = tuple({agreement.id: agreement for agreement in agreements.values()}.values())
         said = alike(shape, agreed, allowed=True, policy_ids=(AGREED,))
         conditions = frozenset(condition for agreement in agreed for condition in agreement.row_filter)
+        masks = self._masks(shape, agreements, agreed)
         return Grant(shape, agreements, agreed, masks, person_items(shape), conditions, said)
+
+    def _masks(
+        self, shape: Shape, agreements: Mapping[str, Agreement], used: tuple[Agreement, ...]
+    ) -> Mapping[str, ColumnMask]:
+        told = {agreement.id: self._mask_keys.of(agreement) for agreement in used}
+        # What its agreement does not name is hidden.
+        return {name: told[agreements[item.column].id].get(item.column, UNSHOWN) for name, item in shape.items.items()}
+
+    def _masked_anew(self, grant: Grant) -> Grant:
+        return grant._replace(masks=self._masks(grant.shape, grant.agreements, grant.used))
