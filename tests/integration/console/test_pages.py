@@ -27,6 +27,7 @@ from datong.sharing.applications import KeyKind, NewRegistration
 from tests.integration.console.browser import Visitor
 from tests.integration.console.city import PASSWORD, SCHOOL_ITEM
 from tests.integration.console.conftest import ServedCity
+from tests.integration.console.coordinated import coordinated
 
 WIDTHS = (1280, 360)
 PATIENCE_SECONDS = 30
@@ -176,6 +177,9 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             f"/governance/findings/{finding}",
             "/cases",
             f"/cases/{case}",
+            *coordinated(console),
+            "/notices",
+            "/notices/settings",
             "/departments",
             "/inventories",
             f"/inventories/{inventory}",

@@ -66,6 +66,8 @@ def test_coordination_over_the_web(world: RedTeamWorld, authority: httpx.Client)
     (assignment,) = officer.get("/api/v1/assignments?open_only=true").json()["rows"]
     place = f"/assignments/{assignment['id']}"
     assert stranger.get(place).status_code == 403
+    assert "补齐目录" in officer.get("/").text
+    assert "补齐目录" not in stranger.get("/").text
     token = officer.headers["Authorization"].removeprefix("Bearer ")
     hub = ["--hub", world.hub.url, "--token", token]
     run = CliRunner().invoke
@@ -76,6 +78,7 @@ def test_coordination_over_the_web(world: RedTeamWorld, authority: httpx.Client)
     report = {"action": "report", "statement": "已补齐", "evidence": assignment["id"]}
     assert officer.post(f"{place}/actions", data=report).status_code == 404
     assert officer.post(f"{place}/actions", data={**report, "evidence": ""}).status_code == 303
+    assert "补齐目录" in authority.get("/").text
     assert officer.post(f"{place}/actions", data={"action": "accept", "statement": "好"}).status_code == 403
     extended = {"action": "extend", "statement": "延", "working_days": "x"}
     assert authority.post(f"{place}/actions", data=extended).status_code == 422

@@ -6,7 +6,8 @@ are those of Standard Webhooks, signed and retried as subscriptions are (`sharin
 """
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -48,12 +49,12 @@ from datong.sharing import GONE, WebhookSender, next_attempt, secret_of, signed_
 LEASE_SECONDS = 60
 """How long a worker has a message to itself; one attempt takes less."""
 MESSAGES_AT_ONCE = 20
-PEOPLE_AT_ONCE = 500
 NOTICES_AT_ONCE = 1000
 """Notices that one message carries; what is above waits for the next one."""
 CONFIRMATIONS_PER_HOUR = 3
 CONTENT_KEPT = timedelta(days=90)
 EVENT_TYPE = "datong.notices"
+_WAITS = (NOTICE.c.waiting_since.is_not(None), NOTICE.c.read_at.is_(None))
 
 
 class MessageState(StrEnum):
@@ -205,16 +206,49 @@ class Sending:
             return page_of(tuple(_message(row) for row in rows), total=len(ids), offset=offset)
 
     def make(self) -> bool:
-        """Make the messages that are due; return whether there may be more at once."""
+        """Make the messages that are due; return False, since all of them are made."""
         now = self._clock.now()
-        waiting = NOTICE.c.waiting_since.is_not(None) & NOTICE.c.read_at.is_(None)
+        # Most of what waits waits for the morning: nothing is written for whom nothing is due.
         with self._database.snapshot() as connection:
-            query = select(NOTICE.c.person).where(waiting).distinct().order_by(NOTICE.c.person)
-            people = connection.execute(query).scalars().all()
-        for person in people:
+            due = self._due_people(connection, now)
+        for person in due:
             with self._database.transaction() as connection:
                 self._make_for(connection, person, now)
         return False
+
+    def _due_people(self, connection: Connection, now: datetime) -> list[str]:
+        """Return for whom a message is due, in three queries, however many people wait."""
+        query = select(NOTICE.c.person, NOTICE.c.waiting_since, NOTICE.c.urgent).where(*_WAITS)
+        waiting: defaultdict[str, list[Waiting]] = defaultdict(list)
+        for row in connection.execute(query):
+            waiting[row.person].append(Waiting(since=row.waiting_since, urgent=row.urgent))
+        of_them = select(NOTICE.c.person).where(*_WAITS)
+        chosen = connection.execute(select(SETTING).where(SETTING.c.person.in_(of_them))).mappings()
+        preferences = {row["person"]: Preferences.model_validate(row["content"]) for row in chosen}
+        lately = select(MESSAGE.c.person, MESSAGE.c.channel, MESSAGE.c.made_at).where(
+            MESSAGE.c.made_at > now - DAY, MESSAGE.c.person.in_(of_them)
+        )
+        sent: dict[str, defaultdict[str, list[datetime]]] = {person: defaultdict(list) for person in waiting}
+        for row in connection.execute(lately):
+            sent[row.person][row.channel].append(row.made_at)
+        return [
+            person
+            for person, mine in sorted(waiting.items())
+            if self._is_due(mine, preferences.get(person, Preferences()), sent[person].__getitem__, now)
+        ]
+
+    def _is_due(
+        self,
+        waiting: Sequence[Waiting],
+        preferences: Preferences,
+        sent: Callable[[str], Sequence[datetime]],
+        now: datetime,
+    ) -> bool:
+        """Whether what waits for a person leaves now by every channel; `sent` are the times of the last day."""
+        dues = [
+            due_at(waiting, sent(channel), preferences, self._rate, self._calendar) for channel in preferences.channels
+        ]
+        return all(due is not None and due <= now for due in dues)
 
     def deliver(self) -> bool:
         """Send what is due; return whether there may be more at once."""
@@ -236,14 +270,13 @@ class Sending:
         query = select(NOTICE).where(*mine).order_by(NOTICE.c.waiting_since, NOTICE.c.id).limit(NOTICES_AT_ONCE)
         rows = connection.execute(query.with_for_update(skip_locked=True)).mappings().all()
         waiting = [Waiting(since=row["waiting_since"], urgent=row["urgent"]) for row in rows]
-        for channel in preferences.channels:
-            lately = select(MESSAGE.c.made_at).where(
-                MESSAGE.c.person == person, MESSAGE.c.channel == channel, MESSAGE.c.made_at > now - DAY
-            )
-            sent = connection.execute(lately).scalars().all()
-            due = due_at(waiting, sent, preferences, self._rate, self._calendar)
-            if due is None or due > now:
-                return
+
+        def sent(channel: str) -> Sequence[datetime]:
+            lately = (MESSAGE.c.person == person, MESSAGE.c.channel == channel, MESSAGE.c.made_at > now - DAY)
+            return connection.execute(select(MESSAGE.c.made_at).where(*lately)).scalars().all()
+
+        if not waiting or not self._is_due(waiting, preferences, sent, now):
+            return
         lines = [_line(row) for row in rows]
         message_id = None
         for channel in preferences.channels:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from datong.catalogue import ResourceState
 from datong.exchange import TaskState
+from datong.governance.coordination import AssignmentState
 from datong.kernel import CHINA, DatongError, DepartmentCode, Text, Value
 from datong.ledger import EntryKind, RecordedEntry
 from datong.sharing import Action, AgreementState, RequestState, Target
@@ -106,6 +107,7 @@ def duties(desk: Desk) -> tuple[Duty, ...]:
         *_objections(desk),
         *_applications(desk),
         *_fallen(desk),
+        *_assignments(desk),
     ]
     late_last = datetime.max.replace(tzinfo=CHINA)
     found.sort(key=lambda duty: duty.due_at or late_last)
@@ -426,3 +428,27 @@ def _fallen(desk: Desk) -> list[Duty]:
 def _name(desk: Desk, code: DepartmentCode) -> Text:
     department = desk.departments.get(code)
     return department.short_name if department is not None else Text(zh=code, en=code)
+
+
+def _assignments(desk: Desk) -> list[Duty]:
+    """Return what meetings and incidents let the caller's department do, and what it reported to the authority."""
+    department = desk.caller.department
+    if department is None or not desk.may(Action.COORDINATION_ACT, Target.of_department(department)):
+        return []
+    leads = desk.may(Action.COORDINATION_LEAD)
+    state = AssignmentState.REPORTED if leads else None
+    found = desk.services.assignments.find(
+        department=None if leads else department, state=state, open_only=not leads, limit=DUTIES_SHOWN_MAX
+    )
+    to_do = Text(zh="待办结的交办事项", en="Carry out what was assigned")
+    to_accept = Text(zh="待核验的交办事项", en="Look at what was reported as done")
+    return [
+        Duty(
+            title=Text(zh=one.what, en=one.what),
+            what=to_accept if leads else to_do,
+            address=f"/assignments/{one.id}",
+            due_at=one.due_at,
+        )
+        for one in found.rows
+        if leads or one.state is not AssignmentState.REPORTED
+    ]
