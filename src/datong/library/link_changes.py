@@ -18,7 +18,7 @@ from datong.library.conform_changes import changes_file
 from datong.library.decisions import create_decided, decisions_table
 from datong.library.definition import Definition, Identity, Linkage
 from datong.library.doubts import REVIEW
-from datong.library.engine import Workspace, parquet_sql, sql_name, sql_text
+from datong.library.engine import Workspace, parquet_sql, sql_text
 from datong.library.features import claims_sql, compared_names
 from datong.library.frequencies import change_frequencies, count_changes, create_classes, frequency_files
 from datong.library.layers import CHANGED, REMOVED, changed_file, table_sql, write_changes
@@ -158,13 +158,18 @@ def _regroup(
     """
     was = former / LINKABLE
     work.create("begun", "FROM dirty UNION FROM told")
-    create_few(work, "touched_ids", was, RECORD, "begun", columns="kept.claimed")
+    create_few(work, "begun_rows", was, RECORD, "begun")
+    work.create("touched_ids", "SELECT DISTINCT claimed FROM begun_rows")
     _append_claims(work, definition, sources, conformed, decisions, folder)
-    create_few(work, "claimants", was, CLAIM, "touched_ids", columns="kept.source, kept.row_key")
-    work.create("grouped", "FROM begun UNION FROM claimants")
+    create_few(work, "claimants", was, CLAIM, "touched_ids")
+    work.create("grouped", "FROM begun UNION SELECT source, row_key FROM claimants")
     limits = _describe(work, definition, sources, conformed, decisions, folder)
     work.create("regrouped", "SELECT * EXCLUDE (unique_id) FROM linkable")
-    create_few(work, "former_rows", former / LINKABLE, RECORD, "grouped")
+    work.create(
+        "former_rows",
+        "FROM begun_rows UNION ALL SELECT c.* FROM claimants c ANTI JOIN begun_rows USING (source, row_key)",
+    )
+    work.drop("begun_rows", "claimants")
     work.create(
         "differing",
         "SELECT coalesce(n.source, w.source) AS source, coalesce(n.row_key, w.row_key) AS row_key FROM regrouped n "
@@ -211,7 +216,7 @@ def _describe(
     part = folder / ".grouped"
     part.mkdir()
     for source in sources:
-        compared = ", ".join(f"kept.{sql_name(name)}" for name in compared_names(conformed / source.file))
+        compared = compared_names(conformed / source.file)
         wanted = f"(SELECT row_key FROM grouped WHERE source = {source.number})"
         create_few(work, "described_rows", conformed / source.file, ("row_key",), wanted, columns=compared)
         work.write("FROM described_rows", part / source.file)
@@ -263,9 +268,9 @@ def _create_affected(work: Workspace, former: Path) -> None:
             for near, far in ("ab", "ba")
         )
         # A record may claim another identifier than it did: it hangs together with both.
-        create_few(work, "claims", former / LINKABLE, RECORD, "reached", columns="kept.claimed")
+        create_few(work, "claims", former / LINKABLE, RECORD, "reached", columns=CLAIM)
         work.append("claims", "SELECT claimed FROM gained SEMI JOIN reached USING (source, row_key)")
-        create_few(work, "alike", former / LINKABLE, CLAIM, "claims", columns="kept.source, kept.row_key")
+        create_few(work, "alike", former / LINKABLE, CLAIM, "claims", columns=RECORD)
         work.append("alike", "SELECT source, row_key FROM gained SEMI JOIN claims USING (claimed)")
         work.create(
             "reached",
@@ -311,7 +316,7 @@ def _settle(
     (folder / ".affected").mkdir()
 
     def held(ids: str) -> str:
-        create_few(work, "links_held", former / LINKS, ("entity_id",), ids)
+        create_few(work, "links_held", former / LINKS, ("entity_id",), ids, columns=("entity_id", *RECORD))
         return "SELECT entity_id FROM links_held ANTI JOIN affected USING (source, row_key)"
 
     return settle(work, limits, sources, folder / ".affected", held)
@@ -381,7 +386,7 @@ def _write_changed(work: Workspace, sources: tuple[ConformedSource, ...], confor
     """Write `changed.parquet`, where `relinked` has the records whose links differ."""
     changed = " UNION ".join(_changed_sql(source, conformed) for source in sources)
     work.create("touched", f"SELECT source, row_key FROM relinked UNION {changed}")
-    create_few(work, "there", folder / LINKS, RECORD, "touched", columns="kept.source, kept.row_key")
+    create_few(work, "there", folder / LINKS, RECORD, "touched", columns=RECORD)
     work.write(
         f"""
         SELECT touched.source, touched.row_key,

@@ -59,7 +59,7 @@ def create_touched(
     """Create the tables, from the conformed files below `conformed` and the links."""
     records, known = f"(SELECT source, row_key FROM {parquet_sql(former.changed)})", (links, former.links)
     for place, path in enumerate(known):
-        create_few(work, f"touched_{place}", path, RECORD, records, columns="kept.entity_id")
+        create_few(work, f"touched_{place}", path, RECORD, records, columns=("entity_id",))
     work.create("touched", "FROM touched_0 UNION FROM touched_1")
     work.drop("touched_0", "touched_1")
     for name, path in zip((TOUCHED_LINKS, FORMER_LINKS), known, strict=True):

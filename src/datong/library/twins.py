@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datong.library.engine import EmbeddedWorkspace, Workspace, parquet_sql
+from datong.library.engine import EmbeddedWorkspace, Workspace, parquet_sql, sql_name
 from datong.library.layers import changed_file, places_file, replaced_file, table_sql, twin_file
 from datong.library.places import HASHES, find_places, hash_sql, write_places
 
@@ -39,10 +39,10 @@ def write_twin(work: Workspace, path: Path, *sought: Sequence[str]) -> None:
 
 
 def create_few(
-    work: Workspace, name: str, path: Path, keys: Sequence[str], wanted: str, *, columns: str = "kept.*"
+    work: Workspace, name: str, path: Path, keys: Sequence[str], wanted: str, *, columns: Sequence[str] = ()
 ) -> None:
-    """Create the table `name`: the `columns` of those rows, called `kept`, of the table at `path` whose `keys` are in
-    the relation `wanted`."""
+    """Create the table `name`: the `columns` (all if none are given) of those rows of the table at `path` whose `keys`
+    are in the relation `wanted`."""
     create_any(work, name, path, [(keys, wanted)], columns=columns, where=wanted_sql([(keys, wanted)]))
 
 
@@ -52,29 +52,32 @@ def create_any(
     path: Path,
     ways: Sequence[tuple[Sequence[str], str]],
     *,
-    columns: str = "kept.*",
+    columns: Sequence[str] = (),
     where: str = "true",
 ) -> None:
     """Create the table `name` as `create_few` does: of the rows that are wanted in one of several `ways`, each the keys
-    and the relation in which they are, and of which `where` is true.
+    and the relation in which they are, and of which, called `kept`, `where` is true; it may read all columns only if
+    all are wanted.
 
     Rows whose keys merely share a hash with others may be among them, unless `where` leaves them out.
     """
+    shown = ", ".join(f"kept.{sql_name(column)}" for column in columns) or "kept.*"
     if not isinstance(work, EmbeddedWorkspace) or not all(places_file(path, keys).exists() for keys, _ in ways):
         rows = table_sql(path)
-        work.create(name, f"SELECT {columns} FROM {rows} kept WHERE ({wanted_sql(ways)}) AND ({where})")
+        work.create(name, f"SELECT {shown} FROM {rows} kept WHERE ({wanted_sql(ways)}) AND ({where})")
         return
-    taken = f"few_{name}"
-    work.lend(taken, take_rows(path, _places(work, path, ways)))
-    gone = ""
+    gone, own = "", []
     if changed_file(path).exists():
-        same = " AND ".join(f"gone.{key} = kept.{key}" for key in pq.read_schema(replaced_file(path)).names)
+        own = pq.read_schema(replaced_file(path)).names
+        same = " AND ".join(f"gone.{key} = kept.{key}" for key in own)
         gone = f" AND NOT EXISTS (SELECT 1 FROM {parquet_sql(replaced_file(path))} gone WHERE {same})"
-    work.create(name, f"SELECT {columns} FROM {taken} kept WHERE ({where}){gone}")
+    taken, read = f"few_{name}", [*columns, *own, *(key for keys, _ in ways for key in keys)] if columns else []
+    work.lend(taken, take_rows(path, _places(work, path, ways), list(dict.fromkeys(read))))
+    work.create(name, f"SELECT {shown} FROM {taken} kept WHERE ({where}){gone}")
     work.drop(taken)
     if gone:
         rows = parquet_sql(changed_file(path))
-        work.append(name, f"SELECT {columns} FROM {rows} kept WHERE ({wanted_sql(ways)}) AND ({where})")
+        work.append(name, f"SELECT {shown} FROM {rows} kept WHERE ({wanted_sql(ways)}) AND ({where})")
 
 
 def wanted_sql(ways: Sequence[tuple[Sequence[str], str]]) -> str:
@@ -96,10 +99,15 @@ def _places(work: EmbeddedWorkspace, path: Path, ways: Sequence[tuple[Sequence[s
     return np.unique(np.concatenate(found))
 
 
-def take_rows(path: Path, places: npt.NDArray[np.int64]) -> pa.Table:
-    """Return the rows at the `places`, which rise, out of the twin of the Parquet file at `path`."""
+def take_rows(path: Path, places: npt.NDArray[np.int64], columns: Sequence[str] = ()) -> pa.Table:
+    """Return the rows at the `places`, which rise, out of the twin of the Parquet file at `path`: their `columns`, all
+    if none are given."""
+    options = pa.ipc.IpcReadOptions()
     with pa.memory_map(str(twin_file(path))) as file:
-        source = pa.ipc.open_file(file)
+        if columns:
+            schema = pa.ipc.open_file(file).schema
+            options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns])
+        source = pa.ipc.open_file(file, options=options)
         taken, begins = [], 0
         for number in range(source.num_record_batches):
             batch = source.get_batch(number)
@@ -107,4 +115,5 @@ def take_rows(path: Path, places: npt.NDArray[np.int64]) -> pa.Table:
             if first < last:
                 taken.append(batch.take(places[first:last] - begins))
             begins += batch.num_rows
-        return pa.Table.from_batches(taken, source.schema)
+        found = pa.Table.from_batches(taken, source.schema)
+        return found.select(columns) if columns else found

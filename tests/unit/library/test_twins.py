@@ -16,9 +16,9 @@ WANTED = (
 )
 
 
-@pytest.mark.parametrize("columns", ["kept.*", "kept.value, kept.key || '!' AS shown"])
+@pytest.mark.parametrize("columns", [(), ("value", "key")])
 @pytest.mark.parametrize("layered", [False, True])
-def test_few_rows(tmp_path: Path, layered: bool, columns: str) -> None:
+def test_few_rows(tmp_path: Path, layered: bool, columns: tuple[str, ...]) -> None:
     path, former = tmp_path / "table.parquet", tmp_path / "former.parquet"
     with duckdb.connect() as connection:
         work = EmbeddedWorkspace(connection)
@@ -50,7 +50,7 @@ def test_few_rows(tmp_path: Path, layered: bool, columns: str) -> None:
     assert taken_any == sought_any
     assert len(taken_any) > 500
     assert len(taken) > 800
-    assert ("new" in {row[0] for row in taken} or "new!" in {row[1] for row in taken}) is layered
+    assert any("new" in row[:2] for row in taken) is layered
 
 
 def test_no_row_is_wanted(tmp_path: Path) -> None:
