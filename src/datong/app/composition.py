@@ -46,6 +46,9 @@ from datong.exchange import DiskReserve, Exchange, FileExchange, FilePolicy, Pla
 from datong.federation import Cascade, Exchanges, Harvester, Harvests, Joined, Peers, ReaderTerms, Superior, WebReader
 from datong.governance import (
     AlarmWatch,
+    AnnualReports,
+    BenefitFactors,
+    Benefits,
     Cases,
     Indicators,
     LedgerEvidence,
@@ -440,6 +443,14 @@ def compose(
         return frozenset(department.code for department in departments.all())
 
     assignments = Assignments(database=database, clock=clock, calendar=calendar, ledger=ledger)
+    flows = RequestFlows(database=database, clock=clock, calendar=calendar, ledger=ledger)
+    factors = BenefitFactors(
+        hours_per_trip=settings.benefit_hours_per_trip,
+        hours_per_document=settings.benefit_hours_per_document,
+        yuan_per_hour=settings.benefit_yuan_per_hour,
+        yuan_per_sheet=settings.benefit_yuan_per_sheet,
+    )
+    benefits = Benefits(database=database, clock=clock, ledger=ledger, factors=factors)
     inbox = Inbox(
         database=database,
         clock=clock,
@@ -616,7 +627,17 @@ def compose(
             database=database, clock=clock, ledger=ledger, assignments=assignments, departments=registered
         ),
         sending=sending,
-        request_flows=RequestFlows(database=database, clock=clock, calendar=calendar, ledger=ledger),
+        request_flows=flows,
+        benefits=benefits,
+        annual_reports=AnnualReports(
+            clock=clock,
+            indicators=indicators,
+            publications=publications,
+            monitor=monitor,
+            flows=flows,
+            benefits=benefits,
+            title_of=lambda resource_id: catalogue.get(resource_id).content.title,
+        ),
         bell=Bell(database.change_mark),
         call_bell=Bell(database.change_mark),
     )

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from datong.cli.hub_call import HubOption, TokenOption, call_hub
+from datong.cli.hub_call import HubOption, TokenOption, call_hub, fetch_from_hub
 from datong.cli.ledger import read_key
 from datong.governance import (
     ALARM_NAMES,
@@ -17,6 +17,7 @@ from datong.governance import (
     AlarmKind,
     AlarmRecord,
     AlarmState,
+    Benefit,
     FlowMap,
     Rederived,
     rederive_finding,
@@ -94,6 +95,36 @@ def flow(
         before, step = STEP_NAMES[edge.before], STEP_NAMES[edge.step]
         typer.echo(f"{before.zh} → {step.zh} · {before.en} → {step.en}: {edge.requests}")
         typer.echo(f"  {edge.median_seconds / DAY_SECONDS:.2f} / {edge.ninetieth_seconds / DAY_SECONDS:.2f}")
+
+
+@app.command()
+def benefit(
+    hub: HubOption,
+    token: TokenOption,
+    period: Annotated[str, typer.Option(help="统计期，如 2026 · a period")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")] = False,
+) -> None:
+    """共享成效：省下的材料、跑动、小时和金额 · what sharing spared: documents, trips, hours, yuan."""
+    answer = call_hub(hub, token, "GET", f"/benefit?{urlencode({'period': period} if period else {})}")
+    found = Benefit.model_validate(answer)
+    if as_json:
+        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        return
+    names = (("办件", "cases"), ("材料", "documents"), ("跑动", "trips"), ("小时", "hours"), ("元", "yuan"))
+    for zh, en in names:
+        typer.echo(f"{zh} · {en}: {getattr(found.total, en):,}")
+
+
+@app.command()
+def report(
+    hub: HubOption,
+    token: TokenOption,
+    year: Annotated[str, typer.Option(help="年份，如 2026 · a year")],
+    output: Annotated[Path, typer.Option(help="PDF 文件 · where the PDF goes")],
+) -> None:
+    """年度报告（PDF，中英文）· the annual report as PDF in both languages."""
+    output.write_bytes(fetch_from_hub(hub, token, f"/annual-reports/{year}"))
+    typer.echo(f"✓ {output}")
 
 
 @app.command()

@@ -42,8 +42,31 @@ def call_hub(
         ) from error
     if response.is_success:
         return answer
+    raise _refused(answer)
+
+
+def fetch_from_hub(hub: str, token: str, path: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> bytes:
+    """Return the file that the hub answers with at `path` under /api/v1.
+
+    Raises:
+        Refused: it refuses; its own words are in the text.
+    """
+    response = httpx.get(
+        f"{hub.rstrip('/')}/api/v1{path}",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=timeout_seconds,
+        trust_env=False,
+        verify=tls_context(hub),
+    )
+    if response.is_success:
+        return response.content
+    is_json = response.headers.get("content-type", "").partition(";")[0].endswith("json")
+    raise _refused(response.json() if is_json else {})
+
+
+def _refused(answer: object) -> Refused:
     problem = answer if isinstance(answer, dict) else {}
-    raise Refused(
+    return Refused(
         str(problem.get("code", "cli.refused")),
         what=Text(zh=str(problem.get("detail_zh", "")), en=str(problem.get("detail_en", ""))),
         remedy=Text(zh=str(problem.get("remedy_zh", "")), en=str(problem.get("remedy_en", ""))),

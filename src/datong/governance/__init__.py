@@ -8,6 +8,8 @@ from datong.governance.alarm_watch import (
     AlarmWatch,
 )
 from datong.governance.alarms import ALARM_NAMES, Alarm, AlarmKind
+from datong.governance.annual_reports import AnnualReports
+from datong.governance.benefit import Benefit, BenefitFactors, Benefits, DepartmentBenefit, ResourceUse, Saved
 from datong.governance.cases import Cases
 from datong.governance.duties import RULES, Clause, Duty, DutyKind, DutyRule, Span
 from datong.governance.findings import Finding, PartyShare
@@ -59,6 +61,10 @@ __all__ = [
     "AlarmRecord",
     "AlarmState",
     "AlarmWatch",
+    "AnnualReports",
+    "Benefit",
+    "BenefitFactors",
+    "Benefits",
     "Case",
     "CaseAct",
     "CaseAction",
@@ -66,6 +72,7 @@ __all__ = [
     "CaseStage",
     "Cases",
     "Clause",
+    "DepartmentBenefit",
     "DepartmentPerformance",
     "Duty",
     "DutyKind",
@@ -97,6 +104,8 @@ __all__ = [
     "Publications",
     "Rederived",
     "RequestFlows",
+    "ResourceUse",
+    "Saved",
     "Shares",
     "Span",
     "StageLimits",

@@ -160,6 +160,10 @@ class Monitor:
                         charged[share.department] = charged.get(share.department, 0) + share.points
         return charged
 
+    def due_between(self, *, since: datetime, until: datetime) -> Iterator[Finding]:
+        """Yield the findings whose deadline fell in a period."""
+        return (one.finding for one in self._all_findings() if since <= one.finding.due_at < until)
+
     def _all_findings(self) -> Iterator[FindingRecord]:
         offset: int | None = 0
         while offset is not None:

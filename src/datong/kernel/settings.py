@@ -70,6 +70,14 @@ class Settings(Value):
         description="Seconds a witness may be behind the published log before it counts as missing.",
     )
     monitor_interval_seconds: float = Field(30.0, gt=0, description="Seconds between two runs of the duty monitor.")
+    benefit_hours_per_trip: float = Field(
+        2.0, ge=0, le=48, description="Hours that a spared trip is worth in the count of benefit."
+    )
+    benefit_hours_per_document: float = Field(
+        0.5, ge=0, le=48, description="Hours that a document not asked for is worth: to get it, copy it and check it."
+    )
+    benefit_yuan_per_hour: float = Field(40.0, ge=0, le=10_000, description="Yuan that a spared hour is worth.")
+    benefit_yuan_per_sheet: float = Field(0.5, ge=0, le=1_000, description="Yuan that a sheet not copied is worth.")
     cascade_interval_seconds: float = Field(
         30.0, gt=0, description="Seconds between two exchanges with higher hubs that this hub has joined."
     )

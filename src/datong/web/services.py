@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     )
     from datong.exchange import Exchange, FileExchange, Planning
     from datong.federation import Cascade, Exchanges, Harvests, Peers
-    from datong.governance import AlarmWatch, Cases, Indicators, Monitor, Publications, RequestFlows
+    from datong.governance import (
+        AlarmWatch,
+        AnnualReports,
+        Benefits,
+        Cases,
+        Indicators,
+        Monitor,
+        Publications,
+        RequestFlows,
+    )
     from datong.governance.coordination import Assignments, Incidents, Meetings
     from datong.governance.notifications import Inbox, Sending
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
@@ -134,6 +143,8 @@ class Services:
     incidents: Incidents
     sending: Sending
     request_flows: RequestFlows
+    benefits: Benefits
+    annual_reports: AnnualReports
     bell: Bell = field(default_factory=Bell)
     """Rung when a node may have something new to do."""
     call_bell: Bell = field(default_factory=Bell)

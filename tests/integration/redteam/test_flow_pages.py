@@ -1,5 +1,9 @@
 """The map of requests is for all staff; the requests behind an arrow are for those whom they concern."""
 
+import io
+
+from pypdf import PdfReader
+
 from tests.integration.redteam.world import RedTeamWorld
 
 
@@ -24,3 +28,18 @@ def test_the_pages_show_the_way_of_requests(world: RedTeamWorld) -> None:
     assert own["total"] <= behind["total"]
     for row in own["rows"]:
         assert officer.get(f"/requests/{row['request_id']}").status_code == 200
+
+
+def test_the_benefit_and_the_report_are_for_all_staff(world: RedTeamWorld) -> None:
+    officer = world["officer"]
+    year = f"{world.services.clock.now():%Y}"
+    found = officer.get("/api/v1/benefit", params={"period": year}).json()
+    assert found["factors"]["hours_per_trip"] == 2.0
+    assert officer.get("/governance/benefit").status_code == 200
+    report = officer.get(f"/api/v1/annual-reports/{year}")
+    assert report.headers["content-type"] == "application/pdf"
+    text = "".join(page.extract_text() for page in PdfReader(io.BytesIO(report.content)).pages)
+    for said in (year, "部门排名", "Ways of requests", "共享成效"):
+        assert said in text
+    assert officer.get(f"/governance/reports/{year}").content[:4] == b"%PDF"
+    assert officer.get("/api/v1/annual-reports/soon").status_code == 422
