@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datong.web.console.desk import environment
 from tests.new_control import template
 
 
@@ -10,6 +11,8 @@ def make() -> None:
     """Make everything there is."""
     _read_sources()
     template()
+    for name in environment().list_templates():
+        environment().get_template(name)
 
 
 @settings(max_examples=1, database=None)

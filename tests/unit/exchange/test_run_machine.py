@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from datong.exchange import (
     Failure,
     Retry,
+    Run,
     RunState,
     Schedule,
     SignedManifest,
+    Task,
     TaskState,
     TransferEnd,
     signed_receipt,
@@ -128,9 +130,16 @@ class Acts(RuleBasedStateMachine):
         self.exchange.record_receipt(receipt, actor=CONSUMER)
 
     @invariant()
-    def every_run_has_its_row(self) -> None:
-        task = self.exchange.task(self.id)
-        found = {run.run: run for run in self.runs.history(self.id, limit=200).rows}
+    def the_runs_are_in_order(self) -> None:
+        """All that is said of the runs, looked at once."""
+        task, runs = self.exchange.task(self.id), self.runs.history(self.id, limit=200).rows
+        self.every_run_has_its_row(task, runs)
+        self.due_times_are_served_once(runs)
+        self.the_sums_agree(runs)
+        self.each_step_has_its_evidence(runs)
+
+    def every_run_has_its_row(self, task: Task, runs: Sequence[Run]) -> None:
+        found = {run.run: run for run in runs}
         assert sorted(found) == list(range(1, task.run_requested + 1))
         producing = [run.run for run in found.values() if run.state.is_producing]
         assert producing == list(range(task.run_done + 1, task.run_requested + 1))
@@ -143,27 +152,22 @@ class Acts(RuleBasedStateMachine):
             assert run.attempts >= run.failures >= run.failures_in_row
         self.seen = {number: run.state for number, run in found.items()}
 
-    @invariant()
-    def due_times_are_served_once(self) -> None:
-        due = [run.due_at for run in self.runs.history(self.id, limit=200).rows if run.due_at is not None]
+    def due_times_are_served_once(self, runs: Sequence[Run]) -> None:
+        due = [run.due_at for run in runs if run.due_at is not None]
         assert len(set(due)) == len(due)
         assert all(moment.minute % 10 == 0 and moment.second == 0 for moment in due)
 
-    @invariant()
-    def the_sums_agree(self) -> None:
+    def the_sums_agree(self, runs: Sequence[Run]) -> None:
         progress = self.exchange.progress(self.id)
-        runs = self.runs.history(self.id, limit=200).rows
         assert sum(run.rows for run in runs) == progress.rows == self.sent
         assert sum(run.rows_applied for run in runs) == progress.rows_applied
         assert sum(run.batches for run in runs) == progress.batches
 
-    @invariant()
-    def each_step_has_its_evidence(self) -> None:
+    def each_step_has_its_evidence(self, runs: Sequence[Run]) -> None:
         entries = self.scene.hub.ledger.entries(kind=EntryKind.TASK, subject=self.id, limit=200)
         if entries.total > 200:
             return
         acts = [(entry.facts["action"], entry.facts.get("run", 0)) for entry in entries.rows]
-        runs = self.runs.history(self.id, limit=200).rows
         assert sorted(number for act, number in acts if act == "run") == sorted(run.run for run in runs)
         assert {number for act, number in acts if act == "fail_run"} == {
             run.run for run in runs if run.state is RunState.FAILED
