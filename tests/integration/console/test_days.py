@@ -83,6 +83,9 @@ def test_a_clerk_asks_and_is_told_everything_that_is_missing_at_once(console: Se
     sent = console.city.hub.requests.find(consumer=EDUCATION.code, resource_id=resource.id)
     assert sent.total >= 1
     assert sent.rows[0].state is RequestState.SUBMITTED
+    # From now on the workbench says how it stands.
+    visitor.open("/")
+    assert "Awaiting reply" in visitor.page.locator(f"#sent li:has(a[href='/requests/{sent.rows[0].id}'])").inner_text()
     visitor.close()
 
 

@@ -20,6 +20,7 @@ def dashboard(desk: SignedIn) -> Response:
         numbers=overview.numbers(desk),
         duties=overview.duties(desk),
         starts=starts(desk),
+        sent=overview.sent_requests(desk),
         network=overview.exchange_network(desk),
         trend=overview.activity(desk),
         recent=overview.recent_entries(desk),

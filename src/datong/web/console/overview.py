@@ -8,7 +8,7 @@ from datong.exchange import TaskState
 from datong.governance.coordination import AssignmentState
 from datong.kernel import CHINA, DatongError, DepartmentCode, Text, Value
 from datong.ledger import EntryKind, RecordedEntry
-from datong.sharing import Action, AgreementState, RequestState, Target
+from datong.sharing import Action, AgreementState, Request, RequestState, Target
 from datong.sharing.applications import ApplicationState, Registration
 from datong.web.console.charts import Chart, Edge, network, trend
 from datong.web.console.desk import Desk
@@ -16,6 +16,7 @@ from datong.web.console.evidence import readable_department
 
 DUTIES_SHOWN_MAX = 12
 RECENT_SHOWN = 8
+SENT_SHOWN = 5
 TREND_DAYS = 30
 TASKS_DRAWN_MAX = 200
 SERIES = (
@@ -114,6 +115,14 @@ def duties(desk: Desk) -> tuple[Duty, ...]:
     # What stands still now comes before what is due some day.
     found = [*_troubles(desk), *found]
     return tuple(found[:DUTIES_SHOWN_MAX])
+
+
+def sent_requests(desk: Desk) -> tuple[Request, ...]:
+    """Return the newest requests of the caller's department for other departments' data."""
+    department = desk.caller.department
+    if department is None or not desk.may_request:
+        return ()
+    return desk.services.requests.find(consumer=department, limit=SENT_SHOWN).rows
 
 
 def exchange_network(desk: Desk) -> Chart | None:
