@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, case, delete, exists, insert, or_, select, text, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, exists, func, insert, or_, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from datong.ledger.tables import ENTRIES, GAPS, RUNS
@@ -33,6 +33,19 @@ PLACE = (
     .label("position")
 )
 """The place of an entry, for queries of `ENTRIES`; NULL while it has none."""
+
+_FIRST = (
+    select(RUNS.c.position)
+    .where(RUNS.c.position <= bindparam("from_place"))
+    .order_by(RUNS.c.position.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_BETWEEN = (
+    select(RUNS.c.position, RUNS.c.serial, RUNS.c.length)
+    .where(RUNS.c.position < bindparam("to_place"), RUNS.c.position >= func.coalesce(_FIRST, 0))
+    .order_by(RUNS.c.position)
+)
 
 
 class Run(NamedTuple):
@@ -98,12 +111,7 @@ def number(connection: Connection, *, position: int, next_serial: int, most: int
 
 def runs_between(connection: Connection, begin: int, end: int) -> list[Run]:
     """Return the runs of the places from `begin` to `end`, cut to them, in the log's order."""
-    first = select(RUNS.c.position).where(RUNS.c.position <= begin).order_by(RUNS.c.position.desc()).limit(1)
-    rows = connection.execute(
-        select(RUNS.c.position, RUNS.c.serial, RUNS.c.length)
-        .where(RUNS.c.position < end, RUNS.c.position >= (connection.scalar(first) or 0))
-        .order_by(RUNS.c.position)
-    )
+    rows = connection.execute(_BETWEEN, {"from_place": begin, "to_place": end})
     cut = (Run(*row).within(begin, end) for row in rows)
     return [run for run in cut if run.length > 0]
 

@@ -32,6 +32,8 @@ SETTLED_EVERY_SECONDS = 60.0
 """So often at most the writers of entries are waited for, to be done with gaps."""
 
 _STATE_ID = 1
+_LEAVES = select(ENTRIES.c.serial, ENTRIES.c.leaf, ENTRIES.c.leaf_hash)
+_LOCKED_STATE = select(STATE).with_for_update()
 
 
 class Sequencer:
@@ -44,15 +46,17 @@ class Sequencer:
         self._origin = origin
         self._tiles = tiles
         self._settle_at = 0.0
+        self._idle = True
 
     def step(self) -> bool:
         """Number, tile and publish up to `ENTRIES_PER_STEP_MAX` entries; return whether there may be more."""
-        # An idle log costs one read and no lock.
-        if not self._has_work():
+        # An idle log costs one read and no lock; where the step before found work, there is likely more.
+        if self._idle and not self._has_work():
             return False
         # 1. Number what is committed and unnumbered.
         numbered, published, full = self._number()
-        if published == numbered:
+        self._idle = published == numbered
+        if self._idle:
             return False
         # 2. Write the tiles of the tree of that size.
         root = self._write_tiles(published or 0, numbered)
@@ -88,13 +92,16 @@ class Sequencer:
         return numbered, state.published_size, given == ENTRIES_PER_STEP_MAX
 
     def _locked_state(self, connection: Connection) -> Row[tuple[object, ...]]:
+        state = connection.execute(_LOCKED_STATE).one_or_none()
+        if state is not None:
+            return state
         dialect = sqlite if self._database.is_sqlite else postgresql
         connection.execute(
             dialect.insert(STATE)
             .values(id=_STATE_ID, numbered_size=0, next_serial=1, published_size=None)
             .on_conflict_do_nothing(index_elements=[STATE.c.id])
         )
-        return connection.execute(select(STATE).with_for_update()).one()
+        return connection.execute(_LOCKED_STATE).one()
 
     def _write_tiles(self, published: int, numbered: int) -> bytes:
         """Write every tile that the tree of `numbered` has and that of `published` has not; return the new root."""
@@ -118,14 +125,9 @@ class Sequencer:
         with self._database.snapshot() as connection:
             for runs in near(runs_between(connection, begin, end)):
                 lowest, highest = min(run.serial for run in runs), max(run.end for run in runs)
-                found = {
-                    row.serial: (row.leaf, row.leaf_hash)
-                    for row in connection.execute(
-                        select(ENTRIES.c.serial, ENTRIES.c.leaf, ENTRIES.c.leaf_hash).where(
-                            ENTRIES.c.serial >= lowest, ENTRIES.c.serial < highest
-                        )
-                    )
-                }
+                query = _LEAVES.where(ENTRIES.c.serial >= lowest, ENTRIES.c.serial < highest)
+                # All at once: rows one by one cost more than what is done with them.
+                found = {serial: (leaf, leaf_hash) for serial, leaf, leaf_hash in connection.execute(query).all()}
                 rows += [found[serial] for run in runs for serial in range(run.serial, run.end)]
         return rows
 
