@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Subquery,
+    bindparam,
     case,
     delete,
     func,
@@ -54,6 +56,8 @@ VARIANTS_SHOWN_MAX = 20
 ACTS_MAX = 60
 """Steps of one request that are kept; who amends more often than that is not mined, but kept back."""
 _SEPARATOR = ">"
+_STATE = ("last_step", "last_at", "total_seconds", "variant")
+"""What of a request changes with its steps."""
 Named = TypeVar("Named", bound=str)
 
 
@@ -221,17 +225,19 @@ class RequestFlows:
                 "variant": _SEPARATOR.join(act.step.value for act in whole),
             }
             if request_id in known:
-                changed.append({"of_request": request_id, **state})
+                changed.append({"of_request": request_id, **{f"new_{name}": value for name, value in state.items()}})
             else:
                 start = starts[request_id]
                 flows.append({"request_id": request_id, "submitted_at": whole[0].at, **start._asdict(), **state})
         if flows:
             connection.execute(insert(FLOW), flows)
-        for change in changed:
-            request = change.pop("of_request")
-            connection.execute(update(FLOW).where(FLOW.c.request_id == request).values(change))
-        for request_id, agreement_id in agreements.items():
-            connection.execute(update(FLOW).where(FLOW.c.request_id == request_id).values(agreement_id=agreement_id))
+        if changed:
+            same = FLOW.c.request_id == bindparam("of_request")
+            connection.execute(update(FLOW).where(same).values(_bound(_STATE)), changed)
+        if agreements:
+            same = FLOW.c.request_id == bindparam("of_request")
+            granted = [{"of_request": one, "new_agreement_id": other} for one, other in agreements.items()]
+            connection.execute(update(FLOW).where(same).values(_bound(("agreement_id",))), granted)
         if rows_new:
             connection.execute(insert(FLOW_ACT), rows_new)
         return len(rows_new)
@@ -252,6 +258,11 @@ class RequestFlows:
 
     def _waited(self, first: FlowAct, last: FlowAct) -> int:
         return working_seconds(self._calendar, first.at, last.at)
+
+
+def _bound(columns: Iterable[str]) -> dict[str, BindParameter[object]]:
+    """Return new values of columns as parameters of a statement that is carried out for many rows."""
+    return {name: bindparam(f"new_{name}") for name in columns}
 
 
 def _start_of(entry: RecordedEntry) -> FlowStart:
