@@ -5,10 +5,12 @@ from hypothesis import strategies as st
 
 from datong.web.console.desk import environment
 from tests.new_control import template
+from tests.processes import launcher
 
 
 def make() -> None:
     """Make everything there is."""
+    launcher()
     _read_sources()
     template()
     for name in environment().list_templates():

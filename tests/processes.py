@@ -32,7 +32,7 @@ def exit_code(target: Callable[..., None], *arguments: object) -> int | None:
 def datong(*arguments: str, log: Path, environment: Mapping[str, str]) -> Launched:
     """Start the command line `datong` with these arguments; what it writes is added to `log`."""
     with log.open("ab") as output:
-        return _launcher().start([*DATONG, *arguments], environment=environment, output=output)
+        return launcher().start([*DATONG, *arguments], environment=environment, output=output)
 
 
 def without_settings() -> dict[str, str]:
@@ -41,7 +41,8 @@ def without_settings() -> dict[str, str]:
 
 
 @cache
-def _launcher() -> Launcher:
-    launcher = Launcher(*IMPORTED, environment=without_settings())
-    atexit.register(launcher.close)
-    return launcher
+def launcher() -> Launcher:
+    """Return what starts programs, begun at the first call; processes that are forked afterwards use it too."""
+    made = Launcher(*IMPORTED, environment=without_settings())
+    atexit.register(made.close)
+    return made
