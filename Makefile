@@ -12,7 +12,7 @@ TESTS := $(PYTHON) -m tests.whole_run
 # Compiled modules are kept, whatever the surroundings say: a demo starts some thirty short processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test fault fault-long check bench docs clean
+.PHONY: help setup demo test test-long fault fault-long check bench docs clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -30,6 +30,11 @@ test: setup ## Set up and run the tests, with real PostgreSQL, MariaDB and Chrom
 	@tools/setup-servers
 	@tools/setup-clients
 	@$(TESTS) tests/unit tests/integration
+
+test-long: setup ## The tests with twelve times as many examples of each property
+	@tools/setup-servers
+	@tools/setup-clients
+	@$(TESTS) tests/unit tests/integration --hypothesis-profile=thorough
 
 fault: setup ## Kills, full disks, bad links, harmed stories, and whether each benchmark runs
 	@tools/setup-servers

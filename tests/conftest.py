@@ -15,7 +15,12 @@ from tests.new_control import new_control
 from tests.reused_database import ReusedDatabase
 from tests.servers import MariadbServer, PostgresqlServer, start_mariadb, start_postgresql
 
-settings.register_profile("datong", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = {"datong": 40, "thorough": 500}
+"""Of each property without a number of its own. They differ from run to run; `make test-long` takes the second."""
+for _profile, _examples in EXAMPLES.items():
+    settings.register_profile(
+        _profile, deadline=None, max_examples=_examples, suppress_health_check=[HealthCheck.too_slow]
+    )
 settings.load_profile("datong")
 # Tests never assert on time: on a loaded machine an example may take as long as it likes.
 
