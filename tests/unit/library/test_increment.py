@@ -173,7 +173,7 @@ def run(
         previous=previous,
         decisions=tuple(LinkDecision(left_key=left, right_key=right, same=same) for left, right, same in decided),
         whole=whole,
-        changed_share_max=1.0,
+        changed_share_max=100.0,  # more records may be gone than are left
     )
     list(pipeline.steps())
     return pipeline
