@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
+from datong.governance.acts import acts_of, put_act, row_of
 from datong.governance.findings import Finding
 from datong.governance.stages import (
     Case,
@@ -155,10 +156,7 @@ class Cases:
         """
         with self._database.snapshot() as connection:
             case = self._case(connection, case_id)
-            rows = connection.execute(
-                select(CASE_ACT).where(CASE_ACT.c.case_id == case_id).order_by(CASE_ACT.c.number)
-            ).mappings()
-            return case.model_copy(update={"acts": tuple(_act_of(row) for row in rows)})
+            return case.model_copy(update={"acts": acts_of(connection, CASE_ACT.c.case_id, case_id, CaseAct)})
 
     def of_finding(self, finding_id: FindingId) -> Case | None:
         """Return the case that was opened from the finding, if there is one."""
@@ -220,15 +218,15 @@ class Cases:
         statement: str,
         now: datetime,
     ) -> None:
-        number = connection.execute(
-            select(func.count()).select_from(CASE_ACT).where(CASE_ACT.c.case_id == case.id)
-        ).scalar_one()
         before = None if action is CaseAction.OPEN else case.stage
-        entry_id = self._ledger.append(
+        put_act(
             connection,
+            self._ledger,
+            CASE_ACT.c.case_id,
+            case.id,
             kind=EntryKind.CASE,
-            subject=case.id,
             actor=actor,
+            at=now,
             facts={
                 "case": case.id,
                 "finding": case.finding_id,
@@ -239,19 +237,10 @@ class Cases:
                 "consumer": case.consumer,
                 "statement_digest": sha256_hex(statement.encode()),
             },
-        )
-        connection.execute(
-            insert(CASE_ACT).values(
-                case_id=case.id,
-                number=number,
-                action=action,
-                stage_before=before,
-                stage_after=after,
-                actor=actor.model_dump(mode="json"),
-                at=now,
-                statement=statement,
-                entry_id=entry_id,
-            )
+            action=action,
+            stage_before=before,
+            stage_after=after,
+            statement=statement,
         )
 
     def _stage_due_at(self, stage: CaseStage, now: datetime) -> datetime | None:
@@ -260,8 +249,7 @@ class Cases:
 
     @staticmethod
     def _case(connection: Connection, case_id: CaseId, *, lock: bool = False) -> Case:
-        query = select(CASE).where(CASE.c.id == case_id)
-        row = connection.execute(query.with_for_update() if lock else query).mappings().first()
+        row = row_of(connection, CASE, case_id, lock=lock)
         if row is None:
             raise NotFound(
                 "governance.case_not_found",
@@ -278,7 +266,3 @@ def case_id_of(finding_id: FindingId) -> CaseId:
 
 def _case_of(row: RowMapping) -> Case:
     return Case.model_validate(dict(row))
-
-
-def _act_of(row: RowMapping) -> CaseAct:
-    return CaseAct.model_validate({name: row[name] for name in CaseAct.model_fields})

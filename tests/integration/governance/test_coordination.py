@@ -68,10 +68,21 @@ class Coordinated(Told):
         self.cases.act(case_id, CaseAction.ESCALATE, actor=officer(CONSUMER), statement="协商未果")
         return case_id
 
-    def act(self, one: Assignment | str, action: AssignmentAction, who: DepartmentCode, **more: object) -> Assignment:
+    def act(
+        self,
+        one: Assignment | str,
+        action: AssignmentAction,
+        who: DepartmentCode,
+        *,
+        evidence: tuple[EntryId, ...] = (),
+        working_days: int | None = None,
+    ) -> Assignment:
         """Do something about an assignment."""
         name = one if isinstance(one, str) else one.id
-        return self.assignments.act(name, action, actor=officer(who), statement="情况属实", **more)  # type: ignore[arg-type]
+        actor, said = officer(who), "情况属实"
+        return self.assignments.act(
+            name, action, actor=actor, statement=said, evidence=evidence, working_days=working_days
+        )
 
 
 @pytest.fixture

@@ -5,9 +5,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
+from datong.governance.acts import acts_of, put_act, row_of
 from datong.governance.coordination.assignments import (
     EVIDENCE_MAX,
     OPEN_STATES,
+    TO_DO_STATES,
     WORKING_DAYS_MAX,
     Assignment,
     AssignmentAct,
@@ -122,11 +124,9 @@ class Assignments:
         Raises:
             NotFound: there is none.
         """
-        query = select(ASSIGNMENT_ACT).where(ASSIGNMENT_ACT.c.assignment_id == assignment_id)
         with self._database.snapshot() as connection:
-            found = self._one(connection, assignment_id)
-            acts = connection.execute(query.order_by(ASSIGNMENT_ACT.c.number)).mappings()
-            return found.model_copy(update={"acts": tuple(_act(row) for row in acts)})
+            acts = acts_of(connection, ASSIGNMENT_ACT.c.assignment_id, assignment_id, AssignmentAct)
+            return self._one(connection, assignment_id).model_copy(update={"acts": acts})
 
     def find(
         self,
@@ -149,8 +149,7 @@ class Assignments:
         if open_only:
             wanted.append(ASSIGNMENT.c.state.in_(sorted(OPEN_STATES)))
         if overdue:
-            late = sorted(OPEN_STATES - {AssignmentState.REPORTED})
-            wanted += [ASSIGNMENT.c.state.in_(late), ASSIGNMENT.c.due_at <= self._clock.now()]
+            wanted += [ASSIGNMENT.c.state.in_(sorted(TO_DO_STATES)), ASSIGNMENT.c.due_at <= self._clock.now()]
         if origin_id is not None:
             wanted.append(ASSIGNMENT.c.origin_id == origin_id)
         if case_id is not None:
@@ -163,8 +162,7 @@ class Assignments:
 
     def due_before(self, moment: datetime) -> tuple[Assignment, ...]:
         """Return what a department has to do before `moment` and has not reported, the first to be done first."""
-        states = sorted(OPEN_STATES - {AssignmentState.REPORTED})
-        query = select(ASSIGNMENT).where(ASSIGNMENT.c.state.in_(states), ASSIGNMENT.c.due_at <= moment)
+        query = select(ASSIGNMENT).where(ASSIGNMENT.c.state.in_(sorted(TO_DO_STATES)), ASSIGNMENT.c.due_at <= moment)
         with self._database.snapshot() as connection:
             rows = connection.execute(query.order_by(ASSIGNMENT.c.due_at).limit(PAGE_ROWS_MAX)).mappings()
             return tuple(_assignment(row) for row in rows)
@@ -185,39 +183,29 @@ class Assignments:
         statement: str,
         evidence: tuple[EntryId, ...],
     ) -> None:
-        number = connection.scalar(
-            select(func.count()).select_from(ASSIGNMENT_ACT).where(ASSIGNMENT_ACT.c.assignment_id == after.id)
-        )
-        entry_id = self._ledger.append(
+        put_act(
             connection,
+            self._ledger,
+            ASSIGNMENT_ACT.c.assignment_id,
+            after.id,
             kind=EntryKind.ASSIGNMENT,
-            subject=after.id,
-            actor=actor,
             facts={
                 **after.facts(),
                 "action": action.value,
                 "statement_sha256": sha256_hex(statement.encode()),
                 "evidence": list(evidence),
             },
-        )
-        connection.execute(
-            insert(ASSIGNMENT_ACT).values(
-                assignment_id=after.id,
-                number=number,
-                action=action,
-                state_after=after.state,
-                actor=actor.model_dump(mode="json"),
-                at=self._clock.now(),
-                statement=statement,
-                evidence=list(evidence),
-                entry_id=entry_id,
-            )
+            actor=actor,
+            at=self._clock.now(),
+            action=action,
+            state_after=after.state,
+            statement=statement,
+            evidence=list(evidence),
         )
 
     @staticmethod
     def _one(connection: Connection, assignment_id: str, *, lock: bool = False) -> Assignment:
-        query = select(ASSIGNMENT).where(ASSIGNMENT.c.id == assignment_id)
-        row = connection.execute(query.with_for_update() if lock else query).mappings().first()
+        row = row_of(connection, ASSIGNMENT, assignment_id, lock=lock)
         if row is None:
             raise NotFound(
                 "governance.assignment_not_found",
@@ -246,6 +234,15 @@ def statement_of(text: str, *, chars_max: int = TEXT_CHARS_MAX, field: str = "/s
     return text
 
 
+def unknown_department(code: DepartmentCode) -> NotFound:
+    """Return the error that a department is not registered."""
+    return NotFound(
+        "governance.department_unknown",
+        what=Text(zh=f"没有登记代码为 {code} 的部门。", en=f"No department with the code {code} is registered."),
+        remedy=Text(zh="请从部门列表中选择。", en="Choose one of the registered departments."),
+    )
+
+
 def _days(days: int | None) -> int:
     if days is None or not 1 <= days <= WORKING_DAYS_MAX:
         raise Invalid(
@@ -262,7 +259,3 @@ def _days(days: int | None) -> int:
 
 def _assignment(row: RowMapping) -> Assignment:
     return Assignment.model_validate(dict(row))
-
-
-def _act(row: RowMapping) -> AssignmentAct:
-    return AssignmentAct.model_validate({name: row[name] for name in AssignmentAct.model_fields})

@@ -71,7 +71,8 @@ ASSIGNMENT_ACTION_NAMES: Mapping[AssignmentAction, Text] = {
     AssignmentAction.EXTEND: Text(zh="延期", en="extend"),
     AssignmentAction.CANCEL: Text(zh="撤销", en="cancel"),
 }
-OPEN_STATES = frozenset({AssignmentState.ASSIGNED, AssignmentState.ACKNOWLEDGED, AssignmentState.REPORTED})
+TO_DO_STATES = frozenset({AssignmentState.ASSIGNED, AssignmentState.ACKNOWLEDGED})
+OPEN_STATES = TO_DO_STATES | {AssignmentState.REPORTED}
 
 _STATE, _ACT, _SIDE = AssignmentState, AssignmentAction, AssignmentSide
 TRANSITIONS: Mapping[tuple[AssignmentState, AssignmentAction], tuple[AssignmentState, AssignmentSide]] = {
@@ -132,7 +133,7 @@ class Assignment(Value):
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether it should have been done: what is reported waits for its overseer, and is late for nobody."""
-        return self.state in OPEN_STATES - {AssignmentState.REPORTED} and now >= self.due_at
+        return self.state in TO_DO_STATES and now >= self.due_at
 
     @property
     def actions(self) -> tuple[AssignmentAction, ...]:

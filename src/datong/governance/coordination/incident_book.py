@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from datong.governance.coordination.assignment_book import Assignments, statement_of
+from datong.governance.acts import acts_of, put_act, row_of
+from datong.governance.coordination.assignment_book import Assignments, statement_of, unknown_department
 from datong.governance.coordination.assignments import NewAssignment, Origin
 from datong.governance.coordination.incidents import (
     Incident,
@@ -15,7 +16,7 @@ from datong.governance.coordination.incidents import (
     require_all_done,
     require_open,
 )
-from datong.governance.coordination.tables import INCIDENT, INCIDENT_ACT
+from datong.governance.coordination.tables import ASSIGNMENT, INCIDENT, INCIDENT_ACT
 from datong.kernel import (
     Actor,
     Clock,
@@ -133,14 +134,9 @@ class Incidents:
         Raises:
             NotFound: there is none.
         """
-        query = select(INCIDENT_ACT).where(INCIDENT_ACT.c.incident_id == incident_id).order_by(INCIDENT_ACT.c.number)
         with self._database.snapshot() as connection:
-            incident = self._one(connection, incident_id)
-            rows = connection.execute(query).mappings()
-            acts = tuple(
-                IncidentAct.model_validate({name: row[name] for name in IncidentAct.model_fields}) for row in rows
-            )
-            return incident.model_copy(update={"acts": acts})
+            acts = acts_of(connection, INCIDENT_ACT.c.incident_id, incident_id, IncidentAct)
+            return self._one(connection, incident_id).model_copy(update={"acts": acts})
 
     def find(
         self,
@@ -151,13 +147,17 @@ class Incidents:
         limit: int = PAGE_ROWS_DEFAULT,
     ) -> Page[Incident]:
         """Return incidents, newest first; `department` leads or handles them."""
-        query = select(INCIDENT) if state is None else select(INCIDENT).where(INCIDENT.c.state == state)
-        newest = query.order_by(INCIDENT.c.opened_at.desc(), INCIDENT.c.id)
-        with self._database.snapshot() as connection:
-            found = [Incident.model_validate(dict(row)) for row in connection.execute(newest).mappings()]
+        wanted = []
+        if state is not None:
+            wanted.append(INCIDENT.c.state == state)
         if department is not None:
-            found = [one for one in found if department in {one.authority, *one.departments}]
-        return page_of(tuple(found[offset : offset + min(limit, PAGE_ROWS_MAX)]), total=len(found), offset=offset)
+            handled = select(ASSIGNMENT.c.origin_id).where(ASSIGNMENT.c.department == department)
+            wanted.append(INCIDENT.c.id.in_(handled) | (INCIDENT.c.authority == department))
+        newest = select(INCIDENT).where(*wanted).order_by(INCIDENT.c.opened_at.desc(), INCIDENT.c.id)
+        with self._database.snapshot() as connection:
+            total = connection.scalar(select(func.count()).select_from(INCIDENT).where(*wanted)) or 0
+            rows = connection.execute(newest.offset(offset).limit(min(limit, PAGE_ROWS_MAX))).mappings()
+            return page_of(tuple(Incident.model_validate(dict(row)) for row in rows), total=total, offset=offset)
 
     def _give(self, connection: Connection, incident: Incident, tasks: tuple[NewAssignment, ...], actor: Actor) -> None:
         self._assignments.give(
@@ -172,32 +172,22 @@ class Incidents:
     def _require_known(self, tasks: tuple[NewAssignment, ...]) -> None:
         unknown = sorted({task.department for task in tasks} - self._departments())
         if unknown:
-            raise NotFound(
-                "governance.department_unknown",
-                what=Text(zh=f"没有登记代码为 {unknown[0]} 的部门。", en=f"No department {unknown[0]} is registered."),
-                remedy=Text(zh="请从部门列表中选择。", en="Choose one of the registered departments."),
-            )
+            raise unknown_department(unknown[0])
 
     def _record(
         self, connection: Connection, incident: Incident, action: IncidentAction, actor: Actor, statement: str
     ) -> None:
-        number = connection.scalar(
-            select(func.count()).select_from(INCIDENT_ACT).where(INCIDENT_ACT.c.incident_id == incident.id)
-        )
-        facts = {**incident.facts(), "action": action.value, "statement_sha256": sha256_hex(statement.encode())}
-        entry_id = self._ledger.append(
-            connection, kind=EntryKind.INCIDENT, subject=incident.id, actor=actor, facts=facts
-        )
-        connection.execute(
-            insert(INCIDENT_ACT).values(
-                incident_id=incident.id,
-                number=number,
-                action=action,
-                actor=actor.model_dump(mode="json"),
-                at=self._clock.now(),
-                statement=statement,
-                entry_id=entry_id,
-            )
+        put_act(
+            connection,
+            self._ledger,
+            INCIDENT_ACT.c.incident_id,
+            incident.id,
+            kind=EntryKind.INCIDENT,
+            facts={**incident.facts(), "action": action.value, "statement_sha256": sha256_hex(statement.encode())},
+            actor=actor,
+            at=self._clock.now(),
+            action=action,
+            statement=statement,
         )
 
     def _own(self, connection: Connection, incident_id: str, actor: Actor) -> Incident:
@@ -209,8 +199,7 @@ class Incidents:
 
     @staticmethod
     def _one(connection: Connection, incident_id: str, *, lock: bool = False) -> Incident:
-        query = select(INCIDENT).where(INCIDENT.c.id == incident_id)
-        row = connection.execute(query.with_for_update() if lock else query).mappings().first()
+        row = row_of(connection, INCIDENT, incident_id, lock=lock)
         if row is None:
             raise NotFound(
                 "governance.incident_not_found",

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
+from datong.governance.acts import acts_of, put_act, row_of
 from datong.governance.cases import Cases
-from datong.governance.coordination.assignment_book import Assignments, statement_of
+from datong.governance.coordination.assignment_book import Assignments, statement_of, unknown_department
 from datong.governance.coordination.assignments import Origin
 from datong.governance.coordination.meetings import (
     CASE_ACTS,
@@ -207,7 +208,7 @@ class Meetings:
         for new in decision.assignments:
             statement_of(new.what, field="/assignments")
             if new.department not in known:
-                raise _unknown_department(new.department)
+                raise unknown_department(new.department)
         with self._database.transaction() as connection:
             meeting = self._own(connection, meeting_id, actor)
             next_meeting_state(meeting, MeetingAction.DECIDE)
@@ -271,14 +272,9 @@ class Meetings:
         Raises:
             NotFound: there is none.
         """
-        query = select(MEETING_ACT).where(MEETING_ACT.c.meeting_id == meeting_id).order_by(MEETING_ACT.c.number)
         with self._database.snapshot() as connection:
-            meeting = self._one(connection, meeting_id)
-            rows = connection.execute(query).mappings()
-            acts = tuple(
-                MeetingAct.model_validate({name: row[name] for name in MeetingAct.model_fields}) for row in rows
-            )
-            return meeting.model_copy(update={"acts": acts})
+            acts = acts_of(connection, MEETING_ACT.c.meeting_id, meeting_id, MeetingAct)
+            return self._one(connection, meeting_id).model_copy(update={"acts": acts})
 
     def find(
         self,
@@ -318,22 +314,18 @@ class Meetings:
     ) -> None:
         """Put an act on record, with the meeting as it now stands."""
         meeting = self._one(connection, meeting_id)
-        number = connection.scalar(
-            select(func.count()).select_from(MEETING_ACT).where(MEETING_ACT.c.meeting_id == meeting_id)
-        )
-        facts = {**meeting.facts(), "action": action.value, "item": item}
-        entry_id = self._ledger.append(connection, kind=EntryKind.MEETING, subject=meeting_id, actor=actor, facts=facts)
-        connection.execute(
-            insert(MEETING_ACT).values(
-                meeting_id=meeting_id,
-                number=number,
-                action=action,
-                state_after=meeting.state,
-                actor=actor.model_dump(mode="json"),
-                at=self._clock.now(),
-                item=item,
-                entry_id=entry_id,
-            )
+        put_act(
+            connection,
+            self._ledger,
+            MEETING_ACT.c.meeting_id,
+            meeting_id,
+            kind=EntryKind.MEETING,
+            facts={**meeting.facts(), "action": action.value, "item": item},
+            actor=actor,
+            at=self._clock.now(),
+            action=action,
+            state_after=meeting.state,
+            item=item,
         )
 
     def _own(self, connection: Connection, meeting_id: str, actor: Actor) -> Meeting:
@@ -348,8 +340,7 @@ class Meetings:
 
     @staticmethod
     def _one(connection: Connection, meeting_id: str, *, lock: bool = False) -> Meeting:
-        query = select(MEETING).where(MEETING.c.id == meeting_id)
-        row = connection.execute(query.with_for_update() if lock else query).mappings().first()
+        row = row_of(connection, MEETING, meeting_id, lock=lock)
         if row is None:
             raise NotFound(
                 "governance.meeting_not_found",
@@ -384,11 +375,3 @@ def _department(actor: Actor) -> DepartmentCode:
             remedy=Text(zh="请用部门账号办理。", en="Use an account of a department."),
         )
     return actor.department
-
-
-def _unknown_department(code: DepartmentCode) -> NotFound:
-    return NotFound(
-        "governance.department_unknown",
-        what=Text(zh=f"没有登记代码为 {code} 的部门。", en=f"No department with the code {code} is registered."),
-        remedy=Text(zh="请从部门列表中选择。", en="Choose one of the registered departments."),
-    )

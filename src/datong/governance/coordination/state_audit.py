@@ -16,7 +16,7 @@ from datong.governance.coordination.tables import (
     MEETING_ACT,
 )
 from datong.kernel import EntryId, Text, sha256_hex
-from datong.ledger import Area, EntryKind, Held, of_act, of_subject
+from datong.ledger import Area, EntryKind, Held, of_act, of_subject, streamed
 
 
 def _meetings(connection: Connection) -> Iterator[Held]:
@@ -25,7 +25,7 @@ def _meetings(connection: Connection) -> Iterator[Held]:
 
 
 def _meeting_acts(connection: Connection) -> Iterator[Held]:
-    for row in connection.execute(select(MEETING_ACT)).mappings():
+    for row in streamed(connection, select(MEETING_ACT)):
         own = {
             "action": row["action"],
             "state": row["state_after"],
@@ -36,12 +36,12 @@ def _meeting_acts(connection: Connection) -> Iterator[Held]:
 
 
 def _assignments(connection: Connection) -> Iterator[Held]:
-    for row in connection.execute(select(ASSIGNMENT)).mappings():
+    for row in streamed(connection, select(ASSIGNMENT)):
         yield Held(row["id"], {"governance_assignment": Assignment.model_validate(dict(row)).facts()})
 
 
 def _assignment_acts(connection: Connection) -> Iterator[Held]:
-    for row in connection.execute(select(ASSIGNMENT_ACT)).mappings():
+    for row in streamed(connection, select(ASSIGNMENT_ACT)):
         own = {
             "action": row["action"],
             "state": row["state_after"],
@@ -54,12 +54,12 @@ def _assignment_acts(connection: Connection) -> Iterator[Held]:
 
 
 def _incidents(connection: Connection) -> Iterator[Held]:
-    for row in connection.execute(select(INCIDENT)).mappings():
+    for row in streamed(connection, select(INCIDENT)):
         yield Held(row["id"], {"governance_incident": Incident.model_validate(dict(row)).facts()})
 
 
 def _incident_acts(connection: Connection) -> Iterator[Held]:
-    for row in connection.execute(select(INCIDENT_ACT)).mappings():
+    for row in streamed(connection, select(INCIDENT_ACT)):
         own = {
             "action": row["action"],
             "statement_sha256": sha256_hex(row["statement"].encode()),

@@ -5,7 +5,7 @@ process that is killed tells nobody twice and leaves nobody out, and several pro
 """
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -266,8 +266,7 @@ class Inbox:
     @staticmethod
     def _leaves(connection: Connection, person: str, topic: Topic) -> bool:
         """Whether a person wants to hear of a topic outside the console."""
-        content = connection.scalar(select(SETTING.c.content).where(SETTING.c.person == person))
-        preferences = Preferences() if content is None else Preferences.model_validate(content)
+        preferences = preferences_of(connection, person)
         return bool(preferences.channels) and topic not in preferences.muted
 
     def _locked_position(self, connection: Connection) -> int:
@@ -306,13 +305,19 @@ class _Rooms:
         return self._of[code]
 
 
+def preferences_of(connection: Connection, person: str, *, lock: bool = False) -> Preferences:
+    """Return what a person has set; locked, nobody else changes it before the transaction ends."""
+    query = select(SETTING.c.content).where(SETTING.c.person == person)
+    content = connection.scalar(query.with_for_update() if lock else query)
+    return Preferences() if content is None else Preferences.model_validate(content)
+
+
 def principal_of(account: Account) -> Principal:
     """Return the caller that the owner of an account would be."""
     actor = Actor(kind=ActorKind.PERSON, id=account.id, department=account.department, name=account.name)
     return Principal(actor=actor, roles=account.roles)
 
 
-def _notice(row: RowMapping | Mapping[str, object]) -> Notice:
-    content = row["content"]
+def _notice(row: RowMapping) -> Notice:
     fields = {name: row[name] for name in ("id", "topic", "urgent", "times", "first_at", "told_at", "read_at")}
-    return Notice.model_validate({**fields, **content})  # type: ignore[dict-item]
+    return Notice.model_validate({**fields, **row["content"]})

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from datong.governance.notifications.digests import DAY, HOUR, Rate, Waiting, due_at
-from datong.governance.notifications.inbox import PeopleBook
+from datong.governance.notifications.inbox import PeopleBook, preferences_of
 from datong.governance.notifications.mail import Letter, Line, Mailer, confirmation, subject_of, text_of
 from datong.governance.notifications.preferences import (
     Choices,
@@ -119,7 +119,7 @@ class Sending:
     def preferences(self, person: str) -> Preferences:
         """Return what a person has set."""
         with self._database.snapshot() as connection:
-            return _preferences(connection, person)
+            return preferences_of(connection, person)
 
     def choose(self, person: str, choices: Choices) -> Preferences:
         """Keep what a person wants; a new address of e-mail gets a letter with the code that confirms it.
@@ -141,7 +141,7 @@ class Sending:
             )
         now = self._clock.now()
         with self._database.snapshot() as connection:
-            before = _preferences(connection, person)
+            before = preferences_of(connection, person)
         if choices.webhook and choices.webhook != before.webhook:
             self._sender.check(choices.webhook)
         same = email == before.email
@@ -166,7 +166,7 @@ class Sending:
         """
         now = self._clock.now()
         with self._database.transaction() as connection:
-            before = _preferences(connection, person)
+            before = preferences_of(connection, person)
             if not before.email or code.strip().upper() != confirmation_code(self._secret, person, before.email):
                 raise Invalid(
                     "governance.code_wrong",
@@ -195,7 +195,7 @@ class Sending:
         if state is not None:
             wanted.append(MESSAGE.c.state == state)
         with self._database.snapshot() as connection:
-            ids = connection.execute(select(MESSAGE.c.id).where(*wanted)).scalars().all()
+            total = connection.scalar(select(func.count()).select_from(MESSAGE).where(*wanted)) or 0
             rows = connection.execute(
                 select(MESSAGE)
                 .where(*wanted)
@@ -203,7 +203,7 @@ class Sending:
                 .offset(offset)
                 .limit(min(limit, PAGE_ROWS_MAX))
             ).mappings()
-            return page_of(tuple(_message(row) for row in rows), total=len(ids), offset=offset)
+            return page_of(tuple(_message(row) for row in rows), total=total, offset=offset)
 
     def make(self) -> bool:
         """Make the messages that are due; return False, since all of them are made."""
@@ -265,9 +265,9 @@ class Sending:
         return False
 
     def _make_for(self, connection: Connection, person: str, now: datetime) -> None:
-        preferences = _preferences(connection, person, lock=True)
-        mine = (NOTICE.c.person == person, NOTICE.c.waiting_since.is_not(None), NOTICE.c.read_at.is_(None))
-        query = select(NOTICE).where(*mine).order_by(NOTICE.c.waiting_since, NOTICE.c.id).limit(NOTICES_AT_ONCE)
+        preferences = preferences_of(connection, person, lock=True)
+        mine = select(NOTICE).where(NOTICE.c.person == person, *_WAITS)
+        query = mine.order_by(NOTICE.c.waiting_since, NOTICE.c.id).limit(NOTICES_AT_ONCE)
         rows = connection.execute(query.with_for_update(skip_locked=True)).mappings().all()
         waiting = [Waiting(since=row["waiting_since"], urgent=row["urgent"]) for row in rows]
 
@@ -295,6 +295,7 @@ class Sending:
     ) -> str:
         """Write down a message as it will be sent."""
         message_id = f"msg_{new_id()}"
+        content: dict[str, object]
         if channel == "email":
             content = {
                 "subject": subject_of(lines, preferences.language),
@@ -303,7 +304,7 @@ class Sending:
             address = preferences.email
         else:
             told = [{**line.model_dump(mode="json"), "address": f"{self._base_url}{line.address}"} for line in lines]
-            content = {"type": EVENT_TYPE, "id": message_id, "timestamp": now.isoformat(), "notices": told}  # type: ignore[dict-item]
+            content = {"type": EVENT_TYPE, "id": message_id, "timestamp": now.isoformat(), "notices": told}
             address = preferences.webhook
         self._write(
             connection, message_id, person, channel, address, json.dumps(content, ensure_ascii=False), len(lines), now
@@ -345,10 +346,9 @@ class Sending:
 
     def _ask(self, connection: Connection, person: str, preferences: Preferences, now: datetime) -> None:
         """Write down the letter that confirms an address."""
-        asked = select(MESSAGE.c.id).where(
-            MESSAGE.c.person == person, MESSAGE.c.notices == 0, MESSAGE.c.made_at > now - HOUR
-        )
-        if len(connection.execute(asked).all()) >= CONFIRMATIONS_PER_HOUR:
+        letters = (MESSAGE.c.person == person, MESSAGE.c.notices == 0, MESSAGE.c.made_at > now - HOUR)
+        asked = connection.scalar(select(func.count()).select_from(MESSAGE).where(*letters)) or 0
+        if asked >= CONFIRMATIONS_PER_HOUR:
             raise Conflict(
                 "governance.confirmations_often",
                 what=Text(zh="一小时内更换邮箱过多。", en="The address was changed too often within an hour."),
@@ -421,7 +421,7 @@ class Sending:
 
     def _forget_webhook(self, person: str) -> None:
         with self._database.transaction() as connection:
-            before = _preferences(connection, person)
+            before = preferences_of(connection, person)
             _keep(connection, person, before.model_copy(update={"webhook": ""}), self._clock.now())
 
     def _again(self, row: RowMapping, detail: str) -> None:
@@ -472,12 +472,6 @@ class Sending:
 
     def _secret_of(self, person: str, generation: int) -> str:
         return secret_of(self._secret, f"notices:{person}", generation)
-
-
-def _preferences(connection: Connection, person: str, *, lock: bool = False) -> Preferences:
-    query = select(SETTING.c.content).where(SETTING.c.person == person)
-    content = connection.scalar(query.with_for_update() if lock else query)
-    return Preferences() if content is None else Preferences.model_validate(content)
 
 
 def _keep(connection: Connection, person: str, preferences: Preferences, now: datetime) -> None:
