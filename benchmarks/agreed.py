@@ -18,6 +18,7 @@ from datong.app.composition import Hub
 from datong.catalogue import Binding, Department, Item, Resource, ResourceAction, ResourceContent
 from datong.exchange import ColumnMap, TaskDraft
 from datong.kernel import CHINA, PLATFORM_ACTOR, Actor, ActorKind, DepartmentCode, NodeId, Settings, Text
+from datong.kernel.settings import without_settings
 from datong.ledger import Ed25519Signer
 from datong.node import NodeHome, NodeIdentity, SourceEntry
 from datong.norms import Grade, ShareMode, ShareType
@@ -191,18 +192,13 @@ def draft(
     return TaskDraft.model_validate(known.model_dump() | fields)
 
 
-def bare_environment() -> dict[str, str]:
-    """Return this process's environment without the platform's own settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
-
-
 @contextmanager
 def process(arguments: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> Iterator[int]:
     """Run `python -m arguments` beside the block and yield its process id; end it after."""
     with log.open("ab") as output:
         running = subprocess.Popen(
             (sys.executable, "-m", *arguments),
-            env={**bare_environment(), **(environment or {})},
+            env={**without_settings(os.environ), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datong.adapters.launcher import Launched, Launcher
 from datong.demo.processes import DATONG, IMPORTED
+from datong.kernel.settings import without_settings
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
@@ -35,14 +36,9 @@ def datong(*arguments: str, log: Path, environment: Mapping[str, str]) -> Launch
         return launcher().start([*DATONG, *arguments], environment=environment, output=output)
 
 
-def without_settings() -> dict[str, str]:
-    """Return this process's environment without what a hub would take for its settings, and refuse."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
-
-
 @cache
 def launcher() -> Launcher:
     """Return what starts programs, begun at the first call; processes that are forked afterwards use it too."""
-    made = Launcher(*IMPORTED, environment=without_settings())
+    made = Launcher(*IMPORTED, environment=without_settings(os.environ))
     atexit.register(made.close)
     return made

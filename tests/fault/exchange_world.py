@@ -1,6 +1,7 @@
 """Two departments that exchange over a real hub: five processes and three links, each of which may fail at any time."""
 
 import json
+import os
 import random
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from datong.adapters.launcher import Launched
 from datong.app.composition import Hub
 from datong.exchange import Progress, Retry, Task, TransferMode
 from datong.kernel import BatchId, DepartmentCode, Settings, TaskId
+from datong.kernel.settings import without_settings
 from datong.ledger import verify_log
 from tests.fault.proxy import FaultProxy
 from tests.processes import datong
@@ -103,7 +105,7 @@ class World:
             "consumer": self._enrol("consumer", agreed.CONSUMER, "target", writable=True),
         }
         told = {f"DATONG_{name.upper()}": str(value) for name, value in settings.items()}
-        own = agreed.bare_environment()
+        own = without_settings(os.environ)
         self.programs = {"hub": Program(("hub", "serve"), log=folder / "hub.log", environment={**own, **told})}
         for name in self.nodes:
             run = ("node", "run", "--home", str(folder / name))

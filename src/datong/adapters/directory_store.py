@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from uuid import uuid4
 
+from datong.kernel.files import flush
 from datong.ledger import no_file, rewritten
 
 
@@ -45,7 +46,7 @@ class DirectoryStore:
                     raise rewritten(path) from None
         finally:
             temporary.unlink(missing_ok=True)
-        _flush_folder(place.parent)
+        flush(place.parent)
 
     def discard(self, path: str) -> None:
         """Remove a file, or a folder of files, that nothing needs here any more, if it is there."""
@@ -74,13 +75,4 @@ class DirectoryStore:
             if folder != folder.parent:
                 self._make_folder(folder.parent)
             folder.mkdir(exist_ok=True)
-            _flush_folder(folder.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a new name in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            flush(folder.parent)

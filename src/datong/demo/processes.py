@@ -17,6 +17,7 @@ import httpx
 
 from datong.adapters.launcher import Launched, Launcher
 from datong.kernel import Text, Unavailable
+from datong.kernel.settings import without_settings
 from datong.kernel.tls import tls_context
 
 HEALTH_SECONDS_MAX = 60.0
@@ -138,7 +139,7 @@ class Supervisor:
     ) -> None:
         self.home = home
         self._program = tuple(program)
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
+        inherited = without_settings(os.environ)
         self.environment = {**inherited, **environment}
         self._launcher = Launcher(*imported, environment={**inherited, **bytecode_settings(home, inherited)})
         self.processes: dict[str, Process] = {}

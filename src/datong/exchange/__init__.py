@@ -179,7 +179,6 @@ if TYPE_CHECKING:
         cursor_at_end,
         digest_file,
         digest_payload,
-        fsync_folder,
         read_payload,
         write_payload,
     )
@@ -208,7 +207,6 @@ else:
                 "digest_after",
                 "digest_file",
                 "digest_payload",
-                "fsync_folder",
                 "read_payload",
                 "write_payload",
             ],
@@ -406,7 +404,6 @@ __all__ = [
     "digest_payload",
     "draft_of",
     "file_context",
-    "fsync_folder",
     "merged",
     "moved_columns",
     "range_digest",

@@ -14,6 +14,7 @@ from datong.exchange.sealed_streams import MAGIC, ContentKey, SealedReader, Seal
 from datong.exchange.table_values import Column, ContentDigest, Cursor
 from datong.exchange.types import arrow_schema
 from datong.kernel import Corrupt, Text, Value
+from datong.kernel.files import flush
 
 READ_BYTES = 1 << 20
 
@@ -68,7 +69,7 @@ def write_payload(
         raise
     digest, size = digest_file(temporary)
     temporary.replace(path)
-    fsync_folder(path.parent)
+    flush(path.parent)
     return PayloadFacts(digest=digest, bytes=size, content=content)
 
 
@@ -186,15 +187,6 @@ def _opening_source(path: Path, key: ContentKey | None) -> Iterator[pa.NativeFil
         pa.PythonFile(opened, mode="r") as source,
     ):
         yield source
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unreadable(path: Path) -> Corrupt:

@@ -8,8 +8,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from datong.exchange.payload import fsync_folder
 from datong.kernel import Conflict, Corrupt, Text, TooLarge, Value, sha256_hex
+from datong.kernel.files import flush
 from datong.kernel.limits import UPLOAD_CHUNK_BYTES_MAX
 
 
@@ -68,7 +68,7 @@ class UploadSlot(Value):
         self.final.parent.mkdir(parents=True, exist_ok=True)
         if self.part.exists():
             self.part.replace(self.final)
-            fsync_folder(self.final.parent)
+            flush(self.final.parent)
         return self.final
 
     def discard(self) -> None:

@@ -17,6 +17,11 @@ from datong.kernel.values import Value
 PREFIX = "DATONG_"
 
 
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the platform's settings, for a program that is given its own."""
+    return {name: value for name, value in environment.items() if not name.startswith(PREFIX)}
+
+
 class Settings(Value):
     """The settings of one hub process."""
 

@@ -6,7 +6,6 @@ in C2SP tlog-tiles, with what leads from them to a signed root: the higher tiles
 """
 
 import json
-import os
 import re
 import zipfile
 import zlib
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from datong.kernel import Invalid, NotFound, Text, Value, canonical_json
+from datong.kernel.files import flush
 from datong.ledger.bundles import WitnessReport, check_witnesses
 from datong.ledger.export import CHECKPOINT_FILE, KEYS_FILE, Keys
 from datong.ledger.faults import corrupt
@@ -128,9 +128,9 @@ def write_shard(
             # Hashes are as good as random; entries shrink to a quarter.
             how = zipfile.ZIP_DEFLATED if tile.level is None else zipfile.ZIP_STORED
             file.writestr(str(tile), read(str(tile)), compress_type=how)
-    _flush(temporary)
+    flush(temporary)
     temporary.replace(shard.path)
-    _flush(folder)
+    flush(folder)
     return shard
 
 
@@ -261,14 +261,6 @@ def _check_above(tile: TilePath, content: bytes, reader: TileReader) -> None:
     hashes = [content[place : place + HASH_BYTES] for place in range(0, len(content), HASH_BYTES)]
     if complete_root(hashes) != reader.subtree(8 * ((tile.level or 0) + 1), tile.number):
         raise _differs(str(tile))
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _differs(name: str) -> Exception:

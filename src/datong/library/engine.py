@@ -1,6 +1,5 @@
 """The embedded table engine, DuckDB in this process with bounded memory, and durable step folders."""
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from datong.kernel.files import flush
 from datong.library.workspace import TableEngine, Workspace
 
 __all__ = ["EmbeddedWorkspace", "Engine", "TableEngine", "Workspace", "sql_name", "sql_text", "step_folder"]
@@ -121,10 +121,10 @@ def step_folder(folder: Path) -> Iterator[Path | None]:
     yield scratch
     for path in sorted(scratch.rglob("*")):
         if path.is_file():
-            _flush(path)
-    _flush(scratch)
+            flush(path)
+    flush(scratch)
     scratch.rename(folder)
-    _flush(folder.parent)
+    flush(folder.parent)
 
 
 def sql_text(value: str) -> str:
@@ -140,11 +140,3 @@ def parquet_sql(path: Path) -> str:
 def sql_name(name: str) -> str:
     """Return `name` as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

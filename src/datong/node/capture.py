@@ -27,10 +27,10 @@ from datong.exchange import (
     Task,
     TaskState,
     TransferMode,
-    fsync_folder,
     schema_fingerprint,
 )
 from datong.kernel import Conflict, Corrupt, DatongError, Invalid, Refused, TaskId, Text, Value
+from datong.kernel.files import flush
 from datong.node.outbox import Cut, Outbox, Pace, source_columns, with_last
 from datong.node.source_watch import SourceWatch
 from datong.node.spool import SpooledBatch
@@ -96,7 +96,7 @@ class Places:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        fsync_folder(self._folder)
+        flush(self._folder)
 
     def forget(self, task_id: TaskId) -> None:
         """Remember nothing of a task."""

@@ -32,10 +32,10 @@ from datong.exchange import (
     arrow_schema,
     canonical_expression,
     confirmed_after,
-    fsync_folder,
     schema_fingerprint,
 )
 from datong.kernel import Conflict, Text
+from datong.kernel.files import flush
 from datong.node.outbox import Cut, Outbox, Pace, source_columns, with_last
 from datong.node.spool import SpooledBatch
 from datong.node.steps import Passed, Step, unobserved
@@ -71,7 +71,7 @@ class States:
         with path.open("rb+") as file:
             os.fsync(file.fileno())
         path.replace(self.path(digest, columns))
-        fsync_folder(self._folder)
+        flush(self._folder)
 
 
 class Comparison:

@@ -35,6 +35,7 @@ from datong.exchange import (
     verify,
 )
 from datong.kernel import AgreementId, Clock, Conflict, Corrupt, DepartmentCode, NodeId, NotFound, Text, Value, new_id
+from datong.kernel.files import flush
 from datong.ledger import Signer
 from datong.node.hub_client import HubClient
 from datong.node.keyring import Keyring
@@ -345,7 +346,7 @@ class FileReceiver:
         _copy_or_move(content, landing)
         _write_durably(self._note(manifest.file_id), str(final.absolute()).encode())
         landing.replace(final)
-        _fsync_folder(target)
+        flush(target)
         return final
 
     def _landed(self, file_id: FileId, manifest: FileManifest) -> Path | None:
@@ -357,7 +358,7 @@ class FileReceiver:
         landing = final.parent / f".{file_id}.landing"
         if landing.exists():
             landing.replace(final)
-            _fsync_folder(final.parent)
+            flush(final.parent)
         if not final.exists() or (manifest.sealing is None and digest_file(final)[0] != manifest.payload_digest):
             return None
         return final
@@ -458,15 +459,7 @@ def _write_durably(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    _fsync_folder(path.parent)
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(path.parent)
 
 
 def _not_as_signed() -> Corrupt:

@@ -1,5 +1,6 @@
 """Real hub processes with filled catalogues, and people who call them."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,12 +14,13 @@ from datong.app.schema import migrate
 from datong.catalogue import Departments, Resource, published_among
 from datong.catalogue.tables import listing
 from datong.kernel import PLATFORM_ACTOR, Database, ResourceId, Settings, SystemClock
+from datong.kernel.settings import without_settings
 from datong.kernel.tls import tls_context
 from datong.ledger import Ed25519Signer, Ledger, MemoryTileStore
 from datong.norms import load_pack
 from datong.sharing import Identity, Role
 from tests.catalogue_filling import Filled, fill
-from tests.processes import datong, without_settings
+from tests.processes import datong
 from tests.servers import free_port
 
 PASSWORD = "correct horse battery"
@@ -80,7 +82,7 @@ class HubProcess:
 
     def start(self) -> None:
         """Start the process and sign the operator in."""
-        environment = without_settings() | {
+        environment = without_settings(os.environ) | {
             "DATONG_HOME": str(self.home),
             "DATONG_PORT": str(self.port),
             "DATONG_LOG_ORIGIN": self.name,

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from datong.kernel.settings import without_settings
+
 GUIDE = Path(__file__).parents[3] / "docs" / "operation.md"
 BLOCK_SECONDS_MAX = 240.0
 MARK = "--end-of-block--"
@@ -38,7 +40,7 @@ class Shell:
     """A bash that ends at the first command that fails; everything it started ends with it."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
+        inherited = without_settings(os.environ)
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc", "-euo", "pipefail", "-s"],

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from datong.app.main import GROUPS
+from datong.kernel.settings import without_settings
 
 DATONG = [sys.executable, "-m", "datong.app.main"]
 
 
 def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command line as a process of its own, which is how its imports are seen."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATONG_")}
+    inherited = without_settings(os.environ)
     return subprocess.run(
         [*DATONG, *arguments], env=inherited | environment, capture_output=True, text=True, check=False, timeout=120
     )
