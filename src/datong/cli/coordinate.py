@@ -1,13 +1,13 @@
 """The command group `datong coordinate`: joint meetings, what departments are to do, and incidents, over REST."""
 
 import json
-from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
 import typer
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
+from datong.cli.shell import both, minute
 from datong.governance.coordination import (
     ASSIGNMENT_STATE_NAMES,
     INCIDENT_STATE_NAMES,
@@ -18,7 +18,7 @@ from datong.governance.coordination import (
     Incident,
     Meeting,
 )
-from datong.kernel import CHINA, Page, Text
+from datong.kernel import Page
 
 app = typer.Typer(help="协调：联席会议、交办事项、处置联动 · coordination", no_args_is_help=True)
 
@@ -37,7 +37,7 @@ def meetings(hub: HubOption, token: TokenOption, as_json: JsonOption = False) ->
         return
     for one in Page[Meeting].model_validate(answer).rows:
         left = f" ({len(one.undecided)} 项未议决 · undecided)" if one.undecided else ""
-        typer.echo(f"{_moment(one.held_at)} [{_both(MEETING_STATE_NAMES[one.state])}] {one.title} {one.id}{left}")
+        typer.echo(f"{minute(one.held_at)} [{both(MEETING_STATE_NAMES[one.state])}] {one.title} {one.id}{left}")
 
 
 @app.command()
@@ -55,8 +55,8 @@ def assignments(
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
         return
     for one in Page[Assignment].model_validate(answer).rows:
-        state = _both(ASSIGNMENT_STATE_NAMES[one.state])
-        typer.echo(f"{_moment(one.due_at)} [{state}] {one.department} {one.what} {one.id}")
+        state = both(ASSIGNMENT_STATE_NAMES[one.state])
+        typer.echo(f"{minute(one.due_at)} [{state}] {one.department} {one.what} {one.id}")
 
 
 @app.command()
@@ -79,7 +79,7 @@ def act(
         "working_days": working_days,
     }
     one = Assignment.model_validate(call_hub(hub, token, "POST", f"/assignments/{assignment}/actions", body))
-    typer.echo(f"{one.id}: {_both(ASSIGNMENT_STATE_NAMES[one.state])}")
+    typer.echo(f"{one.id}: {both(ASSIGNMENT_STATE_NAMES[one.state])}")
 
 
 @app.command()
@@ -90,13 +90,5 @@ def incidents(hub: HubOption, token: TokenOption, as_json: JsonOption = False) -
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
         return
     for one in Page[Incident].model_validate(answer).rows:
-        state, severity = _both(INCIDENT_STATE_NAMES[one.state]), _both(SEVERITY_NAMES[one.severity])
-        typer.echo(f"{_moment(one.opened_at)} [{state}] [{severity}] {one.title} {one.id}")
-
-
-def _both(text: Text) -> str:
-    return f"{text.zh} · {text.en}"
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M")
+        state, severity = both(INCIDENT_STATE_NAMES[one.state]), both(SEVERITY_NAMES[one.severity])
+        typer.echo(f"{minute(one.opened_at)} [{state}] [{severity}] {one.title} {one.id}")

@@ -9,6 +9,7 @@ import typer
 
 from datong.cli.hub_call import HubOption, TokenOption, call_hub, fetch_from_hub
 from datong.cli.ledger import read_key
+from datong.cli.shell import both
 from datong.governance import (
     ALARM_NAMES,
     STATE_NAMES,
@@ -55,9 +56,8 @@ def alarms(
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
         return
     for record in page.rows:
-        name = ALARM_NAMES[record.alarm.kind]
-        state_name = STATE_NAMES[record.state]
-        typer.echo(f"{record.alarm.tally.day} {name.zh} · {name.en} [{state_name.zh} · {state_name.en}] {record.id}")
+        name, state_name = both(ALARM_NAMES[record.alarm.kind]), both(STATE_NAMES[record.state])
+        typer.echo(f"{record.alarm.tally.day} {name} [{state_name}] {record.id}")
         typer.echo(f"  {record.alarm.tally.series}\n  {record.said.zh}\n  {record.said.en}")
 
 
@@ -72,7 +72,7 @@ def decide(
     """确认或排除一条预警，须说明理由 · acknowledge or dismiss an alarm, with a reason."""
     body = {"decision": decision.value, "reason": reason}
     record = AlarmRecord.model_validate(call_hub(hub, token, "POST", f"/alarms/{alarm}/decisions", body))
-    typer.echo(f"{record.id}: {STATE_NAMES[record.state].zh} · {STATE_NAMES[record.state].en}")
+    typer.echo(f"{record.id}: {both(STATE_NAMES[record.state])}")
 
 
 @app.command()

@@ -7,8 +7,9 @@ from urllib.parse import urlencode
 import typer
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
+from datong.cli.shell import both, minute
 from datong.governance.notifications import TOPIC_NAMES, Notice, Topic
-from datong.kernel import CHINA, Page
+from datong.kernel import Page
 
 app = typer.Typer(help="提醒 · notices", no_args_is_help=True)
 
@@ -36,9 +37,8 @@ def list_notices(
         return
     for notice in Page[Notice].model_validate(answer).rows:
         mark = " " if notice.read_at else "●"
-        name = TOPIC_NAMES[notice.topic]
-        at = notice.told_at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M")
-        typer.echo(f"{mark} {at} [{name.zh} · {name.en}] {notice.title.zh} · {notice.title.en} ×{notice.times}")
+        name, at = both(TOPIC_NAMES[notice.topic]), minute(notice.told_at)
+        typer.echo(f"{mark} {at} [{name}] {both(notice.title)} ×{notice.times}")
         typer.echo(f"  {notice.what.zh}\n  {notice.what.en}\n  {notice.address}  {notice.id}")
 
 

@@ -2,12 +2,13 @@
 
 import os
 import sys
+from datetime import datetime
 
 import httpx
 import typer
 from rich.console import Console
 
-from datong.kernel import DatongError, Language, Text
+from datong.kernel import CHINA, DatongError, Language, Text
 
 EXIT_FAILED = 1
 LANGUAGE_VARIABLES = ("DATONG_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -25,6 +26,16 @@ def language() -> Language:
 def say(text: Text) -> None:
     """Print one sentence in the person's language."""
     typer.echo(text.render(language()))
+
+
+def both(text: Text) -> str:
+    """Return a text in both languages, side by side."""
+    return f"{text.zh} · {text.en}"
+
+
+def minute(at: datetime) -> str:
+    """Return a moment to the minute, in China's time."""
+    return at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M")
 
 
 def run(app: typer.Typer) -> None:

@@ -112,10 +112,14 @@ class Desk:
         """Return a department's short (or full) name; an unknown code stands for itself."""
         if not code:
             return "—"
-        found = self.departments.get(DepartmentCode(code))
+        return self.speech.say(self.department_text(DepartmentCode(code), long=long))
+
+    def department_text(self, code: DepartmentCode, *, long: bool = False) -> Text:
+        """Return a department's short (or full) name in both languages; an unknown code stands for itself."""
+        found = self.departments.get(code)
         if found is None:
-            return code
-        return self.speech.say(found.name if long else found.short_name)
+            return Text(zh=code, en=code)
+        return found.name if long else found.short_name
 
     def resource_title(self, resource_id: ResourceId) -> Text:
         """Return a resource's title, read once for this page.

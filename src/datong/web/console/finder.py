@@ -10,7 +10,6 @@ from fastapi.responses import Response
 from datong.catalogue import SearchRequest
 from datong.kernel import (
     AgreementId,
-    DepartmentCode,
     EntryId,
     NotFound,
     Refused,
@@ -146,7 +145,7 @@ def _resources(desk: Desk, wanted: str, limit: int) -> Iterator[Places]:
         places=tuple(
             Place(
                 name=hit.resource.content.title,
-                note=_department(desk, hit.resource.department),
+                note=desk.department_text(hit.resource.department),
                 address=f"/catalogue/{hit.resource.id}",
             )
             for hit in page.hits
@@ -177,11 +176,6 @@ def _elements(desk: Desk, wanted: str, limit: int) -> Iterator[Places]:
         ),
         more=f"/norms?{urlencode({'q': wanted})}",
     )
-
-
-def _department(desk: Desk, code: DepartmentCode) -> Text:
-    found = desk.departments.get(code)
-    return found.short_name if found is not None else Text(zh=code, en=code)
 
 
 def _holds(name: Text, wanted: str) -> bool:

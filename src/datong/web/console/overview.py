@@ -251,7 +251,7 @@ def _troubles(desk: Desk) -> list[Duty]:
     found = []
     for status in desk.services.exchange.observation.troubled(department)[:DUTIES_SHOWN_MAX]:
         task = status.task
-        other = _name(desk, task.consumer if task.provider == department else task.provider)
+        other = desk.department_text(task.consumer if task.provider == department else task.provider)
         if task.state is TaskState.BLOCKED:
             what = Text(
                 zh=f"与{other.zh}的交换已停：数据源结构变化，待接受",
@@ -277,8 +277,8 @@ def _replies(desk: Desk) -> list[Duty]:
         Duty(
             title=request.resource_title,
             what=Text(
-                zh=f"待答复：{_name(desk, request.consumer).zh}的申请",
-                en=f"Reply to the request of {_name(desk, request.consumer).en}",
+                zh=f"待答复：{desk.department_text(request.consumer).zh}的申请",
+                en=f"Reply to the request of {desk.department_text(request.consumer).en}",
             ),
             address=f"/requests/{request.id}",
             due_at=request.due_at,
@@ -432,11 +432,6 @@ def _fallen(desk: Desk) -> list[Duty]:
         )
         for found in desk.services.library.fallen(department)
     ]
-
-
-def _name(desk: Desk, code: DepartmentCode) -> Text:
-    department = desk.departments.get(code)
-    return department.short_name if department is not None else Text(zh=code, en=code)
 
 
 def _assignments(desk: Desk) -> list[Duty]:
