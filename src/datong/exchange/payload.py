@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from datong.exchange.digest import content_digest
+from datong.exchange.payload_guard import check_unpacked, even_pieces, sound_batches
 from datong.exchange.sealed_streams import MAGIC, ContentKey, SealedReader, SealedWriter
 from datong.exchange.table_values import Column, ContentDigest, Cursor
 from datong.exchange.types import arrow_schema
@@ -76,7 +77,8 @@ def write_payload(
 def _written(batches: Iterable[pa.RecordBatch], writer: pa.RecordBatchStreamWriter) -> Iterator[pa.RecordBatch]:
     """Write each batch, then pass it on, so that the rows are gone through once."""
     for batch in batches:
-        writer.write_batch(batch)
+        for piece in even_pieces(batch):
+            writer.write_batch(piece)
         yield batch
 
 
@@ -87,13 +89,16 @@ def read_payload(
     """Yield a reader over the payload at `path`; with `key` it is opened while it is read, never on disk.
 
     Raises:
-        Corrupt: `exchange.payload_unreadable`, `exchange.payload_schema`; see `SealedReader` (also while reading).
+        Corrupt: `exchange.payload_unreadable` (also while reading), `exchange.payload_bomb`, `exchange.payload_schema`;
+            see `SealedReader` (also while reading).
     """
+    with _opening_source(path, key) as source:
+        check_unpacked(source)
     with _opening_source(path, key) as source:
         try:
             # Unpacking in more threads is no faster beside the digest or the database, and holds more at a time.
             reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(use_threads=False))
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise _unreadable(path) from error
         if not reader.schema.equals(arrow_schema(columns)):
             raise Corrupt(
@@ -103,8 +108,8 @@ def read_payload(
                 ),
                 remedy=Text(zh="请提供方重新生成该批次。", en="The producer must cut the batch again."),
             )
-        with reader:
-            yield reader
+        with reader, sound_batches(reader) as sound:
+            yield sound
 
 
 def digest_payload(path: Path, columns: tuple[Column, ...], key: ContentKey | None = None) -> ContentDigest:
@@ -116,7 +121,7 @@ def digest_payload(path: Path, columns: tuple[Column, ...], key: ContentKey | No
     with read_payload(path, columns, key) as reader:
         try:
             return content_digest(reader, columns)
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise _unreadable(path) from error
 
 
@@ -132,7 +137,7 @@ def count_payload(path: Path, columns: tuple[Column, ...]) -> int:
             try:
                 with pa.ipc.open_stream(source, options=options) as reader:
                     return sum(batch.num_rows for batch in reader)
-            except (pa.ArrowInvalid, OSError) as error:
+            except (pa.ArrowException, OSError) as error:
                 raise _unreadable(path) from error
 
 

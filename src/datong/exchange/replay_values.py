@@ -9,7 +9,7 @@ from datong.exchange.run_values import Failure
 from datong.exchange.signed import Signed, utc_text
 from datong.exchange.table_values import ContentDigest
 from datong.exchange.values import Task
-from datong.kernel import DepartmentCode, EntryId, NodeId, TaskId, Text, Value, canonical_json
+from datong.kernel import PLAIN_ID, DepartmentCode, EntryId, NodeId, TaskId, Text, Value, canonical_json
 
 SEQUENCE_MAX = 2**53 - 1
 
@@ -71,7 +71,7 @@ class SignedReplayReport(Signed):
 class Replay(Value):
     """An order to apply the batches from `from_sequence` on once more; `to_sequence` was the newest with a receipt."""
 
-    id: str
+    id: str = Field(pattern=PLAIN_ID)
     task_id: TaskId
     consumer: DepartmentCode
     consumer_node: NodeId

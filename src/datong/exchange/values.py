@@ -12,6 +12,7 @@ from datong.exchange.sealing import Sealing, batch_context
 from datong.exchange.signed import Signed, utc_text
 from datong.exchange.table_values import Column, ContentDigest, Cursor, ReadQuery
 from datong.kernel import (
+    PLAIN_ID,
     AgreementId,
     BatchId,
     DepartmentCode,
@@ -28,6 +29,8 @@ from datong.kernel.limits import BATCH_ROWS_DEFAULT, ITEMS_PER_RESOURCE_MAX, NAM
 
 GENESIS_DIGEST = "0" * 64
 """What the first batch of a task names as its predecessor."""
+NUMBER_MAX = 2**53 - 1
+"""The largest number of a manifest or receipt: what JSON carries exactly, and every database holds."""
 
 
 class TransferMode(StrEnum):
@@ -142,7 +145,7 @@ class TaskDraft(Value):
 class Task(TaskDraft):
     """A transfer task: run `run_requested` is the newest asked for, `run_done` the newest finished."""
 
-    id: TaskId
+    id: TaskId = Field(pattern=PLAIN_ID)
     state: TaskState
     run_requested: int = 0
     run_done: int = 0
@@ -190,10 +193,10 @@ class Manifest(Value):
     with it. `previous_digest` is the `digest` of the task's batch `sequence - 1`.
     """
 
-    batch_id: BatchId
-    task_id: TaskId
+    batch_id: BatchId = Field(pattern=PLAIN_ID)
+    task_id: TaskId = Field(pattern=PLAIN_ID)
     agreement_id: AgreementId
-    sequence: int = Field(ge=1)
+    sequence: int = Field(ge=1, le=NUMBER_MAX)
     previous_digest: str
     resource_id: ResourceId
     resource_version: int
@@ -201,15 +204,15 @@ class Manifest(Value):
     columns: tuple[Column, ...]
     cursor_from: Cursor | None
     cursor_to: Cursor | None
-    rows: int = Field(ge=0)
+    rows: int = Field(ge=0, le=NUMBER_MAX)
     content_digest: str
     payload_digest: str
-    payload_bytes: int = Field(ge=0)
+    payload_bytes: int = Field(ge=0, le=NUMBER_MAX)
     produced_at: datetime
     department: DepartmentCode
     mode: TransferMode
-    run: int = Field(ge=1)
-    part: int = Field(ge=1)
+    run: int = Field(ge=1, le=NUMBER_MAX)
+    part: int = Field(ge=1, le=NUMBER_MAX)
     last: bool
     sealing: Sealing | None = None
     repair: str | None = None
@@ -254,11 +257,11 @@ class Receipt(Value):
 
     batch_id: BatchId
     task_id: TaskId
-    sequence: int
+    sequence: int = Field(ge=1, le=NUMBER_MAX)
     manifest_digest: str
     consumer: DepartmentCode
-    rows_applied: int = Field(ge=0)
-    rows_rejected: int = Field(ge=0)
+    rows_applied: int = Field(ge=0, le=NUMBER_MAX)
+    rows_rejected: int = Field(ge=0, le=NUMBER_MAX)
     table_digest: ContentDigest | None
     applied_at: datetime
 

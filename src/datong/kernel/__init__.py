@@ -24,6 +24,7 @@ from datong.kernel.errors import (
 )
 from datong.kernel.facade import on_demand
 from datong.kernel.ids import (
+    PLAIN_ID,
     PLATFORM_ACTOR,
     AccessId,
     Actor,
@@ -67,6 +68,7 @@ else:
 __all__ = [
     "CHINA",
     "METADATA",
+    "PLAIN_ID",
     "PLATFORM_ACTOR",
     "AccessId",
     "Actor",

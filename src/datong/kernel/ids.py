@@ -24,6 +24,9 @@ FindingId = NewType("FindingId", str)
 CaseId = NewType("CaseId", str)
 CorrectionId = NewType("CorrectionId", str)
 
+PLAIN_ID = r"^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$"
+"""What an id that others chose must look like before it becomes part of a path or a row."""
+
 
 def new_id() -> str:
     """Return a UUID of version 7 (RFC 9562): unique, and sorted by creation time."""

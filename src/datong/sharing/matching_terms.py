@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from datong.kernel import (
+    PLAIN_ID,
     Base64Bytes,
     Conflict,
     DepartmentCode,
@@ -131,7 +132,7 @@ class MatchingDraft(Value):
 class MatchingTerms(Value):
     """What both departments approve and both nodes sign. `context` makes points of this matching like no others."""
 
-    id: str
+    id: str = Field(pattern=PLAIN_ID)
     context: str
     proposer: MatchingSide
     other: MatchingSide
