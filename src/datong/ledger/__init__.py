@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datong.ledger.fsck import Fault, FsckReport
     from datong.ledger.log import EntryDraft, Ledger
     from datong.ledger.quorum import ExpectedWitness, Quorum, QuorumWatch, WitnessStanding
+    from datong.ledger.samples import SAMPLE_ENTRIES_MAX, SEED_CHARS_MAX, Sample
     from datong.ledger.shards import Month, Shard, ShardedStore, ShardReport, shards_in, verify_shard
     from datong.ledger.splits import SplitReport, is_split, read_split, verify_split
     from datong.ledger.state_audit import Area, Held, Stated, of_act, of_subject, streamed
@@ -31,6 +32,7 @@ else:
             "fsck": ["Fault", "FsckReport"],
             "log": ["EntryDraft", "Ledger"],
             "quorum": ["ExpectedWitness", "Quorum", "QuorumWatch", "WitnessStanding"],
+            "samples": ["SAMPLE_ENTRIES_MAX", "SEED_CHARS_MAX", "Sample"],
             "shards": ["Month", "Shard", "ShardReport", "ShardedStore", "shards_in", "verify_shard"],
             "splits": ["SplitReport", "is_split", "read_split", "verify_split"],
             "state_audit": ["Area", "Held", "Stated", "of_act", "of_subject", "streamed"],
@@ -39,6 +41,8 @@ else:
     )
 
 __all__ = [
+    "SAMPLE_ENTRIES_MAX",
+    "SEED_CHARS_MAX",
     "Area",
     "BundleReport",
     "Checkpoint",
@@ -63,6 +67,7 @@ __all__ = [
     "Quorum",
     "QuorumWatch",
     "RecordedEntry",
+    "Sample",
     "Shard",
     "ShardReport",
     "ShardedStore",

@@ -36,7 +36,8 @@ from datong.ledger.fsck import Fsck, FsckReport
 from datong.ledger.merkle import inclusion_proof, leaf_hash_of
 from datong.ledger.notes import Checkpoint, Note, is_key_name
 from datong.ledger.places import PLACE, runs_between, serial_at
-from datong.ledger.sequencer import Sequencer, published_size
+from datong.ledger.samples import Sample, draw
+from datong.ledger.sequencer import Sequencer, published_size, unpublished
 from datong.ledger.shards import Month, Shard, shards_in, verify_shard, write_shard
 from datong.ledger.signing import Signer
 from datong.ledger.state_audit import Area
@@ -186,6 +187,20 @@ class Ledger:
         """Return how many entries the published checkpoint covers."""
         with self._database.snapshot() as connection:
             return published_size(connection)
+
+    def waiting(self) -> int:
+        """Return how many committed entries no checkpoint covers yet."""
+        with self._database.snapshot() as connection:
+            return unpublished(connection)
+
+    def sample(self, *, seed: str, count: int, kind: EntryKind | None = None) -> Sample:
+        """Return entries drawn from the published log by `seed`, the same for everybody; see `samples`."""
+        with self._database.snapshot() as connection:
+            size = published_size(connection)
+            rows, draws = draw(connection, seed=seed, size=size, count=count, kind=kind)
+            return Sample(
+                seed=seed, kind=kind, size=size, draws=draws, entries=tuple(_recorded(row, size) for row in rows)
+            )
 
     def checkpoint(self) -> bytes:
         """Return the newest checkpoint, a signed note, with the cosignatures received for it so far.

@@ -157,6 +157,16 @@ def published_size(connection: Connection) -> int:
     return connection.scalar(select(func.max(STATE.c.published_size))) or 0
 
 
+def unpublished(connection: Connection) -> int:
+    """Return how many committed entries the newest checkpoint does not cover; those that came late are left out."""
+    state = connection.execute(select(STATE)).mappings().first()
+    numbered = published = next_serial = 0
+    if state is not None:
+        numbered, published, next_serial = state["numbered_size"], state["published_size"] or 0, state["next_serial"]
+    newer = select(func.count()).select_from(ENTRIES).where(ENTRIES.c.serial >= next_serial)
+    return int(numbered - published + (connection.scalar(newer) or 0))
+
+
 def _filled(published: int, numbered: int) -> list[TilePath]:
     """Return the tiles that were partial in the log of `published` entries and are full in that of `numbered`."""
     filled: list[TilePath] = []

@@ -1,6 +1,7 @@
 """People's days at the console: find, ask, reply, confirm, act in a case, look who used one's data."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -201,9 +202,21 @@ def test_an_officer_enrols_a_node(console: ServedCity, browser: Browser) -> None
     visitor.close()
 
 
-def test_signing_out_ends_the_session(console: ServedCity, browser: Browser) -> None:
+def test_an_auditor_draws_a_sample_and_signing_out_ends_the_session(console: ServedCity, browser: Browser) -> None:
     visitor = Visitor(browser, console.url)
     visitor.sign_in("auditor", PASSWORD)
+    # A sample with a seed of one's own, whose proofs verify.
+    console.city.settle()
+    visitor.page.fill("#seed", "3 5 2 6")
+    visitor.page.fill("#count", "4")
+    visitor.page.click("form[action^='/audit'] button")
+    visitor.page.wait_for_url("**/audit?seed=3+5+2+6**")
+    with visitor.page.expect_download() as download:
+        visitor.page.click("a[href^='/audit/proofs.zip']")
+    with zipfile.ZipFile(download.value.path()) as archive:
+        proved = [verify_bundle(json.loads(archive.read(name)), log_key=None).index for name in archive.namelist()]
+    sample = console.city.hub.ledger.sample(seed="3 5 2 6", count=4)
+    assert proved == [entry.index for entry in sample.entries]
     visitor.page.click("form[action='/sign-out'] button")
     visitor.page.wait_for_url("**/sign-in")
     visitor.open("/evidence")
@@ -269,6 +282,14 @@ def test_a_transfer_that_failed_for_good_is_told_to_both_departments(console: Se
         duty.locator("a").click()
         visitor.page.wait_for_url(f"**/transfers/{task.id}/runs")
         visitor.close()
+    # The operator's workbench has it, too, with the click that helps.
+    visitor = Visitor(browser, console.url, language="en")
+    visitor.sign_in("operator", PASSWORD)
+    trouble = visitor.page.locator(f"#troubles li:has(a[href='/transfers/{task.id}/runs'])")
+    assert words.en in trouble.inner_text()
+    assert trouble.locator("form button").inner_text() == "Run again"
+    assert visitor.complaints == []
+    visitor.close()
     # Its second click runs it again.
     visitor = Visitor(browser, console.url)
     visitor.sign_in("education.officer", PASSWORD)

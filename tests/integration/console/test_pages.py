@@ -168,6 +168,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/objections",
             "/disclosure-holds",
             "/evidence",
+            "/operations",
+            "/audit",
             "/evidence?kind=exchange.batch",
             f"/evidence/{entry}",
             "/governance",
@@ -227,8 +229,14 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/governance/findings",
             "/inventories",
         ],
-        "operator": ["/", "/departments", "/transfers"],
-        "auditor": ["/", "/evidence", "/cases", f"/corrections/{city.corrections[0].id}"],
+        "operator": ["/", "/overview", "/departments", "/transfers"],
+        "auditor": [
+            "/",
+            "/audit?seed=2026-11-28&kind=catalogue.key&count=5",
+            "/evidence",
+            "/cases",
+            f"/corrections/{city.corrections[0].id}",
+        ],
         "citizen": ["/me", "/me/consents", "/me/record", "/corrections", "/corrections/new?element=phone"],
     }
 

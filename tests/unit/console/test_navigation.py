@@ -24,6 +24,9 @@ def test_staff_see_everything_but_the_citizens_pages_and_what_is_for_some() -> N
     for_some = {
         "/simulator": overseeing,
         "/matchings": overseeing,
+        "/overview": {Role.OPERATOR, Role.AUDITOR},
+        "/operations": {Role.OPERATOR, Role.AUTHORITY},
+        "/audit": {Role.AUDITOR, Role.AUTHORITY},
         "/objections": overseeing | {Role.BUSINESS, Role.DEPARTMENT_HEAD},
     }
     for role in Role:

@@ -143,6 +143,19 @@ class CallMeter:
                     )
                 )
 
+    def by_day(self, since: date, until: date) -> tuple[tuple[str, int, int], ...]:
+        """Return (day, calls answered, calls refused) of all applications; days without any are left out."""
+        self.flush()
+        table = tables.application_day
+        query = (
+            select(table.c.day, func.sum(table.c.calls - table.c.refused), func.sum(table.c.refused))
+            .where(table.c.day >= since.isoformat(), table.c.day <= until.isoformat())
+            .group_by(table.c.day)
+            .order_by(table.c.day)
+        )
+        with self._database.snapshot() as connection:
+            return tuple((row[0], int(row[1]), int(row[2])) for row in connection.execute(query))
+
     def health(self, registration: Registration, keys: tuple[ApplicationKey, ...]) -> ApplicationHealth:
         """Return how an application is doing."""
         self.flush()

@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated
 
+from fastapi import Query
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from datong.kernel import DepartmentCode, EntryId, NodeId, Page, Value
-from datong.ledger import EntryKind, PeerNote, RecordedEntry, WitnessState
+from datong.ledger import SAMPLE_ENTRIES_MAX, SEED_CHARS_MAX, EntryKind, PeerNote, RecordedEntry, Sample, WitnessState
 from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
 from datong.web.authentication import Caller, Hub
@@ -26,6 +27,10 @@ NOTE_CHARS_MAX = 16_384
 TAR = "application/x-tar"
 READ_BYTES = 1024 * 1024
 """Bytes of the exported archive sent at once."""
+
+
+Seed = Annotated[str, Query(min_length=1, max_length=SEED_CHARS_MAX, description="What the draw follows from.")]
+Count = Annotated[int, Query(ge=1, le=SAMPLE_ENTRIES_MAX, description="Entries to draw.")]
 
 
 class NewCosignature(Value):
@@ -47,6 +52,13 @@ def list_entries(
     """Return entries, newest first: all of them, or those of the caller's department."""
     scope = department_in_scope(hub, caller, Action.LEDGER_READ, department)
     return hub.ledger.entries(kind=kind, subject=subject, department=scope, offset=offset, limit=limit)
+
+
+@router.get("/sample")
+def draw_sample(caller: Caller, hub: Hub, seed: Seed, count: Count = 25, kind: EntryKind | None = None) -> Sample:
+    """Return entries drawn from the published log; who has the exported log and the seed draws the same ones."""
+    hub.policy.require(caller, Action.LEDGER_READ)
+    return hub.ledger.sample(seed=seed, count=count, kind=kind)
 
 
 @router.get("/entries/{entry_id}")

@@ -1,10 +1,10 @@
-"""The workbench: numbers, what the caller has to do, who exchanges with whom, and what happened last."""
+"""The workbench: what the caller's role opens in the morning; operators and auditors have one of their own."""
 
 from fastapi.responses import Response
 
-from datong.sharing import Action
-from datong.web.console import overview
-from datong.web.console.desk import SignedIn
+from datong.sharing import Action, Role
+from datong.web.console import auditing, operations, overview
+from datong.web.console.desk import Desk, SignedIn
 from datong.web.console.starts import starts
 from datong.web.routing import unlisted_routes
 
@@ -13,8 +13,24 @@ router = unlisted_routes()
 
 @router.get("/")
 def dashboard(desk: SignedIn) -> Response:
-    """Show the workbench; its live parts ask for the same page again."""
+    """Show the caller's workbench; its live parts ask for the same page again."""
     desk.require(Action.DASHBOARD_READ)
+    if desk.caller.has(Role.OPERATOR):
+        return operations.page(desk)
+    if desk.caller.has(Role.AUDITOR):
+        return auditing.page(desk)
+    return city_page(desk)
+
+
+@router.get("/overview")
+def city(desk: SignedIn) -> Response:
+    """Show numbers, duties, who exchanges with whom, and what happened last, to whoever asks."""
+    desk.require(Action.DASHBOARD_READ)
+    return city_page(desk)
+
+
+def city_page(desk: Desk) -> Response:
+    """Return numbers, what the caller has to do, who exchanges with whom, and what happened last."""
     return desk.page(
         "dashboard.html",
         numbers=overview.numbers(desk),

@@ -35,6 +35,7 @@ SECTIONS = (
         name=Text(zh="工作", en="Work"),
         links=(
             _link("/", "工作台", "Workbench"),
+            _link("/overview", "全市总览", "City overview", roles=frozenset({Role.OPERATOR, Role.AUDITOR})),
             _link("/notices", "提醒", "Notices"),
             _link("/catalogue", "共享目录", "Catalogue"),
             _link("/sources", "一数一源", "One source", "/service-items"),
@@ -87,6 +88,8 @@ SECTIONS = (
                 roles=frozenset({Role.AUTHORITY, Role.AUDITOR, Role.DATA_OFFICER, Role.BUSINESS, Role.DEPARTMENT_HEAD}),
             ),
             _link("/evidence", "存证日志", "Evidence"),
+            _link("/operations", "平台运行", "Operations", roles=frozenset({Role.OPERATOR, Role.AUTHORITY})),
+            _link("/audit", "审计", "Audit", roles=frozenset({Role.AUDITOR, Role.AUTHORITY})),
         ),
     ),
     Section(
