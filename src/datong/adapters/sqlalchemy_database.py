@@ -55,7 +55,7 @@ class SqlalchemyDatabase(ComparedByReading):
 
     def __init__(self, url: str) -> None:
         try:
-            self._engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+            self._engine = sa.create_engine(url, poolclass=sa.pool.NullPool, hide_parameters=True)
         except (ImportError, sa.exc.NoSuchModuleError) as error:
             raise _driver_missing(url) from error
         except (sa.exc.ArgumentError, ValueError) as error:

@@ -131,7 +131,8 @@ class Hub:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.clock = open_clock(settings)
-        settings.home.mkdir(parents=True, exist_ok=True)
+        # Keys, people's data, the embedded database: nobody else on the machine has any business there.
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.signer: Ed25519Signer = load_or_create_signer(settings.home / "keys" / "hub.key")
         self.database = Database(settings.effective_database_url)
         wait_for_database(self.database)

@@ -155,3 +155,27 @@ def create_account(
     )
     opened.close()
     typer.echo(f"{account.username}" if password else f"{account.username} {chosen}")
+
+
+@app.command("close-account")
+def close_account(
+    username: Annotated[str, typer.Argument(help="登录名 · name to sign in with")],
+    reopen: Annotated[bool, typer.Option("--reopen", help="重新启用 · open it again")] = False,
+) -> None:
+    """停用账号，立即结束其全部会话 · Close an account, which ends its sessions at once, or open it again."""
+    opened = Hub(read_settings())
+    identity = opened.services.identity
+    account = identity.set_disabled(identity.account_of(username).id, disabled=not reopen)
+    opened.close()
+    typer.echo(account.username)
+
+
+@app.command("set-password")
+def set_password(username: Annotated[str, typer.Argument(help="登录名 · name to sign in with")]) -> None:
+    """生成新口令，旧口令与会话立即失效 · Make a new password and print it; the old one and all sessions end at once."""
+    chosen = secrets.token_urlsafe(PASSWORD_BYTES)
+    opened = Hub(read_settings())
+    identity = opened.services.identity
+    account = identity.set_password(identity.account_of(username).id, chosen)
+    opened.close()
+    typer.echo(f"{account.username} {chosen}")

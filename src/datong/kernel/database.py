@@ -75,7 +75,8 @@ class Database:
         self.url = url
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        options: dict[str, Any] = {}
+        # What is bound to a statement are people's values: the database's errors, which are logged, must not say them.
+        options: dict[str, Any] = {"hide_parameters": True}
         if self.is_sqlite:
             options["connect_args"] = {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
         else:

@@ -32,7 +32,11 @@ class Settings(Value):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8420, ge=0, le=65535, description="TCP port to listen on; 0 picks a free one.")
     public_url: str = Field("", description="Address under which others reach the hub; empty: http://<host>:<port>.")
-    secure_cookies: bool = Field(False, description="Send the session cookie over HTTPS only.")
+    secure_cookies: bool | None = Field(
+        None,
+        description="Send the session cookie over HTTPS only, and tell browsers to come by HTTPS for a year; unset: "
+        "when the public address begins with https://.",
+    )
     language: Language = Field(Language.ZH, description="Language for people who have not chosen one (zh, en).")
     log_origin: str = Field("datong.local/log", description="Origin line of the transparency log's checkpoints.")
     log_shards: Path | None = Field(
@@ -273,6 +277,11 @@ class Settings(Value):
     def lake(self) -> Path:
         """Folder of landed batches and published tables."""
         return self.home / "lake"
+
+    @property
+    def only_https(self) -> bool:
+        """Whether browsers are to use HTTPS only, with the default filled in."""
+        return self.base_url.startswith("https://") if self.secure_cookies is None else self.secure_cookies
 
     @property
     def base_url(self) -> str:

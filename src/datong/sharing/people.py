@@ -3,9 +3,10 @@
 An unknown name and a wrong password get the same answer after the same work: nobody can ask which accounts exist.
 """
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from datong.kernel import (
@@ -21,6 +22,7 @@ from datong.kernel import (
     Refused,
     Text,
     Unauthenticated,
+    Unavailable,
     Value,
     new_id,
     page_of,
@@ -157,6 +159,17 @@ class People:
             )
         return _account(row)
 
+    def account_of(self, username: str) -> Account:
+        """Return the account with which somebody signs in by that name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        query = select(tables.account.c.id).where(tables.account.c.username == username.strip().lower())
+        with self._database.snapshot() as connection:
+            found = connection.execute(query).scalar()
+        return self.account(PersonId(found or ""))
+
     def authenticate(self, username: str, password: str) -> Session:
         """Check a password and open a session.
 
@@ -166,14 +179,18 @@ class People:
             Unavailable: too many passwords are being checked now.
         """
         name = username.strip().lower()
+        # Counted before the password is looked at: else many guesses at once would all come before the first failure.
+        self._count_attempt(name)
         with self._database.snapshot() as connection:
-            self._refuse_if_blocked(connection, name)
             row = connection.execute(select(tables.account).where(tables.account.c.username == name)).mappings().first()
         usable = row is not None and not row["disabled"]
         hashed = row["password_hash"] if row is not None else self._decoy_hash()
-        matches = len(password) <= PASSWORD_CHARS_MAX and self._hasher.verify(password, hashed)
+        try:
+            matches = len(password) <= PASSWORD_CHARS_MAX and self._hasher.verify(password, hashed)
+        except Unavailable:
+            self._forget_attempt(name)
+            raise
         if row is None or not usable or not matches:
-            self._count_failure(name)
             raise Unauthenticated(
                 "sharing.login_wrong",
                 what=Text(zh="用户名或密码不正确。", en="The username or the password is wrong."),
@@ -232,6 +249,52 @@ class People:
         with self._database.transaction() as connection:
             connection.execute(delete(tables.session).where(tables.session.c.token_hash == token_hash(token)))
 
+    def set_disabled(self, person: PersonId, *, disabled: bool) -> Account:
+        """Close an account, which ends every session of the person at once, or open it again.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        changed = self.account(person).model_copy(update={"disabled": disabled})
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(tables.account).where(tables.account.c.id == person).values(disabled=changed.disabled)
+            )
+            if disabled:
+                connection.execute(delete(tables.session).where(tables.session.c.account_id == person))
+        return changed
+
+    def set_password(self, person: PersonId, password: str) -> Account:
+        """Give an account another password: sessions that are open end, and no attempt counts any more.
+
+        Raises:
+            NotFound: there is no such account. Invalid: the password will not do.
+        """
+        account = self.account(person)
+        _check_password(password)
+        hashed = self._hasher.hash(password)
+        with self._database.transaction() as connection:
+            connection.execute(update(tables.account).where(tables.account.c.id == person).values(password_hash=hashed))
+            connection.execute(delete(tables.session).where(tables.session.c.account_id == person))
+            connection.execute(
+                delete(tables.login_failure).where(
+                    tables.login_failure.c.username_hash == sha256_hex(account.username.encode())
+                )
+            )
+        return account
+
+    def change_password(self, person: PersonId, old: str, new: str) -> Session:
+        """Let a person choose another password; every other session ends, and a fresh one begins.
+
+        Raises:
+            Unauthenticated, Refused, Unavailable: see `authenticate`. Invalid: the new password will not do.
+        """
+        username = self.account(person).username
+        _check_password(new)
+        self.authenticate(username, old)
+        self.set_password(person, new)
+        return self.authenticate(username, new)
+
     def _check_account(
         self,
         username: str,
@@ -243,14 +306,7 @@ class People:
     ) -> str | None:
         require_name(username, "username")
         require_name(name, "name")
-        if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
-            raise invalid_field(
-                "password",
-                Text(
-                    zh=f"密码须为 {PASSWORD_CHARS_MIN} 到 {PASSWORD_CHARS_MAX} 个字符。",
-                    en=f"A password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters.",
-                ),
-            )
+        _check_password(password)
         staff = roles - {Role.CITIZEN}
         if not roles:
             raise invalid_field("roles", Text(zh="账号至少需要一个角色。", en="An account needs at least one role."))
@@ -273,45 +329,61 @@ class People:
             self._decoy = self._hasher.hash(new_token())
         return self._decoy
 
-    def _refuse_if_blocked(self, connection: Connection, username: str) -> None:
-        table = tables.login_failure
-        row = connection.execute(select(table).where(table.c.username_hash == sha256_hex(username.encode()))).first()
-        until = None if row is None else blocked_until(row.failures, row.last_failure_at)
-        now = self._clock.now()
-        if until is not None and now < until:
-            seconds = int((until - now).total_seconds()) + 1
-            raise Refused(
-                "sharing.login_blocked",
-                what=Text(
-                    zh=f"密码连续输错多次，请 {seconds} 秒后再试。",
-                    en=f"Too many wrong passwords in a row: try again in {seconds} seconds.",
-                ),
-                remedy=Text(zh="如忘记密码，请联系平台运维员。", en="If you forgot it, ask an operator."),
-                context={"retry_after_seconds": seconds},
-            )
+    def _count_attempt(self, username: str) -> None:
+        """Count an attempt as a failure until it has succeeded.
 
-    def _count_failure(self, username: str) -> None:
+        Raises:
+            Refused: `sharing.login_blocked`.
+        """
         table = tables.login_failure
-        now = self._clock.now()
         key = sha256_hex(username.encode())
+        now = self._clock.now()
         with self._database.transaction() as connection:
             connection.execute(delete(table).where(table.c.last_failure_at < now - FAILURES_FORGOTTEN_AFTER))
-            changed = connection.execute(
+            with suppress(IntegrityError), connection.begin_nested():
+                connection.execute(insert(table).values(username_hash=key, failures=0, last_failure_at=now))
+            row = connection.execute(select(table).where(table.c.username_hash == key).with_for_update()).one()
+            until = blocked_until(row.failures, row.last_failure_at)
+            if until is not None and now < until:
+                raise _blocked(int((until - now).total_seconds()) + 1)
+            connection.execute(
                 update(table)
                 .where(table.c.username_hash == key)
                 .values(failures=table.c.failures + 1, last_failure_at=now)
-            ).rowcount
-            if changed:
-                return
-            try:
-                with connection.begin_nested():
-                    connection.execute(insert(table).values(username_hash=key, failures=1, last_failure_at=now))
-            except IntegrityError:
-                connection.execute(
-                    update(table)
-                    .where(table.c.username_hash == key)
-                    .values(failures=table.c.failures + 1, last_failure_at=now)
-                )
+            )
+
+    def _forget_attempt(self, username: str) -> None:
+        """Take back an attempt that came to nothing, since no password was looked at."""
+        table = tables.login_failure
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.username_hash == sha256_hex(username.encode()), table.c.failures > 0)
+                .values(failures=table.c.failures - 1)
+            )
+
+
+def _check_password(password: str) -> None:
+    if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
+        raise invalid_field(
+            "password",
+            Text(
+                zh=f"密码须为 {PASSWORD_CHARS_MIN} 到 {PASSWORD_CHARS_MAX} 个字符。",
+                en=f"A password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters.",
+            ),
+        )
+
+
+def _blocked(seconds: int) -> Refused:
+    return Refused(
+        "sharing.login_blocked",
+        what=Text(
+            zh=f"密码连续输错多次，请 {seconds} 秒后再试。",
+            en=f"Too many wrong passwords in a row: try again in {seconds} seconds.",
+        ),
+        remedy=Text(zh="如忘记密码，请联系平台运维员。", en="If you forgot it, ask an operator."),
+        context={"retry_after_seconds": seconds},
+    )
 
 
 def _account(row: tables.Row) -> Account:

@@ -79,7 +79,7 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.edge_metrics = metrics
-    app.secure = chosen.secure_cookies
+    app.secure = chosen.only_https
     app.state.services = services
     app.state.language = chosen.language
     app.state.worker_threads = chosen.worker_threads

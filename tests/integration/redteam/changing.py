@@ -22,6 +22,9 @@ CHANGING = frozenset(
     PUT /api/v1/batches/{batch_id}/chunks/{offset}
     POST /api/v1/batches/{batch_id}/commit
     POST /api/v1/batches/{batch_id}/receipts
+    POST /api/v1/people/{person_id}/password
+    POST /api/v1/people/{person_id}/state
+    POST /api/v1/session/password
     POST /api/v1/cascade/link
     POST /api/v1/cascade/link/batches
     POST /api/v1/cascade/link/standing

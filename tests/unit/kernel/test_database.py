@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, insert, select
+from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
 from sqlalchemy.exc import StatementError
 
 from datong.kernel import Database, UtcDateTime
@@ -58,3 +58,14 @@ def test_the_mark_changes_with_every_commit_and_with_nothing_else(tmp_path: Path
         mark = database.change_mark()
     database.close()
     other.close()
+
+
+def test_errors_of_the_database_do_not_repeat_what_was_bound(control_database: Database) -> None:
+    """They are logged; what is bound to statements are people's values and the hashes of secrets."""
+    people = Table("people", MetaData(), Column("citizen_id", String(18), primary_key=True), Column("n", Integer))
+    with control_database.transaction() as connection:
+        people.create(connection)
+    with pytest.raises(StatementError) as met, control_database.transaction() as connection:
+        connection.execute(insert(people), [{"citizen_id": "440604199107120012", "n": n} for n in (987654, 987655)])
+    assert "98765" not in str(met.value)
+    assert "hidden" in str(met.value)

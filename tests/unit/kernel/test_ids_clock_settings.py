@@ -70,6 +70,22 @@ def test_no_environment_value_escapes_as_another_error(environment: dict[str, st
     assert field in environment
 
 
+@pytest.mark.parametrize(
+    ("address", "asked", "only_https"),
+    [
+        ("https://datong.example", None, True),
+        ("http://datong.example", None, False),
+        ("", None, False),
+        ("http://datong.example", True, True),
+        ("https://datong.example", False, False),
+    ],
+)
+def test_cookies_go_over_https_wherever_the_hub_is_reached_so(
+    address: str, asked: bool | None, only_https: bool
+) -> None:
+    assert Settings(public_url=address, secure_cookies=asked).only_https is only_https
+
+
 def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
     for name, field in Settings.model_fields.items():

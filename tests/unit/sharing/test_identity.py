@@ -1,6 +1,8 @@
 import base64
 import json
 import threading
+from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -22,7 +24,7 @@ from datong.kernel import (
 from datong.ledger import Ed25519Signer, EntryKind
 from datong.sharing import tables
 from datong.sharing.credentials import BLOCK_SECONDS_MAX, FREE_FAILURES, BoundedArgon2, blocked_until
-from datong.sharing.people import Account
+from datong.sharing.people import Account, People
 from datong.sharing.principals import Role
 from tests.unit.sharing.samples import BUREAU, EDUCATION, NOW, POLICE, person
 from tests.unit.sharing.world import ISSUER, World
@@ -115,6 +117,85 @@ def test_guessing_passwords_is_slowed_down(world: World) -> None:
     with pytest.raises(Unauthenticated):
         world.identity.authenticate("wang", "wrong password")
     world.identity.authenticate("wang", PASSWORD)
+
+
+class Slow:
+    """A hasher that lets nobody go on before every guess has come."""
+
+    def __init__(self, guesses: int) -> None:
+        self._all = threading.Barrier(guesses)
+
+    def hash(self, password: str) -> str:
+        return password
+
+    def verify(self, password: str, hashed: str) -> bool:
+        with suppress(threading.BrokenBarrierError):
+            self._all.wait(0.5)
+        return password == hashed
+
+
+def test_many_guesses_at_once_are_no_more_than_one_after_the_other(world: World) -> None:
+    """Each is counted before its password is looked at, or all would pass before the first had failed."""
+    guesses, looked_at = 30, Counter[str]()
+    people = People(
+        database=world.database,
+        clock=world.clock,
+        departments=world.departments,
+        hasher=Slow(guesses),
+        session_life=timedelta(hours=1),
+    )
+    people.create_account(
+        username="wang", password=PASSWORD, name="王芳", roles=CLERK, department=EDUCATION, actor=person(BUREAU)
+    )
+
+    def guess(number: int) -> None:
+        try:
+            people.authenticate("wang", f"wrong password {number}")
+        except (Unauthenticated, Refused) as refused:
+            looked_at[refused.code] += 1
+
+    threads = [threading.Thread(target=guess, args=(number,)) for number in range(guesses)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert looked_at == {"sharing.login_wrong": FREE_FAILURES, "sharing.login_blocked": guesses - FREE_FAILURES}
+
+
+def test_a_closed_account_is_out_at_once_and_may_come_back(world: World) -> None:
+    account = open_account(world)
+    session = world.identity.authenticate("wang", PASSWORD)
+    assert world.identity.set_disabled(world.identity.account_of(" Wang ").id, disabled=True).disabled
+    with pytest.raises(Unauthenticated):
+        world.identity.session(session.token)
+    with pytest.raises(Unauthenticated):
+        world.identity.authenticate("wang", PASSWORD)
+    world.identity.set_disabled(account.id, disabled=False)
+    with pytest.raises(Unauthenticated):
+        world.identity.session(session.token)
+    world.identity.authenticate("wang", PASSWORD)
+
+
+def test_a_new_password_ends_what_the_old_one_opened(world: World) -> None:
+    account = open_account(world)
+    one, other = (world.identity.authenticate("wang", PASSWORD).token for _ in range(2))
+    with pytest.raises(Unauthenticated):
+        world.identity.change_password(account.id, "wrong password", "another password")
+    assert world.identity.session(one).actor.id == account.id
+    with pytest.raises(Invalid):
+        world.identity.change_password(account.id, PASSWORD, "short")
+    fresh = world.identity.change_password(account.id, PASSWORD, "another password")
+    for token in (one, other):
+        with pytest.raises(Unauthenticated):
+            world.identity.session(token)
+    assert world.identity.session(fresh.token).actor.id == account.id
+    for _ in range(FREE_FAILURES):
+        with pytest.raises(Unauthenticated):
+            world.identity.authenticate("wang", PASSWORD)
+    world.identity.set_password(account.id, "given password")
+    world.identity.authenticate("wang", "given password")
+    with pytest.raises(NotFound):
+        world.identity.account_of("nobody")
 
 
 def test_the_block_grows_and_is_bounded() -> None:

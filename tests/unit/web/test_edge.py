@@ -62,6 +62,15 @@ def test_every_answer_has_an_id_and_the_security_headers(method: str, path: str)
     assert "secret" not in answer.text
 
 
+def test_nothing_that_stands_in_a_page_is_carried_out() -> None:
+    """Neither scripts nor style sheets; attributes may say how something looks, since charts are drawn so."""
+    rules = dict(rule.strip().split(" ", 1) for rule in SECURITY_HEADERS["Content-Security-Policy"].split(";"))
+    assert [name for name, value in rules.items() if "unsafe" in value] == ["style-src-attr"]
+    for name in ("object-src", "base-uri", "frame-ancestors", "script-src-attr"):
+        assert rules[name] == "'none'"
+    assert rules["default-src"] == rules["script-src"] == rules["form-action"] == "'self'"
+
+
 def test_no_two_requests_have_one_id() -> None:
     """A client's own id is not trusted."""
     app = application()

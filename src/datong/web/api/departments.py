@@ -5,13 +5,14 @@ from datetime import datetime
 from pydantic import Field
 
 from datong.catalogue import Department, DepartmentKey, RecipientKey
-from datong.kernel import DepartmentCode, NodeId, NotFound, Page, Text, Value
+from datong.kernel import DepartmentCode, NodeId, NotFound, Page, PersonId, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
-from datong.sharing import Account, Action, Application, ApplicationSecret, Role, Target
+from datong.sharing import Account, Action, Application, ApplicationSecret, Principal, Role, Target
 from datong.web.api.base64_bytes import Base64Bytes
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, concerning, department_in_scope
 from datong.web.authentication import Caller, Hub
 from datong.web.routing import api_routes
+from datong.web.services import Services
 
 router = api_routes(tag="departments")
 
@@ -35,6 +36,18 @@ class NewPerson(Value):
     roles: frozenset[Role]
     department: DepartmentCode | None = None
     citizen_id: str | None = Field(None, max_length=18)
+
+
+class PersonState(Value):
+    """Whether a person may sign in."""
+
+    disabled: bool
+
+
+class GivenPassword(Value):
+    """The password that a person gets from an operator or officer."""
+
+    password: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
 
 
 class NewApplication(Value):
@@ -144,6 +157,20 @@ def create_person(body: NewPerson, caller: Caller, hub: Hub) -> Account:
     )
 
 
+@router.post("/people/{person_id}/state")
+def change_person_state(person_id: PersonId, body: PersonState, caller: Caller, hub: Hub) -> Account:
+    """Close an account, which ends the person's sessions at once, or open it again."""
+    _require_care(person_id, caller, hub)
+    return hub.identity.set_disabled(person_id, disabled=body.disabled)
+
+
+@router.post("/people/{person_id}/password")
+def give_password(person_id: PersonId, body: GivenPassword, caller: Caller, hub: Hub) -> Account:
+    """Give a person who forgot theirs another password; their sessions end."""
+    _require_care(person_id, caller, hub)
+    return hub.identity.set_password(person_id, body.password)
+
+
 @router.get("/applications")
 def list_applications(caller: Caller, hub: Hub, department: DepartmentCode | None = None) -> tuple[Application, ...]:
     """Return the programs that hold credentials, newest first: all of them, or those of the caller's department."""
@@ -174,3 +201,14 @@ def public_key_of(key: DepartmentKey) -> PublicKey:
         registered_at=key.registered_at,
         revoked_at=key.revoked_at,
     )
+
+
+def _require_care(person: PersonId, caller: Principal, hub: Services) -> None:
+    """Check that the caller could have opened the account as it is.
+
+    Raises:
+        Refused: they could not. NotFound: there is no such account.
+    """
+    account = hub.identity.account(person)
+    target = Target(id=account.username, department=account.department, grants=account.roles)
+    hub.policy.require(caller, Action.ACCOUNT_CREATE, target)

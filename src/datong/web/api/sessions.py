@@ -5,7 +5,7 @@ from datetime import datetime
 from fastapi import Request, Response
 from pydantic import Field
 
-from datong.kernel import Actor, Language, Value
+from datong.kernel import Actor, Language, PersonId, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Account, Role
 from datong.web.authentication import SESSION_COOKIE, Caller, Hub, bearer_token, require_same_origin, session_token
@@ -23,6 +23,13 @@ class SignIn(Value):
     password: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
 
 
+class NewPassword(Value):
+    """The present password and the one to be."""
+
+    old: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    new: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+
+
 class SignedIn(Value):
     """The session's token, also set as a cookie, and whose it is."""
 
@@ -37,7 +44,7 @@ def sign_in(body: SignIn, request: Request, response: Response, hub: Hub) -> Sig
     if request.headers.get("origin") is not None:
         require_same_origin(request)
     session = hub.identity.authenticate(body.username, body.password)
-    set_session_cookie(response, session.token, hours=hub.settings.session_hours, secure=hub.settings.secure_cookies)
+    set_session_cookie(response, session.token, hours=hub.settings.session_hours, secure=hub.settings.only_https)
     return SignedIn(token=session.token, expires_at=session.expires_at, person=session.account)
 
 
@@ -53,6 +60,14 @@ class Me(Value):
 def who_am_i(caller: Caller) -> Me:
     """Return who the platform takes the caller for."""
     return Me(actor=caller.actor, roles=caller.roles, language=caller.language)
+
+
+@router.post("/session/password")
+def change_password(body: NewPassword, caller: Caller, response: Response, hub: Hub) -> SignedIn:
+    """Choose another password; every other session ends, and this one goes on under a new token."""
+    session = hub.identity.change_password(PersonId(caller.actor.id), body.old, body.new)
+    set_session_cookie(response, session.token, hours=hub.settings.session_hours, secure=hub.settings.only_https)
+    return SignedIn(token=session.token, expires_at=session.expires_at, person=session.account)
 
 
 @router.delete("/session", status_code=204)

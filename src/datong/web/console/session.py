@@ -46,7 +46,7 @@ def sign_in(
     home = "/me" if session.account.roles == {Role.CITIZEN} else "/"
     response = desk.go(own_path(next_page, home))
     settings = hub.settings
-    set_session_cookie(response, session.token, hours=settings.session_hours, secure=settings.secure_cookies)
+    set_session_cookie(response, session.token, hours=settings.session_hours, secure=settings.only_https)
     return response
 
 
