@@ -3,20 +3,22 @@
 import base64
 import json
 import time
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import httpx
 from pydantic import ValidationError, model_validator
 
+from datong.adapters.judged_web import IpNetwork, JudgedTransport
 from datong.federation import Joined, SignedBatch, Standing
-from datong.kernel import Clock, Corrupt, Text, Unreachable, Value, answered_error
-from datong.kernel.tls import tls_context
+from datong.kernel import Clock, Corrupt, Invalid, Refused, Text, Unreachable, Value, answered_error
 from datong.ledger import Signer
 from datong.sharing import token_request
 
 OAUTH_PATH = "/api/v1/oauth/token"
 TOKEN_MARGIN_SECONDS = 30
 TIMEOUT_SECONDS = 120.0
+PORT_MAX = 65535
 LINK_PATH = "/api/v1/cascade/link"
 Answer = TypeVar("Answer", bound=Value)
 
@@ -35,11 +37,13 @@ class _AccessToken(Value):
 class HubLink:
     """A `federation.Superior`. Redirects are not followed: what is signed goes where it was meant to go."""
 
-    def __init__(self, *, address: str, node_id: str, signer: Signer, clock: Clock) -> None:
+    def __init__(
+        self, *, address: str, node_id: str, signer: Signer, clock: Clock, networks: Sequence[IpNetwork] = ()
+    ) -> None:
         self._address, self._node_id = address.rstrip("/"), node_id
         self._signer, self._clock = signer, clock
         self._token, self._token_until = "", 0.0
-        self._http = _client(self._address)
+        self._http = _client(self._address, networks)
 
     def close(self) -> None:
         """Close the connections."""
@@ -92,7 +96,16 @@ class HubLink:
         return self._token
 
 
-def join_superior(address: str, token: str, *, name: str, hub: str, signer: Signer, clock: Clock) -> Joined:
+def join_superior(
+    address: str,
+    token: str,
+    *,
+    name: str,
+    hub: str,
+    signer: Signer,
+    clock: Clock,
+    networks: Sequence[IpNetwork] = (),
+) -> Joined:
     """Enrol at a higher hub with the token that it issued, and bind the link.
 
     Raises:
@@ -100,10 +113,10 @@ def join_superior(address: str, token: str, *, name: str, hub: str, signer: Sign
     """
     key = base64.b64encode(signer.public_key).decode()
     body = json.dumps({"enrolment_token": token, "name": name, "public_key": key}, ensure_ascii=False).encode()
-    with _client(address.rstrip("/")) as http:
+    with _client(address.rstrip("/"), networks) as http:
         answer = send(http, "POST", "/api/v1/nodes", content=body, headers={"Content-Type": "application/json"})
     node_id = str(answer.get("node_id", "")) if isinstance(answer, dict) else ""
-    link = HubLink(address=address, node_id=node_id, signer=signer, clock=clock)
+    link = HubLink(address=address, node_id=node_id, signer=signer, clock=clock, networks=networks)
     try:
         return link.join(token=token, hub=hub)
     finally:
@@ -137,5 +150,42 @@ def _unavailable(address: str) -> Unreachable:
     )
 
 
-def _client(address: str) -> httpx.Client:
-    return httpx.Client(base_url=address, timeout=TIMEOUT_SECONDS, trust_env=False, verify=tls_context(address))
+def _client(address: str, networks: Sequence[IpNetwork]) -> httpx.Client:
+    """Return a client of a higher hub, which mostly is in the government's own network.
+
+    Raises:
+        Invalid: `adapters.hub_address_invalid`.
+    """
+    try:
+        url = httpx.URL(address)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise _malformed() from error
+    extra = url.userinfo or url.query or url.fragment
+    if url.scheme not in ("http", "https") or not url.host or extra or (url.port or 0) > PORT_MAX:
+        raise _malformed()
+    return httpx.Client(
+        base_url=url,
+        timeout=TIMEOUT_SECONDS,
+        trust_env=False,
+        transport=JudgedTransport(address, networks=networks, forbidden=_forbidden),
+    )
+
+
+def _malformed() -> Invalid:
+    return Invalid(
+        "adapters.hub_address_invalid",
+        what=Text(zh="上级平台的地址不可用。", en="The address of the higher hub is not usable."),
+        remedy=Text(
+            zh="请填写 http(s) 地址，不含账号口令与参数。",
+            en="Give an http(s) address without credentials or parameters.",
+        ),
+        field="/address",
+    )
+
+
+def _forbidden(reason: Text) -> Refused:
+    return Refused(
+        "adapters.address_forbidden",
+        what=Text(zh=f"不得连接该上级平台：{reason.zh}。", en=f"That higher hub is not connected to: {reason.en}."),
+        remedy=Text(zh="请核对上级平台的地址。", en="Check the address of the higher hub."),
+    )

@@ -29,6 +29,11 @@ REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
 Resolver = Callable[[str, int], Sequence[str]]
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+METADATA: frozenset[IpAddress] = frozenset(
+    ipaddress.ip_address(one) for one in ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")
+)
+"""Where clouds hand out a machine's credentials, besides the link-local addresses; nobody's business, ever."""
 Found = TypeVar("Found")
 
 
@@ -107,8 +112,48 @@ def resolve(host: str, port: int) -> Sequence[str]:
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+class JudgedTransport(httpx.HTTPTransport):
+    """Connects to private addresses too, within `networks`, and to each as it was judged; for links that last.
+
+    A name that nobody knows is `httpx.ConnectError`, as elsewhere in httpx. Of one host only: a kept connection is
+    known by its numeric address.
+
+    Raises:
+        Refused: what `forbidden` makes of a reason.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        networks: Sequence[IpNetwork],
+        forbidden: Callable[[Text], Refused],
+        resolver: Resolver = resolve,
+    ) -> None:
+        super().__init__(verify=tls_context(address), trust_env=False)
+        self._networks, self._forbidden, self._resolver = networks, forbidden, resolver
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; its `Host` stays the name."""
+        url = request.url
+        try:
+            numeric = judged_address(
+                url, self._resolver, allow_private=True, networks=self._networks, forbidden=self._forbidden
+            )
+        except Transient as error:
+            raise httpx.ConnectError(str(error), request=request) from error
+        request.extensions = {**request.extensions, "sni_hostname": url.raw_host.decode("ascii")}
+        request.url = url.copy_with(host=numeric)
+        return super().handle_request(request)
+
+
 def judged_address(
-    url: httpx.URL, resolver: Resolver, *, allow_private: bool, forbidden: Callable[[Text], Refused]
+    url: httpx.URL,
+    resolver: Resolver,
+    *,
+    allow_private: bool,
+    forbidden: Callable[[Text], Refused],
+    networks: Sequence[IpNetwork] = (),
 ) -> str:
     """Return the numeric address of `url` to connect to; `forbidden` makes the error of a reason.
 
@@ -123,15 +168,16 @@ def judged_address(
     if not numbers:
         raise Transient("DNS")
     for number in numbers:
-        reason = forbidden_reason(number, allow_private=allow_private)
+        reason = forbidden_reason(number, allow_private=allow_private, networks=networks)
         if reason is not None:
             raise forbidden(reason)
     return numbers[0]
 
 
-def forbidden_reason(number: str, *, allow_private: bool) -> Text | None:
+def forbidden_reason(number: str, *, allow_private: bool, networks: Sequence[IpNetwork] = ()) -> Text | None:
     """Return why an IP address must not be connected to, or None.
 
+    Where private ones are allowed, `networks` says which; none there means any.
     Addresses that carry another one inside (IPv4-mapped, 6to4, NAT64) are judged by that one.
     """
     try:
@@ -146,8 +192,14 @@ def forbidden_reason(number: str, *, allow_private: bool) -> Text | None:
         or (found.is_reserved and not found.is_loopback)
     ):
         return Text(zh=f"{found} 是链路本地、组播或保留地址", en=f"{found} is link-local, multicast or reserved")
-    if not found.is_global and not allow_private:
+    if found in METADATA:
+        return Text(zh=f"{found} 是云主机的凭据地址", en=f"{found} is where a cloud hands out credentials")
+    if found.is_global:
+        return None
+    if not allow_private:
         return Text(zh=f"{found} 是内网地址", en=f"{found} is an address of a private network")
+    if networks and not any(found in network for network in networks):
+        return Text(zh=f"{found} 不在允许的内网范围（DATONG_INTRANETS）", en=f"{found} is in none of DATONG_INTRANETS")
     return None
 
 

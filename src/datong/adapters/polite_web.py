@@ -4,7 +4,7 @@ Every address, redirects included, is judged and connected to by `adapters.judge
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urljoin, urlsplit
 from urllib.robotparser import RobotFileParser
 
@@ -13,6 +13,7 @@ import httpx
 from datong.adapters.judged_web import (
     REDIRECT_STATUSES,
     REDIRECTS_MAX,
+    IpNetwork,
     Resolver,
     Transient,
     bounded_body,
@@ -46,7 +47,9 @@ class PoliteWeb:
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
         body_bytes_max: int = BODY_BYTES_MAX,
+        networks: Sequence[IpNetwork] = (),
     ) -> None:
+        self._networks = networks
         self._agent, self._terms, self._resolve, self._sleep = user_agent, terms, resolver, sleep
         self._interval = 60.0 / terms.requests_per_minute
         self._body_bytes_max = body_bytes_max
@@ -177,6 +180,7 @@ class PoliteWeb:
             url,
             self._resolve,
             allow_private=self._terms.allow_private,
+            networks=self._networks,
             forbidden=lambda reason: _forbidden(address, reason),
         )
         return url, numeric

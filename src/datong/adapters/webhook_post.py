@@ -1,10 +1,18 @@
 """Webhooks over HTTP: to judged addresses only, no redirect followed, nothing of the answer read but its status."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import httpx
 
-from datong.adapters.judged_web import Resolver, Transient, judged_address, pinned_client, pinned_send, resolve
+from datong.adapters.judged_web import (
+    IpNetwork,
+    Resolver,
+    Transient,
+    judged_address,
+    pinned_client,
+    pinned_send,
+    resolve,
+)
 from datong.kernel import Refused, Text
 from datong.sharing import webhook_unanswered, webhook_url_invalid
 
@@ -13,10 +21,21 @@ URL_CHARS_MAX = 2000
 
 
 class WebhookPost:
-    """Sends webhooks; with `allow_private` into private networks and without TLS as well."""
+    """Sends webhooks; with `allow_private` into private networks and without TLS as well.
 
-    def __init__(self, *, user_agent: str, allow_private: bool = False, resolver: Resolver = resolve) -> None:
+    `networks` says into which; empty means any.
+    """
+
+    def __init__(
+        self,
+        *,
+        user_agent: str,
+        allow_private: bool = False,
+        networks: Sequence[IpNetwork] = (),
+        resolver: Resolver = resolve,
+    ) -> None:
         self._user_agent = user_agent
+        self._networks = networks
         self._allow_private = allow_private
         self._resolver = resolver
 
@@ -48,7 +67,13 @@ class WebhookPost:
         if target.userinfo:
             raise webhook_url_invalid(Text(zh="不得含有账号口令", en="it holds credentials"))
         try:
-            numeric = judged_address(target, self._resolver, allow_private=self._allow_private, forbidden=_forbidden)
+            numeric = judged_address(
+                target,
+                self._resolver,
+                allow_private=self._allow_private,
+                networks=self._networks,
+                forbidden=_forbidden,
+            )
         except Transient as error:
             raise webhook_unanswered(str(error)) from error
         return target, numeric

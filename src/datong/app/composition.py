@@ -151,7 +151,7 @@ class Hub:
         agent = f"Datong/{__version__} (+{settings.base_url})"
 
         def open_reader(terms: ReaderTerms) -> WebReader:
-            return PoliteWeb(user_agent=agent, terms=terms)
+            return PoliteWeb(user_agent=agent, terms=terms, networks=settings.intranets)
 
         return Harvester(
             database=self.database,
@@ -201,14 +201,17 @@ def open_calendar(holidays_file: Path | None, of_pack: Mapping[date, bool] | Non
     return WorkingCalendar({**(of_pack or {}), **of_file})
 
 
-def compose_exchanges(cascade: Cascade, peers: Peers, *, clock: Clock, signer: Ed25519Signer, hub: str) -> Exchanges:
+def compose_exchanges(
+    settings: Settings, cascade: Cascade, peers: Peers, *, clock: Clock, signer: Ed25519Signer
+) -> Exchanges:
     """Return what exchanges with higher hubs over HTTP, in the name and with the key of this hub."""
+    hub, networks = settings.log_origin, settings.intranets
 
     def join(address: str, token: str, own_name: str) -> Joined:
-        return join_superior(address, token, name=own_name, hub=hub, signer=signer, clock=clock)
+        return join_superior(address, token, name=own_name, hub=hub, signer=signer, clock=clock, networks=networks)
 
     def open_superior(address: str, node_id: str) -> Superior:
-        return HubLink(address=address, node_id=node_id, signer=signer, clock=clock)
+        return HubLink(address=address, node_id=node_id, signer=signer, clock=clock, networks=networks)
 
     return Exchanges(cascade=cascade, peers=peers, join=join, open_superior=open_superior)
 
@@ -271,7 +274,7 @@ def compose(
         catalogue=catalogue,
         pack=pack,
     )
-    exchanges = compose_exchanges(cascade, peers, clock=clock, signer=signer, hub=settings.log_origin)
+    exchanges = compose_exchanges(settings, cascade, peers, clock=clock, signer=signer)
     overlaps = Overlaps(database=database, clock=clock, ledger=ledger, pack=pack)
     sources = Sources(
         database=database, clock=clock, ledger=ledger, departments=departments, overlaps=overlaps, pack=pack
@@ -410,7 +413,9 @@ def compose(
 
     events = ResourceEvents(shares=delta_shares, releases=releases, tables=tables, catalogue=catalogue)
     webhooks = WebhookPost(
-        user_agent=f"Datong/{__version__} (+{settings.base_url})", allow_private=settings.webhooks_private
+        user_agent=f"Datong/{__version__} (+{settings.base_url})",
+        allow_private=settings.webhooks_private,
+        networks=settings.intranets,
     )
 
     def authorities() -> frozenset[DepartmentCode]:

@@ -5,6 +5,7 @@ test fails when it does not.
 """
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, Self
 
@@ -110,6 +111,12 @@ class Settings(Value):
         description="Let webhooks go to addresses of private networks, and without TLS: for hubs whose subscribers are "
         "in the same closed network.",
     )
+    intranets: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (),
+        description="Networks of the government's own, as 10.20.0.0/16, separated by commas: where the hub may connect "
+        "to private addresses at all (webhooks with the setting above, sources that are allowed to, higher hubs), it "
+        "keeps to these; empty: any.",
+    )
     smtp_host: str = Field("", description="Server to which e-mail is handed; empty: no e-mail is sent.")
     smtp_port: int = Field(
         0,
@@ -212,7 +219,7 @@ class Settings(Value):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("witnesses", mode="before")
+    @field_validator("witnesses", "intranets", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         """The environment holds several names in one text."""
