@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from datong.demo import DemoOptions, play
+from tests.processes import launcher
 
 PEOPLE = 800
 
@@ -18,7 +19,7 @@ def played(folder: Path, **options: Any) -> tuple[int, dict[str, Any]]:
     folder.mkdir(parents=True, exist_ok=True)
     report = folder / "report.json"
     settings = {"once": True, "people": PEOPLE, "home": folder / "home", "report": report, **options}
-    status = play(DemoOptions.model_validate(settings))
+    status = play(DemoOptions.model_validate(settings), launcher())
     return status, json.loads(report.read_text(encoding="utf-8"))
 
 

@@ -3,6 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datong.norms import load_pack
+from datong.web.application import prepare
 from datong.web.console.desk import environment
 from tests.new_control import template
 from tests.processes import launcher
@@ -13,6 +15,8 @@ def make() -> None:
     launcher()
     _read_sources()
     template()
+    prepare()
+    load_pack()
     for name in environment().list_templates():
         environment().get_template(name)
 

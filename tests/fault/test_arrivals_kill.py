@@ -2,9 +2,6 @@
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import pytest
 
 from datong.adapters.files import FileFolder
 from datong.exchange import Cursor, ReadQuery, cursor_at_end
+from tests.processes import launcher
 
 FILES = 120
 ROUNDS = 4
@@ -39,6 +37,8 @@ def moved(folder: Path, after: Cursor | None) -> tuple[list[str], Cursor | None]
 def test_killed_while_it_numbers_files(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     (tmp_path / "d").mkdir()
+    look = tmp_path / "look.py"
+    look.write_text(LOOK)
     seen: list[str] = []
     after = None
     for part in range(2):
@@ -46,13 +46,14 @@ def test_killed_while_it_numbers_files(tmp_path: Path, seed: int) -> None:
             path = tmp_path / "d" / f"{number:04d}.csv"
             path.write_text(f"id\n{number}\n")
             os.utime(path, (number + 1, number + 1))
-        process = subprocess.Popen([sys.executable, "-c", LOOK, str(tmp_path)], stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(chance.random() * 0.3)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+        told, telling = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), "rw", strict=True))
+        with telling:
+            process = launcher().start([str(look), str(tmp_path)], environment=os.environ, output=telling)
+        with told:
+            told.readline()
+            time.sleep(chance.random() * 0.3)
+            process.kill()
+            process.wait()
         found, after = moved(tmp_path, after)
         seen += found
     assert seen == [str(number) for number in range(2 * FILES)]

@@ -1,20 +1,21 @@
 """A build killed in any step: the last version stays served, the build resumes, and the result is the same."""
 
+import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from datong.adapters.launcher import Launched
 from datong.app.schema import migrate
 from datong.kernel import PLATFORM_ACTOR, BuildId, Database
 from datong.ledger import EntryKind, Ledger
 from datong.library import Build, BuildState, BuildStep, FixedLanding, LandedSource, Library
 from tests.fault.library_worker import open_library
 from tests.library_sources import landed_city, with_increment
+from tests.processes import launcher
 
 PEOPLE = 200
 WAIT_SECONDS = 60.0
@@ -22,7 +23,6 @@ NEWCOMER = (
     "RY999999999", "司徒云", "110101199003070011", "1", "01", "19900307", "4406049999999", "02", "10",
     "广东省示例市禅城区祖庙街道汾江路12号3栋2单元101室", "440604", "20251201", "13812345678", "2026-01-05 09:00:00",
 )  # fmt: skip
-ROOT = Path(__file__).parents[2]
 OF_RECORDS = [step for step in BuildStep if step is not BuildStep.DERIVE]
 """The steps of a library that is built of what landed."""
 DERIVED = "relations"
@@ -49,9 +49,10 @@ class World:
     def build(self) -> Build:
         return self.library.run_build(self.request().id)
 
-    def start(self, build_id: BuildId) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.fault.library_worker", str(self.folder), build_id]
-        return subprocess.Popen(command, cwd=ROOT)
+    def start(self, build_id: BuildId) -> Launched:
+        command = ["-m", "tests.fault.library_worker", str(self.folder), build_id]
+        with (self.folder / "worker.log").open("ab") as log:
+            return launcher().start(command, environment=os.environ, output=log)
 
     def build_folder(self, build: Build) -> Path:
         return self.folder / "lake" / "library" / build.library / "builds" / build.id
@@ -94,7 +95,7 @@ def world(tmp_path: Path, landings: Landings, first_version: Path) -> Iterator[W
     made.database.close()
 
 
-def _kill_when(process: subprocess.Popen[bytes], sign: Path) -> None:
+def _kill_when(process: Launched, sign: Path) -> None:
     """Kill the process as soon as `sign` exists."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not sign.exists() and process.poll() is None and time.monotonic() < deadline:

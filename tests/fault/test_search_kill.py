@@ -2,8 +2,6 @@
 
 import os
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from datong.catalogue.search_view import IndexView, SearchOrder
 from datong.kernel import Database
 from datong.norms import load_pack
 from tests.catalogue_filling import fill
+from tests.processes import launcher
 
 ROUNDS = int(os.environ.get("DATONG_FAULT_ROUNDS", "6"))
 QUERIES = ("行政处罚", "企业", "xuexiao", "学校 名单", "")
@@ -39,16 +38,17 @@ def test_killed_at_any_moment_the_index_is_right_afterwards(tmp_path: Path) -> N
     fill(database, pack, 300)
     folder = tmp_path / "search"
     folder.mkdir()
-    command = (sys.executable, "-m", "tests.fault.search_worker", database.url, str(folder))
+    command = ["-m", "tests.fault.search_worker", database.url, str(folder)]
     for number in range(ROUNDS):
-        worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert worker.stdout is not None
-        # Killed in the middle of a later turn: the first line says that one turn is whole.
-        assert worker.stdout.readline() == "built\n"
-        time.sleep(dice.uniform(0, 0.6))
-        worker.kill()
-        worker.wait()
-        worker.stdout.close()
+        told, telling = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), "rw", strict=True))
+        with telling:
+            worker = launcher().start(command, environment=os.environ, output=telling)
+        with told:
+            # Killed in the middle of a later turn: the first line says that one turn is whole.
+            assert told.readline() == "built\n"
+            time.sleep(dice.uniform(0, 0.6))
+            worker.kill()
+            worker.wait()
         fill(database, pack, 5, seed=100 + number)
         with database.snapshot() as connection:
             recovered = SearchIndex(folder).current(connection)

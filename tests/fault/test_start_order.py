@@ -1,7 +1,5 @@
 """A hub that starts before its control database waits for it; one that is let nobody in says so at once."""
 
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from sqlalchemy.engine import make_url
 
 from datong.app.waiting import wait_for_database
 from datong.kernel import Database, Misconfigured, Unavailable
+from tests.processes import datong
 from tests.servers import PostgresqlServer, start_postgresql
 
 DOWN_SECONDS = 1.0
@@ -46,14 +45,10 @@ def later(server: PostgresqlServer) -> Iterator[threading.Thread]:
 def test_a_hub_waits_for_its_database(server: PostgresqlServer, later: threading.Thread, tmp_path: Path) -> None:
     url = url_of(server)
     server.kill()
-    command = [sys.executable, "-m", "datong.app.main", "hub", "init"]
     environment = {"DATONG_HOME": str(tmp_path), "DATONG_DATABASE_URL": url, "PATH": ""}
-    with (
-        (tmp_path / "log").open("wb") as log,
-        subprocess.Popen(command, env=environment, stdout=log, stderr=log) as hub,
-    ):
-        later.start()
-        assert hub.wait(60) == 0, (tmp_path / "log").read_text(encoding="utf-8")
+    hub = datong("hub", "init", log=tmp_path / "log", environment=environment)
+    later.start()
+    assert hub.wait(60) == 0, (tmp_path / "log").read_text(encoding="utf-8")
 
 
 def test_a_database_that_stays_silent_is_named_without_its_password(

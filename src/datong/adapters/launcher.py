@@ -91,6 +91,8 @@ class Launched:
 class Launcher:
     """Starts Python programs from a process that has imported `modules`; that process begins to when this is made.
 
+    A module may be followed by a colon and a function of it, which that process calls without arguments.
+
     Safe to use from several threads. Programs outlive it, as they outlive whoever started them.
     """
 

@@ -37,7 +37,7 @@ def main() -> None:
     """Import the modules that the command line names after the socket's descriptor; fork until the socket closes."""
     asked = socket.socket(fileno=int(sys.argv[1]))
     for name in sys.argv[2:]:
-        import_module(name)
+        _prepare(name)
     _end_threads()
     gc.collect()
     gc.freeze()
@@ -62,6 +62,14 @@ def main() -> None:
             os._exit(0)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _prepare(name: str) -> None:
+    """Import a module; of `module:function`, call the function too, so that every program finds done what it does."""
+    module, _, function = name.partition(":")
+    imported = import_module(module)
+    if function:
+        getattr(imported, function)()
 
 
 def _end_threads() -> None:

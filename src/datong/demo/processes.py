@@ -24,8 +24,14 @@ HEALTH_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 8.0
 DATONG = ("-m", "datong.app.main")
 """The platform's own program."""
-IMPORTED = ("datong.cli.shell", "datong.app.hub_commands", "datong.web.application", "datong.app.node_commands")
-"""What its processes run: modules that are imported once, by the process that they fork from."""
+IMPORTED = (
+    "datong.cli.shell",
+    "datong.app.hub_commands",
+    "datong.web.application:prepare",
+    "datong.app.node_commands",
+    "datong.norms:load_pack",
+)
+"""What its processes run: imported, and in part prepared, once, by the process that they fork from."""
 COMMAND_SECONDS_MAX = 120.0
 LOG_TAIL_CHARS = 2000
 
@@ -127,7 +133,10 @@ class Process:
 
 
 class Supervisor:
-    """All processes of one demo below one folder; `environment` is added to that of this process."""
+    """All processes of one demo below one folder; `environment` is added to that of this process.
+
+    They fork from `launcher`, which the caller closes, or from one that is begun here.
+    """
 
     def __init__(
         self,
@@ -135,13 +144,16 @@ class Supervisor:
         *,
         environment: Mapping[str, str],
         program: Sequence[str] = DATONG,
-        imported: Sequence[str] = IMPORTED,
+        launcher: Launcher | None = None,
     ) -> None:
         self.home = home
         self._program = tuple(program)
         inherited = without_settings(os.environ)
         self.environment = {**inherited, **environment}
-        self._launcher = Launcher(*imported, environment={**inherited, **bytecode_settings(home, inherited)})
+        self._is_own = launcher is None
+        self._launcher = launcher or Launcher(
+            *IMPORTED, environment={**inherited, **bytecode_settings(home, inherited)}
+        )
         self.processes: dict[str, Process] = {}
 
     def add(self, name: str, arguments: Sequence[str], extra: Mapping[str, str] | None = None) -> Process:
@@ -213,7 +225,8 @@ class Supervisor:
             process.ask_to_stop()
         for process in reversed(processes):
             process.stop()
-        self._launcher.close()
+        if self._is_own:
+            self._launcher.close()
 
 
 class CommandFailed(Exception):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from datong.adapters.launcher import Launcher
 from datong.demo.cast import AUTHORITY, BUREAU, DEPARTMENTS, EVERYBODY, OPERATOR, POLICE, Account, Member
 from datong.demo.city import CityPlan
 from datong.demo.client import Hub, Json, once, patiently
@@ -19,15 +20,18 @@ MONITOR_INTERVAL_SECONDS = "600"
 """Long enough that the story itself runs the monitor, in its last step."""
 
 
-def build_world(options: DemoOptions, narrator: Narrator, home: Path) -> World:
-    """Return the world of a new demo below `home`: the city is made and the hub prepared, but nothing runs yet."""
+def build_world(options: DemoOptions, narrator: Narrator, home: Path, launcher: Launcher | None = None) -> World:
+    """Return the world of a new demo below `home`: the city is made and the hub prepared, but nothing runs yet.
+
+    Its programs will fork from `launcher`, if there is one already.
+    """
     prepare_home(home)
     home = home.resolve()
     port = options.port or free_port()
     clock = StoryClock(home / "clock-offset")
     clock.set(0)
     environment = {"DATONG_CLOCK_OFFSET_FILE": str(clock.path), "DATONG_LANGUAGE": options.language.value}
-    supervisor = Supervisor(home, environment=environment)
+    supervisor = Supervisor(home, environment=environment, launcher=launcher)
     narrator.say(
         f"生成 {options.people} 人的示例市和五个部门的数据库……",
         f"Making Shili City with {options.people} people and five departments' databases …",

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import httpx
 from rich.markup import escape
 
+from datong.adapters.launcher import Launcher
 from datong.demo.client import LinkBroken, Problem
 from datong.demo.narrator import Narrator
 from datong.demo.options import DemoOptions, KillOrder
@@ -56,15 +57,16 @@ STEPS: tuple[Step, ...] = (
 )
 
 
-def play(options: DemoOptions) -> int:
+def play(options: DemoOptions, launcher: Launcher | None = None) -> int:
     """Play the story and return the exit status: 0 only if every check of every step held.
 
-    Without `once` the console then stays up until the process is interrupted.
+    Without `once` the console then stays up until the process is interrupted. Hub, nodes and commands fork from
+    `launcher`, which has imported `datong.demo.processes.IMPORTED`; without one, from one that is begun here.
     """
     narrator = Narrator(options.language)
     temporary = Path(tempfile.mkdtemp(prefix="datong-demo-")) if options.once and options.home is None else None
     with _interruptible():
-        world = build_world(options, narrator, options.home or temporary or DEFAULT_HOME)
+        world = build_world(options, narrator, options.home or temporary or DEFAULT_HOME, launcher)
         holds = False
         try:
             results = _play_all(world)

@@ -94,6 +94,11 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     return app
 
 
+def prepare() -> None:
+    """Make what all applications of this process share; processes that are forked afterwards find it made."""
+    _routes()
+
+
 @cache
 def _routes() -> tuple[BaseRoute, ...]:
     """Return the routes that every application of this process has: looking through 700 handlers takes a second."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from datong.adapters.launcher import Launcher
 from datong.demo.processes import CommandFailed, Supervisor, free_port
 from datong.kernel import Unavailable
 
@@ -24,9 +25,10 @@ def script(folder: Path, text: str) -> str:
 
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    supervisor = Supervisor(tmp_path, environment={"COLOUR": "red"}, program=(), imported=())
-    yield supervisor
-    supervisor.stop_all()
+    with Launcher() as launcher:
+        supervisor = Supervisor(tmp_path, environment={"COLOUR": "red"}, program=(), launcher=launcher)
+        yield supervisor
+        supervisor.stop_all()
 
 
 def test_starts_is_killed_and_starts_again(supervisor: Supervisor, tmp_path: Path) -> None:
