@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet
 from pydantic import Field
 
 from datong.adapters import file_sheets
 from datong.adapters.conversion import not_lossless, parsed_texts
 from datong.adapters.file_csv import SNIFF_BYTES, encoding_of, read_csv
 from datong.adapters.file_errors import NOWHERE, damaged, record
+from datong.adapters.file_parquet import read_parquet
 from datong.adapters.json_records import JsonRecords
 from datong.exchange import Column, arrow_schema, arrow_type
 from datong.kernel import Text, TooLarge, Value
@@ -92,10 +92,7 @@ def read_file(path: Path, options: FileOptions | None = None) -> pa.Table:
         return file_sheets.read_sheet(path, chosen.sheet, header_row=chosen.header_row)
     if suffix in JSON_SUFFIXES:
         return _read_json(path, chosen, lines=suffix != ".json")
-    try:
-        return pyarrow.parquet.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
-        raise damaged(path.name, NOWHERE, Text(zh="不是完好的 Parquet。", en="it is no sound Parquet file.")) from error
+    return read_parquet(path)
 
 
 def columns_of(table: str, rows: pa.Table, declared: Mapping[str, str]) -> tuple[Column, ...]:

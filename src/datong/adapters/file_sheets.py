@@ -3,8 +3,10 @@
 import html
 import re
 import zipfile
+import zlib
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,9 +14,12 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from datong.adapters.file_csv import check_header
 from datong.adapters.file_errors import NOWHERE, cell, damaged
-from datong.kernel import Text
+from datong.catalogue import SheetLimits, check_workbook
+from datong.kernel import Invalid, Text
 
 SUFFIXES = frozenset({".xlsx", ".xls"})
+LIMITS = SheetLimits(unpacked_bytes=2 * 1024**3, members=10_000, rows=1_048_576, columns=16_384, cells=40_000_000)
+"""What a department's own files may be: a million rows of forty columns."""
 _SHEET = re.compile(rb'<sheet [^>]*name="([^"]*)"[^>]*r:id="([^"]*)"')
 _RELATION = re.compile(rb"<Relationship [^>]*>")
 _ATTRIBUTE = re.compile(rb'(\w+)="([^"]*)"')
@@ -24,8 +29,9 @@ _CELL_ERROR = re.compile(rb'<c r="([A-Z]+\d+)"(?: s="\d+")? t="e"')
 def sheet_names(path: Path) -> list[str]:
     """Return the names of a workbook's sheets; a damaged workbook counts as one sheet, and its reader is told why."""
     try:
+        _check_size(path)
         return [str(name) for name in CalamineWorkbook.from_path(path).sheet_names]
-    except (CalamineError, OSError):
+    except (CalamineError, OSError, Invalid):
         return [path.stem]
 
 
@@ -35,6 +41,7 @@ def read_sheet(path: Path, sheet: str, *, header_row: int = 1) -> pa.Table:
     Raises:
         Invalid: `adapters.file_damaged`, with the cell.
     """
+    _check_size(path)
     try:
         workbook = CalamineWorkbook.from_path(path)
         named = sheet if sheet in workbook.sheet_names else workbook.sheet_names[0]
@@ -60,6 +67,31 @@ def read_sheet(path: Path, sheet: str, *, header_row: int = 1) -> pa.Table:
         for column in kept
     ]
     return pa.table(arrays, names=[header[column] for column in kept])
+
+
+def _check_size(path: Path) -> None:
+    """Let a workbook pass that fits into memory: its reader allocates every cell up to the last row and column.
+
+    Raises:
+        Invalid: `adapters.file_damaged`.
+    """
+    if path.suffix.lower() == ".xlsx":
+        facts = path.stat()
+        _check_unpacked(path, facts.st_ino, facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=64)
+def _check_unpacked(path: Path, *_state: int) -> None:
+    """Look through a workbook once, as long as it is the same file."""
+    try:
+        with path.open("rb") as file:
+            check_workbook(file, LIMITS)
+    except Invalid as error:
+        reason = Text(
+            zh=f"不是能读取的 xlsx，或超过上限（解压后 2 GiB，每表 {LIMITS.cells:,} 个单元格）。",
+            en=f"it is no readable xlsx, or over the limits (2 GiB unpacked, {LIMITS.cells:,} cells a sheet).",
+        )
+        raise damaged(path.name, NOWHERE, reason) from error
 
 
 def cell_text(value: object) -> str | None:
@@ -109,7 +141,7 @@ def _check_errors(path: Path, sheet: str) -> None:
         with zipfile.ZipFile(path) as archive:
             places = _sheet_files(archive)
             content = archive.read(places[sheet]) if sheet in places else b""
-    except (zipfile.BadZipFile, KeyError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, ValueError) as error:
         reason = Text(zh="不是完好的 Excel 工作簿。", en="it is no sound Excel workbook.")
         raise damaged(path.name, NOWHERE, reason) from error
     found = _CELL_ERROR.search(content)

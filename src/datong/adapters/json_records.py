@@ -19,6 +19,7 @@ from datong.adapters.conversion import not_lossless, parsed_texts
 from datong.adapters.file_errors import NOWHERE, damaged, line, record
 from datong.exchange import Column, arrow_schema, arrow_type, decimal_parameters
 from datong.kernel import Invalid, Text
+from datong.kernel.files import one_file
 
 JSON_TEXT = "JSON text"
 """The source type of a column whose values travel as JSON text."""
@@ -63,7 +64,7 @@ class JsonRecords:
             self._connection.execute(
                 f"INSERT INTO records SELECT row_number() OVER (), json::VARCHAR FROM {reader}, "
                 f"maximum_object_size={RECORD_BYTES_MAX})",
-                [str(path)],
+                [one_file(path)],
             )
         except (duckdb.Error, UnicodeDecodeError) as error:
             # The engine's message quotes the file, at times in the middle of a character.

@@ -226,7 +226,7 @@ if TYPE_CHECKING:
         Sources,
     )
     from datong.catalogue.spreadsheet import CellProblem
-    from datong.catalogue.spreadsheet_guard import check_archive
+    from datong.catalogue.spreadsheet_guard import SheetLimits, check_archive, check_workbook
     from datong.catalogue.state_audit import CATALOGUE_AREAS
     from datong.catalogue.use import UseKind
 else:
@@ -274,7 +274,7 @@ else:
             "import_jobs": ["ImportJob", "ImportJobs"],
             "interchange": ["CatalogueFiles", "FileFormat", "ImportReport", "ImportStage", "ImportProgress"],
             "spreadsheet": ["CellProblem"],
-            "spreadsheet_guard": ["check_archive"],
+            "spreadsheet_guard": ["SheetLimits", "check_archive", "check_workbook"],
             "lifecycle": ["TRANSITIONS", "Standing", "Transition", "advance", "possible_actions"],
             "open_catalogue": ["OpenCatalogue", "OpenCount", "OpenFacet", "OpenOrder", "OpenSort", "Publisher"],
             "open_filters": [
@@ -551,6 +551,7 @@ __all__ = [
     "ServiceItem",
     "ServiceItems",
     "ServiceStep",
+    "SheetLimits",
     "SignOff",
     "SimilarResource",
     "SketchEpoch",
@@ -595,6 +596,7 @@ __all__ = [
     "character_readings",
     "check_archive",
     "check_recipient_key",
+    "check_workbook",
     "commitment_to",
     "compare",
     "content_differences",

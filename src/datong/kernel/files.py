@@ -22,3 +22,8 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def one_file(path: Path) -> str:
+    """Return a path as DuckDB reads it literally: by itself it takes `*`, `?` and `[` for patterns of names."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))

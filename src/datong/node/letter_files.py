@@ -11,6 +11,7 @@ import xlsxwriter
 from datong.catalogue import check_archive
 from datong.exchange import Correction, DeadLetter
 from datong.kernel import BatchId, Invalid, Text
+from datong.kernel.formulas import defused, restored
 
 FACTS = ("_batch", "_row", "_reason")
 """The columns before the row's own."""
@@ -30,13 +31,15 @@ def write_letters(path: Path, letters: Sequence[DeadLetter]) -> None:
     if path.suffix.lower() == ".csv":
         # Excel takes a CSV file for UTF-8 only with the mark.
         with path.open("w", encoding="utf-8-sig", newline="") as file:
-            csv.writer(file).writerows(lines)
+            csv.writer(file).writerows([defused(text) for text in line] for line in lines)
         return
     with xlsxwriter.Workbook(path, {"strings_to_urls": False}) as book:
+        # The mark of a quoted text: else a cell that somebody only looks into becomes the formula that it looks like.
+        quoted = book.add_format({"quote_prefix": True})
         sheet = book.add_worksheet("dead letters")
         for number, line in enumerate(lines):
             for column, text in enumerate(line):
-                sheet.write_string(number, column, text)
+                sheet.write_string(number, column, text, quoted if defused(text) != text else None)
 
 
 def read_corrections(path: Path, letters: Sequence[DeadLetter]) -> tuple[tuple[Correction, ...], dict[str, int]]:
@@ -79,7 +82,8 @@ def _lines(path: Path) -> Iterator[list[str]]:
         raise _unfit(path, Text(zh="文件过大", en="it is too large"))
     try:
         if path.suffix.lower() == ".csv":
-            yield from csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+            for line in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True):
+                yield [restored(text) for text in line]
             return
         check_archive(body)
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(body))

@@ -34,6 +34,7 @@ from datong.kernel import (
     Value,
     canonical_json,
 )
+from datong.kernel.files import one_file
 from datong.ledger import BundleReport, Signer, verify_bundle, verify_signature
 from datong.norms import text_literal
 from datong.sharing.mask_columns import quoted
@@ -195,7 +196,7 @@ def _content_digest(path: Path, form: FileForm) -> str:
         if form is FileForm.PARQUET:
             with duckdb.connect(":memory:") as connection:
                 connection.execute("SET GLOBAL TimeZone = 'UTC'")
-                return rows_digest(connection, f"read_parquet({text_literal(str(path))})")[0]
+                return rows_digest(connection, f"read_parquet({text_literal(one_file(path))})")[0]
         digest = hashlib.sha256()
         for piece in _member(path):
             digest.update(piece)
@@ -220,7 +221,7 @@ def _embedded(path: Path, form: FileForm) -> bytes:
                 return archive.read(MANIFEST_NAME)
         with duckdb.connect(":memory:") as connection:
             query = "SELECT value FROM parquet_kv_metadata(?) WHERE key = CAST(? AS BLOB)"
-            row = connection.execute(query, [str(path), METADATA_KEY]).fetchone()
+            row = connection.execute(query, [one_file(path), METADATA_KEY]).fetchone()
     except UNREADABLE as error:
         raise _unreadable(path) from error
     if row is None or len(row[0]) > MANIFEST_BYTES_MAX:

@@ -33,6 +33,7 @@ from datong.library import PLACE_ELEMENTS, PUBLISHED, Dataset, DatasetColumn, ha
 from datong.norms import Grade, IdentifierKind, Mask, NormPack
 from datong.sharing import tables
 from datong.sharing.anonymity import LEVELS_TRIED_MAX, Anonymity, AnonymityReport, ReleasePlan, combinations
+from datong.sharing.csv_files import write_csv
 
 PARQUET, CSV = "data.parquet", "data.csv"
 IDENTIFYING = frozenset({Mask.NAME, Mask.ID, Mask.PHONE, Mask.ADDRESS})
@@ -267,10 +268,11 @@ def _write(counted: Anonymity, query: str, folder: Path) -> int:
     """Write both files, so that they are on the disk when they are recorded; return their rows."""
     connection = counted.connection
     connection.execute(f"CREATE OR REPLACE TEMP TABLE released AS {query}")
-    for name, form in ((PARQUET, "FORMAT parquet, COMPRESSION zstd"), (CSV, "FORMAT csv, HEADER")):
-        path = folder / name
-        connection.execute(f"COPY released TO '{str(path).replace(chr(39), chr(39) * 2)}' ({form})")
-        with path.open("rb") as file:
+    parquet = str(folder / PARQUET).replace("'", "''")
+    connection.execute(f"COPY released TO '{parquet}' (FORMAT parquet, COMPRESSION zstd)")
+    write_csv(connection, "released", folder / CSV)
+    for name in (PARQUET, CSV):
+        with (folder / name).open("rb") as file:
             os.fsync(file.fileno())
     found = connection.execute("SELECT count(*) FROM released").fetchone()
     return int(found[0]) if found else 0

@@ -17,6 +17,7 @@ import duckdb
 from datong.kernel import Conflict, EntryId, NotFound, ResourceId, Text, Unavailable, new_id
 from datong.ledger import Ledger, Signer
 from datong.norms import text_literal
+from datong.sharing.csv_files import write_csv
 from datong.sharing.delta_release import Releases
 from datong.sharing.delta_shares import DeltaShares, OpenedTable
 from datong.sharing.delta_sql import files_sql
@@ -127,7 +128,7 @@ class SharedFiles:
     ) -> DownloadedFile:
         if form is FileForm.CSV:
             table = scratch / CSV_NAME
-            connection.execute(f"COPY (FROM {handed.relation}) TO {text_literal(str(table))} (FORMAT csv, HEADER)")
+            write_csv(connection, handed.relation, table)
             digest = file_digest(table)
         else:
             digest, _ = rows_digest(connection, handed.relation)
