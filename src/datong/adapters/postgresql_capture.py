@@ -5,6 +5,7 @@ A position is the end of a transaction, `X/Y`; `X/Y+n` means that n changes of t
 happens only in transactions larger than a batch. The slot is advanced by `confirm` alone.
 """
 
+import os
 import select
 import struct
 import time
@@ -24,8 +25,9 @@ from datong.adapters.pgoutput import (
     relation_of,
     truncated,
 )
+from datong.adapters.postgresql import PostgresqlDatabase
 from datong.adapters.postgresql_catalog import literal, quoted, relation
-from datong.adapters.postgresql_copy import snapshot_copy
+from datong.adapters.postgresql_copy import READERS_MAX
 from datong.exchange import Beginning, ChangePiece, Column, Following, ReadQuery
 from datong.kernel import Conflict, Misconfigured, Text, Unavailable
 
@@ -91,7 +93,10 @@ class PostgresqlChanges:
                 )
             position, snapshot = (bytes(made.get_value(0, place) or b"").decode() for place in (1, 2))
             # The snapshot lives as long as this session says nothing more.
-            yield Beginning(position=position, rows=snapshot_copy(self._url, query, columns, snapshot))
+            # All cores: the log is kept until the copy is made.
+            readers = min(READERS_MAX, os.cpu_count() or 1)
+            rows = PostgresqlDatabase(self._url).copy(query, columns, snapshot, readers=readers)
+            yield Beginning(position=position, rows=rows)
 
     def follow(self, name: str, following: Following) -> "PostgresqlStream":
         """Return the changes after a position.

@@ -74,6 +74,13 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def typed_literal(column: Column, text: str) -> str:
+    """Return a value's text (a blob's in hexadecimal) as a literal of the column's own type."""
+    if column.type == "binary":
+        return f"decode({literal(text)}, 'hex')"
+    return f"{literal(text)}::{column.source_type}"
+
+
 def table_name(schema: str, table: str, *, current: bool) -> str:
     """Return the one name by which a table is known here."""
     return table if current and "." not in table else f"{schema}.{table}"

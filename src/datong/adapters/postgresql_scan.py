@@ -9,7 +9,9 @@ as text, tables with times of day not at all), infinite dates arrive as the larg
 (both are looked for in every batch), names that differ in case only count as one (columns are numbered).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -48,12 +50,15 @@ def extension_path() -> Path | None:
     return next((path for folder in folders if (path := Path(folder) / within).exists()), None)
 
 
+def scannable(columns: Iterable[Column]) -> bool:
+    """Whether every column has a type that arrives unchanged."""
+    return all(column.type in _SCANNED or decimal_parameters(column.type) is not None for column in columns)
+
+
 def worth_scanning(schema: TableSchema, columns: Iterable[Column], rows_min: int) -> bool:
-    """Whether a table is large, as far as its database knows, and every column has a type that arrives unchanged."""
+    """Whether a table is large, as far as its database knows, and its columns are `scannable`."""
     rows = schema.rows if schema.rows is not None else (schema.bytes or 0) // PAGE_BYTES * ROWS_PER_PAGE_GUESS
-    return rows >= rows_min and all(
-        column.type in _SCANNED or decimal_parameters(column.type) is not None for column in columns
-    )
+    return rows >= rows_min and scannable(columns)
 
 
 def scan_expression(number: int, column: Column) -> str:
@@ -83,6 +88,17 @@ class PostgresqlScan:
             Unavailable: the server does not answer, or no longer. Refused: `adapters.table_unreadable`.
             Invalid: `adapters.value_not_lossless`, an infinite date or a year that nobody else can say.
         """
+        with self.opened(extension) as run:
+            yield from run(statement, columns)
+
+    @contextmanager
+    def opened(
+        self, extension: Path, snapshot: str = ""
+    ) -> Iterator[Callable[[str, tuple[Column, ...]], Iterator[pa.RecordBatch]]]:
+        """Open the connection and yield what runs statements over it, errors as in `batches`.
+
+        With the name of an exported `snapshot` all of them see the database as that does.
+        """
         settings: dict[str, str | bool | int | float | list[str]] = {
             "threads": 1,
             "autoload_known_extensions": False,
@@ -96,15 +112,30 @@ class PostgresqlScan:
             except duckdb.Error:
                 # Its text holds the address with the password, and an error's cause may be logged.
                 raise self._unavailable() from None
-            try:
-                query = f"SELECT * FROM postgres_query('source', {literal(statement)})"
-                for batch in connection.execute(query).to_arrow_reader(PIECE_ROWS):
-                    self._refuse_far_times(batch, columns)
-                    yield batch
-            except (duckdb.Error, pa.ArrowException, OSError) as error:
-                if any(words in str(error) for words in _LINK_LOST):
-                    raise self._unavailable() from error
-                raise unreadable(self._table, error) from error
+            if snapshot:
+                # One transaction of DuckDB is one of PostgreSQL, of REPEATABLE READ and over one connection.
+                imported = literal(f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
+                with self._failures():
+                    connection.execute(f"BEGIN; CALL postgres_execute('source', {imported})")
+            yield partial(self._run, connection)
+
+    def _run(
+        self, connection: duckdb.DuckDBPyConnection, statement: str, columns: tuple[Column, ...]
+    ) -> Iterator[pa.RecordBatch]:
+        query = f"SELECT * FROM postgres_query('source', {literal(statement)})"
+        with self._failures():
+            for batch in connection.execute(query).to_arrow_reader(PIECE_ROWS):
+                self._refuse_far_times(batch, columns)
+                yield batch
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            if any(words in str(error) for words in _LINK_LOST):
+                raise self._unavailable() from error
+            raise unreadable(self._table, error) from error
 
     def _refuse_far_times(self, batch: pa.RecordBatch, columns: tuple[Column, ...]) -> None:
         for column, values in zip(columns, batch.columns, strict=True):

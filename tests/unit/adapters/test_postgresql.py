@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qs, urlsplit
 
-from datong.adapters.postgresql import LINK_LIMITS, with_link_limits
+from datong.adapters.postgresql_connections import LINK_LIMITS, with_link_limits
 
 
 def test_a_link_that_dies_silently_is_bounded_unless_the_url_says_otherwise() -> None:
