@@ -71,14 +71,14 @@ def test_rows_in_order_are_those_of_one_statement(source: PostgresqlDatabase, ur
 def test_rows_without_an_order_come_once_each(source: PostgresqlDatabase, url: str) -> None:
     assert number_of_parts(url) > READERS
     found = source.read(query_of((), "whole")).read_all()
-    assert sorted(found["whole"].to_pylist()) == list(range(1, ROWS + 1))
+    assert {str(number) for number in found["whole"].to_pylist()} == {str(number + 1) for number in range(ROWS)}
+    assert found.num_rows == ROWS
 
 
 def test_an_order_that_the_pages_do_not_have_is_read_by_one_statement(source: PostgresqlDatabase, url: str) -> None:
     assert number_of_parts(url, "scattered") == 1
-    found = source.read(query_of(("scattered",), "whole")).read_all()["scattered"].to_pylist()
-    assert found == sorted(found)
-    assert len(found) == ROWS
+    found = source.read(query_of(("scattered",), "whole")).read_all()["scattered"]
+    assert found.to_pylist() == list(range(ROWS))
 
 
 @pytest.mark.parametrize("order", [("whole",), ()], ids=["ordered", "unordered"])
