@@ -13,7 +13,8 @@ from datong.governance.benefit import Benefit, BenefitFactors, Benefits, Departm
 from datong.governance.cases import Cases
 from datong.governance.duties import RULES, Clause, Duty, DutyKind, DutyRule, Span
 from datong.governance.findings import Finding, PartyShare
-from datong.governance.indicators import DepartmentPerformance, IndicatorValue, Performance
+from datong.governance.guards import GUARDS, Effect, Guard, Suspicion
+from datong.governance.indicators import DepartmentPerformance, Discount, IndicatorValue, Performance
 from datong.governance.judgement import judge
 from datong.governance.ledger_evidence import EntryBook, GivenEntries, LedgerEvidence
 from datong.governance.monitor import FindingRecord, Monitor, MonitorReport
@@ -50,6 +51,7 @@ __all__ = [
     "ACTION_NAMES",
     "ALARM_NAMES",
     "GOVERNANCE_AREAS",
+    "GUARDS",
     "PARTY_NAMES",
     "RULES",
     "STAGE_NAMES",
@@ -74,9 +76,11 @@ __all__ = [
     "Clause",
     "DepartmentBenefit",
     "DepartmentPerformance",
+    "Discount",
     "Duty",
     "DutyKind",
     "DutyRule",
+    "Effect",
     "EntryBook",
     "EvidenceSource",
     "Finding",
@@ -89,6 +93,7 @@ __all__ = [
     "FlowVariant",
     "GivenEntries",
     "GivenEvidence",
+    "Guard",
     "IndicatorValue",
     "Indicators",
     "LedgerEvidence",
@@ -109,6 +114,7 @@ __all__ = [
     "Shares",
     "Span",
     "StageLimits",
+    "Suspicion",
     "Tally",
     "judge",
     "rederive_finding",

@@ -8,6 +8,7 @@ nobody is ranked by what was not measured.
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
+from datong.governance.guards import GUARDS, Effect, Part, Suspicion
 from datong.governance.observations import Measure, Observation
 from datong.governance.periods import Period
 from datong.kernel import DepartmentCode, EntryId, Text, Value
@@ -15,6 +16,7 @@ from datong.norms import IndicatorDefinition, IndicatorGroup
 
 EVIDENCE_SHOWN_MAX = 50
 """Acts named beside a number; the drill-down pages through all of them."""
+SUSPICIONS_SHOWN_MAX = 100
 SCORE_MAX = 100
 
 
@@ -51,10 +53,20 @@ FORMULAS: Mapping[str, Formula] = {
 """What each indicator counts. One that the pack declares and that is not here has no evidence on this platform yet."""
 
 
+class Discount(Value):
+    """What a guard took out of a number, about `subject`: so much of what is counted, and of what it is out of."""
+
+    guard: str
+    subject: str
+    counted: int
+    base: int
+
+
 class IndicatorValue(Value):
     """One number: `counted` ÷ `base`, its score out of 100, and acts behind it (the newest, at most 50).
 
-    `value` and `score` are None when the period holds no evidence.
+    `value` and `score` are None when the period holds no evidence. `counted` and `base` are what is left after
+    `discounts`.
     """
 
     key: str
@@ -63,10 +75,14 @@ class IndicatorValue(Value):
     value: float | None
     score: float | None
     evidence: tuple[EntryId, ...]
+    discounts: tuple[Discount, ...] = ()
 
 
 class DepartmentPerformance(Value):
-    """A department's line in the league table; `points` are the hundredths charged to it by findings."""
+    """A department's line in the league table; `points` are the hundredths charged to it by findings.
+
+    `suspicions` are what guards against gaming found that changed a number of the period, or is only shown.
+    """
 
     department: DepartmentCode
     name: Text
@@ -75,6 +91,7 @@ class DepartmentPerformance(Value):
     groups: dict[IndicatorGroup, float | None]
     points: int
     values: tuple[IndicatorValue, ...]
+    suspicions: tuple[Suspicion, ...] = ()
 
 
 class Performance(Value):
@@ -92,14 +109,22 @@ def assess(
     charges: Mapping[DepartmentCode, int],
     *,
     period: Period,
+    suspicions: Iterable[Suspicion] = (),
 ) -> Performance:
-    """Return the league table of `departments`; pure, and independent of the order of `observations`."""
+    """Return the league table of `departments`; pure, and independent of the order of `observations`.
+
+    What guards found (`suspicions`) is taken out of the numbers.
+    """
     by_department: dict[DepartmentCode, list[Observation]] = {code: [] for code in departments}
     for seen in distinct(observations):
         if seen.department in by_department:
             by_department[seen.department].append(seen)
+    suspected: dict[DepartmentCode, list[Suspicion]] = {}
+    for one in suspicions:
+        suspected.setdefault(one.department, []).append(one)
     lines = [
-        _line(definitions, code, departments[code], by_department[code], charges.get(code, 0)) for code in departments
+        _line(definitions, code, departments[code], by_department[code], charges.get(code, 0), suspected.get(code, ()))
+        for code in departments
     ]
     lines.sort(key=lambda line: (line.score is None, -(line.score or 0), line.points, line.department))
     return Performance(period=period, definitions=tuple(definitions), departments=tuple(_ranked(lines)))
@@ -143,12 +168,30 @@ def score_of(definition: IndicatorDefinition, value: Fraction) -> Fraction:
     return min(Fraction(1), max(Fraction(0), part)) * SCORE_MAX
 
 
+def discounts_of(
+    key: str, formula: Formula, observations: Sequence[Observation], suspicions: Iterable[Suspicion]
+) -> tuple[Discount, ...]:
+    """Return what guards take out of an indicator of a department; nothing of what was not counted anyway."""
+    amounts = {(seen.measure, seen.key): seen.count for seen in observations if seen.key is not None}
+    found = []
+    for one in suspicions:
+        counted = base = 0
+        for thing in one.taken:
+            if thing.indicator == key:
+                counted += amounts.get((formula.counted, thing.key), 0)
+                base += amounts.get((formula.base, thing.key), 0) if thing.part is Part.BOTH else 0
+        if counted or base:
+            found.append(Discount(guard=one.guard, subject=one.subject, counted=counted, base=base))
+    return tuple(found)
+
+
 def _line(
     definitions: Sequence[IndicatorDefinition],
     code: DepartmentCode,
     name: Text,
     observations: Sequence[Observation],
     points: int,
+    suspicions: Sequence[Suspicion],
 ) -> DepartmentPerformance:
     sums: dict[Measure, int] = {}
     for seen in observations:
@@ -160,7 +203,9 @@ def _line(
         if formula is None:
             values.append(IndicatorValue(key=definition.key, counted=0, base=0, value=None, score=None, evidence=()))
             continue
-        counted, base = sums.get(formula.counted, 0), sums.get(formula.base, 0)
+        discounts = discounts_of(definition.key, formula, observations, suspicions)
+        counted = sums.get(formula.counted, 0) - sum(one.counted for one in discounts)
+        base = sums.get(formula.base, 0) - sum(one.base for one in discounts)
         value = _value(definition, formula, counted, base)
         score = None if value is None else score_of(definition, value)
         if score is not None:
@@ -173,8 +218,10 @@ def _line(
                 value=None if value is None else float(value),
                 score=None if score is None else float(score),
                 evidence=evidence_of(formula, observations)[:EVIDENCE_SHOWN_MAX],
+                discounts=discounts,
             )
         )
+    effective = {(one.guard, one.subject) for value in values for one in value.discounts}
     return DepartmentPerformance(
         department=code,
         name=name,
@@ -186,6 +233,11 @@ def _line(
         },
         points=points,
         values=tuple(values),
+        suspicions=tuple(
+            one
+            for one in suspicions
+            if (one.guard, one.subject) in effective or GUARDS[one.guard].effect is Effect.FLAG
+        )[:SUSPICIONS_SHOWN_MAX],
     )
 
 

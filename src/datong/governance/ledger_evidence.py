@@ -10,6 +10,7 @@ from datong.governance import service_levels, timelines
 from datong.governance.counting import observations_of_duties, observations_of_entry
 from datong.governance.disposal import disposal_duties
 from datong.governance.duties import Duty
+from datong.governance.guards import STORY_KINDS, Story, Suspicion, suspicions
 from datong.governance.observations import Observation
 from datong.governance.outages import outages_of, with_outages
 from datong.governance.periods import Period
@@ -227,6 +228,15 @@ class LedgerEvidence:
         # Whether a duty was kept does not depend on who held the ball, nor does a level of service count here.
         duties = observations_of_duties(self._with_limits(until)[0], until=until)
         return [*observed, *(seen for seen in duties if seen.at >= since)]
+
+    def suspicions(self, *, since: datetime, until: datetime) -> Sequence[Suspicion]:
+        """Return what the guards against gaming find in that period."""
+
+        def calls(first: datetime) -> list[RecordedEntry]:
+            return self._ledger.entries_between(kinds={EntryKind.ACCESS}, since=first, until=until)
+
+        entries = self._ledger.entries_between(kinds=STORY_KINDS, since=BEGINNING, until=until)
+        return suspicions(Story(entries, calls(since), calls, since=since, until=until))
 
 
 def _grouped(

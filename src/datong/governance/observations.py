@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from datong.governance.duties import Duty
+from datong.governance.guards import Suspicion
 from datong.kernel import DepartmentCode, EntryId, Value
 
 
@@ -68,13 +69,23 @@ class EvidenceSource(Protocol):
         """Return what happened from `since` to before `until`."""
         ...
 
+    def suspicions(self, *, since: datetime, until: datetime) -> Sequence[Suspicion]:
+        """Return what the guards against gaming find in that period."""
+        ...
+
 
 class GivenEvidence:
     """An evidence source that holds what it is given: for tests, simulations and replays."""
 
-    def __init__(self, duties: Sequence[Duty] = (), observations: Sequence[Observation] = ()) -> None:
+    def __init__(
+        self,
+        duties: Sequence[Duty] = (),
+        observations: Sequence[Observation] = (),
+        suspicions: Sequence[Suspicion] = (),
+    ) -> None:
         self.given_duties = list(duties)
         self.given_observations = list(observations)
+        self.given_suspicions = list(suspicions)
 
     def duties(self, *, until: datetime) -> Sequence[Duty]:
         """Return the given duties that began before `until`."""
@@ -83,3 +94,7 @@ class GivenEvidence:
     def observations(self, *, since: datetime, until: datetime) -> Sequence[Observation]:
         """Return the given observations of the period."""
         return [seen for seen in self.given_observations if since <= seen.at < until]
+
+    def suspicions(self, *, since: datetime, until: datetime) -> Sequence[Suspicion]:
+        """Return the given suspicions, whatever the period."""
+        return list(self.given_suspicions)

@@ -42,6 +42,7 @@ class Indicators:
             self._departments(),
             self._monitor.charges(since=span.since, until=span.until),
             period=span,
+            suspicions=self._evidence.suspicions(since=span.since, until=span.until),
         )
 
     def evidence(

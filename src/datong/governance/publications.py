@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from datong.governance.duties import RULES_VERSION
+from datong.governance.guards import GUARDS, GUARDS_VERSION, Effect
 from datong.governance.indicators import DepartmentPerformance, Performance
 from datong.governance.performance import Indicators
 from datong.governance.periods import Period
@@ -117,10 +118,23 @@ class Publications:
 
 
 def line_facts(performance: Performance, line: DepartmentPerformance) -> Mapping[str, JsonValue]:
-    """Return the facts of one department's line: ranks, scores in hundredths, and what each indicator counted."""
+    """Return the facts of one department's line: ranks, scores in hundredths, and what each indicator counted.
+
+    `discounted` tells what guards took out of it, by indicator and guard; `flagged` which others struck.
+    """
+    discounted: dict[str, dict[str, list[int]]] = {}
+    for value in line.values:
+        for one in value.discounts:
+            sums = discounted.setdefault(value.key, {}).setdefault(one.guard, [0, 0])
+            sums[0] += one.counted
+            sums[1] += one.base
+    flagged = sorted({one.guard for one in line.suspicions if GUARDS[one.guard].effect is Effect.FLAG})
     return {
         "period": performance.period.name,
         "rules": RULES_VERSION,
+        "guards": GUARDS_VERSION,
+        **({"discounted": discounted} if discounted else {}),
+        **({"flagged": flagged} if flagged else {}),
         "department": line.department,
         "rank": line.rank,
         "score_centi": None if line.score is None else round(line.score * 100),
@@ -134,6 +148,7 @@ def order_facts(performance: Performance) -> Mapping[str, JsonValue]:
     return {
         "period": performance.period.name,
         "rules": RULES_VERSION,
+        "guards": GUARDS_VERSION,
         "departments": [line.department for line in performance.departments],
     }
 

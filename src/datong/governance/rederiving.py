@@ -21,6 +21,8 @@ from datong.norms import NormPack
 
 _NAMELESS = Text(zh="—", en="—")
 _NAMED_BY_ENTRY = frozenset({DutyKind.REVIEW, DutyKind.CATALOGUE_UPDATE})
+_OF_GUARDS = frozenset({"guards"})
+"""What publications of older releases, before there were guards against gaming, do not state."""
 _IDS = ("evidence",)
 """Facts that name entries by the hub's own ids, which the log does not hold."""
 
@@ -52,16 +54,23 @@ def rederive_indicators(
             remedy=Text(zh="请核对统计期。", en="Check the period."),
         )
     before = _before(entries, published[0])
+    evidence = _evidence(before, calendar)
+    guarded = "guards" in published[0].facts
     performance = assess(
         pack.indicators,
-        _evidence(before, calendar).observations(since=span.since, until=span.until),
+        evidence.observations(since=span.since, until=span.until),
         dict.fromkeys(_departments(before), _NAMELESS),
         _charges(before, span),
         period=span,
+        suspicions=evidence.suspicions(since=span.since, until=span.until) if guarded else (),
     )
     derived = {f"{span.name}/{line.department}": line_facts(performance, line) for line in performance.departments}
     derived[span.name] = order_facts(performance)
-    return tuple(_compared(entry, derived.get(entry.subject, {})) for entry in published)
+    unsaid = frozenset() if guarded else _OF_GUARDS
+    return tuple(
+        _compared(entry, {name: said for name, said in derived.get(entry.subject, {}).items() if name not in unsaid})
+        for entry in published
+    )
 
 
 def rederive_finding(

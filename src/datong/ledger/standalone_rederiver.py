@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, time, timedelta, timezone
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -732,7 +733,9 @@ def observations(entries: list[Entry], since: datetime, until: datetime, calenda
         if who is None or duty.kind not in {"reply", "provision", "review", "transfer", "correction"}:
             continue
         if since <= at < until:
-            index, key = duty.spans[-1].place, f"{duty.subject}{duty.spans[0].place}"
+            index = duty.spans[-1].place
+            named = duty.kind in {"reply", "correction"}
+            key = f"{duty.kind}:{duty.subject}" if named else f"{duty.subject}{duty.spans[0].place}"
             yield Seen(at, index, duty.kind, who, key=key)
             if duty.done is not None and duty.done < duty.due:
                 yield Seen(at, index, f"{duty.kind} kept", who, key=key)
@@ -814,24 +817,235 @@ COUNTED: dict[str, Callable[[Entry], Iterable[Seen]]] = {
 """What entries of each kind count for."""
 
 
-def totals(seen: Iterable[Seen]) -> dict[str, dict[str, int]]:
-    """Return the sums by department and measure; of one thing the newest observation counts."""
-    sums: dict[str, dict[str, int]] = {}
-    things: set[tuple[str, str, str]] = set()
+def counts(seen: Iterable[Seen]) -> list[Seen]:
+    """Return what counts: of one thing the newest observation."""
+    kept, things = [], set()
     for one in sorted(seen, key=lambda one: (one.at, one.place, one.what, one.department, one.number), reverse=True):
         thing = (one.what, one.department, one.key or "")
         if one.key is None or thing not in things:
             things.add(thing)
-            own = sums.setdefault(one.department, {})
-            own[one.what] = own.get(one.what, 0) + one.number
+            kept.append(one)
+    return kept
+
+
+def totals(seen: Iterable[Seen]) -> dict[str, dict[str, int]]:
+    """Return the sums by department and measure."""
+    sums: dict[str, dict[str, int]] = {}
+    for one in seen:
+        own = sums.setdefault(one.department, {})
+        own[one.what] = own.get(one.what, 0) + one.number
     return sums
 
 
-def line(sums: dict[str, int]) -> tuple[float | None, dict[str, list[int]]]:
-    """Return a department's score, and what each indicator counted."""
+# Guards against gaming: of each the things that do not count, by indicator
+
+
+class Story:
+    """What guards look at: acts up to a period's end by what they are about, and who was served."""
+
+    def __init__(self, entries: list[Entry], since: datetime, until: datetime) -> None:
+        self.since, self.until = since, until
+        before = [one for one in entries if one.at < until]
+        self.resources = grouped(before, {"catalogue.step"})
+        self.requests = grouped(before, {"sharing.request", "sharing.decision"}, lambda one: one.facts["request_id"])
+        self.reports = grouped(before, {"library.correction"})
+        self.batches = grouped(before, {"exchange.batch"}, lambda one: one.facts["resource"])
+        access = [one for one in before if one.kind == "sharing.access" and "resource_id" in one.facts]
+        self.calls = [one.facts for one in access if one.at >= until - timedelta(days=180)]
+        now = [one.facts for one in access if one.at >= since and one.facts.get("provider")]
+        self.own = {one["resource_id"]: one["provider"] for one in now if one.get("consumer") == one["provider"]}
+        others = [one for one in now if one.get("consumer") != one["provider"]]
+        self.called = {one["resource_id"] for one in others}
+        self.answered = {one["resource_id"] for one in others if one.get("rows") != 0}
+
+    def published(self) -> list[tuple[str, Entry, Entry]]:
+        """Return each resource that is published at the end, its first and its last such step."""
+        live = {
+            name: [one for one in acts if one.facts["to_state"] == "published"] for name, acts in self.resources.items()
+        }
+        return [(name, own[0], own[-1]) for name, own in live.items() if own and own[-1] is self.resources[name][-1]]
+
+    def rows(self, resource: str) -> int:
+        """Return how many rows were ever sent of a resource."""
+        return sum(int(one.facts.get("rows", 0)) for one in self.batches.get(resource, []))
+
+
+Strike = tuple[str, str, list[tuple[str, str, bool]]]
+"""Whom a guard strikes, about what, and the things taken out: indicator, key, also out of the base."""
+
+
+def empty_resource(story: Story) -> Iterator[Strike]:
+    """A published resource without items, or without any row in all its batches and calls."""
+    for name, _, step in story.published():
+        sent = any(one.facts.get("last") for one in story.batches.get(name, []))
+        if step.facts.get("items") == 0 or (sent and not story.rows(name) and name not in story.answered):
+            keys = ("catalogue_rate", "binding_rate", "zero_use_share")
+            yield step.facts["department"], name, [(key, name, False) for key in keys]
+
+
+def split_resource(story: Story) -> Iterator[Strike]:
+    """Five or more small ones of a kind on one day, four fifths of that day's, that nobody uses, are one."""
+    days: dict[tuple[str, str], list[tuple[str, Entry]]] = {}
+    for name, first, last in story.published():
+        days.setdefault((last.facts["department"], f"{first.at.astimezone(CHINA):%Y-%m-%d}"), []).append((name, last))
+    for (department, day), those in days.items():
+        alike: dict[str, list[str]] = {}
+        for name, last in those:
+            if 1 <= int(last.facts.get("items", 0)) <= 3 and not story.rows(name) and name not in story.called:
+                kind = "-".join(str(last.facts.get(one)) for one in ("share_type", "update_cycle", "data_category"))
+                alike.setdefault(kind, []).append(name)
+        for kind, small in alike.items():
+            if len(small) >= max(5, 0.8 * len(those)):
+                taken = [("catalogue_rate", name, True) for name in sorted(small)[1:]]
+                yield department, f"{department}/{day}/{kind}", taken
+
+
+def cosmetic_refusal(story: Story) -> Iterator[Strike]:
+    """Refused in time, asked again for the same within 28 days and granted after the first deadline."""
+    asked: dict[str, list[list[Entry]]] = {}
+    for acts in story.requests.values():
+        names = ("consumer", "provider", "resource_id", "items", "items_count", "items_sha256", "service_item")
+        asked.setdefault(repr([acts[0].facts.get(name) for name in names]), []).append(acts)
+    for those in asked.values():
+        for before, after in pairwise(those):
+            no, yes, due = before[-1], after[-1], before[-1].facts.get("due_at")
+            if (no.facts["state"], yes.facts["state"]) != ("refused", "granted") or not due:
+                continue
+            if timedelta(0) <= after[0].at - no.at <= timedelta(days=28) and no.at < instant(due) <= yes.at:
+                request = yes.facts["request_id"]
+                yield yes.facts["provider"], request, [("reply_on_time_rate", f"reply:{request}", False)]
+
+
+def of_requests(requests: Iterable[str]) -> list[tuple[str, str, bool]]:
+    """Return what counts of requests."""
+    keys = [(("reply_on_time_rate", f"reply:{one}", True), ("demand_satisfaction_rate", one, True)) for one in requests]
+    return [key for pair in keys for key in pair]
+
+
+def own_requests(story: Story) -> Iterator[Strike]:
+    """What a department asks of itself."""
+    for request, acts in story.requests.items():
+        if acts[-1].facts["consumer"] == acts[-1].facts["provider"]:
+            yield acts[-1].facts["provider"], request, of_requests([request])
+
+
+def friendly_requests(story: Story) -> Iterator[Strike]:
+    """Two departments grant each other three requests or more in half a year and use none of them."""
+    granted: dict[tuple[str, str], list[Entry]] = {}
+    for acts in story.requests.values():
+        if acts[-1].facts["state"] == "granted" and acts[-1].at >= story.until - timedelta(days=180):
+            granted.setdefault((acts[-1].facts["provider"], acts[-1].facts["consumer"]), []).append(acts[-1])
+    used = {
+        (name, one.facts.get("consumer")) for name, own in story.batches.items() for one in own if one.facts.get("rows")
+    }
+    used |= {(one["resource_id"], one.get("consumer")) for one in story.calls}
+    old = story.until - timedelta(days=30)
+    for one, other in sorted(pair for pair in granted if pair[0] < pair[1]):
+        both = [granted[one, other], granted.get((other, one), [])]
+        if min(sum(act.at < old for act in own) for own in both) < 3:
+            continue
+        idle = [[act for act in own if (act.facts["resource_id"], act.facts["consumer"]) not in used] for own in both]
+        if any(act.at < old and act not in left for own, left in zip(both, idle, strict=True) for act in own):
+            continue
+        for provider, left in zip((one, other), idle, strict=True):
+            yield provider, f"{one}/{other}", of_requests(act.facts["request_id"] for act in left)
+
+
+def own_use(story: Story) -> Iterator[Strike]:
+    """A resource that only its own department used in the period."""
+    for name, provider in story.own.items():
+        sent = any(story.since <= one.at < story.until for one in story.batches.get(name, []))
+        if name not in story.called and not sent:
+            yield provider, name, [("zero_use_share", name, False)]
+
+
+def of_reports(acts: Iterable[Entry]) -> list[tuple[str, str, bool]]:
+    """Return what counts of rounds of reports."""
+    return [("correction_on_time_rate", f"correction:{one.subject}/{one.facts['disputes']}", True) for one in acts]
+
+
+def own_corrections(story: Story) -> Iterator[Strike]:
+    """Errors that a source department reports to itself."""
+    for report, acts in story.reports.items():
+        if acts[0].facts.get("consumer") == acts[0].facts["provider"]:
+            rounds = [one for one in acts if one.facts["action"] in {"report", "dispute"}]
+            yield acts[0].facts["provider"], report, of_reports(rounds)
+
+
+def correction_rounds(story: Story) -> Iterator[Strike]:
+    """Of a report of three rounds or more all but the first."""
+    for report, acts in story.reports.items():
+        rounds = [one for one in acts if one.facts["action"] in {"report", "dispute"}]
+        if len(rounds) >= 3:
+            yield acts[0].facts["provider"], report, of_reports(rounds[1:])
+
+
+def instant_corrections(story: Story) -> Iterator[Strike]:
+    """Five reports or more of one element by one department, each answered within half an hour, are one."""
+    series: dict[tuple[str, ...], list[list[Entry]]] = {}
+    for acts in story.reports.values():
+        facts = acts[0].facts
+        if facts.get("consumer") and acts[0].at >= story.since:
+            names = ("provider", "consumer", "resource_id", "element")
+            series.setdefault(tuple(facts.get(name, "") for name in names), []).append(acts)
+    for (provider, *rest), those in series.items():
+        quick = all(len(acts) > 1 and acts[-1].at - acts[0].at < timedelta(minutes=30) for acts in those)
+        if len(those) >= 5 and quick:
+            yield provider, "/".join(rest), of_reports(acts[0] for acts in those[1:])
+
+
+def shelf_ware(story: Story) -> Iterator[Strike]:
+    """Shown only: five resources or more older than 180 days, four fifths of them used by nobody."""
+    old: dict[str, list[str]] = {}
+    for name, first, last in story.published():
+        if first.at < story.until - timedelta(days=180):
+            old.setdefault(last.facts["department"], []).append(name)
+    for department, names in old.items():
+        idle = [name for name in names if name not in story.batches and name not in story.called]
+        if len(names) >= 5 and len(idle) >= 0.8 * len(names):
+            yield department, department, []
+
+
+GUARDS = (
+    empty_resource, split_resource, cosmetic_refusal, own_requests, friendly_requests, own_use, own_corrections,
+    correction_rounds, instant_corrections, shelf_ware,
+)  # fmt: skip
+"""In their order: a thing is taken out of an indicator once."""
+
+
+def guarded(story: Story, seen: list[Seen]) -> tuple[dict[str, dict[str, dict[str, list[int]]]], dict[str, list[str]]]:
+    """Return by department what each guard takes out of each indicator, and which guards only point."""
+    amounts = {(one.what, one.department, one.key): one.number for one in seen if one.key is not None}
+    gone: set[tuple[str, str, str]] = set()
+    discounted: dict[str, dict[str, dict[str, list[int]]]] = {}
+    flagged: dict[str, list[str]] = {}
+    for guard in GUARDS:
+        for department, _, taken in guard(story):
+            if not taken and guard is shelf_ware:
+                flagged.setdefault(department, []).append(guard.__name__)
+            for indicator, key, both in taken:
+                if (indicator, department, key) in gone:
+                    continue
+                gone.add((indicator, department, key))
+                what, base, _, _ = INDICATORS[indicator]
+                count = amounts.get((what, department, key), 0)
+                of = amounts.get((base, department, key), 0) if both else 0
+                if count or of:
+                    own = discounted.setdefault(department, {}).setdefault(indicator, {})
+                    sums = own.setdefault(guard.__name__, [0, 0])
+                    own[guard.__name__] = [sums[0] + count, sums[1] + of]
+    return discounted, flagged
+
+
+def line(
+    sums: dict[str, int], discounted: dict[str, dict[str, list[int]]]
+) -> tuple[float | None, dict[str, list[int]]]:
+    """Return a department's score, and what each indicator counted without what guards took out."""
     shown, parts, weights = {}, Fraction(0), 0
     for key, (what, base, weight, marks) in INDICATORS.items():
-        count, of = sums.get(what, 0), sums.get(base, 0)
+        less = discounted.get(key, {}).values()
+        count = sums.get(what, 0) - sum(one for one, _ in less)
+        of = sums.get(base, 0) - sum(one for _, one in less)
         if not of:
             continue
         shown[key] = [count, of]
@@ -866,8 +1080,14 @@ def rederive_period(entries: list[Entry], period: str, calendar: Calendar) -> It
     since = datetime(year, month, 1, tzinfo=CHINA)
     until = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=CHINA)
     before = [one for one in entries if one.place < published[0].place]
-    sums, points = totals(observations(before, since, until, calendar)), charges(before, since, until)
-    lines = {code: (*line(sums.get(code, {})), points.get(code, 0)) for code in departments_of(before)}
+    seen = counts(observations(before, since, until, calendar))
+    sums, points = totals(seen), charges(before, since, until)
+    # What older releases published knew no guards.
+    known = "guards" in published[0].facts
+    taken, flags = guarded(Story(before, since, until), seen) if known else ({}, {})
+    lines = {
+        code: (*line(sums.get(code, {}), taken.get(code, {})), points.get(code, 0)) for code in departments_of(before)
+    }
     order = sorted(lines, key=lambda one: (lines[one][0] is None, -(lines[one][0] or 0), lines[one][2], one))
     derived: dict[str, dict[str, Any]] = {period: {"departments": order}}
     rank, previous = 0, None
@@ -880,9 +1100,14 @@ def rederive_period(entries: list[Entry], period: str, calendar: Calendar) -> It
             "score_centi": None if score is None else round(score * 100),
             "points": charged,
             "counted": shown,
+            **({"discounted": taken[code]} if code in taken else {}),
+            **({"flagged": sorted(flags[code])} if code in flags else {}),
         }
     for one in published:
-        yield one, {"period": period, "rules": RULES, **derived.get(one.subject, {})}
+        yield (
+            one,
+            {"period": period, "rules": RULES, **({"guards": "1"} if known else {}), **derived.get(one.subject, {})},
+        )
 
 
 # The program
