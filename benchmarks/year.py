@@ -20,6 +20,7 @@ from sqlalchemy import func, select
 from benchmarks import report
 from benchmarks.year_alarms import compared_alarms
 from benchmarks.year_city import Act, City
+from benchmarks.year_games import Games, compared_games
 from benchmarks.year_tasks import Tasks
 from benchmarks.year_time import CALENDAR, DAY
 from benchmarks.year_use import Calls
@@ -144,13 +145,15 @@ class Governed:
             offset = page.next_offset
 
 
-def drawn(*, seed: int, departments: int, resources: int, start: datetime, end: datetime) -> City:
-    """Return a city with all its acts, in order."""
+def drawn(*, seed: int, departments: int, resources: int, start: datetime, end: datetime) -> tuple[City, Games]:
+    """Return a city with all its acts, in order, and who games what."""
     city = City(seed=seed, departments=departments, resources=resources, start=start, end=end)
     Tasks(city).run_all()
     Calls(city).run_all()
+    games = Games(city)
+    games.play()
     city.acts.sort(key=lambda act: (act.at, act.subject))
-    return city
+    return city, games
 
 
 def live_through(governed: Governed, city: City) -> None:
@@ -232,7 +235,7 @@ def main() -> None:
     start = datetime(2025, 1, 1, tzinfo=CHINA)
     end = datetime(2025, 4, 1, tzinfo=CHINA) if chosen.quick else datetime(2026, 1, 1, tzinfo=CHINA)
     departments, resources = (6, 1) if chosen.quick else (chosen.departments, chosen.resources)
-    city = drawn(seed=chosen.seed, departments=departments, resources=resources, start=start, end=end)
+    city, games = drawn(seed=chosen.seed, departments=departments, resources=resources, start=start, end=end)
     report.say(f"{len(city.acts)} acts of {departments} departments")
     with report.folder() as folder:
         governed = Governed(folder, city)
@@ -242,10 +245,14 @@ def main() -> None:
         findings = list(governed.findings())
         judged = compared(city, findings)
         alarms = compared_alarms(city, list(governed.alarms())).figures(governed.series_days())
+        tables = [one.performance for one in governed.publications.find(limit=24).rows]
+        caught = compared_games(games, [*tables, governed.indicators.compute("2025")])
         spearman = order_agreement(city, governed, "2025")
         governed.database.close()
     for (kind, culprit, found), number in judged.confused.most_common(20):
         report.say(f"{kind}: {culprit} taken for {found}: {number}")
+    for guard, department in (*caught.missed, *caught.wrong):
+        report.say(f"{guard}: {department} {'missed' if (guard, department) in games.truth else 'wrongly struck'}")
     report.finish(
         "year",
         sizes={
@@ -260,6 +267,7 @@ def main() -> None:
             "accuracy_by_kind": by_kind(city, judged),
             "shares_sum_to_one": judged.whole,
             "alarms": alarms,
+            "guards": caught.figures(),
             "spearman": report.rounded(spearman),
             "cpu_seconds": report.rounded(seconds),
             "peak_rss_mb": report.peak_rss_mb(),

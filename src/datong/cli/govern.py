@@ -12,6 +12,7 @@ from datong.cli.ledger import read_key
 from datong.cli.shell import both
 from datong.governance import (
     ALARM_NAMES,
+    GUARDS,
     STATE_NAMES,
     STEP_NAMES,
     AlarmDecision,
@@ -20,6 +21,7 @@ from datong.governance import (
     AlarmState,
     Benefit,
     FlowMap,
+    Performance,
     Rederived,
     rederive_finding,
     rederive_indicators,
@@ -113,6 +115,29 @@ def benefit(
     names = (("办件", "cases"), ("材料", "documents"), ("跑动", "trips"), ("小时", "hours"), ("元", "yuan"))
     for zh, en in names:
         typer.echo(f"{zh} · {en}: {getattr(found.total, en):,}")
+
+
+@app.command()
+def guards(
+    hub: HubOption,
+    token: TokenOption,
+    period: Annotated[str, typer.Option(help="统计期，如 2026-11 · a period")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")] = False,
+) -> None:
+    """防注水规则的发现，及对指标的影响 · what guards against gaming found, and what that did to the indicators."""
+    answer = call_hub(hub, token, "GET", f"/indicators?{urlencode({'period': period} if period else {})}")
+    found = Performance.model_validate(answer)
+    if as_json:
+        lines = [line.model_dump(mode="json") for line in found.departments if line.suspicions]
+        typer.echo(json.dumps(lines, ensure_ascii=False, indent=1))
+        return
+    for line in found.departments:
+        for one in line.suspicions:
+            typer.echo(f"{line.department} {both(GUARDS[one.guard].name)}: {one.subject}")
+            cuts = [(value.key, cut) for value in line.values for cut in value.discounts]
+            for key, cut in cuts:
+                if (cut.guard, cut.subject) == (one.guard, one.subject):
+                    typer.echo(f"  {key}: −{cut.counted} / −{cut.base}")
 
 
 @app.command()

@@ -175,6 +175,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/governance",
             "/governance?kind=year",
             f"/governance/indicators/catalogue_rate?department={EDUCATION.code}",
+            "/governance/guards",
             "/governance/findings",
             f"/governance/findings/{finding}",
             "/cases",

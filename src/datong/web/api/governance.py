@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from datong.governance import (
+    GUARDS,
     AlarmDecision,
     AlarmKind,
     AlarmRecord,
@@ -12,6 +13,7 @@ from datong.governance import (
     CaseStage,
     DutyKind,
     FindingRecord,
+    Guard,
     MonitorReport,
     Performance,
     Publication,
@@ -153,6 +155,13 @@ def read_publication(period: str, caller: Caller, hub: Hub) -> Publication:
     """Return the league table of a month as it was published when the month was over."""
     hub.policy.require(caller, Action.INDICATOR_READ)
     return hub.publications.published(period)
+
+
+@router.get("/indicator-guards")
+def list_guards(caller: Caller, hub: Hub) -> list[Guard]:
+    """Return the guards against gaming; what they found stands in each department's line of the indicators."""
+    hub.policy.require(caller, Action.INDICATOR_READ)
+    return list(GUARDS.values())
 
 
 @router.get("/indicators/{key}/evidence")

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from fastapi.responses import Response
 
-from datong.governance import PARTY_NAMES, RULES, DutyKind, Performance, Publication
+from datong.governance import GUARDS, PARTY_NAMES, RULES, DutyKind, Performance, Publication
 from datong.kernel import CHINA, DepartmentCode, FindingId, NotFound
 from datong.ledger import RecordedEntry
 from datong.norms import IndicatorGroup
@@ -66,6 +66,7 @@ def show_indicator(desk: SignedIn, offset: Offset, key: str, department: str, pe
         "governance/indicator.html",
         definition=definition,
         department=code,
+        guards=GUARDS,
         performance=performance,
         value=value,
         page=page,
@@ -73,6 +74,29 @@ def show_indicator(desk: SignedIn, offset: Offset, key: str, department: str, pe
         readable=readable,
         offset=offset,
         step=PAGE_ROWS,
+    )
+
+
+@router.get("/governance/guards")
+def show_guards(desk: SignedIn, period: str = "", department: str = "") -> Response:
+    """Show the guards against gaming, what each found in a period, what that did to the numbers, and the acts."""
+    desk.require(Action.INDICATOR_READ)
+    chosen = period or _periods(desk)["month"]
+    publication = _published(desk, chosen)
+    performance = publication.performance if publication else desk.services.indicators.compute(chosen)
+    lines = [line for line in performance.departments if department in {"", line.department}]
+    return desk.page(
+        "governance/guards.html",
+        performance=performance,
+        chosen=chosen,
+        department=department,
+        guards=GUARDS,
+        definitions={definition.key: definition for definition in performance.definitions},
+        lines=[line for line in lines if line.suspicions],
+        readable={
+            line.department: desk.may(Action.LEDGER_READ, Target(id=line.department, department=line.department))
+            for line in lines
+        },
     )
 
 
