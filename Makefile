@@ -12,7 +12,7 @@ TESTS := $(PYTHON) -m tests.whole_run
 # Compiled modules are kept, whatever the surroundings say: a demo starts some thirty short processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-long fault fault-long check bench docs clean
+.PHONY: help setup demo test test-long fault fault-long check bench docs dist sbom clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -57,6 +57,12 @@ fault-long: setup ## The fault tests with 200 rounds of kills instead of 20, and
 docs: setup ## Rebuild the generated pages (settings, API) and the screenshots in docs/
 	@tools/setup-servers
 	@$(PYTHON) tools/build_docs.py
+
+dist: setup ## Build the release of this commit in dist/: wheel, sdist, requirements, bill of materials, digests
+	@$(PYTHON) tools/build_release.py dist
+
+sbom: setup ## Write the bill of materials (CycloneDX) of the pinned requirements to dist/
+	@$(PYTHON) tools/build_sbom.py dist --epoch "$$(git log -1 --format=%ct)"
 
 clean: ## Remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,3 +1,3 @@
 """Datong (打通): the platform on which departments share what they already know."""
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"

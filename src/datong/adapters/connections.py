@@ -1,11 +1,13 @@
 """Opening a source or a target by its URL."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from datong import adapters
 from datong.exchange import ChangeSource, Connector, Target
-from datong.kernel import Invalid, Text
+from datong.kernel import Invalid, Misconfigured, Text
 
 SCHEMES = (
     "sqlite:///path",
@@ -24,15 +26,18 @@ def open_connector(url: str) -> Connector:
 
     Raises:
         Invalid: `adapters.url_unknown`.
+        Misconfigured: `adapters.driver_missing`: installed without the extra `node`.
     """
     parts = _parts(url)
     match parts.scheme:
         case "sqlite":
             return adapters.SqliteDatabase(_path(parts.path))
         case "postgresql" | "postgres":
-            return adapters.PostgresqlDatabase(url)
+            with _drivers(parts.scheme):
+                return adapters.PostgresqlDatabase(url)
         case "mysql" | "mariadb":
-            return adapters.MariadbDatabase(url)
+            with _drivers(parts.scheme):
+                return adapters.MariadbDatabase(url)
         case "files":
             state = parse_qs(parts.query).get("state", [""])[0]
             return adapters.FileFolder(_path(parts.path), state=_path(state) if state else None)
@@ -48,15 +53,18 @@ def open_target(url: str) -> Target:
 
     Raises:
         Invalid: `adapters.url_unknown`.
+        Misconfigured: `adapters.driver_missing`: installed without the extra `node`.
     """
     parts = _parts(url)
     match parts.scheme:
         case "sqlite":
             return adapters.SqliteDatabase(_path(parts.path), writable=True)
         case "postgresql" | "postgres":
-            return adapters.PostgresqlDatabase(url)
+            with _drivers(parts.scheme):
+                return adapters.PostgresqlDatabase(url)
         case "mysql" | "mariadb":
-            return adapters.MariadbDatabase(url)
+            with _drivers(parts.scheme):
+                return adapters.MariadbDatabase(url)
     if "+" in parts.scheme or parts.scheme in SQLALCHEMY_SCHEMES:
         return adapters.SqlalchemyTarget(url)
     raise _unknown(parts.scheme)
@@ -67,12 +75,15 @@ def open_changes(url: str) -> ChangeSource:
 
     Raises:
         Invalid: `adapters.no_change_log`.
+        Misconfigured: `adapters.driver_missing`: installed without the extra `node`.
     """
     parts = _parts(url)
     if parts.scheme in {"postgresql", "postgres"}:
-        return adapters.PostgresqlChanges(url)
+        with _drivers(parts.scheme):
+            return adapters.PostgresqlChanges(url)
     if parts.scheme in {"mysql", "mariadb"}:
-        return adapters.MariadbChanges(url)
+        with _drivers(parts.scheme):
+            return adapters.MariadbChanges(url)
     raise Invalid(
         "adapters.no_change_log",
         what=Text(
@@ -82,6 +93,22 @@ def open_changes(url: str) -> ChangeSource:
         remedy=Text(zh="请改用比对增量方式（diff）。", en="Use the mode diff."),
         field="/mode",
     )
+
+
+@contextmanager
+def _drivers(scheme: str) -> Iterator[None]:
+    """Say which extra of the package was left out if a driver cannot be imported; each is loaded when first used."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Misconfigured(
+            "adapters.driver_missing",
+            what=Text(
+                zh=f"本机安装时未包含 {scheme}:// 数据源的驱动（缺少 {error.name}）。",
+                en=f"The driver for {scheme}:// was not installed here ({error.name} is missing).",
+            ),
+            remedy=Text(zh="请安装 datong[node]。", en="Install datong[node]."),
+        ) from error
 
 
 def _parts(url: str) -> SplitResult:

@@ -55,7 +55,7 @@ class SqlalchemyDatabase(ComparedByReading):
 
     def __init__(self, url: str) -> None:
         try:
-            self._engine = sa.create_engine(url, poolclass=sa.pool.NullPool, hide_parameters=True)
+            self._engine = sa.create_engine(_address(url), poolclass=sa.pool.NullPool, hide_parameters=True)
         except (ImportError, sa.exc.NoSuchModuleError) as error:
             raise _driver_missing(url) from error
         except (sa.exc.ArgumentError, ValueError) as error:
@@ -278,6 +278,18 @@ def _in_utc(connection: _DriverConnection, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute("SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES'")
     cursor.close()
+
+
+def _address(url: str) -> sa.URL:
+    """Return the parts of an address.
+
+    Raises:
+        ValueError: it is for SQLite and says more than which file, which SQLite would ignore.
+    """
+    address = sa.make_url(url)
+    if address.get_backend_name() == "sqlite" and address.query and "uri" not in address.query:
+        raise ValueError("options of an SQLite address need uri=true")
+    return address
 
 
 def _driver_missing(scheme: str) -> Misconfigured:

@@ -6,9 +6,11 @@ not wait for the web server's imports.
 
 import sys
 from importlib import import_module
+from typing import Annotated
 
 import typer
 
+from datong import __version__
 from datong.cli.shell import run
 from datong.kernel.collector import start
 
@@ -41,9 +43,24 @@ def command_line(asked: str | None) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+    app.callback()(_itself)
     for name in [asked] if asked in GROUPS else GROUPS:
         app.add_typer(import_module(GROUPS[name]).app, name=name)
     return app
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"datong {__version__}")
+        raise typer.Exit
+
+
+def _itself(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="显示版本 · show the version")
+    ] = False,
+) -> None:
+    """Take the options that belong to no group."""
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 import httpx
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from datong.kernel import CHINA, DatongError, Language, Text
 
@@ -45,10 +46,10 @@ def run(app: typer.Typer) -> None:
     try:
         app()
     except DatongError as error:
-        errors.print(f"[bold red]✗[/] {error.what.render(chosen)}")
-        errors.print(f"  {error.remedy.render(chosen)}  [dim]({error.code})[/]")
+        errors.print(f"[bold red]✗[/] {escape(error.what.render(chosen))}")
+        errors.print(f"  {escape(error.remedy.render(chosen))}  [dim]({error.code})[/]")
         sys.exit(EXIT_FAILED)
     except httpx.TransportError as error:
         what = Text(zh=f"连接不上：{error}", en=f"No connection: {error}")
-        errors.print(f"[bold red]✗[/] {what.render(chosen)}")
+        errors.print(f"[bold red]✗[/] {escape(what.render(chosen))}")
         sys.exit(EXIT_FAILED)

@@ -39,9 +39,14 @@ class BlockFailed(Exception):
 class Shell:
     """A bash that ends at the first command that fails; everything it started ends with it."""
 
-    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], folder: Path, programs: Path = Path(sys.executable).parent
+    ) -> None:
+        """Begin in `folder`, with what is in `programs` and what the machine has."""
+        ours = str(Path(sys.executable).parent)
         inherited = without_settings(os.environ)
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        inherited.pop("VIRTUAL_ENV", None)
+        path = ":".join([str(programs), *(place for place in os.environ["PATH"].split(":") if place != ours)])
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc", "-euo", "pipefail", "-s"],
             stdin=subprocess.PIPE,

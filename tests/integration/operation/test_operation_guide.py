@@ -1,17 +1,27 @@
 """docs/operation.md works: its commands, typed in order, on real PostgreSQL and MariaDB servers, with real processes.
 
-The tests go through the guide from top to bottom; each plays it as far as it needs, and looks at what came of it by
-other means than the platform's own.
+What is typed runs from a release, built here and installed as the guide says, not from the repository. The tests go
+through the guide from top to bottom; each plays it as far as it needs, and looks at what came of it by other means than
+the platform's own.
 """
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from packaging.requirements import Requirement
 from pydantic import TypeAdapter
 
+from datong import __version__
 from datong.exchange import ReceiptRecord, SignedReceipt
 from datong.kernel import Corrupt
 from datong.ledger import LogReport, verify_log, verify_signature
@@ -27,6 +37,8 @@ CODES = {
 }
 RESIDENTS = 5001
 BATCHES = 11
+MINUTES_MAX = 10
+ROOT = Path(__file__).parents[3]
 REVERSE = (Path(__file__).parent / "reverse.sh").read_text(encoding="utf-8")
 
 
@@ -38,8 +50,14 @@ class Played:
         self.work = Path(names["WORK"])
         self.blocks = guide_blocks(GUIDE.read_text(encoding="utf-8"))
         self.asked = exported(self.blocks.pop("names"))
+        # The machine has what this block would bring, uv included: `make fresh` plays it on one that has not.
+        del self.blocks["machine"]
         self.told: dict[str, str] = {}
-        self.shell = Shell(names, folder)
+        programs = folder / "programs"
+        programs.mkdir()
+        (programs / "uv").symlink_to(Path(sys.executable).parent / "uv")
+        self.shell = Shell(names, folder, programs)
+        self.began = time.monotonic()
 
     def to(self, name: str) -> str:
         """Play every block up to the one called `name`, and return what that one printed."""
@@ -69,6 +87,8 @@ def guide(
     place = urlsplit(civil)
     client = f"--host={place.hostname} --port={place.port} --user={place.username} --password={place.password}"
     names = {
+        "RELEASE": str(release(folder / "release")),
+        "APP": str(folder / "app"),
         "WORK": str(folder / "datong"),
         "HUB_PORT": str(port),
         "HUB": f"http://127.0.0.1:{port}",
@@ -83,6 +103,88 @@ def guide(
     played = Played(names, folder)
     yield played
     played.shell.close()
+
+
+def release(folder: Path) -> Path:
+    """Build a release of the files as they are here, twice, as `make dist` does."""
+    command = [sys.executable, "tools/build_release.py", str(folder), "--changed"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+def test_a_release_holds_the_package_and_what_it_needs_and_nothing_else(guide: Played) -> None:
+    folder = Path(guide.names["RELEASE"])
+    listed = dict(line.split("  ")[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
+    assert listed == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+        if path.name != "SHA256SUMS"
+    }
+    name = f"datong-{__version__}"
+    assert set(listed) == {
+        f"{name}-py3-none-any.whl",
+        f"{name}.tar.gz",
+        f"{name}.cdx.json",
+        "requirements.txt",
+        "requirements-spark.txt",
+    }
+    tracked = subprocess.run(["git", "ls-files", "src", "deploy"], cwd=ROOT, check=True, capture_output=True, text=True)
+    files = {path for path in tracked.stdout.splitlines() if (ROOT / path).exists()}
+    code = {path.removeprefix("src/") for path in files if path.startswith("src/")}
+    shared = {f"{name}.data/data/share/datong/{path}" for path in files if path.startswith("deploy/")}
+    with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl") as wheel:
+        held = {path for path in wheel.namelist() if ".dist-info/" not in path}
+        metadata = wheel.read(f"{name}.dist-info/METADATA").decode()
+    assert held == code | shared
+    assert {"datong/web/static/app.css", "datong/norms/packs/national/pack.yaml"} <= held
+    asked = [line.partition(": ")[2] for line in metadata.splitlines() if line.startswith("Provides-Extra")]
+    assert asked == ["dp", "node", "psi", "spark"]
+    with tarfile.open(folder / f"{name}.tar.gz") as archive:
+        roots = {path.split("/")[1] for path in archive.getnames()}
+    assert roots == {
+        ".gitignore",
+        "CHANGELOG.md",
+        "LICENSE",
+        "PKG-INFO",
+        "README.md",
+        "deploy",
+        "pyproject.toml",
+        "requirements",
+        "src",
+    }
+
+
+def test_every_pin_of_a_release_is_in_its_bill_of_materials(guide: Played) -> None:
+    folder = Path(guide.names["RELEASE"])
+    bill = json.loads((folder / f"datong-{__version__}.cdx.json").read_text())
+    told = {(part["name"], part["version"], part["scope"] == "required") for part in bill["components"]}
+    always, every = (
+        {(pin.name, str(pin.specifier).removeprefix("==")) for pin in map(Requirement, pinned(folder / file))}
+        for file in ("requirements.txt", "requirements-spark.txt")
+    )
+    scripts = {("htmx.org", "2.0.11", True), ("echarts", "5.6.0", True)}
+    assert told == {(*pin, pin in always) for pin in every} | scripts
+    assert {"pyspark", "py4j"} == {name for name, _ in every - always}
+    parents = {row["ref"]: row.get("dependsOn", []) for row in bill["dependencies"]}
+    assert "starlette" in parents["fastapi"]
+    assert {"fastapi", "pymysql", "pyspark"} <= set(parents["datong"])
+
+
+def pinned(file: Path) -> list[str]:
+    return [line.rstrip(" \\") for line in file.read_text().splitlines() if line[:1].isalnum()]
+
+
+def test_hub_and_nodes_run_from_the_wheel_alone(guide: Played) -> None:
+    assert guide.to("install").splitlines()[-1] == f"datong {__version__}"
+    assert guide.run("command -v datong").strip() == f"{guide.names['APP']}/bin/datong"
+    place = guide.run('cd /; "$APP/bin/python" -c "import datong; print(datong.__file__)"').strip()
+    assert place.startswith(guide.names["APP"])
+    shared = Path(guide.names["APP"], "share", "datong", "deploy")
+    assert {path.name for path in shared.iterdir()} == {path.name for path in (ROOT / "deploy").iterdir()}
+    guide.to("increment")
+    assert time.monotonic() - guide.began < MINUTES_MAX * 60
+    programs = {os.readlink(f"/proc/{pid}/cwd") for pid in guide.run("jobs -pr").split()}
+    assert not any(place.startswith(str(ROOT)) for place in programs)
 
 
 def test_the_test_sets_exactly_the_names_of_the_guide(guide: Played) -> None:

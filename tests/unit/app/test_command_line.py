@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from datong import __version__
 from datong.app.main import GROUPS
 from datong.kernel.settings import without_settings
 
@@ -46,6 +47,27 @@ def test_an_error_is_told_in_the_persons_language_with_its_remedy(tmp_path: Path
     assert told["zh"].returncode == told["en"].returncode == 1
     assert told["zh"].stderr != told["en"].stderr
     assert "Traceback" not in told["zh"].stderr + told["en"].stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "url"),
+    [("pymysql", "mysql://u:p@host/d"), ("adbc_driver_postgresql", "postgresql://u:p@host/d")],
+)
+def test_what_an_installation_left_out_is_told_with_the_extra_that_brings_it(module: str, url: str) -> None:
+    script = (
+        "import sys; sys.modules[sys.argv[1]] = None; from datong.adapters import open_connector;"
+        "from datong.cli.shell import run; run(lambda: open_connector(sys.argv[2]))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script, module, url], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert answer.returncode == 1
+    assert "datong[node]" in answer.stderr
+    assert "adapters.driver_missing" in answer.stderr
+
+
+def test_the_version_is_told() -> None:
+    assert call("--version").stdout == f"datong {__version__}\n"
 
 
 def test_a_wrong_setting_stops_the_hub_and_is_named(tmp_path: Path) -> None:
