@@ -105,6 +105,7 @@ from datong.sharing import (
     PolicyEngine,
     PrivateStatistics,
     Profiles,
+    QuotaWatch,
     RecordPages,
     Releases,
     Requests,
@@ -113,6 +114,7 @@ from datong.sharing import (
     SharedFiles,
     SignedCalls,
     Simulator,
+    SubscriptionDesk,
     Subscriptions,
     Usage,
     mask_secret,
@@ -374,6 +376,9 @@ def compose(
     consents = Consents(database=database, clock=clock, ledger=ledger, agreements=agreements, index_key=index_key)
     live = LiveServices(database=database, clock=clock, ledger=ledger, catalogue=catalogue, departments=departments)
     mask_keys = MaskKeys(database=database, clock=clock, ledger=ledger, secret=mask_secret(signer))
+    application_quota = CallQuota(
+        per_minute=settings.application_calls_per_minute or None, per_day=settings.application_calls_per_day or None
+    )
     gateway = Gateway(
         database=database,
         clock=clock,
@@ -386,9 +391,7 @@ def compose(
         mask_keys=mask_keys,
         live=live,
         callers=identity,
-        application_quota=CallQuota(
-            per_minute=settings.application_calls_per_minute or None, per_day=settings.application_calls_per_day or None
-        ),
+        application_quota=application_quota,
         consents=consents,
         registrations=registrations,
     )
@@ -559,6 +562,8 @@ def compose(
             sender=webhooks,
             secret=index_key,
         ),
+        quota_watch=QuotaWatch(database=database, clock=clock, each_application=application_quota),
+        webhook_desk=SubscriptionDesk(database=database, clock=clock, ledger=ledger, sender=webhooks, secret=index_key),
         mask_keys=mask_keys,
         profiles=Profiles(database=database, clock=clock, ledger=ledger, endpoint=endpoint),
         delta_shares=delta_shares,

@@ -147,6 +147,7 @@ if TYPE_CHECKING:
     from datong.sharing.people import Account, Session
     from datong.sharing.policy import PolicyEngine
     from datong.sharing.profiles import PROFILE_DAYS_DEFAULT, PROFILE_DAYS_MAX, Profile, ProfileFile, Profiles
+    from datong.sharing.quota_counts import QuotaUse, QuotaWatch
     from datong.sharing.record_pages import PageAsk, RecordPage, RecordPages
     from datong.sharing.request_prefill import Prefill, SimilarRequest
     from datong.sharing.requests import Requests
@@ -166,13 +167,16 @@ if TYPE_CHECKING:
     )
     from datong.sharing.statistics import PrivateStatistics
     from datong.sharing.subjects import subject_index_key
-    from datong.sharing.subscriptions import (
+    from datong.sharing.subscription_desk import SubscriptionDesk, SubscriptionStanding
+    from datong.sharing.subscription_values import (
         DeliveryState,
-        Subscriptions,
+        SubscriptionState,
+        TriedCall,
         WebhookDelivery,
         WebhookSecret,
         WebhookSubscription,
     )
+    from datong.sharing.subscriptions import Subscriptions
     from datong.sharing.tokens import AccessToken
     from datong.sharing.usage import Usage, Use
     from datong.sharing.webhooks import (
@@ -278,16 +282,20 @@ else:
             "assertions": ["ASSERTION_TYPE", "client_assertion", "token_request"],
             "usage": ["Usage", "Use"],
             "file_manifests": ["FileForm", "FileReport", "verify_file"],
+            "quota_counts": ["QuotaUse", "QuotaWatch"],
             "record_pages": ["PageAsk", "RecordPage", "RecordPages"],
             "shared_files": ["SharedFiles"],
             "events": ["ResourceEvent", "ResourceEvents"],
-            "subscriptions": [
+            "subscription_desk": ["SubscriptionDesk", "SubscriptionStanding"],
+            "subscription_values": [
                 "DeliveryState",
-                "Subscriptions",
+                "SubscriptionState",
+                "TriedCall",
                 "WebhookDelivery",
                 "WebhookSecret",
                 "WebhookSubscription",
             ],
+            "subscriptions": ["Subscriptions"],
             "webhooks": [
                 "GONE",
                 "WebhookSender",
@@ -446,6 +454,8 @@ __all__ = [
     "QueryAsk",
     "Question",
     "QuotaState",
+    "QuotaUse",
+    "QuotaWatch",
     "Record",
     "RecordPage",
     "RecordPages",
@@ -485,6 +495,9 @@ __all__ = [
     "SimulatedCall",
     "Simulator",
     "StatisticKind",
+    "SubscriptionDesk",
+    "SubscriptionStanding",
+    "SubscriptionState",
     "Subscriptions",
     "Suggestion",
     "TableAnswer",
@@ -492,6 +505,7 @@ __all__ = [
     "TableVersion",
     "Target",
     "TermsChange",
+    "TriedCall",
     "Usage",
     "UsagePage",
     "Use",

@@ -8,11 +8,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from datong.kernel import AgreementId, Clock, Database, Value
 from datong.sharing import tables
-from datong.sharing.quotas import NOT_COUNTED, Allowance, Counted, nearest
+from datong.sharing.quotas import NOT_COUNTED, Allowance, CallQuota, Counted, QuotaWindow, allowances, nearest
 
 
 def take(connection: Connection, calls: Sequence[Sequence[Allowance]], now: datetime) -> list[Counted]:
@@ -41,6 +42,46 @@ def take(connection: Connection, calls: Sequence[Sequence[Allowance]], now: date
     for one in sorted(turned_away, key=lambda one: one.counter):
         _add(connection, one, -turned_away[one])
     return counted
+
+
+class QuotaUse(Value):
+    """How much of one window is used up: `used` of `limit` calls, until the window that began at `since` is over."""
+
+    window: QuotaWindow
+    limit: int
+    used: int
+    since: datetime
+
+
+class QuotaWatch:
+    """Reads how far callers have used up what they may call; counts nothing."""
+
+    def __init__(self, *, database: Database, clock: Clock, each_application: CallQuota) -> None:
+        self._database = database
+        self._clock = clock
+        self._each_application = each_application
+
+    def of_application(self, client_id: str) -> tuple[QuotaUse, ...]:
+        """Return the windows of an application's own quota; none: the hub sets no limit."""
+        return self._uses(f"application:{client_id}", self._each_application)
+
+    def of_agreement(self, agreement_id: AgreementId, calls: CallQuota | None) -> tuple[QuotaUse, ...]:
+        """Return the windows of what an agreement allows; none: no number is agreed."""
+        return self._uses(f"agreement:{agreement_id}", calls)
+
+    def _uses(self, holder: str, quota: CallQuota | None) -> tuple[QuotaUse, ...]:
+        table = tables.quota
+        found = allowances(holder, quota, self._clock.now())
+        with self._database.snapshot() as connection:
+            uses = []
+            for one in found:
+                _, window, started = one.counter
+                query = select(table.c.calls).where(
+                    table.c.holder == holder, table.c.span == window, table.c.started_second == started
+                )
+                used = connection.scalar(query) or 0
+                uses.append(QuotaUse(window=one.window, limit=one.limit, used=used, since=one.started_at))
+        return tuple(uses)
 
 
 def forget_windows(connection: Connection, now: datetime) -> int:

@@ -5,9 +5,8 @@ by one worker for a time, so that a worker that is killed leaves it to the next 
 answered. Its id is the message's id and stays the same over all attempts: whoever gets a message twice can tell.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from enum import StrEnum
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
@@ -20,24 +19,35 @@ from datong.kernel import (
     Conflict,
     Database,
     DatongError,
-    DepartmentCode,
     EntryId,
-    JsonValue,
     NotFound,
     Refused,
     ResourceId,
     Text,
-    Value,
     new_id,
 )
 from datong.kernel.limits import PAGE_ROWS_MAX
-from datong.ledger import EntryKind, Ledger
+from datong.ledger import Ledger
 from datong.sharing import tables
 from datong.sharing.events import ResourceEvents
-from datong.sharing.evidence import instant, text_digest
 from datong.sharing.machines import Machines
 from datong.sharing.principals import Principal
-from datong.sharing.webhooks import GONE, OVERLAP_SECONDS, WebhookSender, next_attempt, secret_of, signed_headers
+from datong.sharing.subscription_values import (
+    DeliveryState,
+    SubscriptionState,
+    WebhookDelivery,
+    WebhookSecret,
+    WebhookSubscription,
+    delivery_of,
+    keep,
+    record_act,
+    row_of,
+    secrets_of,
+    subscription_ended,
+    subscription_of,
+    subscription_unknown,
+)
+from datong.sharing.webhooks import GONE, WebhookSender, next_attempt, secret_of, signed_headers
 
 SUBSCRIPTIONS_MAX = 100
 """Active subscriptions of one application."""
@@ -46,61 +56,6 @@ LEASE_SECONDS = 60
 DELIVERIES_AT_ONCE = 20
 SUBSCRIPTIONS_AT_ONCE = 500
 _ENDED_BY_SUBSCRIBER = "the subscriber answered 410"
-
-
-class SubscriptionState(StrEnum):
-    """Whether a subscription is told of new versions."""
-
-    ACTIVE = "active"
-    ENDED = "ended"
-
-
-class DeliveryState(StrEnum):
-    """Where a delivery stands: `dead` after the last attempt, or when nothing may be told any more."""
-
-    DUE = "due"
-    DELIVERED = "delivered"
-    DEAD = "dead"
-
-
-class WebhookSubscription(Value):
-    """Where an application wants to be told of a resource's new versions, and for which service item it uses it."""
-
-    id: str
-    client_id: str
-    department: DepartmentCode
-    resource_id: ResourceId
-    purpose: str
-    url: str
-    state: SubscriptionState
-    version: int
-    created_at: datetime
-    generation: int = 1
-    renewed_at: datetime | None = None
-    ended_because: str = ""
-
-
-class WebhookSecret(Value):
-    """A subscription with the secret that its messages are signed with."""
-
-    subscription: WebhookSubscription
-    secret: str
-
-
-class WebhookDelivery(Value):
-    """What became of telling a subscription of a version; `status` is the last HTTP status, `access_id` its record."""
-
-    id: str
-    subscription_id: str
-    version: int
-    state: DeliveryState
-    attempts: int
-    due_at: datetime
-    status: int | None
-    detail: str
-    access_id: AccessId | None
-    entry_id: EntryId | None
-    settled_at: datetime | None
 
 
 class _Claimed(NamedTuple):
@@ -166,12 +121,12 @@ class Subscriptions:
         with self._database.transaction() as connection:
             table = tables.subscription
             active = select(table.c.id).where(
-                table.c.client_id == caller.actor.id, table.c.state == SubscriptionState.ACTIVE.value
+                table.c.client_id == caller.actor.id, table.c.state != SubscriptionState.ENDED.value
             )
             if len(connection.execute(active.limit(SUBSCRIPTIONS_MAX)).all()) >= SUBSCRIPTIONS_MAX:
                 raise _too_many()
-            connection.execute(insert(table).values(_row(made)))
-            self._record(connection, made, "create", caller.actor)
+            connection.execute(insert(table).values(row_of(made)))
+            record_act(self._ledger, connection, made, "create", caller.actor)
         return WebhookSecret(subscription=made, secret=secret_of(self._secret, made.id, made.generation))
 
     def of(self, caller: Principal, resource_id: ResourceId | None = None) -> tuple[WebhookSubscription, ...]:
@@ -182,7 +137,7 @@ class Subscriptions:
             query = query.where(table.c.resource_id == resource_id)
         query = query.order_by(table.c.created_at.desc(), table.c.id.desc()).limit(PAGE_ROWS_MAX)
         with self._database.snapshot() as connection:
-            return tuple(_subscription(row) for row in connection.execute(query).mappings())
+            return tuple(subscription_of(row) for row in connection.execute(query).mappings())
 
     def get(self, caller: Principal, subscription_id: str) -> WebhookSubscription:
         """Return one of the calling application's subscriptions.
@@ -213,8 +168,8 @@ class Subscriptions:
             one = self._active(connection, caller, subscription_id)
             change = {"generation": one.generation + 1, "renewed_at": self._clock.now()}
             renewed = one.model_copy(update=change)
-            self._store(connection, renewed)
-            self._record(connection, renewed, "renew_secret", caller.actor)
+            keep(connection, renewed)
+            record_act(self._ledger, connection, renewed, "renew_secret", caller.actor)
         return WebhookSecret(subscription=renewed, secret=secret_of(self._secret, renewed.id, renewed.generation))
 
     def deliveries(
@@ -232,7 +187,7 @@ class Subscriptions:
         query = query.order_by(table.c.version.desc(), table.c.id.desc()).limit(PAGE_ROWS_MAX)
         with self._database.snapshot() as connection:
             self._own(connection, caller, subscription_id)
-            return tuple(_delivery(row) for row in connection.execute(query).mappings())
+            return tuple(delivery_of(row) for row in connection.execute(query).mappings())
 
     def replay(self, caller: Principal, subscription_id: str, *, after: int) -> int:
         """Tell of the kept versions after `after` once more, those that were dead included; return how many.
@@ -246,7 +201,7 @@ class Subscriptions:
         with self._database.transaction() as connection:
             one = self._active(connection, caller, subscription_id)
             self._make(connection, one, told)
-            self._record(connection, one, "replay", caller.actor, {"after": after, "deliveries": len(told)})
+            record_act(self._ledger, connection, one, "replay", caller.actor, {"after": after, "deliveries": len(told)})
         return len(told)
 
     def follow(self) -> bool:
@@ -254,7 +209,7 @@ class Subscriptions:
         table = tables.subscription
         query = select(table).where(table.c.state == SubscriptionState.ACTIVE.value).order_by(table.c.id)
         with self._database.snapshot() as connection:
-            active = [_subscription(row) for row in connection.execute(query.limit(SUBSCRIPTIONS_AT_ONCE)).mappings()]
+            active = [subscription_of(row) for row in connection.execute(query.limit(SUBSCRIPTIONS_AT_ONCE)).mappings()]
         for one in active:
             try:
                 versions = self._events.published_after(one.resource_id, one.version)
@@ -281,7 +236,12 @@ class Subscriptions:
     def _claim(self) -> list[_Claimed]:
         """Take due deliveries for a time; what another worker takes at the same moment is its own."""
         now, table = self._clock.now(), tables.delivery
-        due = (table.c.state == DeliveryState.DUE.value, table.c.due_at <= now)
+        paused = select(tables.subscription.c.id).where(tables.subscription.c.state == SubscriptionState.PAUSED.value)
+        due = (
+            table.c.state == DeliveryState.DUE.value,
+            table.c.due_at <= now,
+            table.c.subscription_id.not_in(paused),
+        )
         query = select(table).where(*due).order_by(table.c.due_at, table.c.id).limit(DELIVERIES_AT_ONCE)
         found: list[_Claimed] = []
         with self._database.transaction() as connection:
@@ -292,7 +252,7 @@ class Subscriptions:
                     subscription = connection.execute(
                         select(tables.subscription).where(tables.subscription.c.id == row["subscription_id"])
                     ).mappings()
-                    found.append(_Claimed(_delivery(row), row["content_sha256"], _subscription(subscription.one())))
+                    found.append(_Claimed(delivery_of(row), row["content_sha256"], subscription_of(subscription.one())))
         return found
 
     def _send(self, claimed: _Claimed) -> None:
@@ -306,7 +266,9 @@ class Subscriptions:
             self._note(delivery, event.access_id, event.entry_id, digest)
             now = self._clock.now()
             body = event.model_dump_json().encode()
-            status = self._sender.post(one.url, signed_headers(self._secrets(one, now), delivery.id, now, body), body)
+            status = self._sender.post(
+                one.url, signed_headers(secrets_of(self._secret, one, now), delivery.id, now, body), body
+            )
         except DatongError as error:
             if error.transient:
                 self._again(delivery, None, error.code)
@@ -333,12 +295,6 @@ class Subscriptions:
                 kind=ActorKind.APPLICATION, id=one.client_id, department=application.department, name=application.name
             )
         )
-
-    def _secrets(self, one: WebhookSubscription, now: datetime) -> tuple[str, ...]:
-        generations = [one.generation]
-        if one.renewed_at is not None and now < one.renewed_at + timedelta(seconds=OVERLAP_SECONDS):
-            generations.append(one.generation - 1)
-        return tuple(secret_of(self._secret, one.id, generation) for generation in generations)
 
     def _make(self, connection: Connection, one: WebhookSubscription, versions: Sequence[int]) -> None:
         now = self._clock.now()
@@ -384,83 +340,22 @@ class Subscriptions:
         query = select(table).where(table.c.id == subscription_id, table.c.client_id == caller.actor.id)
         row = connection.execute(query).mappings().first()
         if row is None:
-            raise NotFound(
-                "sharing.subscription_unknown",
-                what=Text(zh="本应用没有这个订阅。", en="This application has no such subscription."),
-                remedy=Text(zh="请核对编号。", en="Check the id."),
-            )
-        return _subscription(row)
+            raise subscription_unknown()
+        return subscription_of(row)
 
     def _active(self, connection: Connection, caller: Principal, subscription_id: str) -> WebhookSubscription:
         one = self._own(connection, caller, subscription_id)
         if one.state is SubscriptionState.ENDED:
-            raise Conflict(
-                "sharing.subscription_ended",
-                what=Text(zh="该订阅已结束。", en="The subscription has ended."),
-                remedy=Text(zh="如仍需要，请重新订阅。", en="Subscribe again if you need it."),
-            )
+            raise subscription_ended()
         return one
 
     def _ended(
         self, connection: Connection, one: WebhookSubscription, because: str, actor: Actor
     ) -> WebhookSubscription:
         ended = one.model_copy(update={"state": SubscriptionState.ENDED, "ended_because": because})
-        self._store(connection, ended)
-        self._record(connection, ended, "end", actor)
+        keep(connection, ended)
+        record_act(self._ledger, connection, ended, "end", actor)
         return ended
-
-    def _store(self, connection: Connection, one: WebhookSubscription) -> None:
-        values = {name: value for name, value in _row(one).items() if name in ("state", "content")}
-        table = tables.subscription
-        connection.execute(update(table).where(table.c.id == one.id).values(values))
-
-    def _record(
-        self,
-        connection: Connection,
-        one: WebhookSubscription,
-        step: str,
-        actor: Actor,
-        more: Mapping[str, JsonValue] | None = None,
-    ) -> None:
-        self._ledger.append(
-            connection,
-            kind=EntryKind.SUBSCRIPTION,
-            subject=one.id,
-            actor=actor,
-            facts={
-                "subscription_id": one.id,
-                "application_id": one.client_id,
-                "consumer": one.department,
-                "resource_id": one.resource_id,
-                "service_item": one.purpose,
-                "step": step,
-                "url_sha256": text_digest(one.url),
-                "created_at": instant(one.created_at),
-                **(more or {}),
-            },
-        )
-
-
-def _row(one: WebhookSubscription) -> dict[str, object]:
-    return {
-        "id": one.id,
-        "client_id": one.client_id,
-        "department": one.department,
-        "resource_id": one.resource_id,
-        "state": one.state.value,
-        "version": one.version,
-        "created_at": one.created_at,
-        "content": one.model_dump(mode="json", include={"purpose", "url", "generation", "renewed_at", "ended_because"}),
-    }
-
-
-def _subscription(row: tables.Row) -> WebhookSubscription:
-    columns = {key: row[key] for key in row if key != "content"}
-    return WebhookSubscription.model_validate({**columns, **row["content"]})
-
-
-def _delivery(row: tables.Row) -> WebhookDelivery:
-    return WebhookDelivery.model_validate({key: row[key] for key in row if key != "content_sha256"})
 
 
 def _applications_only() -> Refused:

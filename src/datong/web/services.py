@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         PolicyEngine,
         PrivateStatistics,
         Profiles,
+        QuotaWatch,
         RecordPages,
         Releases,
         Requests,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         SharedFiles,
         SignedCalls,
         Simulator,
+        SubscriptionDesk,
         Subscriptions,
     )
     from datong.sharing.applications import CallMeter, Registrations, Sandbox
@@ -116,6 +118,8 @@ class Services:
     shared_files: SharedFiles
     events: ResourceEvents
     subscriptions: Subscriptions
+    webhook_desk: SubscriptionDesk
+    quota_watch: QuotaWatch
     mask_keys: MaskKeys
     matchings: Matchings
     profiles: Profiles

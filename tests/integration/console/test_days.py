@@ -20,6 +20,7 @@ from datong.sharing import RequestState
 from tests.integration.console.browser import Visitor
 from tests.integration.console.city import PASSWORD
 from tests.integration.console.conftest import ServedCity
+from tests.integration.console.subscribed import subscribed
 from tests.integration.console.test_tampering import UNSEEN
 
 pytestmark = pytest.mark.parametrize("console", ["postgresql"], indirect=True, scope="session")
@@ -221,6 +222,26 @@ def test_an_auditor_draws_a_sample_and_signing_out_ends_the_session(console: Ser
     visitor.page.wait_for_url("**/sign-in")
     visitor.open("/evidence")
     assert "/sign-in" in visitor.page.url
+    visitor.close()
+
+
+def test_an_officer_sends_dead_messages_again(console: ServedCity, browser: Browser) -> None:
+    hub, page = console.city.hub, subscribed(console)[-1]
+    visitor = Visitor(browser, console.url, language="en")
+    visitor.sign_in("education.officer", PASSWORD)
+    visitor.open("/webhooks")
+    visitor.page.click(".notice a")
+    visitor.page.click(f"a[href='{page}']")
+    visitor.page.click("button:text-is('Send all again')")
+    visitor.page.wait_for_url("**done=webhook_again")
+    assert hub.webhook_desk.due() == 1
+    visitor.page.click("button:text-is('Pause')")
+    visitor.page.wait_for_url("**done=webhook_paused")
+    visitor.page.click("button:text-is('Go on')")
+    visitor.page.wait_for_url("**done=webhook_resumed")
+    hub.subscriptions.deliver()
+    assert (hub.webhook_desk.due(), hub.webhook_desk.dead(EDUCATION.code)) == (0, 1)
+    assert visitor.complaints == []
     visitor.close()
 
 

@@ -28,6 +28,7 @@ from tests.integration.console.browser import Visitor
 from tests.integration.console.city import PASSWORD, SCHOOL_ITEM
 from tests.integration.console.conftest import ServedCity
 from tests.integration.console.coordinated import coordinated
+from tests.integration.console.subscribed import subscribed
 
 WIDTHS = (1280, 360)
 PATIENCE_SECONDS = 30
@@ -212,6 +213,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             f"/service-items/{item}",
             f"/service-items/{item}/case",
             f"/applications/{application_of(console)}",
+            *subscribed(console),
             "/consents",
             "/sources/address",
         ],

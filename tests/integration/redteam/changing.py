@@ -159,6 +159,7 @@ CHANGING = frozenset(
     POST /api/v1/tasks/{task_id}/schema/reports
     POST /api/v1/tasks/{task_id}/subscriptions
     POST /api/v1/tasks/{task_id}/subscriptions/{consumer}/leave
+    POST /api/v1/webhooks/{subscription_id}/actions
     POST /applications
     POST /applications/{client_id}/actions
     POST /applications/{client_id}/agreements
@@ -249,6 +250,7 @@ CHANGING = frozenset(
     POST /transfers/{task_id}/replays/{replay_id}/cancel
     POST /transfers/{task_id}/runs/{run}/cancel
     POST /transfers/{task_id}/schema
+    POST /webhooks/{subscription_id}/actions
     """.strip()
     .replace("    ", "")
     .split("\n")

@@ -12,14 +12,16 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from datong.adapters import WebhookPost
-from datong.kernel import PLATFORM_ACTOR, Conflict, Database, Invalid, NotFound, Refused, Unavailable
+from datong.kernel import PLATFORM_ACTOR, Conflict, Database, Invalid, NotFound, Overloaded, Refused, Unavailable
 from datong.ledger import EntryKind, verify_bundle
 from datong.norms import ShareMode
 from datong.sharing.events import EVENT_KIND, ResourceEvents
 from datong.sharing.machines import ApplicationSecret
 from datong.sharing.principals import Principal
 from datong.sharing.row_filters import RowCondition, RowOperator
-from datong.sharing.subscriptions import LEASE_SECONDS, DeliveryState, Subscriptions, SubscriptionState
+from datong.sharing.subscription_desk import TEST_PAUSE_SECONDS, SubscriptionDesk
+from datong.sharing.subscription_values import DeliveryState, SubscriptionState
+from datong.sharing.subscriptions import LEASE_SECONDS, Subscriptions
 from datong.sharing.webhooks import RETRY_SECONDS, RecordingSender, WebhookSender, next_attempt, signed_headers
 from tests.new_control import new_control
 from tests.unit.sharing.samples import EDUCATION, NOW, POLICE, RESOURCE, SOCIAL, application, person
@@ -309,3 +311,72 @@ def test_bulk_must_be_agreed(subscribed: Subscribed) -> None:
     subscribed.shared.agree(modes=(ShareMode.INTERFACE,), service_item="another-item")
     with pytest.raises(Refused):
         subscribed.hub().create(subscribed.caller, RESOURCE, purpose="another-item", url=URL)
+
+
+def test_people_pause_try_and_send_again_what_is_dead_on_record(subscribed: Subscribed) -> None:
+    hub, world, who = subscribed.hub(), subscribed.world, person(EDUCATION)
+    desk = SubscriptionDesk(
+        database=world.database, clock=world.clock, ledger=world.ledger, sender=subscribed.sender, secret=b"of the hub"
+    )
+    one = hub.create(subscribed.caller, RESOURCE, purpose=PURPOSE_CODE, url=URL).subscription
+    # Paused: nothing is sent, and what was published meanwhile is told once it goes on.
+    assert desk.pause(one.id, who).state is SubscriptionState.PAUSED
+    with pytest.raises(Conflict):
+        desk.pause(one.id, who)
+    subscribed.shared.publish([(LI, "李四光", "H9")])
+    hub.follow()
+    hub.deliver()
+    assert (subscribed.sender.sent, desk.due()) == ([], 0)
+    desk.resume(one.id, who)
+    hub.follow()
+    # What is due when it pauses waits, too.
+    desk.pause(one.id, who)
+    hub.deliver()
+    assert (subscribed.sender.sent, desk.due()) == ([], 1)
+    desk.resume(one.id, who)
+    subscribed.sender.statuses = [500]
+    for pause in (0, *RETRY_SECONDS):
+        world.clock.advance(timedelta(seconds=pause))
+        hub.deliver()
+    assert (desk.get(one.id).dead, desk.dead(), desk.dead(POLICE)) == (1, 1, 0)
+    # The address is tried with a signed message that tells nothing.
+    tried = desk.test(one.id, who)
+    assert (tried.status, tried.succeeded) == (500, False)
+    url, headers, body = subscribed.sender.sent[-1]
+    assert url == URL
+    assert json.loads(body) == {
+        "type": "datong.test",
+        "timestamp": world.clock.now().isoformat(),
+        "data": {"subscription_id": one.id},
+    }
+    secret = hub.renew_secret(subscribed.caller, one.id).secret
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secret).verify(body, dict(headers))
+    with pytest.raises(Overloaded):
+        desk.test(one.id, who)
+    world.clock.advance(timedelta(seconds=TEST_PAUSE_SECONDS))
+    subscribed.sender.statuses = [204]
+    assert desk.test(one.id, who).succeeded
+    stored = desk.get(one.id).subscription.tried
+    assert stored is not None
+    assert stored.succeeded
+    # Dead ones go out again under the ids that they had.
+    (dead,) = desk.deliveries(one.id, state=DeliveryState.DEAD).rows
+    assert desk.send_again(one.id, who) == 1
+    hub.deliver()
+    assert subscribed.sender.sent[-1][1]["webhook-id"] == dead.id
+    assert desk.get(one.id).delivered == 1
+    with pytest.raises(Conflict):
+        desk.send_again(one.id, who)
+    assert desk.find(department=EDUCATION).total == 1
+    assert desk.find(department=POLICE).total == 0
+    assert desk.end(one.id, who).state is SubscriptionState.ENDED
+    with pytest.raises(Conflict):
+        desk.test(one.id, who)
+    with pytest.raises(NotFound):
+        desk.get("nothing")
+    steps = [entry.facts["step"] for entry in world.ledger.entries(kind=EntryKind.SUBSCRIPTION).rows]
+    assert steps == [
+        *("end", "send_again", "test", "renew_secret", "test"),
+        *("resume", "pause", "resume", "pause", "create"),
+    ]

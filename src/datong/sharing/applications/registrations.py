@@ -259,6 +259,13 @@ class Registrations:
         with self._database.snapshot() as connection:
             return self._load(connection, client_id)
 
+    def is_registered(self, client_id: str) -> bool:
+        """Whether an application was registered for review; others were made by an operator."""
+        table = tables.registration
+        query = select(table.c.application_id).where(table.c.application_id == client_id)
+        with self._database.snapshot() as connection:
+            return connection.scalar(query) is not None
+
     def find(
         self,
         *,

@@ -55,6 +55,7 @@ from datong.web.api import (
     tasks,
     uses,
     versions,
+    webhooks,
 )
 
 _PARTS = (
@@ -100,6 +101,7 @@ _PARTS = (
     matchings,
     uses,
     applications,
+    webhooks,
     consents,
     disclosures,
     objections,

@@ -56,6 +56,7 @@ from datong.web.console import (
     transfer_schemas,
     transfers,
     trials,
+    webhooks,
 )
 from datong.web.console.problem import problem_page
 
@@ -111,6 +112,7 @@ PARTS = (
     departments,
     norms,
     applications,
+    webhooks,
     rights,
     citizen,
     portal,

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from datong.kernel import AgreementId, DatongError, Invalid, Text
 from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
-from datong.sharing import Action
+from datong.sharing import Action, Agreement, QuotaUse
 from datong.sharing.applications import (
     ApplicationAction,
     ApplicationState,
@@ -40,6 +40,7 @@ from datong.web.routing import unlisted_routes
 router = unlisted_routes()
 
 RECORDS_SHOWN = 5
+WEBHOOKS_SHOWN = 8
 Name = Annotated[str, Form(max_length=NAME_CHARS_MAX)]
 Words = Annotated[str, Form(max_length=TEXT_CHARS_MAX)]
 TONES = {"submitted": "info", "returned": "warn", "approved": "good", "suspended": "bad"}
@@ -178,6 +179,7 @@ def _page(desk: Desk, client_id: str, issued: IssuedKey | None, *, found: Proble
     health = hub.call_meter.health(registration, keys)
     parties = parties_of(hub, desk.caller, registration)
     tables = hub.sandbox.tables(client_id)
+    agreements = hub.agreements.of_consumer(registration.department)
     t = desk.speech.t
     chart = None
     # A line needs two days.
@@ -204,13 +206,26 @@ def _page(desk: Desk, client_id: str, issued: IssuedKey | None, *, found: Proble
         health=health,
         chart=chart,
         tables=[(table, table.records[:RECORDS_SHOWN]) for table in tables],
-        agreements=hub.agreements.of_consumer(registration.department),
+        agreements=agreements,
+        quotas=_quotas(desk, client_id, [one for one in agreements if one.id in registration.agreements]),
+        webhooks=hub.webhook_desk.find(client_id=client_id, limit=WEBHOOKS_SHOWN),
         actions=possible_actions(registration, parties),
         may_edit=desk.may(Action.APPLICATION_CREATE, own(registration)) and registration.state != "retired",
         entries=hub.ledger.entries(subject=client_id, limit=PAGE_ROWS).rows,
         tones=TONES,
         base_url=hub.settings.base_url,
     )
+
+
+def _quotas(desk: Desk, client_id: str, bound: list[Agreement]) -> list[tuple[Text, str, QuotaUse]]:
+    """Return (whose, where it is agreed, how far it is used up) of the application's own quota and its agreements'."""
+    watch = desk.services.quota_watch
+    own_quota = Text(zh="本应用（平台规定）", en="This application (set by the platform)")
+    found = [(own_quota, "", use) for use in watch.of_application(client_id)]
+    for agreement in bound:
+        uses = watch.of_agreement(agreement.id, agreement.calls)
+        found += [(agreement.resource_title, f"/agreements/{agreement.id}", use) for use in uses]
+    return found
 
 
 def _lines(text: str) -> tuple[str, ...]:

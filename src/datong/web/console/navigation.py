@@ -41,7 +41,7 @@ SECTIONS = (
             _link("/sources", "一数一源", "One source", "/service-items"),
             _link("/requests", "需求与授权", "Requests"),
             _link("/agreements", "共享协议", "Agreements"),
-            _link("/applications", "应用", "Applications"),
+            _link("/applications", "应用", "Applications", "/webhooks"),
         ),
     ),
     Section(

@@ -14,6 +14,18 @@ NOTICES: Mapping[str, Text] = {
         zh="词表已更新并存证，检索即时生效。", en="The vocabulary is updated and on record; searches know it at once."
     ),
     "demand": Text(zh="处理情况已记录并存证。", en="What becomes of the need is on record."),
+    "webhook_paused": Text(
+        zh="订阅已暂停并存证；恢复后补发期间的更新。",
+        en="Paused, on record; what is published meanwhile is told when it goes on.",
+    ),
+    "webhook_resumed": Text(zh="订阅已恢复并存证。", en="It goes on; that is on record."),
+    "webhook_tried": Text(
+        zh="已试发一条不含数据的消息，结果见下。", en="A message without data was sent; the answer is below."
+    ),
+    "webhook_again": Text(
+        zh="未送达的消息已重新排队并存证。", en="What was dead is to be sent again; that is on record."
+    ),
+    "webhook_ended": Text(zh="订阅已结束并存证。", en="The subscription has ended; that is on record."),
     "requested": Text(
         zh="申请已提交。无条件共享的数据项当即同意，其余等待提供部门答复。",
         en="Submitted. Unconditional items are granted at once; the others wait for the provider's reply.",

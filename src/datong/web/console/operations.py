@@ -135,6 +135,12 @@ def _queues(desk: Desk, statuses: tuple[TaskStatus, ...]) -> tuple[Queue, ...]:
             address="/library",
         ),
         Queue(
+            name=Text(zh="待送达的变更消息", en="Webhooks to be delivered"),
+            waiting=hub.webhook_desk.due(),
+            note=Text(zh="", en=""),
+            address="/webhooks",
+        ),
+        Queue(
             name=Text(zh="待发送的提醒", en="Notices to be sent"),
             waiting=due,
             note=Text(zh="", en=""),

@@ -29,6 +29,7 @@ PLACES: Mapping[EntryKind, str] = {
     EntryKind.ASSIGNMENT: "/assignments/",
     EntryKind.INCIDENT: "/incidents/",
     EntryKind.APPLICATION: "/applications/",
+    EntryKind.SUBSCRIPTION: "/webhooks/",
 }
 """Where the subject of an entry has a page of its own."""
 
@@ -53,6 +54,11 @@ def _assignment_text(desk: "Desk", assignment: str) -> str:
     return desk.services.assignments.get(assignment).what
 
 
+def _subscriber_name(desk: "Desk", subscription_id: str) -> str:
+    one = desk.services.webhook_desk.get(subscription_id).subscription
+    return desk.services.identity.application(one.client_id).name
+
+
 def _incident_title(desk: "Desk", incident: str) -> str:
     return desk.services.incidents.get(incident).title
 
@@ -71,6 +77,7 @@ NAMED: Mapping[EntryKind, Callable[["Desk", str], Text | str]] = {
     EntryKind.INCIDENT: _incident_title,
     EntryKind.LIBRARY_DEFINITION: _library_title,
     EntryKind.APPLICATION: _application_name,
+    EntryKind.SUBSCRIPTION: _subscriber_name,
     EntryKind.SKETCH_KEY: lambda _desk, _subject: Text(zh="前置机共享的草图密钥", en="The nodes' sketch secret"),
 }
 """How a subject is named that is found by its id alone."""

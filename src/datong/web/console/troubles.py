@@ -11,7 +11,7 @@ from datong.governance.coordination import SEVERITY_NAMES, IncidentState
 from datong.governance.notifications import MessageState
 from datong.kernel import Text, Value
 from datong.library import BuildState
-from datong.sharing import Action, CircuitState, Node
+from datong.sharing import Action, CircuitState, Node, Target
 from datong.web.api.tasks import task_target
 from datong.web.console.departments import SILENT_AFTER
 from datong.web.console.desk import Desk
@@ -63,7 +63,18 @@ def troubles_of(desk: Desk) -> tuple[Trouble, ...]:
     """Return the troubles that the caller may see, those that lose evidence or data first."""
     return tuple(
         trouble
-        for source in (_witnesses, _room, _transfers, _nodes, _live, _builds, _harvests, _messages, _incidents)
+        for source in (
+            _witnesses,
+            _room,
+            _transfers,
+            _nodes,
+            _live,
+            _builds,
+            _harvests,
+            _webhooks,
+            _messages,
+            _incidents,
+        )
         for trouble in source(desk)
     )
 
@@ -212,6 +223,29 @@ def _harvests(desk: Desk) -> Iterator[Trouble]:
                 bad=run.state is HarvestState.FAILED,
                 click=click if desk.may(Action.HARVEST_MANAGE) else None,
             )
+
+
+def _webhooks(desk: Desk) -> Iterator[Trouble]:
+    if not desk.may(Action.APPLICATION_READ):
+        return
+    for standing in desk.services.webhook_desk.find(dead=True, limit=TROUBLES_OF_A_KIND_MAX).rows:
+        one = standing.subscription
+        name = desk.services.identity.application(one.client_id).name
+        click = Click(
+            name=Text(zh="重新发送", en="Send again"),
+            address=f"/webhooks/{one.id}/actions",
+            fields=(("action", "send_again"),),
+        )
+        target = Target.of_department(one.department, name=one.client_id)
+        yield Trouble(
+            title=Text(zh=f"“{name}”没有收到变更消息", en=f"“{name}” was not told of changes"),
+            what=Text(zh=f"{standing.dead} 条未送达。", en=f"{standing.dead} dead."),
+            remedy=Text(zh="先试一下回调地址，再重新发送。", en="Try its address first, then send them again."),
+            address=f"/webhooks/{one.id}",
+            since=standing.settled_at,
+            bad=False,
+            click=click if desk.may(Action.APPLICATION_CREATE, target) else None,
+        )
 
 
 def _messages(desk: Desk) -> Iterator[Trouble]:
