@@ -8,7 +8,7 @@ DBOS keeps one global instance per process, so this module does as well; it is i
 background work, since the import takes longer than the rest of the hub together.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from dbos import error as dbos_error
@@ -80,6 +80,17 @@ class DurableJobs:
         """Queue the job; a job of this kind and key that was ever queued is left as it is."""
         with SetWorkflowID(f"{kind}:{key}"):
             DBOS.enqueue_workflow(QUEUE, _job, kind, key)
+
+    def rescue(self, live: Collection[str]) -> int:
+        """Have the jobs that executors which live no more left unfinished run again, by anybody; return how many."""
+        left = [
+            job.workflow_id
+            for job in DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+            if job.executor_id not in live
+        ]
+        for workflow_id in left:
+            DBOS.resume_workflow(workflow_id, queue_name=QUEUE)
+        return len(left)
 
     def stop(self) -> None:
         """Close the queue; running jobs are resumed by the next start."""

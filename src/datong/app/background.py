@@ -5,11 +5,15 @@ import time
 
 from datong import adapters
 from datong.app.composition import Hub
+from datong.app.leases import EveryTurn, Leases, Turns
 from datong.app.worker import Sweep, Worker
 from datong.kernel import BuildId, DatongError
 from datong.library import Following
 
 BUILD_JOB = "library-build"
+RESCUE = "rescue"
+"""The turn of looking whether a worker that lives no more left a build unfinished."""
+RESCUE_INTERVAL_SECONDS = 5.0
 BUILD_INTERVAL_SECONDS = 0.5
 BUILD_RETRY_SECONDS = 2.0
 REFRESH_INTERVAL_SECONDS = 20.0
@@ -25,11 +29,20 @@ class Background:
         self._hub = hub
         self._jobs: adapters.DurableJobs | None = None
         self._queued: set[BuildId] = set()
-        builds = Sweep(name="builds", interval_seconds=BUILD_INTERVAL_SECONDS, run=self._queue_builds)
+        self._rescue_at = 0.0
+        # Every process takes builds from the queue, so each opens it when there is one.
+        builds = Sweep(name="builds", interval_seconds=BUILD_INTERVAL_SECONDS, run=self._queue_builds, everywhere=True)
         refresh = Sweep(name="derived", interval_seconds=REFRESH_INTERVAL_SECONDS, run=self._refresh)
         self._following = Following(self._library, rest_seconds=hub.settings.library_rest_seconds)
         follow = Sweep(name="following", interval_seconds=REFRESH_INTERVAL_SECONDS, run=self._follow)
-        self._worker = Worker([*hub.sweeps(), builds, refresh, follow])
+        sweeps = [*hub.sweeps(), builds, refresh, follow]
+        alone = [sweep.name for sweep in sweeps if not sweep.everywhere]
+        # The log comes first: whatever else is late, evidence is not.
+        alone.sort(key=lambda name: name != "log")
+        self._turns: Turns = (
+            EveryTurn() if hub.database.is_sqlite else Leases(hub.database, hub.worker_name, [*alone, RESCUE])
+        )
+        self._worker = Worker(sweeps, self._turns)
 
     def start(self) -> None:
         """Begin the sweeps; the first look for builds finds those that an earlier process left unfinished."""
@@ -48,13 +61,23 @@ class Background:
     def _queue_builds(self) -> bool:
         """Queue the oldest waiting build of every library; a build that is queued already stays as it is."""
         libraries: set[str] = set()
-        for build_id in self._library.pending_builds():
+        pending = self._library.pending_builds()
+        if pending:
+            self._rescue()
+        for build_id in pending:
             library = self._library.build(build_id).library
             if library not in libraries and build_id not in self._queued:
                 self._queue().submit(BUILD_JOB, build_id)
                 self._queued.add(build_id)
             libraries.add(library)
         return False
+
+    def _rescue(self) -> None:
+        """Have builds run again whose worker lives no more; its lock on the library ended with it."""
+        live = self._turns.live() if self._turns.holds(RESCUE) and time.monotonic() >= self._rescue_at else None
+        if live is not None:
+            self._rescue_at = time.monotonic() + RESCUE_INTERVAL_SECONDS
+            self._queue().rescue(live)
 
     def _refresh(self) -> bool:
         """Request the builds of derived libraries whose inputs have changed."""
@@ -71,7 +94,7 @@ class Background:
             jobs_path = (settings.home / "jobs.sqlite").absolute()
             jobs = adapters.DurableJobs(
                 database_url=f"sqlite:///{jobs_path}" if database.is_sqlite else database.url,
-                executor_id=settings.worker_name,
+                executor_id=self._hub.worker_name,
                 at_once=settings.builds_at_once,
                 handlers={BUILD_JOB: lambda key: self._build(BuildId(key))},
             )

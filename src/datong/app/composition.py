@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
+from socket import gethostname
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter
@@ -70,6 +71,7 @@ from datong.kernel import (
     SystemClock,
     Text,
     WorkingCalendar,
+    new_id,
 )
 from datong.ledger import Ed25519Signer, Ledger, ShardedStore
 from datong.library import (
@@ -124,6 +126,8 @@ from datong.sharing.applications import CallMeter, Registrations, Sandbox, sandb
 from datong.web import Bell, Services
 
 MIB, GIB = 1024**2, 1024**3
+ONLY_WORKER = "hub"
+"""The worker of a hub on an embedded database."""
 _OVERRIDES = TypeAdapter(dict[date, bool], config=ConfigDict(strict=True))
 
 
@@ -140,6 +144,7 @@ class Hub:
         wait_for_database(self.database)
         migrate(self.database)
         self.services = compose(settings, clock=self.clock, signer=self.signer, database=self.database)
+        self.worker_name = settings.worker_name or (ONLY_WORKER if self.database.is_sqlite else _own_name())
 
     def sweeps(self) -> list[Sweep]:
         """Return the periodic work of a hub; library builds come on top, as durable jobs."""
@@ -163,12 +168,17 @@ class Hub:
             foreign=ForeignEntries(clock=self.clock, ledger=services.ledger),
             pack=services.pack,
             open_reader=open_reader,
-            worker=settings.worker_name,
+            worker=self.worker_name,
         )
 
     def close(self) -> None:
         """Close what was opened."""
         self.database.close()
+
+
+def _own_name() -> str:
+    """Return a name that no other process has: this machine's, and something by chance."""
+    return f"{gethostname()[:24]}-{new_id()[-8:]}"
 
 
 def open_clock(settings: Settings) -> Clock:
@@ -518,7 +528,7 @@ def compose(
         ),
         quality=CatalogueQuality(database=database, clock=clock, pack=pack),
         harvests=harvests,
-        import_jobs=ImportJobs(clock=clock),
+        import_jobs=ImportJobs(database=database, clock=clock),
         inventories=inventories,
         open_catalogue=OpenCatalogue(database=database, pack=pack, index=index),
         peers=peers,

@@ -53,21 +53,23 @@ def serve() -> None:
     background = Background(opened) if opened.settings.work_inside_serve else None
     if background is not None:
         background.start()
-    # Uvicorn raises the signal that ended it once more when it has closed its connections; it must then end the
+    # Uvicorn raises a signal that ended it at once once more when it has closed its connections; it must then end the
     # background work too, and not the process at once.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app = web.create_app(opened.services, opened.settings)
+    draining = web.Draining()
+    config = uvicorn.Config(
+        web.create_app(opened.services, opened.settings, draining),
+        host=opened.settings.host,
+        port=opened.settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=web.GRACE_SECONDS,
+    )
     settle()
     try:
-        uvicorn.run(
-            app,
-            host=opened.settings.host,
-            port=opened.settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        )
+        web.DrainingServer(config, draining, opened.settings.drain_seconds).run()
     finally:
         if background is not None:
             background.stop()

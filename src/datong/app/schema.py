@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
+import datong.app.tables
 import datong.catalogue.inventory_tables
 import datong.catalogue.source_tables
 import datong.catalogue.tables
@@ -34,6 +35,7 @@ OWNERS = (
     datong.governance.tables,
     datong.governance.notifications.tables,
     datong.governance.coordination.tables,
+    datong.app.tables,
 )
 """The modules whose import declares every table on `kernel.METADATA`."""
 

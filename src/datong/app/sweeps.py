@@ -94,10 +94,15 @@ def sweeps_of(
     return [
         Sweep(name="notices", interval_seconds=NOTICES_INTERVAL_SECONDS, run=services.inbox.follow),
         Sweep(name="reminders", interval_seconds=REMINDERS_INTERVAL_SECONDS, run=services.inbox.remind),
-        Sweep(name="messages", interval_seconds=MESSAGES_INTERVAL_SECONDS, run=send_messages),
+        Sweep(name="messages", interval_seconds=MESSAGES_INTERVAL_SECONDS, run=send_messages, everywhere=True),
         Sweep(name="old-notices", interval_seconds=RELEASES_INTERVAL_SECONDS, run=clear_notices),
         Sweep(name="lineage", interval_seconds=LINEAGE_INTERVAL_SECONDS, run=lineage.post),
-        Sweep(name="search", interval_seconds=SEARCH_INTERVAL_SECONDS, run=services.catalogue.discovery.keep_up),
+        Sweep(
+            name="search",
+            interval_seconds=SEARCH_INTERVAL_SECONDS,
+            run=services.catalogue.discovery.keep_up,
+            everywhere=True,
+        ),
         Sweep(name="log", interval_seconds=settings.sequence_interval_seconds, run=services.ledger.integrate),
         Sweep(
             name="reconciliations",
@@ -110,9 +115,14 @@ def sweeps_of(
         Sweep(name="leftovers", interval_seconds=FILES_INTERVAL_SECONDS, run=services.exchange.leftovers.sweep),
         Sweep(name="files", interval_seconds=FILES_INTERVAL_SECONDS, run=services.files.sweep),
         Sweep(name="matchings", interval_seconds=RELEASES_INTERVAL_SECONDS, run=services.matchings.sweep),
-        Sweep(name="releases", interval_seconds=RELEASES_INTERVAL_SECONDS, run=clear_releases),
+        Sweep(name="releases", interval_seconds=RELEASES_INTERVAL_SECONDS, run=clear_releases, everywhere=True),
         Sweep(name="events", interval_seconds=EVENTS_INTERVAL_SECONDS, run=services.subscriptions.follow),
-        Sweep(name="webhooks", interval_seconds=WEBHOOKS_INTERVAL_SECONDS, run=services.subscriptions.deliver),
+        Sweep(
+            name="webhooks",
+            interval_seconds=WEBHOOKS_INTERVAL_SECONDS,
+            run=services.subscriptions.deliver,
+            everywhere=True,
+        ),
         Sweep(name="gateway", interval_seconds=GATEWAY_INTERVAL_SECONDS, run=forget_calls),
         Sweep(name="tasks", interval_seconds=TASKS_INTERVAL_SECONDS, run=services.exchange.runs.start_due),
         Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
@@ -129,7 +139,7 @@ def sweeps_of(
             run=services.exchanges.exchange_all,
         ),
         Sweep(name="quality", interval_seconds=QUALITY_INTERVAL_SECONDS, run=services.quality.refresh),
-        Sweep(name="harvest", interval_seconds=HARVEST_INTERVAL_SECONDS, run=harvest),
+        Sweep(name="harvest", interval_seconds=HARVEST_INTERVAL_SECONDS, run=harvest, everywhere=True),
         Sweep(name="service-items", interval_seconds=settings.monitor_interval_seconds, run=shared_instead.follow),
         Sweep(name="authority-key", interval_seconds=AUTHORITY_KEY_INTERVAL_SECONDS, run=authority_key.register),
     ]

@@ -1,4 +1,5 @@
-"""Background work of a hub: sweeps that read the state, do what is due, and may run in any process, any time.
+"""Background work of a hub: sweeps that read the state, do what is due, and may run in any process, any time; of
+several processes on one database, each does the sweeps whose leases it holds.
 
 A sweep that fails is tried again at its next turn; the failure is logged and counted, and nothing is lost, since what
 was due is still due.
@@ -6,12 +7,14 @@ was due is still due.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
 
+from datong.app.leases import EveryTurn, Turns
 from datong.kernel import DatongError
 
 RETRIED = (DatongError, SQLAlchemyError, OSError, ValueError, LookupError)
@@ -19,21 +22,30 @@ RETRIED = (DatongError, SQLAlchemyError, OSError, ValueError, LookupError)
 LOGGER = logging.getLogger("datong.worker")
 FAILED_SWEEPS = Counter("datong_sweep_failures_total", "Sweeps that failed and will be tried again.", ["sweep"])
 STOP_SECONDS_MAX = 10.0
+"""How long the turns that are running are waited for, all together."""
+TURN_SECONDS = 1.0
+"""How soon work is begun once it is this process's turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """One kind of periodic work: `run` returns whether there may be more to do at once."""
+    """One kind of periodic work: `run` returns whether there may be more to do at once.
+
+    `everywhere`: every process does it, because what is to be done is its own, or is claimed piece by piece; other work
+    is done by the process whose turn it is.
+    """
 
     name: str
     interval_seconds: float
     run: Callable[[], bool]
+    everywhere: bool = False
 
 
 class Worker:
-    """Runs each sweep in a thread of its own until it is stopped."""
+    """Runs each sweep in a thread of its own until it is stopped; `turns` says which are this process's."""
 
-    def __init__(self, sweeps: Sequence[Sweep]) -> None:
+    def __init__(self, sweeps: Sequence[Sweep], turns: Turns | None = None) -> None:
+        self._turns = turns or EveryTurn()
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._repeat, args=(sweep,), name=f"sweep-{sweep.name}", daemon=True)
@@ -42,14 +54,17 @@ class Worker:
 
     def start(self) -> None:
         """Start every sweep."""
+        self._turns.begin()
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
         """Ask every sweep to end and wait for the turns that are running, with a bound."""
         self._stopping.set()
+        until = time.monotonic() + STOP_SECONDS_MAX
         for thread in self._threads:
-            thread.join(STOP_SECONDS_MAX)
+            thread.join(max(0.0, until - time.monotonic()))
+        self._turns.end()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Block until `stop` is called or `seconds` have passed; return whether it was called."""
@@ -58,6 +73,9 @@ class Worker:
     def _repeat(self, sweep: Sweep) -> None:
         while not self._stopping.is_set():
             more = False
+            if not (sweep.everywhere or self._turns.holds(sweep.name)):
+                self._stopping.wait(min(sweep.interval_seconds, TURN_SECONDS))
+                continue
             try:
                 more = sweep.run()
             except RETRIED as error:

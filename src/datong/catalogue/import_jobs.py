@@ -1,32 +1,91 @@
 """Imports that take longer than a request should: each runs in a thread of its own, and pages ask how far it is.
 
-Kept in memory. A hub that stops rolls the import back; who asks afterwards is told that there is no such import, and
-finds all of it in the catalogue, or nothing.
+The process that does an import keeps it in memory, and on PostgreSQL tells the others by a row, at most once a second:
+a page may be asked of any of them. (An embedded database has one writer, which is the import; and one process.) A hub
+that stops rolls the import back; who asks afterwards is told that there is no such import, and finds all of it in the
+catalogue, or nothing.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Self
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SQLAlchemyError
 
 from datong.catalogue.interchange import ImportProgress, ImportReport, ImportStage
-from datong.kernel import Clock, Conflict, DatongError, NotFound, Text, Unavailable, new_id
+from datong.catalogue.tables import import_job
+from datong.kernel import Clock, Conflict, Database, DatongError, NotFound, Text, Unavailable, Value, new_id
 
 LOGGER = logging.getLogger("datong.catalogue")
 RUNNING_MAX = 2
 KEPT_MAX = 50
+KEPT_FOR = timedelta(days=1)
+TOLD_EVERY_SECONDS = 1.0
+SILENT_MAX = timedelta(minutes=2)
+"""An import of another process that was silent for so long ended with it."""
+
+
+class _Told(Value):
+    """What one process tells the others of an import."""
+
+    stage: ImportStage
+    part: float
+    over: bool
+    report: ImportReport | None = None
+    problem_code: str = ""
+    what: Text | None = None
+    remedy: Text | None = None
 
 
 class ImportJob:
     """One import, written by its own thread and read by pages; `over` once there is a report or a problem."""
 
-    def __init__(self, owner: str, started_at: datetime) -> None:
-        self.id = new_id()
+    def __init__(
+        self,
+        owner: str,
+        started_at: datetime,
+        tell: Callable[["ImportJob"], None] = lambda _job: None,
+        job_id: str | None = None,
+    ) -> None:
+        self.id = job_id or new_id()
         self.owner, self.started_at = owner, started_at
         self.stage, self.part = ImportStage.READING, 0.0
         self.report: ImportReport | None = None
         self.problem: DatongError | None = None
         self._over = threading.Event()
+        self._tell = tell
+        self._tell_at = 0.0
+
+    @classmethod
+    def of_another(cls, job_id: str, owner: str, started_at: datetime, content: object) -> Self:
+        """Return an import of another process, as that one told of it."""
+        said = _Told.model_validate(content)
+        job = cls(owner, started_at, job_id=job_id)
+        job.stage, job.part, job.report = said.stage, said.part, said.report
+        if said.what is not None and said.remedy is not None:
+            job.problem = DatongError(said.problem_code, what=said.what, remedy=said.remedy)
+        if said.over:
+            job._over.set()
+        return job
+
+    def told(self) -> dict[str, object]:
+        """Return what others may know of it."""
+        problem = self.problem
+        said = _Told(
+            stage=self.stage,
+            part=self.part,
+            over=self.over,
+            report=self.report,
+            problem_code="" if problem is None else problem.code,
+            what=None if problem is None else problem.what,
+            remedy=None if problem is None else problem.remedy,
+        )
+        return said.model_dump(mode="json")
 
     @property
     def over(self) -> bool:
@@ -40,6 +99,9 @@ class ImportJob:
     def note(self, stage: ImportStage, done: int, total: int) -> None:
         """Say how far it is."""
         self.stage, self.part = stage, done / max(total, 1)
+        if time.monotonic() >= self._tell_at:
+            self._tell_at = time.monotonic() + TOLD_EVERY_SECONDS
+            self._tell(self)
 
     def run(self, work: Callable[[ImportProgress], ImportReport]) -> None:
         """Do the work and keep what came of it."""
@@ -57,12 +119,14 @@ class ImportJob:
             )
         finally:
             self._over.set()
+            self._tell(self)
 
 
 class ImportJobs:
-    """The imports of one hub process, a bounded number at a time."""
+    """The imports of one hub process, a bounded number at a time, and what others tell of theirs."""
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
         self._clock = clock
         self._lock = threading.Lock()
         self._jobs: dict[str, ImportJob] = {}
@@ -73,7 +137,7 @@ class ImportJobs:
         Raises:
             Conflict: as many imports run as may.
         """
-        job = ImportJob(owner, self._clock.now())
+        job = ImportJob(owner, self._clock.now(), self._tell)
         with self._lock:
             if sum(not known.over for known in self._jobs.values()) >= RUNNING_MAX:
                 raise Conflict(
@@ -85,6 +149,7 @@ class ImportJobs:
             for key in finished[: max(0, len(self._jobs) + 1 - KEPT_MAX)]:
                 del self._jobs[key]
             self._jobs[job.id] = job
+        self._tell(job)
         threading.Thread(target=job.run, args=(work,), name=f"import-{job.id}", daemon=True).start()
         return job
 
@@ -92,6 +157,8 @@ class ImportJobs:
         """Return an import of `owner`, or raise NotFound."""
         with self._lock:
             job = self._jobs.get(job_id)
+        if job is None:
+            job = self._of_another(job_id)
         if job is None or job.owner != owner:
             raise NotFound(
                 "catalogue.import_not_found",
@@ -102,3 +169,31 @@ class ImportJobs:
                 remedy=Text(zh="请在编目工作台核对后重新导入。", en="Look at the work list, then import again."),
             )
         return job
+
+    def _tell(self, job: ImportJob) -> None:
+        """Tell the other processes how far an import is; that they cannot be told does not end it."""
+        if self._database.is_sqlite:
+            return
+        now = self._clock.now()
+        row = {"owner": job.owner, "started_at": job.started_at, "told_at": now, "content": job.told()}
+        try:
+            with self._database.transaction() as connection:
+                connection.execute(delete(import_job).where(import_job.c.told_at < now - KEPT_FOR))
+                connection.execute(
+                    postgresql.insert(import_job)
+                    .values(id=job.id, **row)
+                    .on_conflict_do_update(index_elements=["id"], set_=row)
+                )
+        except SQLAlchemyError:
+            LOGGER.warning("other processes were not told of import %s", job.id, exc_info=True)
+
+    def _of_another(self, job_id: str) -> ImportJob | None:
+        """Return an import of another process, unless that one fell silent in the midst of it."""
+        if self._database.is_sqlite:
+            return None
+        with self._database.snapshot() as connection:
+            row = connection.execute(select(import_job).where(import_job.c.id == job_id)).mappings().first()
+        if row is None:
+            return None
+        job = ImportJob.of_another(row["id"], row["owner"], row["started_at"], row["content"])
+        return job if job.over or self._clock.now() - row["told_at"] <= SILENT_MAX else None

@@ -250,3 +250,14 @@ quality_day = Table(
     Column("missing", JsonColumn, nullable=False),
 )
 """How the catalogue's quality stood at the end of each day; the empty department is the whole catalogue."""
+
+import_job = Table(
+    "catalogue_import_job",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("told_at", UtcDateTime, nullable=False, index=True),
+    Column("content", JsonColumn, nullable=False),
+)
+"""How far an import is, or what came of it, as the process that does it last told the others; kept for a day."""

@@ -55,12 +55,20 @@ class Settings(Value):
         None, description="YAML of dates that override the statutory working-day calendar (date: true or false)."
     )
     worker_name: str = Field(
-        "hub",
-        min_length=1,
-        description="Name of this process's background work: what it left unfinished is resumed by a process of that "
-        "name. Processes that work on one database at the same time need different names.",
+        "",
+        max_length=40,
+        description="Name of this process's background work: what it left unfinished is resumed at once by a process "
+        "of that name, else by another within seconds. Of two processes with one name only one works. Empty: a name "
+        "of its own for each process on PostgreSQL, `hub` on SQLite.",
     )
     work_inside_serve: bool = Field(True, description="Run background work inside `hub serve`.")
+    drain_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=300,
+        description="Seconds for which `hub serve` still answers after SIGTERM, while `/readyz` says 503: as long as "
+        "the balancer in front takes to notice. What is on its way is answered in any case.",
+    )
     sequence_interval_seconds: float = Field(0.2, gt=0, description="Seconds between two integrations of the log.")
     witnesses: tuple[str, ...] = Field(
         (),

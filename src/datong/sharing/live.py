@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from datong.kernel import (
     Actor,
@@ -192,8 +193,14 @@ class LiveServices:
             return ()
         with self._database.transaction() as connection:
             presence = tables.live_presence
-            connection.execute(delete(presence).where(presence.c.node_id == node_id))
-            connection.execute(insert(presence).values(node_id=node_id, polled_at=now, node_key=node_key.hex()))
+            dialect = sqlite if self._database.is_sqlite else postgresql
+            said = {"polled_at": now, "node_key": node_key.hex()}
+            connection.execute(
+                # A node that lost an answer asks another process while the first still waits for it.
+                dialect.insert(presence)
+                .values(node_id=node_id, **said)
+                .on_conflict_do_update(index_elements=["node_id"], set_=said)
+            )
             query = select(table).where(*waiting).order_by(table.c.id).limit(TAKEN_AT_ONCE_MAX).with_for_update()
             found = [SealedLiveCall.model_validate(row["request"]) for row in connection.execute(query).mappings()]
             # What was sealed for an earlier process of the node is sealed anew by whoever waits for it.

@@ -20,6 +20,7 @@ from datong.web.api import api_routers
 from datong.web.console import console_routers, problem_page
 from datong.web.delta_sharing import router as delta_sharing_router
 from datong.web.described import PROBLEM_SCHEMA, problem_component
+from datong.web.draining import Draining
 from datong.web.edge import Edge
 from datong.web.exchange_metrics import ExchangeMetrics
 from datong.web.features import features_router
@@ -42,6 +43,7 @@ class HubApplication(FastAPI):
 
     edge_metrics: HttpMetrics
     secure: bool
+    draining: Draining
 
     def openapi(self) -> dict[str, Any]:
         """Return the description of the interface, with the schema to which every route's errors point."""
@@ -62,11 +64,14 @@ class HubApplication(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """Return the whole application, wrapped by the edge; the gateway's calls go no further than that."""
         inner = gateway.HotCalls(super().build_middleware_stack(), application=self, routes=gateway.hot_routes())
-        return Edge(inner, metrics=self.edge_metrics, secure=self.secure)
+        return Edge(inner, metrics=self.edge_metrics, secure=self.secure, draining=self.draining)
 
 
-def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
-    """Return the application over `services`; `settings` default to those of the services. Opens nothing."""
+def create_app(services: Services, settings: Settings | None = None, draining: Draining | None = None) -> FastAPI:
+    """Return the application over `services`; `settings` default to those of the services. Opens nothing.
+
+    `draining` says when the process goes out of service; without it, it never does.
+    """
     chosen = settings or services.settings
     metrics = HttpMetrics()
     app = HubApplication(
@@ -80,6 +85,7 @@ def create_app(services: Services, settings: Settings | None = None) -> FastAPI:
     )
     app.edge_metrics = metrics
     app.secure = chosen.only_https
+    app.draining = app.state.draining = draining or Draining()
     app.state.services = services
     app.state.language = chosen.language
     app.state.worker_threads = chosen.worker_threads

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from datong.kernel import Text, new_id
 from datong.kernel.limits import REQUEST_BODY_BYTES_MAX, UPLOAD_CHUNK_BYTES_MAX
 from datong.web.authentication import header_of
+from datong.web.draining import Draining
 from datong.web.metrics import HttpMetrics
 from datong.web.problems import Problem, problem_response
 
@@ -52,6 +53,7 @@ TOO_LARGE = Problem(
 
 PLAIN_HEADERS = frozenset({b"content-length", b"content-type"})
 """What a plain answer says of itself: nothing that the edge would say, too."""
+CLOSES = (b"connection", b"close")
 RawHeaders = list[tuple[bytes, bytes]]
 """Headers as ASGI has them, names in lower case."""
 
@@ -59,8 +61,9 @@ RawHeaders = list[tuple[bytes, bytes]]
 class Edge:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, *, metrics: HttpMetrics, secure: bool) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: HttpMetrics, secure: bool, draining: Draining) -> None:
         self._app = app
+        self._draining = draining
         self._metrics = metrics
         headers = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
         if secure:
@@ -82,7 +85,8 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = self._completed(message["headers"], scope["path"], request_id)
+                headers = self._completed(message["headers"], scope["path"], request_id)
+                message["headers"] = [*headers, CLOSES] if self._draining.begun else headers
             await send(message)
 
         self._in_flight += 1

@@ -188,7 +188,7 @@ async def _told(request: Request, hub: Services, heard: Heard, after: int) -> As
     loop = asyncio.get_running_loop()
     until, spoken = loop.time() + STREAM_SECONDS_MAX, 0.0
     yield "retry: 2000\n\n"
-    while loop.time() < until:
+    while loop.time() < until and not request.app.state.draining.begun:
         try:
             versions = await anyio.to_thread.run_sync(hub.events.published_after, heard.resource_id, after)
             for version in versions:

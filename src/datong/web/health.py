@@ -1,5 +1,6 @@
 """Health: `/healthz` says that the process runs, `/readyz` that it can serve."""
 
+from fastapi import Request
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -32,11 +33,13 @@ def health(hub: Hub) -> Health:
 
 
 @router.get("/readyz")
-def ready(hub: Hub) -> dict[str, str]:
-    """Say whether the control database answers and the lake is there; 503 while not.
+def ready(hub: Hub, request: Request) -> dict[str, str]:
+    """Say whether the control database answers and the lake is there; 503 while not, or when the process ends.
 
     `unwitnessed`: it can serve, but too few departments witness its log (`/log/quorum` says which are missing).
     """
+    if request.app.state.draining.begun:
+        raise _not_ready(Text(zh="该进程正在退出服务。", en="This process is going out of service."))
     try:
         with hub.database.snapshot() as connection:
             connection.execute(text("SELECT 1"))

@@ -11,6 +11,8 @@ import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from datong.web.draining import Draining
+
 LOOK_INTERVAL_SECONDS = 0.25
 """Another process of the hub rings no bell here."""
 UNCHANGED_SECONDS_MAX = 1.0
@@ -61,8 +63,10 @@ async def await_change(
     """Return what `look` sees once it says that this is enough, or after `wait_seconds`.
 
     `look` runs in a thread, and no thread waits: between two looks, which are at most `interval_seconds` apart, or
-    `UNCHANGED_SECONDS_MAX` while the bell's mark stays the same, the request sleeps in the event loop.
+    `UNCHANGED_SECONDS_MAX` while the bell's mark stays the same, the request sleeps in the event loop. A process that
+    goes out of service answers at once what it sees.
     """
+    draining: Draining = request.app.state.draining
     deadline = time.monotonic() + wait_seconds
     while True:
         with bell.listening() as rung:
@@ -71,7 +75,7 @@ async def await_change(
             seen, enough = await run_in_threadpool(look)
             while True:
                 left = deadline - time.monotonic()
-                if enough or left <= 0 or await request.is_disconnected():
+                if enough or left <= 0 or draining.begun or await request.is_disconnected():
                     return seen
                 with anyio.move_on_after(min(interval_seconds, left)):
                     await rung.wait()

@@ -27,7 +27,10 @@ jobs = DurableJobs(
     database_url=f"sqlite:///{folder / 'jobs.sqlite'}", executor_id=name, at_once=2, handlers={"build": build}
 )
 jobs.start()
-jobs.submit("build", "b1")
+if how == "rescues":
+    print(jobs.rescue({name}))
+else:
+    jobs.submit("build", "b1")
 end = time.monotonic() + 60
 while not (folder / "done").exists() and time.monotonic() < end:
     time.sleep(0.05)
@@ -46,6 +49,13 @@ def test_a_job_survives_its_process_and_runs_once_to_its_end(tmp_path: Path) -> 
     assert (tmp_path / "runs").read_text().split() == ["b1", "b1"]
     assert run(tmp_path, "hub", "lives") == 0
     assert (tmp_path / "runs").read_text().split() == ["b1", "b1"], "a job that ended is not run again"
+
+
+def test_a_job_is_rescued_from_a_process_that_does_not_come_back(tmp_path: Path) -> None:
+    assert run(tmp_path, "one", "dies") == 9
+    assert run(tmp_path, "two", "rescues") == 0
+    assert (tmp_path / "runs").read_text().split() == ["b1", "b1"]
+    assert (tmp_path / "done").exists()
 
 
 def test_a_job_that_stops_halfway_is_run_again_by_the_next_start(tmp_path: Path) -> None:

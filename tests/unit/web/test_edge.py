@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from datong.kernel import Language
 from datong.kernel.limits import REQUEST_BODY_BYTES_MAX, UPLOAD_CHUNK_BYTES_MAX
+from datong.web.draining import Draining
 from datong.web.edge import SECURITY_HEADERS, Edge, body_bytes_max
 from datong.web.metrics import HttpMetrics, metrics_router
 from datong.web.problems import ProblemDocument, install_problem_handlers
@@ -22,16 +23,17 @@ class Guarded(FastAPI):
     """An application inside the edge, as the hub's is."""
 
     metrics = HttpMetrics()
+    draining = Draining()
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return everything, wrapped."""
-        return Edge(super().build_middleware_stack(), metrics=self.metrics, secure=True)
+        return Edge(super().build_middleware_stack(), metrics=self.metrics, secure=True, draining=self.draining)
 
 
 def application() -> Guarded:
     """Return an application with an echo and a fault."""
     app = Guarded()
-    app.metrics = HttpMetrics()
+    app.metrics, app.draining = HttpMetrics(), Draining()
     app.state.language = Language.EN
     router = APIRouter()
 
@@ -69,6 +71,14 @@ def test_nothing_that_stands_in_a_page_is_carried_out() -> None:
     for name in ("object-src", "base-uri", "frame-ancestors", "script-src-attr"):
         assert rules[name] == "'none'"
     assert rules["default-src"] == rules["script-src"] == rules["form-action"] == "'self'"
+
+
+def test_answers_of_a_process_that_goes_out_of_service_close_their_connections() -> None:
+    """So that no client's next request meets a connection that is being closed."""
+    app = application()
+    assert "connection" not in ask(app, "GET", "/none").headers
+    app.draining.begin()
+    assert ask(app, "GET", "/none").headers["connection"] == "close"
 
 
 def test_no_two_requests_have_one_id() -> None:

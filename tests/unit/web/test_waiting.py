@@ -4,8 +4,10 @@ import asyncio
 import threading
 import time
 
+from fastapi import FastAPI
 from starlette.requests import Request
 
+from datong.web.draining import Draining
 from datong.web.waiting import Bell, await_change
 from tests.unit.web.asking import run_apart
 
@@ -15,8 +17,10 @@ async def receive() -> dict[str, object]:
     return {}
 
 
-def request() -> Request:
-    return Request({"type": "http", "method": "GET", "headers": []}, receive)
+def request(draining: Draining | None = None) -> Request:
+    app = FastAPI()
+    app.state.draining = draining or Draining()
+    return Request({"type": "http", "method": "GET", "headers": [], "app": app}, receive)
 
 
 def test_what_is_there_is_answered_at_once() -> None:
@@ -31,6 +35,16 @@ def test_nothing_is_answered_after_the_wait() -> None:
         return len(looks), False
 
     assert run_apart(lambda: await_change(request(), Bell(), 0, look)) == 1
+
+
+def test_a_process_that_goes_out_of_service_lets_nobody_wait() -> None:
+    draining = Draining()
+
+    def look() -> tuple[str, bool]:
+        draining.begin()
+        return "nothing", False
+
+    assert run_apart(lambda: await_change(request(draining), Bell(), 60, look)) == "nothing"
 
 
 def test_a_ring_from_another_thread_wakes_the_request_even_between_look_and_sleep() -> None:
