@@ -60,6 +60,7 @@ class ImportJob:
         self._over = threading.Event()
         self._tell = tell
         self._tell_at = 0.0
+        self._ending = False
 
     @classmethod
     def of_another(cls, job_id: str, owner: str, started_at: datetime, content: object) -> Self:
@@ -74,12 +75,12 @@ class ImportJob:
         return job
 
     def told(self) -> dict[str, object]:
-        """Return what others may know of it."""
+        """Return what others may know of it; they know first that it is over, so that nobody who waited asks in vain."""
         problem = self.problem
         said = _Told(
             stage=self.stage,
             part=self.part,
-            over=self.over,
+            over=self.over or self._ending,
             report=self.report,
             problem_code="" if problem is None else problem.code,
             what=None if problem is None else problem.what,
@@ -118,8 +119,9 @@ class ImportJob:
                 remedy=Text(zh="请稍后重试；仍然失败请联系运维。", en="Try again later; if it fails, tell operations."),
             )
         finally:
-            self._over.set()
+            self._ending = True
             self._tell(self)
+            self._over.set()
 
 
 class ImportJobs:
