@@ -75,7 +75,7 @@ class ImportJob:
         return job
 
     def told(self) -> dict[str, object]:
-        """Return what others may know of it; they know first that it is over, so that nobody who waited asks in vain."""
+        """Return what others may know of it; they know first that it is over."""
         problem = self.problem
         said = _Told(
             stage=self.stage,

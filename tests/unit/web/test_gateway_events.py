@@ -18,7 +18,7 @@ from datong.sharing.identity import Identity
 from datong.sharing.record_pages import RecordPages
 from datong.sharing.shared_files import SharedFiles
 from datong.sharing.subscriptions import Subscriptions
-from datong.web import gateway_events
+from datong.web import Draining, gateway_events
 from datong.web.problems import install_problem_handlers
 from tests.new_control import new_control
 from tests.unit.sharing.samples import POLICE, RESOURCE, person
@@ -51,6 +51,7 @@ class Hub:
         self.renew()
         self.app = FastAPI()
         self.app.state.language = "zh"
+        self.app.state.draining = Draining()
         files = SharedFiles(
             shares=subscribed.shared.shares,
             releases=subscribed.shared.releases,
