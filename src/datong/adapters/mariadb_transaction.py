@@ -12,6 +12,7 @@ from datong.adapters.conversion import far_times, float_rows
 from datong.adapters.mariadb_catalog import STORED_COLUMNS, UNIQUE, column_type, quoted
 from datong.adapters.mariadb_literals import insert_statements, literal_bytes, literal_bytes_max, row_too_long
 from datong.adapters.mariadb_stream import RowStream, batches_of_lines, joined_select
+from datong.adapters.sql_places import formatted
 from datong.adapters.sql_statements import SqlStatements
 from datong.adapters.sql_transaction import INCOMING, NUMBER, StoredColumn
 from datong.exchange import Column, decimal_parameters
@@ -229,7 +230,7 @@ def _number(value: object) -> int | None:
 
 def _placed(statement: str, values: Sequence[object]) -> str:
     """Return a statement with `?` places as the driver wants it."""
-    return statement.replace("%", "%%").replace("?", "%s") if values else statement
+    return formatted(statement) if values else statement
 
 
 def _declared(column: Column) -> str:

@@ -1,5 +1,7 @@
 """How a snapshot's stage becomes the table on PostgreSQL: by renaming, where nobody could tell the difference."""
 
+from datong.adapters.sql_places import block
+
 SAME_COLUMNS = """
 SELECT count(*) = ?
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
@@ -53,11 +55,11 @@ SWAP_LOCK_SECONDS_MAX = 5
 
 def lock_statement(table: str) -> str:
     """Return the statement that locks `table` (SQL) against everybody, and says in `datong.fault` if it could not."""
-    return (
-        f"DO $datong$ BEGIN SET LOCAL lock_timeout = '{SWAP_LOCK_SECONDS_MAX}s'; "
+    return block(
+        f"SET LOCAL lock_timeout = '{SWAP_LOCK_SECONDS_MAX}s'; "
         f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; SET LOCAL lock_timeout = 0; "
         "PERFORM set_config('datong.fault', '', true); EXCEPTION WHEN lock_not_available THEN "
-        "PERFORM set_config('datong.fault', 'locked', true); END $datong$"
+        "PERFORM set_config('datong.fault', 'locked', true);"
     )
 
 

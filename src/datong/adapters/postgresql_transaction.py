@@ -1,6 +1,5 @@
 """One transaction on PostgreSQL: staging, upserts, swaps of tables, and faults that the server itself catches."""
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -13,6 +12,7 @@ from datong.adapters.conversion import Convert, decimal_of, far_times, may_hold_
 from datong.adapters.postgresql_binary import HEADER, TRAILER, encoded, in_copy_order
 from datong.adapters.postgresql_catalog import column_type, literal, quoted, select_expression
 from datong.adapters.postgresql_target import INTERCHANGEABLE, SAME_COLUMNS, STORED_COLUMNS, UNIQUE, lock_statement
+from datong.adapters.sql_places import block, numbered
 from datong.adapters.sql_statements import SqlStatements
 from datong.adapters.sql_transaction import INCOMING, NUMBER, StoredColumn
 from datong.exchange import Column, decimal_parameters
@@ -37,7 +37,6 @@ _FORMATTED = {
     "timestamp": "timestamp without time zone",
     "timestamp_utc": "timestamp with time zone",
 }
-_PLACE = re.compile(r"\?")
 
 
 class PostgresqlTransaction(SqlStatements):
@@ -82,8 +81,7 @@ class PostgresqlTransaction(SqlStatements):
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """Run one statement; `?` stands for a value."""
-        numbers = iter(range(1, len(values) + 1))
-        placed = _PLACE.sub(lambda _: f"${next(numbers)}", statement) if values else statement
+        placed = numbered(statement) if values else statement
         with psycopg.RawCursor(self._connection) as cursor:
             cursor.execute(placed.encode(), tuple(values) or None)
             return cursor.fetchall() if cursor.description else []
@@ -183,9 +181,11 @@ class PostgresqlTransaction(SqlStatements):
         # is a data exception, 23 a constraint violation (SQL standard), 21 two rows of one key for one upsert; any
         # other error ends the transaction.
         self.execute(
-            f"DO $datong$ BEGIN {statement}; PERFORM set_config('datong.fault', '', true); "
-            "EXCEPTION WHEN data_exception OR integrity_constraint_violation OR cardinality_violation THEN "
-            "PERFORM set_config('datong.fault', SQLSTATE || ' ' || SQLERRM, true); END $datong$"
+            block(
+                f"{statement}; PERFORM set_config('datong.fault', '', true); "
+                "EXCEPTION WHEN data_exception OR integrity_constraint_violation OR cardinality_violation THEN "
+                "PERFORM set_config('datong.fault', SQLSTATE || ' ' || SQLERRM, true);"
+            )
         )
         reason = self.execute("SELECT current_setting('datong.fault')")[0][0]
         return str(reason) if reason else None
