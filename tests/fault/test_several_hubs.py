@@ -1,5 +1,6 @@
-"""Two hubs on one PostgreSQL behind a balancer, restarted one after the other and killed under load: every request is
-answered, after the client's retries at most, everything that was acknowledged is on record, once, and the log verifies.
+"""Two hubs on one PostgreSQL and one bucket behind a balancer, restarted one after the other and killed under load:
+every request is answered, after the client's retries at most, everything that was acknowledged is on record, once, and
+the log verifies.
 """
 
 import os
@@ -17,6 +18,7 @@ from benchmarks.gateway import World, bodies_of, prepare
 from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
 
+from datong.adapters import ObjectStoreAccess
 from datong.adapters.launcher import Launched
 from datong.app.composition import Hub
 from datong.app.fsck import check
@@ -26,6 +28,7 @@ from datong.ledger import EntryKind, verify_log
 from datong.ledger.tables import ENTRIES
 from datong.sharing import Role, tables
 from tests.fault.balancer import Balancer
+from tests.object_server import start_object_server
 from tests.processes import datong
 from tests.servers import free_port, start_postgresql
 
@@ -124,6 +127,10 @@ class Hubs:
             "DATONG_PUBLIC_URL": self._settings.base_url,
             "DATONG_PORT": str(port),
             "DATONG_DRAIN_SECONDS": "0.5",
+            "DATONG_OBJECT_STORE": self._settings.object_store,
+            "DATONG_OBJECT_STORE_ENDPOINT": self._settings.object_store_endpoint,
+            "DATONG_OBJECT_STORE_KEY_ID": self._settings.object_store_key_id,
+            "DATONG_OBJECT_STORE_SECRET": self._settings.object_store_secret,
         }
         log = self._folder / f"hub-{port}.log"
         self.processes[port] = datong("hub", "serve", log=log, environment=environment)
@@ -155,10 +162,28 @@ def url() -> Iterator[str]:
     server.stop()
 
 
-def test_hubs_are_restarted_and_killed_and_no_request_fails(url: str, tmp_path: Path) -> None:
+@pytest.fixture
+def bucket() -> Iterator[ObjectStoreAccess]:
+    server = start_object_server()
+    yield server.access()
+    server.stop()
+
+
+def test_hubs_are_restarted_and_killed_and_no_request_fails(
+    url: str, bucket: ObjectStoreAccess, tmp_path: Path
+) -> None:
     dice = random.Random(SEED)
     port = free_port()
-    settings = Settings(home=tmp_path / "hub", port=port, database_url=url, token_seconds=3600)
+    settings = Settings(
+        home=tmp_path / "hub",
+        port=port,
+        database_url=url,
+        token_seconds=3600,
+        object_store=bucket.address,
+        object_store_endpoint=bucket.endpoint,
+        object_store_key_id=bucket.key_id,
+        object_store_secret=bucket.secret,
+    )
     world = prepare(settings, tmp_path, 60)
     _open_operator(settings)
     hubs = Hubs(settings, tmp_path, port)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datong.adapters.hub_link import HubLink
     from datong.adapters.mariadb import MariadbDatabase
     from datong.adapters.mariadb_binlog import MariadbChanges
+    from datong.adapters.object_store import ObjectStore, ObjectStoreAccess
     from datong.adapters.polite_web import PoliteWeb
     from datong.adapters.postgresql import PostgresqlDatabase
     from datong.adapters.postgresql_capture import PostgresqlChanges
@@ -36,6 +37,7 @@ else:
             "mariadb": ["MariadbDatabase"],
             "mariadb_binlog": ["MariadbChanges"],
             "polite_web": ["PoliteWeb"],
+            "object_store": ["ObjectStore", "ObjectStoreAccess"],
             "postgresql": ["PostgresqlDatabase"],
             "postgresql_capture": ["PostgresqlChanges"],
             "spark_tables": ["SparkEngine"],
@@ -54,6 +56,8 @@ __all__ = [
     "JobInterrupted",
     "MariadbChanges",
     "MariadbDatabase",
+    "ObjectStore",
+    "ObjectStoreAccess",
     "PoliteWeb",
     "PostgresqlChanges",
     "PostgresqlDatabase",

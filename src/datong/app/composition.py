@@ -73,7 +73,7 @@ from datong.kernel import (
     WorkingCalendar,
     new_id,
 )
-from datong.ledger import Ed25519Signer, Ledger, ShardedStore
+from datong.ledger import Ed25519Signer, Ledger, ShardedStore, TileStore
 from datong.library import (
     Corrections,
     Library,
@@ -213,6 +213,24 @@ def open_calendar(holidays_file: Path | None, of_pack: Mapping[date, bool] | Non
     return WorkingCalendar({**(of_pack or {}), **of_file})
 
 
+def open_tiles(settings: Settings) -> TileStore:
+    """Return where the log's files lie: the bucket that `settings` name, or a folder of the home.
+
+    Raises:
+        Misconfigured: the extra for object stores is not installed.
+    """
+    if not settings.object_store:
+        return DirectoryStore(settings.home / "log")
+    access = adapters.ObjectStoreAccess(
+        address=settings.object_store,
+        endpoint=settings.object_store_endpoint,
+        region=settings.object_store_region,
+        key_id=settings.object_store_key_id,
+        secret=settings.object_store_secret,
+    )
+    return adapters.ObjectStore(access, "log")
+
+
 def compose_exchanges(
     settings: Settings, cascade: Cascade, peers: Peers, *, clock: Clock, signer: Ed25519Signer
 ) -> Exchanges:
@@ -251,7 +269,7 @@ def compose(
     # The pack reads as of the day on which the process starts: a change of norms is a planned restart.
     pack = load_pack(*settings.norms_pack, on=clock.now().astimezone(CHINA).date())
     calendar = open_calendar(settings.holidays_file, pack.calendar)
-    tiles = ShardedStore(DirectoryStore(settings.home / "log"), settings.effective_log_shards)
+    tiles = ShardedStore(open_tiles(settings), settings.effective_log_shards)
     ledger = Ledger(database=database, clock=clock, signer=signer, origin=settings.log_origin, tiles=tiles)
     departments = Departments(database=database, clock=clock, ledger=ledger)
     recipient_keys = RecipientKeys(database=database, clock=clock, ledger=ledger)

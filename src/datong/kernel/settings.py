@@ -43,6 +43,18 @@ class Settings(Value):
     log_shards: Path | None = Field(
         None, description="Folder of the log's archived months, perhaps on a slower disk; unset: <home>/shards."
     )
+    object_store: str = Field(
+        "",
+        pattern=r"^(s3://[^/\s]+(/\S*)?)?$",
+        description="S3-compatible bucket that holds the log's files, such as s3://datong/hub (needs the extra `s3`); "
+        "empty: <home>/log. It must know conditional creation (If-None-Match).",
+    )
+    object_store_endpoint: str = Field(
+        "", pattern=r"^(https?://\S+)?$", description="Address of the object store; empty: that of Amazon's region."
+    )
+    object_store_region: str = Field("us-east-1", min_length=1, description="Region of the object store.")
+    object_store_key_id: str = Field("", description="Access key id for the object store.")
+    object_store_secret: str = Field("", description="Secret of that access key.")
     clock_offset_file: Path | None = Field(
         None, description="Run on simulated time: a file holding seconds to add to the machine's clock."
     )

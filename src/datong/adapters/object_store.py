@@ -1,0 +1,137 @@
+"""The log's immutable files in an S3-compatible object store: for hubs on several machines.
+
+An object is complete or absent, and is created once: `If-None-Match: *` lets the store refuse what another process
+wrote meanwhile, as a link does on a disk. Stores that do not know that header are no use here.
+The client (`obstore`, the Rust crate `object_store`) is the extra `s3`, loaded when a store is opened.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from importlib import import_module
+from types import ModuleType
+
+from datong.kernel import Misconfigured, Text, Unavailable, Value
+from datong.ledger import no_file, rewritten
+
+SCHEME = "s3://"
+REQUEST_SECONDS_MAX = 20
+RETRIES_MAX = 5
+RETRY_SECONDS_MAX = 15
+
+
+class ObjectStoreAccess(Value):
+    """Where a bucket is, and as whom it is used; `address` is `s3://bucket/prefix`."""
+
+    address: str
+    endpoint: str
+    region: str
+    key_id: str
+    secret: str
+
+
+class ObjectStore:
+    """A `TileStore` on a bucket, which any number of processes may share."""
+
+    def __init__(self, access: ObjectStoreAccess, folder: str) -> None:
+        """Open the store; `folder` comes before each path. Nothing is asked of the server yet.
+
+        Raises:
+            Misconfigured: the address is none, or the extra `s3` is not installed.
+        """
+        self._obstore = _client()
+        bucket, _, prefix = access.address.removeprefix(SCHEME).partition("/")
+        if not access.address.startswith(SCHEME) or not bucket:
+            raise Misconfigured(
+                "adapters.object_store_address",
+                what=Text(zh="对象存储地址不可用。", en="The address of the object store is not usable."),
+                remedy=Text(zh="请写成 s3://桶名/前缀。", en="Write it as s3://bucket/prefix."),
+                field="DATONG_OBJECT_STORE",
+            )
+        plain = access.endpoint.startswith("http://")
+        options: dict[str, str] = {"endpoint": access.endpoint} if access.endpoint else {}
+        self._store = import_module("obstore.store").S3Store(
+            bucket,
+            prefix="/".join(part for part in (prefix.strip("/"), folder) if part),
+            region=access.region,
+            access_key_id=access.key_id,
+            secret_access_key=access.secret,
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": plain, "timeout": f"{REQUEST_SECONDS_MAX}s"},
+            retry_config={"max_retries": RETRIES_MAX, "retry_timeout": timedelta(seconds=RETRY_SECONDS_MAX)},
+            **options,
+        )
+        self._bucket = bucket
+
+    def read(self, path: str) -> bytes:
+        """Return the object's content. Raises NotFound."""
+        place = place_of(path)
+        with self._told():
+            try:
+                return bytes(self._obstore.get(self._store, place).bytes())
+            except FileNotFoundError:
+                raise no_file(path) from None
+
+    def write(self, path: str, content: bytes) -> None:
+        """Create the object; nothing happens when it is there with the same content.
+
+        Raises:
+            Corrupt: it exists with another content.
+        """
+        place = place_of(path)
+        with self._told():
+            try:
+                self._obstore.put(self._store, place, content, mode="create", use_multipart=False)
+            except self._obstore.exceptions.AlreadyExistsError:
+                if self.read(path) != content:
+                    raise rewritten(path) from None
+
+    def discard(self, path: str) -> None:
+        """Remove an object, or all below a folder, if there are any."""
+        place = place_of(path)
+        with self._told():
+            below = [one["path"] for page in self._obstore.list(self._store, f"{place}/") for one in page]
+            self._obstore.delete(self._store, [place, *below])
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell what the client raises in words that name no key.
+
+        Raises:
+            Unavailable: the store does not answer, or lets this hub do nothing.
+        """
+        try:
+            yield
+        except self._obstore.exceptions.BaseError as error:
+            raise Unavailable(
+                "adapters.object_store_failed",
+                what=Text(
+                    zh=f"对象存储桶 {self._bucket} 没有完成请求（{type(error).__name__}）。",
+                    en=f"The bucket {self._bucket} of the object store did not do as asked ({type(error).__name__}).",
+                ),
+                remedy=Text(
+                    zh="请检查对象存储服务、网络、密钥和桶的权限；系统会自动重试。",
+                    en="Check the store, the network, the key and its rights on the bucket; it is tried again.",
+                ),
+                context={"bucket": self._bucket},
+            ) from error
+
+
+def place_of(path: str) -> str:
+    """Return where a file of the log lies below its store. Raises NotFound: it would lie elsewhere."""
+    if not path or path.startswith("/") or ".." in path.split("/"):
+        raise no_file(path)
+    return path
+
+
+def _client() -> ModuleType:
+    try:
+        import_module("obstore.exceptions")
+        return import_module("obstore")
+    except ModuleNotFoundError as error:
+        raise Misconfigured(
+            "adapters.object_store_missing",
+            what=Text(zh="没有安装对象存储客户端。", en="The client of object stores is not installed."),
+            remedy=Text(zh="请安装 datong[s3]。", en="Install datong[s3]."),
+            field="DATONG_OBJECT_STORE",
+        ) from error
