@@ -1,5 +1,7 @@
 """People's days at the console: find, ask, reply, confirm, act in a case, look who used one's data."""
 
+import contextlib
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -218,10 +220,36 @@ def test_an_auditor_draws_a_sample_and_signing_out_ends_the_session(console: Ser
         proved = [verify_bundle(json.loads(archive.read(name)), log_key=None).index for name in archive.namelist()]
     sample = console.city.hub.ledger.sample(seed="3 5 2 6", count=4)
     assert proved == [entry.index for entry in sample.entries]
+    # A chart as a picture, for the report.
+    visitor.open("/overview")
+    for kind, beginning in (("png", b"\x89PNG"), ("svg", b"<svg")):
+        with visitor.page.expect_download() as download:
+            visitor.page.click(f"[data-picture={kind}] >> nth=0")
+        assert download.value.suggested_filename == f"activity.{kind}"
+        assert Path(download.value.path()).read_bytes().startswith(beginning)
+    assert visitor.complaints == []
     visitor.page.click("form[action='/sign-out'] button")
     visitor.page.wait_for_url("**/sign-in")
     visitor.open("/evidence")
     assert "/sign-in" in visitor.page.url
+    visitor.close()
+
+
+def test_a_visitor_sees_rows_before_fetching_them_and_the_example_reads_them(
+    console: ServedCity, browser: Browser
+) -> None:
+    hub, opened = console.city.hub, console.city.resources[Source.DIVISIONS].id
+    visitor = Visitor(browser, console.url, language="en")
+    visitor.open(f"/open/{opened}")
+    assert visitor.page.locator("#preview tbody tr").count() == 8
+    assert "of 405 points" in visitor.page.locator("#quality").inner_text()
+    program = visitor.page.locator("[data-example=python]").inner_text()
+    told = io.StringIO()
+    # Links of this hub name the address that it has in the settings, so only the first page is read.
+    with contextlib.redirect_stdout(told):
+        exec(program.replace(hub.settings.base_url, console.url).replace("while address:", "if address:"), {})
+    assert told.getvalue().splitlines()[1] == f"1000 of {hub.library.spatial.collection('geography').features}"
+    assert visitor.complaints == []
     visitor.close()
 
 

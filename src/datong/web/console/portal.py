@@ -1,7 +1,9 @@
 """The public portal: what is open to everybody, found without signing in."""
 
+import json
 from base64 import b64encode
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
@@ -17,9 +19,11 @@ from datong.catalogue import (
     OpenOrder,
     OpenSort,
     WithTerm,
+    assess,
 )
 from datong.kernel import CHINA, DepartmentCode, ResourceId, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
+from datong.library import FeatureQuery
 from datong.web.console.desk import PAGE_ROWS, Anyone, Desk, Offset
 from datong.web.open import licence_of, negotiated, schema_org
 from datong.web.routing import unlisted_routes
@@ -27,6 +31,11 @@ from datong.web.routing import unlisted_routes
 router = unlisted_routes()
 
 FACET_VALUES = 12
+PREVIEW_ROWS, PREVIEW_COLUMNS = 8, 8
+HIDDEN = frozenset({"entity_id"})
+"""Properties of a feature that say nothing to people."""
+LOW_SCORE, HIGH_SCORE = 221, 351
+"""Below and from which points a description counts as poor and as very good."""
 ORDERS = {
     "best": Text(zh="最相关", en="Best match"),
     "newest": Text(zh="最近更新", en="Last changed"),
@@ -59,6 +68,16 @@ class Narrowing(Value):
     field: str
     label: Text
     choices: tuple[Choice, ...]
+
+
+class Preview(Value):
+    """The first rows of what is open of a resource, and the path of this hub at which all of them can be read."""
+
+    path: str
+    total: int
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    published_at: datetime
 
 
 class Example(Value):
@@ -132,6 +151,7 @@ def open_resource(desk: Anyone, resource_id: ResourceId) -> Response:
     resource = hub.open_catalogue.get(resource_id)
     content = resource.content
     department = desk.departments.get(resource.department)
+    preview = preview_of(desk, resource_id)
     place = hub.pack.division_register.lookup(content.spatial, desk.now.astimezone(CHINA).year)
     return desk.page(
         "portal/resource.html",
@@ -143,21 +163,50 @@ def open_resource(desk: Anyone, resource_id: ResourceId) -> Response:
         place=place.name if place else content.spatial,
         editions=hub.open_catalogue.editions(resource_id),
         base=hub.settings.base_url,
-        examples=examples_of(hub.settings.base_url, resource_id),
+        examples=examples_of(hub.settings.base_url, resource_id, preview),
         forms=tuple((name, f"/open/{resource_id}{ending}") for name, ending in ENDINGS),
+        quality=assess(content, hub.pack),
+        preview=preview,
+        low=LOW_SCORE,
+        high=HIGH_SCORE,
         markup=schema_org(resource, base_url=hub.settings.base_url, pack=hub.pack, department=department),
     )
 
 
-def examples_of(base_url: str, resource_id: ResourceId) -> tuple[Example, ...]:
-    """Return how a program reads one open resource."""
+def preview_of(desk: Desk, resource_id: ResourceId) -> Preview | None:
+    """Return the first rows of the open layer that this resource is a source of; None: there is none.
+
+    Everybody may read such a layer whole, by OGC API – Features.
+    """
+    library = desk.services.library
+    for layer in library.spatial.collections():
+        if layer.open and any(score.resource_id == resource_id for score in library.quality(layer.name)):
+            found = library.spatial.page(layer.name, FeatureQuery(limit=PREVIEW_ROWS))
+            rows = [json.loads(one.properties) for one in found.features]
+            columns = tuple(dict.fromkeys(name for row in rows for name in row if name not in HIDDEN))[:PREVIEW_COLUMNS]
+            return Preview(
+                path=f"/ogc/collections/{layer.name}/items",
+                total=layer.features,
+                columns=tuple(desk.element_name(name) for name in columns),
+                rows=tuple(tuple(_cell(row.get(name)) for name in columns) for row in rows),
+                published_at=layer.published_at,
+            )
+    return None
+
+
+def _cell(value: object) -> str:
+    return "—" if value in (None, "") else str(value)
+
+
+def examples_of(base_url: str, resource_id: ResourceId, preview: Preview | None = None) -> tuple[Example, ...]:
+    """Return how a program reads one open resource: its description, and its rows where they are open as a layer."""
     page = f"{base_url}/open/{resource_id}"
-    shell = (
+    shell: tuple[str, ...] = (
         f"curl -fsS {page}.json",
         f"curl -fsS -H 'Accept: text/turtle' {page}",
         f"curl -fsS '{base_url}/api/3/action/package_show?id={resource_id}'",
     )
-    python = (
+    python: tuple[str, ...] = (
         "import json",
         "import urllib.request",
         "",
@@ -165,6 +214,17 @@ def examples_of(base_url: str, resource_id: ResourceId) -> tuple[Example, ...]:
         '    content = json.load(answer)["content"]',
         'print(content["title"]["zh"], [item["name"]["zh"] for item in content["items"]])',
     )
+    if preview is not None:
+        shell += (f"curl -fsS '{base_url}{preview.path}?limit=100'",)
+        python += (
+            "",
+            f'address = "{base_url}{preview.path}?limit=1000"',
+            "while address:",
+            "    with urllib.request.urlopen(address) as answer:",
+            "        page = json.load(answer)",
+            '    print(len(page["features"]), "of", page["numberMatched"])',
+            '    address = next((one["href"] for one in page["links"] if one["rel"] == "next"), None)',
+        )
     return (
         Example(kind="shell", title="curl", text="\n".join(shell)),
         Example(kind="python", title="Python", text="\n".join(python)),

@@ -1,4 +1,4 @@
-// What the pages need beyond htmx: charts from the JSON beside them, CSV of a table, the menu on a phone, "/" to search.
+// What the pages need beyond htmx: charts from the JSON beside them, as pictures, too, CSV of a table, the menu on a phone, "/" to search.
 (() => {
   "use strict";
 
@@ -69,12 +69,29 @@
     return [...table.rows].map((row) => [...row.cells].map((cell) => quote(cell.innerText.trim())).join(",")).join("\r\n");
   }
 
-  function download(name, text) {
+  function download(name, blob) {
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob(["\ufeff" + text], { type: "text/csv" }));
+    link.href = URL.createObjectURL(blob);
     link.download = name;
     link.click();
     URL.revokeObjectURL(link.href);
+  }
+
+  // A picture for a report: the chart drawn once more, light, without movement, as large as it is shown.
+  const PIXELS = 2;
+  function picture(source, kind) {
+    const shown = document.querySelector(`[data-chart="${source.id}"]`);
+    const box = document.createElement("div");
+    Object.assign(box.style, { width: shown.clientWidth + "px", height: shown.clientHeight + "px" });
+    const chart = window.echarts.init(box, null, { renderer: kind === "svg" ? "svg" : "canvas", width: shown.clientWidth, height: shown.clientHeight });
+    chart.setOption(Object.assign(complete(JSON.parse(source.textContent), false), { animation: false, backgroundColor: "#fff" }));
+    const name = source.id.replace(/-data$/, "") + "." + kind;
+    if (kind === "svg") download(name, new Blob([chart.renderToSVGString()], { type: "image/svg+xml" }));
+    else {
+      const bytes = atob(chart.getDataURL({ type: "png", pixelRatio: PIXELS, backgroundColor: "#fff" }).split(",")[1]);
+      download(name, new Blob([Uint8Array.from(bytes, (character) => character.charCodeAt(0))], { type: "image/png" }));
+    }
+    chart.dispose();
   }
 
   function filterRows(input) {
@@ -96,9 +113,13 @@
   }
 
   document.addEventListener("click", (event) => {
-    const target = event.target.closest("[data-csv], [data-menu], [data-check-all]");
+    const target = event.target.closest("[data-csv], [data-menu], [data-check-all], [data-picture]");
     if (!target) return;
-    if (target.dataset.csv) download(target.dataset.name || "datong.csv", csv(document.querySelector(target.dataset.csv)));
+    if (target.dataset.csv) {
+      const text = "\ufeff" + csv(document.querySelector(target.dataset.csv));
+      download(target.dataset.name || "datong.csv", new Blob([text], { type: "text/csv" }));
+    }
+    if (target.dataset.picture) picture(document.getElementById(target.dataset.of), target.dataset.picture);
     if (target.dataset.menu !== undefined) {
       const open = target.closest(".rail").classList.toggle("open");
       target.setAttribute("aria-expanded", String(open));
