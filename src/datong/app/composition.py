@@ -128,6 +128,8 @@ from datong.web import Bell, Services
 MIB, GIB = 1024**2, 1024**3
 ONLY_WORKER = "hub"
 """The worker of a hub on an embedded database."""
+RESTORING = "restoring"
+"""File in a hub's folder whose restore did not come to its end."""
 _OVERRIDES = TypeAdapter(dict[date, bool], config=ConfigDict(strict=True))
 
 
@@ -137,6 +139,18 @@ class Hub:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.clock = open_clock(settings)
+        if (settings.home / RESTORING).exists():
+            raise Misconfigured(
+                "app.restore_interrupted",
+                what=Text(
+                    zh=f"{settings.home} 的恢复被中断，没有完成。",
+                    en=f"The restore of {settings.home} was interrupted.",
+                ),
+                remedy=Text(
+                    zh="请清空数据库，再运行一次 datong hub restore。",
+                    en="Empty the database and run datong hub restore once more.",
+                ),
+            )
         # Keys, people's data, the embedded database: nobody else on the machine has any business there.
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.signer: Ed25519Signer = load_or_create_signer(settings.home / "keys" / "hub.key")

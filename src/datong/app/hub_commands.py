@@ -11,6 +11,7 @@ import typer
 import uvicorn
 
 from datong import web
+from datong.app import backup_commands
 from datong.app.background import Background
 from datong.app.composition import Hub
 from datong.app.fsck import check, lines
@@ -25,6 +26,9 @@ KEEP_ALIVE_SECONDS = 30
 PASSWORD_BYTES = 9
 
 app = typer.Typer(help="枢纽 · the hub", no_args_is_help=True)
+app.command()(backup_commands.backup)
+app.command()(backup_commands.backups)
+app.command()(backup_commands.restore)
 
 
 def read_settings() -> Settings:

@@ -15,6 +15,7 @@ def alembic_config(connection: Connection, migrations: Path) -> Config:
     return config
 
 
-def upgrade(connection: Connection, migrations: Path) -> None:
-    """Run every migration in `migrations` that the database does not have, inside the open transaction."""
-    command.upgrade(alembic_config(connection, migrations), "head")
+def upgrade(connection: Connection, migrations: Path, revision: str = "head") -> None:
+    """Run every migration in `migrations` up to `revision` that the database does not have, inside the open
+    transaction."""
+    command.upgrade(alembic_config(connection, migrations), revision)

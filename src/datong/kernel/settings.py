@@ -182,6 +182,12 @@ class Settings(Value):
     correction_retention_days: int = Field(
         1095, ge=0, le=36_500, description="Days the values of a settled report of a wrong cell are kept."
     )
+    backup_folder: Path | None = Field(
+        None, description="Folder of the hub's backups, best on another machine's disk; unset: named by each command."
+    )
+    backup_hours_max: int = Field(
+        26, ge=1, le=8784, description="Hours after which the newest backup counts as too old."
+    )
     file_quota_gb: int = Field(
         100, ge=1, description="GiB of files in exchange that one sending department may have at the hub."
     )

@@ -5,7 +5,8 @@ they got), `keys.json` (the log's and the witnesses' public keys, canonical JSON
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -68,16 +69,25 @@ def _malformed_keys() -> Exception:
     )
 
 
-def write_export(
-    directory: Path,
-    *,
+def export_files(
     note: Note,
+    *,
     earlier: Sequence[Note],
     log_key: bytes,
     witnesses: Mapping[str, bytes],
     read: Callable[[str], bytes],
-) -> None:
-    """Write the files of the log that `note` covers to `directory`, which must be new or empty; checkpoint last."""
+) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Yield the files of the log that `note` covers, checkpoint last: each one's name, and what reads its content."""
+    for tile in tiles_of(Checkpoint.parse(note.text).size):
+        yield str(tile), partial(read_tile, tile, read)
+    for cosigned in earlier:
+        yield f"{COSIGNED_FOLDER}/{Checkpoint.parse(cosigned.text).size}", cosigned.encode
+    yield KEYS_FILE, keys_of(note, log_key, witnesses).encode
+    yield CHECKPOINT_FILE, note.encode
+
+
+def write_export(directory: Path, files: Iterable[tuple[str, Callable[[], bytes]]]) -> None:
+    """Write the files of `export_files` to `directory`, which must be new or empty."""
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
         raise Conflict(
@@ -85,15 +95,7 @@ def write_export(
             what=Text(zh=f"导出目录 {directory} 不是空的。", en=f"The folder {directory} is not empty."),
             remedy=Text(zh="请指定一个新目录。", en="Name a new folder."),
         )
-    checkpoint = Checkpoint.parse(note.text)
-    for tile in tiles_of(checkpoint.size):
-        path = directory / str(tile)
+    for name, content in files:
+        path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(read_tile(tile, read))
-    for cosigned in earlier:
-        path = directory / COSIGNED_FOLDER / str(Checkpoint.parse(cosigned.text).size)
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(cosigned.encode())
-    keys = keys_of(note, log_key, witnesses)
-    (directory / KEYS_FILE).write_bytes(keys.encode())
-    (directory / CHECKPOINT_FILE).write_bytes(note.encode())
+        path.write_bytes(content())

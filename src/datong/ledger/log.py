@@ -1,7 +1,7 @@
 """The ledger of a hub: append evidence, publish the log, prove entries."""
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, time
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +31,7 @@ from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger.bundles import make_bundle
 from datong.ledger.cosigning import Witnesses, WitnessState
 from datong.ledger.entries import CommonFacts, EntryKind, RecordedEntry, departments_concerned, leaf_bytes, parse_leaf
-from datong.ledger.export import keys_of, write_export
+from datong.ledger.export import export_files, keys_of, write_export
 from datong.ledger.fsck import Fsck, FsckReport
 from datong.ledger.merkle import inclusion_proof, leaf_hash_of
 from datong.ledger.notes import Checkpoint, Note, is_key_name
@@ -360,13 +360,21 @@ class Ledger:
             NotFound: nothing was ever integrated.
             Conflict: the folder is not empty.
         """
+        write_export(directory, self.export_files())
+
+    def export_files(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        """Return the files that `export` writes, checkpoint last: each one's name, and what reads its content.
+
+        Files below `tile/` whose names do not end in a width never change.
+
+        Raises:
+            NotFound: nothing was ever integrated.
+        """
         with self._database.snapshot() as connection:
             note = self._witnesses.cosigned(connection, self._newest(connection))
             earlier = self._witnesses.cosigned_earlier(connection)
             keys = self._witnesses.keys(connection, note, *earlier)
-        write_export(
-            directory, note=note, earlier=earlier, log_key=self.public_key, witnesses=keys, read=self._tiles.read
-        )
+        return export_files(note, earlier=earlier, log_key=self.public_key, witnesses=keys, read=self._tiles.read)
 
     def archive(self, month: Month, folder: Path) -> Shard:
         """Put the files of a month that is over into a shard in `folder`, and remove them from the store.
