@@ -57,7 +57,9 @@ def take(hub: Hub, folder: BackupFolder, *, passphrase: bytes | None = None) -> 
         Conflict: another backup is being written to the folder.
     """
     with folder.writing():
-        hub.services.ledger.integrate()
+        if not hub.services.ledger.size():
+            # A hub that never did anything yet has published nothing.
+            hub.services.ledger.integrate()
         return _Taking(hub, folder).run(passphrase)
 
 

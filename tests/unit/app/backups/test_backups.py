@@ -28,7 +28,6 @@ from tests.reused_database import ReusedDatabase
 from tests.servers import PostgresqlServer
 
 PASSPHRASE = b"a passphrase kept elsewhere"
-SEALED = HubKey(passphrase=PASSPHRASE)
 KIND = EntryKind(NOT_COMPARED[0])
 """Evidence of nothing that has rows."""
 POLICE = DepartmentCode("11440600007029017Q")
@@ -39,6 +38,7 @@ class Scene:
 
     def __init__(self, folder: Path, settings: Settings, server: PostgresqlServer | None) -> None:
         self.hub = Hub(settings)
+        self.key = HubKey(file=settings.home / "keys" / "hub.key")
         self.folder = BackupFolder(folder / "backups")
         self._targets = folder / "targets"
         self._server = server
@@ -112,6 +112,7 @@ def held(manifest: Manifest) -> list[tuple[str, int, str]]:
 
 def test_what_is_restored_is_what_was_backed_up(scene: Scene) -> None:
     scene.write(1)
+    scene.hub.services.ledger.integrate()
     first = take(scene.hub, scene.folder, passphrase=PASSPHRASE)
     scene.write(2)
     scene.hub.services.ledger.integrate()
@@ -121,21 +122,19 @@ def test_what_is_restored_is_what_was_backed_up(scene: Scene) -> None:
     second = take(scene.hub, scene.folder, passphrase=PASSPHRASE)
     assert second.size > first.size >= 200
     stored = scene.objects()
-    assert held(take(scene.hub, scene.folder, passphrase=PASSPHRASE)) == held(second)
-    # What did not change is not stored again.
-    assert scene.objects() == stored
     assert {file.path for file in second.files} == {"lake/batches/2.arrow", "lake/batches/3.arrow"}
 
     target = scene.empty()
-    report = restore(target, scene.folder, second.name, SEALED)
+    report = restore(target, scene.folder, second.name, HubKey(passphrase=PASSPHRASE))
     assert report.size == second.size
     assert (target.lake / "batches" / "3.arrow").read_bytes() == b"\3" * 1000
     assert not (target.home / RESTORING).exists()
     restored = Hub(target)
-    again = take(restored, BackupFolder(target.home.parent / "again"))
-    # No row more or less, in any table.
+    again = take(restored, scene.folder)
+    # No row more or less, in any table; and what did not change is not stored again.
     assert held(again) == held(second)
     assert again.keys == ()
+    assert scene.objects() == stored
     with restored.database.transaction() as connection:
         restored.services.ledger.append(connection, kind=KIND, subject="after", actor=PLATFORM_ACTOR, facts={})
     while restored.services.ledger.integrate():
@@ -143,18 +142,17 @@ def test_what_is_restored_is_what_was_backed_up(scene: Scene) -> None:
     assert check(restored, quiet=True).faults == ()
     restored.close()
     with pytest.raises(Conflict):
-        restore(target, scene.folder, second.name, SEALED)
+        restore(target, scene.folder, second.name, scene.key)
 
     # The state before, by its checkpoint and by its time, with a key that was kept elsewhere.
     assert choose(scene.folder, name=None, at=first.name, size=None) == first.name
     earlier = choose(scene.folder, name=None, at=None, size=second.size - 1)
     assert earlier == first.name
     other = scene.empty()
-    kept = HubKey(file=scene.hub.settings.home / "keys" / "hub.key")
-    assert restore(other, scene.folder, earlier, kept).size == first.size
+    assert restore(other, scene.folder, earlier, scene.key).size == first.size
     assert (other.lake / "batches" / "1.arrow").is_file()
     with scene.folder.writing():
-        assert scene.folder.keep_newest(1) == [first.name, second.name]
+        assert scene.folder.keep_newest(2) == [first.name]
     assert scene.objects() == stored - len(parts(first) - parts(second))
     scene.folder.verify(second)
     with pytest.raises(NotFound):
@@ -166,7 +164,7 @@ def test_nothing_is_written_from_what_does_not_verify(scene: Scene) -> None:
     manifest = take(scene.hub, scene.folder, passphrase=PASSPHRASE)
     target = scene.empty()
 
-    def refused(error: type[Exception], key: HubKey = SEALED, settings: Settings = target) -> None:
+    def refused(error: type[Exception], key: HubKey = scene.key, settings: Settings = target) -> None:
         with pytest.raises(error):
             restore(settings, scene.folder, manifest.name, key)
         assert not settings.home.exists()
@@ -194,7 +192,7 @@ def test_nothing_is_written_from_what_does_not_verify(scene: Scene) -> None:
     # A row that was changed behind the log's back.
     with scene.hub.database.transaction() as connection:
         connection.execute(text("UPDATE ledger_entry SET subject = 'forged' WHERE serial = 2"))
-    manifest = take(scene.hub, scene.folder, passphrase=PASSPHRASE)
+    manifest = take(scene.hub, scene.folder)
     refused(Corrupt)
 
 
