@@ -22,7 +22,7 @@ from datong.app.backups.folder import BackupFolder
 from datong.app.backups.sealing import unseal
 from datong.app.backups.tables import PinnedDatabase, load_postgresql, sqlite_tables
 from datong.app.backups.values import Manifest, checked_name, damaged
-from datong.app.composition import RESTORING, open_clock
+from datong.app.composition import RESTORING, open_clock, open_tiles
 from datong.app.fsck import AREAS
 from datong.app.schema import MIGRATION_LOCK, MIGRATIONS, migrate, newest_revision
 from datong.app.upgrade import upgrade
@@ -150,6 +150,7 @@ class _Restoring:
         self._write_files()
         self._verify_log()
         with self._database() as report:
+            self._fill_object_store()
             self._take_place()
         (self._settings.home / RESTORING).unlink()
         flush(self._settings.home)
@@ -311,6 +312,15 @@ class _Restoring:
                 context={"faults": count, "code": first.code},
             )
         return report
+
+    def _fill_object_store(self) -> None:
+        """Write the log's files to the bucket, if it is to hold them: an empty one, or nothing but theirs is in it."""
+        if not self._settings.object_store:
+            return
+        store, log = open_tiles(self._settings), self._aside / "log"
+        for path in sorted(one for one in log.rglob("*") if one.is_file()):
+            store.write(path.relative_to(log).as_posix(), path.read_bytes())
+        shutil.rmtree(log)
 
     def _take_place(self) -> None:
         home = self._settings.home.absolute()

@@ -33,7 +33,7 @@ from datong.app.backups.values import NAME_FORMAT, LeftOut, Manifest, SealedKey,
 from datong.app.composition import Hub, open_tiles
 from datong.app.schema import newest_revision
 from datong.kernel import Database, DatongError, Text
-from datong.ledger import Ledger
+from datong.ledger import Ledger, ShardedStore
 
 ELSEWHERE = frozenset({"keys", "log", "shards"})
 """Folders of a hub that are backed up in another way: sealed, and as the published log."""
@@ -143,7 +143,7 @@ class _Taking:
             clock=hub.clock,
             signer=hub.signer,
             origin=hub.settings.log_origin,
-            tiles=open_tiles(hub.settings),
+            tiles=ShardedStore(open_tiles(hub.settings), hub.settings.effective_log_shards),
         )
         stored = []
         for name, read in ledger.export_files():
