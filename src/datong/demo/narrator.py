@@ -71,7 +71,8 @@ class Narrator:
     def found(self, check: Check) -> None:
         """Show one check and its outcome."""
         mark = "[green]✓[/]" if check.holds else "[bold red]✗[/]"
-        detail = f"  [dim]{escape(check.detail)}[/]" if check.detail else ""
+        seen = self._seen(check)
+        detail = f"  [dim]{escape(seen)}[/]" if seen else ""
         self.console.print(f"    {mark} {escape(self.text(check.label))}{detail}")
 
     def table(self, results: Sequence[StepResult]) -> None:
@@ -99,8 +100,11 @@ class Narrator:
         self.console.print()
         self.console.print(table)
 
+    def _seen(self, check: Check) -> str:
+        return check.detail if isinstance(check.detail, str) else self.text(check.detail)
+
     def _failure(self, result: StepResult) -> str:
         if result.error:
             return result.error[-ERROR_CHARS_SHOWN_MAX:]
         missed = [check for check in result.checks if not check.holds]
-        return "；".join(f"{self.text(check.label)} {check.detail}".strip() for check in missed)
+        return "；".join(f"{self.text(check.label)} {self._seen(check)}".strip() for check in missed)

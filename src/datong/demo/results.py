@@ -1,14 +1,21 @@
 """What the story found: checks by step, and whether all of them hold."""
 
+from collections.abc import Sequence
+
 from datong.kernel import Text, Value
 
 
+def joined(parts: Sequence[Text]) -> Text:
+    """Return what several parts say, one after the other."""
+    return Text(zh="，".join(part.zh for part in parts), en=", ".join(part.en for part in parts))
+
+
 class Check(Value):
-    """One thing that must be so after a step; `detail` says what was seen."""
+    """One thing that must be so after a step; `detail` says what was seen, as a plain text where it needs no words."""
 
     label: Text
     holds: bool
-    detail: str = ""
+    detail: str | Text = ""
 
 
 class StepResult(Value):

@@ -1,5 +1,6 @@
 """Steps 3 and 4: education and the bureau ask for data, providers reply or do not, agreements are signed."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from datong.demo.cast import (
@@ -18,9 +19,10 @@ from datong.demo.cast import (
 )
 from datong.demo.client import Json, Problem, once, wait_until
 from datong.demo.records import Source
-from datong.demo.results import Check
+from datong.demo.results import Check, joined
 from datong.demo.world import World, everything
-from datong.kernel import Text
+from datong.kernel import CHINA, Text
+from datong.sharing import RequestState
 
 EDUCATION_ASKS: dict[Source, tuple[str, ...]] = {
     Source.RESIDENTS: (
@@ -124,8 +126,19 @@ def _incomplete_is_listed(world: World) -> Check:
     try:
         _asker(world, EDUCATION).post("/api/v1/requests", demand)
     except Problem as problem:
-        return Check(label=label, holds=problem.status == 422, detail=problem.code)
+        return Check(label=label, holds=problem.status == 422, detail=problem.detail)
     return Check(label=label, holds=False)
+
+
+def _states(states: Sequence[Json]) -> Text:
+    """Return the states of requests in words."""
+    return joined([RequestState(state).label if state else Text(zh="无", en="none") for state in states])
+
+
+def _due(request: Json) -> Text:
+    """Return when a reply was due, by the city's clock."""
+    due = datetime.fromisoformat(request["due_at"]).astimezone(CHINA)
+    return Text(zh=f"期限 {due:%Y-%m-%d %H:%M}", en=f"due {due:%Y-%m-%d %H:%M}")
 
 
 def _first_replies(education: dict[Source, Json], bureau: dict[Source, Json]) -> list[Check]:
@@ -135,17 +148,20 @@ def _first_replies(education: dict[Source, Json], bureau: dict[Source, Json]) ->
         Check(
             label=Text(zh="七项资源逐项形成申请", en="Each resource becomes a request of its own"),
             holds=len(bureau) == len(Source) and len(education) == len(EDUCATION_ASKS),
-            detail=f"{len(education)} + {len(bureau)}",
+            detail=Text(
+                zh=f"{EDUCATION.short_name.zh} {len(education)} 项，{BUREAU.short_name.zh} {len(bureau)} 项",
+                en=f"{EDUCATION.short_name.en} {len(education)}, {BUREAU.short_name.en} {len(bureau)}",
+            ),
         ),
         Check(
             label=Text(zh="无条件共享的户籍数据当即同意", en="The unconditional household data is granted at once"),
             holds=granted == "granted",
-            detail=str(granted),
+            detail=_states([granted]),
         ),
         Check(
             label=Text(zh="有条件共享的等待提供部门答复", en="The conditional data waits for its providers"),
             holds=waiting == ["submitted"] * 3,
-            detail=", ".join(map(str, waiting)),
+            detail=_states(waiting),
         ),
     ]
 
@@ -189,7 +205,7 @@ def _outcomes(world: World) -> list[Check]:
                 zh="民政、人社同意教育局的申请", en="Civil Affairs and Social Security approve education's requests"
             ),
             holds=approved == ["granted"] * len(approved),
-            detail=", ".join(approved),
+            detail=_states(approved),
         ),
         Check(
             label=Text(
@@ -201,7 +217,7 @@ def _outcomes(world: World) -> list[Check]:
         Check(
             label=Text(zh="自然资源局的答复已经逾期", en="The reply of Natural Resources is overdue"),
             holds=silent["state"] == "submitted" and datetime.fromisoformat(silent["due_at"]) < world.clock.now(),
-            detail=str(silent["due_at"]),
+            detail=_due(silent),
         ),
     ]
 
@@ -279,6 +295,6 @@ def _agreement_checks(world: World, granted: int) -> list[Check]:
         Check(
             label=Text(zh="协议可导出为开放数据契约", en="An agreement is available as an open data contract"),
             holds=b"apiVersion: v3" in contract and b"DataContract" in contract,
-            detail=f"{len(contract)} B",
+            detail=Text(zh=f"{len(contract):,} 字节", en=f"{len(contract):,} bytes"),
         ),
     ]

@@ -1,6 +1,5 @@
 """Steps 1 and 2: the departments' databases are inventoried and drafted, completed, reviewed, published and found."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 
 from datong.demo.cast import AUTHORITY, CLERK, DEPARTMENTS, OWNER_OF, Member, listings
@@ -264,5 +263,5 @@ def _search(world: World, query: str, source: Source) -> Check:
     return Check(
         label=Text(zh=f"搜索“{query}”首先找到{title.zh}", en=f"Searching “{query}” finds first: {title.en}"),
         holds=place == 1,
-        detail=json.dumps({"place": place, "total": page["total"]}),
+        detail=Text(zh=f"共 {page['total']} 条，排第 {place or '—'}", en=f"place {place or '—'} of {page['total']}"),
     )

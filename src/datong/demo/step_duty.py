@@ -3,8 +3,9 @@
 from datong.demo.cast import AUTHORITY, DEPARTMENTS, EDUCATION, ESTATE
 from datong.demo.client import Json, once, patiently, wait_until
 from datong.demo.records import Source
-from datong.demo.results import Check
+from datong.demo.results import Check, joined
 from datong.demo.world import World, everything
+from datong.governance import PARTY_NAMES, STAGE_NAMES, CaseStage, Party
 from datong.kernel import Text
 
 MONITOR_SECONDS_MAX = 20.0
@@ -49,12 +50,19 @@ def _finding_checks(world: World, finding: Json) -> list[Check]:
                 zh="认定逾期的是自然资源局，延误以工作日计", en="Natural Resources is found late, in working days"
             ),
             holds=finding["provider"] == ESTATE.code and finding["delay_working_days"] >= 1,
-            detail=f"{finding['delay_working_days']} d",
+            detail=Text(
+                zh=f"{finding['delay_working_days']} 个工作日", en=f"{finding['delay_working_days']} working days"
+            ),
         ),
         Check(
             label=Text(zh="责任份额合计为一，提供部门为主", en="The shares sum to one, the provider's is the largest"),
             holds=sum(shares.values()) == 10_000 and max(shares, key=lambda party: shares[party]) == "provider",
-            detail=", ".join(f"{party} {points / 100:g}%" for party, points in shares.items()),
+            detail=joined(
+                [
+                    Text(zh=f"{name.zh} {points / 100:g}%", en=f"{name.en} {points / 100:g}%")
+                    for name, points in ((PARTY_NAMES[Party(party)], points) for party, points in shares.items())
+                ]
+            ),
         ),
         Check(
             label=Text(zh="认定的每一条证据都在存证日志里", en="Every piece of evidence is an entry of the log"),
@@ -81,7 +89,7 @@ def _case(world: World, finding: Json) -> Check:
 
     statement = {"action": "state", "statement": "入学审核即将开始，请自然资源局尽快答复。"}
     case = once(stated, lambda: officer.post(f"{path}/actions", statement))
-    return Check(label=label, holds=case["finding_id"] == finding["id"], detail=str(case["stage"]))
+    return Check(label=label, holds=case["finding_id"] == finding["id"], detail=STAGE_NAMES[CaseStage(case["stage"])])
 
 
 def _ranking(world: World) -> list[Check]:

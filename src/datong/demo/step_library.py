@@ -8,15 +8,23 @@ from datong.demo.cast import AUTHORITY, listings
 from datong.demo.client import Json, Problem, once, wait_until
 from datong.demo.places import divisions
 from datong.demo.records import Source
-from datong.demo.results import Check
+from datong.demo.results import Check, joined
 from datong.demo.step_transfer import change_a_byte
 from datong.demo.world import World
 from datong.kernel import Text
-from datong.library import LinkScore, evaluate_links
+from datong.library import SURVIVORSHIP_NAMES, LinkScore, evaluate_links
 
 BUILD_SECONDS_MAX = 180.0
 F1_MIN = 0.98
 POPULATION, GEOGRAPHY = "population", "geography"
+LIBRARIES = {GEOGRAPHY: Text(zh="地理库", en="geography"), POPULATION: Text(zh="人口库", en="population")}
+CELLS_TOLD = {
+    "person_name": Text(zh="姓名", en="name"),
+    "address": Text(zh="住址", en="address"),
+    "annual_income": Text(zh="年收入", en="annual income"),
+    "marital_status": Text(zh="婚姻状况", en="marital status"),
+}
+"""The cells of the golden record that the story shows."""
 
 
 def build(world: World) -> list[Check]:
@@ -34,7 +42,7 @@ def build(world: World) -> list[Check]:
         Check(
             label=Text(zh="人口库和地理库构建并发布", en="Population and geography are built and published"),
             holds=all(published.values()),
-            detail="; ".join(_told(name, build_) for name, build_ in finished.items()),
+            detail=joined([_told(name, build_) for name, build_ in finished.items()]),
         )
     ]
     population = finished[POPULATION]
@@ -58,9 +66,8 @@ def _requested(world: World, library: str) -> Json:
 
 def _finished(world: World, library: str, requested: Json) -> Json | None:
     person = world.person(AUTHORITY)
-    titles = {POPULATION: Text(zh="构建人口库", en="Building population")}
-    title = titles.get(library, Text(zh="构建地理库", en="Building geography"))
-    with world.narrator.bar(title) as bar:
+    title = LIBRARIES[library]
+    with world.narrator.bar(Text(zh=f"构建{title.zh}", en=f"Building {title.en}")) as bar:
         steps = ("conform", "link", "fuse", "publish")
 
         def ended() -> Json | None:
@@ -71,12 +78,19 @@ def _finished(world: World, library: str, requested: Json) -> Json | None:
         return wait_until(ended, seconds=BUILD_SECONDS_MAX, pause=0.25)
 
 
-def _told(library: str, build_: Json | None) -> str:
+def _told(library: str, build_: Json | None) -> Text:
+    title = LIBRARIES[library]
     if build_ is None:
-        return f"{library}: > {BUILD_SECONDS_MAX:.0f} s"
+        return Text(
+            zh=f"{title.zh}：超过 {BUILD_SECONDS_MAX:.0f} 秒", en=f"{title.en}: more than {BUILD_SECONDS_MAX:.0f} s"
+        )
     if build_["state"] != "published":
-        return f"{library}: {build_['error']}"
-    return f"{library}: {build_['records']} → {build_['entities']}"
+        return Text(zh=f"{title.zh}：{build_['error']}", en=f"{title.en}: {build_['error']}")
+    records, entities = build_["records"], build_["entities"]
+    return Text(
+        zh=f"{title.zh}：{records} 条记录，{entities} 个实体",
+        en=f"{title.en}: {records} records, {entities} entities",
+    )
 
 
 def _geography(world: World) -> list[Check]:
@@ -104,7 +118,7 @@ def _linkage(world: World) -> list[Check]:
         Check(
             label=Text(zh=f"关联质量 F1 不低于 {F1_MIN}", en=f"Linkage reaches an F1 of {F1_MIN}"),
             holds=score.f1 >= F1_MIN,
-            detail=f"P {score.precision:.4f} R {score.recall:.4f} F1 {score.f1:.4f}",
+            detail=f"{score.f1:.4f}",
         )
     ]
 
@@ -137,14 +151,13 @@ def _lineage(world: World) -> list[Check]:
     cells = {element: cell for element, cell in entity["cells"].items() if cell["value"] is not None}
     departments = {cell["department"] for cell in cells.values()}
     sourced = all(cell["batch_id"] and cell["row_key"] and cell["rule"] for cell in cells.values())
-    for element in ("person_name", "address", "annual_income", "marital_status"):
+    for element, name in CELLS_TOLD.items():
         if element in cells:
             cell = cells[element]
+            source, rule = world.member(cell["department"]).short_name, SURVIVORSHIP_NAMES[cell["rule"]]
             world.narrator.say(
-                f"　{element}：{cell['value']}　← {world.member(cell['department']).short_name.zh}"
-                f" {cell['row_key']}（{cell['rule']}）",
-                f"　{element}: {cell['value']}  ← {world.member(cell['department']).short_name.en}"
-                f" {cell['row_key']} ({cell['rule']})",
+                f"　{name.zh}：{cell['value']}　← {source.zh} {cell['row_key']}（{rule.zh}）",
+                f"　{name.en}: {cell['value']}  ← {source.en} {cell['row_key']} ({rule.en})",
             )
     members = {member["resource_id"] for member in entity["members"]}
     wanted = {
@@ -155,7 +168,10 @@ def _lineage(world: World) -> list[Check]:
         Check(
             label=label,
             holds=sourced and len(departments) >= 3 and cells["person_name"]["value"] == father.name,
-            detail=f"{len(cells)} cells, {len(departments)} departments",
+            detail=Text(
+                zh=f"{len(cells)} 个数据项，{len(departments)} 个部门",
+                en=f"{len(cells)} cells, {len(departments)} departments",
+            ),
         ),
         Check(
             label=Text(zh="四个部门关于他的记录连成一人", en="Four departments' records about him are one person"),

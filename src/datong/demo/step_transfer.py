@@ -62,7 +62,7 @@ def _first_transfer(world: World) -> list[Check]:
         Check(
             label=Text(zh="首次传输全部完成", en="The first transfer is complete"),
             holds=complete,
-            detail=f"{rows} rows" if complete else _complaints(world),
+            detail=Text(zh=f"{rows} 行", en=f"{rows} rows") if complete else _complaints(world),
         ),
     ]
 
@@ -84,7 +84,7 @@ def _increment(world: World) -> list[Check]:
         Check(
             label=Text(zh="增量传输全部完成，只传变化", en="The increment is complete, and moves only what changed"),
             holds=complete and changed <= moved <= 2 * changed,
-            detail=f"+{moved} rows" if complete else _complaints(world),
+            detail=Text(zh=f"{moved} 行", en=f"{moved} rows") if complete else _complaints(world),
         )
     ]
 

@@ -2,20 +2,27 @@
 
 import json
 import tarfile
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
-from datong.demo.cast import AUDITOR, CITIZEN, EDUCATION, POLICE, SERVICE_ITEM, SOCIAL
+from datong.demo.cast import AUDITOR, CITIZEN, EDUCATION, SERVICE_ITEM, SOCIAL
 from datong.demo.client import Application, Json, Problem, patiently, wait_until
 from datong.demo.processes import CommandFailed
 from datong.demo.records import Source
-from datong.demo.results import Check
+from datong.demo.results import Check, joined
 from datong.demo.step_transfer import change_a_byte
 from datong.demo.world import World
 from datong.kernel import Text
 
 CASE_NUMBER = "RX-2026-000001"
 LEDGER_SECONDS_MAX = 90.0
+CLAIMS = {"person_name": Text(zh="姓名", en="name"), "household_id": Text(zh="户号", en="household number")}
+OUTCOMES = {
+    "match": Text(zh="相符", en="matches"),
+    "no_match": Text(zh="不符", en="does not match"),
+    "unknown": Text(zh="无从核对", en="is unknown"),
+}
 
 
 def admit(world: World) -> list[Check]:
@@ -74,8 +81,19 @@ def _application(world: World) -> Application:
     return known
 
 
+def _told(outcome: Mapping[str, str]) -> Text:
+    """Return what a verification found, in words."""
+    return joined(
+        [
+            Text(zh=f"{CLAIMS[claim].zh}{OUTCOMES[found].zh}", en=f"{CLAIMS[claim].en} {OUTCOMES[found].en}")
+            for claim, found in outcome.items()
+        ]
+    )
+
+
 def _verified(world: World, application: Application, key: Json, claims: Json, expected: Json) -> Check:
-    label = Text(zh=f"户籍核验 {json.dumps(expected)}", en=f"Household verified {json.dumps(expected)}")
+    wanted = _told(expected)
+    label = Text(zh=f"户籍核验：{wanted.zh}", en=f"Household verified: {wanted.en}")
     path = f"/gateway/v1/{world.resources[Source.RESIDENTS]['id']}/verify"
     body = {"key": key, "claims": claims, "purpose": SERVICE_ITEM, "case_number": CASE_NUMBER}
     try:
@@ -83,7 +101,7 @@ def _verified(world: World, application: Application, key: Json, claims: Json, e
     except Problem as problem:
         return Check(label=label, holds=False, detail=problem.detail)
     outcome = answer["results"]
-    return Check(label=label, holds=outcome == expected, detail=", ".join(map(str, outcome.values())))
+    return Check(label=label, holds=outcome == expected, detail=_told(outcome))
 
 
 def _masked_query(world: World, application: Application) -> Check:
@@ -164,7 +182,7 @@ def watch(world: World) -> list[Check]:
                 use["consumer"] == EDUCATION.code and use["service_item"] == SERVICE_ITEM and use["agreement_ids"]
                 for use in uses
             ),
-            detail=f"{len(uses)}",
+            detail=Text(zh=f"{len(uses)} 次", en=f"{len(uses)} uses"),
         ),
         _verified_by_command(
             world,
@@ -220,5 +238,5 @@ def _witnessed(world: World) -> Check:
     return Check(
         label=Text(zh="五个部门的节点都为日志作证", en="All five departments' nodes have cosigned the log"),
         holds=len(witnesses) >= len(world.nodes) > 0,
-        detail=f"{len(witnesses)}/{len(world.nodes)} ({POLICE.short_name.en}, …)",
+        detail=f"{len(witnesses)}/{len(world.nodes)}",
     )

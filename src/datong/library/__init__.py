@@ -68,6 +68,7 @@ from datong.library.spatial_values import (
 from datong.library.state_audit import LIBRARY_AREAS
 from datong.library.thresholds import OperatingPoint, WeightBin, operating_points
 from datong.library.values import (
+    SURVIVORSHIP_NAMES,
     Build,
     BuildState,
     BuildStep,
@@ -109,6 +110,7 @@ __all__ = [
     "PLACE_ELEMENTS",
     "PUBLISHED",
     "RETENTION_DAYS_MAX",
+    "SURVIVORSHIP_NAMES",
     "VERDICT_COLUMN",
     "VERDICT_TITLE",
     "VERSIONS_MIN_MAX",

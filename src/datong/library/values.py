@@ -216,12 +216,23 @@ class Dataset(Value):
     entry_id: EntryId | None = None
 
 
+SURVIVORSHIP_NAMES: Mapping[str, Text] = {
+    "only": Text(zh="唯一来源", en="only source"),
+    "agreed": Text(zh="各源一致", en="sources agree"),
+    "authority": Text(zh="数源部门优先", en="source department first"),
+    "recency": Text(zh="最新优先", en="newest first"),
+    "quality": Text(zh="质量优先", en="best quality first"),
+    "source": Text(zh="来源原值", en="as received"),
+    "derived": Text(zh="派生", en="derived"),
+}
+"""Why a source's value became the golden one."""
+
+
 class Cell(Value):
     """One value and where it comes from.
 
-    `rule` says why this source won: `only`, `agreed`, `authority`, `recency`, `quality`, or `source` for a record of
-    the source itself. `flag` is the quality flag of the norms, if the value has a flaw. `raw` is the value as received
-    where cleaning changed it.
+    `rule` says why this source won: a key of `SURVIVORSHIP_NAMES`. `flag` is the quality flag of the norms, if the
+    value has a flaw. `raw` is the value as received where cleaning changed it.
     """
 
     value: str | None

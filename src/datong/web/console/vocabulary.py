@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from datong.kernel import Text
+from datong.library import SURVIVORSHIP_NAMES
 from datong.norms import IndicatorGroup, QualityFlag
 
 ENTRY_KINDS: Mapping[str, Text] = {
@@ -55,15 +56,7 @@ ACTORS: Mapping[str, Text] = {
     "citizen": Text(zh="自然人", en="citizen"),
     "platform": Text(zh="平台", en="platform"),
 }
-SURVIVORSHIP: Mapping[str, Text] = {
-    "only": Text(zh="唯一来源", en="only source"),
-    "agreed": Text(zh="各源一致", en="sources agree"),
-    "authority": Text(zh="数源部门优先", en="source department first"),
-    "recency": Text(zh="最新优先", en="newest first"),
-    "quality": Text(zh="质量优先", en="best quality first"),
-    "source": Text(zh="来源原值", en="as received"),
-    "derived": Text(zh="派生", en="derived"),
-}
+SURVIVORSHIP = SURVIVORSHIP_NAMES
 RULE_VERDICTS: Mapping[str, Text] = {
     "pass": Text(zh="符合", en="met"),
     "fail": Text(zh="不符合", en="not met"),
