@@ -28,6 +28,7 @@ GROUPS = {
     "govern": "datong.cli.govern",
     "notices": "datong.cli.notices",
     "coordinate": "datong.cli.coordinate",
+    "doctor": "datong.app.doctor_command",
     "trial": "datong.app.trial_commands",
     "demo": "datong.app.demo_command",
 }

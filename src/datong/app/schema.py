@@ -48,7 +48,7 @@ def migrate(database: Database) -> None:
     with database.transaction() as connection:
         if not database.is_sqlite:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
-        if _revision(connection) != newest_revision():
+        if revision_of(connection) != newest_revision():
             import_module("datong.app.upgrade").upgrade(connection, MIGRATIONS)
 
 
@@ -57,7 +57,8 @@ def newest_revision() -> str:
     return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of a database's schema; None where there is none yet."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()

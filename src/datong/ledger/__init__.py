@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datong.ledger.exported import exported_entries
     from datong.ledger.fsck import Fault, FsckReport
     from datong.ledger.log import EntryDraft, Ledger
+    from datong.ledger.pulse import LogPulse, read_pulse
     from datong.ledger.quorum import ExpectedWitness, Quorum, QuorumWatch, WitnessStanding
     from datong.ledger.samples import SAMPLE_ENTRIES_MAX, SEED_CHARS_MAX, Sample
     from datong.ledger.shards import Month, Shard, ShardedStore, ShardReport, shards_in, verify_shard
@@ -31,6 +32,7 @@ else:
             "exported": ["exported_entries"],
             "fsck": ["Fault", "FsckReport"],
             "log": ["EntryDraft", "Ledger"],
+            "pulse": ["LogPulse", "read_pulse"],
             "quorum": ["ExpectedWitness", "Quorum", "QuorumWatch", "WitnessStanding"],
             "samples": ["SAMPLE_ENTRIES_MAX", "SEED_CHARS_MAX", "Sample"],
             "shards": ["Month", "Shard", "ShardReport", "ShardedStore", "shards_in", "verify_shard"],
@@ -59,6 +61,7 @@ __all__ = [
     "GossipTrouble",
     "Held",
     "Ledger",
+    "LogPulse",
     "LogReport",
     "MemoryTileStore",
     "Month",
@@ -91,6 +94,7 @@ __all__ = [
     "of_subject",
     "open_checkpoint",
     "read_bundle",
+    "read_pulse",
     "read_split",
     "rewritten",
     "shards_in",
