@@ -21,7 +21,7 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="以 JSON 输出 · print as JSON")] = False,
 ) -> None:
-    """诊断枢纽或前置机，只看不改；有失败项则以 1 退出 · Diagnose a hub or a node; nothing changes; 1 if anything failed"""
+    """诊断枢纽或前置机，只看不改 · Diagnose a hub or a node, changing nothing; exits with 1 if anything failed."""
     report = examine_hub(os.environ) if node is None else examine_node(node)
     typer.echo(report.model_dump_json(indent=2) if as_json else "\n".join(lines(report)))
     if not report.healthy:
