@@ -16,6 +16,9 @@ from datong.library.fuse import entity_slices
 from datong.library.layers import table_sql
 from datong.library.lookup_writing import LookupWriter
 
+ENTITY_ID = "entity_id"
+KEY_ROWS_MAX = 10_000_000
+"""Keys that are put in order at once: more, with what they are joined to, did not fit into 2 GB."""
 _CELL = (
     "element",
     "position::VARCHAR",
@@ -61,7 +64,8 @@ def write_golden_lookup(
             writer.fill("row", connection, _payloads_sql(said, "entity_id BETWEEN ? AND ?"), bounds)
             for bounds in entity_slices(connection, cells)
         )
-        writer.fill("key", connection, _golden_keys_sql(said, keys, "golden_rows"))
+        for some in _key_slices(keys, count):
+            writer.fill("key", connection, _golden_keys_sql(said, some, "golden_rows"))
         _fill_members(writer, connection, table_sql(links), successions)
     connection.execute("DROP TABLE golden_rows")
     return count
@@ -82,12 +86,14 @@ def amend_golden_lookup(
     with LookupWriter(path, meta, former=former.path) as writer:
         count = _number(writer, connection, former, "golden_rows")
         there = "(SELECT id, entity_id FROM golden_rows WHERE was_there)"
-        writer.remove_rows(connection, f"SELECT id FROM {there}", _golden_keys_sql(former.before, keys, there))
+        writer.remove_rows(
+            connection, f"SELECT id FROM {there}", _golden_keys_sql(former.before, _found_by(keys), there)
+        )
         writer.remove_members(connection, "SELECT entity_id FROM golden_rows")
         writer.clear("succession")
         count += writer.fill("row", connection, _payloads_sql(cells, "true"))
         here = f"(SELECT id, entity_id FROM golden_rows SEMI JOIN {cells} USING (entity_id))"
-        writer.fill("key", connection, _golden_keys_sql(cells, keys, here))
+        writer.fill("key", connection, _golden_keys_sql(cells, _found_by(keys), here))
         _fill_members(writer, connection, links, successions)
     connection.execute("DROP TABLE golden_rows")
     return count
@@ -153,12 +159,28 @@ def _payloads_sql(cells: str, where: str) -> str:
         FROM {cells} JOIN golden_rows USING (entity_id) WHERE {where} GROUP BY id, entity_id ORDER BY id"""
 
 
-def _golden_keys_sql(cells: str, keys: Sequence[str], rows: str) -> str:
-    wanted = ", ".join(sql_text(element) for element in keys)
-    return f"""
-        SELECT element, value, id FROM {cells} JOIN {rows} USING (entity_id)
-        WHERE position = 1 AND element IN ({wanted})
-        UNION ALL SELECT 'entity_id', entity_id, id FROM {rows} ORDER BY ALL"""
+def _found_by(keys: Sequence[str]) -> list[str]:
+    """Return by what golden records are found, in the order in which a lookup file has it."""
+    return sorted({*keys, ENTITY_ID})
+
+
+def _key_slices(keys: Sequence[str], rows: int) -> list[list[str]]:
+    """Return `_found_by` in pieces, each of which can be put in order at once: few of many rows, all of few."""
+    names = _found_by(keys)
+    size = max(1, KEY_ROWS_MAX // max(1, rows))
+    return [names[start : start + size] for start in range(0, len(names), size)]
+
+
+def _golden_keys_sql(cells: str, names: Sequence[str], rows: str) -> str:
+    parts = []
+    if wanted := ", ".join(sql_text(element) for element in names if element != ENTITY_ID):
+        parts.append(
+            f"SELECT element, value, id FROM {cells} JOIN {rows} USING (entity_id) "
+            f"WHERE position = 1 AND element IN ({wanted})"
+        )
+    if ENTITY_ID in names:
+        parts.append(f"SELECT {sql_text(ENTITY_ID)} AS element, entity_id AS value, id FROM {rows}")
+    return f"{' UNION ALL '.join(parts)} ORDER BY ALL"
 
 
 def _fill_members(writer: LookupWriter, connection: duckdb.DuckDBPyConnection, links: str, successions: Path) -> None:
