@@ -51,6 +51,7 @@ from datong.governance import (
     BenefitFactors,
     Benefits,
     Cases,
+    DemandMining,
     Indicators,
     LedgerEvidence,
     Monitor,
@@ -73,6 +74,7 @@ from datong.kernel import (
     WorkingCalendar,
     new_id,
 )
+from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import Ed25519Signer, Ledger, ShardedStore, TileStore
 from datong.library import (
     Corrections,
@@ -682,6 +684,12 @@ def compose(
         sending=sending,
         request_flows=flows,
         benefits=benefits,
+        demand_mining=DemandMining(
+            clock=clock,
+            ledger=ledger,
+            needs=lambda: catalogue.discovery.demands(limit=PAGE_ROWS_MAX).rows,
+            title_of=lambda resource_id: catalogue.published(resource_id).content.title,
+        ),
         annual_reports=AnnualReports(
             clock=clock,
             indicators=indicators,

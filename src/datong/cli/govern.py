@@ -6,6 +6,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 import typer
+from pydantic import TypeAdapter
 
 from datong.cli.hub_call import HubOption, TokenOption, call_hub, fetch_from_hub
 from datong.cli.ledger import read_key
@@ -13,6 +14,7 @@ from datong.cli.shell import both
 from datong.governance import (
     ALARM_NAMES,
     GUARDS,
+    RECOMMENDATION_NAMES,
     STATE_NAMES,
     STEP_NAMES,
     AlarmDecision,
@@ -22,6 +24,7 @@ from datong.governance import (
     Benefit,
     FlowMap,
     Performance,
+    Recommendation,
     Rederived,
     rederive_finding,
     rederive_indicators,
@@ -138,6 +141,24 @@ def guards(
             for key, cut in cuts:
                 if (cut.guard, cut.subject) == (one.guard, one.subject):
                     typer.echo(f"  {key}: −{cut.counted} / −{cut.base}")
+
+
+@app.command()
+def recommendations(
+    hub: HubOption,
+    token: TokenOption,
+    department: Annotated[str, typer.Option(help="部门代码 · code of a department")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")] = False,
+) -> None:
+    """供需建议：该编目、该放宽、该申请什么，附理由和计数 · what to publish, to share, to request, with reasons."""
+    query = urlencode({"department": department} if department else {})
+    answer = call_hub(hub, token, "GET", f"/recommendations?{query}")
+    if as_json:
+        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        return
+    for one in TypeAdapter(tuple[Recommendation, ...]).validate_python(answer):
+        typer.echo(f"{one.department} {both(RECOMMENDATION_NAMES[one.kind])}: {both(one.title)} {one.subject}")
+        typer.echo(f"  {one.reason.zh}\n  {one.reason.en}")
 
 
 @app.command()

@@ -11,6 +11,7 @@ from datong.governance.alarms import ALARM_NAMES, Alarm, AlarmKind
 from datong.governance.annual_reports import AnnualReports
 from datong.governance.benefit import Benefit, BenefitFactors, Benefits, DepartmentBenefit, ResourceUse, Saved
 from datong.governance.cases import Cases
+from datong.governance.demand_mining import DemandMining
 from datong.governance.duties import RULES, Clause, Duty, DutyKind, DutyRule, Span
 from datong.governance.findings import Finding, PartyShare
 from datong.governance.guards import GUARDS, Effect, Guard, Suspicion
@@ -23,6 +24,7 @@ from datong.governance.parties import PARTY_NAMES, Party, Shares
 from datong.governance.performance import Indicators
 from datong.governance.periods import Period
 from datong.governance.publications import Publication, Publications
+from datong.governance.recommendations import RECOMMENDATION_NAMES, Recommendation, RecommendationKind
 from datong.governance.rederiving import Rederived, rederive_finding, rederive_indicators
 from datong.governance.request_flow import (
     STEP_NAMES,
@@ -53,6 +55,7 @@ __all__ = [
     "GOVERNANCE_AREAS",
     "GUARDS",
     "PARTY_NAMES",
+    "RECOMMENDATION_NAMES",
     "RULES",
     "STAGE_NAMES",
     "STATE_NAMES",
@@ -74,6 +77,7 @@ __all__ = [
     "CaseStage",
     "Cases",
     "Clause",
+    "DemandMining",
     "DepartmentBenefit",
     "DepartmentPerformance",
     "Discount",
@@ -107,6 +111,8 @@ __all__ = [
     "Period",
     "Publication",
     "Publications",
+    "Recommendation",
+    "RecommendationKind",
     "Rederived",
     "RequestFlows",
     "ResourceUse",

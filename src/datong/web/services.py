@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         AnnualReports,
         Benefits,
         Cases,
+        DemandMining,
         Indicators,
         Monitor,
         Publications,
@@ -148,6 +149,7 @@ class Services:
     sending: Sending
     request_flows: RequestFlows
     benefits: Benefits
+    demand_mining: DemandMining
     annual_reports: AnnualReports
     bell: Bell = field(default_factory=Bell)
     """Rung when a node may have something new to do."""

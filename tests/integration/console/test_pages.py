@@ -177,6 +177,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/governance?kind=year",
             f"/governance/indicators/catalogue_rate?department={EDUCATION.code}",
             "/governance/guards",
+            "/governance/recommendations",
             "/governance/findings",
             f"/governance/findings/{finding}",
             "/cases",

@@ -43,3 +43,15 @@ def test_the_benefit_and_the_report_are_for_all_staff(world: RedTeamWorld) -> No
         assert said in text
     assert officer.get(f"/governance/reports/{year}").content[:4] == b"%PDF"
     assert officer.get("/api/v1/annual-reports/soon").status_code == 422
+
+
+def test_recommendations_are_for_whom_they_concern(world: RedTeamWorld) -> None:
+    """An officer reads the own department's and nobody else's; the page tells the same."""
+    officer, other = world["officer"], world.agreement.provider
+    own = officer.get("/api/v1/recommendations").json()
+    assert {one["department"] for one in own} <= {world.agreement.consumer}
+    assert officer.get("/governance/recommendations").status_code == 200
+    for address in ("/api/v1/recommendations", "/governance/recommendations"):
+        assert officer.get(address, params={"department": other}).status_code == 403
+    assert officer.get("/governance/guards").status_code == 200
+    assert len(officer.get("/api/v1/indicator-guards").json()) >= 10
