@@ -217,10 +217,10 @@ def process(arguments: Sequence[str], *, log: Path, environment: Mapping[str, st
 @contextmanager
 def serving(settings: Settings) -> Iterator[int]:
     """Run `datong hub serve` with `settings` beside the block, once it is healthy; yield its process id."""
-    log = settings.home / "serve.log"
+    log = settings.home / f"serve-{settings.port}.log"
     environment = {f"DATONG_{name.upper()}": str(getattr(settings, name)) for name in settings.model_fields_set}
     with process(("datong.app.main", "hub", "serve"), log=log, environment=environment) as pid:
-        wait_healthy(f"{settings.base_url}/healthz", log)
+        wait_healthy(f"http://{settings.host}:{settings.port}/healthz", log)
         yield pid
 
 

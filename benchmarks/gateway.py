@@ -25,7 +25,7 @@ from tests.library_sources import landed_city
 from tests.servers import free_port, start_postgresql
 
 from benchmarks import agreed, report
-from benchmarks.load import Load, Outcome
+from benchmarks.calling import Load, Outcome
 from datong.app.composition import Hub
 from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Settings, new_id
 from datong.ledger import Ed25519Signer
@@ -115,7 +115,7 @@ def run(load: Load) -> Outcome:
     Raises:
         RuntimeError: a call was not answered with 200.
     """
-    command = (sys.executable, "-m", "benchmarks.load")
+    command = (sys.executable, "-m", "benchmarks.calling")
     done = subprocess.run(command, input=json.dumps(load._asdict()), capture_output=True, text=True, check=True)
     outcome = Outcome(**json.loads(done.stdout))
     if outcome.failed:
@@ -147,22 +147,27 @@ def of_control(pid: int | None) -> float:
     return 0.0 if pid is None else report.processor_seconds(pid, family=True)
 
 
+def add_agreements(hub: Hub, agreement: Agreement, count: int) -> None:
+    """Add agreements of other consumers about the same resource, as they are once in force."""
+    others = [
+        agreement.model_copy(
+            update={"id": new_id(), "request_id": new_id(), "consumer": f"OTHER{number:013}", "code": ""}
+        )
+        for number in range(count)
+    ]
+    with hub.database.transaction() as connection:
+        table = tables.request
+        found = connection.execute(table.select().where(table.c.id == agreement.request_id)).mappings().one()
+        connection.execute(table.insert(), [{**found, "id": other.request_id} for other in others])
+        for other in others:
+            add_agreement(connection, other)
+
+
 def measure_policy(settings: Settings, agreement: Agreement) -> dict[str, float]:
     """Return how long a decision takes while 2,000 agreements about one resource are in force."""
     hub = Hub(settings)
     try:
-        others = [
-            agreement.model_copy(
-                update={"id": new_id(), "request_id": new_id(), "consumer": f"OTHER{number:013}", "code": ""}
-            )
-            for number in range(AGREEMENTS - 1)
-        ]
-        with hub.database.transaction() as connection:
-            table = tables.request
-            found = connection.execute(table.select().where(table.c.id == agreement.request_id)).mappings().one()
-            connection.execute(table.insert(), [{**found, "id": other.request_id} for other in others])
-            for other in others:
-                add_agreement(connection, other)
+        add_agreements(hub, agreement, AGREEMENTS - 1)
         grants = Grants(hub.services.policy, hub.services.mask_keys)
         resource = hub.services.catalogue.published(agreement.resource_id)
         caller = Principal(actor=Actor(kind=ActorKind.APPLICATION, id="benchmark", department=agreement.consumer))

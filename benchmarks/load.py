@@ -1,95 +1,219 @@
-"""An HTTP load generator: keep-alive connections in one process, each sending its next request on the last's answer.
+"""A realistic mix of gateway calls on one, two and four hub processes over one PostgreSQL, for minutes.
 
-It is its own small HTTP/1.1 client, because general clients cost more than what is measured here.
+Of the calls 80 % verify, 15 % query, 5 % are bulk (20 verifications in one call, each decided and recorded by itself),
+about one resource among a catalogue and agreements of the sizes given. Every number of processes gets the same time.
+
+`requests_per_second` is that of the fastest, `scaling` the rate of each number of processes by that of the first. On a
+machine that others use, too, the clock says little: `cpu_ms` is the processor time of all hubs per request,
+`control_cpu_ms` that of the database server, `caller_cpu_ms` that of the load generator, all on the same cores.
+`memory_mb_per_hour` is the slope of the hubs' resident memory after the first fifth of the time, the worst process; a
+run of less than half an hour shows caches that fill, not leaks. `errors` counts every answer other than 200.
 """
 
-import asyncio
+import argparse
 import json
+import os
+import resource
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import NamedTuple
 
+from tests.catalogue_filling import fill
+from tests.servers import free_port, start_postgresql
 
-class Load(NamedTuple):
-    """What to send where: bodies in turn over all connections; `rate` in requests/s, 0 for as fast as answered.
+from benchmarks import agreed, report
+from benchmarks.gateway import TOKEN_SECONDS, World, add_agreements, bodies_of, of_control, prepare
+from benchmarks.mixed_calling import MixedLoad, MixedOutcome, milliseconds
+from datong.app.composition import Hub
+from datong.kernel import Settings
 
-    With a rate, a latency counts from the moment the request was due, so that waiting for the server is not left out.
-    """
-
-    port: int
-    path: str
-    token: str
-    bodies: Sequence[str]
-    connections: int
-    seconds: float
-    rate: float = 0.0
-
-
-class Outcome(NamedTuple):
-    """What came back within the time; latencies in milliseconds."""
-
-    requests: int
-    failed: int
-    seconds: float
-    latencies_ms: list[float]
+SHARES = {"verify": 0.80, "query": 0.15, "bulk": 0.05}
+BULK_SUBJECTS = 20
+LOOK_SECONDS = 2.0
+WARM_SHARE = 0.2
+WARM_UP_SECONDS = 2.0
 
 
-class _Client:
-    def __init__(self, load: Load) -> None:
-        self._load = load
-        self._next = 0
-        self._latencies: list[float] = []
-        self._failed = 0
-        self._until = 0.0
+class Memory:
+    """Looks at the resident memory of processes, in MB, while they are under load."""
 
-    async def run(self) -> Outcome:
-        started = time.perf_counter()
-        self._until = started + self._load.seconds
-        await asyncio.gather(*[self._connection(number) for number in range(self._load.connections)])
-        seconds = time.perf_counter() - started
-        return Outcome(len(self._latencies), self._failed, seconds, self._latencies)
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._pids = pids
+        self._seen: dict[int, list[tuple[float, float]]] = {pid: [] for pid in pids}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="memory")
+        self._thread.start()
 
-    async def _connection(self, number: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._load.port)
-        interval = self._load.connections / self._load.rate if self._load.rate else 0.0
-        due = time.perf_counter() + interval * number / self._load.connections
-        while max(due, time.perf_counter()) < self._until:
-            if interval:
-                await asyncio.sleep(max(due - time.perf_counter(), 0))
-            else:
-                due = time.perf_counter()
-            writer.write(self._request())
-            if not await _answer(reader):
-                self._failed += 1
-            self._latencies.append((time.perf_counter() - due) * 1000)
-            due += interval
-        writer.close()
-        await writer.wait_closed()
+    def slope_mb_per_hour(self) -> float:
+        """Stop looking; return how fast the memory of the worst process grew once it was warm."""
+        self._over.set()
+        self._thread.join()
+        return max(_slope(seen[int(len(seen) * WARM_SHARE) :]) for seen in self._seen.values()) * 3600
 
-    def _request(self) -> bytes:
-        load = self._load
-        body = load.bodies[self._next % len(load.bodies)].encode()
-        self._next += 1
-        head = (
-            f"POST {load.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {load.token}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    def _look(self) -> None:
+        while not self._over.wait(LOOK_SECONDS):
+            for pid in self._pids:
+                lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+                kibibytes = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+                self._seen[pid].append((time.monotonic(), kibibytes * 1024 / 1e6))
+
+
+def _slope(points: Sequence[tuple[float, float]]) -> float:
+    """Return the slope of the line of least squares; 0 for fewer than three points."""
+    if len(points) < 3:
+        return 0.0
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
+
+
+class Measured(NamedTuple):
+    """What one number of processes did."""
+
+    rate: float
+    figures: dict[str, report.Figure]
+    errors: int
+    peak_rss_mb: int
+    slope: float
+
+
+def load_of(world: World, ports: Sequence[int], connections: int, seconds: float) -> MixedLoad:
+    """Return the mix of calls."""
+    path = f"/gateway/v1/{world.agreement.resource_id}"
+    subjects = [{"key": {"citizen_id": citizen_id}, "claims": claims} for citizen_id, claims in world.people]
+    bulk = [
+        json.dumps(
+            {
+                "subjects": subjects[start : start + BULK_SUBJECTS],
+                "purpose": agreed.SERVICE_ITEM,
+                "case_number": f"RX-{start:06}",
+            },
+            ensure_ascii=False,
         )
-        return head.encode() + body
+        for start in range(0, len(subjects) - BULK_SUBJECTS + 1, BULK_SUBJECTS)
+    ]
+    kinds = {
+        "verify": (SHARES["verify"], f"{path}/verify", bodies_of(world, "verify")),
+        "query": (SHARES["query"], f"{path}/query", bodies_of(world, "query")),
+        "bulk": (SHARES["bulk"], f"{path}/verify/batch", bulk),
+    }
+    return MixedLoad(ports, world.token, kinds, connections, seconds, seed=1)
 
 
-async def _answer(reader: asyncio.StreamReader) -> bool:
-    """Read one answer; return whether it is a 200."""
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
-    await reader.readexactly(length)
-    return head.split(b" ", 2)[1] == b"200"
+def run(load: MixedLoad) -> MixedOutcome:
+    """Run a load in a process of its own."""
+    command = (sys.executable, "-m", "benchmarks.mixed_calling")
+    done = subprocess.run(command, input=json.dumps(load._asdict()), capture_output=True, text=True, check=True)
+    return MixedOutcome(**json.loads(done.stdout))
+
+
+def measure(settings: Settings, world: World, processes: int, chosen: argparse.Namespace, control: int) -> Measured:
+    """Return what `processes` hubs do under the load."""
+    with ExitStack() as stack:
+        ports = [free_port() for _ in range(processes)]
+        each = [settings.model_copy(update={"port": port}) for port in ports]
+        pids = [stack.enter_context(agreed.serving(one)) for one in each]
+        load = load_of(world, ports, chosen.connections, 60 * chosen.minutes)
+        run(load._replace(seconds=min(WARM_UP_SECONDS, load.seconds)))
+        before = [report.processor_seconds(pid) for pid in pids]
+        control_before, caller_before = of_control(control), _children_seconds()
+        memory = Memory(pids)
+        outcome = run(load)
+        slope = memory.slope_mb_per_hour()
+        spent = sum(report.processor_seconds(pid) for pid in pids) - sum(before)
+        requests = sum(sum(counts.values()) for counts in outcome.counts.values())
+        figures: dict[str, report.Figure] = {
+            "requests_per_second": report.rounded(requests / outcome.seconds),
+            "requests": requests,
+            "cpu_ms": report.rounded(1000 * spent / requests),
+            "control_cpu_ms": report.rounded(1000 * (of_control(control) - control_before) / requests),
+            "caller_cpu_ms": report.rounded(1000 * (_children_seconds() - caller_before) / requests),
+            "memory_mb_per_hour": report.rounded(slope),
+            "peak_rss_mb": max(report.peak_rss_mb(pid) for pid in pids),
+            "errors": sum(outcome.failed.values()),
+        }
+        for kind, counts in outcome.counts.items():
+            for share in (0.5, 0.99):
+                figures[f"{kind}_p{share * 100:.0f}_ms"] = report.rounded(milliseconds(counts, share))
+        report.say(f"{processes} processes: {figures}, failed {dict(outcome.failed)}")
+        errors, peak = sum(outcome.failed.values()), max(report.peak_rss_mb(pid) for pid in pids)
+        return Measured(requests / outcome.seconds, figures, errors, peak, slope)
+
+
+def _children_seconds() -> float:
+    """Return the processor time of this process's children that have ended: the load generators."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def grow(settings: Settings, world: World, chosen: argparse.Namespace) -> None:
+    """Put the resource among a catalogue, and its agreement among agreements, of the sizes asked for."""
+    hub = Hub(settings)
+    try:
+        add_agreements(hub, world.agreement, chosen.agreements - 1)
+        if chosen.catalogue:
+            report.say(f"filling a catalogue of {chosen.catalogue}")
+            fill(hub.database, hub.services.pack, chosen.catalogue)
+        while hub.services.ledger.integrate():
+            pass
+    finally:
+        hub.close()
 
 
 def main() -> None:
-    """Read a load from stdin as JSON, run it, write the outcome to stdout as JSON."""
-    outcome = asyncio.run(_Client(Load(**json.load(sys.stdin))).run())
-    json.dump(outcome._asdict(), sys.stdout)
+    """Run the benchmark."""
+    parser = report.options(__doc__)
+    parser.add_argument("--processes", default="1,2,4", help="numbers of hub processes, each measured in turn")
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of the run of each number of processes")
+    parser.add_argument("--connections", type=int, default=32, help="connections that call at once, over all processes")
+    parser.add_argument("--people", type=int, default=20_000, help="people of the generated city")
+    parser.add_argument("--catalogue", type=int, default=100_000, help="resources besides the one that is asked for")
+    parser.add_argument("--agreements", type=int, default=2000, help="agreements about it, the callers' included")
+    chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.processes, chosen.minutes, chosen.people = "1", 0.01, 100
+        chosen.catalogue, chosen.agreements, chosen.connections = 50, 20, 4
+    numbers = [int(number) for number in chosen.processes.split(",")]
+    with report.folder() as folder, ExitStack() as stack:
+        server = start_postgresql(durable=True)
+        stack.callback(server.stop)
+        settings = Settings(
+            home=folder / "hub",
+            database_url=report.postgresql_url(server.create_database()),
+            # One address for all, as behind a balancer: tokens name it.
+            public_url="http://127.0.0.1",
+            token_seconds=TOKEN_SECONDS,
+        )
+        report.say(f"preparing a city of {chosen.people}")
+        world = prepare(settings, folder, chosen.people)
+        grow(settings, world, chosen)
+        measured = {number: measure(settings, world, number, chosen, server.process.pid) for number in numbers}
+    first = measured[numbers[0]].rate
+    report.finish(
+        "load",
+        runs=1,
+        sizes={
+            "minutes": chosen.minutes,
+            "connections": chosen.connections,
+            "people": chosen.people,
+            "catalogue": chosen.catalogue,
+            "agreements": chosen.agreements,
+            "cores": os.cpu_count(),
+        },
+        figures={
+            "requests_per_second": report.rounded(max(one.rate for one in measured.values())),
+            "errors": sum(one.errors for one in measured.values()),
+            "memory_mb_per_hour": report.rounded(max(one.slope for one in measured.values())),
+            "peak_rss_mb": max(one.peak_rss_mb for one in measured.values()),
+            "scaling": {str(number): report.rounded(one.rate / first) for number, one in measured.items()},
+            **{f"processes_{number}": one.figures for number, one in measured.items()},
+        },
+    )
 
 
 if __name__ == "__main__":
