@@ -6,8 +6,9 @@ about one resource among a catalogue and agreements of the sizes given. Every nu
 `requests_per_second` is that of the fastest, `scaling` the rate of each number of processes by that of the first. On a
 machine that others use, too, the clock says little: `cpu_ms` is the processor time of all hubs per request,
 `control_cpu_ms` that of the database server, `caller_cpu_ms` that of the load generator, all on the same cores.
-`memory_mb_per_hour` is the slope of the hubs' resident memory after the first fifth of the time, the worst process; a
-run of less than half an hour shows caches that fill, not leaks. `errors` counts every answer other than 200.
+`control_bytes` is what the control database grew by per request. `memory_mb_per_hour` is the slope of the hubs' memory
+after the first fifth of the time, the worst process; a run of less than half an hour shows caches that fill, not
+leaks. `errors` counts every answer other than 200.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from sqlalchemy import text
 from tests.catalogue_filling import fill
 from tests.servers import free_port, start_postgresql
 
@@ -30,7 +32,7 @@ from benchmarks import agreed, report
 from benchmarks.gateway import TOKEN_SECONDS, World, add_agreements, bodies_of, of_control, prepare
 from benchmarks.mixed_calling import MixedLoad, MixedOutcome, milliseconds
 from datong.app.composition import Hub
-from datong.kernel import Settings
+from datong.kernel import Database, Settings
 
 SHARES = {"verify": 0.80, "query": 0.15, "bulk": 0.05}
 BULK_SUBJECTS = 20
@@ -122,7 +124,7 @@ def measure(settings: Settings, world: World, processes: int, chosen: argparse.N
         run(load._replace(seconds=min(WARM_UP_SECONDS, load.seconds)))
         before = [report.processor_seconds(pid) for pid in pids]
         control_before, caller_before = of_control(control), _children_seconds()
-        memory = Memory(pids)
+        memory, bytes_before = Memory(pids), control_bytes(settings)
         outcome = run(load)
         slope = memory.slope_mb_per_hour()
         spent = sum(report.processor_seconds(pid) for pid in pids) - sum(before)
@@ -133,6 +135,7 @@ def measure(settings: Settings, world: World, processes: int, chosen: argparse.N
             "cpu_ms": report.rounded(1000 * spent / requests),
             "control_cpu_ms": report.rounded(1000 * (of_control(control) - control_before) / requests),
             "caller_cpu_ms": report.rounded(1000 * (_children_seconds() - caller_before) / requests),
+            "control_bytes": report.rounded((control_bytes(settings) - bytes_before) / requests),
             "memory_mb_per_hour": report.rounded(slope),
             "peak_rss_mb": max(report.peak_rss_mb(pid) for pid in pids),
             "errors": sum(outcome.failed.values()),
@@ -143,6 +146,16 @@ def measure(settings: Settings, world: World, processes: int, chosen: argparse.N
         report.say(f"{processes} processes: {figures}, failed {dict(outcome.failed)}")
         errors, peak = sum(outcome.failed.values()), max(report.peak_rss_mb(pid) for pid in pids)
         return Measured(requests / outcome.seconds, figures, errors, peak, slope)
+
+
+def control_bytes(settings: Settings) -> int:
+    """Return how large the control database is."""
+    database = Database(settings.effective_database_url)
+    try:
+        with database.snapshot() as connection:
+            return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+    finally:
+        database.close()
 
 
 def _children_seconds() -> float:
@@ -159,6 +172,10 @@ def grow(settings: Settings, world: World, chosen: argparse.Namespace) -> None:
         if chosen.catalogue:
             report.say(f"filling a catalogue of {chosen.catalogue}")
             fill(hub.database, hub.services.pack, chosen.catalogue)
+        # Work that follows a bulk load would be measured instead of the calls: the index, the ratings, the log.
+        report.say("letting the hub settle")
+        while hub.services.catalogue.discovery.keep_up() or hub.services.quality.refresh():
+            pass
         while hub.services.ledger.integrate():
             pass
     finally:
