@@ -144,7 +144,7 @@ if TYPE_CHECKING:
     )
     from datong.sharing.matchings import MATCHED_ELEMENTS, Matchings
     from datong.sharing.open_releases import OpenRelease, OpenReleases, Suggestion
-    from datong.sharing.people import Account, Session
+    from datong.sharing.people import Account, OpenSession, Session
     from datong.sharing.policy import PolicyEngine
     from datong.sharing.profiles import PROFILE_DAYS_DEFAULT, PROFILE_DAYS_MAX, Profile, ProfileFile, Profiles
     from datong.sharing.quota_counts import QuotaUse, QuotaWatch
@@ -270,7 +270,7 @@ else:
             "machines": ["Application", "ApplicationSecret", "Node"],
             "mask_columns": ["mask_columns"],
             "mask_keys": ["MaskKeys", "mask_secret"],
-            "people": ["Account", "Session"],
+            "people": ["Account", "OpenSession", "Session"],
             "policy": ["PolicyEngine"],
             "profiles": ["PROFILE_DAYS_DEFAULT", "PROFILE_DAYS_MAX", "Profile", "ProfileFile", "Profiles"],
             "request_prefill": ["Prefill", "SimilarRequest"],
@@ -434,6 +434,7 @@ __all__ = [
     "Once",
     "OpenRelease",
     "OpenReleases",
+    "OpenSession",
     "OwnUses",
     "PageAsk",
     "PaperEntry",

@@ -45,6 +45,10 @@ from datong.sharing.credentials import (
 from datong.sharing.ports import DepartmentBook
 from datong.sharing.principals import Principal, Role
 
+DEVICE_CHARS_MAX = 200
+SESSION_ID_CHARS = 20
+"""So many digits of a token's hash name a session to the person whose it is."""
+
 
 class Account(Value):
     """A person's account. `has_subject` tells that it is bound to a citizen ID, which itself is not shown."""
@@ -65,6 +69,17 @@ class Session(Value):
     token: str
     account: Account
     expires_at: datetime
+
+
+class OpenSession(Value):
+    """A session that is open: `id` names it without being its token; `device` is what the browser said it is."""
+
+    id: str
+    device: str
+    created_at: datetime
+    expires_at: datetime
+    present: bool = False
+    """Whether it is the one that asks."""
 
 
 class People:
@@ -170,8 +185,8 @@ class People:
             found = connection.execute(query).scalar()
         return self.account(PersonId(found or ""))
 
-    def authenticate(self, username: str, password: str) -> Session:
-        """Check a password and open a session.
+    def authenticate(self, username: str, password: str, *, device: str = "") -> Session:
+        """Check a password and open a session on `device`, which is what the browser says it is.
 
         Raises:
             Unauthenticated: name or password is wrong, or the account is disabled.
@@ -209,6 +224,7 @@ class People:
                     account_id=row["id"],
                     created_at=now,
                     expires_at=now + self._session_life,
+                    device=device[:DEVICE_CHARS_MAX],
                 )
             )
         return Session(token=token, account=_account(row), expires_at=now + self._session_life)
@@ -249,6 +265,49 @@ class People:
         with self._database.transaction() as connection:
             connection.execute(delete(tables.session).where(tables.session.c.token_hash == token_hash(token)))
 
+    def sessions(self, person: str, *, token: str | None = None) -> tuple[OpenSession, ...]:
+        """Return a person's open sessions, newest first; `token` is that of the one that asks."""
+        table = tables.session
+        query = select(table).where(table.c.account_id == person, table.c.expires_at > self._clock.now())
+        query = query.order_by(table.c.created_at.desc(), table.c.token_hash).limit(PAGE_ROWS_MAX)
+        asking = None if token is None else token_hash(token)
+        with self._database.snapshot() as connection:
+            return tuple(
+                OpenSession(
+                    id=row["token_hash"][:SESSION_ID_CHARS],
+                    device=row["device"],
+                    created_at=row["created_at"],
+                    expires_at=row["expires_at"],
+                    present=row["token_hash"] == asking,
+                )
+                for row in connection.execute(query).mappings()
+            )
+
+    def revoke_session(self, person: str, session_id: str) -> None:
+        """End one of a person's sessions by its id, wherever it is open.
+
+        Raises:
+            NotFound: the person has no such session.
+        """
+        table = tables.session
+        own = delete(table).where(
+            table.c.account_id == person, func.substr(table.c.token_hash, 1, SESSION_ID_CHARS) == session_id
+        )
+        with self._database.transaction() as connection:
+            if not connection.execute(own).rowcount:
+                raise NotFound(
+                    "sharing.session_gone",
+                    what=Text(zh="没有这个登录，或已失效。", en="There is no such session, or it is over."),
+                    remedy=Text(zh="请刷新列表。", en="Look at the list again."),
+                )
+
+    def end_other_sessions(self, person: str, token: str) -> int:
+        """End every session of a person but that of `token`; return how many there were."""
+        table = tables.session
+        others = delete(table).where(table.c.account_id == person, table.c.token_hash != token_hash(token))
+        with self._database.transaction() as connection:
+            return connection.execute(others).rowcount
+
     def set_disabled(self, person: PersonId, *, disabled: bool) -> Account:
         """Close an account, which ends every session of the person at once, or open it again.
 
@@ -283,7 +342,7 @@ class People:
             )
         return account
 
-    def change_password(self, person: PersonId, old: str, new: str) -> Session:
+    def change_password(self, person: PersonId, old: str, new: str, *, device: str = "") -> Session:
         """Let a person choose another password; every other session ends, and a fresh one begins.
 
         Raises:
@@ -293,7 +352,7 @@ class People:
         _check_password(new)
         self.authenticate(username, old)
         self.set_password(person, new)
-        return self.authenticate(username, new)
+        return self.authenticate(username, new, device=device)
 
     def _check_account(
         self,

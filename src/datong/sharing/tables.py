@@ -54,6 +54,7 @@ session = Table(
     Column("account_id", ID, ForeignKey("sharing_account.id"), nullable=False, index=True),
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Column("device", String(200), nullable=False, server_default=""),
 )
 
 application = Table(

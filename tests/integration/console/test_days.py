@@ -228,6 +228,16 @@ def test_an_auditor_draws_a_sample_and_signing_out_ends_the_session(console: Ser
         assert download.value.suggested_filename == f"activity.{kind}"
         assert Path(download.value.path()).read_bytes().startswith(beginning)
     assert visitor.complaints == []
+    # Somebody else's browser with the same name is signed out from here.
+    other = Visitor(browser, console.url)
+    other.sign_in("auditor", PASSWORD)
+    visitor.page.click("a[href='/account']")
+    assert "Chrome · Linux" in visitor.page.locator("li:has(.badge.good)").inner_text()
+    visitor.page.locator("form[action$='/end'] button[aria-label]").first.click()
+    visitor.page.wait_for_url("**/account?done=session_ended")
+    other.open("/evidence")
+    assert "/sign-in" in other.page.url
+    other.close()
     visitor.page.click("form[action='/sign-out'] button")
     visitor.page.wait_for_url("**/sign-in")
     visitor.open("/evidence")

@@ -224,7 +224,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             f"/library/population/entities/{entity}/block?purpose=test",
             f"/catalogue/{city.resources[Source.LOW_INCOME].id}",
         ],
-        "education.clerk": ["/", f"/requests/new?resource={resource}", "/requests?show=sent", "/evidence"],
+        "education.clerk": ["/", "/account", f"/requests/new?resource={resource}", "/requests?show=sent", "/evidence"],
         "estate.officer": [
             "/",
             "/catalogue/files",

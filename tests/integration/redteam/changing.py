@@ -2,6 +2,9 @@
 
 CHANGING = frozenset(
     """
+    POST /account/password
+    POST /account/sessions/end
+    POST /account/sessions/{session_id}/end
     POST /agreements/{agreement_id}/actions
     POST /agreements/{agreement_id}/change
     POST /agreements/{agreement_id}/profile
@@ -125,6 +128,7 @@ CHANGING = frozenset(
     POST /api/v1/service-items/import
     POST /api/v1/service-items/{item_id}/actions
     DELETE /api/v1/session
+    DELETE /api/v1/sessions/{session_id}
     POST /api/v1/session
     POST /api/v1/simulations/access
     POST /api/v1/sketch-keys/end

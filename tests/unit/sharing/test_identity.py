@@ -439,3 +439,25 @@ def test_a_node_gets_a_token_for_a_fresh_assertion_signed_by_its_key(world: Worl
         world.identity.token_for_assertion(signed(key, {**claims, "jti": "revoked-1"}))
     with pytest.raises(Unauthenticated):
         world.identity.verify_token(token.access_token)
+
+
+def test_a_person_sees_where_they_are_signed_in_and_ends_it_there(world: World) -> None:
+    account, other = open_account(world, username="zhang"), open_account(world)
+    phone = world.identity.authenticate("zhang", PASSWORD, device="x" * 500)
+    desk = world.identity.authenticate("zhang", PASSWORD, device="Firefox")
+    hers = world.identity.authenticate("wang", PASSWORD)
+    found = world.identity.sessions(account.id, token=desk.token)
+    assert {(len(one.device), one.present) for one in found} == {(200, False), (7, True)}
+    assert all(one.id not in (phone.token, desk.token) for one in found)
+    there = next(one for one in found if not one.present)
+    with pytest.raises(NotFound):
+        world.identity.revoke_session(other.id, there.id)
+    world.identity.revoke_session(account.id, there.id)
+    with pytest.raises(Unauthenticated):
+        world.identity.session(phone.token)
+    with pytest.raises(NotFound):
+        world.identity.revoke_session(account.id, there.id)
+    world.identity.authenticate("zhang", PASSWORD)
+    assert world.identity.end_other_sessions(account.id, desk.token) == 1
+    assert [one.present for one in world.identity.sessions(account.id, token=desk.token)] == [True]
+    assert world.identity.session(hers.token).actor.id == other.id

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from datong.kernel import Actor, Language, PersonId, Value
 from datong.kernel.limits import NAME_CHARS_MAX
-from datong.sharing import Account, Role
+from datong.sharing import Account, OpenSession, Role
 from datong.web.authentication import SESSION_COOKIE, Caller, Hub, bearer_token, require_same_origin, session_token
 from datong.web.routing import api_routes
 
@@ -43,7 +43,7 @@ def sign_in(body: SignIn, request: Request, response: Response, hub: Hub) -> Sig
     """Open a session."""
     if request.headers.get("origin") is not None:
         require_same_origin(request)
-    session = hub.identity.authenticate(body.username, body.password)
+    session = hub.identity.authenticate(body.username, body.password, device=device_of(request))
     set_session_cookie(response, session.token, hours=hub.settings.session_hours, secure=hub.settings.only_https)
     return SignedIn(token=session.token, expires_at=session.expires_at, person=session.account)
 
@@ -63,11 +63,24 @@ def who_am_i(caller: Caller) -> Me:
 
 
 @router.post("/session/password")
-def change_password(body: NewPassword, caller: Caller, response: Response, hub: Hub) -> SignedIn:
+def change_password(body: NewPassword, caller: Caller, request: Request, response: Response, hub: Hub) -> SignedIn:
     """Choose another password; every other session ends, and this one goes on under a new token."""
-    session = hub.identity.change_password(PersonId(caller.actor.id), body.old, body.new)
+    person = PersonId(caller.actor.id)
+    session = hub.identity.change_password(person, body.old, body.new, device=device_of(request))
     set_session_cookie(response, session.token, hours=hub.settings.session_hours, secure=hub.settings.only_https)
     return SignedIn(token=session.token, expires_at=session.expires_at, person=session.account)
+
+
+@router.get("/sessions")
+def list_sessions(caller: Caller, request: Request, hub: Hub) -> tuple[OpenSession, ...]:
+    """Return where the caller is signed in, newest first."""
+    return hub.identity.sessions(caller.actor.id, token=session_token(request))
+
+
+@router.delete("/sessions/{session_id}", status_code=204)
+def end_session(session_id: str, caller: Caller, hub: Hub) -> None:
+    """End one of the caller's sessions, wherever it is open."""
+    hub.identity.revoke_session(caller.actor.id, session_id)
 
 
 @router.delete("/session", status_code=204)
@@ -79,6 +92,11 @@ def sign_out(request: Request, response: Response, hub: Hub) -> None:
     if token is not None:
         hub.identity.end_session(token)
     response.delete_cookie(SESSION_COOKIE, path="/")
+
+
+def device_of(request: Request) -> str:
+    """Return what the browser or program says it is."""
+    return request.headers.get("user-agent", "")
 
 
 def set_session_cookie(response: Response, token: str, *, hours: int, secure: bool) -> None:

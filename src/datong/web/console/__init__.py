@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from datong.web.console import (
+    account,
     agreements,
     alarms,
     applications,
@@ -65,6 +66,7 @@ __all__ = ["console_routers", "problem_page"]
 
 PARTS = (
     session,
+    account,
     dashboard,
     operations,
     auditing,

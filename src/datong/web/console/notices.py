@@ -14,6 +14,11 @@ NOTICES: Mapping[str, Text] = {
         zh="词表已更新并存证，检索即时生效。", en="The vocabulary is updated and on record; searches know it at once."
     ),
     "demand": Text(zh="处理情况已记录并存证。", en="What becomes of the need is on record."),
+    "session_ended": Text(zh="该处登录已结束。", en="You are signed out there."),
+    "sessions_ended": Text(zh="其他各处登录都已结束。", en="You are signed out everywhere else."),
+    "password": Text(
+        zh="密码已更改，其他各处登录都已结束。", en="The password is changed; you are signed out everywhere else."
+    ),
     "webhook_paused": Text(
         zh="订阅已暂停并存证；恢复后补发期间的更新。",
         en="Paused, on record; what is published meanwhile is told when it goes on.",

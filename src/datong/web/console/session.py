@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from datong.kernel import DatongError, Language
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Role
-from datong.web.api.sessions import set_session_cookie
+from datong.web.api.sessions import device_of, set_session_cookie
 from datong.web.authentication import SESSION_COOKIE, Hub, require_same_origin
 from datong.web.console.desk import Anyone
 from datong.web.problems import LANGUAGE_COOKIE, problem_of
@@ -37,7 +37,7 @@ def sign_in(
     """Open a session and go on to the page that was asked for; a citizen's first page is their own."""
     require_same_origin(desk.request)
     try:
-        session = hub.identity.authenticate(username, password)
+        session = hub.identity.authenticate(username, password, device=device_of(desk.request))
     except DatongError as error:
         found = problem_of(error)
         return desk.page(
