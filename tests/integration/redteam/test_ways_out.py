@@ -8,10 +8,12 @@ import re
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
 from sqlalchemy import event
 
+from datong.kernel.tls import tls_context
 from datong.sharing.gateway_calls import FRESH_SECONDS
 from datong.web import create_app
 from tests.integration.redteam import attacks, live_attacks
@@ -57,6 +59,46 @@ def test_everything_that_answers_is_read(world: RedTeamWorld) -> None:
             answer = world[who].get(path, params=QUERIES.get(template, {}))
             assert answer.status_code < 500, (who, path, answer.text)
     world.no_leak()
+
+
+def test_no_act_is_taken_from_another_sites_page(world: RedTeamWorld) -> None:
+    """With the officer's cookie, as a browser sends it wherever a form points; nothing may come of any route."""
+    values = {"resource_id": world.residents, "agreement_id": world.agreement.id, "number": "1", "version": "1"}
+    token = world["officer"].headers["Authorization"].removeprefix("Bearer ")
+    headers = {"Cookie": f"datong_session={token}", "Origin": "https://evil.example", "Accept": "application/json"}
+    taken: dict[str, int] = {}
+    with httpx.Client(base_url=world.hub.url, headers=headers, verify=tls_context(world.hub.url)) as browser:
+        for method, template in routes(world):
+            if method in {"GET", "HEAD", "OPTIONS"}:
+                continue
+            path = re.sub(r"\{(\w+)(?::path)?\}", lambda found: values.get(found[1], "nothing"), template)
+            answer = browser.request(method, path, content=b"")
+            known = answer.headers["content-type"].startswith("application/problem+json")
+            refused = known and answer.json()["code"] == "web.cross_origin"
+            if not refused:
+                taken[f"{method} {template}"] = answer.status_code
+    assert taken.keys() == NO_COOKIE.keys(), taken
+    for path, body in (("/language", "language=en"), ("/api/v1/session", '{"username": "a", "password": "b"}')):
+        kind = "application/json" if body.startswith("{") else "application/x-www-form-urlencoded"
+        whole = httpx.post(
+            world.hub.url + path,
+            content=body,
+            headers={**headers, "Content-Type": kind},
+            verify=tls_context(world.hub.url),
+        )
+        assert (whole.status_code, whole.json()["code"]) == (403, "web.cross_origin")
+
+
+NO_COOKIE = {
+    "POST /api/v1/oauth/token": "machines come with credentials of their own",
+    "POST /api/v1/nodes": "a node comes with its enrolment token",
+    "POST /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/query": "bearer tokens only",
+    "POST /api/action/{action}": "open catalogue: it only reads, for everybody",
+    "POST /api/3/action/{action}": "open catalogue: it only reads, for everybody",
+    "POST /api/v1/session": "the body is judged first; see below",
+    "POST /language": "the form is judged first; see below",
+}
+"""Routes that no cookie opens, each with the reason."""
 
 
 def test_no_route_is_left_out(world: RedTeamWorld) -> None:
