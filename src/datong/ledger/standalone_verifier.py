@@ -2,6 +2,7 @@
 """Verify a Datong log or proof with nothing but Python and `cryptography` · 只凭 Python 和 cryptography 验证存证.
 
     python verify.py log/       --key <the log's public key, base64 or hex>     an exported log, or the .tar of it
+    python verify.py 2026-10.0-512.shard --key <the log's public key>           an archived month
     python verify.py proof.json --key <the log's public key>                    the proof of one entry
     python verify.py split-view.json --key <the log's public key>               the proof that it showed two histories
 
@@ -16,6 +17,8 @@ import json
 import sys
 import tarfile
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -110,9 +113,8 @@ class Tree:
     def __init__(self) -> None:
         self.full: list[tuple[int, bytes]] = []
 
-    def add(self, value: bytes) -> None:
-        """Add a leaf's hash."""
-        height = 0
+    def add(self, value: bytes, height: int = 0) -> None:
+        """Add a leaf's hash, or the root of a full subtree of 2^height leaves."""
         while self.full and self.full[-1][0] == height:
             value, height = node_hash(self.full.pop()[1], value), height + 1
         self.full.append((height, value))
@@ -207,6 +209,65 @@ class Export:
         return f"{size} 条存证，由下列各方见证 · {size} entries, witnessed by: {named}"
 
 
+class Shard(Export):
+    """A month of the log in one file: the entries of some full tiles, and the tree from there to the signed root."""
+
+    def __init__(self, archive: zipfile.ZipFile, key: bytes) -> None:
+        self.archive = archive
+        super().__init__(Path(), key)
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file in the archive."""
+        self.names.add(name)
+        if name not in self.archive.namelist():
+            fail(f"缺少文件 {name}", f"the file {name} is missing")
+        return self.archive.read(name)
+
+    def hashes(self, level: int, number: int, width: int) -> list[bytes]:
+        """Return the hashes in a tile."""
+        name = tile_name(level, number, width)
+        data = self.read(name)
+        if len(data) != width * HASH:
+            fail(f"{name} 的长度不对", f"{name} has a wrong length")
+        return [data[at : at + HASH] for at in range(0, len(data), HASH)]
+
+    def verify(self) -> str:
+        """Check the tree above the entries against the signed root, and the entries against the tree."""
+        size, root, witnesses = self.checkpoint("checkpoint")
+        said = json.loads(self.read("shard.json"))
+        begin, end = said["begin"], said["end"]
+        if not 0 <= begin < end <= size or begin % WIDTH or end % WIDTH:
+            fail("shard.json 所称的范围不对", "shard.json tells of an impossible range")
+        # The roots of all full lowest tiles lead, with the last partial one, to the signed root.
+        full, tree = size // WIDTH, Tree()
+        tiles = [self.hashes(1, at // WIDTH, min(WIDTH, full - at)) for at in range(0, full, WIDTH)]
+        above = [value for tile in tiles for value in tile]
+        for value in above:
+            tree.add(value, 8)
+        for value in self.hashes(0, full, size % WIDTH) if size % WIDTH else []:
+            tree.add(value)
+        if tree.root() != root:
+            fail("哈希瓦片不通向所签的根", "the tiles do not lead to the signed root")
+        row, level = above, 1
+        while row:
+            found = [self.tile(level, at // WIDTH, row[at : at + WIDTH]) for at in range(0, len(row), WIDTH)]
+            row, level = [value for one in found for value in one], level + 1
+        for number in range(begin // WIDTH, end // WIDTH):
+            name, at, leaves = tile_name("entries", number, WIDTH), 0, list[bytes]()
+            data = self.read(name)
+            for _ in range(WIDTH):
+                length = int.from_bytes(data[at : at + 2], "big")
+                leaves.append(leaf_hash(data[at + 2 : at + 2 + length]))
+                at += 2 + length
+            if at != len(data) or self.tile(0, number, leaves) != [above[number]]:
+                fail(f"{name} 不是所签的条目", f"{name} does not hold the entries that were signed")
+        if set(self.archive.namelist()) - self.names:
+            left = min(set(self.archive.namelist()) - self.names)
+            fail(f"多余的文件 {left}", f"a file that does not belong: {left}")
+        named = ", ".join(witnesses)
+        return f"{said['month']} 的第 {begin} 至 {end - 1} 条存证 · entries {begin} to {end - 1}, witnessed by: {named}"
+
+
 def verify_proof(proof: dict[str, Any], key: bytes) -> str:
     """Check the proof of one entry, and each value that it discloses."""
     if proof["type"] != "datong.ledger.proof/1" or decoded(proof["log_key"]) != key:
@@ -296,6 +357,9 @@ def main() -> None:
     try:
         if chosen.path.is_dir():
             told = Export(chosen.path, key).verify()
+        elif chosen.path.suffix == ".shard":
+            with zipfile.ZipFile(chosen.path) as archive:
+                told = Shard(archive, key).verify()
         elif chosen.path.suffix == ".json":
             document = json.loads(chosen.path.read_bytes())
             told = verify_split(document, key) if "larger" in document else verify_proof(document, key)
@@ -303,7 +367,16 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder, tarfile.open(chosen.path) as archive:
                 archive.extractall(folder, filter="data")
                 told = Export(Path(folder), key).verify()
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, tarfile.TarError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         fail(f"文件格式不对：{error}", f"the file is malformed: {error}")
     sys.stdout.write(f"✓ {told}\n")
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from datong.cli import coordinate
-from datong.kernel import CHINA, PLATFORM_ACTOR
+from datong.kernel import CHINA, PLATFORM_ACTOR, DatongError
 from datong.sharing import Role
 from tests.integration.open.serving import BUREAU
 from tests.integration.redteam.world import PASSWORD, SCHOOLS, TAX, RedTeamWorld
@@ -111,4 +111,32 @@ def test_coordination_over_the_web(world: RedTeamWorld, authority: httpx.Client)
     assert "疑似泄露" in run(coordinate.app, ["incidents", *hub]).output
     assert run(coordinate.app, ["incidents", *hub, "--json"]).output.startswith("{")
     assert authority.get(f"/evidence?subject={incident.rpartition('/')[2]}").status_code == 200
+    led_from_the_command_line(authority, hub, at.strftime("%Y-%m-%dT%H:%M"))
     world.no_leak()
+
+
+def led_from_the_command_line(authority: httpx.Client, officer: list[str], at: str) -> None:
+    """Call, answer, hold, decide with an assignment, close and cancel a meeting by `datong coordinate`."""
+    leading = [*officer[:3], authority.headers["Authorization"].removeprefix("Bearer ")]
+
+    def run(*arguments: str, by: list[str] = leading) -> str:
+        done = CliRunner().invoke(coordinate.app, [*arguments, *by], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert run("agenda") == ""
+    where = ["--at", at, "--place", "二楼", "--department", SCHOOLS]
+    called = run("call", "--title", "再议", *where, "--topic", "三", "--topic", "四")
+    meeting = called.partition(":")[0]
+    assert "2. 四" in called
+    assert "called" in run("answer", meeting, "--coming", "--names", "王五", by=officer)
+    assert "held" in run("minutes", meeting, "--present", SCHOOLS, "--text", "纪要")
+    with pytest.raises(DatongError, match="cli.assignment_malformed"):
+        run("resolve", meeting, "1", "instruct", "--statement", "办", "--assign", f"{SCHOOLS}:soon:x")
+    run("resolve", meeting, "1", "instruct", "--statement", "办", "--assign", f"{SCHOOLS}:5:报送: 清单")
+    run("resolve", meeting, "2", "adjourn", "--statement", "下次")
+    assert "closed" in run("close", meeting)
+    given = authority.get(f"/api/v1/assignments?origin_id={meeting}").json()["rows"]
+    assert [(one["department"], one["what"]) for one in given] == [(SCHOOLS, "报送: 清单")]
+    again = run("call", "--title", "取消的", *where, "--topic", "五").partition(":")[0]
+    assert "cancelled" in run("cancel", again)

@@ -10,7 +10,16 @@ from typer.testing import CliRunner
 from datong.adapters.directory_store import DirectoryStore
 from datong.cli.ledger import app
 from datong.kernel import CHINA, Conflict, Corrupt, DatongError, Invalid, NotFound
-from datong.ledger import EntryKind, MemoryTileStore, Month, ShardedStore, shards_in, verify_log, verify_shard
+from datong.ledger import (
+    EntryKind,
+    MemoryTileStore,
+    Month,
+    ShardedStore,
+    shards_in,
+    standalone_verifier,
+    verify_log,
+    verify_shard,
+)
 from datong.ledger.tiles import TilePath
 from tests.unit.ledger.logs import LOG_KEY, SmallLog
 
@@ -72,6 +81,10 @@ def test_archived_months_are_read_where_they_lie(tmp_path: Path) -> None:
     report = verify_shard(march.path, log_key=LOG_KEY.public_key)
     assert (report.month, report.begin, report.end, report.key_given) == ("2026-03", 512, 768, True)
     assert [witness.name for witness in verify_shard(february.path).witnesses] == ["node-1"]
+    for month, name in ((february, "node-1"), (march, "node-1")):
+        with zipfile.ZipFile(month.path) as archive:
+            proved = standalone_verifier.Shard(archive, LOG_KEY.public_key).verify()
+        assert f"entries {month.begin} to {month.end - 1}, witnessed by: {name}" in proved
     told = CliRunner().invoke(app, ["verify", str(march.path)], catch_exceptions=False, env={"DATONG_LANGUAGE": "en"})
     assert "The entries 512 to 767 of 2026-03 are in the log" in told.output
     # Brought back, it may go.
@@ -95,6 +108,8 @@ def test_what_is_done_to_a_shard_is_found(tmp_path: Path) -> None:
                 content = source.read(member)
                 assert member != name or old in content
                 target.writestr(member, content.replace(old, new, 1) if member == name else content)
+        with pytest.raises((SystemExit, IndexError)), zipfile.ZipFile(changed) as archive:
+            standalone_verifier.Shard(archive, LOG_KEY.public_key).verify()
         with pytest.raises(DatongError) as caught:
             verify_shard(changed, log_key=LOG_KEY.public_key)
         return caught.value.code
