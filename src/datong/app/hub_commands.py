@@ -1,6 +1,5 @@
 """The command group `datong hub`: prepare, serve, do background work, open accounts."""
 
-import logging
 import os
 import secrets
 import signal
@@ -13,15 +12,17 @@ import uvicorn
 from datong import web
 from datong.app import backup_commands
 from datong.app.background import Background
+from datong.app.backup_metrics import BackupMetrics, publish_work
 from datong.app.composition import Hub
 from datong.app.fsck import check, lines
+from datong.app.logs import start_logging
+from datong.app.worker import WORK_METRICS
 from datong.exchange import share_heap
 from datong.kernel import PLATFORM_ACTOR, DepartmentCode, Invalid, Settings, Text
 from datong.kernel.collector import few_heaps, settle
 from datong.ledger import Month
 from datong.sharing import Role
 
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 KEEP_ALIVE_SECONDS = 30
 PASSWORD_BYTES = 9
 
@@ -50,10 +51,11 @@ def init() -> None:
 @app.command()
 def serve() -> None:
     """运行枢纽 · Serve the console, the interfaces and (by default) background work."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    settings = read_settings()
+    start_logging(settings)
     few_heaps()
     share_heap()
-    opened = Hub(read_settings())
+    opened = Hub(settings)
     background = Background(opened) if opened.settings.work_inside_serve else None
     if background is not None:
         background.start()
@@ -62,7 +64,7 @@ def serve() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     draining = web.Draining()
     config = uvicorn.Config(
-        web.create_app(opened.services, opened.settings, draining),
+        web.create_app(opened.services, opened.settings, draining, collectors=(*WORK_METRICS, BackupMetrics(settings))),
         host=opened.settings.host,
         port=opened.settings.port,
         log_config=None,
@@ -83,12 +85,15 @@ def serve() -> None:
 @app.command()
 def work() -> None:
     """只做后台工作 · Do background work only; each such process needs a DATONG_WORKER_NAME of its own."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    settings = read_settings()
+    start_logging(settings)
     few_heaps()
     share_heap()
-    opened = Hub(read_settings())
+    opened = Hub(settings)
     background = Background(opened)
     background.start()
+    if settings.worker_metrics_port:
+        publish_work(settings)
     settle()
 
     def end(_number: int, _frame: FrameType | None) -> None:

@@ -11,16 +11,25 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 from sqlalchemy.exc import SQLAlchemyError
 
 from datong.app.leases import EveryTurn, Turns
-from datong.kernel import DatongError
+from datong.kernel import DatongError, new_id
+from datong.kernel.tracing import TRACE
 
 RETRIED = (DatongError, SQLAlchemyError, OSError, ValueError, LookupError)
 """What a sweep may fail with and go on; the last two are what unexpected data raises, told with where it happened."""
 LOGGER = logging.getLogger("datong.worker")
 FAILED_SWEEPS = Counter("datong_sweep_failures_total", "Sweeps that failed and will be tried again.", ["sweep"])
+SWEEP_SECONDS = Histogram(
+    "datong_sweep_seconds",
+    "Seconds that a turn of a sweep took.",
+    ["sweep"],
+    buckets=(0.01, 0.1, 1.0, 10.0, 60.0, 600.0),
+)
+WORK_METRICS = (FAILED_SWEEPS, SWEEP_SECONDS)
+"""What a process that does background work publishes of it."""
 STOP_SECONDS_MAX = 10.0
 """How long the turns that are running are waited for, all together."""
 TURN_SECONDS = 1.0
@@ -76,8 +85,10 @@ class Worker:
             if not (sweep.everywhere or self._turns.holds(sweep.name)):
                 self._stopping.wait(min(sweep.interval_seconds, TURN_SECONDS))
                 continue
+            TRACE.set(new_id().replace("-", ""))
             try:
-                more = sweep.run()
+                with SWEEP_SECONDS.labels(sweep=sweep.name).time():
+                    more = sweep.run()
             except RETRIED as error:
                 FAILED_SWEEPS.labels(sweep=sweep.name).inc()
                 unexpected = isinstance(error, ValueError | LookupError)

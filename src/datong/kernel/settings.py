@@ -213,6 +213,22 @@ class Settings(Value):
     metrics_token: str = Field(
         "", description="Bearer token with which a scraper may read /metrics; empty: only staff who signed in may."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="How the program's own log is written: text for people, or json, an object a line, with trace ids.",
+    )
+    log_file: Path | None = Field(
+        None, description="File for the program's own log, one per process; unset: standard error."
+    )
+    log_file_mb_max: int = Field(100, ge=1, le=10_000, description="MiB after which that file is set aside.")
+    log_files_kept: int = Field(10, ge=1, le=1000, description="Files set aside that are kept.")
+    worker_metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="TCP port at which `hub work` publishes its metrics on the address to listen on, to anybody who "
+        "reaches it; 0: nowhere.",
+    )
     builds_at_once: int = Field(
         2, ge=1, description="Builds of different libraries that one process runs at the same time."
     )

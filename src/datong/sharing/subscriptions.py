@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from datong.kernel import (
     AccessId,
@@ -232,6 +232,12 @@ class Subscriptions:
         for one in claimed:
             self._send(one)
         return len(claimed) == DELIVERIES_AT_ONCE
+
+    def waiting(self) -> int:
+        """Return how many deliveries are not made yet."""
+        query = select(func.count()).select_from(tables.delivery)
+        with self._database.snapshot() as connection:
+            return connection.scalar(query.where(tables.delivery.c.state == DeliveryState.DUE.value)) or 0
 
     def _claim(self) -> list[_Claimed]:
         """Take due deliveries for a time; what another worker takes at the same moment is its own."""

@@ -8,9 +8,11 @@ from datong.web.services import Services
 from datong.web.waiting import Bell
 
 if TYPE_CHECKING:
-    from datong.web.application import create_app
+    from datong.web.application import HubApplication, create_app
     from datong.web.serving import GRACE_SECONDS, DrainingServer
 else:
-    __getattr__ = on_demand(__name__, {"application": ["create_app"], "serving": ["GRACE_SECONDS", "DrainingServer"]})
+    __getattr__ = on_demand(
+        __name__, {"application": ["HubApplication", "create_app"], "serving": ["GRACE_SECONDS", "DrainingServer"]}
+    )
 
-__all__ = ["GRACE_SECONDS", "Bell", "Draining", "DrainingServer", "Services", "create_app"]
+__all__ = ["GRACE_SECONDS", "Bell", "Draining", "DrainingServer", "HubApplication", "Services", "create_app"]

@@ -1,6 +1,6 @@
 """The HTTP application of a hub: the machine routes, the console, and what holds for all of them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -8,6 +8,8 @@ from typing import Any
 
 import anyio.to_thread
 from fastapi import FastAPI
+from prometheus_client import ProcessCollector
+from prometheus_client.registry import Collector
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,6 +28,7 @@ from datong.web.exchange_metrics import ExchangeMetrics
 from datong.web.features import features_router
 from datong.web.metrics import HttpMetrics, admit_watchers, metrics_router
 from datong.web.open import open_routers
+from datong.web.operation_metrics import OperationMetrics
 from datong.web.problems import install_problem_handlers
 from datong.web.quorum_metrics import QuorumMetrics
 from datong.web.routing import RouteIndex
@@ -67,10 +70,15 @@ class HubApplication(FastAPI):
         return Edge(inner, metrics=self.edge_metrics, secure=self.secure, draining=self.draining)
 
 
-def create_app(services: Services, settings: Settings | None = None, draining: Draining | None = None) -> FastAPI:
+def create_app(
+    services: Services,
+    settings: Settings | None = None,
+    draining: Draining | None = None,
+    collectors: Sequence[Collector] = (),
+) -> HubApplication:
     """Return the application over `services`; `settings` default to those of the services. Opens nothing.
 
-    `draining` says when the process goes out of service; without it, it never does.
+    `draining` says when the process goes out of service; without it, it never does. `collectors` are further metrics.
     """
     chosen = settings or services.settings
     metrics = HttpMetrics()
@@ -94,6 +102,10 @@ def create_app(services: Services, settings: Settings | None = None, draining: D
     metrics.gauge("datong_log_entries", "Entries that the published checkpoint covers.", services.ledger.size)
     metrics.add(QuorumMetrics(services.quorum.state, services.clock.now))
     metrics.add(ExchangeMetrics(services.exchange.observation.everything))
+    metrics.add(OperationMetrics(services))
+    metrics.add(ProcessCollector(registry=None))
+    for collector in collectors:
+        metrics.add(collector)
     install_problem_handlers(app, page=problem_page)
     app.router.routes.extend((*_routes(), *metrics_router(metrics, admit_watchers).routes))
     app.router.middleware_stack = RouteIndex(app.router)

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datong.kernel import Text, new_id
 from datong.kernel.limits import REQUEST_BODY_BYTES_MAX, UPLOAD_CHUNK_BYTES_MAX
+from datong.kernel.tracing import TRACE, trace_of
 from datong.web.authentication import header_of
 from datong.web.draining import Draining
 from datong.web.metrics import HttpMetrics
@@ -78,6 +79,7 @@ class Edge:
             return
         request_id = new_id()
         scope.setdefault("state", {})["request_id"] = request_id
+        TRACE.set(trace_of(header_of(scope, b"traceparent")) or request_id.replace("-", ""))
         started = time.perf_counter()
         status = 500
 

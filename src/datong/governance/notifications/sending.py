@@ -257,6 +257,11 @@ class Sending:
             self._send(row)
         return len(claimed) == MESSAGES_AT_ONCE
 
+    def waiting(self) -> int:
+        """Return how many messages are not sent yet."""
+        with self._database.snapshot() as connection:
+            return connection.scalar(select(func.count(MESSAGE.c.id)).where(MESSAGE.c.state == MessageState.DUE)) or 0
+
     def sweep(self) -> bool:
         """Forget the texts of old messages; what was sent when, and its digest, stays. Return False."""
         old = MESSAGE.c.settled_at < self._clock.now() - CONTENT_KEPT
