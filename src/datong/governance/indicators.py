@@ -110,10 +110,11 @@ def assess(
     *,
     period: Period,
     suspicions: Iterable[Suspicion] = (),
+    formulas: Mapping[str, Formula] = FORMULAS,
 ) -> Performance:
     """Return the league table of `departments`; pure, and independent of the order of `observations`.
 
-    What guards found (`suspicions`) is taken out of the numbers.
+    What guards found (`suspicions`) is taken out of the numbers. `formulas` say what each indicator counts, by its key.
     """
     by_department: dict[DepartmentCode, list[Observation]] = {code: [] for code in departments}
     for seen in distinct(observations):
@@ -123,7 +124,15 @@ def assess(
     for one in suspicions:
         suspected.setdefault(one.department, []).append(one)
     lines = [
-        _line(definitions, code, departments[code], by_department[code], charges.get(code, 0), suspected.get(code, ()))
+        _line(
+            definitions,
+            formulas,
+            code,
+            departments[code],
+            by_department[code],
+            charges.get(code, 0),
+            suspected.get(code, ()),
+        )
         for code in departments
     ]
     lines.sort(key=lambda line: (line.score is None, -(line.score or 0), line.points, line.department))
@@ -187,6 +196,7 @@ def discounts_of(
 
 def _line(
     definitions: Sequence[IndicatorDefinition],
+    formulas: Mapping[str, Formula],
     code: DepartmentCode,
     name: Text,
     observations: Sequence[Observation],
@@ -199,7 +209,7 @@ def _line(
     values: list[IndicatorValue] = []
     scored: list[tuple[IndicatorDefinition, Fraction]] = []
     for definition in definitions:
-        formula = FORMULAS.get(definition.key)
+        formula = formulas.get(definition.key)
         if formula is None:
             values.append(IndicatorValue(key=definition.key, counted=0, base=0, value=None, score=None, evidence=()))
             continue

@@ -50,7 +50,7 @@ class Played:
         self.work = Path(names["WORK"])
         self.blocks = guide_blocks(GUIDE.read_text(encoding="utf-8"))
         self.asked = exported(self.blocks.pop("names"))
-        # The machine has what this block would bring, uv included: `make fresh` plays it on one that has not.
+        # The machine has what this block would bring, uv included.
         del self.blocks["machine"]
         self.told: dict[str, str] = {}
         programs = folder / "programs"
