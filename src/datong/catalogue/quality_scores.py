@@ -18,8 +18,9 @@ from datong.catalogue.tables import listing, quality, quality_day, resource, ver
 from datong.kernel import CHINA, Clock, Database, DepartmentCode, ResourceId, Text, Value
 from datong.norms import NormPack
 
-ROWS_AT_ONCE = 200
-"""Resources that are judged together: read as they are, one takes some 600 KB until it is judged."""
+ROWS_AT_ONCE = 2000
+JUDGED_AT_ONCE = 200
+"""Resources that one query judges: it takes some 600 KB of memory for each of them."""
 TREND_DAYS_MAX = 366
 FREQUENT_MAX = 10
 WORST_MAX = 20
@@ -105,7 +106,8 @@ class CatalogueQuality:
             self._keep_day()
             return False
         self._kept = ""
-        scored = self._score(rows)
+        slices = [rows[start : start + JUDGED_AT_ONCE] for start in range(0, len(rows), JUDGED_AT_ONCE)]
+        scored = [row for part in slices for row in self._score(part)]
         with self._database.transaction() as connection:
             if gone:
                 connection.execute(quality.delete().where(quality.c.resource_id.in_(gone)))
