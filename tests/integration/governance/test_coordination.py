@@ -1,6 +1,7 @@
 """Meetings, assignments and incidents over a real ledger: decisions move cases, duties are followed."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -174,11 +175,17 @@ def test_a_meeting_decides_a_case_and_its_duties_are_followed(world: Coordinated
     assert world.act(given, AssignmentAction.ACCEPT, BUREAU).state is AssignmentState.DONE
     assert world.assignments.find(case_id=case_id, state=AssignmentState.DONE).total == 1
     _sealed(world)
-    with world.database.transaction() as connection:
-        connection.execute(update(MEETING_ITEM).values(statement="提供部门应于五十个工作日内提供。"))
-        connection.execute(update(ASSIGNMENT).values(what="什么也不做"))
-    found = {fault.what.en for fault in world.ledger.fsck(COORDINATION_AREAS).faults}
-    assert len(found) == 2
+    page = (Path(__file__).parents[3] / "docs/reliability.md").read_text(encoding="utf-8")
+    for aim, edit, area in (
+        ("rewrite what a meeting decided", update(MEETING_ITEM).values(statement="五十个工作日内提供。"), "meeting"),
+        ("rewrite what a department was assigned", update(ASSIGNMENT).values(what="什么也不做"), "assignment"),
+    ):
+        before = world.ledger.fsck(COORDINATION_AREAS).faults
+        with world.database.transaction() as connection:
+            connection.execute(edit)
+        (fault,) = set(world.ledger.fsck(COORDINATION_AREAS).faults) - set(before)
+        assert (fault.code, fault.area) == ("ledger.state_differs", f"governance.{area}")
+        assert f"| {aim} | fsck | `{fault.code}` |" in page
 
 
 def test_a_meeting_escalates_instructs_and_can_be_cancelled(world: Coordinated) -> None:
