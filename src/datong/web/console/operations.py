@@ -54,14 +54,16 @@ def page(desk: Desk) -> Response:
     """
     desk.require(Action.TASK_READ)
     desk.require(Action.MONITOR_RUN)
-    statuses = desk.services.exchange.observation.statuses(limit=PAGE_ROWS_MAX).rows
+    page_of_tasks = desk.services.exchange.observation.statuses(limit=PAGE_ROWS_MAX)
+    statuses = page_of_tasks.rows
     nodes = _nodes(desk)
     return desk.page(
         "operations/workbench.html",
         troubles=troubles_of(desk),
         queues=_queues(desk, statuses),
         lagging=sorted(statuses, key=lambda one: one.lag_seconds, reverse=True)[:LAGGING_SHOWN],
-        tasks=len(statuses),
+        tasks=page_of_tasks.total,
+        looked_at=len(statuses),
         moving=sum(one.is_moving for one in statuses),
         nodes=nodes,
         online=sum(not line.silent for line in nodes),
