@@ -11,7 +11,6 @@ TEXT_BYTES_FALLBACK = ("utf-8-sig", "gb18030")
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _TAG = re.compile(r"<(?:[a-zA-Z/!])")
 _SPACES = re.compile(r"[ \t\u3000\xa0]+")
-_LINES = re.compile(r"\s*\n\s*(?:\n\s*)*")
 _HAN = re.compile("[\u3400-\u9fff]")
 _BLOCKS = frozenset({"p", "br", "div", "li", "ul", "ol", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "table"})
 _SILENT = frozenset({"script", "style", "template", "noscript"})
@@ -95,7 +94,9 @@ def plain(value: object) -> str:
     elif "&" in text:
         text = unescape(text)
     text = _UNWRITABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return _LINES.sub("\n", _SPACES.sub(" ", text)).strip()
+    # By lines: a pattern for white space around line ends takes the square of the time that a long run of it is long.
+    lines = (line.strip() for line in _SPACES.sub(" ", text).split("\n"))
+    return "\n".join(line for line in lines if line)
 
 
 def one_line(value: object) -> str:

@@ -259,3 +259,15 @@ def test_the_address_of_an_action(address: str, expected: str) -> None:
 )
 def test_frequencies(frequency: str, cycle: UpdateCycle) -> None:
     assert cycle_of(frequency) is cycle
+
+
+@given(st.text(st.sampled_from("a\n \u2003\x85\u3000甲"), max_size=40))
+def test_lines_are_trimmed_and_empty_ones_left_out(text: str) -> None:
+    found = plain(text)
+    assert found.split() == text.split()
+    assert all(line and line == line.strip() for line in found.split("\n") if found)
+
+
+def test_a_long_run_of_white_space_takes_no_square_of_time() -> None:
+    """Half a million em spaces in a harvested note: by a pattern that took minutes, and the test's own limit fails."""
+    assert plain("a" + "\u2003" * 500_000 + "b\n\n c").endswith("b\nc")
