@@ -20,6 +20,7 @@ class MariadbSource:
     def connect(self) -> "pymysql.connections.Connection":
         """Return a connection that commits at every statement."""
         return pymysql.connect(
+            ssl_disabled=True,
             host="127.0.0.1",
             port=self.server.port,
             user=self.server.user,

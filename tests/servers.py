@@ -149,7 +149,12 @@ class MariadbServer(DatabaseServer):
     def execute(self, statement: str) -> None:
         """Run one statement as the administrator."""
         connection = pymysql.connect(
-            host="127.0.0.1", port=self.port, user=self.user, password=self.password, autocommit=True
+            host="127.0.0.1",
+            port=self.port,
+            user=self.user,
+            password=self.password,
+            autocommit=True,
+            ssl_disabled=True,
         )
         try:
             with connection.cursor() as cursor:

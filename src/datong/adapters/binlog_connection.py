@@ -4,7 +4,6 @@ import secrets
 import struct
 from typing import NamedTuple
 
-from pymysql.connections import Connection
 from pymysql.constants import CR
 from pymysql.constants.COMMAND import COM_BINLOG_DUMP
 from pymysql.err import OperationalError
@@ -20,6 +19,7 @@ from datong.adapters.binlog import (
     next_file,
     unreadable,
 )
+from datong.adapters.mariadb_link import MariadbLink
 
 HEARTBEAT_SECONDS = 0.1
 """A server that has nothing to send says so this often."""
@@ -62,7 +62,7 @@ class LogSettings(NamedTuple):
     password: str
 
 
-class BinlogConnection(Connection):
+class BinlogConnection(MariadbLink):
     """Reads a log from one place on; first comes a FORMAT_DESCRIPTION, and `at` has no mark before it."""
 
     def __init__(self, settings: LogSettings, file: str, place: int, *, server_id: int | None = None) -> None:

@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-from pymysql.connections import Connection
 from pymysql.constants import COMMAND, CR
 from pymysql.err import OperationalError, raise_mysql_exception
 
 from datong.adapters.conversion import not_lossless, parsed_texts
 from datong.adapters.mariadb_catalog import quoted
+from datong.adapters.mariadb_link import MariadbLink
 from datong.exchange import Column, arrow_schema, arrow_type
 from datong.kernel import Text
 
@@ -93,7 +93,7 @@ def _line(columns: Sequence[Column]) -> str:
     return "CONCAT(" + ", ',', ".join(fields) + (", " if fields else "") + r"'\n')"
 
 
-class RowStream(Connection):
+class RowStream(MariadbLink):
     """A connection that also hands out a result of `joined_select` as lines of CSV."""
 
     def lines(self, statement: str, table: str, columns: tuple[Column, ...]) -> Iterator[list[bytes]]:

@@ -28,6 +28,7 @@ def run(url: str, *statements: str) -> list[tuple[object, ...]]:
         return rows
     with closing(
         pymysql.connect(
+            ssl_disabled=True,
             host=parts.host or "",
             port=parts.port or 0,
             user=parts.username or "",
