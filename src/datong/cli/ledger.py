@@ -17,6 +17,7 @@ import typer
 from datong import sharing
 from datong.cli.shell import say
 from datong.kernel import Conflict, Corrupt, Invalid, Refused, Text, Unavailable
+from datong.kernel.archives import unpack
 from datong.kernel.tls import tls_context
 from datong.ledger import (
     BundleReport,
@@ -202,7 +203,7 @@ def _unpacked(archive: Path) -> Iterator[Path]:
         folder = Path(scratch)
         try:
             with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
+                unpack(tar, folder)
         except (tarfile.TarError, OSError, EOFError) as error:
             raise Corrupt(
                 "cli.archive_unreadable",

@@ -14,6 +14,7 @@ from datong.demo.results import Check, joined
 from datong.demo.step_transfer import change_a_byte
 from datong.demo.world import World
 from datong.kernel import Text
+from datong.kernel.archives import unpack
 
 CASE_NUMBER = "RX-2026-000001"
 LEDGER_SECONDS_MAX = 90.0
@@ -215,7 +216,7 @@ def _export(world: World, folder: Path) -> Path:
     """Unpack the exported log into `folder`, as an auditor would keep it, and return where it lies."""
     body = world.person(AUDITOR).get("/api/v1/ledger/export")
     with tarfile.open(fileobj=BytesIO(body)) as archive:
-        archive.extractall(folder, filter="data")
+        unpack(archive, folder)
     return folder / "log"
 
 
