@@ -133,14 +133,14 @@ def test_a_backup_under_load_restores_to_one_state(drill: Drill) -> None:
 
     # 2. Restores that are killed leave no hub that starts, and no hindrance that is not told.
     target = drill.settings("restored")
-    for _ in range(RESTORES_KILLED):
+    for number in range(RESTORES_KILLED):
         drill.run(target, "restore", killed_after=chance.uniform(0, KILLED_SECONDS_MAX))
         if (target.home / RESTORING).exists():
             with pytest.raises(Misconfigured):
                 Hub(target)
         if target.home.exists() and not (target.home / RESTORING).exists():
             # It had come to its end.
-            target = drill.settings("once-more")
+            target = drill.settings(f"once-more-{number}")
         elif tables_of(target):
             # Committed, and the mark still there: the remedy is an empty database.
             target = target.model_copy(update={"database_url": drill.settings("emptied").database_url})
