@@ -14,7 +14,10 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import Connection, String, Table, inspect
+from sqlalchemy import ColumnClause, Connection, String, Table, func, inspect, select, text
+from sqlalchemy import column as any_column
+from sqlalchemy import table as any_table
+from sqlalchemy.dialects import sqlite
 
 from datong.app.backups.folder import OBJECT_BYTES_MAX, BackupFolder
 from datong.app.backups.values import StoredTable, damaged
@@ -23,6 +26,11 @@ from datong.kernel import METADATA, Database
 ROWS_PER_OBJECT = 20_000
 """Rows are cut behind every so many: what was only added to a table leaves its earlier objects as they are."""
 _SESSION = b"SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL bytea_output = 'hex'"
+_LAST_VALUE = text(
+    "SELECT last_value FROM pg_sequences "
+    "WHERE CAST(quote_ident(schemaname) || '.' || quote_ident(sequencename) AS regclass) = CAST(:name AS regclass)"
+)
+"""What a sequence gave last; NULL when it gave nothing yet."""
 _PAGES_AT_ONCE = -1
 """All of SQLite's pages in one step: one state, and writers go on meanwhile (WAL)."""
 
@@ -60,21 +68,16 @@ def sqlite_tables(path: Path) -> list[StoredTable]:
 
 def _sqlite_table(connection: sqlite3.Connection, name: str) -> StoredTable:
     described = connection.execute("SELECT name, pk FROM pragma_table_info(?) ORDER BY cid", (name,)).fetchall()
-    columns = [_quoted(column) for column, _ in described]
-    keys = [_quoted(column) for column, place in sorted(described, key=lambda one: one[1]) if place]
-    # Names come from the database's own schema, quoted.
-    rows = connection.execute(f"SELECT {', '.join(columns)} FROM {_quoted(name)} ORDER BY {', '.join(keys or columns)}")
+    columns: list[ColumnClause[Any]] = [any_column(named) for named, _ in described]
+    keys: list[ColumnClause[Any]] = [
+        any_column(named) for named, place in sorted(described, key=lambda one: one[1]) if place
+    ]
+    query = select(*columns).select_from(any_table(name)).order_by(*(keys or columns))
     digest, count = hashlib.sha256(), 0
-    for row in rows:
+    for row in connection.execute(str(query.compile(dialect=sqlite.dialect()))):
         digest.update(repr(row).encode() + b"\n")
         count += 1
-    return StoredTable(
-        name=name, columns=tuple(column for column, _ in described), rows=count, digest=digest.hexdigest()
-    )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return StoredTable(name=name, columns=tuple(named for named, _ in described), rows=count, digest=digest.hexdigest())
 
 
 def postgresql_tables(connection: Connection, folder: BackupFolder) -> list[StoredTable]:
@@ -86,7 +89,7 @@ def postgresql_tables(connection: Connection, folder: BackupFolder) -> list[Stor
             continue
         columns = tuple(column.name for column in table.columns if column.computed is None)
         content = folder.store(_pieces(_rows(connection, table.name, columns, _keys(table))), deflate=True)
-        rows = connection.exec_driver_sql(f"SELECT count(*) FROM {_quoted(table.name)}").scalar_one()
+        rows = connection.execute(select(func.count()).select_from(table)).scalar_one()
         stored.append(StoredTable(name=table.name, columns=columns, rows=rows, digest=content.sha256, content=content))
     return stored
 
@@ -99,8 +102,8 @@ def postgresql_sequences(connection: Connection) -> dict[str, int]:
         name = None if column is None else _sequence(connection, table.name, column.name)
         if column is None or name is None:
             continue
-        value, called = connection.exec_driver_sql(f"SELECT last_value, is_called FROM {name}").one()
-        if called:
+        value = connection.execute(_LAST_VALUE, {"name": name}).scalar_one()
+        if value is not None:
             found[f"{table.name}.{column.name}"] = value
     return found
 
@@ -182,7 +185,7 @@ def _pieces(rows: Iterable[bytes]) -> Iterator[bytes]:
 
 def _sequence(connection: Connection, table: str, column: str) -> str | None:
     name: str | None = connection.exec_driver_sql(
-        "SELECT pg_get_serial_sequence(%s, %s)", (_quoted(table), column)
+        "SELECT pg_get_serial_sequence(%s, %s)", (sql.Identifier(table).as_string(), column)
     ).scalar_one()
     return name
 
