@@ -138,7 +138,7 @@ def test_a_release_holds_the_package_and_what_it_needs_and_nothing_else(guide: P
     assert held == code | shared
     assert {"datong/web/static/app.css", "datong/norms/packs/national/pack.yaml"} <= held
     asked = [line.partition(": ")[2] for line in metadata.splitlines() if line.startswith("Provides-Extra")]
-    assert asked == ["dp", "node", "psi", "spark"]
+    assert asked == ["dp", "node", "psi", "s3", "spark"]
     with tarfile.open(folder / f"{name}.tar.gz") as archive:
         roots = {path.split("/")[1] for path in archive.getnames()}
     assert roots == {
