@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from datong.exchange.digest import content_digest
-from datong.exchange.payload_guard import check_unpacked, even_pieces, sound_batches
+from datong.exchange.payload_guard import check_unpacked, even_pieces, payload_unreadable, sound_batches
 from datong.exchange.sealed_streams import MAGIC, ContentKey, SealedReader, SealedWriter
 from datong.exchange.table_values import Column, ContentDigest, Cursor
 from datong.exchange.types import arrow_schema
@@ -99,7 +99,7 @@ def read_payload(
             # Unpacking in more threads is no faster beside the digest or the database, and holds more at a time.
             reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(use_threads=False))
         except (pa.ArrowException, OSError) as error:
-            raise _unreadable(path) from error
+            raise payload_unreadable(file=path.name) from error
         if not reader.schema.equals(arrow_schema(columns)):
             raise Corrupt(
                 "exchange.payload_schema",
@@ -122,7 +122,7 @@ def digest_payload(path: Path, columns: tuple[Column, ...], key: ContentKey | No
         try:
             return content_digest(reader, columns)
         except (pa.ArrowException, OSError) as error:
-            raise _unreadable(path) from error
+            raise payload_unreadable(file=path.name) from error
 
 
 def count_payload(path: Path, columns: tuple[Column, ...]) -> int:
@@ -138,7 +138,7 @@ def count_payload(path: Path, columns: tuple[Column, ...]) -> int:
                 with pa.ipc.open_stream(source, options=options) as reader:
                     return sum(batch.num_rows for batch in reader)
             except (pa.ArrowException, OSError) as error:
-                raise _unreadable(path) from error
+                raise payload_unreadable(file=path.name) from error
 
 
 def check_sealed_file(path: Path) -> None:
@@ -192,12 +192,3 @@ def _opening_source(path: Path, key: ContentKey | None) -> Iterator[pa.NativeFil
         pa.PythonFile(opened, mode="r") as source,
     ):
         yield source
-
-
-def _unreadable(path: Path) -> Corrupt:
-    return Corrupt(
-        "exchange.payload_unreadable",
-        what=Text(zh="批次数据不是可读的 Arrow 流。", en="The payload is not a readable Arrow stream."),
-        remedy=Text(zh="请提供方重新生成该批次。", en="The producer must cut the batch again."),
-        context={"file": path.name},
-    )

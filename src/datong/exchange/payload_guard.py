@@ -36,15 +36,15 @@ def check_unpacked(source: pa.NativeFile) -> None:
             if message.type == "record batch":
                 metadata, body = message.metadata, message.body
                 if metadata is None or body is None:
-                    raise _unreadable("a message without its header or body")
+                    raise payload_unreadable(why="a message without its header or body")
                 size = unpacked_bytes(memoryview(metadata), memoryview(body))
                 total += size
                 if size > MESSAGE_BYTES_MAX or total > PAYLOAD_UNPACKED_BYTES_MAX:
                     raise _bomb()
             elif message.type != "schema":
-                raise _unreadable(f"a {message.type} message")
+                raise payload_unreadable(why=f"a {message.type} message")
     except (pa.ArrowException, OSError, struct.error, ValueError, IndexError) as error:
-        raise _unreadable(str(error)) from error
+        raise payload_unreadable(why=str(error)[:200]) from error
 
 
 def unpacked_bytes(metadata: memoryview, body: memoryview) -> int:
@@ -80,7 +80,7 @@ def sound_batches(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
                 batch.validate(full=True)
                 yield batch
         except (pa.ArrowException, OSError) as error:
-            raise _unreadable(str(error)) from error
+            raise payload_unreadable(why=str(error)[:200]) from error
 
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
@@ -147,10 +147,11 @@ def _bomb() -> Corrupt:
     )
 
 
-def _unreadable(why: str) -> Corrupt:
+def payload_unreadable(**context: str) -> Corrupt:
+    """Return the error of a payload that cannot be read; `context` says which, or why."""
     return Corrupt(
         "exchange.payload_unreadable",
         what=Text(zh="批次数据不是可读的 Arrow 流。", en="The payload is not a readable Arrow stream."),
         remedy=Text(zh="请提供方重新生成该批次。", en="The producer must cut the batch again."),
-        context={"why": why[:200]},
+        context=context,
     )

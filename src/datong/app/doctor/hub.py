@@ -20,7 +20,7 @@ from datong.app.doctor.machine import (
     others_may_enter,
     writable,
 )
-from datong.app.doctor.values import HUB_CHECKS, Diagnosis, Report, State, Stop, Workspace, of_error, ok, skipped, told
+from datong.app.doctor.values import Diagnosis, Report, State, Stop, Workspace, examined, of_error, ok, told
 from datong.app.leases import WORKER
 from datong.app.schema import newest_revision, revision_of
 from datong.app.tables import lease
@@ -41,18 +41,7 @@ _FAILURES = (DatongError, SQLAlchemyError, OSError, httpx.HTTPError, ValueError,
 
 def examine_hub(environment: Mapping[str, str]) -> Report:
     """Look at the hub whose settings are in `environment`; what fails is in the report."""
-    found: list[Diagnosis] = []
-    stopped = ""
-    looks = _looks(environment)
-    try:
-        found.extend(looks)
-    except Stop as stop:
-        found.append(stop.diagnosis)
-        stopped = stop.diagnosis.check
-    done = {one.check for one in found}
-    found += [skipped(check.name, stopped) for check in HUB_CHECKS if check.name not in done]
-    order = [check.name for check in HUB_CHECKS]
-    return Report(workspace=Workspace.HUB, diagnoses=tuple(sorted(found, key=lambda one: order.index(one.check))))
+    return examined(Workspace.HUB, _looks(environment))
 
 
 def _looks(environment: Mapping[str, str]) -> Iterator[Diagnosis]:

@@ -11,7 +11,7 @@ import httpx
 
 from datong import adapters
 from datong.app.doctor.machine import hub_clock, look_at_clock, look_at_key, look_at_room, others_may_enter
-from datong.app.doctor.values import NODE_CHECKS, Diagnosis, Report, State, Stop, Workspace, of_error, ok, skipped, told
+from datong.app.doctor.values import Diagnosis, Report, State, Stop, Workspace, examined, of_error, ok, told
 from datong.kernel import DatongError, SystemClock, Text
 from datong.ledger import Ed25519Signer
 from datong.node import HubClient, NodeHome, NodeIdentity
@@ -24,18 +24,7 @@ _FAILURES = (DatongError, OSError, ValueError, LookupError, sqlite3.Error, httpx
 
 def examine_node(directory: Path) -> Report:
     """Look at the node whose folder is `directory`; what fails is in the report."""
-    found: list[Diagnosis] = []
-    stopped = ""
-    looks = _looks(NodeHome(directory))
-    try:
-        found.extend(looks)
-    except Stop as stop:
-        found.append(stop.diagnosis)
-        stopped = stop.diagnosis.check
-    done = {one.check for one in found}
-    found += [skipped(check.name, stopped) for check in NODE_CHECKS if check.name not in done]
-    order = [check.name for check in NODE_CHECKS]
-    return Report(workspace=Workspace.NODE, diagnoses=tuple(sorted(found, key=lambda one: order.index(one.check))))
+    return examined(Workspace.NODE, _looks(NodeHome(directory)))
 
 
 def _looks(home: NodeHome) -> Iterator[Diagnosis]:

@@ -1,5 +1,6 @@
 """What the doctor looks at, and what it says: one contract for hubs and nodes, listed in docs/operations/doctor.md."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 from datong.kernel import DatongError, Text, Value
@@ -135,3 +136,18 @@ def skipped(check: str, by: str) -> Diagnosis:
         state=State.SKIPPED,
         seen=Text(zh=f"未检查：先处理 {by}。", en=f"Not looked at: mend {by} first."),
     )
+
+
+def examined(workspace: Workspace, looks: Iterator[Diagnosis]) -> Report:
+    """Return what all checks of a workspace saw, in their order; those behind a `Stop` wait for its remedy."""
+    order = [check.name for check in (HUB_CHECKS if workspace is Workspace.HUB else NODE_CHECKS)]
+    found: list[Diagnosis] = []
+    stopped = ""
+    try:
+        found.extend(looks)
+    except Stop as stop:
+        found.append(stop.diagnosis)
+        stopped = stop.diagnosis.check
+    done = {one.check for one in found}
+    found += [skipped(name, stopped) for name in order if name not in done]
+    return Report(workspace=workspace, diagnoses=tuple(sorted(found, key=lambda one: order.index(one.check))))
