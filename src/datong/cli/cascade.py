@@ -1,12 +1,11 @@
 """The command group `datong cascade`: higher and lower hubs, over a hub's interface."""
 
-import json
 from typing import Annotated, Any
 
 import typer
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import language, say
+from datong.cli.shell import language, say, say_json
 from datong.federation import Peer, PeerState, Scope
 from datong.kernel import Text
 
@@ -169,7 +168,7 @@ def _show(answer: object, as_json: bool, *, judged: bool = False) -> None:
 
 
 def _print(answer: object) -> None:
-    typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+    say_json(answer)
 
 
 def _call(hub: str, token: str, method: str, path: str, body: object = None) -> object:

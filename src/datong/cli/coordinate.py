@@ -1,6 +1,5 @@
 """The command group `datong coordinate`: joint meetings, what departments are to do, and incidents, over REST."""
 
-import json
 from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlencode
@@ -9,7 +8,7 @@ import typer
 from pydantic import TypeAdapter
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import both, minute
+from datong.cli.shell import both, minute, say_json
 from datong.governance import STAGE_NAMES, Case
 from datong.governance.coordination import (
     ASSIGNMENT_STATE_NAMES,
@@ -39,7 +38,7 @@ def meetings(hub: HubOption, token: TokenOption, as_json: JsonOption = False) ->
     """列出联席会议 · list joint meetings."""
     answer = call_hub(hub, token, "GET", "/meetings")
     if as_json:
-        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        say_json(answer)
         return
     for one in Page[Meeting].model_validate(answer).rows:
         left = f" ({len(one.undecided)} 项未议决 · undecided)" if one.undecided else ""
@@ -58,7 +57,7 @@ def assignments(
     query = urlencode({"overdue": str(overdue).lower(), "open_only": str(not everything).lower()})
     answer = call_hub(hub, token, "GET", f"/assignments?{query}")
     if as_json:
-        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        say_json(answer)
         return
     for one in Page[Assignment].model_validate(answer).rows:
         state = both(ASSIGNMENT_STATE_NAMES[one.state])
@@ -93,7 +92,7 @@ def incidents(hub: HubOption, token: TokenOption, as_json: JsonOption = False) -
     """列出联动事件 · list incidents that are handled jointly."""
     answer = call_hub(hub, token, "GET", "/incidents")
     if as_json:
-        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        say_json(answer)
         return
     for one in Page[Incident].model_validate(answer).rows:
         state, severity = both(INCIDENT_STATE_NAMES[one.state]), both(SEVERITY_NAMES[one.severity])
@@ -105,7 +104,7 @@ def agenda(hub: HubOption, token: TokenOption, as_json: JsonOption = False) -> N
     """建议议程：未办结的协调事项 · open cases, what a meeting ought to treat first."""
     answer = call_hub(hub, token, "GET", "/meetings/suggested-agenda")
     if as_json:
-        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        say_json(answer)
         return
     for one in TypeAdapter(list[Case]).validate_python(answer):
         typer.echo(f"[{both(STAGE_NAMES[one.stage])}] {one.provider} ← {one.consumer or '—'} {one.id}")

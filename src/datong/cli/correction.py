@@ -1,12 +1,11 @@
 """The command group `datong correction`: 校核 over a hub's interface."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import language
+from datong.cli.shell import language, say_json
 from datong.library import Correction, CorrectionAction
 
 app = typer.Typer(help="校核 · reports of wrong data", no_args_is_help=True)
@@ -30,7 +29,7 @@ def list_corrections(
     """列出校核，期限近的在前 · List the reports, the nearest deadline first."""
     found = call_hub(hub, token, "GET", "/corrections" + ("?waiting=true" if waiting else ""))
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     for row in found["rows"] if isinstance(found, dict) else ():
         typer.echo(line(row))
@@ -41,7 +40,7 @@ def show(correction_id: CorrectionArgument, hub: HubOption, token: TokenOption, 
     """查看一项校核的经过 · Show one report with what was done about it."""
     found = call_hub(hub, token, "GET", f"/corrections/{correction_id}")
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
     elif isinstance(found, dict):
         typer.echo(line(found))
         for act in Correction.model_validate(found["correction"]).acts:
@@ -100,6 +99,6 @@ def line(row: dict[str, object]) -> str:
 
 def _told(answer: object, *, as_json: bool) -> None:
     if as_json or not isinstance(answer, dict):
-        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        say_json(answer)
     else:
         typer.echo(line(answer))

@@ -10,7 +10,7 @@ import typer
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
 from datong.cli.reconciling import reconcile_by_id
-from datong.cli.shell import language, say
+from datong.cli.shell import language, say, say_json
 from datong.exchange import PlanAct, PlanStep, Replay, Run, TaskState
 from datong.kernel import CHINA, NotFound, Text
 
@@ -102,7 +102,7 @@ def runs(task: TaskArgument, hub: HubOption, token: TokenOption, as_json: JsonOp
     found = call_hub(hub, token, "GET", f"/tasks/{task_id(hub, token, task)}/runs")
     rows = found["rows"] if isinstance(found, dict) else []
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+        say_json(rows)
         return
     for row in rows:
         say(run_line(Run.model_validate(row)))
@@ -139,7 +139,7 @@ def replay(
         call_hub(hub, token, "POST", path, {"from_sequence": from_sequence, "consumer": consumer or None})
     found = call_hub(hub, token, "GET", path)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     for row in found if isinstance(found, list) else ():
         say(replay_line(Replay.model_validate(row)))
@@ -234,7 +234,7 @@ def step_lines(step: PlanStep) -> Sequence[str]:
 
 def _show_steps(found: object, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     for row in found if isinstance(found, list) else ():
         typer.echo("\n".join(step_lines(PlanStep.model_validate(row))))
@@ -244,7 +244,7 @@ def _act(hub: str, token: str, task: str, action: str, as_json: bool) -> None:
     found = call_hub(hub, token, "POST", f"/tasks/{task_id(hub, token, task)}/actions", {"action": action})
     row = found if isinstance(found, dict) else {}
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     name, state = row["name"] or row["id"], TaskState(row["state"]).label
     asked, done = row["run_requested"], row["run_done"]

@@ -1,6 +1,5 @@
 """`datong exchange schema` and `accept-schema`: what changed in a task's source table, and how the task goes on."""
 
-import json
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -9,7 +8,7 @@ from pydantic import TypeAdapter
 
 from datong.cli.exchange import TaskArgument, task_id
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import say
+from datong.cli.shell import say, say_json
 from datong.exchange import SchemaRecord, Task, decision_of
 from datong.kernel import CHINA, Invalid, Text
 
@@ -20,7 +19,7 @@ def schema(task: TaskArgument, hub: HubOption, token: TokenOption, as_json: Json
     """列出数据源结构的变化，新的在前 · List the changes of a task's source table, newest first."""
     found = call_hub(hub, token, "GET", f"/tasks/{task_id(hub, token, task)}/schema")
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     for record in RECORDS.validate_python(found):
         for line in record_lines(record):
@@ -54,7 +53,7 @@ def accept_schema(
     found = call_hub(hub, token, "POST", f"/tasks/{number}/schema/accept", body)
     accepted = Task.model_validate(found)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     name = accepted.name or accepted.id
     columns = "、".join(pair.column for pair in accepted.columns)

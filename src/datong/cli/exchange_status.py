@@ -1,6 +1,5 @@
 """`datong exchange status`: how transfers stand, once or as long as somebody watches."""
 
-import json
 import time
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
@@ -12,7 +11,7 @@ from rich.table import Table
 from rich.text import Text as Plain
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import language
+from datong.cli.shell import language, say_json
 from datong.exchange import TaskState, TaskStatus
 from datong.kernel import CHINA, Language, Text
 
@@ -55,7 +54,7 @@ def status(
 ) -> None:
     """传输现状：延迟、速度、队列、错误 · How transfers stand: lag, speed, queues, errors."""
     if as_json:
-        typer.echo(json.dumps(_rows(hub, token), ensure_ascii=False, indent=1))
+        say_json(_rows(hub, token))
         return
     chosen, console = language(), Console()
     found = _statuses(hub, token)

@@ -1,13 +1,12 @@
 """`datong node gossip …`: has everybody been shown the same log? What this node heard, and files to carry by hand."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Protocol
 
 import typer
 
-from datong.cli.shell import say
+from datong.cli.shell import say, say_json
 from datong.cli.sources import DEFAULT_HOME, HomeOption
 from datong.kernel import Clock, SystemClock, Text
 from datong.ledger import GossipTrouble
@@ -47,7 +46,7 @@ def gossip_commands(open_gossip: OpenGossip) -> typer.Typer:
     @app.command()
     def show(home: HomeOption = DEFAULT_HOME) -> None:
         """本机听到了什么 / Print what this node heard of the others (JSON)."""
-        typer.echo(json.dumps(open_gossip(home, SystemClock()).show(), ensure_ascii=False, indent=1))
+        say_json(open_gossip(home, SystemClock()).show())
 
     @app.command()
     def hear(home: HomeOption = DEFAULT_HOME) -> None:

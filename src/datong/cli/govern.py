@@ -1,6 +1,5 @@
 """The command group `datong govern`: alarms of a hub; what it published and found, derived again from a log."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
@@ -10,7 +9,7 @@ from pydantic import TypeAdapter
 
 from datong.cli.hub_call import HubOption, TokenOption, call_hub, fetch_from_hub
 from datong.cli.ledger import read_key
-from datong.cli.shell import both
+from datong.cli.shell import both, say_json
 from datong.governance import (
     ALARM_NAMES,
     GUARDS,
@@ -58,7 +57,7 @@ def alarms(
     answer = call_hub(hub, token, "GET", f"/alarms?{query}")
     page = Page[AlarmRecord].model_validate(answer)
     if as_json:
-        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        say_json(answer)
         return
     for record in page.rows:
         name, state_name = both(ALARM_NAMES[record.alarm.kind]), both(STATE_NAMES[record.state])
@@ -93,7 +92,7 @@ def flow(
     answer = call_hub(hub, token, "GET", f"/request-flow?{query}")
     found = FlowMap.model_validate(answer)
     if as_json:
-        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        say_json(answer)
         return
     typer.echo(f"{found.requests} ({found.delivered} ✓, {found.turned_back} ↩)")
     for edge in found.edges:
@@ -113,7 +112,7 @@ def benefit(
     answer = call_hub(hub, token, "GET", f"/benefit?{urlencode({'period': period} if period else {})}")
     found = Benefit.model_validate(answer)
     if as_json:
-        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        say_json(answer)
         return
     names = (("办件", "cases"), ("材料", "documents"), ("跑动", "trips"), ("小时", "hours"), ("元", "yuan"))
     for zh, en in names:
@@ -132,7 +131,7 @@ def guards(
     found = Performance.model_validate(answer)
     if as_json:
         lines = [line.model_dump(mode="json") for line in found.departments if line.suspicions]
-        typer.echo(json.dumps(lines, ensure_ascii=False, indent=1))
+        say_json(lines)
         return
     for line in found.departments:
         for one in line.suspicions:
@@ -154,7 +153,7 @@ def recommendations(
     query = urlencode({"department": department} if department else {})
     answer = call_hub(hub, token, "GET", f"/recommendations?{query}")
     if as_json:
-        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        say_json(answer)
         return
     for one in TypeAdapter(tuple[Recommendation, ...]).validate_python(answer):
         typer.echo(f"{one.department} {both(RECOMMENDATION_NAMES[one.kind])}: {both(one.title)} {one.subject}")
@@ -214,7 +213,7 @@ def rederive(
     else:
         compared = rederive_finding(entries, FindingId(finding), calendar=calendar)
     if as_json:
-        typer.echo(json.dumps([one.model_dump() for one in compared], ensure_ascii=False, indent=1))
+        say_json([one.model_dump() for one in compared])
     else:
         for one in compared:
             mark = "✗" if one.differing else "✓"

@@ -1,13 +1,12 @@
 """The command group `datong harvest`: the catalogues of others, over a hub's interface."""
 
-import json
 import time
 from typing import Annotated
 
 import typer
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import language, say
+from datong.cli.shell import language, say, say_json
 from datong.federation import HarvestRun, HarvestSource
 from datong.kernel import Text
 
@@ -26,7 +25,7 @@ def list_sources(hub: HubOption, token: TokenOption, as_json: JsonOption = False
     """列出采集来源和最近一次结果 · List the sources with their last runs."""
     found = _call(hub, token, "GET", "")
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     for row in found if isinstance(found, list) else ():
         source = HarvestSource.model_validate(row)

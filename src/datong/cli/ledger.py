@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 import shutil
 import tarfile
 import tempfile
@@ -15,7 +14,7 @@ import httpx
 import typer
 
 from datong import sharing
-from datong.cli.shell import say
+from datong.cli.shell import say, say_json
 from datong.kernel import Conflict, Corrupt, Invalid, Refused, Text, Unavailable
 from datong.kernel.archives import unpack
 from datong.kernel.tls import tls_context
@@ -137,7 +136,7 @@ def status(
             remedy=Text(zh="请核对 --hub。", en="Check --hub."),
         ) from error
     if as_json:
-        typer.echo(json.dumps({"holds": state.holds, **state.model_dump(mode="json")}, ensure_ascii=False, indent=1))
+        say_json({"holds": state.holds, **state.model_dump(mode="json")})
     else:
         _tell_quorum(state)
     if not state.holds:

@@ -8,7 +8,7 @@ import typer
 
 from datong.cli import library_versions, library_weights
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import language, say
+from datong.cli.shell import language, say, say_json
 from datong.kernel import Invalid, Text
 from datong.library import DEFINITION_CHARS_MAX, DefinitionPlan
 
@@ -27,7 +27,7 @@ def list_definitions(hub: HubOption, token: TokenOption, as_json: JsonOption = F
     """列出现行定义 · List the definitions in force."""
     found = call_hub(hub, token, "GET", BASE)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     for row in found if isinstance(found, list) else ():
         title = Text.model_validate(row["title"]).render(language())

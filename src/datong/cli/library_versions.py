@@ -1,12 +1,11 @@
 """Commands of `datong library` about versions: which exist, how long they are kept, and an entity on an earlier day."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import language, say
+from datong.cli.shell import language, say, say_json
 from datong.kernel import Text
 from datong.library import LibraryVersion, PastEntity, VersionHold
 
@@ -18,7 +17,7 @@ def versions(name: NameArgument, hub: HubOption, token: TokenOption, as_json: Js
     """列出版本、保存期和销毁情况 · List the versions, what keeps them, and what was disposed of."""
     found = call_hub(hub, token, "GET", f"/libraries/{name}/versions")
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     rows = found["versions"] if isinstance(found, dict) else ()
     for row in rows:
@@ -39,7 +38,7 @@ def retention(
     body = {"days": days, "versions_min": versions_min, "statement": because}
     found = call_hub(hub, token, "PUT", f"/libraries/{name}/retention", body)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
     else:
         say(Text(zh=f"{name}：旧版本保存 {days} 天。", en=f"{name}: superseded versions are kept for {days} days."))
 
@@ -81,7 +80,7 @@ def past(
     """查看实体当时的记录 · Show an entity as it was known on a day."""
     found = call_hub(hub, token, "GET", f"/libraries/{name}/entities/{entity_id}/past?day={day}")
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     seen = PastEntity.model_validate(found)
     typer.echo(f"v{seen.version}  {seen.published_at:%Y-%m-%d %H:%M}  {seen.entity_id}")
@@ -92,7 +91,7 @@ def past(
 
 def _tell(found: object, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     one = VersionHold.model_validate(found)
     typer.echo(f"{one.id}  {one.library} v{one.version}")

@@ -8,7 +8,7 @@ import typer
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
 from datong.cli.library_versions import BecauseOption, NameArgument
-from datong.cli.shell import language
+from datong.cli.shell import language, say_json
 from datong.library import LearnedWeights, WeightsAct
 
 OutputOption = Annotated[Path | None, typer.Option("--output", help="权重文件 · write the weights to this file")]
@@ -31,7 +31,7 @@ def weights(name: NameArgument, hub: HubOption, token: TokenOption, as_json: Jso
     """列出学到的权重 · List the learned weights."""
     found = call_hub(hub, token, "GET", f"/libraries/{name}/weights")
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     for row in found if isinstance(found, list) else ():
         typer.echo(_line(LearnedWeights.model_validate(row)))
@@ -53,7 +53,7 @@ def decide_weights(
 
 def _tell(found: object, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     one = LearnedWeights.model_validate(found)
     typer.echo(_line(one))

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from datong.cli.shell import language, say
+from datong.cli.shell import language, say, say_json
 from datong.cli.table_score import score_file
 from datong.kernel import CHINA, Invalid, Text
 from datong.norms import (
@@ -46,7 +46,7 @@ def check(
     """检查规范包（可多层叠加），列出每一处问题 · Check packs and list every problem with its place."""
     problems = check_files(*packs)
     if as_json:
-        typer.echo(json.dumps([problem.model_dump() for problem in problems], ensure_ascii=False, indent=1))
+        say_json([problem.model_dump() for problem in problems])
     elif problems:
         for problem in problems:
             typer.echo(f"{problem.path}: {problem.message.render(language())}")

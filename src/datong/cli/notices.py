@@ -1,13 +1,12 @@
 """The command group `datong notices`: what concerns the caller, over the REST interface."""
 
-import json
 from typing import Annotated
 from urllib.parse import urlencode
 
 import typer
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import both, minute
+from datong.cli.shell import both, minute, say_json
 from datong.governance.notifications import TOPIC_NAMES, Notice, Topic
 from datong.kernel import Page
 
@@ -33,7 +32,7 @@ def list_notices(
     query = urlencode({name: value for name, value in wanted.items() if value is not None})
     answer = call_hub(hub, token, "GET", f"/notices?{query}")
     if as_json:
-        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        say_json(answer)
         return
     for notice in Page[Notice].model_validate(answer).rows:
         mark = " " if notice.read_at else "●"

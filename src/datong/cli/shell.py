@@ -1,5 +1,6 @@
 """What all commands share: the language, how errors are told, the exit code."""
 
+import json
 import os
 import sys
 from datetime import datetime
@@ -27,6 +28,11 @@ def language() -> Language:
 def say(text: Text) -> None:
     """Print one sentence in the person's language."""
     typer.echo(text.render(language()))
+
+
+def say_json(answer: object) -> None:
+    """Print what a program reads: what was asked for with `--json`."""
+    typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
 
 
 def both(text: Text) -> str:
