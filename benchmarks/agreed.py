@@ -14,7 +14,7 @@ from typing import NamedTuple
 import httpx
 
 from datong.adapters.file_keys import load_or_create_signer
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.catalogue import Binding, Department, Item, Resource, ResourceAction, ResourceContent
 from datong.exchange import ColumnMap, TaskDraft
 from datong.kernel import CHINA, PLATFORM_ACTOR, Actor, ActorKind, DepartmentCode, NodeId, Settings, Text

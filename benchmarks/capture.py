@@ -16,7 +16,7 @@ from tests.servers import free_port, start_postgresql
 
 from benchmarks import agreed, report
 from benchmarks.exchange import COLUMNS, TABLE, Ends, fill, nodes
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.exchange import Task, TransferMode
 from datong.kernel import Settings
 from datong.sharing import Agreement

@@ -25,7 +25,7 @@ from tests.servers import free_port, start_postgresql
 
 from benchmarks import agreed, dlt_peer, report
 from benchmarks.exchange_stages import stages
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.exchange import Task, TransferMode
 from datong.kernel import Settings
 from datong.sharing import Agreement

@@ -26,7 +26,7 @@ from tests.servers import free_port, start_postgresql
 
 from benchmarks import agreed, report
 from benchmarks.calling import Load, Outcome
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Settings, new_id
 from datong.ledger import Ed25519Signer
 from datong.library import FixedLanding, LandedSource, Library

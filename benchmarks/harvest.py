@@ -16,7 +16,7 @@ from tests.catalogue_filling import fill
 from tests.integration.federation.test_own_hub import FORMS, Pair, change_origin
 from tests.integration.open.serving import served
 
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.app.schema import migrate
 from datong.federation import RunMode
 from datong.kernel import PLATFORM_ACTOR, Database, Settings

@@ -23,7 +23,7 @@ from typing import TypeVar
 from tests.servers import start_postgresql
 
 from benchmarks import report
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.kernel import PLATFORM_ACTOR, EntryId, JsonValue, Settings
 from datong.ledger import CommonFacts, EntryKind, Ledger
 from datong.ledger.merkle import consistency_proof, leaf_hash_of

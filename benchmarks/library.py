@@ -21,7 +21,7 @@ from tests.library_sources import landed_city
 
 from benchmarks import report
 from benchmarks.population import land_changes, landed_population
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.kernel import PLATFORM_ACTOR, Settings
 from datong.library import Build, FixedLanding, LandedSource, Library, LinkScore
 

@@ -31,7 +31,7 @@ from tests.servers import free_port, start_postgresql
 from benchmarks import agreed, report
 from benchmarks.gateway import TOKEN_SECONDS, World, add_agreements, bodies_of, of_control, prepare
 from benchmarks.mixed_calling import MixedLoad, MixedOutcome, milliseconds
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.kernel import Database, Settings
 
 SHARES = {"verify": 0.80, "query": 0.15, "bulk": 0.05}

@@ -18,7 +18,7 @@ import duckdb
 from sqlalchemy import insert
 
 from benchmarks import report
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.kernel import BuildId, EntityId, NotFound, Settings
 from datong.library import Library
 from datong.library.lookup_files import write_golden_lookup

@@ -12,7 +12,7 @@ import psycopg
 from benchmarks import agreed
 
 from datong.adapters.launcher import Launched
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.exchange import Progress, Retry, Task, TransferMode
 from datong.kernel import BatchId, DepartmentCode, Settings, TaskId
 from datong.kernel.settings import without_settings

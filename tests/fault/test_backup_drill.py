@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import inspect, select
 
 from datong.app.backups import BackupFolder, take
-from datong.app.composition import RESTORING, Hub
 from datong.app.fsck import check
+from datong.app.hub import RESTORING, Hub
 from datong.catalogue import Department
 from datong.kernel import METADATA, PLATFORM_ACTOR, Database, DepartmentCode, Misconfigured, Settings, Text
 from datong.kernel.settings import without_settings

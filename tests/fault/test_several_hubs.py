@@ -20,8 +20,8 @@ from sqlalchemy.engine import make_url
 
 from datong.adapters import ObjectStoreAccess
 from datong.adapters.launcher import Launched
-from datong.app.composition import Hub
 from datong.app.fsck import check
+from datong.app.hub import Hub
 from datong.kernel import PLATFORM_ACTOR, Settings
 from datong.kernel.settings import without_settings
 from datong.ledger import EntryKind, verify_log

@@ -4,7 +4,7 @@ import logging
 import time
 
 from datong import adapters
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.app.leases import EveryTurn, Leases, Turns
 from datong.app.worker import Sweep, Worker
 from datong.kernel import BuildId, DatongError

@@ -1,33 +1,23 @@
-"""The composition root: settings in, services out. The only place where a hub's parts are put together."""
+"""The composition root: settings in, services out.
 
-from collections.abc import Mapping
-from datetime import date, timedelta
-from pathlib import Path
-from socket import gethostname
+With `governance_composition` the only place where a hub's parts are put together.
+"""
 
-import yaml
-from pydantic import ConfigDict, TypeAdapter
+from datetime import timedelta
 
-from datong import __version__, adapters
-from datong.adapters.directory_store import DirectoryStore
-from datong.adapters.file_keys import load_or_create_signer
+from datong import __version__
 from datong.adapters.hub_link import HubLink, join_superior
-from datong.adapters.polite_web import PoliteWeb
-from datong.adapters.smtp_post import SmtpPost
 from datong.adapters.webhook_post import WebhookPost
 from datong.app.bridges import (
     BatchArrivals,
     ExchangeLanding,
     LibraryRecords,
     LibraryTables,
-    ThingNames,
     quorum_watch,
 )
-from datong.app.schema import migrate
-from datong.app.sweeps import sweeps_of
+from datong.app.governance_composition import compose_governance
+from datong.app.opening import open_calendar, open_table_engine, open_tiles
 from datong.app.task_offers import AgreementOffers
-from datong.app.waiting import wait_for_database
-from datong.app.worker import Sweep
 from datong.catalogue import (
     Catalogue,
     CatalogueQuality,
@@ -44,45 +34,20 @@ from datong.catalogue import (
     Sources,
 )
 from datong.exchange import DiskReserve, Exchange, FileExchange, FilePolicy, Planning
-from datong.federation import Cascade, Exchanges, Harvester, Harvests, Joined, Peers, ReaderTerms, Superior, WebReader
-from datong.governance import (
-    AlarmWatch,
-    AnnualReports,
-    BenefitFactors,
-    Benefits,
-    Cases,
-    DemandMining,
-    Indicators,
-    LedgerEvidence,
-    Monitor,
-    Publications,
-    RequestFlows,
-    StageLimits,
-)
-from datong.governance.coordination import Assignments, Incidents, Meetings
-from datong.governance.notifications import NEAR_WORKING_DAYS, Inbox, Rate, Sending, reminders_of
+from datong.federation import Cascade, Exchanges, Harvests, Joined, Peers, Superior
 from datong.kernel import (
     CHINA,
     Clock,
     Database,
-    DepartmentCode,
-    Misconfigured,
-    OffsetClock,
     Settings,
-    SystemClock,
-    Text,
-    WorkingCalendar,
-    new_id,
 )
-from datong.kernel.limits import PAGE_ROWS_MAX
-from datong.ledger import Ed25519Signer, Ledger, ShardedStore, TileStore
+from datong.ledger import Ed25519Signer, Ledger, ShardedStore
 from datong.library import (
     Corrections,
     Library,
     RetentionRule,
     Reviews,
     StoredDecisions,
-    TableEngine,
 )
 from datong.norms import load_pack
 from datong.sharing import (
@@ -128,123 +93,6 @@ from datong.sharing.applications import CallMeter, Registrations, Sandbox, sandb
 from datong.web import Bell, Services
 
 MIB, GIB = 1024**2, 1024**3
-ONLY_WORKER = "hub"
-"""The worker of a hub on an embedded database."""
-RESTORING = "restoring"
-"""File in a hub's folder whose restore did not come to its end."""
-_OVERRIDES = TypeAdapter(dict[date, bool], config=ConfigDict(strict=True))
-
-
-class Hub:
-    """An open hub: its services, and the sweeps that its background work consists of."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.clock = open_clock(settings)
-        if (settings.home / RESTORING).exists():
-            raise Misconfigured(
-                "app.restore_interrupted",
-                what=Text(
-                    zh=f"{settings.home} 的恢复被中断，没有完成。",
-                    en=f"The restore of {settings.home} was interrupted.",
-                ),
-                remedy=Text(
-                    zh="请清空数据库，再运行一次 datong hub restore。",
-                    en="Empty the database and run datong hub restore once more.",
-                ),
-            )
-        # Keys, people's data, the embedded database: nobody else on the machine has any business there.
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.signer: Ed25519Signer = load_or_create_signer(settings.home / "keys" / "hub.key")
-        self.database = Database(settings.effective_database_url)
-        wait_for_database(self.database)
-        migrate(self.database)
-        self.services = compose(settings, clock=self.clock, signer=self.signer, database=self.database)
-        self.worker_name = settings.worker_name or (ONLY_WORKER if self.database.is_sqlite else _own_name())
-
-    def sweeps(self) -> list[Sweep]:
-        """Return the periodic work of a hub; library builds come on top, as durable jobs."""
-        return sweeps_of(
-            self.services, database=self.database, clock=self.clock, signer=self.signer, harvester=self.harvester()
-        )
-
-    def harvester(self) -> Harvester:
-        """Return what performs harvest runs in this process."""
-        services, settings = self.services, self.settings
-        agent = f"Datong/{__version__} (+{settings.base_url})"
-
-        def open_reader(terms: ReaderTerms) -> WebReader:
-            return PoliteWeb(user_agent=agent, terms=terms, networks=settings.intranets)
-
-        return Harvester(
-            database=self.database,
-            clock=self.clock,
-            ledger=services.ledger,
-            departments=services.departments,
-            foreign=ForeignEntries(clock=self.clock, ledger=services.ledger),
-            pack=services.pack,
-            open_reader=open_reader,
-            worker=self.worker_name,
-        )
-
-    def close(self) -> None:
-        """Close what was opened."""
-        self.database.close()
-
-
-def _own_name() -> str:
-    """Return a name that no other process has: this machine's, and something by chance."""
-    return f"{gethostname()[:24]}-{new_id()[-8:]}"
-
-
-def open_clock(settings: Settings) -> Clock:
-    """Return the machine's clock, or the simulated one of the settings."""
-    return OffsetClock(settings.clock_offset_file) if settings.clock_offset_file else SystemClock()
-
-
-def open_calendar(holidays_file: Path | None, of_pack: Mapping[date, bool] | None = None) -> WorkingCalendar:
-    """Return the statutory calendar with the overrides of the norm pack and, over them, of a YAML file.
-
-    The file has one date a line (`2027-01-01: false`).
-
-    Raises:
-        Misconfigured: the file is missing or holds something else.
-    """
-    if holidays_file is None:
-        return WorkingCalendar(of_pack)
-    try:
-        of_file = _OVERRIDES.validate_python(yaml.safe_load(holidays_file.read_text()) or {})
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise Misconfigured(
-            "app.holidays_file_invalid",
-            what=Text(
-                zh=f"节假日文件 {holidays_file} 不可用。", en=f"The holidays file {holidays_file} is not usable."
-            ),
-            remedy=Text(
-                zh="请每行写“日期: true 或 false”，如 2027-01-01: false。",
-                en="Write one date and true or false per line, such as 2027-01-01: false.",
-            ),
-            field="DATONG_HOLIDAYS_FILE",
-        ) from error
-    return WorkingCalendar({**(of_pack or {}), **of_file})
-
-
-def open_tiles(settings: Settings) -> TileStore:
-    """Return where the log's files lie: the bucket that `settings` name, or a folder of the home.
-
-    Raises:
-        Misconfigured: the extra for object stores is not installed.
-    """
-    if not settings.object_store:
-        return DirectoryStore(settings.home / "log")
-    access = adapters.ObjectStoreAccess(
-        address=settings.object_store,
-        endpoint=settings.object_store_endpoint,
-        region=settings.object_store_region,
-        key_id=settings.object_store_key_id,
-        secret=settings.object_store_secret,
-    )
-    return adapters.ObjectStore(access, "log")
 
 
 def compose_exchanges(
@@ -260,14 +108,6 @@ def compose_exchanges(
         return HubLink(address=address, node_id=node_id, signer=signer, clock=clock, networks=networks)
 
     return Exchanges(cascade=cascade, peers=peers, join=join, open_superior=open_superior)
-
-
-def open_table_engine(settings: Settings) -> TableEngine | None:
-    """Return the table engine that `settings` name, None for the embedded one; it starts when a build needs it."""
-    if settings.table_engine == "duckdb":
-        return None
-    options = dict(option.split("=", 1) for option in settings.spark_options)
-    return adapters.SparkEngine(master=settings.spark_master, memory=settings.spark_memory, options=options)
 
 
 def compose(
@@ -465,70 +305,19 @@ def compose(
         networks=settings.intranets,
     )
 
-    def authorities() -> frozenset[DepartmentCode]:
-        return frozenset(department.code for department in departments.all() if department.is_authority)
-
-    cases = Cases(
+    governance = compose_governance(
+        settings,
+        clock=clock,
+        calendar=calendar,
         database=database,
-        clock=clock,
-        calendar=calendar,
         ledger=ledger,
-        authorities=authorities,
-        limits=StageLimits.of_pack(pack),
-    )
-    evidence = LedgerEvidence(
-        ledger=ledger,
-        calendar=calendar,
-        authorities=authorities,
-        title_of=lambda resource_id: catalogue.get(resource_id).content.title,
-    )
-    monitor = Monitor(database=database, clock=clock, calendar=calendar, ledger=ledger, evidence=evidence, cases=cases)
-    indicators = Indicators(
-        clock=clock,
         pack=pack,
-        evidence=evidence,
-        monitor=monitor,
-        departments=lambda: {department.code: department.name for department in departments.all()},
-    )
-    publications = Publications(database=database, clock=clock, ledger=ledger, indicators=indicators)
-
-    def registered() -> frozenset[DepartmentCode]:
-        return frozenset(department.code for department in departments.all())
-
-    assignments = Assignments(database=database, clock=clock, calendar=calendar, ledger=ledger)
-    flows = RequestFlows(database=database, clock=clock, calendar=calendar, ledger=ledger)
-    factors = BenefitFactors(
-        hours_per_trip=settings.benefit_hours_per_trip,
-        hours_per_document=settings.benefit_hours_per_document,
-        yuan_per_hour=settings.benefit_yuan_per_hour,
-        yuan_per_sheet=settings.benefit_yuan_per_sheet,
-    )
-    benefits = Benefits(database=database, clock=clock, ledger=ledger, factors=factors)
-    inbox = Inbox(
-        database=database,
-        clock=clock,
-        calendar=calendar,
-        ledger=ledger,
-        people=identity,
+        catalogue=catalogue,
+        departments=departments,
+        identity=identity,
         policy=policy,
-        names=ThingNames(catalogue=catalogue, departments=departments),
-        authorities=authorities,
-        duties=lambda now: evidence.duties(until=now),
-        reminders=lambda now: reminders_of(
-            assignments.due_before(calendar.deadline(now, NEAR_WORKING_DAYS)), now=now, calendar=calendar
-        ),
-    )
-    sending = Sending(
-        database=database,
-        clock=clock,
-        calendar=calendar,
-        ledger=ledger,
-        people=identity,
-        mailer=SmtpPost(settings),
-        sender=webhooks,
+        webhooks=webhooks,
         secret=index_key,
-        base_url=settings.base_url,
-        rate=Rate(hourly_max=settings.notice_messages_per_hour, daily_max=settings.notice_messages_per_day),
     )
     usage = Usage(database=database, ledger=ledger, index_key=index_key, releases=releases)
     disclosure_holds = DisclosureHolds(database=database, clock=clock, ledger=ledger, agreements=agreements)
@@ -663,42 +452,20 @@ def compose(
             ),
             pack=pack,
         ),
-        monitor=monitor,
-        alarms=AlarmWatch(database=database, clock=clock, calendar=calendar, ledger=ledger),
-        cases=cases,
-        indicators=indicators,
-        publications=publications,
-        inbox=inbox,
-        assignments=assignments,
-        meetings=Meetings(
-            database=database,
-            clock=clock,
-            ledger=ledger,
-            cases=cases,
-            assignments=assignments,
-            departments=registered,
-        ),
-        incidents=Incidents(
-            database=database, clock=clock, ledger=ledger, assignments=assignments, departments=registered
-        ),
-        sending=sending,
-        request_flows=flows,
-        benefits=benefits,
-        demand_mining=DemandMining(
-            clock=clock,
-            ledger=ledger,
-            needs=lambda: catalogue.discovery.demands(limit=PAGE_ROWS_MAX).rows,
-            title_of=lambda resource_id: catalogue.published(resource_id).content.title,
-        ),
-        annual_reports=AnnualReports(
-            clock=clock,
-            indicators=indicators,
-            publications=publications,
-            monitor=monitor,
-            flows=flows,
-            benefits=benefits,
-            title_of=lambda resource_id: catalogue.get(resource_id).content.title,
-        ),
+        monitor=governance.monitor,
+        alarms=governance.alarms,
+        cases=governance.cases,
+        indicators=governance.indicators,
+        publications=governance.publications,
+        inbox=governance.inbox,
+        assignments=governance.assignments,
+        meetings=governance.meetings,
+        incidents=governance.incidents,
+        sending=governance.sending,
+        request_flows=governance.request_flows,
+        benefits=governance.benefits,
+        demand_mining=governance.demand_mining,
+        annual_reports=governance.annual_reports,
         bell=Bell(database.change_mark),
         call_bell=Bell(database.change_mark),
     )

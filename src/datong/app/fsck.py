@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.catalogue import CATALOGUE_AREAS
 from datong.exchange import EXCHANGE_AREAS
 from datong.governance import GOVERNANCE_AREAS

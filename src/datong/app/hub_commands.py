@@ -13,8 +13,8 @@ from datong import web
 from datong.app import backup_commands
 from datong.app.background import Background
 from datong.app.backup_metrics import BackupMetrics, publish_work
-from datong.app.composition import Hub
 from datong.app.fsck import check, lines
+from datong.app.hub import Hub
 from datong.app.logs import start_logging
 from datong.app.worker import WORK_METRICS
 from datong.exchange import share_heap

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.app.hub_commands import read_settings
 from datong.catalogue import Department
 from datong.cli.hub_call import call_hub

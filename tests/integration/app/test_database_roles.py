@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import ProgrammingError
 
 from datong.adapters import DurableJobs
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.catalogue import Department
 from datong.kernel import PLATFORM_ACTOR, DepartmentCode, Settings, Text
 from datong.sharing import Role

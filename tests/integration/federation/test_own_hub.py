@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select, update
 
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.catalogue import OpenOrder, OpenSort, Resource, public_part, published_among
 from datong.catalogue.records import hide, show
 from datong.catalogue.tables import listing, resource, version

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from datong.adapters.connections import open_connector, open_target
 from datong.adapters.file_keys import load_or_create_signer
 from datong.app.background import Background
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.catalogue import ResourceContent
 from datong.cli import correction, ledger
 from datong.kernel import PLATFORM_ACTOR, Settings

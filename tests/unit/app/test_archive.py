@@ -5,7 +5,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.app.hub_commands import app
 from datong.kernel import CHINA, PLATFORM_ACTOR, Settings
 from datong.ledger import EntryKind

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from datong.app.composition import open_calendar
+from datong.app.opening import open_calendar
 from datong.kernel import Misconfigured
 from datong.norms import parse_pack
 

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from datong.adapters.file_keys import load_or_create_signer
 from datong.app.backups import BackupFolder, take
-from datong.app.composition import Hub
 from datong.app.doctor import HUB_CHECKS, NODE_CHECKS, Report, State, examine_hub, examine_node
 from datong.app.doctor.machine import look_at_clock
 from datong.app.doctor_command import app
+from datong.app.hub import Hub
 from datong.kernel import DepartmentCode, NodeId, Settings
 from datong.node import NodeHome, NodeIdentity, SourceEntry
 from tests.conftest import sqlalchemy_url

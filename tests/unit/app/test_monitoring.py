@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from datong import web
 from datong.app.backup_metrics import BackupMetrics
-from datong.app.composition import Hub
+from datong.app.hub import Hub
 from datong.app.logs import start_logging
 from datong.app.worker import WORK_METRICS, Sweep, Worker
 from datong.kernel import Settings

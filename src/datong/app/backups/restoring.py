@@ -22,8 +22,9 @@ from datong.app.backups.folder import BackupFolder
 from datong.app.backups.sealing import unseal
 from datong.app.backups.tables import PinnedDatabase, load_postgresql, sqlite_tables
 from datong.app.backups.values import Manifest, checked_name, damaged
-from datong.app.composition import RESTORING, open_clock, open_tiles
 from datong.app.fsck import AREAS
+from datong.app.hub import RESTORING
+from datong.app.opening import open_clock, open_tiles
 from datong.app.schema import MIGRATION_LOCK, MIGRATIONS, migrate, newest_revision
 from datong.app.upgrade import upgrade
 from datong.kernel import (

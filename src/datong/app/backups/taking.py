@@ -30,7 +30,8 @@ from datong.app.backups.tables import (
     sqlite_tables,
 )
 from datong.app.backups.values import NAME_FORMAT, LeftOut, Manifest, SealedKey, StoredContent, StoredFile, StoredTable
-from datong.app.composition import Hub, open_tiles
+from datong.app.hub import Hub
+from datong.app.opening import open_tiles
 from datong.app.schema import newest_revision
 from datong.kernel import Database, DatongError, Text
 from datong.ledger import Ledger, ShardedStore

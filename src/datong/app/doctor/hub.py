@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from datong.app.backups import BackupFolder
-from datong.app.composition import RESTORING, compose, open_clock
+from datong.app.composition import compose
 from datong.app.doctor.machine import (
     hub_clock,
     look_at_certificate,
@@ -21,7 +21,9 @@ from datong.app.doctor.machine import (
     writable,
 )
 from datong.app.doctor.values import Diagnosis, Report, State, Stop, Workspace, examined, of_error, ok, told
+from datong.app.hub import RESTORING
 from datong.app.leases import WORKER
+from datong.app.opening import open_clock
 from datong.app.schema import newest_revision, revision_of
 from datong.app.tables import lease
 from datong.exchange import RunState

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from datong.app.backups import BackupFolder, HubKey, Manifest, choose, restore, take
-from datong.app.composition import RESTORING, Hub
 from datong.app.fsck import NOT_COMPARED, check
+from datong.app.hub import RESTORING, Hub
 from datong.catalogue import Department
 from datong.kernel import (
     PLATFORM_ACTOR,
