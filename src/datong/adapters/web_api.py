@@ -6,7 +6,6 @@ on to sort: what is at or before the cursor is left out, and of two records with
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +27,7 @@ from datong.adapters.web_api_client import Answer, WebApiClient
 from datong.adapters.web_api_definition import ApiDefinition, ApiTable, load_definition
 from datong.exchange import Column, ContentDigest, ReadQuery, TableKind, TableSchema, arrow_schema, content_digest
 from datong.kernel import Corrupt, DatongError, Misconfigured, Text, TooLarge
+from datong.kernel.files import replace_file
 
 PAGES_MAX = 100_000
 ROWS_GATHERED_MAX = 5_000_000
@@ -266,13 +266,8 @@ class WebApi:
 
     def _keep(self, columns: Mapping[str, tuple[Column, ...]]) -> None:
         document = {table: [column.model_dump(mode="json") for column in found] for table, found in columns.items()}
-        temporary = self._kept_path.with_suffix(".tmp")
         try:
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump(document, file, ensure_ascii=False, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._kept_path)
+            replace_file(self._kept_path, json.dumps(document, ensure_ascii=False, indent=1).encode())
         except OSError as error:
             raise self._unkept() from error
 

@@ -3,16 +3,23 @@
 import os
 from pathlib import Path
 
+_EVERYBODY = 0o666
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file aside, flush it and rename it; its folder is made if it is missing."""
+
+def replace_file(path: Path, content: bytes, *, mode: int = _EVERYBODY) -> None:
+    """Write a file aside, flush it, rename it and flush its folder, which is made if it is missing.
+
+    A new file gets `mode` less the process's mask. One writer at a time.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    flush(path.parent)
 
 
 def flush(path: Path) -> None:

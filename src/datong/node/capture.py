@@ -5,7 +5,6 @@ source forget it. The cursor in the manifest is the position after the piece, so
 go on after any kill. A log that does not connect (slot dropped, table emptied, columns changed) means a new snapshot.
 """
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -30,8 +29,8 @@ from datong.exchange import (
     schema_fingerprint,
 )
 from datong.kernel import Conflict, Corrupt, DatongError, Invalid, Refused, TaskId, Text, Value
-from datong.kernel.files import flush
 from datong.node.outbox import Cut, Outbox, Pace, source_columns, with_last
+from datong.node.owned_files import write_owned
 from datong.node.source_watch import SourceWatch
 from datong.node.spool import SpooledBatch
 from datong.node.steps import Passed, Step, unobserved
@@ -88,15 +87,7 @@ class Places:
 
     def write(self, task_id: TaskId, place: Place) -> None:
         """Remember a place, durably."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._path(task_id)
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(place.model_dump_json())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        flush(self._folder)
+        write_owned(self._path(task_id), place.model_dump_json().encode())
 
     def forget(self, task_id: TaskId) -> None:
         """Remember nothing of a task."""

@@ -35,7 +35,7 @@ from datong.exchange import (
     verify,
 )
 from datong.kernel import AgreementId, Clock, Conflict, Corrupt, DepartmentCode, NodeId, NotFound, Text, Value, new_id
-from datong.kernel.files import flush
+from datong.kernel.files import flush, replace_file
 from datong.ledger import Signer
 from datong.node.hub_client import HubClient
 from datong.node.keyring import Keyring
@@ -182,7 +182,7 @@ class FileSender:
             modified_ns=facts.st_mtime_ns,
             signed=signed_file(manifest, self._signer),
         )
-        _write_durably(self._folder / f"{file_id}.json", outgoing.model_dump_json().encode())
+        replace_file(self._folder / f"{file_id}.json", outgoing.model_dump_json().encode())
         return outgoing
 
     def _seal(self, path: Path, manifest: FileManifest, digests: FileDigests, progress: Progressed) -> FileManifest:
@@ -344,7 +344,7 @@ class FileReceiver:
         final = _free_place(target, safe_name(name, manifest.file_id))
         landing = target / f".{manifest.file_id}.landing"
         _copy_or_move(content, landing)
-        _write_durably(self._note(manifest.file_id), str(final.absolute()).encode())
+        replace_file(self._note(manifest.file_id), str(final.absolute()).encode())
         landing.replace(final)
         flush(target)
         return final
@@ -450,16 +450,6 @@ def _copy_or_move(source: Path, target: Path) -> None:
                 written.write(data)
             written.flush()
             os.fsync(written.fileno())
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    flush(path.parent)
 
 
 def _not_as_signed() -> Corrupt:

@@ -7,14 +7,12 @@ last state.
 
 import base64
 import json
-import os
 import stat
 import tomllib
 from pathlib import Path
 
 from datong.kernel import Conflict, DepartmentCode, Misconfigured, NodeId, NotFound, Text, Value
-
-_OWNER_ONLY = 0o600
+from datong.node.owned_files import write_owned
 
 
 class SourceEntry(Value):
@@ -197,14 +195,7 @@ class NodeHome:
             lines += ["[identity]", *_fields(config.identity.model_dump(mode="json")), ""]
         for source in config.sources:
             lines += ["[[sources]]", *_fields(source.model_dump(mode="json")), ""]
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = self.directory / ".node.toml.tmp"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OWNER_ONLY)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write("\n".join(lines))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.directory / "node.toml")
+        write_owned(self.directory / "node.toml", "\n".join(lines).encode())
 
 
 def _fields(values: dict[str, object]) -> list[str]:

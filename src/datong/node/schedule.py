@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from datong.kernel import Clock, DatongError, Text
+from datong.node.owned_files import write_owned
 
 RETRY_HOURS = 1.0
 """After a failure the next inventory is tried this much later, or after the interval if that is shorter."""
@@ -58,7 +59,4 @@ class InventorySchedule:
             return None
 
     def _remember(self, due_at: datetime) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"due_at": due_at.isoformat()}))
-        temporary.replace(self._path)
+        write_owned(self._path, json.dumps({"due_at": due_at.isoformat()}).encode())
