@@ -92,8 +92,14 @@ def enrol_folder(hub: Hub, folder: Path, department: DepartmentCode, database: s
     return node
 
 
-def publish(hub: Hub, provider: Node, table: str, columns: Sequence[tuple[str, str | None]]) -> Resource:
-    """Publish `table` of the provider, its columns given with their data elements; the first column is the key."""
+def publish(
+    hub: Hub, provider: Node, table: str, columns: Sequence[tuple[str, str | None]], *, conditional: bool = False
+) -> Resource:
+    """Publish `table` of the provider, its columns given with their data elements; the first column is the key.
+
+    It is shared unconditionally, or (`conditional`) when the provider agrees.
+    """
+    share_type = ShareType.CONDITIONAL if conditional else ShareType.UNCONDITIONAL
     items = tuple(
         Item(
             name=Text(zh=column, en=column),
@@ -101,7 +107,8 @@ def publish(hub: Hub, provider: Node, table: str, columns: Sequence[tuple[str, s
             element=element,
             length=100,
             grade=Grade.L2,
-            share_type=ShareType.UNCONDITIONAL,
+            share_type=share_type,
+            share_condition="依法履职所需" if conditional else "",
             share_modes=MODES,
             key=number == 0,
             mapping_confidence=100,
@@ -114,7 +121,8 @@ def publish(hub: Hub, provider: Node, table: str, columns: Sequence[tuple[str, s
             "summary": Text(zh=table, en=table),
             "classification": "101001",
             "items": items,
-            "share_type": ShareType.UNCONDITIONAL,
+            "share_type": share_type,
+            "share_condition": "依法履职所需" if conditional else "",
             "share_modes": MODES,
             "format": "3",
             "update_cycle": "daily",

@@ -1,7 +1,9 @@
 """Which tables a folder of files holds: single files, watched subfolders, and what `datong.yaml` in it declares."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +15,7 @@ from datong.exchange.types import arrow_type
 from datong.kernel import DatongError, Misconfigured, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 
+LOGGER = logging.getLogger("datong.sources")
 DEFINITIONS = "datong.yaml"
 DONE = ".done"
 TABLES_MAX = 10_000
@@ -95,7 +98,7 @@ def single_tables(folder: Path, watched: list[FolderTable]) -> Iterator[SingleTa
         suffix = path.suffix.lower()
         if suffix not in SINGLE_SUFFIXES or _hidden(path.name) or not path.is_file():
             continue
-        if any(fnmatchcase(path.name, table.pattern) for table in watched):
+        if any(fnmatchcase(path.name, table.pattern) for table in watched) or _leads_out(path, folder):
             continue
         if suffix in file_sheets.SUFFIXES:
             sheets = file_sheets.sheet_names(path)
@@ -115,7 +118,7 @@ def files_of(folder: Path, table: FolderTable) -> Iterator[tuple[str, Path]]:
     for path in sorted(below.iterdir()):
         name = path.relative_to(folder).as_posix()
         wanted = path.suffix.lower() in SUFFIXES and not _hidden(path.name) and fnmatchcase(name, table.pattern)
-        if wanted and path.is_file():
+        if wanted and path.is_file() and not _leads_out(path, folder):
             yield name, path
 
 
@@ -124,6 +127,20 @@ def is_ready(path: Path, table: FolderTable, now_seconds: float) -> bool:
     if table.ready == "done":
         return path.with_name(path.name + DONE).exists()
     return now_seconds - path.stat().st_mtime >= table.stable_seconds
+
+
+def _leads_out(path: Path, folder: Path) -> bool:
+    """Whether a file is a link to one outside the folder: who may write into the folder shall not have others read."""
+    if not path.is_symlink() or path.resolve().is_relative_to(folder.resolve()):
+        return False
+    _tell_of(path)
+    return True
+
+
+@cache
+def _tell_of(path: Path) -> None:
+    """Tell once in the node's log that a link is not followed."""
+    LOGGER.warning("not read, because it is a link that leads out of its folder: %s", path)
 
 
 def _hidden(name: str) -> bool:

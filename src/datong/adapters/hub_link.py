@@ -13,7 +13,17 @@ from datong.adapters.judged_web import IpNetwork, JudgedTransport
 from datong.federation import Joined, SignedBatch, Standing
 from datong.kernel import Clock, Corrupt, Invalid, Refused, Text, Unreachable, Value, answered_error
 from datong.ledger import Signer
-from datong.sharing import token_request
+from datong.sharing import SealedLiveAnswer, SealedLiveCall, token_request
+from datong.sharing.relay import (
+    RelayedDecision,
+    RelayedEnd,
+    RelayedOrder,
+    RelayedQuestion,
+    RelayedRows,
+    RelayedSignature,
+    RelayedStanding,
+    RelayedWork,
+)
 
 OAUTH_PATH = "/api/v1/oauth/token"
 TOKEN_MARGIN_SECONDS = 30
@@ -34,8 +44,15 @@ class _AccessToken(Value):
         return {key: values.get(key) for key in cls.model_fields} if isinstance(values, dict) else values
 
 
+class _Calls(Value):
+    calls: tuple[SealedLiveCall, ...]
+
+
 class HubLink:
-    """A `federation.Superior`. Redirects are not followed: what is signed goes where it was meant to go."""
+    """A `federation.Superior` and a `sharing.relay.HigherHub`.
+
+    Redirects are not followed: what is signed goes where it was meant to go.
+    """
 
     def __init__(
         self, *, address: str, node_id: str, signer: Signer, clock: Clock, networks: Sequence[IpNetwork] = ()
@@ -65,6 +82,48 @@ class HubLink:
         """Tell the hub how far its entries were applied."""
         answer = self._call("POST", f"{LINK_PATH}/standing", standing.model_dump())
         return isinstance(answer, dict) and answer.get("in_step") is True
+
+    def order(self, order: RelayedOrder) -> RelayedStanding:
+        """Have a request made there, or learn how it stands."""
+        return self._read(RelayedStanding, self._call("POST", f"{LINK_PATH}/orders", order.model_dump(mode="json")))
+
+    def work(self) -> RelayedWork:
+        """Return what this hub has to do."""
+        return self._read(RelayedWork, self._call("GET", f"{LINK_PATH}/work"))
+
+    def decide(self, decision: RelayedDecision) -> None:
+        """Answer an order."""
+        self._call("POST", f"{LINK_PATH}/decisions", decision.model_dump(mode="json"))
+
+    def sign(self, signature: RelayedSignature) -> None:
+        """Confirm and sign an agreement there."""
+        self._call("POST", f"{LINK_PATH}/signatures", signature.model_dump(mode="json"))
+
+    def end(self, end: RelayedEnd) -> None:
+        """Give up or end what was agreed there."""
+        self._call("POST", f"{LINK_PATH}/ends", end.model_dump(mode="json"))
+
+    def ask(self, question: RelayedQuestion) -> RelayedRows:
+        """Have its gateway answer a call, as an application would."""
+        body: dict[str, object] = {
+            "key": {question.key_column: question.key_value},
+            "purpose": question.purpose,
+            "case_number": question.case_number,
+        }
+        body |= {"items": question.columns} if question.claims is None else {"claims": dict(question.claims)}
+        path = f"/gateway/v1/{question.resource_id}/{'query' if question.claims is None else 'verify'}"
+        answer = self._call("POST", path, body)
+        said = answer if isinstance(answer, dict) else {}
+        return self._read(RelayedRows, {name: said[name] for name in RelayedRows.model_fields if name in said})
+
+    def live_calls(self, key: bytes, wait_seconds: float) -> tuple[SealedLiveCall, ...]:
+        """Return the calls that wait for this hub, sealed to `key`."""
+        answer = self._call("GET", f"/api/v1/nodes/me/calls?key={key.hex()}&wait={wait_seconds:g}")
+        return self._read(_Calls, {"calls": answer}).calls
+
+    def answer_live_call(self, sealed: SealedLiveAnswer) -> None:
+        """Hand in the answer to a call."""
+        self._call("POST", f"/api/v1/nodes/me/calls/{sealed.call_id}/answer", sealed.model_dump(mode="json"))
 
     def join(self, *, token: str, hub: str) -> Joined:
         """Bind this hub, already enrolled as a node, to the link that the token was issued for."""

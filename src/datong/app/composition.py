@@ -6,7 +6,6 @@ With `governance_composition` the only place where a hub's parts are put togethe
 from datetime import timedelta
 
 from datong import __version__
-from datong.adapters.hub_link import HubLink, join_superior
 from datong.adapters.webhook_post import WebhookPost
 from datong.app.bridges import (
     BatchArrivals,
@@ -16,6 +15,7 @@ from datong.app.bridges import (
     quorum_watch,
 )
 from datong.app.governance_composition import compose_governance
+from datong.app.links import compose_exchanges, compose_relay
 from datong.app.opening import open_calendar, open_table_engine, open_tiles
 from datong.app.task_offers import AgreementOffers
 from datong.catalogue import (
@@ -34,7 +34,7 @@ from datong.catalogue import (
     Sources,
 )
 from datong.exchange import DiskReserve, Exchange, FileExchange, FilePolicy, Planning
-from datong.federation import Cascade, Exchanges, Harvests, Joined, Peers, Superior
+from datong.federation import Cascade, Harvests, Peers
 from datong.kernel import (
     CHINA,
     Clock,
@@ -93,21 +93,6 @@ from datong.sharing.applications import CallMeter, Registrations, Sandbox, sandb
 from datong.web import Bell, Services
 
 MIB, GIB = 1024**2, 1024**3
-
-
-def compose_exchanges(
-    settings: Settings, cascade: Cascade, peers: Peers, *, clock: Clock, signer: Ed25519Signer
-) -> Exchanges:
-    """Return what exchanges with higher hubs over HTTP, in the name and with the key of this hub."""
-    hub, networks = settings.log_origin, settings.intranets
-
-    def join(address: str, token: str, own_name: str) -> Joined:
-        return join_superior(address, token, name=own_name, hub=hub, signer=signer, clock=clock, networks=networks)
-
-    def open_superior(address: str, node_id: str) -> Superior:
-        return HubLink(address=address, node_id=node_id, signer=signer, clock=clock, networks=networks)
-
-    return Exchanges(cascade=cascade, peers=peers, join=join, open_superior=open_superior)
 
 
 def compose(
@@ -280,6 +265,19 @@ def compose(
         registrations=registrations,
     )
 
+    relay = compose_relay(
+        settings,
+        clock=clock,
+        signer=signer,
+        requests=requests,
+        agreements=agreements,
+        catalogue=catalogue,
+        departments=departments,
+        cascade=cascade,
+        peers=peers,
+        live=live,
+        gateway=gateway,
+    )
     endpoint = f"{settings.base_url}{DELTA_SHARING_PATH}"
     tables = LibraryTables(library=library, catalogue=catalogue)
     releases = Releases(folder=settings.home / "delta-sharing", tables=tables, subject_key=index_key)
@@ -425,6 +423,7 @@ def compose(
             evidence=BlockEvidence(database=database, clock=clock, ledger=ledger, index_key=index_key),
         ),
         live=live,
+        relay=relay,
         own_uses=own_uses,
         disclosure_holds=disclosure_holds,
         objections=Objections(

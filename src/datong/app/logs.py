@@ -1,38 +1,15 @@
 """The program's own log (not the transparency log): lines of text or JSON, to standard error or a file that rotates."""
 
-import json
 import logging
 import sys
-from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 
 from datong.kernel import Settings
-from datong.kernel.tracing import TRACE
+from datong.kernel.log_lines import JsonLines
 
 TEXT_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 MIB = 1024**2
 _OWNER_ONLY = 0o600
-
-
-class JsonLines(logging.Formatter):
-    """An object a line: `at` (UTC), `level`, `logger`, `message`, `process`, `thread`; `trace` and `error` if any."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
-        said: dict[str, str | int] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-            "process": record.process or 0,
-            "thread": record.threadName or "",
-        }
-        trace = TRACE.get()
-        if trace:
-            said["trace"] = trace
-        if record.exc_info:
-            said["error"] = self.formatException(record.exc_info)
-        return json.dumps(said, ensure_ascii=False)
 
 
 def start_logging(settings: Settings) -> logging.Handler:

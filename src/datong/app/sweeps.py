@@ -15,6 +15,8 @@ from datong.web import Services
 AUTHORITY_KEY_INTERVAL_SECONDS = 1.0
 RECEIPT_INTERVAL_SECONDS = 0.3
 LIVE_INTERVAL_SECONDS = 30.0
+RELAY_INTERVAL_SECONDS = 2.0
+"""How often it is looked whether there is a higher hub to ask for calls; one that there is, is asked all the time."""
 CORRECTIONS_INTERVAL_SECONDS = 1.0
 VERSIONS_INTERVAL_SECONDS = 60.0
 """How often it is looked whether versions and settled reports have been kept long enough."""
@@ -138,6 +140,8 @@ def sweeps_of(
             interval_seconds=settings.cascade_interval_seconds,
             run=services.exchanges.exchange_all,
         ),
+        Sweep(name="relay", interval_seconds=settings.cascade_interval_seconds, run=services.relay.follower.follow_all),
+        Sweep(name="relayed-calls", interval_seconds=RELAY_INTERVAL_SECONDS, run=services.relay.answerer.take_all),
         Sweep(name="quality", interval_seconds=QUALITY_INTERVAL_SECONDS, run=services.quality.refresh),
         Sweep(name="harvest", interval_seconds=HARVEST_INTERVAL_SECONDS, run=harvest, everywhere=True),
         Sweep(name="service-items", interval_seconds=settings.monitor_interval_seconds, run=shared_instead.follow),

@@ -1,9 +1,12 @@
 """`datong node …`: enrol a node, give it sources, take their inventory, run it."""
 
 import json
+import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
@@ -11,15 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 from datong.catalogue import SAMPLE_ROWS_DEFAULT, CrawlOptions, RecipientKey
-from datong.cli.shell import say
+from datong.cli.shell import language, say
 from datong.cli.sources import DEFAULT_HOME, HomeOption, SourceCommands, source_commands
 from datong.exchange import share_heap
 from datong.kernel import Clock, DepartmentCode, NodeId, OffsetClock, SystemClock, TaskId, Text
 from datong.kernel.collector import few_heaps, settle
+from datong.kernel.log_lines import JsonLines
 
 if TYPE_CHECKING:
     from datong.catalogue import CrawlWatch, Inventory, SourcePlan
 
+LOGGER = logging.getLogger("datong.node")
 HUB_WAIT_SECONDS = 60.0
 """So long a hub that was just told to start may take until it answers."""
 ClockOption = Annotated[
@@ -30,6 +35,13 @@ ClockOption = Annotated[
         help="模拟时间：偏移秒数文件 / simulated time: a file with seconds to add",
     ),
 ]
+
+
+class LogFormat(StrEnum):
+    """How a running node tells of its work."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 class EnrolledIdentity(Protocol):
@@ -173,19 +185,24 @@ def node_commands(open_node: OpenNode, open_setup: OpenSetup) -> typer.Typer:
                 help="每隔多少小时自动盘点，0 为不盘点 / hours between two inventories; 0: none",
             ),
         ] = 0,
+        log_format: Annotated[
+            LogFormat,
+            typer.Option("--log-format", envvar="DATONG_LOG_FORMAT", help="日志格式 / lines of text, or JSON"),
+        ] = LogFormat.TEXT,
         home: HomeOption = DEFAULT_HOME,
         clock_offset_file: ClockOption = None,
     ) -> None:
         """运行节点，直到收到停止信号 / Run the node until it is told to stop."""
+        tell = _teller(log_format)
         few_heaps()
         share_heap()
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())
         node = _open(open_node, home, clock_offset_file)
-        say(Text(zh="节点已启动。", en="The node is running."))
+        tell(Text(zh="节点已启动。", en="The node is running."))
         settle()
-        node.run(stop=stopping.is_set, tell=say, inventory_hours=inventory_hours)
+        node.run(stop=stopping.is_set, tell=tell, inventory_hours=inventory_hours)
 
     @app.command("status")
     def status(
@@ -268,6 +285,19 @@ def _add_replay_command(app: typer.Typer, open_node: OpenNode) -> None:
             typer.echo(json.dumps({"task": task, "from_sequence": from_sequence, "batches": count}))
             return
         say(Text(zh=f"已重新应用 {count} 批。", en=f"Applied {count} batches once more."))
+
+
+def _teller(log_format: LogFormat) -> Callable[[Text], None]:
+    """Return what tells of the node's work: sentences, or objects in the form of the hub's log, on standard error."""
+    if log_format is LogFormat.TEXT:
+        return say
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # The client names each request: an address may hold what nobody needs in a log.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    chosen = language()
+    return lambda text: LOGGER.info(text.render(chosen))
 
 
 def _open(open_node: OpenNode, home: Path, clock_offset_file: Path | None) -> NodeCommands:

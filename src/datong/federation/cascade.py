@@ -128,6 +128,15 @@ class Cascade:
         batch = CascadeBatch(sender=self.hub, receiver=row["hub"], after=after, until=until, entries=tuple(entries))
         return SignedBatch(batch=batch, signature=self._signer.sign(batch.message))
 
+    def shows(self, peer_id: PeerId, resource_id: ResourceId) -> bool:
+        """Whether a peer is shown a resource now."""
+        table = outgoing
+        query = select(table.c.serial).where(
+            table.c.peer_id == peer_id, table.c.resource_id == resource_id, table.c.withdrawn.is_(False)
+        )
+        with self._database.snapshot() as connection:
+            return connection.execute(query).first() is not None
+
     def acknowledge(self, peer_id: PeerId, standing: Standing) -> bool:
         """Take note of how far a peer has come; return whether both ends hold the same.
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from datong.kernel import Clock, Corrupt, Text
+from datong.kernel import Clock, Corrupt, ResourceId, Text
 from datong.sharing.gateway_calls import Call, invalid_part, person_items, too_wide
 from datong.sharing.live import LiveServices
 from datong.sharing.live_values import LiveAnswer, LiveCall, LiveKind, LiveService
 from datong.sharing.masks import ColumnMask, MaskKind
+from datong.sharing.relay.answers import ask_higher
 from datong.sharing.row_filters import RowCondition, passes
 
 
@@ -32,9 +33,17 @@ def ask_node(
         Unavailable, Overloaded, TimedOut, Corrupt: see `LiveServices.ask`.
     """
     shape = call.shape
-    binding = shape.resource.content.binding
+    binding, origin = shape.resource.content.binding, shape.resource.content.origin
     agreed = tuple(sorted(conditions, key=lambda one: (one.column, one.operator, one.values)))
-    if binding is None:
+    relayed = origin is not None and bool(origin.path)
+    if relayed and origin is not None:
+        higher = live.higher(origin.source_id)
+        if higher is not None:
+            return ask_higher(higher, clock, call, ResourceId(origin.remote_id), agreed, masks, claims)
+        source, table = "", origin.remote_id
+    elif binding is not None:
+        source, table = binding.source, binding.table
+    else:
         raise invalid_part("resource", Text(zh="该资源未挂接。", en="The resource is not bound to a table."))
 
     def make(service: LiveService, call_id: str, answer_key: bytes) -> LiveCall:
@@ -42,8 +51,8 @@ def ask_node(
             answer_key=answer_key,
             id=call_id,
             kind=LiveKind.VERIFY if masks is None else LiveKind.QUERY,
-            source=binding.source,
-            table=binding.table,
+            source=source,
+            table=table,
             key_column=shape.key.column,
             key_value=call.key_value,
             columns={column: mask.kind for column, mask in (masks or {}).items()},
@@ -53,6 +62,8 @@ def ask_node(
             subject_columns=tuple(sorted(item.column for item in person_items(shape))),
             rows_max=service.terms.rows_max,
             timeout_milliseconds=service.terms.timeout_milliseconds,
+            purpose=shape.purpose if relayed else "",
+            case_number=call.case_number if relayed else "",
             deadline_at=clock.now() + timedelta(milliseconds=service.terms.timeout_milliseconds),
         )
 

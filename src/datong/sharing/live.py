@@ -14,6 +14,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from datong.catalogue import Resource
 from datong.kernel import (
     Actor,
     Clock,
@@ -34,6 +35,7 @@ from datong.sharing import tables
 from datong.sharing.breaker import Breaker, admit, after, retry_after
 from datong.sharing.live_sealing import LiveKey, sealed_call
 from datong.sharing.live_values import (
+    ROWS_MAX,
     LiveAnswer,
     LiveCall,
     LiveService,
@@ -43,11 +45,14 @@ from datong.sharing.live_values import (
     SignedLiveAnswer,
 )
 from datong.sharing.ports import DepartmentBook, PublishedResources
+from datong.sharing.relay.values import HigherHub
 
 PRESENT_FOR = timedelta(seconds=45)
 """A node that has not asked for calls for so long counts as offline: its long poll lasts at most 30 seconds."""
 NOTED_EVERY = timedelta(seconds=5)
 LOOK_SECONDS = 0.02
+RELAY_TERMS = LiveTerms(timeout_milliseconds=20_000, calls_at_once_max=32, rows_max=ROWS_MAX)
+"""How what came over a link is answered: every hub on the way takes its time."""
 TAKEN_AT_ONCE_MAX = 32
 _SERVICE = tables.live_service
 _OFFERED = select(_SERVICE.c.resource_id).where(_SERVICE.c.resource_id.in_(bindparam("of_ids", expanding=True)))
@@ -76,6 +81,8 @@ class LiveServices:
         self._departments = departments
         self._sleep = sleep
         self._ring: Callable[[], None] = lambda: None
+        self.higher: Callable[[str], HigherHub | None] = lambda _: None
+        """The higher hub at the other end of a link, asked itself; who is lower asks for its calls as nodes do."""
 
     def listen(self, ring: Callable[[], None]) -> None:
         """Have `ring` called whenever a call begins, so that a poll that waits in this process takes it at once."""
@@ -110,20 +117,29 @@ class LiveServices:
                         breaker=breaker.model_dump(mode="json"),
                     )
                 )
-            self._ledger.append(
-                connection,
-                kind=EntryKind.LIVE,
-                subject=resource_id,
-                actor=actor,
-                facts={
-                    "resource_id": resource_id,
-                    "provider": resource.department,
-                    "node": binding.node_id,
-                    "offered": terms is not None,
-                    "terms": None if terms is None else terms.model_dump(mode="json"),
-                },
-            )
+            self._record(connection, resource, binding.node_id, terms, actor)
         return self.of(resource_id)
+
+    def relay(self, resource_id: ResourceId, node_id: str, *, actor: Actor) -> None:
+        """Have a resource that came over a link answered by the hub it came from, which polls as `node_id`, or, being
+        a higher one, is asked (`RelayedCalls`); again changes nothing."""
+        if self.of(resource_id) is not None:
+            return
+        resource, terms = self._catalogue.published(resource_id), RELAY_TERMS
+        dialect = sqlite if self._database.is_sqlite else postgresql
+        with self._database.transaction() as connection:
+            made = connection.execute(
+                dialect.insert(tables.live_service)
+                .values(
+                    resource_id=resource_id,
+                    node_id=node_id,
+                    terms=terms.model_dump(mode="json"),
+                    breaker=Breaker().model_dump(mode="json"),
+                )
+                .on_conflict_do_nothing()
+            )
+            if made.rowcount:
+                self._record(connection, resource, NodeId(node_id), terms, actor)
 
     def of(self, resource_id: ResourceId) -> LiveService | None:
         """Return the resource's live service with its present health, or None."""
@@ -226,6 +242,23 @@ class LiveServices:
         with self._database.transaction() as connection:
             connection.execute(delete(table).where(table.c.deadline_at < old))
         return False
+
+    def _record(
+        self, connection: Connection, resource: Resource, node_id: NodeId, terms: LiveTerms | None, actor: Actor
+    ) -> None:
+        self._ledger.append(
+            connection,
+            kind=EntryKind.LIVE,
+            subject=resource.id,
+            actor=actor,
+            facts={
+                "resource_id": resource.id,
+                "provider": resource.department,
+                "node": node_id,
+                "offered": terms is not None,
+                "terms": None if terms is None else terms.model_dump(mode="json"),
+            },
+        )
 
     def _begin(self, resource_id: ResourceId, make_call: Callable[[LiveService, str], LiveCall]) -> LiveCall:
         now = self._clock.now()

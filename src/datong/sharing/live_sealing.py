@@ -17,6 +17,8 @@ from datong.sharing.live_values import LiveCall, SealedLiveAnswer, SealedLiveCal
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _Sealed = TypeVar("_Sealed", LiveCall, SignedLiveAnswer)
+ADDED = ("mask_keys", "purpose", "case_number")
+"""Fields of a call that earlier versions do not know."""
 _CALL = b"datong live call 1:"
 _ANSWER = b"datong live answer 1:"
 
@@ -64,8 +66,8 @@ class LiveKey:
 
 def sealed_call(call: LiveCall, node_key: bytes) -> SealedLiveCall:
     """Return a call that only the node's process can read."""
-    # Nodes of earlier versions know no keys of masks, and refuse what they do not know.
-    told = call.model_dump_json(exclude=set() if call.mask_keys else {"mask_keys"})
+    # Nodes of earlier versions refuse what they do not know.
+    told = call.model_dump_json(exclude={name for name in ADDED if not getattr(call, name)})
     sealed = _SUITE.encrypt(told.encode(), X25519PublicKey.from_public_bytes(node_key), _CALL + call.id.encode())
     return SealedLiveCall(id=call.id, node_key=node_key.hex(), sealed=sealed)
 

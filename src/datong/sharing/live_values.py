@@ -67,6 +67,9 @@ class LiveCall(Value):
     rows_max: int = Field(ge=1, le=ROWS_MAX)
     timeout_milliseconds: int = Field(ge=1)
     deadline_at: datetime
+    purpose: str = Field("", max_length=NAME_CHARS_MAX)
+    case_number: str = Field("", max_length=NAME_CHARS_MAX)
+    """What the call is for: told to a lower hub, which decides about the call itself; no node is told."""
     answer_key: Base64Bytes = Field(min_length=KEY_BYTES, max_length=KEY_BYTES)
     """To which the answer is sealed: a key of the process that asks, made for this call."""
 

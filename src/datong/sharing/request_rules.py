@@ -308,7 +308,8 @@ def line_problems(
         return
     title = resource.content.title
     origin = resource.content.origin
-    if origin is not None:
+    # What came over a link can be asked for here: the request goes on over it. What was harvested cannot.
+    if origin is not None and not origin.path:
         yield Problem(
             field=f"{where}/resource_id",
             text=Text(

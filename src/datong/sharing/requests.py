@@ -1,7 +1,8 @@
 """Requests: from a need for data to a yes with an agreement, or a no with reasons (Order 809, Arts. 20–22)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
 
@@ -65,6 +66,14 @@ _MUTABLE = {
 }
 
 
+class Named(NamedTuple):
+    """The names of a request that comes from elsewhere, and what else is written with it."""
+
+    bundle_id: str
+    request_id: RequestId
+    also: Callable[[Connection, Sequence[Request]], None]
+
+
 class Requests:
     """The requests of all departments."""
 
@@ -99,8 +108,11 @@ class Requests:
         lines: Sequence[RequestLine],
         purpose: Purpose | PurposeDraft,
         actor: Actor,
+        named: Named | None = None,
     ) -> tuple[Request, ...]:
         """Submit a bundle: one request per resource and share type. Unconditional ones are granted at once.
+
+        One that is `named` already is made under these names, with what else belongs to its transaction.
 
         Raises:
             Invalid: `sharing.request_incomplete`, listing everything that is missing or wrong in `context["problems"]`.
@@ -125,7 +137,7 @@ class Requests:
             problems.extend(line_problems(place, line, resource, consumer, draft.modes))
         if problems:
             raise incomplete(problems)
-        bundle_id = new_id()
+        bundle_id = named.bundle_id if named else new_id()
         submitted: list[Request] = []
         with self._database.transaction() as connection:
             for line, resource in zip(merged, found, strict=True):
@@ -135,7 +147,11 @@ class Requests:
                     request = self._new_request(
                         bundle_id, consumer, resource, share_type, items, completed(draft), actor, now
                     ).model_copy(update={"row_filter": line.rows, "calls": line.calls})
+                    if named is not None:
+                        request = request.model_copy(update={"id": named.request_id})
                     submitted.append(self._record_new(connection, request, actor))
+            if named is not None:
+                named.also(connection, submitted)
         return tuple(submitted)
 
     def act(

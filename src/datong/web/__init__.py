@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from datong.kernel import on_demand
 from datong.web.draining import Draining
-from datong.web.services import Services
+from datong.web.services import Relay, Services
 from datong.web.waiting import Bell
 
 if TYPE_CHECKING:
@@ -15,4 +15,4 @@ else:
         __name__, {"application": ["HubApplication", "create_app"], "serving": ["GRACE_SECONDS", "DrainingServer"]}
     )
 
-__all__ = ["GRACE_SECONDS", "Bell", "Draining", "DrainingServer", "HubApplication", "Services", "create_app"]
+__all__ = ["GRACE_SECONDS", "Bell", "Draining", "DrainingServer", "HubApplication", "Relay", "Services", "create_app"]

@@ -71,6 +71,16 @@ if TYPE_CHECKING:
         Subscriptions,
     )
     from datong.sharing.applications import CallMeter, Registrations, Sandbox
+    from datong.sharing.relay import RelayAnswerer, RelayDesk, RelayFollower
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relay:
+    """What has requests and calls go on over links: for lower hubs (`desk`), and towards higher ones."""
+
+    desk: RelayDesk
+    follower: RelayFollower
+    answerer: RelayAnswerer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +139,7 @@ class Services:
     open_releases: OpenReleases
     statistics: PrivateStatistics
     live: LiveServices
+    relay: Relay
     own_uses: OwnUses
     disclosure_holds: DisclosureHolds
     objections: Objections

@@ -30,6 +30,10 @@ CHANGING = frozenset(
     POST /api/v1/session/password
     POST /api/v1/cascade/link
     POST /api/v1/cascade/link/batches
+    POST /api/v1/cascade/link/decisions
+    POST /api/v1/cascade/link/ends
+    POST /api/v1/cascade/link/orders
+    POST /api/v1/cascade/link/signatures
     POST /api/v1/cascade/link/standing
     PUT /api/v1/cascade/peers/{peer_id}
     POST /api/v1/cascade/peers/{peer_id}/exchange

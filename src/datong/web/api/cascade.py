@@ -9,6 +9,14 @@ from datong.federation import Joined, Peer, PeerId, PeerSettings, PeerState, Sig
 from datong.kernel import NodeId, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Action, Principal, Target
+from datong.sharing.relay import (
+    RelayedDecision,
+    RelayedEnd,
+    RelayedOrder,
+    RelayedSignature,
+    RelayedStanding,
+    RelayedWork,
+)
 from datong.web.authentication import Caller, Hub
 from datong.web.routing import api_routes
 from datong.web.services import Services
@@ -141,6 +149,37 @@ def pull_batch(
     peer = own_peer(hub, caller)
     hub.cascade.look(peer.id)
     return hub.cascade.outgoing_batch(peer.id, after)
+
+
+@router.post("/link/orders")
+def order_request(body: RelayedOrder, caller: Caller, hub: Hub) -> RelayedStanding:
+    """Make the request that a lower hub sends on, once, or say how it stands."""
+    return hub.relay.desk.order(own_peer(hub, caller), body, caller.actor)
+
+
+@router.get("/link/work")
+def relayed_work(caller: Caller, hub: Hub) -> RelayedWork:
+    """Return the requests that a lower hub is to make and the agreements that it is to look after."""
+    return hub.relay.desk.work(own_peer(hub, caller))
+
+
+@router.post("/link/decisions", status_code=200)
+def answer_order(body: RelayedDecision, caller: Caller, hub: Hub) -> None:
+    """Answer a request as the lower hub that holds the data answered it."""
+    hub.relay.desk.decide(own_peer(hub, caller), body, caller.actor)
+
+
+@router.post("/link/signatures", status_code=200)
+def sign_relayed(body: RelayedSignature, caller: Caller, hub: Hub) -> None:
+    """Confirm an agreement and sign it with the lower hub's key."""
+    key_id = hub.identity.node(NodeId(caller.actor.id)).key_id
+    hub.relay.desk.sign(own_peer(hub, caller), body, caller.actor, key_id)
+
+
+@router.post("/link/ends", status_code=200)
+def end_relayed(body: RelayedEnd, caller: Caller, hub: Hub) -> None:
+    """Withdraw a request, or end an agreement, that has ended at the lower hub."""
+    hub.relay.desk.end(own_peer(hub, caller), body, caller.actor)
 
 
 def own_node(caller: Principal) -> Target:
