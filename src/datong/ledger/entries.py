@@ -227,10 +227,11 @@ def _read_leaf(leaf: bytes) -> EntryContent:
 
 def departments_concerned(actor: Actor, facts: Mapping[str, JsonValue]) -> frozenset[DepartmentCode]:
     """Return the departments that an entry names: the actor's, and those under the well-known fact names."""
-    named = {actor.department} | {facts.get(name) for name in _DEPARTMENT_FACTS}
+    named = [actor.department, *(facts.get(name) for name in _DEPARTMENT_FACTS)]
     several = facts.get("departments")
     if isinstance(several, list | tuple):
-        named.update(name for name in several if isinstance(name, str))
+        named += several
+    # Facts of a forged entry may be of any type.
     return frozenset(DepartmentCode(name) for name in named if isinstance(name, str) and name)
 
 

@@ -29,6 +29,8 @@ from datong.ledger.tiles import TILE_WIDTH, TileBuilder, TilePath, TileStore, de
 
 FAULTS_MAX = 1000
 """Further faults are counted, not described."""
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, DatongError)
+"""What an area raises at facts, or at a row, that are not as its package writes them."""
 Item = TypeVar("Item")
 _KEPT_ENTRY = select(
     ENTRIES.c.serial, func.coalesce(PLACE, -1), ENTRIES.c.kind, ENTRIES.c.subject, ENTRIES.c.at,
@@ -105,6 +107,7 @@ class Fsck:
         self._omitted = 0
         self._latest: dict[str, dict[str, _Latest]] = {area.name: {} for area in areas if not area.own_entry}
         self._own: Counter[str] = Counter()
+        self._cut: set[str] = set()
         self._pending = 0
         self._times = TimeOrder()
 
@@ -237,7 +240,16 @@ class Fsck:
             self._fault("ledger.entry_backdated", "ledger.entry", str(row.serial), what, row.place)
 
     def _state(self, area: Area, content: EntryContent, index: int | None) -> None:
-        stated = area.stated(content)
+        try:
+            stated = area.stated(content)
+        except UNREADABLE as error:
+            what = Text(
+                zh=f"{area.label.zh} {content.subject} 的存证所述事实不是该类条目应有的（{_cause(error)}）。",
+                en=f"{area.label.en} {content.subject}: the facts of its entry are not those of its kind "
+                f"({_cause(error)}).",
+            )
+            self._fault("ledger.entry_facts", area.name, content.subject, what, index)
+            return
         if stated is None:
             return
         if area.own_entry:
@@ -286,7 +298,7 @@ class Fsck:
             return self._compare_records(connection, area)
         latest, count = self._latest[area.name], 0
         missing = dict.fromkeys(latest)
-        for held in area.held(connection):
+        for held in self._held(connection, area):
             count += 1
             missing.pop(held.key, None)
             found = latest.get(held.key)
@@ -294,14 +306,30 @@ class Fsck:
                 self._without_evidence(area, held.key)
                 continue
             self._compare_one(area, held, found)
-        for key in missing:
+        for key in () if area.name in self._cut else missing:
             self._without_row(area, key, latest[key].at)
         return count
+
+    def _held(self, connection: Connection, area: Area) -> Iterator[Held]:
+        """Yield what the database holds, up to the first row that cannot be read: that is a fault, and ends the area."""
+        last = "-"
+        try:
+            for held in area.held(connection):
+                last = held.key
+                yield held
+        except UNREADABLE as error:
+            self._cut.add(area.name)
+            what = Text(
+                zh=f"{area.label.zh}：{last} 之后的一行无法读取（{_cause(error)}），其后各行未核对。",
+                en=f"{area.label.en}: the row after {last} cannot be read ({_cause(error)}); those behind it were not "
+                "compared.",
+            )
+            self._fault("ledger.state_unreadable", area.name, last, what)
 
     def _compare_records(self, connection: Connection, area: Area) -> int:
         count, named = 0, _Serials(connection.scalar(select(func.max(ENTRIES.c.serial))) or 0)
         columns = select(ENTRIES.c.id, ENTRIES.c.serial, PLACE, ENTRIES.c.leaf)
-        for chunk in _chunks(area.held(connection), ROWS_AT_ONCE):
+        for chunk in _chunks(self._held(connection, area), ROWS_AT_ONCE):
             ids = [held.entry_id for held in chunk]
             entries = {row.id: row for row in connection.execute(columns.where(ENTRIES.c.id.in_(ids)))}
             for held in chunk:
@@ -312,7 +340,7 @@ class Fsck:
                     self._without_evidence(area, held.key)
                 else:
                     self._compare_one(area, held, _Latest(row.position, stated.facts))
-        if named.count < self._own[area.name]:
+        if named.count < self._own[area.name] and area.name not in self._cut:
             self._name_missing(connection, area, named)
         return count
 
@@ -382,11 +410,18 @@ class _Serials:
 
 
 def _stated(area: Area, leaf: bytes) -> Stated | None:
+    """Return what an entry states of one of an area; nothing if it cannot be read, which was told when it was taken."""
     try:
         content = parse_leaf(leaf)
-    except Corrupt:
+        return area.stated(content) if content.kind in area.kinds else None
+    except UNREADABLE:
         return None
-    return area.stated(content) if content.kind in area.kinds else None
+
+
+def _cause(error: Exception) -> str:
+    """Return what an area stumbled over: the kind of error, and the fact that is missing where it is one."""
+    named = str(error.args[0]) if isinstance(error, KeyError) and error.args else ""
+    return type(error).__name__ + (f": {named}" if named else "")
 
 
 def _kept_for(connection: Connection, rows: Sequence[_Entry]) -> dict[int, set[str]]:
