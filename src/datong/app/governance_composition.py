@@ -114,7 +114,7 @@ def compose_governance(
         policy=policy,
         names=ThingNames(catalogue=catalogue, departments=departments),
         authorities=authorities,
-        duties=lambda now: evidence.duties(until=now),
+        duties=lambda now: monitor.due_soon(since=now, until=calendar.deadline(now, NEAR_WORKING_DAYS + 1)),
         reminders=lambda now: reminders_of(
             assignments.due_before(calendar.deadline(now, NEAR_WORKING_DAYS)), now=now, calendar=calendar
         ),

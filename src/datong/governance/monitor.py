@@ -6,10 +6,11 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from datong.governance.cases import Cases
-from datong.governance.duties import RULES, DutyKind
+from datong.governance.duties import RULES, Duty, DutyKind
 from datong.governance.findings import Finding, cited
 from datong.governance.judgement import judge
 from datong.governance.observations import EvidenceSource
+from datong.governance.open_duties import due_between, keep_open
 from datong.governance.tables import FINDING
 from datong.kernel import (
     PLATFORM_ACTOR,
@@ -77,6 +78,8 @@ class Monitor:
         """Judge every duty as of `now` and record what changed since the last run."""
         now = now or self._clock.now()
         duties = self._evidence.duties(until=now)
+        with self._database.transaction() as connection:
+            keep_open(connection, duties, now=now)
         opened: list[FindingId] = []
         revised: list[FindingId] = []
         cases_opened: list[CaseId] = []
@@ -101,6 +104,11 @@ class Monitor:
             cases_opened=tuple(cases_opened),
             cases_escalated=self._cases.escalate_overdue(now=now),
         )
+
+    def due_soon(self, *, since: datetime, until: datetime) -> tuple[Duty, ...]:
+        """Return the duties that the last run found open and whose deadline is in a time, the first to be done first."""
+        with self._database.snapshot() as connection:
+            return due_between(connection, since, until)
 
     def finding(self, finding_id: FindingId) -> FindingRecord:
         """Return one finding.

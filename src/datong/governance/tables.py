@@ -26,6 +26,17 @@ FINDING = Table(
     Index("ix_governance_finding_provider", "provider", "opened_at"),
 )
 
+OPEN_DUTY = Table(
+    "governance_open_duty",
+    METADATA,
+    Column("kind", String(20), primary_key=True),
+    Column("subject", String(200), primary_key=True),
+    Column("due_at", UtcDateTime, nullable=False, index=True),
+    Column("digest", String(64), nullable=False),
+    Column("document", JsonColumn, nullable=False),
+)
+"""What is not done and not yet due; derived by the monitor from the evidence."""
+
 CASE = Table(
     "governance_case",
     METADATA,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import delete
 
 from datong.governance import (
     CaseAction,
@@ -15,6 +16,7 @@ from datong.governance import (
     Monitor,
     Party,
 )
+from datong.governance.tables import OPEN_DUTY
 from datong.kernel import (
     CHINA,
     Actor,
@@ -130,6 +132,33 @@ def overdue(world: World) -> FindingId:
     world.clock.advance(16 * DAY)
     (finding,) = world.monitor.run().opened
     return finding
+
+
+def test_what_is_due_soon_is_known_until_it_is_done_or_late(world: World) -> None:
+    """The monitor's runs keep the open duties by their deadline; a lost row comes back with the next."""
+    for number in (1, 2):
+        world.request("submit", "submitted", number=number)
+    due = world.calendar.deadline(MONDAY, 10)
+
+    def open_requests(*, until: datetime = due) -> list[str]:
+        return [duty.subject for duty in world.monitor.due_soon(since=world.clock.now(), until=until)]
+
+    assert open_requests() == []
+    world.monitor.run()
+    assert open_requests() == ["request-1", "request-2"]
+    assert open_requests(until=due - DAY) == []
+    assert world.monitor.due_soon(since=due, until=due + DAY) == ()
+    with world.database.transaction() as connection:
+        connection.execute(delete(OPEN_DUTY).where(OPEN_DUTY.c.subject == "request-2"))
+    world.monitor.run()
+    assert open_requests() == ["request-1", "request-2"]
+    world.clock.advance(DAY)
+    world.request("approve", "granted", number=2)
+    world.monitor.run()
+    assert open_requests() == ["request-1"]
+    world.clock.advance(16 * DAY)
+    world.monitor.run()
+    assert world.monitor.due_soon(since=MONDAY, until=due) == ()
 
 
 def test_nothing_is_found_while_everything_is_in_time(world: World) -> None:

@@ -82,8 +82,8 @@ class Notice(Value):
 class Inbox:
     """The notices of all people.
 
-    `authorities` returns the codes of the data authorities, `duties` the duties as of a moment, `reminders` what else
-    is to be told then.
+    `authorities` returns the codes of the data authorities, `duties` those due soon after a moment and not done,
+    `reminders` what else is to be told then.
     """
 
     def __init__(
