@@ -12,6 +12,7 @@ from datong.exchange import EXCHANGE_AREAS
 from datong.governance import GOVERNANCE_AREAS
 from datong.governance.coordination import COORDINATION_AREAS
 from datong.governance.notifications import NOTIFICATION_AREAS
+from datong.governance.satisfaction import SATISFACTION_AREAS
 from datong.kernel import Text
 from datong.ledger import Area, EntryKind, FsckReport
 from datong.library import LIBRARY_AREAS
@@ -25,6 +26,7 @@ AREAS: tuple[Area, ...] = (
     *GOVERNANCE_AREAS,
     *COORDINATION_AREAS,
     *NOTIFICATION_AREAS,
+    *SATISFACTION_AREAS,
 )
 
 

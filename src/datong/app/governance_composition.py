@@ -22,11 +22,12 @@ from datong.governance import (
 )
 from datong.governance.coordination import Assignments, Incidents, Meetings
 from datong.governance.notifications import NEAR_WORKING_DAYS, Inbox, Rate, Sending, reminders_of
+from datong.governance.satisfaction import Ratings
 from datong.kernel import Clock, Database, DepartmentCode, Settings, WorkingCalendar
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import Ledger
 from datong.norms import NormPack
-from datong.sharing import Identity, PolicyEngine
+from datong.sharing import Agreements, Identity, PolicyEngine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,7 @@ class Governance:
     assignments: Assignments
     meetings: Meetings
     incidents: Incidents
+    ratings: Ratings
     sending: Sending
     request_flows: RequestFlows
     benefits: Benefits
@@ -59,6 +61,7 @@ def compose_governance(
     pack: NormPack,
     catalogue: Catalogue,
     departments: Departments,
+    agreements: Agreements,
     identity: Identity,
     policy: PolicyEngine,
     webhooks: WebhookPost,
@@ -150,6 +153,7 @@ def compose_governance(
         incidents=Incidents(
             database=database, clock=clock, ledger=ledger, assignments=assignments, departments=registered
         ),
+        ratings=Ratings(database=database, clock=clock, ledger=ledger, agreements=agreements),
         sending=sending,
         request_flows=flows,
         benefits=benefits,

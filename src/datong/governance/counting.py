@@ -1,9 +1,10 @@
 """Observations out of entries and duties: what the indicators count. Pure, like `timelines`."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from datong.governance.duties import Duty, DutyKind
+from datong.governance.guards import SATISFIED_MIN
 from datong.governance.observations import Measure, Observation
 from datong.kernel import DepartmentCode, EntryId
 from datong.ledger import EntryKind, RecordedEntry
@@ -47,27 +48,32 @@ def observations_of_duties(duties: Iterable[Duty], *, until: datetime) -> Iterat
 
 def observations_of_entry(entry: RecordedEntry) -> Iterator[Observation]:
     """Yield what one entry counts for."""
-    facts = entry.facts
-    provider = DepartmentCode(str(facts.get("provider", "")))
-    if entry.kind in {EntryKind.CATALOGUE_STEP, EntryKind.INVENTORY}:
-        yield from _catalogue_step(entry) if entry.kind is EntryKind.CATALOGUE_STEP else _inventory(entry)
-    elif entry.kind in {EntryKind.REQUEST, EntryKind.DECISION}:
-        if facts["state"] in {"granted", "refused"}:
-            yield _seen(Measure.REQUEST_VALID, provider, entry.at, entry.entry_id, key=facts["request_id"])
-        if facts["state"] == "granted":
-            yield _seen(Measure.REQUEST_SATISFIED, provider, entry.at, entry.entry_id, key=facts["request_id"])
-    elif entry.kind is EntryKind.BATCH:
-        yield _seen(Measure.RESOURCE_USED, provider, entry.at, entry.entry_id, key=facts["resource"])
-    elif entry.kind is EntryKind.RECEIPT:
-        applied, rejected = facts["rows_applied"], facts["rows_rejected"]
-        yield _seen(Measure.ROWS_SENT, provider, entry.at, entry.entry_id, count=applied + rejected)
-        yield _seen(Measure.ROWS_ACCEPTED, provider, entry.at, entry.entry_id, count=applied)
-    elif entry.kind is EntryKind.RECONCILIATION:
-        yield _seen(Measure.RECONCILED, provider, entry.at, entry.entry_id)
-        if facts["state"] == "equal":
-            yield _seen(Measure.RECONCILED_EQUAL, provider, entry.at, entry.entry_id)
-    elif entry.kind in {EntryKind.ACCESS, EntryKind.REFUSAL}:
-        yield from _call(entry, provider)
+    counter = _COUNTERS.get(entry.kind)
+    return iter(()) if counter is None else counter(entry)
+
+
+def _decision(entry: RecordedEntry) -> Iterator[Observation]:
+    facts, provider = entry.facts, _provider(entry)
+    if facts["state"] in {"granted", "refused"}:
+        yield _seen(Measure.REQUEST_VALID, provider, entry.at, entry.entry_id, key=facts["request_id"])
+    if facts["state"] == "granted":
+        yield _seen(Measure.REQUEST_SATISFIED, provider, entry.at, entry.entry_id, key=facts["request_id"])
+
+
+def _batch(entry: RecordedEntry) -> Iterator[Observation]:
+    yield _seen(Measure.RESOURCE_USED, _provider(entry), entry.at, entry.entry_id, key=entry.facts["resource"])
+
+
+def _receipt(entry: RecordedEntry) -> Iterator[Observation]:
+    applied, rejected = entry.facts["rows_applied"], entry.facts["rows_rejected"]
+    yield _seen(Measure.ROWS_SENT, _provider(entry), entry.at, entry.entry_id, count=applied + rejected)
+    yield _seen(Measure.ROWS_ACCEPTED, _provider(entry), entry.at, entry.entry_id, count=applied)
+
+
+def _reconciliation(entry: RecordedEntry) -> Iterator[Observation]:
+    yield _seen(Measure.RECONCILED, _provider(entry), entry.at, entry.entry_id)
+    if entry.facts["state"] == "equal":
+        yield _seen(Measure.RECONCILED_EQUAL, _provider(entry), entry.at, entry.entry_id)
 
 
 def _catalogue_step(entry: RecordedEntry) -> Iterator[Observation]:
@@ -100,8 +106,16 @@ def _inventory(entry: RecordedEntry) -> Iterator[Observation]:
     yield _seen(Measure.RESOURCE_DRAFTED, department, entry.at, entry.entry_id, count=count, key=entry.subject)
 
 
-def _call(entry: RecordedEntry, provider: DepartmentCode) -> Iterator[Observation]:
-    facts = entry.facts
+def _rating(entry: RecordedEntry) -> Iterator[Observation]:
+    """What a rating says of each aspect: the newest entry of a rating counts, a withdrawn one for nothing."""
+    scores = entry.facts["scores"].values() if entry.facts["state"] != "withdrawn" else ()
+    satisfied = sum(int(points) >= SATISFIED_MIN for points in scores)
+    for measure, count in ((Measure.ASPECT_RATED, len(scores)), (Measure.ASPECT_SATISFIED, satisfied)):
+        yield _seen(measure, _provider(entry), entry.at, entry.entry_id, count=count, key=entry.subject)
+
+
+def _call(entry: RecordedEntry) -> Iterator[Observation]:
+    facts, provider = entry.facts, _provider(entry)
     consumer = facts.get("consumer")
     if not provider or "resource_id" not in facts:
         return
@@ -112,6 +126,24 @@ def _call(entry: RecordedEntry, provider: DepartmentCode) -> Iterator[Observatio
         yield _seen(Measure.RESOURCE_USED, provider, entry.at, entry.entry_id, key=facts["resource_id"])
     elif consumer:
         yield _seen(Measure.CALL_REFUSED, DepartmentCode(consumer), entry.at, entry.entry_id)
+
+
+_COUNTERS: Mapping[EntryKind, Callable[[RecordedEntry], Iterator[Observation]]] = {
+    EntryKind.CATALOGUE_STEP: _catalogue_step,
+    EntryKind.INVENTORY: _inventory,
+    EntryKind.REQUEST: _decision,
+    EntryKind.DECISION: _decision,
+    EntryKind.BATCH: _batch,
+    EntryKind.RECEIPT: _receipt,
+    EntryKind.RECONCILIATION: _reconciliation,
+    EntryKind.ACCESS: _call,
+    EntryKind.REFUSAL: _call,
+    EntryKind.RATING: _rating,
+}
+
+
+def _provider(entry: RecordedEntry) -> DepartmentCode:
+    return DepartmentCode(str(entry.facts.get("provider", "")))
 
 
 def _seen(

@@ -15,8 +15,12 @@ from datong.governance.timelines import in_order, instant_of
 from datong.kernel import CHINA, DepartmentCode, EntryId, Text, Value
 from datong.ledger import EntryKind, RecordedEntry
 
-GUARDS_VERSION = "1"
-"""Changes whenever a guard changes; a publication states it, and only one that states it is derived with guards."""
+GUARDS_VERSION = "2"
+"""Changes whenever a guard changes; a publication states it, and only one that states it is derived with guards.
+
+Version 2 added `mutual_praise`, about ratings, of which there were none before: it finds nothing else in older logs."""
+OLDER_GUARDS = frozenset({"1"})
+"""Versions whose publications today's guards derive alike."""
 ACTS_SHOWN_MAX = 20
 """Acts named beside what a guard found."""
 SMALL_ITEMS_MAX, SPLIT_MIN, SPLIT_SHARE = 3, 5, 0.8
@@ -24,6 +28,9 @@ AGAIN_WITHIN = timedelta(days=28)
 FRIENDS_WITHIN, FRIENDS_AGE, FRIENDS_REQUESTS_MIN = timedelta(days=180), timedelta(days=30), 3
 ROUNDS_MIN, INSTANT, INSTANT_MIN = 3, timedelta(minutes=30), 5
 SHELF_AGE, SHELF_MIN, SHELF_SHARE = timedelta(days=180), 5, 0.8
+SATISFIED_MIN = 4
+"""Points from which on an aspect of a delivery counts as satisfied (ratings go from 1 to 5)."""
+PRAISE_WITHIN, PRAISE_MIN, PRAISE_POINTS, PRAISE_OTHERS_SHARE = timedelta(days=180), 2, 5, 0.9
 STORY_KINDS = (
     EntryKind.CATALOGUE_STEP,
     EntryKind.REQUEST,
@@ -31,6 +38,7 @@ STORY_KINDS = (
     EntryKind.AGREEMENT,
     EntryKind.BATCH,
     EntryKind.CORRECTION,
+    EntryKind.RATING,
 )
 """What guards read from the beginning; of calls they read the period's, and half a year's of suspected friends."""
 
@@ -172,6 +180,19 @@ GUARDS: Mapping[str, Guard] = {
             effect=Effect.DISCOUNT,
         ),
         Guard(
+            key="mutual_praise",
+            name=Text(zh="互评满分", en="Mutual praise"),
+            rule=Text(
+                zh="半年内两个部门互相评价各至少 2 次且全部满分，而其他部门对其中一方的评价不到九成满意"
+                "（或没有其他评价）：双方的互评不计。",
+                en="In half a year two departments rated each other at least twice each, with full points throughout, "
+                "while others were satisfied with one of them in fewer than nine of ten aspects (or none rated it): "
+                "what they gave each other does not count.",
+            ),
+            indicators=("satisfaction_rate",),
+            effect=Effect.DISCOUNT,
+        ),
+        Guard(
             key="shelf_ware",
             name=Text(zh="束之高阁", en="On the shelf"),
             rule=Text(
@@ -233,6 +254,7 @@ class Story:
         self.corrections: dict[str, list[RecordedEntry]] = defaultdict(list)
         for act in self._of_kind[EntryKind.CORRECTION]:
             self.corrections[act.subject].append(act)
+        self.ratings = {rating.subject: rating for rating in self._of_kind[EntryKind.RATING]}
 
     def published(self) -> Iterator[tuple[str, RecordedEntry, RecordedEntry]]:
         """Yield each resource that is published at the end, with the steps that first and last published it."""
@@ -388,6 +410,36 @@ def _instant(story: Story) -> Iterator[Suspicion]:
             yield _found("instant_corrections", provider, subject, parts, [act for acts in those for act in acts])
 
 
+def _praise(story: Story) -> Iterator[Suspicion]:
+    given: dict[tuple[str, str], list[RecordedEntry]] = defaultdict(list)
+    for rating in story.ratings.values():
+        if rating.at >= story.until - PRAISE_WITHIN and rating.facts["state"] != "withdrawn":
+            given[rating.facts["consumer"], rating.facts["provider"]].append(rating)
+
+    def full(one: str, other: str) -> bool:
+        points = [points for rating in given.get((one, other), ()) for points in rating.facts["scores"].values()]
+        return len(given.get((one, other), ())) >= PRAISE_MIN and all(one == PRAISE_POINTS for one in points)
+
+    def praised(provider: str, friend: str) -> bool:
+        others = [
+            points >= SATISFIED_MIN
+            for (consumer, of), ratings in given.items()
+            if of == provider and consumer not in {provider, friend}
+            for rating in ratings
+            for points in rating.facts["scores"].values()
+        ]
+        return bool(others) and sum(others) >= PRAISE_OTHERS_SHARE * len(others)
+
+    for one, other in sorted(pair for pair in given if pair[0] < pair[1]):
+        if not full(one, other) or not full(other, one) or (praised(one, other) and praised(other, one)):
+            continue
+        acts = [*given[one, other], *given[other, one]]
+        for provider in (one, other):
+            own = [act for act in acts if act.facts["provider"] == provider]
+            parts = [Taken(indicator="satisfaction_rate", key=act.subject, part=Part.BOTH) for act in own]
+            yield _found("mutual_praise", provider, f"{one}/{other}", parts, acts)
+
+
 def _shelf(story: Story) -> Iterator[Suspicion]:
     old: dict[str, list[tuple[str, RecordedEntry]]] = defaultdict(list)
     for resource, first, last in story.published():
@@ -409,6 +461,7 @@ _LOOKING: Mapping[str, Callable[[Story], Iterator[Suspicion]]] = {
     "own_corrections": _own_corrections,
     "correction_rounds": _rounds,
     "instant_corrections": _instant,
+    "mutual_praise": _praise,
     "shelf_ware": _shelf,
 }
 

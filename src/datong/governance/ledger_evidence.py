@@ -48,6 +48,7 @@ COUNTED_KINDS = (
     EntryKind.RECONCILIATION,
     EntryKind.ACCESS,
     EntryKind.REFUSAL,
+    EntryKind.RATING,
 )
 STOCK_KINDS = (EntryKind.CATALOGUE_STEP, EntryKind.INVENTORY)
 """Kinds whose observations are a stock: what was published before the period still counts in it."""

@@ -106,7 +106,7 @@ class Monitor:
         )
 
     def due_soon(self, *, since: datetime, until: datetime) -> tuple[Duty, ...]:
-        """Return the duties that the last run found open and whose deadline is in a time, the first to be done first."""
+        """Return the duties that the last run found open and that are due in a time, the first to be done first."""
         with self._database.snapshot() as connection:
             return due_between(connection, since, until)
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from datong.governance.duties import Duty, DutyKind
 from datong.governance.findings import cited
+from datong.governance.guards import OLDER_GUARDS
 from datong.governance.indicators import assess
 from datong.governance.judgement import finding_id, judge
 from datong.governance.ledger_evidence import GivenEntries, LedgerEvidence
@@ -67,6 +68,8 @@ def rederive_indicators(
     derived = {f"{span.name}/{line.department}": line_facts(performance, line) for line in performance.departments}
     derived[span.name] = order_facts(performance)
     unsaid = frozenset() if guarded else _OF_GUARDS
+    if published[0].facts.get("guards") in OLDER_GUARDS:
+        derived = {name: {**said, "guards": published[0].facts["guards"]} for name, said in derived.items()}
     return tuple(
         _compared(entry, {name: said for name, said in derived.get(entry.subject, {}).items() if name not in unsaid})
         for entry in published

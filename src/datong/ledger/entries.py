@@ -83,6 +83,7 @@ class EntryKind(StrEnum):
     MEETING = "governance.meeting"
     ASSIGNMENT = "governance.assignment"
     INCIDENT = "governance.incident"
+    RATING = "governance.rating"
 
 
 class EntryContent(Value):

@@ -311,7 +311,7 @@ class Fsck:
         return count
 
     def _held(self, connection: Connection, area: Area) -> Iterator[Held]:
-        """Yield what the database holds, up to the first row that cannot be read: that is a fault, and ends the area."""
+        """Yield what the database holds, up to the first row that cannot be read: a fault, which ends the area."""
         last = "-"
         try:
             for held in area.held(connection):

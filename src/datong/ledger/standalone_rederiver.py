@@ -80,6 +80,7 @@ INDICATORS = {
     "row_acceptance_rate": ("rows accepted", "rows sent", 6, ""),
     "reconciliation_rate": ("equal", "reconciled", 4, ""),
     "demand_satisfaction_rate": ("satisfied", "valid", 8, ""),
+    "satisfaction_rate": ("aspects satisfied", "aspects rated", 4, ""),
     "zero_use_share": ("used", "published", 3, "low complement"),
     "breach_count": ("refused", "made", 1, "low count"),
 }
@@ -803,6 +804,13 @@ def stock(one: Entry) -> Iterator[Seen]:
         yield Seen(one.at, one.place, what, facts["department"], count, one.subject)
 
 
+def rated(one: Entry) -> Iterator[Seen]:
+    """Yield how many aspects of a delivery were rated, and how many with 4 or 5 points; withdrawn ones are none."""
+    scores = one.facts["scores"].values() if one.facts["state"] != "withdrawn" else ()
+    for what, number in (("aspects rated", len(scores)), ("aspects satisfied", sum(each >= 4 for each in scores))):
+        yield Seen(one.at, one.place, what, one.facts["provider"], number, one.subject)
+
+
 COUNTED: dict[str, Callable[[Entry], Iterable[Seen]]] = {
     "catalogue.step": stock,
     "catalogue.inventory": uncatalogued,
@@ -813,6 +821,7 @@ COUNTED: dict[str, Callable[[Entry], Iterable[Seen]]] = {
     "exchange.reconciliation": moved,
     "sharing.access": called,
     "sharing.refusal": called,
+    "governance.rating": rated,
 }
 """What entries of each kind count for."""
 
@@ -849,6 +858,7 @@ class Story:
         self.resources = grouped(before, {"catalogue.step"})
         self.requests = grouped(before, {"sharing.request", "sharing.decision"}, lambda one: one.facts["request_id"])
         self.reports = grouped(before, {"library.correction"})
+        self.ratings = {one.subject: one for one in before if one.kind == "governance.rating"}
         self.batches = grouped(before, {"exchange.batch"}, lambda one: one.facts["resource"])
         access = [one for one in before if one.kind == "sharing.access" and "resource_id" in one.facts]
         self.calls = [one.facts for one in access if one.at >= until - timedelta(days=180)]
@@ -994,6 +1004,30 @@ def instant_corrections(story: Story) -> Iterator[Strike]:
             yield provider, "/".join(rest), of_reports(acts[0] for acts in those[1:])
 
 
+def mutual_praise(story: Story) -> Iterator[Strike]:
+    """Two departments rate each other twice or more in half a year, all with 5 points, and others do not agree."""
+    given: dict[tuple[str, str], list[Entry]] = {}
+    for one in story.ratings.values():
+        if one.at >= story.until - timedelta(days=180) and one.facts["state"] != "withdrawn":
+            given.setdefault((one.facts["consumer"], one.facts["provider"]), []).append(one)
+    points = {pair: [each for one in own for each in one.facts["scores"].values()] for pair, own in given.items()}
+    for pair in sorted(one for one in given if one[0] < one[1]):
+        ways = (pair, pair[::-1])
+        if any(len(given.get(way, [])) < 2 or set(points[way]) - {5} for way in ways):
+            continue
+        others = [
+            [each for way, own in points.items() if way[1] == of and way[0] not in pair for each in own] for of in pair
+        ]
+        if all(own and sum(each >= 4 for each in own) >= 0.9 * len(own) for own in others):
+            continue
+        for consumer, provider in ways[::-1]:
+            yield (
+                provider,
+                "/".join(pair),
+                [("satisfaction_rate", one.subject, True) for one in given[consumer, provider]],
+            )
+
+
 def shelf_ware(story: Story) -> Iterator[Strike]:
     """Shown only: five resources or more older than 180 days, four fifths of them used by nobody."""
     old: dict[str, list[str]] = {}
@@ -1006,9 +1040,11 @@ def shelf_ware(story: Story) -> Iterator[Strike]:
             yield department, department, []
 
 
+GUARDS_VERSIONS = {"1", "2"}
+"""The second added `mutual_praise`, about ratings, of which logs of the first have none."""
 GUARDS = (
     empty_resource, split_resource, cosmetic_refusal, own_requests, friendly_requests, own_use, own_corrections,
-    correction_rounds, instant_corrections, shelf_ware,
+    correction_rounds, instant_corrections, mutual_praise, shelf_ware,
 )  # fmt: skip
 """In their order: a thing is taken out of an indicator once."""
 
@@ -1083,7 +1119,7 @@ def rederive_period(entries: list[Entry], period: str, calendar: Calendar) -> It
     seen = counts(observations(before, since, until, calendar))
     sums, points = totals(seen), charges(before, since, until)
     # What older releases published knew no guards.
-    known = "guards" in published[0].facts
+    known = published[0].facts.get("guards")
     taken, flags = guarded(Story(before, since, until), seen) if known else ({}, {})
     lines = {
         code: (*line(sums.get(code, {}), taken.get(code, {})), points.get(code, 0)) for code in departments_of(before)
@@ -1106,7 +1142,12 @@ def rederive_period(entries: list[Entry], period: str, calendar: Calendar) -> It
     for one in published:
         yield (
             one,
-            {"period": period, "rules": RULES, **({"guards": "1"} if known else {}), **derived.get(one.subject, {})},
+            {
+                "period": period,
+                "rules": RULES,
+                **({"guards": known} if known in GUARDS_VERSIONS else {}),
+                **derived.get(one.subject, {}),
+            },
         )
 
 

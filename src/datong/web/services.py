@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from datong.governance.coordination import Assignments, Incidents, Meetings
     from datong.governance.notifications import Inbox, Sending
+    from datong.governance.satisfaction import Ratings
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
     from datong.ledger import Ledger, QuorumWatch
     from datong.library import Corrections, Library, Reviews
@@ -157,6 +158,7 @@ class Services:
     assignments: Assignments
     meetings: Meetings
     incidents: Incidents
+    ratings: Ratings
     sending: Sending
     request_flows: RequestFlows
     benefits: Benefits

@@ -28,6 +28,7 @@ from tests.integration.console.browser import Visitor
 from tests.integration.console.city import PASSWORD, SCHOOL_ITEM
 from tests.integration.console.conftest import ServedCity
 from tests.integration.console.coordinated import coordinated
+from tests.integration.console.rated import rated
 from tests.integration.console.subscribed import subscribed
 
 WIDTHS = (1280, 360)
@@ -183,6 +184,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/cases",
             f"/cases/{case}",
             *coordinated(console),
+            *rated(console),
+            "/ratings",
             "/notices",
             "/notices/settings",
             "/departments",
@@ -206,6 +209,9 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             f"/agreements/{agreement}",
             f"/agreements/{agreement}/change",
             f"/agreements/{agreement}/try",
+            f"/agreements/{agreement}/rating",
+            "/ratings",
+            *rated(console),
             "/catalogue/files",
             f"/catalogue/{draft}/edit",
             "/files",

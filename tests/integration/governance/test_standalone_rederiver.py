@@ -111,6 +111,11 @@ class Busy:
         self.record(EntryKind.CORRECTION, "c-1", action="see", arrived_at=arrived, **told)
 
     def calls(self) -> None:
+        for state, action, fit in (("given", "rate", 2), ("given", "change", 4), ("withdrawn", "withdraw", 4)):
+            for subject in ("v-1", "v-2") if state == "given" else ("v-2",):
+                scores: dict[str, JsonValue] = {"fit": fit, "quality": 1}
+                told: dict[str, JsonValue] = {"consumer": BUREAU, "state": state, "scores": scores}
+                self.record(EntryKind.RATING, subject, BUREAU, action=action, **told)
         for kind, number in ((EntryKind.ACCESS, 3), (EntryKind.REFUSAL, 1)):
             for one in range(number):
                 self.record(kind, f"call-{one}", CONSUMER, agreement_ids=[], access_id=f"x-{one}", items=[])
@@ -193,6 +198,10 @@ class Busy:
                 action = "dispute" if one else "report"
                 self.record(EntryKind.CORRECTION, report, CONSUMER, action=action, element=report[:5], **told)
                 self.record(EntryKind.CORRECTION, report, action="reject", element=report[:5], **told)
+        for one in range(2):
+            for provider, consumer in ((PROVIDER, CONSUMER), (CONSUMER, PROVIDER)):
+                told = {"provider": provider, "consumer": consumer, "scores": {"fit": 5}, "state": "given"}
+                self.record(EntryKind.RATING, f"{one}-{provider}", consumer, action="rate", **told)
 
 
 @pytest.fixture
@@ -302,7 +311,7 @@ def months_come_out_again(world: World, folder: Path) -> None:
             struck[line.subject] = {one for found in said.get("discounted", {}).values() for one in found}
             struck[line.subject] |= set(said.get("flagged", ()))
     assert struck[f"2026-12/{PROVIDER}"] == set(GUARDS) - {"shelf_ware"}
-    assert struck[f"2026-12/{CONSUMER}"] == {"friendly_requests"}
+    assert struck[f"2026-12/{CONSUMER}"] == {"friendly_requests", "mutual_praise"}
     assert "shelf_ware" in struck[f"2027-06/{PROVIDER}"]
 
 

@@ -20,6 +20,12 @@ CHANGING = frozenset(
     POST /api/v1/applications
     POST /api/v1/applications/{client_id}/profiles
     POST /api/v1/applications/{client_id}/revocation
+    PUT /api/v1/agreements/{agreement_id}/rating
+    POST /api/v1/ratings/{rating_id}/answer
+    POST /api/v1/ratings/{rating_id}/withdrawal
+    POST /agreements/{agreement_id}/rating
+    POST /ratings/{rating_id}/answer
+    POST /ratings/{rating_id}/withdrawal
     POST /api/v1/assignments/{assignment_id}/actions
     POST /api/v1/batches
     PUT /api/v1/batches/{batch_id}/chunks/{offset}

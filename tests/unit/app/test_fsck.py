@@ -56,7 +56,10 @@ def test_malformed_facts_of_any_kind_are_findings(tmp_path: Path) -> None:
     with log.database.transaction() as connection:
         for kind in COMPARED:
             for number in range(ALIKE):
-                facts = {name: chance.choice(VALUES) for name in chance.sample(NAMES, chance.randint(0, 12) * number // ALIKE)}
+                facts = {
+                    name: chance.choice(VALUES)
+                    for name in chance.sample(NAMES, chance.randint(0, 12) * number // ALIKE)
+                }
                 log.ledger.append(connection, kind=kind, subject=f"{kind}-{number}", actor=NODE, facts=facts)
     log.integrate()
     report = log.ledger.fsck(AREAS)

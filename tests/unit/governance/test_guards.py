@@ -178,3 +178,33 @@ def test_calls_of_ones_own_are_no_use() -> None:
         for consumer in consumers:
             acts.add(EntryKind.ACCESS, "a", resource_id=resource, consumer=consumer, rows=1)
     assert [one.subject for one in acts.found()["own_use"]] == ["own"]
+
+
+def test_praise_among_two_counts_only_if_others_praise_as_well() -> None:
+    acts = Acts()
+
+    def rate(
+        consumer: DepartmentCode, provider: DepartmentCode, points: int, number: int, state: str = "given"
+    ) -> None:
+        facts: dict[str, JsonValue] = {"consumer": consumer, "provider": provider, "scores": {"fit": points}}
+        acts.add(EntryKind.RATING, f"{consumer}-{provider}-{number}", state=state, **facts)
+
+    for number in range(2):
+        rate(EDUCATION, POLICE, 5, number)
+    assert acts.found() == {}
+    for number in range(2):
+        rate(POLICE, EDUCATION, 5, number)
+    struck = acts.found()["mutual_praise"]
+    assert {one.department: [thing.key for thing in one.taken] for one in struck} == {
+        EDUCATION: [f"{POLICE}-{EDUCATION}-{number}" for number in range(2)],
+        POLICE: [f"{EDUCATION}-{POLICE}-{number}" for number in range(2)],
+    }
+    assert acts.found(Period.parse("2027-07")) == {}
+    third = DepartmentCode("third")
+    for provider in (EDUCATION, POLICE):
+        rate(third, provider, 4, 0)
+    assert acts.found() == {}
+    rate(third, POLICE, 3, 0)
+    assert acts.found().keys() == {"mutual_praise"}
+    rate(POLICE, EDUCATION, 5, 1, state="withdrawn")
+    assert acts.found() == {}

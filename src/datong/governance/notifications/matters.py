@@ -29,6 +29,7 @@ class Topic(StrEnum):
     CORRECTION = "correction"
     MEETING = "meeting"
     INCIDENT = "incident"
+    RATING = "rating"
 
 
 TOPIC_NAMES: Mapping[Topic, Text] = {
@@ -42,6 +43,7 @@ TOPIC_NAMES: Mapping[Topic, Text] = {
     Topic.CORRECTION: Text(zh="校核", en="corrections"),
     Topic.MEETING: Text(zh="联席会议", en="joint meetings"),
     Topic.INCIDENT: Text(zh="处置联动", en="joint handling"),
+    Topic.RATING: Text(zh="评价", en="ratings"),
 }
 
 OFFICERS = frozenset({Role.DATA_OFFICER})

@@ -434,6 +434,32 @@ def _tasks(entry: RecordedEntry, names: Names) -> Sequence[Matter]:
     )
 
 
+def _ratings(entry: RecordedEntry, names: Names) -> Sequence[Matter]:
+    provider, consumer = _department(entry, "provider"), _department(entry, "consumer")
+    asked, answers = _name(names, consumer), _name(names, provider)
+    said = {
+        "rate": Text(zh=f"{asked.zh}评价了提供的数据。", en=f"{asked.en} has rated what you delivered."),
+        "change": Text(zh=f"{asked.zh}修改了评价。", en=f"{asked.en} has changed its rating."),
+        "answer": Text(zh=f"{answers.zh}回应了评价。", en=f"{answers.en} has answered your rating."),
+    }
+    action = str(entry.facts["action"])
+    if action not in said:
+        return ()
+    audience = (consumer, STAFF) if action == "answer" else (provider, LEADERS)
+    return (
+        Matter(
+            key=f"rating:{entry.subject}",
+            topic=Topic.RATING,
+            title=names.resource(ResourceId(str(entry.facts["resource_id"]))),
+            what=said[action],
+            address=f"/ratings/{entry.subject}",
+            audiences=_audiences(audience),
+            action=Action.RATING_READ,
+            target=Target(id=entry.subject, provider=provider, consumer=consumer),
+        ),
+    )
+
+
 MAKERS: Mapping[EntryKind, Callable[[RecordedEntry, Names], Sequence[Matter]]] = {
     EntryKind.REQUEST: _requests,
     EntryKind.DECISION: _requests,
@@ -449,6 +475,7 @@ MAKERS: Mapping[EntryKind, Callable[[RecordedEntry, Names], Sequence[Matter]]] =
     EntryKind.MEETING: of_meeting,
     EntryKind.ASSIGNMENT: of_assignment,
     EntryKind.INCIDENT: of_incident,
+    EntryKind.RATING: _ratings,
 }
 """Which kinds of entries concern people, and how they are told."""
 TOLD_KINDS = frozenset(MAKERS)

@@ -31,6 +31,7 @@ from datong.web.api import (
     objections,
     profiles,
     quality,
+    ratings,
     recommendations,
     reconciliations,
     releases,
@@ -113,6 +114,7 @@ _PARTS = (
     recommendations,
     request_flows,
     coordination,
+    ratings,
     dashboard,
 )
 api_routers: tuple[APIRouter, ...] = (*(part.router for part in _PARTS), agreements.papers)

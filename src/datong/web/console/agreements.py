@@ -133,6 +133,8 @@ def show_agreement(desk: SignedIn, agreement_id: AgreementId) -> Response:
         may_try=desk.caller.department == agreement.consumer
         and ShareMode.INTERFACE in agreement.purpose.modes
         and agreement.state in (AgreementState.CONFIRMED, AgreementState.ACTIVE),
+        may_rate=desk.may(Action.RATING_GIVE, Target.of_agreement(agreement))
+        and desk.services.ratings.may_be_rated(agreement),
         may_propose=may_agree and agreement.state in (AgreementState.ACTIVE, AgreementState.SUSPENDED),
         tasks=desk.services.exchange.tasks(agreement_id=agreement_id, limit=PAGE_ROWS).rows,
         entries=desk.services.ledger.entries(subject=agreement_id, limit=PAGE_ROWS).rows,

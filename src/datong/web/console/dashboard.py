@@ -3,6 +3,7 @@
 from fastapi.responses import Response
 
 from datong.sharing import Action, Role
+from datong.web.api.ratings import to_rate
 from datong.web.console import auditing, operations, overview
 from datong.web.console.desk import Desk, SignedIn
 from datong.web.console.starts import starts
@@ -37,6 +38,7 @@ def city_page(desk: Desk) -> Response:
         duties=overview.duties(desk),
         starts=starts(desk),
         sent=overview.sent_requests(desk),
+        to_rate=to_rate(desk.caller, desk.services, limit=overview.SENT_SHOWN),
         network=overview.exchange_network(desk),
         trend=overview.activity(desk),
         recent=overview.recent_entries(desk),

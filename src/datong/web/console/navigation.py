@@ -70,6 +70,12 @@ SECTIONS = (
         name=Text(zh="监督", en="Oversight"),
         links=(
             _link("/governance", "共享绩效", "Performance"),
+            _link(
+                "/ratings",
+                "评价",
+                "Ratings",
+                roles=frozenset({Role.AUTHORITY, Role.AUDITOR, Role.DATA_OFFICER, Role.BUSINESS, Role.DEPARTMENT_HEAD}),
+            ),
             _link("/quality", "目录质量", "Catalogue quality"),
             _link("/cases", "协调事项", "Cases"),
             _link("/meetings", "联席会议", "Joint meetings", "/assignments", "/incidents"),

@@ -51,6 +51,14 @@ def starts(desk: Desk) -> tuple[Start, ...]:
                 address="/corrections?show=waiting",
             )
         )
+    if department is not None and desk.may(Action.RATING_ANSWER, Target(id="new", provider=department)):
+        found.append(
+            Start(
+                name=Text(zh="别人怎么评价我们", en="What was said of us"),
+                note=Text(zh="需求部门的评分和理由，可以回应", en="points and reasons of consumers, to be answered"),
+                address="/ratings?show=received",
+            )
+        )
     if department is not None:
         found.append(
             Start(

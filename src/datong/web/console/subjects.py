@@ -28,6 +28,7 @@ PLACES: Mapping[EntryKind, str] = {
     EntryKind.MEETING: "/meetings/",
     EntryKind.ASSIGNMENT: "/assignments/",
     EntryKind.INCIDENT: "/incidents/",
+    EntryKind.RATING: "/ratings/",
     EntryKind.APPLICATION: "/applications/",
     EntryKind.SUBSCRIPTION: "/webhooks/",
 }
@@ -63,6 +64,10 @@ def _incident_title(desk: "Desk", incident: str) -> str:
     return desk.services.incidents.get(incident).title
 
 
+def _rated_title(desk: "Desk", rating: str) -> Text:
+    return desk.resource_title(desk.services.ratings.get(rating).resource_id)
+
+
 def _table_title(_desk: "Desk", subject: str) -> Text:
     period = subject.partition("/")[0]
     return Text(zh=f"{period} 共享绩效", en=f"Performance of {period}")
@@ -75,6 +80,7 @@ NAMED: Mapping[EntryKind, Callable[["Desk", str], Text | str]] = {
     EntryKind.MEETING: _meeting_title,
     EntryKind.ASSIGNMENT: _assignment_text,
     EntryKind.INCIDENT: _incident_title,
+    EntryKind.RATING: _rated_title,
     EntryKind.LIBRARY_DEFINITION: _library_title,
     EntryKind.APPLICATION: _application_name,
     EntryKind.SUBSCRIPTION: _subscriber_name,
