@@ -28,6 +28,7 @@ def test_staff_see_everything_but_the_citizens_pages_and_what_is_for_some() -> N
         "/operations": {Role.OPERATOR, Role.AUTHORITY},
         "/audit": {Role.AUDITOR, Role.AUTHORITY},
         "/objections": overseeing | {Role.BUSINESS, Role.DEPARTMENT_HEAD},
+        "/ratings": overseeing | {Role.BUSINESS, Role.DEPARTMENT_HEAD},
     }
     for role in Role:
         if role is not Role.CITIZEN:
