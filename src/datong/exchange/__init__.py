@@ -182,7 +182,7 @@ if TYPE_CHECKING:
         read_payload,
         write_payload,
     )
-    from datong.exchange.payload_guard import check_unpacked, sound_batches
+    from datong.exchange.payload_guard import guarded_reader
     from datong.exchange.planning import Planning
     from datong.exchange.range_digests import RangeReader, by_place, merged, range_digest
     from datong.exchange.runs import Runs
@@ -211,7 +211,7 @@ else:
                 "read_payload",
                 "write_payload",
             ],
-            "payload_guard": ["check_unpacked", "sound_batches"],
+            "payload_guard": ["guarded_reader"],
             "range_digests": ["RangeReader", "by_place", "merged", "range_digest"],
             "sealed_streams": ["ContentKey", "SealedReader", "SealedWriter", "sealed_bytes"],
             "lineage_log": ["LineageEntry", "LineageLog", "LineageReceiver"],
@@ -394,7 +394,6 @@ __all__ = [
     "by_place",
     "canonical_expression",
     "check_apply",
-    "check_unpacked",
     "combined",
     "confirmed_after",
     "content_digest",
@@ -407,6 +406,7 @@ __all__ = [
     "digest_payload",
     "draft_of",
     "file_context",
+    "guarded_reader",
     "merged",
     "moved_columns",
     "range_digest",
@@ -428,7 +428,6 @@ __all__ = [
     "signed_reject_report",
     "signed_replay_report",
     "signed_schema_report",
-    "sound_batches",
     "target_columns",
     "total_of",
     "verify",

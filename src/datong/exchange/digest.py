@@ -100,7 +100,8 @@ def content_digest(batches: Iterable[pa.RecordBatch], columns: tuple[Column, ...
 
     stream = pa.RecordBatchReader.from_batches(arrow_schema(columns), checked())
     with duckdb.connect(config={"threads": 1}) as connection:
-        connection.register("batches", stream)
+        # A reader itself would be read sixteen batches ahead, by pyarrow's scanner, and all of them held.
+        connection.register("batches", stream.__arrow_c_stream__())
         try:
             row = connection.execute(digest_query(columns, "batches")).fetchone()
         except duckdb.Error:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from datong.exchange.digest import content_digest
-from datong.exchange.payload_guard import check_unpacked, even_pieces, payload_unreadable, sound_batches
+from datong.exchange.payload_guard import even_pieces, guarded_reader, payload_unreadable
 from datong.exchange.sealed_streams import MAGIC, ContentKey, SealedReader, SealedWriter
 from datong.exchange.table_values import Column, ContentDigest, Cursor
 from datong.exchange.types import arrow_schema
@@ -89,17 +89,10 @@ def read_payload(
     """Yield a reader over the payload at `path`; with `key` it is opened while it is read, never on disk.
 
     Raises:
-        Corrupt: `exchange.payload_unreadable` (also while reading), `exchange.payload_bomb`, `exchange.payload_schema`;
-            see `SealedReader` (also while reading).
+        Corrupt: `exchange.payload_schema`; `exchange.payload_unreadable` and `exchange.payload_bomb` (also while
+            reading); see `SealedReader` (also while reading).
     """
-    with _opening_source(path, key) as source:
-        check_unpacked(source)
-    with _opening_source(path, key) as source:
-        try:
-            # Unpacking in more threads is no faster beside the digest or the database, and holds more at a time.
-            reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(use_threads=False))
-        except (pa.ArrowException, OSError) as error:
-            raise payload_unreadable(file=path.name) from error
+    with _opening_source(path, key) as source, guarded_reader(source) as reader:
         if not reader.schema.equals(arrow_schema(columns)):
             raise Corrupt(
                 "exchange.payload_schema",
@@ -108,8 +101,7 @@ def read_payload(
                 ),
                 remedy=Text(zh="请提供方重新生成该批次。", en="The producer must cut the batch again."),
             )
-        with reader, sound_batches(reader) as sound:
-            yield sound
+        yield reader
 
 
 def digest_payload(path: Path, columns: tuple[Column, ...], key: ContentKey | None = None) -> ContentDigest:
@@ -132,13 +124,9 @@ def count_payload(path: Path, columns: tuple[Column, ...]) -> int:
         Corrupt: it cannot be read as the manifest says.
     """
     with read_payload(path, columns):
-        options = pa.ipc.IpcReadOptions(included_fields=[0])
-        with pa.memory_map(str(path)) as source:
-            try:
-                with pa.ipc.open_stream(source, options=options) as reader:
-                    return sum(batch.num_rows for batch in reader)
-            except (pa.ArrowException, OSError) as error:
-                raise payload_unreadable(file=path.name) from error
+        """Its columns are those."""
+    with _opening_source(path, None) as source, guarded_reader(source, fields=(0,)) as reader:
+        return sum(batch.num_rows for batch in reader)
 
 
 def check_sealed_file(path: Path) -> None:
@@ -182,13 +170,10 @@ def _sealing_sink(file: io.BufferedWriter, key: ContentKey | None) -> Iterator[i
 @contextmanager
 def _opening_source(path: Path, key: ContentKey | None) -> Iterator[pa.NativeFile]:
     """Yield what to read the content of the file at `path` from."""
-    if key is None:
-        with pa.memory_map(str(path)) as source:
-            yield source
-        return
+    # Not mapped: what was read of a map counts as the process's own memory as long as the map is there.
     with (
         path.open("rb") as file,
-        io.BufferedReader(SealedReader(file, key), READ_BYTES) as opened,
+        file if key is None else io.BufferedReader(SealedReader(file, key), READ_BYTES) as opened,
         pa.PythonFile(opened, mode="r") as source,
     ):
         yield source

@@ -6,10 +6,13 @@ as somebody's name. The message headers are FlatBuffers, of which only these few
 (https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc).
 """
 
+import io
 import struct
 from collections.abc import Iterator
+from typing import Self
 
 import pyarrow as pa
+from typing_extensions import Buffer
 
 from datong.kernel import Corrupt, Text
 
@@ -18,14 +21,37 @@ MESSAGE_BYTES_MAX = 512 * 1024 * 1024
 PAYLOAD_UNPACKED_BYTES_MAX = 2 * 1024 * 1024 * 1024
 """What all record batches of a payload may need together; producers end a payload after some tens of megabytes."""
 PIECE_BYTES = MESSAGE_BYTES_MAX // 8
+FEED_BYTES = 1 << 16
+_UNREADABLE = (pa.ArrowException, OSError, MemoryError)
+"""How Arrow fails over a stream; for a message that says it is longer than any memory, by a lack of memory."""
 _MESSAGE_HEADER, _BATCH_BUFFERS, _BATCH_COMPRESSION = 2, 2, 3
 _LENGTH_BYTES = 8
 _NOT_COMPRESSED = -1
 _UINT16, _INT32, _UINT32, _INT64, _BUFFER = (struct.Struct(code) for code in ("<H", "<i", "<I", "<q", "<qq"))
 
 
-def check_unpacked(source: pa.NativeFile) -> None:
-    """Go through the messages of an Arrow stream, without unpacking any, and let it pass if it fits into memory.
+def guarded_reader(source: pa.NativeFile, fields: tuple[int, ...] | None = None) -> pa.RecordBatchReader:
+    """Return a reader of the Arrow stream in `source` that gives out what fits into memory and lies within it.
+
+    Each message is judged before Arrow unpacks it, each batch before it is handed on; the stream is gone through once.
+    Of `fields` only, by their number, the columns are unpacked.
+
+    Raises, also while it is read:
+        Corrupt: `exchange.payload_bomb`; `exchange.payload_unreadable`: it is no such stream, a batch cannot be
+            unpacked, or points outside its own memory.
+    """
+    judged = io.BufferedReader(_JudgedStream(source), FEED_BYTES)
+    # Unpacking in more threads is no faster beside the digest or the database, and holds more at a time.
+    options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=None if fields is None else list(fields))
+    try:
+        reader = pa.ipc.open_stream(pa.PythonFile(judged, mode="r"), options=options)
+    except _UNREADABLE as error:
+        raise payload_unreadable(why=str(error)[:200]) from error
+    return pa.RecordBatchReader.from_batches(reader.schema, _SoundBatches(reader))
+
+
+def judged_messages(source: pa.NativeFile) -> Iterator[pa.ipc.Message]:
+    """Yield the messages of an Arrow stream, none unpacked, as long as all so far fit into memory.
 
     Raises:
         Corrupt: `exchange.payload_bomb`, or `exchange.payload_unreadable` when it is no such stream.
@@ -43,7 +69,8 @@ def check_unpacked(source: pa.NativeFile) -> None:
                     raise _bomb()
             elif message.type != "schema":
                 raise payload_unreadable(why=f"a {message.type} message")
-    except (pa.ArrowException, OSError, struct.error, ValueError, IndexError) as error:
+            yield message
+    except (*_UNREADABLE, struct.error, ValueError, IndexError) as error:
         raise payload_unreadable(why=str(error)[:200]) from error
 
 
@@ -67,24 +94,6 @@ def unpacked_bytes(metadata: memoryview, body: memoryview) -> int:
     return total
 
 
-def sound_batches(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
-    """Return a reader of the same batches, each looked through before it is handed on.
-
-    Raises, while it is read:
-        Corrupt: `exchange.payload_unreadable`: a batch cannot be unpacked, or points outside its own memory.
-    """
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            for batch in reader:
-                batch.validate(full=True)
-                yield batch
-        except (pa.ArrowException, OSError) as error:
-            raise payload_unreadable(why=str(error)[:200]) from error
-
-    return pa.RecordBatchReader.from_batches(reader.schema, batches())
-
-
 def even_pieces(batch: pa.RecordBatch, piece_bytes: int = PIECE_BYTES) -> Iterator[pa.RecordBatch]:
     """Yield a batch in pieces of about `piece_bytes`, so that whoever reads it needs no more at a time."""
     count = min(-(-batch.nbytes // piece_bytes), batch.num_rows)
@@ -94,6 +103,48 @@ def even_pieces(batch: pa.RecordBatch, piece_bytes: int = PIECE_BYTES) -> Iterat
     rows = -(-batch.num_rows // count)
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)
+
+
+class _JudgedStream(io.RawIOBase):
+    """The bytes of the judged messages of a stream, for Arrow to read from."""
+
+    def __init__(self, source: pa.NativeFile) -> None:
+        super().__init__()
+        self._messages = judged_messages(source)
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """Fill `buffer`, of one message at most; 0 at the end."""
+        if not self._left:
+            message = next(self._messages, None)
+            self._left = memoryview(b"" if message is None else message.serialize()).cast("B")
+        target = memoryview(buffer).cast("B")
+        count = min(len(target), len(self._left))
+        target[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+
+class _SoundBatches:
+    """The batches of a reader, each looked through before it is handed on; none is held while the next is made."""
+
+    def __init__(self, reader: pa.RecordBatchReader) -> None:
+        self._reader = reader
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        try:
+            batch = self._reader.read_next_batch()
+            batch.validate(full=True)
+        except _UNREADABLE as error:
+            raise payload_unreadable(why=str(error)[:200]) from error
+        return batch
 
 
 class _Table:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from datong.exchange import DELETED_COLUMN, check_unpacked, sound_batches
+from datong.exchange import DELETED_COLUMN, guarded_reader
 from datong.kernel import Corrupt, Invalid, Text, Value
 from datong.library.address_conform import (
     ADDRESS_ELEMENTS,
@@ -178,10 +178,8 @@ def _batch_reader(batch: LandedBatch, source: LandedSource) -> pa.RecordBatchRea
     wanted = list(source.columns)
     _check_payload(batch, source)
     try:
-        with pa.memory_map(str(batch.path)) as whole:
-            check_unpacked(whole)
-        stream = sound_batches(pa.ipc.open_stream(pa.memory_map(str(batch.path))))
-    except (pa.ArrowInvalid, OSError, Corrupt) as error:
+        stream = guarded_reader(pa.memory_map(str(batch.path)))
+    except (OSError, Corrupt) as error:
         raise _corrupt(batch, source) from error
     missing = [column for column in wanted if stream.schema.get_field_index(column) < 0]
     if missing:

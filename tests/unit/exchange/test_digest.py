@@ -69,6 +69,21 @@ def test_what_goes_wrong_while_rows_come_is_raised_as_it_is() -> None:
         content_digest(failing(), PAIR)
 
 
+def test_no_more_than_a_few_batches_are_held() -> None:
+    """DuckDB's usual way to read a stream is sixteen batches ahead of what it has digested."""
+    columns = (Column(name="id", type="int64"), Column(name="name", type="string"))
+    batch_bytes, before, held = 16_384 * 24, pa.total_allocated_bytes(), list[int]()
+
+    def made() -> Iterator[pa.RecordBatch]:
+        for _ in range(32):
+            held.append((pa.total_allocated_bytes() - before) // batch_bytes)
+            names = pa.array(["壹贰叁肆"] * 16_384)
+            yield pa.record_batch([pa.array(range(16_384), pa.int64()), names], schema=arrow_schema(columns))
+
+    assert content_digest(made(), columns).rows == 32 * 16_384
+    assert max(held) <= 6
+
+
 @settings(max_examples=40, deadline=None)
 @given(ROWS)
 def test_order_and_packing_do_not_matter(rows: list[tuple[str | None, str | None]]) -> None:
