@@ -14,7 +14,7 @@ WITHOUT_SQL_TEXT := $(addprefix src/datong/,web cli app governance ledger federa
 # Compiled modules are kept, whatever the surroundings say: a demo starts some thirty short processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-long fault fault-long check bench docs dist sbom clean
+.PHONY: help setup demo test test-long fault fault-long whole check bench docs dist sbom clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -38,9 +38,14 @@ test-long: setup ## The tests with twelve times as many examples of each propert
 	@tools/setup-clients
 	@$(TESTS) tests/unit tests/integration --hypothesis-profile=thorough
 
-fault: setup ## Kills, full disks, bad links, harmed stories, and whether each benchmark runs
+fault: setup ## Kills, full disks, bad links, harmed stories, guides as typed, and whether each benchmark runs
 	@tools/setup-servers
-	@$(TESTS) tests/fault tests/smoke
+	@$(TESTS) tests/fault tests/drills tests/smoke
+
+whole: setup ## All that test and fault run, in one run
+	@tools/setup-servers
+	@tools/setup-clients
+	@$(TESTS) tests
 
 check: setup ## Lint, format, types, import layers
 	@$(VENV)/bin/ruff format --check src tests benchmarks

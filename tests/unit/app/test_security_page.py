@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 PARSERS = PAGE.split("## Parsers of foreign input")[1].split("## GB/T")[0]
-PLACES = {"U": "tests/unit", "I": "tests/integration", "F": "tests/fault"}
-NAMED = sorted(set(re.findall(r"`([UIF]/[\w/]+\.py(?:::\w+)?)`", PAGE)))
+PLACES = {"U": "tests/unit", "I": "tests/integration", "F": "tests/fault", "D": "tests/drills"}
+NAMED = sorted(set(re.findall(r"`([UIFD]/[\w/]+\.py(?:::\w+)?)`", PAGE)))
 READERS = re.compile(
     r"\bjson\.loads?\(|\byaml\.(?:safe_load|compose)|\.from_filelike\(|CalamineWorkbook\.|zipfile\.ZipFile\(|expat\."
     r"|\.ParquetFile\(|ipc\.open_stream|MessageReader|b64decode\(|struct\.Struct|csv\.reader\(|pyarrow\.csv"
@@ -86,7 +86,7 @@ def test_every_threat_names_a_test_and_every_boundary_all_that_apply() -> None:
     rows = re.findall(r"^\| ([STRIDE]) \| ([^|]+) \| (.+) \|$", PAGE, re.MULTILINE)
     assert len(rows) > 35
     assert {letter for letter, _, _ in rows} == set("STRIDE")
-    assert [threat for _, threat, tests in rows if not re.search(r"`[UIF]/", tests)] == []
+    assert [threat for _, threat, tests in rows if not re.search(r"`[UIFD]/", tests)] == []
 
 
 def test_every_reader_of_foreign_input_is_fuzzed_or_says_why_not() -> None:
@@ -104,6 +104,6 @@ def test_every_reader_of_foreign_input_is_fuzzed_or_says_why_not() -> None:
     for row in re.findall(
         r"^\|[^|]+\| (`[^|]+`) \| (.+) \|$", PAGE.split("## Parsers of foreign input")[1], re.MULTILINE
     ):
-        for name in re.findall(r"`([UIF]/[\w/]+\.py)", row[1]):
+        for name in re.findall(r"`([UIFD]/[\w/]+\.py)", row[1]):
             text = (ROOT / PLACES[name[0]] / name[2:]).read_text(encoding="utf-8")
             assert "hypothesis" in text or "schemathesis" in text or "Explorer" in text, f"{name} fuzzes nothing"

@@ -26,8 +26,8 @@ from datong.exchange import ReceiptRecord, SignedReceipt
 from datong.kernel import Corrupt
 from datong.ledger import LogReport, verify_log, verify_signature
 from datong.web.api.departments import PublicKey
-from tests.integration.operation.guide import GUIDE, BlockFailed, Shell, exported, guide_blocks
-from tests.integration.operation.tables import mariadb_rows, postgresql_rows
+from tests.drills.operation.guide import GUIDE, BlockFailed, Shell, exported, guide_blocks
+from tests.drills.operation.tables import mariadb_rows, postgresql_rows
 from tests.servers import MariadbServer, PostgresqlServer, free_port
 
 CODES = {

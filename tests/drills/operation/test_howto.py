@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration.operation.guide import Shell, exported, guide_blocks
-from tests.integration.operation.tables import postgresql_rows
+from tests.drills.operation.guide import Shell, exported, guide_blocks
+from tests.drills.operation.tables import postgresql_rows
 from tests.servers import PostgresqlServer, free_port, start_postgresql
 
 HOWTO = Path(__file__).parents[3] / "docs" / "exchange" / "howto.md"
