@@ -28,7 +28,7 @@ LONGEST_FIRST = (
     "tests/fault/test_demo_kill.py",
     "tests/integration/console/test_pages.py",
     "tests/fault/test_exchange_storm.py",
-    "tests/integration/library/test_engines.py",
+    "tests/drills/test_engines.py",
     "tests/drills/operation/test_operation_guide.py",
     "tests/fault/test_demo_sabotage.py",
     "tests/smoke/test_benchmarks.py",

@@ -31,7 +31,6 @@ from datong.exchange import (
     TaskDraft,
 )
 from datong.kernel import (
-    METADATA,
     Actor,
     ActorKind,
     AgreementId,
@@ -53,6 +52,7 @@ from datong.kernel import (
 )
 from datong.ledger import Ledger, key_id_of
 from datong.node import NodeHome, NodeIdentity, SourceEntry
+from tests.new_control import new_control
 
 STATUSES = {NotFound: 404, Refused: 403, Conflict: 409, Corrupt: 422}
 
@@ -143,8 +143,9 @@ class TestHub:
         folder.mkdir(parents=True, exist_ok=True)
         clock = clock or SystemClock()
         if database is None:
-            database = Database(f"sqlite:///{folder / 'control.sqlite'}")
-            METADATA.create_all(database.engine)
+            # The folder of a hub that was there before keeps its database.
+            file = folder / "control.sqlite"
+            database = Database(f"sqlite:///{file}") if file.exists() else new_control(folder)
         self.signer = load_or_create_signer(folder / "hub.pem")
         self.keys = FileKeys(folder / "keys")
         self.recipients = FileRecipients(folder / "recipients")

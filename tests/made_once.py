@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datong.norms import load_pack
-from datong.web.application import prepare
+from datong.web.application import description, prepare
 from datong.web.console.desk import environment
 from tests.new_control import template
 from tests.processes import launcher
@@ -16,6 +16,7 @@ def make() -> None:
     _read_sources()
     template()
     prepare()
+    description()
     load_pack()
     for name in environment().list_templates():
         environment().get_template(name)

@@ -1,1 +1,1 @@
-"""Long stories of operation, played with what an installation has: the guides as typed, the demo, a hub as processes."""
+"""Long stories of operation: the guides as typed, the demo, a hub as processes, libraries built on Spark."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from sqlalchemy import event
 
 from datong.governance.notifications import Choices, MessageState, Pace
-from datong.kernel import METADATA, Database
 from datong.ledger import EntryKind
 from tests.integration.governance.test_notifications import OFFICER, Told
+from tests.new_control import new_control
 
 STEPS_MIN = 15
 LEASE_AND_MORE = 61
@@ -69,8 +69,7 @@ def sent_until_killed(told: Told, post: Post, step: int) -> int:
 
 
 def test_a_kill_between_any_two_steps_loses_no_notice_and_makes_no_second_message(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
-    METADATA.create_all(database.engine)
+    database = new_control(tmp_path)
     told = Told(database)
     told.confirmed(OFFICER, Choices(email="officer@example.gov.cn", pace=Pace.AT_ONCE))
     evidence = told.ledger.entries(kind=EntryKind.NOTIFICATION).total

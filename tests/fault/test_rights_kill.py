@@ -6,13 +6,14 @@ from pathlib import Path
 
 from sqlalchemy import event, select
 
-from datong.kernel import METADATA, Actor, ActorKind, Database
+from datong.kernel import Actor, ActorKind, Database
 from datong.ledger import EntryKind
 from datong.sharing import tables
 from datong.sharing.applications import ApplicationAction, ApplicationParty, KeyKind, NewRegistration
 from datong.sharing.citizens import HoldGround, HoldOrder, ObjectionAction
 from datong.sharing.consent import ConsentAction
 from datong.sharing.terms import Agreement
+from tests.new_control import new_control
 from tests.unit.sharing.items.test_cases import CITIZEN, CLERK, cases
 from tests.unit.sharing.samples import BUREAU, EDUCATION, RESOURCE, application, person
 from tests.unit.sharing.world import World
@@ -135,8 +136,7 @@ def killed_at_its_commit(world: World, act: Act, kind: EntryKind) -> int:
 
 
 def test_a_kill_at_any_commit_leaves_neither_state_nor_evidence(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
-    METADATA.create_all(database.engine)
+    database = new_control(tmp_path)
     scene = Scene(World(database))
     for name, (kind, act) in scene.acts().items():
         before, told = state_of(database), entries_of(scene.world, kind)

@@ -54,10 +54,6 @@ class Background:
         if self._jobs is not None:
             self._jobs.stop()
 
-    def wait(self) -> None:
-        """Block until `stop` is called."""
-        self._worker.wait()
-
     def _queue_builds(self) -> bool:
         """Queue the oldest waiting build of every library; a build that is queued already stays as it is."""
         libraries: set[str] = set()

@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -90,18 +89,17 @@ def work() -> None:
     few_heaps()
     share_heap()
     opened = Hub(settings)
+    # From here on a signal ends the work and not the process at once; a pipe takes it whatever is being done.
+    told, tell = os.pipe()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os.write(tell, b"."))
     background = Background(opened)
     background.start()
     if settings.worker_metrics_port:
         publish_work(settings)
     settle()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        background.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    background.wait()
+    os.read(told, 1)
+    background.stop()
     opened.close()
 
 

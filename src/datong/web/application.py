@@ -50,9 +50,7 @@ class HubApplication(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """Return the description of the interface, with the schema to which every route's errors point."""
-        described = super().openapi()
-        described.setdefault("components", {}).setdefault("schemas", {})[PROBLEM_SCHEMA] = problem_component()
-        return described
+        return description()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; FastAPI's own telemetry, which nobody collects, would cost as much as a gateway's call."""
@@ -82,15 +80,7 @@ def create_app(
     """
     chosen = settings or services.settings
     metrics = HttpMetrics()
-    app = HubApplication(
-        title="打通 Datong",
-        description=DESCRIPTION,
-        version=__version__,
-        openapi_url="/api/openapi.json",
-        docs_url=None,
-        redoc_url=None,
-        lifespan=_lifespan,
-    )
+    app = _empty()
     app.edge_metrics = metrics
     app.secure = chosen.only_https
     app.draining = app.state.draining = draining or Draining()
@@ -115,6 +105,29 @@ def create_app(
 def prepare() -> None:
     """Make what all applications of this process share; processes that are forked afterwards find it made."""
     _routes()
+
+
+@cache
+def description() -> dict[str, Any]:
+    """Return the description of the interface (OpenAPI 3.1): it takes three seconds, and all applications have one."""
+    app = _empty()
+    app.router.routes.extend(_routes())
+    described = FastAPI.openapi(app)
+    described.setdefault("components", {}).setdefault("schemas", {})[PROBLEM_SCHEMA] = problem_component()
+    return described
+
+
+def _empty() -> HubApplication:
+    """Return an application without routes."""
+    return HubApplication(
+        title="打通 Datong",
+        description=DESCRIPTION,
+        version=__version__,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
 
 
 @cache

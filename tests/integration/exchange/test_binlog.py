@@ -20,6 +20,7 @@ from tests.exchange_world import ExchangeWorld, exchange_world
 from tests.mariadb_source import MariadbSource
 from tests.servers import MariadbServer
 
+WRITER_REST_SECONDS = 0.005
 COLUMNS = ("id", "part", "name", "amount", "photo", "at", "day", "code", "big")
 TABLE = (
     "CREATE TABLE people (id BIGINT UNSIGNED, part VARCHAR(20), name TEXT, amount DECIMAL(12,2), photo BLOB, "
@@ -335,7 +336,7 @@ def test_writes_beside_the_capture_do_not_tear_it(world: ExchangeWorld, source: 
     def write() -> None:
         with closing(source.connect()) as connection, connection.cursor() as cursor:
             number = 0
-            while not stop.is_set():
+            while not stop.wait(WRITER_REST_SECONDS):
                 number += 1
                 cursor.execute(f"UPDATE pairs SET n = {number} WHERE id % 1000 = {number % 1000}")
 

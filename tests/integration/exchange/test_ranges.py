@@ -103,8 +103,9 @@ def check(url: str, query: RangeQuery, batch: pa.RecordBatch) -> None:
     assert chosen == content_digest(expected.chosen([batch]), query.columns)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(ROW, max_size=12), st.data())
+# Rows are cheap, tables are not: few examples of many rows.
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(ROW, min_size=15, max_size=40), st.data())
 def test_every_engine_digests_every_value_alike(url: str, rows: list[dict[str, object]], data: st.DataObject) -> None:
     numbered = [{"id": n - 5, **row} for n, row in enumerate(rows)]
     batch = record_batch([*numbered, *ROWS], WIDE)
@@ -131,8 +132,11 @@ def clear(url: str) -> None:
         Path(url.removeprefix("sqlite:///")).unlink()
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.tuples(TEXTS, st.integers(0, 3)), unique_by=lambda pair: pair[0], max_size=20), st.integers(0, 3))
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.tuples(TEXTS, st.integers(0, 3)), unique_by=lambda pair: pair[0], min_size=10, max_size=40),
+    st.integers(0, 3),
+)
 def test_rows_after_the_cursor_are_counted_apart(url: str, pairs: list[tuple[str, int]], at: int) -> None:
     columns = (Column(name="k", type="string"), Column(name="c", type="int64"), Column(name="v", type="string"))
     batch = record_batch([{"k": key, "c": number, "v": "x"} for key, number in pairs], columns)

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import pytest
 
-from datong.kernel import METADATA, Actor, ActorKind, Database
+from datong.kernel import Actor, ActorKind, Database
 from datong.ledger import FsckReport, Ledger, MemoryTileStore
 from datong.sharing.applications import NewRegistration
 from datong.sharing.citizens import HoldGround, HoldOrder
 from datong.sharing.rights_state import RIGHTS_AREAS
+from tests.new_control import new_control
 from tests.unit.sharing.samples import BUREAU, EDUCATION, RESOURCE, application, person
 from tests.unit.sharing.world import World
 
@@ -97,8 +98,7 @@ EDITS = (
 def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Path]:
     """A world in which each of these things happened, and its database as it lay on disk."""
     folder = tmp_path_factory.mktemp("lived")
-    database = Database(f"sqlite:///{folder / 'control.sqlite'}")
-    METADATA.create_all(database.engine)
+    database = new_control(folder)
     world = World(database)
     row = {"citizen_id": CITIZEN, "person_name": "张三丰", "household_id": "H1"}
     world.records.rows[RESOURCE] = (row,)
