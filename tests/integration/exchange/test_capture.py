@@ -18,6 +18,7 @@ from datong.node.capture import place_name
 from tests.exchange_world import ExchangeWorld, exchange_world
 from tests.servers import PostgresqlServer
 
+WRITER_REST_SECONDS = 0.005
 COLUMNS = ("id", "name", "amount", "photo", "at", "day", "flag", "ratio", "code")
 TABLE = (
     "CREATE TABLE people (id bigint PRIMARY KEY, name text, amount numeric(12,2), photo bytea, at timestamptz, "
