@@ -462,6 +462,7 @@ def compose(
         meetings=governance.meetings,
         incidents=governance.incidents,
         ratings=governance.ratings,
+        staff=governance.staff,
         sending=governance.sending,
         request_flows=governance.request_flows,
         benefits=governance.benefits,

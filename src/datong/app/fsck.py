@@ -13,6 +13,7 @@ from datong.governance import GOVERNANCE_AREAS
 from datong.governance.coordination import COORDINATION_AREAS
 from datong.governance.notifications import NOTIFICATION_AREAS
 from datong.governance.satisfaction import SATISFACTION_AREAS
+from datong.governance.staff import STAFF_AREAS
 from datong.kernel import Text
 from datong.ledger import Area, EntryKind, FsckReport
 from datong.library import LIBRARY_AREAS
@@ -27,6 +28,7 @@ AREAS: tuple[Area, ...] = (
     *COORDINATION_AREAS,
     *NOTIFICATION_AREAS,
     *SATISFACTION_AREAS,
+    *STAFF_AREAS,
 )
 
 

@@ -1,6 +1,7 @@
 """The part of the composition root that puts governance together: monitor, indicators, coordination, notices."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from datong.adapters.smtp_post import SmtpPost
 from datong.adapters.webhook_post import WebhookPost
@@ -21,8 +22,17 @@ from datong.governance import (
     StageLimits,
 )
 from datong.governance.coordination import Assignments, Incidents, Meetings
-from datong.governance.notifications import NEAR_WORKING_DAYS, Inbox, Rate, Sending, reminders_of
+from datong.governance.notifications import (
+    NEAR_WORKING_DAYS,
+    Inbox,
+    Matter,
+    Rate,
+    Sending,
+    certificates_ending,
+    reminders_of,
+)
 from datong.governance.satisfaction import Ratings
+from datong.governance.staff import StaffRegister
 from datong.kernel import Clock, Database, DepartmentCode, Settings, WorkingCalendar
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import Ledger
@@ -44,6 +54,7 @@ class Governance:
     meetings: Meetings
     incidents: Incidents
     ratings: Ratings
+    staff: StaffRegister
     sending: Sending
     request_flows: RequestFlows
     benefits: Benefits
@@ -108,6 +119,12 @@ def compose_governance(
         yuan_per_sheet=settings.benefit_yuan_per_sheet,
     )
     benefits = Benefits(database=database, clock=clock, ledger=ledger, factors=factors)
+    staff = StaffRegister(database=database, clock=clock, ledger=ledger)
+
+    def reminders(now: datetime) -> tuple[Matter, ...]:
+        near = assignments.due_before(calendar.deadline(now, NEAR_WORKING_DAYS))
+        return (*reminders_of(near, now=now, calendar=calendar), *certificates_ending(staff.expiring(now)))
+
     inbox = Inbox(
         database=database,
         clock=clock,
@@ -118,9 +135,7 @@ def compose_governance(
         names=ThingNames(catalogue=catalogue, departments=departments),
         authorities=authorities,
         duties=lambda now: monitor.due_soon(since=now, until=calendar.deadline(now, NEAR_WORKING_DAYS + 1)),
-        reminders=lambda now: reminders_of(
-            assignments.due_before(calendar.deadline(now, NEAR_WORKING_DAYS)), now=now, calendar=calendar
-        ),
+        reminders=reminders,
     )
     sending = Sending(
         database=database,
@@ -153,6 +168,7 @@ def compose_governance(
         incidents=Incidents(
             database=database, clock=clock, ledger=ledger, assignments=assignments, departments=registered
         ),
+        staff=staff,
         ratings=Ratings(database=database, clock=clock, ledger=ledger, agreements=agreements),
         sending=sending,
         request_flows=flows,

@@ -1,12 +1,12 @@
 """Observations out of entries and duties: what the indicators count. Pure, like `timelines`."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from datong.governance.duties import Duty, DutyKind
 from datong.governance.guards import SATISFIED_MIN
 from datong.governance.observations import Measure, Observation
-from datong.kernel import DepartmentCode, EntryId
+from datong.kernel import CHINA, DepartmentCode, EntryId
 from datong.ledger import EntryKind, RecordedEntry
 
 _DUTY_MEASURES: Mapping[DutyKind, tuple[Measure, Measure]] = {
@@ -104,6 +104,20 @@ def _inventory(entry: RecordedEntry) -> Iterator[Observation]:
     """What an inventory found and could not draft is to be catalogued like every draft."""
     department, count = DepartmentCode(entry.facts["department"]), int(entry.facts["without_draft"])
     yield _seen(Measure.RESOURCE_DRAFTED, department, entry.at, entry.entry_id, count=count, key=entry.subject)
+
+
+def observations_of_staff(entry: RecordedEntry, *, until: datetime) -> Iterator[Observation]:
+    """Yield how many are assigned by a register's entry, and how many of them are certified just before `until`."""
+    facts = entry.facts
+    department, day = DepartmentCode(facts["department"]), last_day(until)
+    certified = sum(int(count) for ends, count in facts["certified"].items() if day <= ends)
+    for measure, count in ((Measure.STAFF_ASSIGNED, int(facts["assigned"])), (Measure.STAFF_CERTIFIED, certified)):
+        yield _seen(measure, department, entry.at, entry.entry_id, count=count, key=department)
+
+
+def last_day(until: datetime) -> str:
+    """Return the last day (China time) before a moment, as the log writes days."""
+    return (until - timedelta(microseconds=1)).astimezone(CHINA).date().isoformat()
 
 
 def _rating(entry: RecordedEntry) -> Iterator[Observation]:

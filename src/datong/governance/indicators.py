@@ -47,6 +47,7 @@ FORMULAS: Mapping[str, Formula] = {
     "row_acceptance_rate": Formula(counted=Measure.ROWS_ACCEPTED, base=Measure.ROWS_SENT),
     "reconciliation_rate": Formula(counted=Measure.RECONCILED_EQUAL, base=Measure.RECONCILED),
     "demand_satisfaction_rate": Formula(counted=Measure.REQUEST_SATISFIED, base=Measure.REQUEST_VALID),
+    "staff_trained_rate": Formula(counted=Measure.STAFF_CERTIFIED, base=Measure.STAFF_ASSIGNED),
     "satisfaction_rate": Formula(counted=Measure.ASPECT_SATISFIED, base=Measure.ASPECT_RATED),
     "zero_use_share": Formula(counted=Measure.RESOURCE_USED, base=Measure.RESOURCE_PUBLISHED, complement=True),
     "breach_count": Formula(counted=Measure.CALL_REFUSED, base=Measure.CALL_MADE),

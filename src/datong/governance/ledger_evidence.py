@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from datong.governance import service_levels, timelines
-from datong.governance.counting import observations_of_duties, observations_of_entry
+from datong.governance.counting import observations_of_duties, observations_of_entry, observations_of_staff
 from datong.governance.disposal import disposal_duties
 from datong.governance.duties import Duty
 from datong.governance.guards import STORY_KINDS, Story, Suspicion, suspicions
@@ -54,7 +54,7 @@ STOCK_KINDS = (EntryKind.CATALOGUE_STEP, EntryKind.INVENTORY)
 """Kinds whose observations are a stock: what was published before the period still counts in it."""
 
 
-REMEMBERED_KINDS = frozenset({*DUTY_KINDS, *STOCK_KINDS})
+REMEMBERED_KINDS = frozenset({*DUTY_KINDS, *STOCK_KINDS, EntryKind.STAFF})
 """What every look at duties reads from the beginning; calls are many and read by period."""
 
 
@@ -226,6 +226,8 @@ class LedgerEvidence:
         entries = self._ledger.entries_between(kinds=COUNTED_KINDS, since=since, until=until)
         stock = self._ledger.entries_between(kinds=STOCK_KINDS, since=BEGINNING, until=since)
         observed = [seen for entry in (*stock, *entries) for seen in observations_of_entry(entry)]
+        for entry in self._ledger.entries_between(kinds={EntryKind.STAFF}, since=BEGINNING, until=until):
+            observed += observations_of_staff(entry, until=until)
         # Whether a duty was kept does not depend on who held the ball, nor does a level of service count here.
         duties = observations_of_duties(self._with_limits(until)[0], until=until)
         return [*observed, *(seen for seen in duties if seen.at >= since)]

@@ -41,6 +41,8 @@ class Measure(StrEnum):
     CALL_MADE = "call.made"
     CALL_REFUSED = "call.refused"
     RESOURCE_USED = "resource.used"
+    STAFF_ASSIGNED = "staff.assigned"
+    STAFF_CERTIFIED = "staff.certified"
     ASPECT_RATED = "aspect.rated"
     ASPECT_SATISFIED = "aspect.satisfied"
 

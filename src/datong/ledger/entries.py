@@ -84,6 +84,7 @@ class EntryKind(StrEnum):
     ASSIGNMENT = "governance.assignment"
     INCIDENT = "governance.incident"
     RATING = "governance.rating"
+    STAFF = "governance.staff"
 
 
 class EntryContent(Value):

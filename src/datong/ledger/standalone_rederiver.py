@@ -80,6 +80,7 @@ INDICATORS = {
     "row_acceptance_rate": ("rows accepted", "rows sent", 6, ""),
     "reconciliation_rate": ("equal", "reconciled", 4, ""),
     "demand_satisfaction_rate": ("satisfied", "valid", 8, ""),
+    "staff_trained_rate": ("certified", "assigned", 2, ""),
     "satisfaction_rate": ("aspects satisfied", "aspects rated", 4, ""),
     "zero_use_share": ("used", "published", 3, "low complement"),
     "breach_count": ("refused", "made", 1, "low count"),
@@ -728,6 +729,8 @@ def observations(entries: list[Entry], since: datetime, until: datetime, calenda
     for one in entries:
         if one.at < until and (one.at >= since or one.kind in {"catalogue.step", "catalogue.inventory"}):
             yield from COUNTED.get(one.kind, lambda _: ())(one)
+        if one.at < until and one.kind == "governance.staff":
+            yield from staff(one, until)
     for duty in duties_of([one for one in entries if one.at < until], calendar):
         who = duty.facts["authority" if duty.kind == "review" else "provider"]
         at = duty.due if duty.done is None else min(duty.done, duty.due)
@@ -802,6 +805,14 @@ def stock(one: Entry) -> Iterator[Seen]:
             counts["standard"] = live * int(facts["standard_items"])
     for what, count in counts.items():
         yield Seen(one.at, one.place, what, facts["department"], count, one.subject)
+
+
+def staff(one: Entry, until: datetime) -> Iterator[Seen]:
+    """Yield how many are assigned, and how many of them certified on the period's last day."""
+    day, who = f"{(until - timedelta(microseconds=1)).astimezone(CHINA):%Y-%m-%d}", one.facts["department"]
+    held = sum(number for ends, number in one.facts["certified"].items() if day <= ends)
+    for what, number in (("assigned", one.facts["assigned"]), ("certified", held)):
+        yield Seen(one.at, one.place, what, who, number, who)
 
 
 def rated(one: Entry) -> Iterator[Seen]:

@@ -110,6 +110,8 @@ class Action(StrEnum):
     COORDINATION_READ = "coordination.read"
     COORDINATION_ACT = "coordination.act"
     COORDINATION_LEAD = "coordination.lead"
+    STAFF_READ = "staff.read"
+    STAFF_EDIT = "staff.edit"
     RATING_READ = "rating.read"
     RATING_GIVE = "rating.give"
     RATING_ANSWER = "rating.answer"

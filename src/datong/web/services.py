@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from datong.governance.coordination import Assignments, Incidents, Meetings
     from datong.governance.notifications import Inbox, Sending
     from datong.governance.satisfaction import Ratings
+    from datong.governance.staff import StaffRegister
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
     from datong.ledger import Ledger, QuorumWatch
     from datong.library import Corrections, Library, Reviews
@@ -159,6 +160,7 @@ class Services:
     meetings: Meetings
     incidents: Incidents
     ratings: Ratings
+    staff: StaffRegister
     sending: Sending
     request_flows: RequestFlows
     benefits: Benefits

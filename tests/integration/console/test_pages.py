@@ -186,6 +186,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             *coordinated(console),
             *rated(console),
             "/ratings",
+            "/staff",
             "/notices",
             "/notices/settings",
             "/departments",

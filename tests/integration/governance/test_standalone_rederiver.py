@@ -111,6 +111,8 @@ class Busy:
         self.record(EntryKind.CORRECTION, "c-1", action="see", arrived_at=arrived, **told)
 
     def calls(self) -> None:
+        for assigned, certified in ((2, {"2026-11-29": 1}), (3, {"2026-11-29": 1, "2026-11-30": 1, "9999-12-31": 1})):
+            self.record(EntryKind.STAFF, PROVIDER, department=PROVIDER, assigned=assigned, certified=certified)
         for state, action, fit in (("given", "rate", 2), ("given", "change", 4), ("withdrawn", "withdraw", 4)):
             for subject in ("v-1", "v-2") if state == "given" else ("v-2",):
                 scores: dict[str, JsonValue] = {"fit": fit, "quality": 1}

@@ -25,6 +25,16 @@ CHANGING = frozenset(
     POST /api/v1/ratings/{rating_id}/withdrawal
     POST /agreements/{agreement_id}/rating
     POST /ratings/{rating_id}/answer
+    POST /api/v1/staff
+    POST /api/v1/staff/import
+    POST /api/v1/staff/{member_id}/departure
+    POST /api/v1/staff/{member_id}/trainings
+    POST /api/v1/staff/{member_id}/trainings/{number}/strike
+    POST /staff
+    POST /staff/import
+    POST /staff/{member_id}/departure
+    POST /staff/{member_id}/trainings
+    POST /staff/{member_id}/trainings/{number}/strike
     POST /ratings/{rating_id}/withdrawal
     POST /api/v1/assignments/{assignment_id}/actions
     POST /api/v1/batches

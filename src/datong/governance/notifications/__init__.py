@@ -1,6 +1,6 @@
 """Notifications: who is told of what, in the console, by e-mail and by webhook, in digests and never in floods."""
 
-from datong.governance.notifications.coordinated import reminders_of
+from datong.governance.notifications.coordinated import certificates_ending, reminders_of
 from datong.governance.notifications.digests import Rate, Waiting, due_at
 from datong.governance.notifications.inbox import Inbox, Notice, PeopleBook
 from datong.governance.notifications.mail import Letter, Mailer, RecordingMailer, mail_refused, mail_unanswered
@@ -33,6 +33,7 @@ __all__ = [
     "Sending",
     "Topic",
     "Waiting",
+    "certificates_ending",
     "due_at",
     "mail_refused",
     "mail_unanswered",

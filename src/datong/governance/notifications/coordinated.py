@@ -1,7 +1,7 @@
 """What meetings, assignments and incidents mean for people: matters of their entries, and of their deadlines."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
 
 from datong.governance.coordination.assignments import Assignment, AssignmentAction
 from datong.governance.coordination.incidents import SEVERITY_NAMES, Severity
@@ -115,6 +115,27 @@ def reminders_of(assignments: Sequence[Assignment], *, now: datetime, calendar: 
             )
         )
     return tuple(found)
+
+
+def certificates_ending(ends: Iterable[tuple[DepartmentCode, date, int]]) -> tuple[Matter, ...]:
+    """Return the reminders of certificates that end soon, each day of a department once; no name leaves the register."""
+    return tuple(
+        Matter(
+            key=f"certificates:{code}:{day.isoformat()}",
+            topic=Topic.DEADLINE,
+            title=Text(zh="人员证书即将到期", en="Certificates of staff end soon"),
+            what=Text(
+                zh=f"{count} 人的证书 {day.isoformat()} 到期，请安排培训。",
+                en=f"The certificates of {count} end on {day.isoformat()}: arrange a training.",
+            ),
+            address="/staff",
+            audiences=(Audience(department=code, roles=LEADERS),),
+            action=Action.STAFF_READ,
+            target=Target.of_department(code),
+            once=True,
+        )
+        for code, day, count in ends
+    )
 
 
 def _each(

@@ -48,6 +48,7 @@ from datong.web.api import (
     sketches,
     sources,
     spatial,
+    staff,
     statistics,
     subscriptions,
     task_dead_letters,
@@ -115,6 +116,7 @@ _PARTS = (
     request_flows,
     coordination,
     ratings,
+    staff,
     dashboard,
 )
 api_routers: tuple[APIRouter, ...] = (*(part.router for part in _PARTS), agreements.papers)

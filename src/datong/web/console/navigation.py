@@ -70,6 +70,7 @@ SECTIONS = (
         name=Text(zh="监督", en="Oversight"),
         links=(
             _link("/governance", "共享绩效", "Performance"),
+            _link("/staff", "人员与培训", "Staff & training"),
             _link(
                 "/ratings",
                 "评价",

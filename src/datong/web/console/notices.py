@@ -72,6 +72,7 @@ NOTICES: Mapping[str, Text] = {
     "notice_address": Text(zh="邮箱已确认。", en="The address is confirmed."),
     "meeting": Text(zh="会议已更新并存证。", en="The meeting was changed; that is on record."),
     "assignment": Text(zh="办理情况已记录并存证。", en="That is recorded and on record."),
+    "staff": Text(zh="人员登记已更新并存证。", en="The register of staff was changed; that is on record."),
     "rating": Text(zh="评价已记录并存证。", en="The rating is on record."),
     "incident": Text(zh="事件已更新并存证。", en="The incident was changed; that is on record."),
     "case": Text(zh="处理意见已记录并存证。", en="The act is recorded and on record."),

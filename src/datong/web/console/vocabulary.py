@@ -43,6 +43,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "governance.meeting": Text(zh="联席会议", en="Joint meeting"),
     "governance.assignment": Text(zh="交办事项", en="Assignment"),
     "governance.incident": Text(zh="联动事件", en="Incident"),
+    "governance.staff": Text(zh="人员登记", en="Register of staff"),
     "governance.rating": Text(zh="评价", en="Rating"),
     "governance.notification": Text(zh="发出的提醒", en="Message to somebody"),
     "governance.finding": Text(zh="责任认定", en="Finding"),
