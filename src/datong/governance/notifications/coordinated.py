@@ -118,7 +118,7 @@ def reminders_of(assignments: Sequence[Assignment], *, now: datetime, calendar: 
 
 
 def certificates_ending(ends: Iterable[tuple[DepartmentCode, date, int]]) -> tuple[Matter, ...]:
-    """Return the reminders of certificates that end soon, each day of a department once; no name leaves the register."""
+    """Return the reminders of certificates that end soon, each day once; no name leaves the register."""
     return tuple(
         Matter(
             key=f"certificates:{code}:{day.isoformat()}",

@@ -6,13 +6,14 @@ Columns of the first sheet are found by their Chinese or English heading, in any
 import io
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import TypeVar
 
 from pydantic import ValidationError
 from python_calamine import CalamineError, CalamineWorkbook
 
 from datong.catalogue import check_archive
 from datong.governance.staff.members import STAFF_ROLE_NAMES, NewMember, Training
-from datong.kernel import Invalid, JsonValue, Text
+from datong.kernel import Invalid, JsonValue, Text, Value
 
 FILE_BYTES_MAX = 8 * 1024 * 1024
 ROWS_MAX = 5000
@@ -28,6 +29,7 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "expires_on": ("有效期至", "expires on"),
 }
 NEEDED = ("name", "role", "assigned_on")
+AValue = TypeVar("AValue", bound=Value)
 _TRAINING = ("course", "hours", "on", "certificate", "expires_on")
 _ROLES = {spelling: role for role, name in STAFF_ROLE_NAMES.items() for spelling in (role.value, name.zh, name.en)}
 _DATE = Text(zh="应是日期，如 2026-11-02。", en="A date such as 2026-11-02 is needed.")
@@ -93,17 +95,13 @@ def _take(
 ) -> None:
     said = {field: _plain(value) for field, value in cells.items()}
     said["role"] = _ROLES.get(str(said.get("role")), said.get("role"))
-    made: list[Training] = []
-    try:
-        if any(said.get(field) is not None for field in _TRAINING):
-            training = {field: said[field] for field in _TRAINING if said.get(field) is not None}
-            made.append(Training.model_validate(training))
-        member = NewMember.model_validate({field: said.get(field) for field in NEEDED} | {"trainings": made})
-    except ValidationError as error:
-        for one in error.errors():
-            field = str(one["loc"][0])
-            problems.append(_problem(where.get(field, where["name"]), _SAYS.get(field, _LONG)))
+    training = {field: said[field] for field in _TRAINING if said.get(field) is not None}
+    member = _read(NewMember, {field: said.get(field) for field in NEEDED}, where, problems)
+    made = _read(Training, training, where, problems) if training else None
+    if member is None or (training and made is None):
         return
+    if made is not None:
+        member = member.model_copy(update={"trainings": (made,)})
     known = people.get(member.name)
     if known is None:
         people[member.name] = member
@@ -112,6 +110,19 @@ def _take(
         problems.append(_problem(where["role"], what))
     else:
         people[member.name] = known.model_copy(update={"trainings": (*known.trainings, *member.trainings)})
+
+
+def _read(
+    of: type[AValue], said: Mapping[str, object], where: Mapping[str, str], problems: list[dict[str, JsonValue]]
+) -> AValue | None:
+    """Return a value of cells, or None after naming each that cannot be one."""
+    try:
+        return of.model_validate(dict(said))
+    except ValidationError as error:
+        for one in error.errors():
+            field = str(one["loc"][0])
+            problems.append(_problem(where.get(field, where["name"]), _SAYS.get(field, _LONG)))
+        return None
 
 
 def _plain(value: object) -> object:

@@ -34,7 +34,7 @@ from datong.governance.coordination import (
 )
 from datong.governance.coordination.assignments import TRANSITIONS, AssignmentSide, next_state, side_in
 from datong.governance.coordination.meetings import next_meeting_state
-from datong.governance.notifications import reminders_of
+from datong.governance.notifications import certificates_ending, reminders_of
 from datong.kernel import (
     CHINA,
     Actor,
@@ -207,3 +207,10 @@ def test_an_agenda_treats_the_highest_stage_the_late_and_the_oldest_first() -> N
 )
 def test_everything_has_a_name(names: dict[object, object], members: type[StrEnum]) -> None:
     assert set(names) == set(members)
+
+
+def test_ending_certificates_are_told_by_day_and_number() -> None:
+    (matter,) = certificates_ending([(DEPARTMENT, NOW.date(), 3)])
+    assert (matter.key, matter.once) == (f"certificates:{DEPARTMENT}:2026-11-02", True)
+    assert "3 " in matter.what.zh
+    assert matter.audiences[0].department == DEPARTMENT

@@ -97,6 +97,12 @@ def workbook(*rows: tuple[object, ...], headings: tuple[str, ...] = HEADINGS) ->
     return body.getvalue()
 
 
+def _places(error: DatongError) -> list[object]:
+    problems = error.context["problems"]
+    assert isinstance(problems, list)
+    return [problem["place"] for problem in problems if isinstance(problem, dict)]
+
+
 def test_a_workbook_names_every_faulty_cell() -> None:
     good = workbook(
         ("张三", "数据管理员", date(2026, 1, 5), "数据安全", 16, "2026-02-03", "C-7", date(2027, 2, 3)),
