@@ -53,6 +53,11 @@ def correct_letters(folder: Path, fatal: Step | None = None) -> None:
             desk.correct(corrections, by="王五", note="")
 
 
+def rotate_key(folder: Path, fatal: Step | None = None) -> None:
+    """Replace the node's signing key; die when `fatal` is passed."""
+    program_of(folder, killed_at(fatal, 1)).rotate_key()
+
+
 def replay_batches(folder: Path, task_id: TaskId, fatal: Step | None = None) -> None:
     """Apply every batch of a task once more; die when `fatal` is passed."""
     program_of(folder, killed_at(fatal, 1)).replay(task_id, 1)

@@ -25,6 +25,7 @@ GROUPS = {
     "correction": "datong.cli.correction",
     "library": "datong.cli.library",
     "ledger": "datong.cli.ledger",
+    "keys": "datong.cli.keys",
     "govern": "datong.cli.govern",
     "notices": "datong.cli.notices",
     "coordinate": "datong.cli.coordinate",

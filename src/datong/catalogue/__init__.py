@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         plan_document,
     )
     from datong.catalogue.crawl_options import SAMPLE_ROWS_DEFAULT, CrawlOptions
-    from datong.catalogue.departments import Departments
+    from datong.catalogue.departments import Departments, RotationProof
     from datong.catalogue.differences import (
         ChangeImpact,
         ContentChange,
@@ -95,6 +95,7 @@ if TYPE_CHECKING:
         ListedTable,
         counted,
     )
+    from datong.catalogue.key_history import KeyRecord, rotation_message, signing_keys
     from datong.catalogue.lifecycle import TRANSITIONS, Standing, Transition, advance, possible_actions
     from datong.catalogue.mapping import ColumnMapper, Mapping
     from datong.catalogue.open_catalogue import (
@@ -244,7 +245,8 @@ else:
                 "plan_document",
             ],
             "changes": ["ChangedResource", "changed_resources", "published_among"],
-            "departments": ["Departments"],
+            "departments": ["Departments", "RotationProof"],
+            "key_history": ["KeyRecord", "signing_keys", "rotation_message"],
             "foreign": ["FOREIGN_BATCH_MAX", "ForeignEntries", "ForeignEntry", "ForeignStep", "foreign_digest"],
             "drift": ["Change", "ChangeKind", "ColumnShape", "TableShape", "applied", "changes_digest", "compare"],
             "grouping": ["Placement", "TableRole", "group_tables"],
@@ -494,6 +496,7 @@ __all__ = [
     "InventoryCounts",
     "InventoryStart",
     "Item",
+    "KeyRecord",
     "LegalDuty",
     "ListedTable",
     "Mapping",
@@ -540,6 +543,7 @@ __all__ = [
     "ResourceState",
     "ResourceStep",
     "ResourceVersion",
+    "RotationProof",
     "SearchFilters",
     "SearchHit",
     "SearchIndex",
@@ -629,8 +633,10 @@ __all__ = [
     "read_service_items",
     "recipient_key_message",
     "revised_content",
+    "rotation_message",
     "score_content",
     "sealing_key_message",
+    "signing_keys",
     "sketch_columns",
     "sketch_requests",
     "source_norms",

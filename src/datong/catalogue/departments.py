@@ -1,19 +1,36 @@
 """Departments and the public keys with which their nodes sign."""
 
 import hashlib
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy import RowMapping, select, update
 from sqlalchemy.exc import IntegrityError
 
 from datong.catalogue.faults import department_code_invalid, department_not_found, key_not_found
+from datong.catalogue.key_history import rotation_message
 from datong.catalogue.tables import department as departments
 from datong.catalogue.tables import department_key as keys
 from datong.catalogue.values import Department, DepartmentKey
-from datong.kernel import Actor, Clock, Conflict, Database, DepartmentCode, Invalid, NodeId, Text
-from datong.ledger import EntryKind, Ledger
+from datong.kernel import Actor, Clock, Conflict, Database, DepartmentCode, Invalid, NodeId, Refused, Text
+from datong.ledger import EntryKind, Ledger, verify_signature
 from datong.norms import validate_uscc
 
 PUBLIC_KEY_BYTES = 32
+
+
+class RotationProof(NamedTuple):
+    """Signatures over `rotation_message`: by the key that goes, and by the one that comes."""
+
+    by_old: bytes
+    by_new: bytes
+
+
+class Succession(NamedTuple):
+    """What the evidence says of a key that takes another's place."""
+
+    replaces: str
+    signature: str
 
 
 class Departments:
@@ -77,9 +94,16 @@ class Departments:
             return tuple(_department(row) for row in rows)
 
     def register_key(
-        self, code: DepartmentCode, public_key: bytes, node_id: NodeId | None, actor: Actor
+        self,
+        code: DepartmentCode,
+        public_key: bytes,
+        node_id: NodeId | None,
+        actor: Actor,
+        succession: Succession | None = None,
     ) -> DepartmentKey:
         """Register a raw Ed25519 public key of a department; the same key again returns the same record.
+
+        With a `succession` the key before it vouches for it, which `replace_key` has checked.
 
         Raises:
             Invalid: the key has not 32 bytes.
@@ -117,6 +141,7 @@ class Departments:
                         "department": code,
                         "public_key": public_key.hex(),
                         "node_id": node_id,
+                        **({} if succession is None else succession._asdict()),
                     },
                 )
         except IntegrityError:
@@ -124,8 +149,31 @@ class Departments:
             return _same_key(self.key(record.key_id), record)
         return record
 
-    def revoke_key(self, key_id: str, actor: Actor, reason: str) -> DepartmentKey:
-        """Revoke a key from now on; what it signed before stays valid evidence."""
+    def replace_key(self, old_key_id: str, public_key: bytes, proof: RotationProof, actor: Actor) -> DepartmentKey:
+        """Register the key that a node signs with from now on; the old one stays valid until it is revoked.
+
+        Raises:
+            NotFound: there is no such old key. Refused: it was revoked, or is no node's.
+            Corrupt: the old or the new key did not sign for it. Invalid, Conflict: see `register_key`.
+        """
+        old = self.key(old_key_id)
+        if old.revoked_at is not None or old.node_id is None:
+            raise Refused(
+                "catalogue.key_not_replaceable",
+                what=Text(zh="该密钥已撤销，或不属于前置机。", en="The key was revoked, or is no node's."),
+                remedy=Text(zh="请重新登记前置机。", en="Enrol the node anew."),
+            )
+        message = rotation_message(old.department, old.node_id, old_key_id, public_key)
+        verify_signature(old.public_key, message, proof.by_old)
+        verify_signature(public_key, message, proof.by_new)
+        succession = Succession(replaces=old_key_id, signature=proof.by_old.hex())
+        return self.register_key(old.department, public_key, old.node_id, actor, succession)
+
+    def revoke_key(self, key_id: str, actor: Actor, reason: str, since: datetime | None = None) -> DepartmentKey:
+        """Revoke a key from now on; what it signed before stays valid evidence.
+
+        `since`: others may have held it since then, so that acts between then and now are in doubt (`key_history`).
+        """
         with self._database.transaction() as connection:
             row = connection.execute(select(keys).where(keys.c.key_id == key_id).with_for_update()).mappings().first()
             if row is None:
@@ -140,7 +188,12 @@ class Departments:
                 kind=EntryKind.DEPARTMENT_KEY,
                 subject=key_id,
                 actor=actor,
-                facts={"action": "revoke_key", "department": record.department, "reason": reason},
+                facts={
+                    "action": "revoke_key",
+                    "department": record.department,
+                    "reason": reason,
+                    **({} if since is None else {"since": since.astimezone(UTC).isoformat()}),
+                },
             )
         return record.model_copy(update={"revoked_at": now})
 

@@ -97,6 +97,10 @@ class NodeCommands(InventoryCommands, Protocol):
         """Make and register a new recipient key; revoke the others if told so."""
         ...
 
+    def rotate_key(self) -> tuple[str, str]:
+        """Replace the signing key; return the ids of the old and the new one."""
+        ...
+
     def match(self) -> int:
         """Do what can be done now in private matchings; return in how many something was done."""
         ...
@@ -253,6 +257,24 @@ def _add_matching_commands(app: typer.Typer, open_node: OpenNode) -> None:
 
 
 def _add_key_command(app: typer.Typer, open_node: OpenNode) -> None:
+    @app.command("rotate-key")
+    def rotate_key(
+        as_json: Annotated[bool, typer.Option("--json", help="JSON")] = False,
+        home: HomeOption = DEFAULT_HOME,
+        clock_offset_file: ClockOption = None,
+    ) -> None:
+        """更换签名密钥，随后重启节点 / Replace the signing key; start the node anew after that."""
+        old, new = _open(open_node, home, clock_offset_file).rotate_key()
+        if as_json:
+            typer.echo(json.dumps({"old": old, "new": new}))
+            return
+        say(
+            Text(
+                zh=f"签名密钥 {old} 已由 {new} 接替；请重启节点，过渡期后撤销旧密钥。",
+                en=f"The signing key {old} is replaced by {new}: start the node anew, later revoke the old one.",
+            )
+        )
+
     @app.command("rotate-recipient-key")
     def rotate_recipient_key(
         revoke_others: Annotated[

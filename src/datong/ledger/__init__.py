@@ -12,7 +12,7 @@ from datong.ledger.witness import Witness
 
 if TYPE_CHECKING:
     from datong.ledger.bundles import BundleReport, Disclosure, WitnessReport, read_bundle, verify_bundle
-    from datong.ledger.cosigning import WitnessState
+    from datong.ledger.cosigning import WitnessState, bears_cosignature
     from datong.ledger.exported import exported_entries
     from datong.ledger.fsck import Fault, FsckReport
     from datong.ledger.log import EntryDraft, Ledger
@@ -28,7 +28,7 @@ else:
         __name__,
         {
             "bundles": ["BundleReport", "Disclosure", "WitnessReport", "read_bundle", "verify_bundle"],
-            "cosigning": ["WitnessState"],
+            "cosigning": ["WitnessState", "bears_cosignature"],
             "exported": ["exported_entries"],
             "fsck": ["Fault", "FsckReport"],
             "log": ["EntryDraft", "Ledger"],
@@ -84,6 +84,7 @@ __all__ = [
     "WitnessStanding",
     "WitnessState",
     "WitnessedSize",
+    "bears_cosignature",
     "commitment",
     "departments_concerned",
     "exported_entries",

@@ -160,3 +160,13 @@ class Witnesses:
             .values(witness_name=cosignature.witness, **values)
             .on_conflict_do_update(index_elements=[COSIGNATURES.c.witness_name], set_=values)
         )
+
+
+def bears_cosignature(note: bytes, witness: str, public_key: bytes) -> bool:
+    """Whether a checkpoint has a line of a witness with this key; whether the line verifies is looked at elsewhere.
+
+    Raises:
+        Corrupt: it is no checkpoint.
+    """
+    key = witness_key_of(witness, public_key)
+    return any((one.name, one.key_id) == (key.name, key.key_id) for one in Note.parse(note).signatures)

@@ -338,6 +338,12 @@ class HubClient:
         response = self._call("POST", f"/api/v1/nodes/me/recipient-keys/{key_id}/revocation", body={"reason": reason})
         return RecipientKey.model_validate_json(response.content)
 
+    def replace_key(self, public_key: bytes, *, by_old: bytes, by_new: bytes) -> None:
+        """Register the key with which this node signs from now on, vouched for by the present one."""
+        parts = {"public_key": public_key, "by_old": by_old, "by_new": by_new}
+        body = {name: base64.b64encode(part).decode() for name, part in parts.items()}
+        self._call("POST", "/api/v1/nodes/me/signing-keys", body=body)
+
     # Live calls
 
     def live_calls(self, key: bytes, wait_seconds: float) -> tuple[SealedLiveCall, ...]:

@@ -21,6 +21,7 @@ from datong.node.home import NodeIdentity, SourceEntry
 from datong.node.hub_client import HubClient
 from datong.node.inventory import Crawler, send_plan
 from datong.node.journal import InventoryJournal
+from datong.node.key_change import change_key
 from datong.node.keyring import Keyring
 from datong.node.live import LiveAnswerer
 from datong.node.loop import NodeLoop, Tell
@@ -321,6 +322,11 @@ class NodeProgram(NodeSetup):
             return self._keyring(self._load_signer(self._home.key_path)).rotate(client, revoke_others=revoke_others)
         finally:
             client.close()
+
+    def rotate_key(self) -> tuple[str, str]:
+        """Replace the key with which this node signs; return the ids of the old and the new one; see `change_key`."""
+        with self._calling() as client:
+            return change_key(self._home, client, load_signer=self._load_signer, passed=self._passed)
 
     def send_file(self, path: Path, agreement_id: AgreementId, *, seal: bool, progress: Progressed) -> FileRecord:
         """Send one file; see `FileSender.send`."""

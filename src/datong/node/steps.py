@@ -25,6 +25,9 @@ class Step(StrEnum):
     RECEIPT_SENT = "receipt sent"
     CURSOR_REWOUND = "cursor rewound"
     LETTERS_RESOLVED = "letters resolved"
+    KEY_MADE = "key made"
+    KEY_REGISTERED = "key registered"
+    KEY_REPLACED = "key replaced"
 
 
 Passed = Callable[[Step], None]

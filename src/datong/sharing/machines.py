@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from datong.catalogue import RotationProof
 from datong.kernel import (
     Actor,
     ActorKind,
@@ -233,6 +234,21 @@ class Machines:
         if all(key.public_key != public_key for key in self._departments.keys(department)):
             actor = Actor(kind=ActorKind.NODE, id=node_id, department=department, name=name.strip())
             self._departments.register_key(department, public_key, node_id, actor)
+        return self.node(node_id)
+
+    def replace_node_key(self, node_id: NodeId, public_key: bytes, proof: RotationProof, actor: Actor) -> Node:
+        """Have a node sign with another key from now on; the same again changes nothing, a crash in between is healed
+        by it.
+
+        Raises:
+            NotFound, Refused, Corrupt, Invalid, Conflict: see `catalogue.Departments.replace_key`.
+        """
+        node, new_id_of_key = self.node(node_id), sha256_hex(public_key)[:16]
+        if node.key_id == new_id_of_key:
+            return node
+        self._departments.replace_key(node.key_id, public_key, proof, actor)
+        with self._database.transaction() as connection:
+            connection.execute(update(tables.node).where(tables.node.c.id == node_id).values(key_id=new_id_of_key))
         return self.node(node_id)
 
     def node(self, node_id: NodeId) -> Node:

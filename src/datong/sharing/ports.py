@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from datong.catalogue import Department, DepartmentKey, Resource, UseKind
+from datong.catalogue import Department, DepartmentKey, Resource, RotationProof, UseKind
 from datong.kernel import Actor, ActorKind, DepartmentCode, NodeId, NotFound, ResourceId, Text, sha256_hex
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ class DepartmentBook(Protocol):
         self, code: DepartmentCode, public_key: bytes, node_id: NodeId | None, actor: Actor
     ) -> DepartmentKey:
         """Register a key of a department; the same key twice is the same key."""
+        ...
+
+    def replace_key(self, old_key_id: str, public_key: bytes, proof: RotationProof, actor: Actor) -> DepartmentKey:
+        """Register the key that takes the place of a node's old one, which vouches for it."""
         ...
 
 
@@ -111,6 +115,11 @@ class MemoryDepartments:
             registered_at=datetime.now(UTC),
         )
         return self._keys.setdefault(key.key_id, key)
+
+    def replace_key(self, old_key_id: str, public_key: bytes, proof: RotationProof, actor: Actor) -> DepartmentKey:
+        """Register the key that takes the place of an old one; the proof is believed."""
+        old = self.key(old_key_id)
+        return self.register_key(old.department, public_key, old.node_id, actor)
 
     def revoke(self, key_id: str) -> None:
         """Make a key worthless."""

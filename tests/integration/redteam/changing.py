@@ -115,6 +115,7 @@ CHANGING = frozenset(
     POST /api/v1/nodes/me/calls/{call_id}/answer
     POST /api/v1/nodes/me/heartbeat
     POST /api/v1/nodes/me/recipient-keys
+    POST /api/v1/nodes/me/signing-keys
     POST /api/v1/nodes/me/recipient-keys/{key_id}/revocation
     POST /api/v1/norms/check
     POST /api/v1/norms/diff

@@ -18,6 +18,8 @@ from datong.node import HubClient, NodeHome, NodeIdentity
 
 ROOM_MB_MIN = 512
 SPOOL_SECONDS_MAX = 3600.0
+KEY_DAYS_MAX = 366
+"""A signing key that is older is to be replaced."""
 _REMEDY = Text(zh="请查看节点的日志。", en="Look into the node's log.")
 _FAILURES = (DatongError, OSError, ValueError, LookupError, sqlite3.Error, httpx.HTTPError)
 
@@ -39,7 +41,7 @@ def _looks(home: NodeHome) -> Iterator[Diagnosis]:
     yield _spool(home)
     yield _sources(home)
     told_of_key, signer = look_at_key(home.key_path)
-    yield told_of_key
+    yield told_of_key if told_of_key.state is not State.OK else _key_age(home.key_path, told_of_key)
     try:
         theirs = hub_clock(identity.hub_url)
     except (httpx.HTTPError, OSError, ValueError) as error:
@@ -64,6 +66,18 @@ def _configuration(home: NodeHome, identity: NodeIdentity) -> Diagnosis:
             "configuration", State.FAILED, seen, Text(zh=f"请执行 chmod 600 {path}。", en=f"Run chmod 600 {path}.")
         )
     return ok("configuration", seen.zh, seen.en)
+
+
+def _key_age(path: Path, found: Diagnosis) -> Diagnosis:
+    days = (time.time() - path.stat().st_mtime) / 86_400
+    if days <= KEY_DAYS_MAX:
+        return found
+    seen = Text(zh=f"{path} 已使用 {days:.0f} 天", en=f"{path} is {days:.0f} days old")
+    remedy = Text(
+        zh="请用 datong node rotate-key 更换，重启节点，过渡期后撤销旧密钥。",
+        en="Replace it by datong node rotate-key, start the node anew, later revoke the old key.",
+    )
+    return told("key", State.WARNING, seen, remedy)
 
 
 def _state(home: NodeHome) -> Diagnosis:

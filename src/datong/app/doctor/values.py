@@ -97,7 +97,11 @@ NODE_CHECKS = _checks(
         "节点目录可读，已注册，口令不外露",
         "the folder is enrolled, and shows nobody its passwords",
     ),
-    ("key", "节点私钥可读，只属于本用户", "the node's key can be read, by its owner alone"),
+    (
+        "key",
+        "节点私钥可读，只属于本用户，未满一年",
+        "the node's key can be read by its owner alone, and is not over a year old",
+    ),
     ("disk", "节点目录有空间", "the node's folder has room"),
     ("state", "本地状态库完好", "the local state database is whole"),
     ("hub", "枢纽在应答", "the hub answers"),

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from datong.catalogue import Department, DepartmentKey, RecipientKey
 from datong.kernel import DepartmentCode, NodeId, NotFound, Page, PersonId, Text, Value
@@ -61,6 +61,8 @@ class KeyRevocation(Value):
     """Why a key is revoked; the reason stands in the public log."""
 
     reason: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    since: AwareDatetime | None = None
+    """Since when others may have held it: what it signed from then on is in doubt."""
 
 
 @router.get("/departments")
@@ -100,7 +102,7 @@ def revoke_department_key(
             what=Text(zh=f"该部门没有密钥 {key_id}。", en=f"The department has no key {key_id}."),
             remedy=Text(zh="请核对密钥编号。", en="Check the key's id."),
         )
-    return public_key_of(hub.departments.revoke_key(key_id, caller.actor, body.reason))
+    return public_key_of(hub.departments.revoke_key(key_id, caller.actor, body.reason, body.since))
 
 
 @router.get("/departments/{code}/recipient-keys")

@@ -13,7 +13,16 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from datong.kernel import DepartmentCode, EntryId, NodeId, Page, Value
-from datong.ledger import SAMPLE_ENTRIES_MAX, SEED_CHARS_MAX, EntryKind, PeerNote, RecordedEntry, Sample, WitnessState
+from datong.ledger import (
+    SAMPLE_ENTRIES_MAX,
+    SEED_CHARS_MAX,
+    EntryKind,
+    PeerNote,
+    RecordedEntry,
+    Sample,
+    WitnessState,
+    bears_cosignature,
+)
 from datong.sharing import Action, Principal, Target
 from datong.web.api.scope import LIMIT_DEFAULT, Limit, Offset, department_in_scope
 from datong.web.authentication import Caller, Hub
@@ -107,8 +116,13 @@ def cosign(body: NewCosignature, caller: Caller, hub: Hub) -> None:
     """Add the calling node's cosignature to a checkpoint: a node is the witness of its own id, with its own key."""
     hub.policy.require(caller, Action.LEDGER_COSIGN)
     node = hub.identity.node(NodeId(caller.actor.id))
+    note = body.note.encode()
     key = hub.departments.key(node.key_id)
-    hub.ledger.cosign(witness_name=node.id, witness_key=key.public_key, note=body.note.encode())
+    if not bears_cosignature(note, node.id, key.public_key):
+        # A process that began before its key was replaced signs with the one before, until that is revoked.
+        mine = (one for one in hub.departments.keys(node.department) if one.node_id == node.id and not one.revoked_at)
+        key = next((one for one in mine if bears_cosignature(note, node.id, one.public_key)), key)
+    hub.ledger.cosign(witness_name=node.id, witness_key=key.public_key, note=note)
 
 
 @router.get("/export", response_class=StreamingResponse, responses=told_in(TAR))

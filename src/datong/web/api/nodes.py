@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query, Request
 from pydantic import Field
 
-from datong.catalogue import RecipientKey
+from datong.catalogue import RecipientKey, RotationProof
 from datong.exchange import NodeWork, SourceReport
 from datong.kernel import DepartmentCode, NodeId, NotFound, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX, POLL_WAIT_SECONDS_MAX
@@ -67,6 +67,14 @@ class Heartbeat(Value):
     """What it knows about the sources of its tasks, and what of them lies in its spool."""
 
 
+class NextKey(Value):
+    """A node's next signing key (raw Ed25519), with the present and the next key's signatures of the rotation."""
+
+    public_key: Base64Bytes = Field(min_length=32, max_length=32)
+    by_old: Base64Bytes = Field(min_length=64, max_length=64)
+    by_new: Base64Bytes = Field(min_length=64, max_length=64)
+
+
 @router.post("/enrolments", status_code=201)
 def create_enrolment(body: NewEnrolment, caller: Caller, hub: Hub) -> EnrolmentToken:
     """Make a token with which one node of the department can enrol."""
@@ -92,6 +100,14 @@ def list_nodes(caller: Caller, hub: Hub, department: DepartmentCode | None = Non
     """Return the enrolled nodes and when they were last seen."""
     hub.policy.require(caller, Action.DEPARTMENT_READ)
     return hub.identity.nodes(department)
+
+
+@router.post("/nodes/me/signing-keys")
+def replace_signing_key(body: NextKey, caller: Caller, hub: Hub) -> Node:
+    """Take the key with which the calling node signs from now on; its present key vouches for it, and stays valid."""
+    hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
+    proof = RotationProof(body.by_old, body.by_new)
+    return hub.identity.replace_node_key(NodeId(caller.actor.id), body.public_key, proof, caller.actor)
 
 
 @router.get("/nodes/me/work")

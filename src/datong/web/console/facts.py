@@ -197,6 +197,7 @@ FACTS: Mapping[str, Text] = {
     "items_count": Text(zh="信息项数", en="Number of items"),
     "items_sha256": Text(zh="信息项摘要", en="Digest of the items"),
     "key_id": Text(zh="密钥编号", en="Key id"),
+    "since": Text(zh="自何时起", en="Since"),
     "kind": Text(zh="类别", en="Kind"),
     "last": Text(zh="是否最后一批", en="Last batch of the run"),
     "last_sequence": Text(zh="截止批次", en="Last batch"),
