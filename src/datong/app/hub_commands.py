@@ -64,6 +64,7 @@ def serve() -> None:
     draining = web.Draining()
     config = uvicorn.Config(
         web.create_app(opened.services, opened.settings, draining, collectors=(*WORK_METRICS, BackupMetrics(settings))),
+        http=web.HotProtocol,
         host=opened.settings.host,
         port=opened.settings.port,
         log_config=None,

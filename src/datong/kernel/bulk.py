@@ -11,11 +11,32 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import JSON, Connection, String, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Connection, Integer, LargeBinary, String, Table
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeEngine
 
+from datong.kernel.binary_arrays import (
+    BLOBS,
+    BOOLEANS,
+    INTEGERS,
+    LONG_INTEGERS,
+    TEXTS,
+    TIMES,
+    Elements,
+    binary_array,
+)
 from datong.kernel.database import UtcDateTime
 
+_ELEMENTS: tuple[tuple[type, Elements], ...] = (
+    (String, TEXTS),
+    (JSON, TEXTS),
+    (LargeBinary, BLOBS),
+    (UtcDateTime, TIMES),
+    (Boolean, BOOLEANS),
+    (BigInteger, LONG_INTEGERS),
+    (Integer, INTEGERS),
+)
+"""By the type of a column; `BigInteger` is an `Integer`, too."""
 Rows = Sequence[Mapping[str, object]]
 """Rows that all have the same columns."""
 _SQLITE_TIME = "%Y-%m-%d %H:%M:%S.%f"
@@ -66,12 +87,12 @@ def insert_together(connection: Connection, parts: Sequence[Part]) -> None:
         for part in filled
     )
     if connection.dialect.name == "postgresql":
-        arrays = [
-            [to_driver(row[name]) for row in part.rows] if to_driver else [row[name] for row in part.rows]
+        arrays = tuple(
+            _array_of(part.rows, name, to_driver, elements)
             for part, form in zip(filled, forms, strict=True)
-            for name, to_driver in _to_driver(form, _aware)
-        ]
-        connection.exec_driver_sql(_in_one(forms), tuple(arrays))
+            for (name, to_driver), elements in zip(_to_driver(form, _aware), _elements(form), strict=True)
+        )
+        connection.exec_driver_sql(_in_one(forms), arrays)
         return
     for part, form in zip(filled, forms, strict=True):
         to_driver = _to_driver(form, _sqlite_time)
@@ -91,7 +112,7 @@ def rows_of(
         statement = (
             f"SELECT {columns}, {wanted} FROM {table.name} JOIN unnest({arrays}) AS given({columns}) USING ({columns})"
         )
-        parameters: tuple[object, ...] = tuple(list(column) for column in zip(*keys, strict=True))
+        parameters: tuple[object, ...] = tuple(binary_array(TEXTS, column) for column in zip(*keys, strict=True))
     else:
         marks = ", ".join([f"({', '.join('?' * len(by))})"] * len(keys))
         statement = f"SELECT {columns}, {wanted} FROM {table.name} WHERE ({columns}) IN (VALUES {marks})"
@@ -144,6 +165,23 @@ def _each(form: _Form) -> str:
     for name, table, by in form.refers:
         values[form.columns.index(name)] = f"(SELECT {_number(table)} FROM {table.name} WHERE {by} = ?)"
     return f"INSERT INTO {form.table.name} ({', '.join(form.columns)}) VALUES ({', '.join(values)})"
+
+
+def _array_of(rows: Rows, name: str, to_driver: "ToDriver", elements: Elements | None) -> object:
+    values = [to_driver(row[name]) for row in rows] if to_driver else [row[name] for row in rows]
+    return values if elements is None else binary_array(elements, values)
+
+
+@cache
+def _elements(form: _Form) -> tuple[Elements | None, ...]:
+    """Return by column how the elements of its array are written; None: the driver does it."""
+    refers = {column: (table, by) for column, table, by in form.refers}
+    found = []
+    for name in form.columns:
+        table, by = refers.get(name, (form.table, name))
+        kind: TypeEngine[object] = table.c[by].type
+        found.append(next((elements for known, elements in _ELEMENTS if isinstance(kind, known)), None))
+    return tuple(found)
 
 
 def _number(table: Table) -> str:

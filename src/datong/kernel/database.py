@@ -86,6 +86,8 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
         else:
+            register = import_module("datong.kernel.driver_arrays").register
+            event.listen(self.engine, "connect", lambda connection, _record: register(connection))
             event.listen(self.engine, "checkin", _note_use)
             event.listen(self.engine, "checkout", self._look)
             self._statements = self.engine.execution_options(isolation_level="AUTOCOMMIT")

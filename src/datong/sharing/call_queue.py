@@ -1,15 +1,17 @@
 """The queue before the gateway: calls that arrive while others are on their way are answered together.
 
-One batch is on its way at a time: a thread answers it (one transaction for all) and hands the answers back. Nobody
-waits for a batch to fill: a lone call is a batch of one. While one batch is being made durable, the next one gathers,
-so that batches grow with the load. Calls that a department's node answers wait in threads of their own.
+One batch is on its way at a time: a thread answers it (one transaction for all) and hands the answers back. A lone
+call is a batch of one. While one batch is being made durable, the next one gathers, so that batches grow with the load.
+Calls that a department's node answers wait in threads of their own.
 """
 
 import asyncio
+import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -27,6 +29,10 @@ LINGER_SECONDS = 0.001
 again together, and the first of them would make a batch of its own."""
 CALLS_WAITING_MAX = 2000
 """Calls that wait in one process; more are turned away."""
+LOGGER = logging.getLogger("datong.gateway")
+Result = Reply | BaseException
+Hand = Callable[[Result], None]
+"""Takes what becomes of a call, in the event loop of who asked."""
 
 
 class _Waiting(NamedTuple):
@@ -34,11 +40,8 @@ class _Waiting(NamedTuple):
 
     asked: Asked
     loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Reply]"
+    hand: Hand
     alone: bool = False
-
-
-Result = Reply | BaseException
 
 
 class CallQueue:
@@ -47,13 +50,14 @@ class CallQueue:
     def __init__(self, gateway: Gateway, *, node_calls_max: int) -> None:
         self._gateway = gateway
         self._waiting: deque[_Waiting] = deque()
-        lock = threading.RLock()
-        self._changed = threading.Condition(lock)
+        lock = threading.Lock()
+        self._some = threading.Condition(lock)
         self._enough = threading.Condition(lock)
+        self._lock = lock
         self._expected = 1
-        self._busy = False
+        self._idle = False
         self._closed = False
-        self._batches = ThreadPoolExecutor(1, thread_name_prefix="gateway")
+        self._thread: threading.Thread | None = None
         self._nodes = ThreadPoolExecutor(node_calls_max, thread_name_prefix="gateway-node")
 
     async def answer(self, asked: Asked) -> Answer:
@@ -74,7 +78,7 @@ class CallQueue:
         Raises:
             Overloaded: `sharing.gateway_busy`.
         """
-        (future,) = self._take([asked])
+        (future,) = self._futures([asked])
         return await future
 
     async def reply_all(self, calls: Sequence[Asked]) -> list[Reply]:
@@ -83,7 +87,7 @@ class CallQueue:
         Raises:
             Overloaded: `sharing.gateway_busy`.
         """
-        futures = self._take(calls)
+        futures = self._futures(calls)
         try:
             return [await future for future in futures]
         finally:
@@ -91,66 +95,93 @@ class CallQueue:
             for future in futures:
                 future.cancel()
 
-    def _take(self, calls: Sequence[Asked]) -> "list[asyncio.Future[Reply]]":
+    def put(self, asked: Asked, loop: asyncio.AbstractEventLoop, hand: Hand) -> None:
+        """Take a call, and have `loop` give `hand` what `reply` would return or raise.
+
+        Raises:
+            Overloaded: `sharing.gateway_busy`.
+        """
+        self._take([_Waiting(asked, loop, hand)])
+
+    def _futures(self, calls: Sequence[Asked]) -> "list[asyncio.Future[Reply]]":
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Reply]] = [loop.create_future() for _ in calls]
-        with self._changed:
+        self._take(
+            [_Waiting(asked, loop, partial(_settle, future)) for asked, future in zip(calls, futures, strict=True)]
+        )
+        return futures
+
+    def _take(self, calls: Sequence[_Waiting]) -> None:
+        with self._lock:
             if len(self._waiting) + len(calls) > CALLS_WAITING_MAX or self._closed:
                 raise _busy()
-            self._waiting.extend(_Waiting(asked, loop, future) for asked, future in zip(calls, futures, strict=True))
-            self._begin_batch()
-            if len(self._waiting) >= self._expected:
+            self._waiting.extend(calls)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
+                self._thread.start()
+            elif self._idle:
+                self._idle = False
+                self._some.notify()
+            elif len(self._waiting) >= self._expected:
                 self._enough.notify()
-        return futures
 
     def close(self) -> None:
         """Answer what waits, and stop."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.wait_for(lambda: not self._busy)
-        self._batches.shutdown()
+            self._some.notify()
+            self._enough.notify()
+        if self._thread is not None:
+            self._thread.join()
         self._nodes.shutdown()
 
-    def _begin_batch(self) -> None:
-        """Have what waits answered, unless a batch is on its way; the caller holds the lock."""
-        if self._busy or not self._waiting:
-            return
-        self._busy = True
-        batch: list[_Waiting] = []
-        self._batches.submit(self._answer_batch, batch).add_done_callback(partial(self._end_batch, batch))
+    def _run(self) -> None:
+        """Answer one batch after the other."""
+        while batch := self._next_batch():
+            try:
+                results = self._gateway.answer_many([one.asked for one in batch])
+            except (OperationalError, InterfaceError) as error:
+                # A control database that does not answer would not answer one call after the other either.
+                _hand_back([(one, error) for one in batch])
+            except Exception as error:
+                LOGGER.warning("a batch of %d calls of the gateway broke", len(batch), exc_info=True)
+                self._end_broken(batch, error)
+            else:
+                self._end(batch, results)
 
-    def _answer_batch(self, batch: list[_Waiting]) -> list[Reply | AtNode]:
-        """Put what waits into `batch`, and answer it."""
-        with self._changed:
-            self._enough.wait_for(lambda: len(self._waiting) >= self._expected or self._closed, LINGER_SECONDS)
-            batch.append(self._waiting.popleft())
+    def _next_batch(self) -> list[_Waiting]:
+        """Return the calls that are answered together next, once there are some; none when the queue is closed."""
+        with self._lock:
+            while not self._waiting:
+                if self._closed:
+                    return []
+                self._idle = True
+                self._some.wait()
+            self._idle = False
+            if len(self._waiting) < self._expected:
+                self._enough.wait_for(lambda: len(self._waiting) >= self._expected or self._closed, LINGER_SECONDS)
+            batch = [self._waiting.popleft()]
             while self._waiting and len(batch) < BATCH_CALLS_MAX and not (batch[0].alone or self._waiting[0].alone):
                 batch.append(self._waiting.popleft())
             self._expected = min(len(batch) + len(self._waiting), BATCH_CALLS_MAX)
-        return self._gateway.answer_many([one.asked for one in batch])
+        return batch
 
-    def _end_batch(self, batch: list[_Waiting], ended: "Future[list[Reply | AtNode]]") -> None:
-        error = ended.exception()
-        again: list[_Waiting] = []
-        if error is None:
-            done: list[tuple[_Waiting, Result]] = []
-            for one, result in zip(batch, ended.result(), strict=True):
-                if isinstance(result, AtNode):
-                    self._nodes.submit(self._gateway.reply, one.asked).add_done_callback(partial(_end_at_node, one))
-                else:
-                    done.append((one, result))
-            _hand_back(done)
-        elif len(batch) == 1 or isinstance(error, OperationalError | InterfaceError):
-            # A control database that does not answer would not answer one call after the other either.
-            _hand_back([(one, error) for one in batch])
-        else:
-            # A call that breaks does not break those beside it: nothing was committed, so each is tried by itself.
-            again = [one._replace(alone=True) for one in batch]
-        with self._changed:
-            self._busy = False
-            self._waiting.extendleft(reversed(again))
-            self._begin_batch()
-            self._changed.notify_all()
+    def _end(self, batch: Sequence[_Waiting], results: Sequence[Reply | AtNode]) -> None:
+        done: list[tuple[_Waiting, Result]] = []
+        for one, result in zip(batch, results, strict=True):
+            if isinstance(result, AtNode):
+                self._nodes.submit(self._gateway.reply, one.asked).add_done_callback(partial(_end_at_node, one))
+            else:
+                done.append((one, result))
+        _hand_back(done)
+
+    def _end_broken(self, batch: Sequence[_Waiting], error: Exception) -> None:
+        if len(batch) == 1:
+            _hand_back([(batch[0], error)])
+            return
+        # A call that breaks does not break those beside it: nothing was committed, so each is tried by itself.
+        with self._lock:
+            self._waiting.extendleft(one._replace(alone=True) for one in reversed(batch))
 
 
 def _end_at_node(one: _Waiting, ended: "Future[Reply]") -> None:
@@ -160,22 +191,29 @@ def _end_at_node(one: _Waiting, ended: "Future[Reply]") -> None:
 
 def _hand_back(done: Sequence[tuple[_Waiting, Result]]) -> None:
     """Give each caller its answer, waking each event loop once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Reply], Result]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Hand, Result]]] = {}
     for one, result in done:
-        by_loop.setdefault(one.loop, []).append((one.future, result))
+        by_loop.setdefault(one.loop, []).append((one.hand, result))
     for loop, results in by_loop.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_settle, results)
+        # A loop that is closed has nobody who waits.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_hand_all, results)
 
 
-def _settle(results: Sequence[tuple["asyncio.Future[Reply]", Result]]) -> None:
-    for future, result in results:
-        if future.done():
-            continue  # The caller has hung up; the record of the call stays.
-        if isinstance(result, BaseException):
-            future.set_exception(result)
-        else:
-            future.set_result(result)
+def _hand_all(results: Sequence[tuple[Hand, Result]]) -> None:
+    loop = asyncio.get_running_loop()
+    for hand, result in results:
+        # One by one, so that one that breaks does not break those after it.
+        loop.call_soon(hand, result)
+
+
+def _settle(future: "asyncio.Future[Reply]", result: Result) -> None:
+    if future.done():
+        return  # The caller has hung up; the record of the call stays.
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
 
 
 def _busy() -> Overloaded:

@@ -170,8 +170,9 @@ def answer_of(one: Told | Denied, made: AccessDraft, *, blocked: bool) -> Answer
         return guess_limit(made.id)
     entry_id = made.entry.id
     ids, at, salt = one.grant.alike.agreement_ids, one.call.at, one.salt.hex()
+    # Made of what is checked already.
     if one.results is None:
-        return GatewayAnswer(
+        return GatewayAnswer.model_construct(
             access_id=made.id,
             entry_id=entry_id,
             at=at,
@@ -180,7 +181,7 @@ def answer_of(one: Told | Denied, made: AccessDraft, *, blocked: bool) -> Answer
             masks={name: mask.kind for name, mask in one.grant.masks.items()},
             answer_salt=salt,
         )
-    return VerifyAnswer(
+    return VerifyAnswer.model_construct(
         access_id=made.id,
         entry_id=entry_id,
         at=at,

@@ -74,6 +74,7 @@ class Grants:
         self._policy = policy
         self._mask_keys = mask_keys
         self._kept: dict[object, _Kept] = {}
+        self._second = 0
 
     def of(
         self,
@@ -95,8 +96,12 @@ class Grants:
         # Objects stand for their content: they never change, and what is kept holds them, so that no id is used again.
         facts = (asked.principal, resource, candidates)
         second = int(now.timestamp())
+        if second != self._second:
+            # What was decided for another second serves nobody any more: a grant is some kilobytes.
+            self._second, self._kept = second, {}
         key = (*map(id, facts), asked.action, asked.names, key_name, asked.purpose, asks, second)
-        known = None if anew else self._kept.get(key)
+        kept = self._kept
+        known = None if anew else kept.get(key)
         if known is not None and ticks - known.since <= FRESH_SECONDS:
             return known.grant
         if known is not None:
@@ -104,9 +109,9 @@ class Grants:
         else:
             found = self.decide(resolve(asked, resource, key_name), candidates, asks, now)
         if isinstance(found, Grant):
-            if len(self._kept) >= GRANTS_MAX:
-                self._kept.clear()
-            self._kept[key] = _Kept(found, facts, ticks)
+            if len(kept) >= GRANTS_MAX:
+                kept.clear()
+            kept[key] = _Kept(found, facts, ticks)
         return found
 
     def decide(self, shape: Shape, candidates: tuple[Agreement, ...], asks: Asks, now: datetime) -> Grant | Denial:

@@ -1,12 +1,12 @@
 """Where the gateway reads from: current records by key, whatever keeps them."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from datong.kernel import ResourceId, Value
+from datong.kernel import ResourceId
 
 
-class Record(Value):
+class Record(NamedTuple):
     """One current record of a resource; values are text, by item column or by data element."""
 
     values: Mapping[str, str | None]

@@ -9,10 +9,26 @@ from datong.web.waiting import Bell
 
 if TYPE_CHECKING:
     from datong.web.application import HubApplication, create_app
+    from datong.web.hot_protocol import HotProtocol
     from datong.web.serving import GRACE_SECONDS, DrainingServer
 else:
     __getattr__ = on_demand(
-        __name__, {"application": ["HubApplication", "create_app"], "serving": ["GRACE_SECONDS", "DrainingServer"]}
+        __name__,
+        {
+            "application": ["HubApplication", "create_app"],
+            "hot_protocol": ["HotProtocol"],
+            "serving": ["GRACE_SECONDS", "DrainingServer"],
+        },
     )
 
-__all__ = ["GRACE_SECONDS", "Bell", "Draining", "DrainingServer", "HubApplication", "Relay", "Services", "create_app"]
+__all__ = [
+    "GRACE_SECONDS",
+    "Bell",
+    "Draining",
+    "DrainingServer",
+    "HotProtocol",
+    "HubApplication",
+    "Relay",
+    "Services",
+    "create_app",
+]

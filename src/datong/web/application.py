@@ -33,6 +33,7 @@ from datong.web.problems import install_problem_handlers
 from datong.web.quorum_metrics import QuorumMetrics
 from datong.web.routing import RouteIndex
 from datong.web.services import Services
+from datong.web.short_calls import ShortCalls
 
 STATIC = Path(__file__).parent / "static"
 DESCRIPTION = (
@@ -47,6 +48,8 @@ class HubApplication(FastAPI):
     edge_metrics: HttpMetrics
     secure: bool
     draining: Draining
+    short_calls: ShortCalls | None = None
+    """Plain calls of the gateway; there once a server has begun to ask the application."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the description of the interface, with the schema to which every route's errors point."""
@@ -65,7 +68,16 @@ class HubApplication(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """Return the whole application, wrapped by the edge; the gateway's calls go no further than that."""
         inner = gateway.HotCalls(super().build_middleware_stack(), application=self, routes=gateway.hot_routes())
-        return Edge(inner, metrics=self.edge_metrics, secure=self.secure, draining=self.draining)
+        edge = Edge(inner, metrics=self.edge_metrics, secure=self.secure, draining=self.draining)
+        self.short_calls = ShortCalls(
+            identity=self.state.services.identity,
+            meter=self.state.services.call_meter,
+            calls=self.state.calls,
+            edge=edge,
+            metrics=self.edge_metrics,
+            draining=self.draining,
+        )
+        return edge
 
 
 def create_app(

@@ -69,7 +69,7 @@ class Edge:
         headers = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
         if secure:
             headers["Strict-Transport-Security"] = f"max-age={HSTS_SECONDS}"
-        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self.headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,6 +98,17 @@ class Edge:
             self._in_flight -= 1
             self._metrics.observe(scope, status, time.perf_counter() - started)
 
+    def admit(self) -> bool:
+        """Take one more request in flight, unless there are too many; `leave` ends it."""
+        if self._in_flight >= REQUESTS_IN_FLIGHT_MAX:
+            return False
+        self._in_flight += 1
+        return True
+
+    def leave(self) -> None:
+        """Let a request go that `admit` took."""
+        self._in_flight -= 1
+
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         limit = body_bytes_max(scope["path"])
         declared = header_of(scope, b"content-length") or "0"
@@ -113,11 +124,11 @@ class Edge:
         request = (b"x-request-id", request_id.encode())
         static = path.startswith("/static/")
         if not static and len(headers) == len(PLAIN_HEADERS) and PLAIN_HEADERS.issuperset(name for name, _ in headers):
-            return [*headers, *self._headers, request]
+            return [*headers, *self.headers, request]
         said = {name.lower() for name, _ in headers}
         if static:
             said.add(b"cache-control")
-        own = [header for header in self._headers if header[0] not in said]
+        own = [header for header in self.headers if header[0] not in said]
         return [*headers, *own, request]
 
 

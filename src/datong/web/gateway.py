@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
-from typing import Annotated, get_type_hints
+from typing import Annotated, NamedTuple, get_type_hints
 
 import anyio.to_thread
 from fastapi import Depends, FastAPI, Header, Request
@@ -73,6 +73,8 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
 CALLER = "datong.caller"
 """Where a request keeps who calls."""
+REPLIED = "datong.replied"
+"""Where the state of a request keeps what became of its call, if that is known already."""
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _PATH = re.compile(r"/gateway/v1/([^/]+)/(query|verify|verify/batch)")
 
@@ -197,6 +199,13 @@ class HotRoute(APIRoute):
         return handle
 
 
+class Taken(NamedTuple):
+    """What became of a call that was put into the queue: a reply or an error, and who called."""
+
+    principal: Principal
+    result: Reply | BaseException
+
+
 def is_hot(scope: Scope) -> bool:
     """Whether a request is a call that `HotCalls` serves."""
     return scope["type"] == "http" and scope["method"] == "POST" and _PATH.fullmatch(scope["path"]) is not None
@@ -237,8 +246,9 @@ class HotCalls:
         scope["path_params"] = {"resource_id": match[1]}
         scope["route"] = route
         request, began = Request(scope, receive), time.perf_counter()
+        taken = scope.get("state", {}).get(REPLIED)
         try:
-            response = await handle(request)
+            response = await handle(request) if taken is None else _replied(request, taken)
         except Exception as error:
             problem = expected_problem(request, error)
             await _answer(problem_response(request, problem or INTERNAL), request, began, send)
@@ -307,16 +317,7 @@ async def query(
 
     The policy decides inside the service, because the decision needs the agreement.
     """
-    asked = Asked(
-        proof.principal,
-        resource_id,
-        body.key,
-        body.items,
-        body.purpose,
-        body.case_number,
-        proved=proof.proved,
-        once=_once(proof, body, idempotency_key),
-    )
+    asked = query_of(proof.principal, resource_id, body, proved=proof.proved, once=_once(proof, body, idempotency_key))
     return _response(request, await calls.reply(asked))
 
 
@@ -330,17 +331,8 @@ async def verify(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Say of each claim whether it matches, and nothing else; every call leaves evidence."""
-    asked = Asked(
-        proof.principal,
-        resource_id,
-        body.key,
-        tuple(body.claims),
-        body.purpose,
-        body.case_number,
-        body.claims,
-        proved=proof.proved,
-        once=_once(proof, body, idempotency_key),
-    )
+    once = _once(proof, body, idempotency_key)
+    asked = verification_of(proof.principal, resource_id, body, proved=proof.proved, once=once)
     return _response(request, await calls.reply(asked))
 
 
@@ -415,6 +407,22 @@ def hot_routes() -> dict[str, HotRoute]:
     return {route.path.split("{resource_id}/", 1)[1]: route for route in found}
 
 
+def query_of(
+    principal: Principal, resource_id: str, body: Query, *, proved: bool = False, once: Once | None = None
+) -> Asked:
+    """Return a query as it came."""
+    names, case = body.items, body.case_number
+    return Asked(principal, ResourceId(resource_id), body.key, names, body.purpose, case, None, proved, once)
+
+
+def verification_of(
+    principal: Principal, resource_id: str, body: Verification, *, proved: bool = False, once: Once | None = None
+) -> Asked:
+    """Return a verification as it came."""
+    names, case = tuple(body.claims), body.case_number
+    return Asked(principal, ResourceId(resource_id), body.key, names, body.purpose, case, body.claims, proved, once)
+
+
 def _once(proof: Proof, body: BaseModel, key: str | None) -> Once | None:
     if key is None and proof.signed is None:
         return None
@@ -435,6 +443,14 @@ def _once(proof: Proof, body: BaseModel, key: str | None) -> Once | None:
     return Once(key, digest)
 
 
+def _replied(request: Request, taken: Taken) -> Response:
+    """Return the answer of a call whose reply came before its request did (`ShortCalls`)."""
+    request.scope[CALLER] = taken.principal.actor
+    if isinstance(taken.result, BaseException):
+        raise taken.result
+    return _response(request, taken.result)
+
+
 def _response(request: Request, reply: Reply) -> Response:
     headers = _headers(reply.quota, again=reply.again)
     if isinstance(reply.answer, DatongError):
@@ -443,15 +459,19 @@ def _response(request: Request, reply: Reply) -> Response:
 
 
 def _headers(quota: QuotaState | None, *, again: bool) -> dict[str, str]:
-    headers = {REPLAYED_HEADER: "true"} if again else {}
-    if quota is not None:
-        headers |= {
-            "RateLimit-Limit": str(quota.limit),
-            "RateLimit-Remaining": str(quota.remaining),
-            "RateLimit-Reset": str(quota.reset_seconds),
-            "RateLimit-Policy": f"{quota.limit};w={quota.window_seconds}",
-        }
-    return headers
+    return quota_headers(quota) | ({REPLAYED_HEADER: "true"} if again else {})
+
+
+def quota_headers(quota: QuotaState | None) -> dict[str, str]:
+    """Return what an answer says of where the nearest quota stands."""
+    if quota is None:
+        return {}
+    return {
+        "RateLimit-Limit": str(quota.limit),
+        "RateLimit-Remaining": str(quota.remaining),
+        "RateLimit-Reset": str(quota.reset_seconds),
+        "RateLimit-Policy": f"{quota.limit};w={quota.window_seconds}",
+    }
 
 
 def _result(request: Request, reply: Reply) -> SubjectResult:

@@ -41,12 +41,15 @@ class HttpMetrics:
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one answered request."""
-        route = getattr(scope.get("route"), "path", UNMATCHED)
-        key = scope["method"], route, status
+        self.count(scope["method"], getattr(scope.get("route"), "path", UNMATCHED), status, seconds)
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request to a route."""
+        key = method, route, status
         known = self._known.get(key)
         if known is None:
             # Routes, statuses and the methods that servers pass are few; finding their figures costs more than adding.
-            known = self._requests.labels(scope["method"], route, str(status)), self._seconds.labels(route)
+            known = self._requests.labels(method, route, str(status)), self._seconds.labels(route)
             if len(self._known) < FIGURES_MAX:
                 self._known[key] = known
         known[0].inc()

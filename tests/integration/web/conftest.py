@@ -19,6 +19,7 @@ from datong.kernel.tls import tls_context
 from datong.ledger import Ed25519Signer
 from datong.sharing import Role
 from datong.web.application import create_app
+from datong.web.hot_protocol import HotProtocol
 from datong.web.services import Services
 from tests.quick_passwords import HASHER
 
@@ -84,7 +85,7 @@ def running_hub(
         )
         _populate(services)
         app = watched(create_app(services))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+        server = uvicorn.Server(uvicorn.Config(app, http=HotProtocol, log_level="warning", lifespan="on"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         deadline = time.monotonic() + START_SECONDS_MAX

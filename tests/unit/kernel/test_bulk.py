@@ -97,3 +97,31 @@ def test_rows_are_found_by_several_columns(database: Database) -> None:
     with database.reading() as connection:
         assert rows_of(connection, ACT, ("id",), [("b",), ("c",), ("a',",)], "done") == {("b",): 1}
         assert rows_of(connection, ACT, ("id",), [], "done") == {}
+
+
+def test_columns_with_gaps_long_values_and_many_alike(database: Database) -> None:
+    """What is written as arrays comes back as it was: nulls among values and alone, long texts, bytes, all alike."""
+    long = "长" * 3000
+    columns: tuple[tuple[datetime | None, bytes, object], ...] = (
+        (AT, b"", {"": long}),
+        (None, b"\xff" * 5000, None),
+        (datetime(1999, 12, 31, 23, 59, 59, 1, tzinfo=UTC), b"\0", ["\\", '"', "NULL"]),
+    )
+    for name, chosen in (("x", columns), ("y", columns[:1] * 3), ("z", columns[1:2] * 3)):
+        rows = [
+            act(f"{name}{number}", at=at, bytes=content, content=said, done=number % 2 == 0)
+            for number, (at, content, said) in enumerate(chosen)
+        ]
+        with database.one_statement() as connection:
+            insert_rows(connection, ACT, rows)
+        with database.snapshot() as connection:
+            found = connection.execute(select(ACT).where(ACT.c.id.startswith(name)).order_by(ACT.c.id)).mappings().all()
+        assert [{column: row[column] for column in rows[0]} for row in found] == rows
+
+
+def test_a_value_of_another_type_is_refused(database: Database) -> None:
+    for wrong in ({"bytes": 5}, {"id": 5}):
+        if database.is_sqlite:
+            continue  # It keeps any type in any column.
+        with pytest.raises(TypeError), database.transaction() as connection:
+            insert_rows(connection, ACT, [act("a") | wrong])
