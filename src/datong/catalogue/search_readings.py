@@ -4,9 +4,14 @@ Phrases decide how 重 is read in 重庆; here each character keeps all its read
 word under any of them.
 """
 
+import json
 import unicodedata
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from sys import intern
 
 WAYS_MAX = 4
 SYLLABLES_MAX = 16
@@ -18,12 +23,30 @@ _UMLAUT = str.maketrans(dict.fromkeys("üǖǘǚǜ", "v"))
 @cache
 def character_readings() -> dict[int, tuple[str, ...]]:
     """Return every character's readings without tones, the usual one first, by code point."""
+    alike: dict[str, tuple[str, ...]] = {}
     readings = {}
-    dictionary: dict[int, str] = import_module("pypinyin.pinyin_dict").pinyin_dict
-    for code, toned in dictionary.items():
-        plain = dict.fromkeys(_toneless(reading) for reading in toned.split(","))
-        readings[code] = tuple(reading for reading in plain if reading)
+    for code, toned in _dictionary().items():
+        if toned not in alike:
+            plain = dict.fromkeys(_toneless(reading) for reading in toned.split(","))
+            alike[toned] = tuple(intern(reading) for reading in plain if reading)
+        readings[int(code)] = alike[toned]
     return readings
+
+
+def _dictionary() -> Mapping[int | str, str]:
+    """Return the readings with tones, by code point or its digits.
+
+    They are read from pypinyin's file: importing any part of pypinyin loads its phrases as well, which take 45 MB that
+    a process of the hub would keep for good.
+    """
+    package = find_spec("pypinyin")
+    for folder in (package and package.submodule_search_locations) or ():
+        file = Path(folder) / "pinyin_dict.json"
+        if file.is_file():
+            found: dict[int | str, str] = json.loads(file.read_bytes())
+            return found
+    loaded: dict[int | str, str] = import_module("pypinyin.pinyin_dict").pinyin_dict
+    return loaded
 
 
 @cache
