@@ -14,7 +14,7 @@ WITHOUT_SQL_TEXT := $(addprefix src/datong/,web cli app governance ledger federa
 # Compiled modules are kept, whatever the surroundings say: a demo starts some thirty short processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-long fault fault-long whole check bench docs dist sbom clean
+.PHONY: help setup demo test test-long fault fault-long whole check bench docs dist sbom audit clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -71,6 +71,9 @@ dist: setup ## Build the release of this commit in dist/: wheel, sdist, requirem
 
 sbom: setup ## Write the bill of materials (CycloneDX) of the pinned requirements to dist/
 	@$(PYTHON) tools/build_sbom.py dist --epoch "$$(git log -1 --format=%ct)"
+
+audit: setup ## Pins, digests and licences of what a release depends on; ADVISORIES=folder of OSV files
+	@$(PYTHON) tools/audit.py $(if $(ADVISORIES),--advisories $(ADVISORIES))
 
 clean: ## Remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
