@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from datong.kernel import AgreementId, CaseId, DatongError, FindingId, ResourceId, TaskId, Text, Value
+from datong.kernel import AgreementId, CaseId, DatongError, DepartmentCode, FindingId, ResourceId, TaskId, Text, Value
 from datong.ledger import EntryKind, RecordedEntry
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ NAMED: Mapping[EntryKind, Callable[["Desk", str], Text | str]] = {
     EntryKind.ASSIGNMENT: _assignment_text,
     EntryKind.INCIDENT: _incident_title,
     EntryKind.RATING: _rated_title,
+    EntryKind.STAFF: lambda desk, code: desk.department_text(DepartmentCode(code)),
     EntryKind.LIBRARY_DEFINITION: _library_title,
     EntryKind.APPLICATION: _application_name,
     EntryKind.SUBSCRIPTION: _subscriber_name,
