@@ -6,6 +6,7 @@ PYTHON := $(VENV)/bin/python
 PEOPLE ?= 20000
 LANGUAGE ?= zh
 NAME ?= ledger
+SCOPE ?= tests/unit tests/integration
 # Four processes, forked from one that imported everything. Tests of one file stay in one of them, and files begin in the
 # order of tests/conftest.py. Of three processes on two cores so many waited that a fifth of the time nobody computed.
 TESTS := $(PYTHON) -m tests.whole_run
@@ -14,7 +15,7 @@ WITHOUT_SQL_TEXT := $(addprefix src/datong/,web cli app governance ledger federa
 # Compiled modules are kept, whatever the surroundings say: a demo starts some thirty short processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-long fault fault-long whole check bench docs dist sbom audit clean
+.PHONY: help setup demo test test-long fault fault-long check bench docs dist sbom audit clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -28,10 +29,10 @@ $(VENV)/.ready: requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 demo: setup ## Play the paper's story in 示例市 and leave the console running (PEOPLE=20000 LANGUAGE=zh)
 	@$(VENV)/bin/datong demo --people $(PEOPLE) --lang $(LANGUAGE)
 
-test: setup ## Set up and run the tests, with real PostgreSQL, MariaDB and Chromium
+test: setup ## Set up and run the tests, with real PostgreSQL, MariaDB and Chromium (SCOPE=tests: with those of fault)
 	@tools/setup-servers
 	@tools/setup-clients
-	@$(TESTS) tests/unit tests/integration
+	@$(TESTS) $(SCOPE)
 
 test-long: setup ## The tests with twelve times as many examples of each property
 	@tools/setup-servers
@@ -41,11 +42,6 @@ test-long: setup ## The tests with twelve times as many examples of each propert
 fault: setup ## Kills, full disks, bad links, harmed stories, guides as typed, and whether each benchmark runs
 	@tools/setup-servers
 	@$(TESTS) tests/fault tests/drills tests/smoke
-
-whole: setup ## All that test and fault run, in one run
-	@tools/setup-servers
-	@tools/setup-clients
-	@$(TESTS) tests
 
 check: setup ## Lint, format, types, import layers
 	@$(VENV)/bin/ruff format --check src tests benchmarks
