@@ -34,6 +34,7 @@ ELSEWHERE = {
     *("sharing.consent", "sharing.objection", "sharing.disclosure", "sharing.registration", "governance.notification"),
     *("governance.meeting", "governance.meeting_act", "governance.assignment", "governance.assignment_act"),
     *("governance.incident", "governance.incident_act"),
+    *("governance.rating", "governance.rating_act", "governance.staff"),
 }
 """What the city has none of, and other tests compare (`tests/unit/sharing/test_rights_state.py`, those of files, …)."""
 UNSEEN = ELSEWHERE | {"library.definition", "governance.publication", "governance.alarm"}
