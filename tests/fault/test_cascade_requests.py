@@ -56,7 +56,8 @@ class City:
     def start(self) -> None:
         """Start the hub and the node, and sign the officer in."""
         self.hub.start()
-        answer = httpx.post(f"{self.hub.url}/api/v1/session", json={"username": "officer", "password": PASSWORD})
+        account = {"username": "officer", "password": PASSWORD}
+        answer = httpx.post(f"{self.hub.url}/api/v1/session", json=account, timeout=60)
         self.tokens["officer"] = answer.json()["token"]
         environment = without_settings(os.environ)
         log = self.node.parent / f"{self.node.name}.log"
