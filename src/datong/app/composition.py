@@ -90,6 +90,8 @@ from datong.sharing import (
     subject_index_key,
 )
 from datong.sharing.applications import CallMeter, Registrations, Sandbox, sandbox_secret
+from datong.sharing.views import SavedViews
+from datong.sharing.wishes import Wishes
 from datong.web import Bell, Services
 
 MIB, GIB = 1024**2, 1024**3
@@ -303,6 +305,17 @@ def compose(
         networks=settings.intranets,
     )
 
+    open_catalogue = OpenCatalogue(database=database, pack=pack, index=index)
+    wishes = Wishes(
+        database=database,
+        clock=clock,
+        calendar=calendar,
+        ledger=ledger,
+        open_resource=open_catalogue.get,
+        department=departments.get,
+        assign_working_days=pack.time_limit("wish_assign"),
+        answer_working_days=pack.time_limit("wish_answer"),
+    )
     governance = compose_governance(
         settings,
         clock=clock,
@@ -317,6 +330,7 @@ def compose(
         policy=policy,
         webhooks=webhooks,
         secret=index_key,
+        wishes=wishes,
     )
     usage = Usage(database=database, ledger=ledger, index_key=index_key, releases=releases)
     disclosure_holds = DisclosureHolds(database=database, clock=clock, ledger=ledger, agreements=agreements)
@@ -352,7 +366,7 @@ def compose(
         harvests=harvests,
         import_jobs=ImportJobs(database=database, clock=clock),
         inventories=inventories,
-        open_catalogue=OpenCatalogue(database=database, pack=pack, index=index),
+        open_catalogue=open_catalogue,
         peers=peers,
         cascade=cascade,
         exchanges=exchanges,
@@ -437,6 +451,8 @@ def compose(
             # The law sets no days for objections: they are answered as fast as corrections.
             limit_working_days=pack.time_limit("correction"),
         ),
+        wishes=wishes,
+        views=SavedViews(database=database, clock=clock),
         consents=consents,
         registrations=registrations,
         call_meter=CallMeter(database=database, clock=clock),

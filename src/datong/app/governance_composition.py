@@ -38,6 +38,7 @@ from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import Ledger
 from datong.norms import NormPack
 from datong.sharing import Agreements, Identity, PolicyEngine
+from datong.sharing.wishes import SUPPORTED, Wishes, WishOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ def compose_governance(
     agreements: Agreements,
     identity: Identity,
     policy: PolicyEngine,
+    wishes: Wishes,
     webhooks: WebhookPost,
     secret: bytes,
 ) -> Governance:
@@ -177,6 +179,7 @@ def compose_governance(
             clock=clock,
             ledger=ledger,
             needs=lambda: catalogue.discovery.demands(limit=PAGE_ROWS_MAX).rows,
+            wishes=lambda: wishes.find(states=SUPPORTED, order=WishOrder.SUPPORT, limit=PAGE_ROWS_MAX).rows,
             title_of=lambda resource_id: catalogue.published(resource_id).content.title,
         ),
         annual_reports=AnnualReports(

@@ -17,6 +17,8 @@ import datong.governance.tables
 import datong.ledger.tables
 import datong.library.tables
 import datong.sharing.tables
+import datong.sharing.views.tables
+import datong.sharing.wishes.tables
 from datong.kernel import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -9,6 +9,7 @@ from datong.governance.recommendations import (
     RECOMMENDED_KINDS,
     Recommendation,
     ordered,
+    to_open,
     to_publish,
     to_request,
     to_share,
@@ -16,15 +17,17 @@ from datong.governance.recommendations import (
 )
 from datong.kernel import Clock, DepartmentCode, NotFound, ResourceId, Text
 from datong.ledger import EntryKind
+from datong.sharing.wishes import Wish
 
 ASKED_STATES = frozenset({"submitted", "granted"})
 
 
 class DemandMining:
-    """Recommends; `needs` returns the open unmet demands, `title_of` what a published resource is called.
+    """Recommends; `needs` returns the open unmet demands, `wishes` the unmet ones of the public, `title_of` what
+    a published resource is called.
 
-    Nothing is kept: what is recommended follows from the log and the searches as they stand. `title_of` raises NotFound
-    for what is not published (any more); that is recommended to nobody.
+    Nothing is kept: what is recommended follows from the log, the searches and the wishes as they stand. `title_of`
+    raises NotFound for what is not published (any more); that is recommended to nobody.
     """
 
     def __init__(
@@ -33,10 +36,11 @@ class DemandMining:
         clock: Clock,
         ledger: EntryBook,
         needs: Callable[[], Sequence[UnmetDemand]],
+        wishes: Callable[[], Sequence[Wish]],
         title_of: Callable[[ResourceId], Text],
     ) -> None:
         self._clock, self._ledger = clock, ledger
-        self._needs, self._title_of = needs, title_of
+        self._needs, self._wishes, self._title_of = needs, wishes, title_of
 
     def recommend(self, department: DepartmentCode | None) -> Sequence[Recommendation]:
         """Return what is recommended to a department, or to all, by kind, the weightiest first; at most 200."""
@@ -56,6 +60,7 @@ class DemandMining:
                 titles[resource] = self._title_of(resource)
         found = [
             *to_publish(self._needs()),
+            *to_open(self._wishes()),
             *to_share(requests, titles, now=now),
             *to_request(usages, titles, asked=asked),
         ]

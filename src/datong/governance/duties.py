@@ -28,6 +28,7 @@ class DutyKind(StrEnum):
     USE = "use"
     RESPONSE = "response"
     DISPOSAL = "disposal"
+    WISH = "wish"
 
 
 class Clause(Value):
@@ -259,6 +260,22 @@ RULES: Mapping[DutyKind, DutyRule] = {
                 ),
             ),
             owner=Party.CONSUMER,
+            points_per_breach=100,
+            points_per_day=25,
+            opens_case=False,
+        ),
+        DutyRule(
+            kind=DutyKind.WISH,
+            name=Text(zh="逾期答复公众需求", en="Overdue answer to the public"),
+            clause=Clause(
+                article=33,
+                text=Text(
+                    zh="比照《政府信息公开条例》第三十三条：自收到之日起二十个工作日内答复；答应开放的，按承诺的日期开放。",
+                    en="After the Regulations on Open Government Information, Art. 33: answer within 20 working days; "
+                    "what was promised is open on the promised day.",
+                ),
+            ),
+            owner=Party.PROVIDER,
             points_per_breach=100,
             points_per_day=25,
             opens_case=False,

@@ -33,6 +33,7 @@ DUTY_KINDS = (
     EntryKind.BATCH,
     EntryKind.RECEIPT,
     EntryKind.CORRECTION,
+    EntryKind.WISH,
     EntryKind.RECONCILIATION,
     EntryKind.REFUSAL,
     EntryKind.LIVE,
@@ -170,6 +171,8 @@ class LedgerEvidence:
             duties += timelines.transfer_duties(group, calendar=self._calendar, title_of=self._title_of)
         for group in of_kind({EntryKind.CORRECTION}, _subject).values():
             duties += timelines.correction_duties(group, title_of=self._title_of)
+        for group in of_kind({EntryKind.WISH}, _subject).values():
+            duties += timelines.wish_duties(group)
         return [duty for duty in duties if duty is not None], entries
 
     def _levels(self, entries: Sequence[RecordedEntry], until: datetime) -> list[Duty]:

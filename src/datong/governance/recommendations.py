@@ -1,8 +1,9 @@
 """What departments ought to publish, to share more widely and to request, mined from what the platform saw. Pure.
 
-Three sources: searches that found nothing (`catalogue.UnmetDemand`), requests that were refused and not granted since,
-and what departments that use much the same use besides. What few did is nobody's recommendation: each needs at least
-`DEPARTMENTS_MIN` departments, which are counted and not named, so that no search and no use is led back to one.
+Four sources: searches that found nothing (`catalogue.UnmetDemand`), wishes of the public (`sharing.wishes`), requests
+that were refused and not granted since, and what departments that use much the same use besides. What few did is
+nobody's recommendation: each needs at least `DEPARTMENTS_MIN` departments, which are counted and not named, so that no
+search and no use is led back to one, or `WISHERS_MIN` people.
 """
 
 from collections import Counter, defaultdict
@@ -14,11 +15,14 @@ from datong.catalogue import DemandState, UnmetDemand
 from datong.governance.timelines import in_order
 from datong.kernel import DepartmentCode, ResourceId, Text, Value
 from datong.ledger import EntryKind, RecordedEntry
+from datong.sharing.wishes import SUPPORTED, Wish, WishState
 
 DEPARTMENTS_MIN = 2
 """Departments that a recommendation rests on, at the least."""
 SHARED_MIN = 2
 """Resources that two departments both use before they count as similar."""
+WISHERS_MIN = 3
+"""People who want the same before it is recommended."""
 REFUSED_WITHIN = timedelta(days=365)
 RECOMMENDATIONS_MAX = 200
 _ASKED = Text(zh="主管部门已转请本部门编目。", en="the authority asked this one to catalogue it.")
@@ -30,12 +34,14 @@ class RecommendationKind(StrEnum):
     """What a department is recommended to do."""
 
     PUBLISH = "publish"
+    OPEN = "open"
     SHARE = "share"
     REQUEST = "request"
 
 
 RECOMMENDATION_NAMES: Mapping[RecommendationKind, Text] = {
     RecommendationKind.PUBLISH: Text(zh="建议编目", en="Publish"),
+    RecommendationKind.OPEN: Text(zh="建议开放", en="Open to the public"),
     RecommendationKind.SHARE: Text(zh="建议放宽共享", en="Share more widely"),
     RecommendationKind.REQUEST: Text(zh="建议申请", en="Request"),
 }
@@ -44,8 +50,9 @@ RECOMMENDATION_NAMES: Mapping[RecommendationKind, Text] = {
 class Recommendation(Value):
     """One recommendation to `department`, with its reasons and the counts that they rest on.
 
-    `subject` is the key of an unmet demand (publish) or a resource (share, request); `departments` counts the
-    departments and `times` the searches, refusals or uses behind it. `score` orders those of one kind.
+    `subject` is the key of an unmet demand (publish), a wish (open) or a resource (share, request); `departments`
+    counts the departments and `times` the searches, people, refusals or uses behind it. `score` orders those of one
+    kind.
     """
 
     kind: RecommendationKind
@@ -103,6 +110,33 @@ def to_publish(needs: Iterable[UnmetDemand]) -> list[Recommendation]:
                     score=need.departments + need.times / 1000,
                 )
             )
+    return found
+
+
+def to_open(wishes: Iterable[Wish]) -> list[Recommendation]:
+    """Return, for each wish of the public that many joined and nothing meets, the department that has it in hand."""
+    found = []
+    for wish in wishes:
+        many = wish.supporters + 1
+        if wish.department is None or wish.state not in SUPPORTED or many < WISHERS_MIN:
+            continue
+        declined = wish.state is WishState.DECLINED
+        found.append(
+            Recommendation(
+                kind=RecommendationKind.OPEN,
+                department=wish.department,
+                subject=wish.id,
+                title=Text(zh=wish.draft.title, en=wish.draft.title),
+                reason=Text(
+                    zh=f"需求墙上 {many} 人需要，" + ("已答复不予开放：请再考虑。" if declined else "尚未开放。"),
+                    en=f"{many} people on the demand wall need it; "
+                    + ("it was declined: think again." if declined else "it is not open yet."),
+                ),
+                departments=0,
+                times=many,
+                score=float(many),
+            )
+        )
     return found
 
 

@@ -39,6 +39,11 @@ _TO_DELIVER = Text(zh="已请求传输，待提供方送达", en="a run was requ
 _TO_RECEIVE = Text(zh="数据已送达，待需求方确认接收", en="the data was delivered; the consumer must acknowledge")
 PAUSED = Text(zh="传输被暂停", en="the transfer was paused")
 _TO_CORRECT = Text(zh="校核申请送达数源部门，待核实更正", en="a wrong value was reported; the source must verify it")
+_A_WISH = Text(zh="公众数据需求", en="A wish of the public")
+_WISHED = {
+    "assigned": Text(zh="公众需求已交办，待答复", en="a wish of the public was assigned; the department must answer"),
+    "planned": Text(zh="已答应开放，待按期开放", en="the department promised the data; it must open it in time"),
+}
 _SENT = Text(zh="数据由提供方签名送出", en="the data was signed and sent by the provider")
 
 
@@ -235,6 +240,37 @@ def _correction(acts: Sequence[RecordedEntry], done_at: datetime | None, title_o
         spans=(span_from(Party.PROVIDER, opened, _TO_CORRECT),),
         evidence=tuple(act.entry_id for act in acts),
     )
+
+
+def wish_duties(entries: Iterable[RecordedEntry]) -> list[Duty]:
+    """Return the duties about one wish of the public: to answer it each time it was assigned, and to keep a promise.
+
+    Whatever the department does with it, handing it back included, ends a duty; a withdrawn wish obliges nobody.
+    """
+    duties: list[Duty] = []
+    is_open = False
+    for entry in in_order(entries):
+        facts = entry.facts
+        if is_open and facts["state"] == "withdrawn":
+            duties.pop()
+        elif is_open:
+            evidence = (*duties[-1].evidence, entry.entry_id)
+            duties[-1] = duties[-1].model_copy(update={"done_at": entry.at, "evidence": evidence})
+        why = _WISHED.get(facts["state"])
+        is_open = why is not None
+        if why is not None:
+            duties.append(
+                Duty(
+                    kind=DutyKind.WISH,
+                    subject=f"{entry.subject}/{len(duties) + 1}",
+                    title=_A_WISH,
+                    provider=DepartmentCode(facts["department"]),
+                    due_at=instant_of(facts["due_at"]),
+                    spans=(span_from(Party.PROVIDER, entry, why),),
+                    evidence=(entry.entry_id,),
+                )
+            )
+    return duties
 
 
 def transfer_duties(entries: Iterable[RecordedEntry], *, calendar: WorkingCalendar, title_of: TitleOf) -> list[Duty]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datong.ledger.exported import exported_entries
     from datong.ledger.fsck import Fault, FsckReport
     from datong.ledger.log import EntryDraft, Ledger
+    from datong.ledger.newest import NewestEntries
     from datong.ledger.pulse import LogPulse, read_pulse
     from datong.ledger.quorum import ExpectedWitness, Quorum, QuorumWatch, WitnessStanding
     from datong.ledger.samples import SAMPLE_ENTRIES_MAX, SEED_CHARS_MAX, Sample
@@ -32,6 +33,7 @@ else:
             "exported": ["exported_entries"],
             "fsck": ["Fault", "FsckReport"],
             "log": ["EntryDraft", "Ledger"],
+            "newest": ["NewestEntries"],
             "pulse": ["LogPulse", "read_pulse"],
             "quorum": ["ExpectedWitness", "Quorum", "QuorumWatch", "WitnessStanding"],
             "samples": ["SAMPLE_ENTRIES_MAX", "SEED_CHARS_MAX", "Sample"],
@@ -65,6 +67,7 @@ __all__ = [
     "LogReport",
     "MemoryTileStore",
     "Month",
+    "NewestEntries",
     "Note",
     "PeerNote",
     "Quorum",

@@ -72,6 +72,7 @@ class EntryKind(StrEnum):
     CONSENT = "sharing.consent"
     DISCLOSURE = "sharing.disclosure"
     OBJECTION = "sharing.objection"
+    WISH = "sharing.wish"
     SUBSCRIPTION = "sharing.subscription"
     MATCHING = "sharing.matching"
     FINDING = "governance.finding"

@@ -56,6 +56,7 @@ KINDS = {
     "use": (25, "consumer", 100, 0),
     "response": (27, "provider", 50, 0),
     "disposal": (27, "consumer", 100, 25),
+    "wish": (33, "provider", 100, 25),
 }
 """Of each kind of duty: the article, whose duty it is, hundredths of a point for a breach and for a working day."""
 MEASURED = {"quality", "availability", "completeness", "use", "response"}
@@ -215,6 +216,8 @@ def duties_of(entries: list[Entry], calendar: Calendar) -> Iterator[Duty]:
         found += transfers(group, calendar)
     for group in grouped(entries, {"library.correction"}).values():
         found += corrections(group)
+    for group in grouped(entries, {"sharing.wish"}).values():
+        found += wishes(group)
     outages = [one for one in entries if one.kind == "sharing.outage"]
     for duty in found:
         if duty is not None:
@@ -336,6 +339,23 @@ def corrections(acts: list[Entry]) -> list[Duty]:
             arrived = facts.get("arrived_at")
             found[-1] = found[-1]._replace(done=max(instant(arrived) if arrived else one.at, opened.at))
             opened = None
+    return found
+
+
+def wishes(acts: list[Entry]) -> list[Duty]:
+    """To answer what the public asks for, and to keep what was promised; any act ends it, a withdrawal undoes it."""
+    found: list[Duty] = []
+    waits = False
+    for one in acts:
+        if waits and one.facts["state"] == "withdrawn":
+            found.pop()
+        elif waits:
+            found[-1] = found[-1]._replace(done=one.at)
+        waits = one.facts["state"] in {"assigned", "planned"}
+        if waits:
+            named = {"provider": one.facts["department"], "consumer": None, "authority": None}
+            span, due = Span(one.at, one.place, "provider"), instant(one.facts["due_at"])
+            found.append(Duty("wish", f"{one.subject}/{len(found) + 1}", named, due, None, [span]))
     return found
 
 

@@ -22,6 +22,8 @@ REQUIRED_LIMITS = (
     "dispute_negotiation",
     "dispute_authority",
     "dispute_government",
+    "wish_assign",
+    "wish_answer",
 )
 WEIGHTS_SUM = 100
 OPEN_START, OPEN_END = date.min, date.max

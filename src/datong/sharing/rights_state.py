@@ -14,6 +14,8 @@ from datong.sharing.consent.consents import consent_facts, consent_of
 from datong.sharing.evidence import instant, text_digest
 from datong.sharing.matching_terms import Matching
 from datong.sharing.matchings import matching_facts
+from datong.sharing.wishes.tables import wish as wish_table
+from datong.sharing.wishes.wishes import wish_facts, wish_of
 
 _ORDERED = ("consumer", "provider", "ground", "delay_days")
 
@@ -73,6 +75,13 @@ def _matchings(connection: Connection) -> Iterator[Held]:
         yield Held(row["id"], {"sharing_matching": own, "sharing_matching.content": told})
 
 
+def _wishes(connection: Connection) -> Iterator[Held]:
+    for row in streamed(connection, select(wish_table)):
+        wish = wish_of(row)
+        own: dict[str, JsonValue] = {"department": row["department"], "state": row["state"]}
+        yield Held(row["id"], {"sharing_wish": own, "sharing_wish.content": wish_facts(wish)})
+
+
 RIGHTS_AREAS = (
     Area("sharing.consent", Text(zh="本人同意", en="Consent"), frozenset({EntryKind.CONSENT}), of_subject, _consents),
     Area(
@@ -110,4 +119,5 @@ RIGHTS_AREAS = (
         of_subject,
         _matchings,
     ),
+    Area("sharing.wish", Text(zh="公众数据需求", en="Wish"), frozenset({EntryKind.WISH}), of_subject, _wishes),
 )

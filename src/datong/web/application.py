@@ -34,6 +34,7 @@ from datong.web.quorum_metrics import QuorumMetrics
 from datong.web.routing import RouteIndex
 from datong.web.services import Services
 from datong.web.short_calls import ShortCalls
+from datong.web.updates import Updates, look_at
 
 STATIC = Path(__file__).parent / "static"
 DESCRIPTION = (
@@ -97,6 +98,7 @@ def create_app(
     app.secure = chosen.only_https
     app.draining = app.state.draining = draining or Draining()
     app.state.services = services
+    app.state.updates = Updates(look_at(services), app.draining)
     app.state.language = chosen.language
     app.state.worker_threads = chosen.worker_threads
     app.state.calls = CallQueue(services.gateway, node_calls_max=chosen.worker_threads)

@@ -74,6 +74,8 @@ if TYPE_CHECKING:
     )
     from datong.sharing.applications import CallMeter, Registrations, Sandbox
     from datong.sharing.relay import RelayAnswerer, RelayDesk, RelayFollower
+    from datong.sharing.views import SavedViews
+    from datong.sharing.wishes import Wishes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +147,8 @@ class Services:
     own_uses: OwnUses
     disclosure_holds: DisclosureHolds
     objections: Objections
+    wishes: Wishes
+    views: SavedViews
     consents: Consents
     registrations: Registrations
     sandbox: Sandbox

@@ -30,6 +30,7 @@ from tests.integration.console.conftest import ServedCity
 from tests.integration.console.coordinated import coordinated
 from tests.integration.console.rated import rated
 from tests.integration.console.subscribed import subscribed
+from tests.integration.console.wished import wished
 
 WIDTHS = (1280, 360)
 PATIENCE_SECONDS = 30
@@ -86,6 +87,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
     residents = city.resources[Source.RESIDENTS].id
     residents_column = city.resources[Source.RESIDENTS].content.items[0].column
     draft = draft_of_education(console).id
+    wishes = wished(console)
+    citizens = ["/me/wishes", "/open/demand/new", *(f"/open/demand/{wishes[one]}" for one in ("received", "declined"))]
     return {
         "": [
             "/sign-in",
@@ -94,6 +97,9 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/open/verify",
             f"/open/{opened}",
             f"/open/agreements?code={code}",
+            "/open/demand",
+            "/open/demand?words=nothing&show=met",
+            *(f"/open/demand/{wishes[state]}" for state in ("assigned", "planned", "there")),
         ],
         "authority": [
             "/",
@@ -187,6 +193,9 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             *rated(console),
             "/ratings",
             "/staff",
+            "/wishes",
+            f"/wishes/{wishes['received']}",
+            "/views",
             "/notices",
             "/notices/settings",
             "/departments",
@@ -224,6 +233,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             *subscribed(console),
             "/consents",
             "/sources/address",
+            "/wishes?show=all",
+            *(f"/wishes/{wishes[state]}" for state in ("assigned", "planned")),
         ],
         "civil.officer": [
             "/sources/address",
@@ -248,7 +259,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/cases",
             f"/corrections/{city.corrections[0].id}",
         ],
-        "citizen": ["/me", "/me/consents", "/me/record", "/corrections", "/corrections/new?element=phone"],
+        "citizen": ["/me", "/me/consents", "/me/record", "/corrections", "/corrections/new?element=phone", *citizens],
     }
 
 
@@ -643,3 +654,109 @@ def test_a_citizen_sees_objects_and_consents_over_rest(console: ServedCity) -> N
     assert hub.consents.find().total == 0
     for client in clients.values():
         client.close()
+
+
+def test_the_public_asks_joins_and_is_answered_over_rest(console: ServedCity) -> None:
+    base, divisions = f"{console.url}/api/v1", console.city.resources[Source.DIVISIONS].id
+    clients: dict[str, httpx.Client] = {}
+    for name in ("authority", "education.officer", "estate.officer", "citizen"):
+        client = clients[name] = httpx.Client(base_url=base, timeout=60)
+        token = client.post("/session", json={"username": name, "password": PASSWORD}).json()["token"]
+        client.cookies.clear()
+        client.headers["Authorization"] = f"Bearer {token}"
+    authority, officer, stranger, citizen = clients.values()
+    everybody = httpx.Client(base_url=base, timeout=60)
+    draft = {"title": "公交到站时刻", "purpose": "做一个等车的应用", "fields": ["线路", "站点"], "cycle": "real_time"}
+    assert officer.post("/wishes", json=draft).status_code == 403
+    assert citizen.post("/wishes", json={**draft, "purpose": "打我电话 13800138000"}).status_code == 422
+    wish = citizen.post("/wishes", json=draft).json()
+    address = f"/wishes/{wish['id']}"
+
+    # Nobody but its asker and the authority knows of it before it was read.
+    assert [one.get(address).status_code for one in (everybody, stranger, officer)] == [404] * 3
+    assert [one.get(address).status_code for one in (citizen, authority)] == [200] * 2
+    assert everybody.get("/wishes", params={"state": "received"}).status_code == 401
+    assert wish["id"] not in {one["id"] for one in everybody.get("/wishes").json()["rows"]}
+    assert authority.get("/wishes", params={"state": "received"}).json()["total"] >= 1
+    assert officer.post(f"{address}/actions", json={"action": "admit"}).status_code == 403
+    assign = {"action": "assign", "department": EDUCATION.code}
+    assert authority.post(f"{address}/actions", json=assign).json()["state"] == "assigned"
+    assert everybody.get(address).json()["steps"][-1]["department"] == EDUCATION.code
+    assert "account" not in everybody.get(address).text
+
+    # Its duty stands on the workbench, and only the department answers.
+    assert f'href="{address}"' in officer.get(console.url).text.partition('id="duties"')[2]
+    answer = {"action": "point", "resource_id": divisions}
+    assert stranger.post(f"{address}/actions", json=answer).status_code == 403
+    assert officer.post(f"{address}/actions", json={"action": "decline"}).json()["code"] == "sharing.wish_words"
+    other = wished(console)["planned"]
+    assert citizen.put(f"/wishes/{other}/support").json()["supporters"] == 1
+    assert citizen.put(f"/wishes/{other}/support").json()["supporters"] == 1
+    assert citizen.delete(f"/wishes/{other}/support").json()["supporters"] == 0
+    assert citizen.put(f"{address}/support").json()["code"] == "sharing.wish_support_own"
+    assert officer.post(f"{address}/actions", json=answer).json()["state"] == "there"
+    assert citizen.post(f"{address}/withdrawal").status_code == 409
+    feed = httpx.get(f"{console.url}/open/demand/feed.atom").text
+    assert f"/open{address.replace('wishes', 'demand')}" in feed
+    assert {one["id"]: one["state"] for one in citizen.get("/me/wishes").json()}[wish["id"]] == "there"
+    for client in (*clients.values(), everybody):
+        client.close()
+
+
+def test_filters_are_kept_and_open_a_list_and_several_transfers_are_paused_and_resumed(
+    console: ServedCity, browser: Browser
+) -> None:
+    for language in ("zh", "en"):
+        visitor = Visitor(browser, console.url, language=language)
+        page = visitor.page
+        visitor.sign_in("authority", PASSWORD)
+        visitor.open("/requests?show=overdue")
+        page.click(".views summary")
+        page.fill("#view-name", "late <b>ones</b>")
+        page.check("input[name=opens]")
+        page.click(".views button[type=submit]")
+        assert page.locator(".views a[aria-current]").text_content() == "late <b>ones</b>"
+        stands(visitor, language)
+        visitor.open("/requests")
+        assert page.url.endswith("/requests?show=overdue")
+        page.click(".views a >> nth=0")
+        assert page.url.endswith("/requests?view=all")
+        visitor.open("/views")
+        stands(visitor, language)
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.click("form[action$='/delete'] button")
+        visitor.open("/requests")
+        assert page.url.endswith("/requests")
+
+        visitor.open("/transfers?ticked=all")
+        page.select_option("#action", "pause")
+        page.click("form[action='/transfers/bulk'] button[type=submit]")
+        stands(visitor, language)
+        tasks = console.city.hub.exchange.tasks().rows
+        assert all(task.state == "active" for task in tasks)
+        page.click("button[name=action]")
+        assert {task.state for task in console.city.hub.exchange.tasks().rows} == {"paused"}
+        stands(visitor, language)
+        page.click("button[name=action]")
+        assert {task.state for task in console.city.hub.exchange.tasks().rows} == {"active"}
+        assert visitor.complaints == []
+        visitor.close()
+
+
+def test_a_page_in_sight_follows_what_happens_elsewhere(console: ServedCity, browser: Browser) -> None:
+    hub, task = console.city.hub, console.city.tasks[0]
+    visitor = Visitor(browser, console.url)
+    page = visitor.page
+    visitor.sign_in("authority", PASSWORD)
+    with page.expect_response(lambda answer: "/updates?" in answer.url) as opened:
+        visitor.open("/transfers")
+    assert opened.value.status == 200
+    assert opened.value.headers["content-type"].startswith("text/event-stream")
+    # Another process acts: this page is told, and asks for its list again.
+    row = page.locator("#tasks tbody tr", has=page.locator(f"a[href='/transfers/{task.id}']")).first
+    hub.exchange.pause(task.id, actor=console.city.people["authority"].actor)
+    row.locator(".badge.warn").first.wait_for(timeout=PATIENCE_SECONDS * 1000)
+    hub.exchange.resume(task.id, actor=console.city.people["authority"].actor)
+    row.locator(".badge.good").first.wait_for(timeout=PATIENCE_SECONDS * 1000)
+    assert visitor.complaints == []
+    visitor.close()

@@ -106,7 +106,12 @@ class Busy:
         self.record(EntryKind.CORRECTION, "c-1", CONSUMER, action="report", **told)
         self.record(EntryKind.CORRECTION, "c-2", CONSUMER, action="report", **told)
         self.record(EntryKind.CORRECTION, "c-2", action="reject", **told)
+        for wish in ("w-1", "w-2"):
+            asked: dict[str, JsonValue] = {"department": PROVIDER, "due_at": self.due(1)}
+            self.record(EntryKind.WISH, wish, BUREAU, step="assign", state="assigned", **asked)
+        self.record(EntryKind.WISH, "w-2", BUREAU, step="withdraw", state="withdrawn", department=PROVIDER)
         self.world.clock.advance(6 * DAY)
+        self.record(EntryKind.WISH, "w-1", step="decline", state="declined", department=PROVIDER)
         arrived = self.world.clock.now().isoformat()
         self.record(EntryKind.CORRECTION, "c-1", action="see", arrived_at=arrived, **told)
 

@@ -276,6 +276,26 @@ CHANGING = frozenset(
     POST /transfers/{task_id}/runs/{run}/cancel
     POST /transfers/{task_id}/schema
     POST /webhooks/{subscription_id}/actions
+    DELETE /api/v1/me/views/{view_id}
+    POST /api/v1/me/views
+    PUT /api/v1/me/views/{view_id}
+    POST /api/v1/notices/marks
+    POST /api/v1/tasks/actions
+    POST /api/v1/tasks/actions/preview
+    POST /api/v1/wishes
+    DELETE /api/v1/wishes/{wish_id}/support
+    PUT /api/v1/wishes/{wish_id}/support
+    POST /api/v1/wishes/{wish_id}/actions
+    POST /api/v1/wishes/{wish_id}/withdrawal
+    POST /notices/marks
+    POST /open/demand/new
+    POST /open/demand/{wish_id}/support
+    POST /open/demand/{wish_id}/withdrawal
+    POST /transfers/bulk
+    POST /views
+    POST /views/{view_id}
+    POST /views/{view_id}/delete
+    POST /wishes/{wish_id}/actions
     """.strip()
     .replace("    ", "")
     .split("\n")

@@ -15,7 +15,7 @@ def paths(principal: Principal | None) -> set[str]:
 
 def test_a_visitor_sees_nothing_and_a_citizen_only_the_public_part() -> None:
     assert paths(None) == set()
-    assert paths(person(Role.CITIZEN)) == {"/me", "/me/consents", "/me/record", "/corrections", "/open"}
+    assert paths(person(Role.CITIZEN)) == {"/me", "/me/consents", "/me/record", "/corrections", "/me/wishes", "/open"}
 
 
 def test_staff_see_everything_but_the_citizens_pages_and_what_is_for_some() -> None:
@@ -29,11 +29,13 @@ def test_staff_see_everything_but_the_citizens_pages_and_what_is_for_some() -> N
         "/audit": {Role.AUDITOR, Role.AUTHORITY},
         "/objections": overseeing | {Role.BUSINESS, Role.DEPARTMENT_HEAD},
         "/ratings": overseeing | {Role.BUSINESS, Role.DEPARTMENT_HEAD},
+        "/wishes": overseeing | {Role.BUSINESS, Role.DEPARTMENT_HEAD},
     }
+    of_citizens = {"/me", "/me/consents", "/me/record", "/me/wishes"}
     for role in Role:
         if role is not Role.CITIZEN:
             hidden = {path for path, roles in for_some.items() if role not in roles}
-            assert paths(person(role)) == every - hidden - {"/me", "/me/consents", "/me/record"}, role
+            assert paths(person(role)) == every - hidden - of_citizens, role
 
 
 def test_one_line_at_most_is_the_present_one() -> None:

@@ -5,9 +5,10 @@ from datetime import timedelta
 from datong.catalogue import DemandState, UnmetDemand
 from datong.governance import DemandMining, RecommendationKind
 from datong.governance.ledger_evidence import GivenEntries
-from datong.governance.recommendations import to_publish
+from datong.governance.recommendations import WISHERS_MIN, to_open, to_publish
 from datong.kernel import PLATFORM_ACTOR, DepartmentCode, EntryId, FixedClock, JsonValue, NotFound, ResourceId, Text
 from datong.ledger import EntryKind, RecordedEntry
+from datong.sharing.wishes import Wish, WishDraft, WishState
 from tests.unit.governance.samples import EDUCATION, MONDAY, POLICE
 
 HEALTH, CIVIL = DepartmentCode("11440600007020047P"), DepartmentCode("11440600007020080C")
@@ -53,7 +54,9 @@ class Log:
             return Text(zh=resource_id, en=resource_id)
 
         clock = FixedClock(MONDAY + timedelta(days=9))
-        return DemandMining(clock=clock, ledger=GivenEntries(self.entries), needs=lambda: needs, title_of=title_of)
+        return DemandMining(
+            clock=clock, ledger=GivenEntries(self.entries), needs=lambda: needs, wishes=tuple, title_of=title_of
+        )
 
 
 def test_what_several_searched_for_in_vain_is_to_be_published_by_whoever_is_nearest() -> None:
@@ -93,3 +96,25 @@ def test_what_similar_departments_use_is_to_be_requested_by_who_has_it_not() -> 
     log.entries.pop()
     log.add(EntryKind.AGREEMENT, f"a-{HEALTH}-wages", "wages", HEALTH, "terminated")
     assert log.mined().recommend(None) == []
+
+
+def test_what_many_of_the_public_need_is_recommended_to_whoever_has_it_in_hand() -> None:
+    def wish(state: WishState, supporters: int, department: DepartmentCode | None = EDUCATION) -> Wish:
+        draft = WishDraft(title=f"{state} {supporters}", purpose="选学校")
+        return Wish(
+            id=f"{state}/{supporters}", draft=draft, state=state, made_at=MONDAY, changed_at=MONDAY, due_at=None,
+            department=department, supporters=supporters,
+        )  # fmt: skip
+
+    many = WISHERS_MIN - 1
+    found = to_open(
+        [
+            wish(WishState.ASSIGNED, many), wish(WishState.ASSIGNED, many - 1), wish(WishState.DECLINED, many + 4),
+            wish(WishState.PUBLISHED, 90), wish(WishState.ADMITTED, 90, None),
+        ]
+    )  # fmt: skip
+    assert [(one.subject, one.department, one.times) for one in found] == [
+        (f"assigned/{many}", EDUCATION, WISHERS_MIN),
+        (f"declined/{many + 4}", EDUCATION, WISHERS_MIN + 4),
+    ]
+    assert "再考虑" in found[1].reason.zh

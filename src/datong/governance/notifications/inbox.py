@@ -5,7 +5,7 @@ process that is killed tells nobody twice and leaves nobody out, and several pro
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -113,9 +113,7 @@ class Inbox:
 
     def follow(self) -> bool:
         """Tell people of what was published in the log since; return whether more waits."""
-        with self._database.snapshot() as connection:
-            position = connection.scalar(select(POSITION.c.position)) or 0
-        now = self._clock.now()
+        position, now = self.position(), self._clock.now()
         entries, after = self._ledger.published_from(
             position, kinds=TOLD_KINDS, since=now - TOLD_WITHIN, limit=ENTRIES_AT_ONCE
         )
@@ -130,6 +128,11 @@ class Inbox:
                 self._tell(connection, matter, rooms, entry=entry)
             connection.execute(update(POSITION).values(position=after))
         return True
+
+    def position(self) -> int:
+        """Return how far the log was read to tell people of it; it moves when somebody may have been told."""
+        with self._database.snapshot() as connection:
+            return connection.scalar(select(POSITION.c.position)) or 0
 
     def remind(self) -> bool:
         """Remind people of deadlines that are near, each once; return False, since all that is due is done."""
@@ -204,6 +207,15 @@ class Inbox:
         with self._database.transaction() as connection:
             values = {"read_at": self._clock.now(), "waiting_since": None}
             return connection.execute(update(NOTICE).where(*unread).values(values)).rowcount
+
+    def mark(self, person: str, notice_ids: Collection[str], *, read: bool) -> int:
+        """Mark some of a person's notices as read, or as unread again; return how many were not so before."""
+        now = self._clock.now()
+        of_person = (NOTICE.c.person == person, NOTICE.c.id.in_(notice_ids))
+        fresh = NOTICE.c.read_at.is_(None) if read else NOTICE.c.read_at.is_not(None)
+        values: dict[str, object] = {"read_at": now, "waiting_since": None} if read else {"read_at": None}
+        with self._database.transaction() as connection:
+            return connection.execute(update(NOTICE).where(*of_person, fresh).values(values)).rowcount
 
     def _tell(
         self, connection: Connection, matter: Matter, rooms: "_Rooms", *, entry: RecordedEntry | None = None

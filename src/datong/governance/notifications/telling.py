@@ -17,6 +17,7 @@ from datong.governance.notifications.matters import (
     Names,
     Topic,
 )
+from datong.governance.notifications.wished import of_wish
 from datong.governance.parties import Party
 from datong.governance.stages import STAGE_NAMES, CaseStage
 from datong.kernel import CHINA, DepartmentCode, ResourceId, Text, WorkingCalendar
@@ -76,6 +77,7 @@ def _place(duty: Duty) -> str:
         DutyKind.PROVISION: "/agreements/",
         DutyKind.DISPOSAL: "/agreements/",
         DutyKind.CORRECTION: "/corrections/",
+        DutyKind.WISH: "/wishes/",
     }
     return f"{place[duty.kind]}{subject}" if duty.kind in place else "/"
 
@@ -93,6 +95,7 @@ DUTY_NAMES: Mapping[DutyKind, Text] = {
     DutyKind.COMPLETENESS: Text(zh="数据完整", en="completeness"),
     DutyKind.RESPONSE: Text(zh="及时应答", en="answer calls in time"),
     DutyKind.DISPOSAL: Text(zh="处置到期数据", en="dispose of data at the end of the agreement"),
+    DutyKind.WISH: Text(zh="答复公众需求", en="answer a wish of the public"),
     DutyKind.USE: Text(zh="按约定使用", en="use as agreed"),
 }
 """What is to be done, where `RULES` says what it is called when it was not."""
@@ -468,6 +471,7 @@ MAKERS: Mapping[EntryKind, Callable[[RecordedEntry, Names], Sequence[Matter]]] =
     EntryKind.DRIFT: _drifts,
     EntryKind.CORRECTION: _corrections,
     EntryKind.OBJECTION: _objections,
+    EntryKind.WISH: of_wish,
     EntryKind.TASK: _tasks,
     EntryKind.FINDING: _findings,
     EntryKind.ALARM: _alarms,

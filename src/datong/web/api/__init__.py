@@ -51,6 +51,7 @@ from datong.web.api import (
     staff,
     statistics,
     subscriptions,
+    task_bulk,
     task_dead_letters,
     task_files,
     task_schemas,
@@ -58,7 +59,9 @@ from datong.web.api import (
     tasks,
     uses,
     versions,
+    views,
     webhooks,
+    wishes,
 )
 
 _PARTS = (
@@ -69,6 +72,7 @@ _PARTS = (
     nodes,
     batches,
     live,
+    task_bulk,
     task_dead_letters,
     task_schemas,
     task_files,
@@ -108,6 +112,8 @@ _PARTS = (
     consents,
     disclosures,
     objections,
+    wishes,
+    views,
     ledger,
     governance,
     notices,

@@ -11,12 +11,26 @@ from datong.web.routing import api_routes
 from datong.web.services import Services
 
 router = api_routes("/notices", tag="notices")
+MARKED_MAX = 100
 
 
 class Unread(Value):
     """How many notices the caller has not read."""
 
     unread: int
+
+
+class NoticeMarks(Value):
+    """Which notices are to be marked, and how."""
+
+    notice_ids: tuple[str, ...] = Field(min_length=1, max_length=MARKED_MAX)
+    read: bool = True
+
+
+class Marked(Value):
+    """How many notices were not marked so before."""
+
+    marked: int
 
 
 class NoticeSettings(Value):
@@ -57,6 +71,12 @@ def count_unread(caller: Caller, hub: Hub) -> Unread:
 def read_all_notices(caller: Caller, hub: Hub) -> Unread:
     """Mark every notice of the caller as read; return how many were not."""
     return Unread(unread=hub.inbox.read_all(own_inbox(caller, hub)))
+
+
+@router.post("/marks")
+def mark_notices(body: NoticeMarks, caller: Caller, hub: Hub) -> Marked:
+    """Mark some of the caller's notices as read, or as unread again; those of others are left alone."""
+    return Marked(marked=hub.inbox.mark(own_inbox(caller, hub), body.notice_ids, read=body.read))
 
 
 @router.get("/settings")

@@ -31,6 +31,7 @@ from datong.web.console import (
     library_definitions,
     library_versions,
     live,
+    live_updates,
     maps,
     matchings,
     norms,
@@ -56,11 +57,14 @@ from datong.web.console import (
     staff,
     statistics,
     task_form,
+    transfer_bulk,
     transfer_runs,
     transfer_schemas,
     transfers,
     trials,
+    views,
     webhooks,
+    wishes,
 )
 from datong.web.console.problem import problem_page
 
@@ -70,6 +74,8 @@ PARTS = (
     session,
     account,
     dashboard,
+    live_updates,
+    views,
     operations,
     auditing,
     finder,
@@ -89,6 +95,7 @@ PARTS = (
     trials,
     simulator,
     task_form,
+    transfer_bulk,
     transfer_schemas,
     transfer_runs,
     transfers,
@@ -123,6 +130,7 @@ PARTS = (
     webhooks,
     rights,
     citizen,
+    wishes,
     portal,
     profiles,
 )

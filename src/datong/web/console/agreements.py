@@ -87,6 +87,8 @@ CAUSES = (EndCause.OTHER, EndCause.PURPOSE_GONE, EndCause.BREACH)
 @router.get("/agreements")
 def list_agreements(desk: SignedIn, offset: Offset, state: str = "", department: str = "") -> Response:
     """List the agreements of the caller's department, or all of them for those who oversee."""
+    if view := desk.opening_view():
+        return desk.go(view)
     wanted = DepartmentCode(department) if department else None
     chosen = AgreementState(state) if state in set(AgreementState) else None
     page = desk.services.agreements.find(

@@ -39,6 +39,8 @@ def work_list(
     desk: SignedIn, offset: Offset, state: str = "", department: str = "", ticked: Annotated[str, Query()] = ""
 ) -> Response:
     """List resources that are on their way; `ticked=all` marks every one of the page, also without JavaScript."""
+    if view := desk.opening_view():
+        return desk.go(view)
     desk.require(Action.RESOURCE_READ)
     own = desk.caller.department
     everything = desk.may(Action.RESOURCE_READ_UNPUBLISHED)

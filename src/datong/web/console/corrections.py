@@ -63,6 +63,8 @@ def own_record(desk: SignedIn) -> Response:
 @router.get("/corrections")
 def list_corrections(desk: SignedIn, offset: Offset, show: str = "") -> Response:
     """List the reports that the caller may know of, the nearest deadline first."""
+    if view := desk.opening_view():
+        return desk.go(view)
     waiting = {"waiting": True, "answered": False}.get(show)
     page = corrections_in_scope(desk.services, desk.caller, waiting=waiting, offset=offset, limit=PAGE_ROWS)
     return desk.page(

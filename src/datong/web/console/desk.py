@@ -15,6 +15,7 @@ from datong.catalogue import Department
 from datong.kernel import DepartmentCode, ResourceId, Text, Unauthenticated
 from datong.ledger import Quorum
 from datong.sharing import Action, PolicyEngine, Principal, Target
+from datong.sharing.views import VIEWED_PAGES, SavedView, view_query
 from datong.web.authentication import current_principal, optional_principal, services_of
 from datong.web.console import texts, vocabulary
 from datong.web.console.navigation import sections_for
@@ -153,6 +154,26 @@ class Desk:
         given += [(name, str(value)) for name, value in changes.items() if value not in (None, "")]
         query = urlencode(given)
         return self.request.url.path + (f"?{query}" if query else "")
+
+    def views_here(self) -> tuple[SavedView, ...] | None:
+        """Return the views of this list that the caller can open; None where none can be kept."""
+        if self.principal is None or self.request.url.path not in VIEWED_PAGES:
+            return None
+        person = self.principal.actor.id
+        if not self.may(Action.VIEW_OWN, Target(id=person, person=person)):
+            return None
+        return self.services.views.of(person, self.principal.department, self.request.url.path)
+
+    def opening_view(self) -> str:
+        """Return the address of the view with which this list begins, if it was opened without any filter."""
+        if self.request.url.query:
+            return ""
+        return next((view.address for view in self.views_here() or () if view.opens and view.query), "")
+
+    @property
+    def filters(self) -> str:
+        """The filters of this page as a query string, in the form in which views keep them."""
+        return view_query(self.request.url.query)
 
     def page(self, template: str, *, status: int = HTTPStatus.OK, **values: object) -> HTMLResponse:
         """Render a template of the console."""

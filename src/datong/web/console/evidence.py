@@ -45,6 +45,8 @@ def readable_department(desk: Desk) -> DepartmentCode | None:
 @router.get("/evidence")
 def list_entries(desk: SignedIn, offset: Offset, kind: str = "", subject: str = "") -> Response:
     """List the entries that the caller may read, newest first."""
+    if view := desk.opening_view():
+        return desk.go(view)
     chosen = EntryKind(kind) if kind in set(EntryKind) else None
     ledger = desk.services.ledger
     page = ledger.entries(

@@ -103,6 +103,8 @@ def show_guards(desk: SignedIn, period: str = "", department: str = "") -> Respo
 @router.get("/governance/findings")
 def list_findings(desk: SignedIn, offset: Offset, kind: str = "") -> Response:
     """List the findings that the caller may read."""
+    if view := desk.opening_view():
+        return desk.go(view)
     chosen = DutyKind(kind) if kind in set(DutyKind) else None
     scope = department_in_scope(desk.services, desk.caller, Action.FINDING_READ)
     page = desk.services.monitor.findings(kind=chosen, department=scope, offset=offset, limit=PAGE_ROWS)

@@ -42,6 +42,12 @@ SECTIONS = (
             _link("/requests", "需求与授权", "Requests"),
             _link("/agreements", "共享协议", "Agreements"),
             _link("/applications", "应用", "Applications", "/webhooks"),
+            _link(
+                "/wishes",
+                "公众需求",
+                "Public wishes",
+                roles=frozenset({Role.AUTHORITY, Role.AUDITOR, Role.DATA_OFFICER, Role.BUSINESS, Role.DEPARTMENT_HEAD}),
+            ),
         ),
     ),
     Section(
@@ -106,6 +112,7 @@ SECTIONS = (
             _link("/me/consents", "我的同意", "My consents", roles=frozenset({Role.CITIZEN})),
             _link("/me/record", "我的记录", "My record", roles=frozenset({Role.CITIZEN})),
             _link("/corrections", "我提出的校核", "My reports", roles=frozenset({Role.CITIZEN})),
+            _link("/me/wishes", "我的数据需求", "My wishes", roles=frozenset({Role.CITIZEN})),
             _link("/open", "开放目录", "Open catalogue", roles=STAFF | {Role.CITIZEN}),
         ),
     ),

@@ -1,13 +1,22 @@
 """The inbox: what concerns the caller, and how it is sent."""
 
 from typing import Annotated
+from urllib.parse import urlencode
 
-from fastapi import Form
+from fastapi import Form, Query
 from fastapi.responses import Response
 
 from datong.governance.notifications import PACE_NAMES, TOPIC_NAMES, Choices, Pace, Topic
 from datong.kernel import Language
-from datong.web.api.notices import Confirmation, confirm_address, own_inbox, read_all_notices, read_notice_settings
+from datong.web.api.notices import (
+    Confirmation,
+    NoticeMarks,
+    confirm_address,
+    mark_notices,
+    own_inbox,
+    read_all_notices,
+    read_notice_settings,
+)
 from datong.web.console.desk import PAGE_ROWS, Offset, SignedIn
 from datong.web.routing import unlisted_routes
 
@@ -15,13 +24,28 @@ router = unlisted_routes("/notices")
 
 
 @router.get("")
-def list_notices(desk: SignedIn, offset: Offset, show: str = "", topic: str = "") -> Response:
-    """List the caller's notices."""
+def list_notices(
+    desk: SignedIn,
+    offset: Offset,
+    show: str = "",
+    topic: str = "",
+    marked: Annotated[list[str] | None, Query(max_length=PAGE_ROWS)] = None,
+) -> Response:
+    """List the caller's notices; `marked` are those that were marked just now, which can be taken back."""
+    if view := desk.opening_view():
+        return desk.go(view)
     person = own_inbox(desk.caller, desk.services)
     chosen = Topic(topic) if topic in set(Topic) else None
     page = desk.services.inbox.find(person, unread=show == "unread", topic=chosen, offset=offset, limit=PAGE_ROWS)
     return desk.page(
-        "notices/list.html", page=page, offset=offset, step=PAGE_ROWS, show=show, topic=topic, topics=TOPIC_NAMES
+        "notices/list.html",
+        page=page,
+        offset=offset,
+        step=PAGE_ROWS,
+        show=show,
+        topic=topic,
+        topics=TOPIC_NAMES,
+        marked=marked or (),
     )
 
 
@@ -30,6 +54,21 @@ def read_all(desk: SignedIn) -> Response:
     """Mark every notice as read."""
     read_all_notices(desk.caller, desk.services)
     return desk.go("/notices", done="notices_read")
+
+
+@router.post("/marks")
+def mark(
+    desk: SignedIn,
+    notices: Annotated[list[str] | None, Form(max_length=PAGE_ROWS)] = None,
+    read: Annotated[bool, Form()] = True,
+) -> Response:
+    """Mark the ticked notices as read, or take that back."""
+    if not notices:
+        return desk.go("/notices", done="none_ticked")
+    mark_notices(NoticeMarks(notice_ids=tuple(notices), read=read), desk.caller, desk.services)
+    if not read:
+        return desk.go("/notices", done="notices_unread")
+    return desk.go("/notices?" + urlencode({"marked": notices}, doseq=True), done="notices_marked")
 
 
 @router.get("/settings")

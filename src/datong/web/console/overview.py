@@ -10,6 +10,7 @@ from datong.kernel import CHINA, DatongError, DepartmentCode, Text, Value
 from datong.ledger import EntryKind, RecordedEntry
 from datong.sharing import Action, AgreementState, Request, RequestState, Target
 from datong.sharing.applications import ApplicationState, Registration
+from datong.sharing.wishes import WishOrder, WishState
 from datong.web.console.charts import Chart, Edge, network, trend
 from datong.web.console.desk import Desk
 from datong.web.console.evidence import readable_department
@@ -106,6 +107,7 @@ def duties(desk: Desk) -> tuple[Duty, ...]:
         *_cases(desk),
         *_corrections(desk),
         *_objections(desk),
+        *_wishes(desk),
         *_applications(desk),
         *_fallen(desk),
         *_assignments(desk),
@@ -395,6 +397,32 @@ def _objections(desk: Desk) -> list[Duty]:
             due_at=found.due_at,
         )
         for found in waiting.rows
+    ]
+
+
+def _wishes(desk: Desk) -> list[Duty]:
+    """Return the wishes of the public that the authority has to read and assign, and the department's own to answer."""
+    department, target = desk.caller.department, Target()
+    reads = desk.may(Action.WISH_ASSIGN)
+    states = {WishState.RECEIVED, WishState.ADMITTED} if reads else {WishState.ASSIGNED, WishState.PLANNED}
+    if department is not None:
+        target = Target(id="new", department=department)
+    if not reads and (department is None or not desk.may(Action.WISH_ANSWER, target)):
+        return []
+    found = desk.services.wishes.find(
+        states=states, department=None if reads else department, order=WishOrder.DUE, limit=DUTIES_SHOWN_MAX
+    )
+    what = Text(zh="待审核交办的公众需求", en="Read and assign a wish of the public")
+    if not reads:
+        what = Text(zh="待答复、待开放的公众需求", en="Answer a wish of the public")
+    return [
+        Duty(
+            title=Text(zh=one.draft.title, en=one.draft.title),
+            what=what,
+            address=f"/wishes/{one.id}",
+            due_at=one.due_at,
+        )
+        for one in found.rows
     ]
 
 

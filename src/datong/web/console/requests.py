@@ -80,6 +80,8 @@ class Filled(Value):
 @router.get("/requests")
 def list_requests(desk: SignedIn, offset: Offset, show: str = "all", state: str = "") -> Response:
     """List the requests in which the caller's department has a part, or all of them for those who oversee."""
+    if view := desk.opening_view():
+        return desk.go(view)
     own = desk.caller.department
     oversees = desk.may(Action.REQUEST_READ)
     chosen = RequestState(state) if state in set(RequestState) else None

@@ -49,6 +49,8 @@ def search(
     single: bool = False,
 ) -> Response:
     """Search the published catalogue; without a query it lists everything. Near-duplicates are one hit, or `single`."""
+    if view := desk.opening_view():
+        return desk.go(view)
     desk.require(Action.RESOURCE_READ)
     opened = set(is_open or ()) & {"0", "1"}
     filters = SearchFilters(

@@ -5,13 +5,15 @@ from typing import Annotated
 from fastapi import Form
 from fastapi.responses import Response
 
-from datong.exchange import BatchRecord, Progress, ReceiptRecord, ReplayDraft, ReplayState, Task, TaskState, TaskStatus
+from datong.exchange import BatchRecord, Progress, ReceiptRecord, ReplayDraft, ReplayState, Task, TaskStatus
 from datong.kernel import TaskId, Text, Value
 from datong.sharing import Action
 from datong.web.api.replays import cancel_replay, order_replay
 from datong.web.api.scope import department_in_scope
+from datong.web.api.task_bulk import possible_acts
 from datong.web.api.tasks import TaskAction, TaskActRequest, act_on_task, readable_task, task_target
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+from datong.web.console.transfer_bulk import LABELS
 from datong.web.console.transfer_runs import standing
 from datong.web.routing import unlisted_routes
 
@@ -19,12 +21,6 @@ router = unlisted_routes()
 
 BATCHES_SHOWN = 100
 REPLAYS_SHOWN = 5
-LABELS = {
-    TaskAction.RUN: Text(zh="运行一次", en="Run once"),
-    TaskAction.PAUSE: Text(zh="暂停", en="Pause"),
-    TaskAction.RESUME: Text(zh="继续", en="Resume"),
-    TaskAction.RECONCILE: Text(zh="对账", en="Reconcile"),
-}
 
 
 class TaskLine(Value):
@@ -46,8 +42,10 @@ class ChainLink(Value):
 
 
 @router.get("/transfers")
-def list_tasks(desk: SignedIn, offset: Offset) -> Response:
-    """List the tasks that the caller may read, with live progress."""
+def list_tasks(desk: SignedIn, offset: Offset, ticked: str = "") -> Response:
+    """List the tasks that the caller may read, with live progress; `ticked=all` marks those of the page."""
+    if view := desk.opening_view():
+        return desk.go(view)
     exchange = desk.services.exchange
     page = exchange.tasks(
         department=department_in_scope(desk.services, desk.caller, Action.TASK_READ), offset=offset, limit=PAGE_ROWS
@@ -63,7 +61,16 @@ def list_tasks(desk: SignedIn, offset: Offset) -> Response:
         )
         for task in page.rows
     ]
-    return desk.page("transfers/list.html", page=page, lines=lines, offset=offset, step=PAGE_ROWS)
+    bulk = {action for line in lines for action in possible_acts(desk.services, desk.caller, line.task)}
+    return desk.page(
+        "transfers/list.html",
+        page=page,
+        lines=lines,
+        offset=offset,
+        step=PAGE_ROWS,
+        bulk=[(action, LABELS[action]) for action in LABELS if action in bulk],
+        ticked=ticked == "all",
+    )
 
 
 @router.get("/transfers/{task_id}")
@@ -94,7 +101,7 @@ def show_task(desk: SignedIn, task_id: TaskId) -> Response:
         rejects=exchange.rejects.newest(task_id),
         replays=replays,
         may_replay=desk.may(Action.TASK_REPLAY, task_target(task, task_id=task_id)),
-        actions=[(action, LABELS[action]) for action in _actions(desk, task)],
+        actions=[(action, LABELS[action]) for action in possible_acts(desk.services, desk.caller, task)],
         running=progress.run_done < progress.run_requested
         or progress.receipted_batches < progress.batches
         or any(one.state is ReplayState.WAITING for one in replays),
@@ -121,16 +128,6 @@ def take_back_replay(desk: SignedIn, task_id: TaskId, replay_id: str) -> Respons
     """Take back a replay that waits."""
     cancel_replay(task_id, replay_id, desk.caller, desk.services)
     return desk.go(f"/transfers/{task_id}", done="task")
-
-
-def _actions(desk: Desk, task: Task) -> tuple[TaskAction, ...]:
-    if not desk.may(Action.TASK_CONTROL, task_target(task, task_id=task.id)):
-        return ()
-    return {
-        TaskState.ACTIVE: (TaskAction.RUN, TaskAction.RECONCILE, TaskAction.PAUSE),
-        TaskState.PAUSED: (TaskAction.RESUME,),
-        TaskState.BLOCKED: (TaskAction.RESUME,),
-    }.get(task.state, ())
 
 
 def _title(desk: Desk, task: Task) -> Text:

@@ -33,6 +33,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "sharing.application": Text(zh="应用", en="Application"),
     "sharing.consent": Text(zh="本人同意", en="Consent"),
     "sharing.disclosure": Text(zh="延后告知", en="Delayed disclosure"),
+    "sharing.wish": Text(zh="公众数据需求", en="Wish of the public"),
     "sharing.objection": Text(zh="使用异议", en="Objection to a use"),
     "sharing.subscription": Text(zh="变更订阅", en="Subscription"),
     "sharing.profile": Text(zh="共享凭据文件", en="Sharing profile"),
@@ -163,6 +164,18 @@ APPLICATION_STEPS: Mapping[str, Text] = {
     "bind": Text(zh="绑定协议", en="Agreements bound"),
     "issue_key": Text(zh="签发密钥", en="Key issued"),
     "revoke_key": Text(zh="作废密钥", en="Key revoked"),
+}
+WISH_STEPS: Mapping[str, Text] = {
+    "make": Text(zh="提出", en="Filed"),
+    "admit": Text(zh="审核公示", en="Admitted"),
+    "reject": Text(zh="未通过审核", en="Not admitted"),
+    "assign": Text(zh="交办", en="Assigned"),
+    "hand_back": Text(zh="退回主管部门", en="Handed back"),
+    "plan": Text(zh="答应开放", en="Promised"),
+    "point": Text(zh="已有数据", en="It is there"),
+    "decline": Text(zh="不予开放", en="Declined"),
+    "publish": Text(zh="已开放", en="Opened"),
+    "withdraw": Text(zh="撤回", en="Withdrawn"),
 }
 EXTENSIONS: Mapping[str, Text] = {
     "none": Text(zh="未延期", en="no extension"),

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from datong.catalogue import OpenResource, Publisher
 from datong.kernel import DepartmentCode, NotFound, Text
+from datong.sharing.wishes import Wish
 from datong.web.authentication import Hub
 from datong.web.open.answers import public_answer, reading
 from datong.web.open.dcat import ABOUT, TITLE
@@ -43,6 +44,14 @@ def feed(request: Request, hub: Hub) -> Response:
     newest = hub.open_catalogue.find(limit=FEED_ENTRIES).rows
     publishers = {entry.department.code: entry for entry in hub.open_catalogue.publishers()}
     body = "".join(_atom(newest, publishers, hub.settings.base_url)).encode()
+    return public_answer(request, body, media_type=ATOM, modified=newest[0].changed_at if newest else None)
+
+
+@reading(router, "/open/demand/feed.atom", media_types=[ATOM])
+def wishes_feed(request: Request, hub: Hub) -> Response:
+    """Return the newest wishes on the demand wall, with what came of each, as an Atom feed."""
+    newest = sorted(hub.wishes.find(limit=FEED_ENTRIES).rows, key=lambda wish: wish.changed_at, reverse=True)
+    body = "".join(_atom_of_wishes(newest, hub.settings.base_url)).encode()
     return public_answer(request, body, media_type=ATOM, modified=newest[0].changed_at if newest else None)
 
 
@@ -111,6 +120,27 @@ def _atom(newest: Sequence[OpenResource], publishers: dict[DepartmentCode, Publi
         )
         yield "".join(f"<category term={quoteattr(clean(word))}/>\n" for word in content.keywords if word.strip())
         yield "</entry>\n"
+    yield "</feed>\n"
+
+
+def _atom_of_wishes(newest: Sequence[Wish], base: str) -> Iterator[str]:
+    updated = newest[0].changed_at if newest else datetime(1970, 1, 1, tzinfo=UTC)
+    address = f"{base}/open/demand"
+    yield (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="zh">\n'
+        f"<id>{escape(address)}/feed.atom</id>\n<title>需求墙 Demand wall</title>\n"
+        f"<updated>{_time(updated)}</updated>\n"
+        f"<author><name>{escape(TITLE.zh)}</name></author>\n"
+        f"<link rel={quoteattr('self')} href={quoteattr(f'{address}/feed.atom')}/>\n<link href={quoteattr(address)}/>\n"
+    )
+    for wish in newest:
+        said = f"{wish.state.label.zh} {wish.state.label.en}：{wish.answer or wish.draft.purpose}"
+        yield (
+            f"<entry>\n<id>urn:uuid:{escape(wish.id)}</id>\n<title>{escape(clean(wish.draft.title))}</title>\n"
+            f"<published>{_time(wish.made_at)}</published>\n<updated>{_time(wish.changed_at)}</updated>\n"
+            f"<link href={quoteattr(f'{address}/{wish.id}')}/>\n<summary>{escape(clean(said))}</summary>\n"
+            f"<category term={quoteattr(wish.state.value)}/>\n</entry>\n"
+        )
     yield "</feed>\n"
 
 

@@ -149,6 +149,10 @@
   });
   document.addEventListener("submit", () => clearTimeout(waiting));
   document.addEventListener("input", (event) => { if (event.target.dataset.filter) filterRows(event.target); });
+  // A list may have been narrowed without a new page: what is kept is what its address says now.
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches('form[action="/views"]')) event.target.elements.query.value = window.location.search.slice(1);
+  });
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.confirm;
     if (question && !window.confirm(question)) event.preventDefault();
@@ -159,6 +163,57 @@
     if (event.key === "/" && !typing && box) { event.preventDefault(); box.focus(); }
     walkFound(event);
   });
+  // Live parts: the hub says which topic changed, and each part of the page about it asks for itself again ("live").
+  // One stream for a window in sight; where none is to be had, the clock takes its place.
+  const OPEN_AFTER_MILLISECONDS = 1000, BEAT_MILLISECONDS = 15000, AGAIN_MILLISECONDS = 60000;
+  let stream = null, opening = 0, beat = 0;
+  const liveTopics = () => [...new Set([...document.querySelectorAll("[data-live]")].map((box) => box.dataset.live))];
+  function inUse(box) {
+    const held = document.activeElement;
+    return box.contains(held) && held.matches("input, textarea, select") || box.querySelector("details[open], input:checked") !== null;
+  }
+  function refresh(topic) {
+    document.querySelectorAll(`[data-live="${topic}"]`).forEach((box) => {
+      const held = document.activeElement, link = box.contains(held) ? held.getAttribute("href") : null;
+      if (inUse(box)) return;
+      // Who stands on a link by the keyboard stands on it afterwards, too.
+      if (link) document.addEventListener("htmx:afterSwap", () => {
+        const again = [...document.querySelectorAll("a[href]")].find((one) => one.getAttribute("href") === link);
+        if (again && !document.activeElement.matches("a, button, input")) again.focus({ preventScroll: true });
+      }, { once: true });
+      window.htmx.trigger(box, "live");
+    });
+  }
+  function byTheClock() {
+    clearInterval(beat);
+    beat = setInterval(() => liveTopics().forEach(refresh), BEAT_MILLISECONDS);
+    opening = setTimeout(listen, AGAIN_MILLISECONDS);
+  }
+  function listen() {
+    const topics = liveTopics();
+    if (document.hidden || stream || !topics.length) return;
+    if (!window.EventSource) { byTheClock(); return; }
+    stream = new EventSource("/updates?" + topics.map((topic) => "topic=" + encodeURIComponent(topic)).join("&"));
+    stream.addEventListener("open", () => clearInterval(beat));
+    stream.addEventListener("update", (event) => refresh(event.data));
+    // A stream that ended is opened again by the browser; one that was refused is not.
+    stream.addEventListener("error", () => {
+      if (stream && stream.readyState === EventSource.CLOSED) { stream = null; byTheClock(); }
+    });
+  }
+  function silence() {
+    clearTimeout(opening);
+    clearInterval(beat);
+    if (stream) stream.close();
+    stream = null;
+  }
+  document.addEventListener("visibilitychange", () => {
+    silence();
+    if (!document.hidden) { liveTopics().forEach(refresh); listen(); }
+  });
+  window.addEventListener("pagehide", silence);
+  window.addEventListener("pageshow", () => { opening = setTimeout(listen, OPEN_AFTER_MILLISECONDS); });
+
   dark.addEventListener("change", () => repaint(dark.matches));
   window.addEventListener("beforeprint", () => { if (dark.matches) repaint(false); });
   window.addEventListener("afterprint", () => { if (dark.matches) repaint(true); });
