@@ -13,6 +13,8 @@ import datong.exchange.tables
 import datong.federation.tables
 import datong.governance.coordination.tables
 import datong.governance.notifications.tables
+import datong.governance.satisfaction.tables
+import datong.governance.staff.tables
 import datong.governance.tables
 import datong.ledger.tables
 import datong.library.tables
@@ -34,9 +36,13 @@ OWNERS = (
     datong.exchange.tables,
     datong.library.tables,
     datong.sharing.tables,
+    datong.sharing.views.tables,
+    datong.sharing.wishes.tables,
     datong.governance.tables,
     datong.governance.notifications.tables,
     datong.governance.coordination.tables,
+    datong.governance.staff.tables,
+    datong.governance.satisfaction.tables,
     datong.app.tables,
 )
 """The modules whose import declares every table on `kernel.METADATA`."""
