@@ -16,7 +16,7 @@ import typer
 from datong import sharing
 from datong.cli.shell import say, say_json
 from datong.kernel import Conflict, Corrupt, Invalid, Refused, Text, Unavailable
-from datong.kernel.archives import unpack
+from datong.kernel.archives import unpack, unpacked_max
 from datong.kernel.tls import tls_context
 from datong.ledger import (
     BundleReport,
@@ -202,7 +202,7 @@ def _unpacked(archive: Path) -> Iterator[Path]:
         folder = Path(scratch)
         try:
             with tarfile.open(archive) as tar:
-                unpack(tar, folder)
+                unpack(tar, folder, bytes_max=unpacked_max(archive.stat().st_size))
         except (tarfile.TarError, OSError, EOFError) as error:
             raise Corrupt(
                 "cli.archive_unreadable",

@@ -8,15 +8,29 @@ import shutil
 import tarfile
 from pathlib import Path
 
+UNPACKED_BYTES_MIN, UNPACKED_TIMES_MAX = 64 * 1024 * 1024, 100
+"""An archive of so many bytes may unpack to a hundred times as many, and a small one to 64 MiB."""
+MEMBERS_MAX = 2_000_000
+"""Files and folders in one archive: a log of 250 million entries."""
 
-def unpack(archive: tarfile.TarFile, folder: Path) -> None:
-    """Write the files of `archive` below `folder`.
+
+def unpacked_max(archive_bytes: int) -> int:
+    """Return how many bytes may come out of an archive of so many bytes."""
+    return max(UNPACKED_BYTES_MIN, archive_bytes * UNPACKED_TIMES_MAX)
+
+
+def unpack(archive: tarfile.TarFile, folder: Path, *, bytes_max: int = UNPACKED_BYTES_MIN) -> None:
+    """Write the files of `archive` below `folder`: `MEMBERS_MAX` at most, together `bytes_max` bytes at most.
 
     Raises:
-        tarfile.TarError: it holds a link, a device, or a name that leads elsewhere; or it cannot be read.
+        tarfile.TarError: it holds a link, a device, or a name that leads elsewhere; it holds more than it may; or it
+            cannot be read.
     """
-    root = folder.resolve()
-    for member in archive:
+    root, left = folder.resolve(), bytes_max
+    for number, member in enumerate(archive):
+        left -= member.size
+        if left < 0 or number >= MEMBERS_MAX:
+            raise tarfile.TarError(f"more than {bytes_max} bytes or {MEMBERS_MAX} files: {member.name}")
         target = (root / member.name).resolve()
         if not target.is_relative_to(root) or not (member.isfile() or member.isdir()):
             raise tarfile.TarError(f"neither a file nor a folder below the target: {member.name}")

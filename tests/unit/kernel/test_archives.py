@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from datong.kernel.archives import unpack
+from datong.kernel.archives import UNPACKED_BYTES_MIN, UNPACKED_TIMES_MAX, unpack, unpacked_max
 
 
 def archive(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarFile:
@@ -42,3 +42,11 @@ def test_what_leads_elsewhere_is_refused(name: str, kind: bytes, tmp_path: Path)
     with pytest.raises(tarfile.TarError):
         unpack(archive(name, kind), tmp_path / "inside")
     assert not list(tmp_path.rglob("out"))
+
+
+def test_an_archive_that_swells_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(tarfile.TarError, match="more than 1 bytes"):
+        unpack(archive("a"), tmp_path, bytes_max=1)
+    unpack(archive("a"), tmp_path, bytes_max=2)
+    assert unpacked_max(10) == UNPACKED_BYTES_MIN
+    assert unpacked_max(UNPACKED_BYTES_MIN) == UNPACKED_BYTES_MIN * UNPACKED_TIMES_MAX
