@@ -58,6 +58,7 @@ from datong.sharing import (
     Blocks,
     CallQuota,
     Consents,
+    Delegations,
     DeltaEvidence,
     DeltaShares,
     DisclosureHolds,
@@ -168,6 +169,7 @@ def compose(
         logins_at_once_max=settings.logins_at_once_max,
         hasher=hasher,
     )
+    delegations = Delegations(database=database, clock=clock, ledger=ledger)
     agreements = Agreements(
         database=database,
         clock=clock,
@@ -327,6 +329,7 @@ def compose(
         departments=departments,
         agreements=agreements,
         identity=identity,
+        delegations=delegations,
         policy=policy,
         webhooks=webhooks,
         secret=index_key,
@@ -381,6 +384,7 @@ def compose(
         corrections=corrections,
         reviews=Reviews(database=database, clock=clock, ledger=ledger, library=library),
         identity=identity,
+        delegations=delegations,
         policy=policy,
         requests=requests,
         agreements=agreements,

@@ -37,7 +37,7 @@ from datong.kernel import Clock, Database, DepartmentCode, Settings, WorkingCale
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import Ledger
 from datong.norms import NormPack
-from datong.sharing import Agreements, Identity, PolicyEngine
+from datong.sharing import Agreements, Delegations, Identity, PolicyEngine
 from datong.sharing.wishes import SUPPORTED, Wishes, WishOrder
 
 
@@ -75,6 +75,7 @@ def compose_governance(
     departments: Departments,
     agreements: Agreements,
     identity: Identity,
+    delegations: Delegations,
     policy: PolicyEngine,
     wishes: Wishes,
     webhooks: WebhookPost,
@@ -138,6 +139,7 @@ def compose_governance(
         authorities=authorities,
         duties=lambda now: monitor.due_soon(since=now, until=calendar.deadline(now, NEAR_WORKING_DAYS + 1)),
         reminders=reminders,
+        substitutes=delegations.standing_in,
     )
     sending = Sending(
         database=database,

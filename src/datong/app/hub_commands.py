@@ -175,7 +175,7 @@ def close_account(
     """停用账号，立即结束其全部会话 · Close an account, which ends its sessions at once, or open it again."""
     opened = Hub(read_settings())
     identity = opened.services.identity
-    account = identity.set_disabled(identity.account_of(username).id, disabled=not reopen)
+    account = identity.set_disabled(identity.account_of(username).id, disabled=not reopen, actor=PLATFORM_ACTOR)
     opened.close()
     typer.echo(account.username)
 
@@ -186,6 +186,6 @@ def set_password(username: Annotated[str, typer.Argument(help="登录名 · name
     chosen = secrets.token_urlsafe(PASSWORD_BYTES)
     opened = Hub(read_settings())
     identity = opened.services.identity
-    account = identity.set_password(identity.account_of(username).id, chosen)
+    account = identity.set_password(identity.account_of(username).id, chosen, actor=PLATFORM_ACTOR)
     opened.close()
     typer.echo(f"{account.username} {chosen}")

@@ -49,6 +49,7 @@ from datong.catalogue.steps import (
     put_content,
     put_standing,
     record_step,
+    require_other_eyes_on_step,
     turn_versions,
 )
 from datong.catalogue.tables import listing, resource, step, version
@@ -252,13 +253,14 @@ class Catalogue:
             Conflict: the action is not possible in the present state, the content is not the expected one, or the
                 entry is kept elsewhere.
             Invalid: a reason is missing, or what is signed or submitted is incomplete (the context lists everything).
-            Refused: the actor is not the party of this step.
+            Refused: the actor is not the party of this step, or had a part in what it approves (`steps.OTHER_EYES`).
         """
         with self._database.transaction() as connection:
             before = _actable(connection, resource_id, expected_digest)
             standing = standing_of(before)
             row = transition_of(standing, action)
             self._require_party(row.party, before.department, actor)
+            require_other_eyes_on_step(connection, before, action, actor)
             if action in (ResourceAction.SIGN_OFF, ResourceAction.SUBMIT):
                 self._require_complete(before.content, action)
             now = self._clock.now()

@@ -21,8 +21,18 @@ from datong.catalogue.values import (
     ResourceState,
 )
 from datong.kernel import Actor, JsonValue, ResourceId, Value, new_id
-from datong.ledger import EntryKind, Ledger
+from datong.ledger import EntryKind, Ledger, require_other_eyes
 from datong.norms import NormPack
+
+OTHER_EYES = {
+    ResourceAction.SIGN_OFF: frozenset({ResourceAction.SUBMIT}),
+    ResourceAction.SUBMIT: frozenset({ResourceAction.SIGN_OFF}),
+    ResourceAction.APPROVE: frozenset({ResourceAction.SIGN_OFF, ResourceAction.SUBMIT}),
+    ResourceAction.PUBLISH: frozenset({ResourceAction.SIGN_OFF, ResourceAction.SUBMIT}),
+}
+"""Four eyes: who did one of these acts on a version does not do that one, as a substitute or not."""
+WITHIN_DEPARTMENT = frozenset({ResourceAction.SIGN_OFF, ResourceAction.SUBMIT})
+"""A small department may give one account both roles; a substitute does not get both together by lending."""
 
 
 class Step(Value):
@@ -142,6 +152,25 @@ def turn_versions(connection: Connection, before: Resource, row: Transition, wor
         mark(working, state=row.target.value, superseded_at=now)
     else:
         mark(working, state=row.target.value)
+
+
+def require_other_eyes_on_step(connection: Connection, found: Resource, action: ResourceAction, actor: Actor) -> None:
+    """Let a step pass that nobody takes on what they themselves submitted or signed, as a substitute or not.
+
+    Raises:
+        Refused: `ledger.own_submission`.
+    """
+    acts = OTHER_EYES.get(action)
+    if acts:
+        require_other_eyes(
+            connection,
+            actor,
+            subject=found.id,
+            kinds=(EntryKind.CATALOGUE_STEP,),
+            acts=[act.value for act in acts],
+            facts={"version": found.version},
+            lent_only=action in WITHIN_DEPARTMENT,
+        )
 
 
 def record_step(ledger: Ledger, connection: Connection, found: Resource, done: Step, pack: NormPack) -> None:

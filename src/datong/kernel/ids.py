@@ -53,12 +53,19 @@ class ActorKind(StrEnum):
 
 
 class Actor(Value):
-    """In whose name an act is done; recorded with its evidence."""
+    """Who does an act, and in whose name; recorded with its evidence."""
 
     kind: ActorKind
     id: str
     department: DepartmentCode | None = None
     name: str = ""
+    acting_for: str = ""
+    """The account of the person whose substitute acts here; empty for everybody who acts in their own name."""
+
+    @property
+    def persons(self) -> frozenset[str]:
+        """Who stands behind an act: whoever does it, and whoever it is done for."""
+        return frozenset({self.id, self.acting_for} - {""})
 
 
 PLATFORM_ACTOR = Actor(kind=ActorKind.PLATFORM, id="platform", name="平台")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datong.ledger.bundles import BundleReport, Disclosure, WitnessReport, read_bundle, verify_bundle
     from datong.ledger.cosigning import WitnessState, bears_cosignature
     from datong.ledger.exported import exported_entries
+    from datong.ledger.eyes import require_other_eyes
     from datong.ledger.fsck import Fault, FsckReport
     from datong.ledger.log import EntryDraft, Ledger
     from datong.ledger.newest import NewestEntries
@@ -31,6 +32,7 @@ else:
             "bundles": ["BundleReport", "Disclosure", "WitnessReport", "read_bundle", "verify_bundle"],
             "cosigning": ["WitnessState", "bears_cosignature"],
             "exported": ["exported_entries"],
+            "eyes": ["require_other_eyes"],
             "fsck": ["Fault", "FsckReport"],
             "log": ["EntryDraft", "Ledger"],
             "newest": ["NewestEntries"],
@@ -100,6 +102,7 @@ __all__ = [
     "read_bundle",
     "read_pulse",
     "read_split",
+    "require_other_eyes",
     "rewritten",
     "shards_in",
     "streamed",

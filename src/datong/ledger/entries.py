@@ -25,6 +25,8 @@ BACKDATED_AFTER = timedelta(hours=1)
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 _LEAF_FIELDS = frozenset({"v", "kind", "at", "subject", "actor", "facts"})
 _ACTOR_FIELDS = frozenset({"kind", "id", "department"})
+ACTING_FOR = "acting_for"
+"""The fact that names the account for which a substitute acted."""
 _DEPARTMENT_FACTS = ("department", "provider", "consumer", "authority")
 
 
@@ -60,6 +62,7 @@ class EntryKind(StrEnum):
     WEIGHTS = "library.weights"
     RETENTION = "library.retention"
     ACCESS = "sharing.access"
+    ACCOUNT = "sharing.account"
     REFUSAL = "sharing.refusal"
     LIVE = "sharing.live"
     MASK_KEY = "sharing.mask_key"
@@ -70,6 +73,7 @@ class EntryKind(StrEnum):
     SERVICE_CASE = "sharing.service_case"
     APPLICATION = "sharing.application"
     CONSENT = "sharing.consent"
+    DELEGATION = "sharing.delegation"
     DISCLOSURE = "sharing.disclosure"
     OBJECTION = "sharing.objection"
     WISH = "sharing.wish"
@@ -119,7 +123,7 @@ def leaf_bytes(*, kind: EntryKind, at: datetime, subject: str, actor: Actor, fac
         "at": _written(at),
         "subject": subject,
         "actor": _named(actor),
-        "facts": facts,
+        "facts": _marked(actor, facts),
     }
     return _bounded(lambda: canonical(leaf))
 
@@ -144,7 +148,7 @@ class CommonFacts:
         self.kind = kind
         self.departments = departments_concerned(actor, facts)
         self._actor = CommonMembers(_named(actor)).text_with({})
-        self._facts = CommonMembers(facts)
+        self._facts = CommonMembers(_marked(actor, facts))
         self._said = CommonMembers({"kind": kind.value, "v": LEAF_VERSION})
 
     def leaf_bytes(self, *, at: datetime, subject: str, facts: Mapping[str, str | int]) -> bytes:
@@ -156,6 +160,11 @@ class CommonFacts:
         rest = self._said.text_with({"subject": subject})
         begin = f'{{"actor":{self._actor},"at":"{_written(at)}","facts":{self._facts.text_with(facts)},'
         return _bounded((begin + rest[1:]).encode)
+
+
+def _marked(actor: Actor, facts: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """Return the facts of an act, which say for whom it was done if a substitute did it."""
+    return {**facts, ACTING_FOR: actor.acting_for} if actor.acting_for else facts
 
 
 def _named(actor: Actor) -> Mapping[str, JsonValue]:
@@ -223,7 +232,12 @@ def _read_leaf(leaf: bytes) -> EntryContent:
         kind=document["kind"],
         at=at,
         subject=document["subject"],
-        actor=Actor(kind=actor["kind"], id=actor["id"], department=actor["department"]),
+        actor=Actor(
+            kind=actor["kind"],
+            id=actor["id"],
+            department=actor["department"],
+            acting_for=document["facts"].get(ACTING_FOR, ""),
+        ),
         facts=document["facts"],
     )
 

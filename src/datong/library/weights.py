@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from datong.kernel import Actor, Clock, Conflict, Database, JsonValue, NotFound, Text, sha256_hex
-from datong.ledger import EntryKind, Ledger
+from datong.ledger import EntryKind, Ledger, require_other_eyes
 from datong.library.calibration import Calibration, JudgedPair, calibrate, under_model
 from datong.library.defining import Definitions
 from datong.library.definition import Definition, Linkage
@@ -112,6 +112,7 @@ class Weights:
         Raises:
             NotFound: no such weights.
             Conflict: they do not stand where the act begins, or are for a definition that is no longer in force.
+            Refused: a substitute puts in force what either of the two proposed.
         """
         base = self._base(library)
         with self._database.transaction() as connection:
@@ -135,6 +136,11 @@ class Weights:
                     remedy=Text(zh="请重新训练。", en="Train again."),
                 )
             if order.act is WeightsAct.ACTIVATE:
+                of_these = f"{library}/{number}"
+                # Learning and deciding are one role's; a substitute does not do the one for the other.
+                require_other_eyes(
+                    connection, actor, subject=of_these, kinds=(EntryKind.WEIGHTS,), acts=("propose",), lent_only=True
+                )
                 active = (WEIGHTS.c.library == library) & (WEIGHTS.c.state == WeightsState.ACTIVE)
                 connection.execute(update(WEIGHTS).where(active).values(state=WeightsState.ENDED))
             report = WeightsReport.model_validate(row["report"])

@@ -46,7 +46,7 @@ from datong.sharing.ports import (
     PublishedResources,
     ResourceUses,
 )
-from datong.sharing.principals import Principal, Role
+from datong.sharing.principals import ActingFor, Principal, Role
 from datong.sharing.quotas import CallQuota, QuotaState
 from datong.sharing.records import FixedRecords, Record, RecordSource
 from datong.sharing.request_rules import RequestAction, RequestParty
@@ -69,6 +69,7 @@ from datong.sharing.terms import (
 )
 
 if TYPE_CHECKING:
+    from datong.sharing.accounts import Account, OpenSession, Session
     from datong.sharing.agreed_cells import SUBJECT_ELEMENTS, AgreedCells, cells_agreed, shown_plainly
     from datong.sharing.agreement_watch import AgreementWatch, EndedItem
     from datong.sharing.agreements import Agreements, decode_signature
@@ -99,6 +100,8 @@ if TYPE_CHECKING:
     from datong.sharing.consent import Consent, ConsentAction, Consents, ConsentState, ConsentWay
     from datong.sharing.contract import contract_yaml
     from datong.sharing.credentials import BoundedArgon2, PasswordHasher
+    from datong.sharing.delegation_rules import Delegation, DelegationAction, DelegationState
+    from datong.sharing.delegations import Colleague, Delegations
     from datong.sharing.delta_evidence import DeltaEvidence
     from datong.sharing.delta_release import Releases
     from datong.sharing.delta_shares import DeltaShares, FileAction, QueryAsk, TableAnswer
@@ -144,7 +147,6 @@ if TYPE_CHECKING:
     )
     from datong.sharing.matchings import MATCHED_ELEMENTS, Matchings
     from datong.sharing.open_releases import OpenRelease, OpenReleases, Suggestion
-    from datong.sharing.people import Account, OpenSession, Session
     from datong.sharing.policy import PolicyEngine
     from datong.sharing.profiles import PROFILE_DAYS_DEFAULT, PROFILE_DAYS_MAX, Profile, ProfileFile, Profiles
     from datong.sharing.quota_counts import QuotaUse, QuotaWatch
@@ -245,6 +247,8 @@ else:
             "contract": ["contract_yaml"],
             "credentials": ["BoundedArgon2", "PasswordHasher"],
             "documents": ["CHECK_PATH", "AgreementDocuments", "PaperEntry", "PaperFacts"],
+            "delegation_rules": ["Delegation", "DelegationAction", "DelegationState"],
+            "delegations": ["Colleague", "Delegations"],
             "delta_evidence": ["DeltaEvidence"],
             "delta_release": ["Releases"],
             "delta_shares": ["DeltaShares", "FileAction", "QueryAsk", "TableAnswer"],
@@ -270,7 +274,7 @@ else:
             "machines": ["Application", "ApplicationSecret", "Node"],
             "mask_columns": ["mask_columns"],
             "mask_keys": ["MaskKeys", "mask_secret"],
-            "people": ["Account", "OpenSession", "Session"],
+            "accounts": ["Account", "OpenSession", "Session"],
             "policy": ["PolicyEngine"],
             "profiles": ["PROFILE_DAYS_DEFAULT", "PROFILE_DAYS_MAX", "Profile", "ProfileFile", "Profiles"],
             "request_prefill": ["Prefill", "SimilarRequest"],
@@ -327,6 +331,7 @@ __all__ = [
     "SUBJECT_ELEMENTS",
     "AccessToken",
     "Account",
+    "ActingFor",
     "Action",
     "AgreedCells",
     "AgreedFeature",
@@ -365,6 +370,7 @@ __all__ = [
     "CaseForm",
     "ChangesAsk",
     "CircuitState",
+    "Colleague",
     "ColumnMask",
     "ColumnView",
     "Condition",
@@ -376,6 +382,10 @@ __all__ = [
     "Consents",
     "DataAccess",
     "Decision",
+    "Delegation",
+    "DelegationAction",
+    "DelegationState",
+    "Delegations",
     "DeliveryState",
     "DeltaEvidence",
     "DeltaShares",

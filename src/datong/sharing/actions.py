@@ -122,6 +122,8 @@ class Action(StrEnum):
     RATING_ANSWER = "rating.answer"
     NOTICE_OWN = "notice.own"
     MESSAGE_READ = "message.read"
+    DELEGATION_OWN = "delegation.own"
+    DELEGATION_READ = "delegation.read"
     FINDING_READ = "finding.read"
     CASE_READ = "case.read"
     CASE_ACT = "case.act"

@@ -38,6 +38,7 @@ class Identity(People, Machines):
             self,
             database=database,
             clock=clock,
+            ledger=ledger,
             departments=departments,
             hasher=hasher or BoundedArgon2(at_once_max=logins_at_once_max),
             session_life=timedelta(hours=session_hours),

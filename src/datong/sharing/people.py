@@ -4,14 +4,13 @@ An unknown name and a wrong password get the same answer after the same work: no
 """
 
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from datong.kernel import (
     Actor,
-    ActorKind,
     Clock,
     Conflict,
     Database,
@@ -23,14 +22,15 @@ from datong.kernel import (
     Text,
     Unauthenticated,
     Unavailable,
-    Value,
     new_id,
     page_of,
     sha256_hex,
 )
 from datong.kernel.limits import PAGE_ROWS_MAX
+from datong.ledger import Ledger
 from datong.norms import to_18, validate_citizen_id
 from datong.sharing import tables
+from datong.sharing.accounts import Account, OpenSession, Session, account_from, record_account, require_roles
 from datong.sharing.credentials import (
     FAILURES_FORGOTTEN_AFTER,
     PASSWORD_CHARS_MAX,
@@ -44,42 +44,11 @@ from datong.sharing.credentials import (
 )
 from datong.sharing.ports import DepartmentBook
 from datong.sharing.principals import Principal, Role
+from datong.sharing.standing import principal_of_session
 
 DEVICE_CHARS_MAX = 200
 SESSION_ID_CHARS = 20
 """So many digits of a token's hash name a session to the person whose it is."""
-
-
-class Account(Value):
-    """A person's account. `has_subject` tells that it is bound to a citizen ID, which itself is not shown."""
-
-    id: PersonId
-    username: str
-    name: str
-    department: DepartmentCode | None
-    roles: frozenset[Role]
-    has_subject: bool
-    disabled: bool
-    created_at: datetime
-
-
-class Session(Value):
-    """A fresh session; the token is shown once and stored as a hash."""
-
-    token: str
-    account: Account
-    expires_at: datetime
-
-
-class OpenSession(Value):
-    """A session that is open: `id` names it without being its token; `device` is what the browser said it is."""
-
-    id: str
-    device: str
-    created_at: datetime
-    expires_at: datetime
-    present: bool = False
-    """Whether it is the one that asks."""
 
 
 class People:
@@ -90,12 +59,14 @@ class People:
         *,
         database: Database,
         clock: Clock,
+        ledger: Ledger,
         departments: DepartmentBook,
         hasher: PasswordHasher,
         session_life: timedelta,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._ledger = ledger
         self._departments = departments
         self._hasher = hasher
         self._session_life = session_life
@@ -134,6 +105,7 @@ class People:
         try:
             with self._database.transaction() as connection:
                 connection.execute(insert(tables.account).values(row))
+                record_account(self._ledger, connection, account_from(row), "open", actor)
         except IntegrityError as error:
             raise Conflict(
                 "sharing.username_taken",
@@ -142,7 +114,7 @@ class People:
                 field="/username",
                 context={"by": actor.id},
             ) from error
-        return _account(row)
+        return account_from(row)
 
     def accounts(self, *, department: DepartmentCode | None = None, offset: int = 0, limit: int = 50) -> Page[Account]:
         """Return accounts by username, of one department or of all."""
@@ -156,7 +128,7 @@ class People:
                 .offset(offset)
                 .limit(min(limit, PAGE_ROWS_MAX))
             ).mappings()
-            return page_of(tuple(_account(row) for row in rows), total=total, offset=offset)
+            return page_of(tuple(account_from(row) for row in rows), total=total, offset=offset)
 
     def account(self, person: PersonId) -> Account:
         """Return one account.
@@ -172,7 +144,7 @@ class People:
                 what=Text(zh="没有这个账号。", en="There is no such account."),
                 remedy=Text(zh="请核对编号。", en="Check the id."),
             )
-        return _account(row)
+        return account_from(row)
 
     def account_of(self, username: str) -> Account:
         """Return the account with which somebody signs in by that name.
@@ -227,38 +199,23 @@ class People:
                     device=device[:DEVICE_CHARS_MAX],
                 )
             )
-        return Session(token=token, account=_account(row), expires_at=now + self._session_life)
+        return Session(token=token, account=account_from(row), expires_at=now + self._session_life)
 
     def session(self, token: str) -> Principal:
-        """Return who holds a session.
+        """Return who holds a session, or for whom they act in it (`standing`).
 
         Raises:
             Unauthenticated: there is no such session, it has expired, or the account is disabled.
         """
         with self._database.snapshot() as connection:
-            row = (
-                connection.execute(
-                    select(tables.account)
-                    .join(tables.session, tables.session.c.account_id == tables.account.c.id)
-                    .where(
-                        tables.session.c.token_hash == token_hash(token),
-                        tables.session.c.expires_at > self._clock.now(),
-                        tables.account.c.disabled.is_(False),
-                    )
-                )
-                .mappings()
-                .first()
-            )
-        if row is None:
+            principal = principal_of_session(connection, token_hash(token), self._clock.now())
+        if principal is None:
             raise Unauthenticated(
                 "sharing.session_unknown",
                 what=Text(zh="登录已失效。", en="The session is over."),
                 remedy=Text(zh="请重新登录。", en="Sign in again."),
             )
-        roles = frozenset(Role(role) for role in row["roles"])
-        kind = ActorKind.CITIZEN if roles == {Role.CITIZEN} else ActorKind.PERSON
-        actor = Actor(kind=kind, id=row["id"], department=row["department"], name=row["name"])
-        return Principal(actor=actor, roles=roles, subject_id=row["citizen_id"])
+        return principal
 
     def end_session(self, token: str) -> None:
         """End a session; an unknown one is already over."""
@@ -308,7 +265,28 @@ class People:
         with self._database.transaction() as connection:
             return connection.execute(others).rowcount
 
-    def set_disabled(self, person: PersonId, *, disabled: bool) -> Account:
+    def set_roles(self, person: PersonId, roles: frozenset[Role], *, actor: Actor) -> Account:
+        """Give an account these roles instead of those it has; they hold with the next call.
+
+        Raises:
+            NotFound: there is no such account. Invalid: staff and citizens keep apart, and nobody is without a role.
+        """
+        account = self.account(person)
+        require_roles(roles, account.department)
+        if (Role.CITIZEN in roles) != (Role.CITIZEN in account.roles):
+            raise invalid_field(
+                "roles", Text(zh="自然人角色随账号设立，不能增减。", en="A citizen's role comes with the account.")
+            )
+        changed = account.model_copy(update={"roles": roles})
+        values = {"roles": sorted(role.value for role in roles)}
+        with self._database.transaction() as connection:
+            connection.execute(update(tables.account).where(tables.account.c.id == person).values(values))
+            given, taken = roles - account.roles, account.roles - roles
+            facts = {"given": sorted(role.value for role in given), "taken": sorted(role.value for role in taken)}
+            record_account(self._ledger, connection, changed, "roles", actor, facts)
+        return changed
+
+    def set_disabled(self, person: PersonId, *, disabled: bool, actor: Actor) -> Account:
         """Close an account, which ends every session of the person at once, or open it again.
 
         Raises:
@@ -321,9 +299,10 @@ class People:
             )
             if disabled:
                 connection.execute(delete(tables.session).where(tables.session.c.account_id == person))
+            record_account(self._ledger, connection, changed, "close" if disabled else "reopen", actor)
         return changed
 
-    def set_password(self, person: PersonId, password: str) -> Account:
+    def set_password(self, person: PersonId, password: str, *, actor: Actor) -> Account:
         """Give an account another password: sessions that are open end, and no attempt counts any more.
 
         Raises:
@@ -340,6 +319,7 @@ class People:
                     tables.login_failure.c.username_hash == sha256_hex(account.username.encode())
                 )
             )
+            record_account(self._ledger, connection, account, "password", actor)
         return account
 
     def change_password(self, person: PersonId, old: str, new: str, *, device: str = "") -> Session:
@@ -350,8 +330,8 @@ class People:
         """
         username = self.account(person).username
         _check_password(new)
-        self.authenticate(username, old)
-        self.set_password(person, new)
+        session = self.authenticate(username, old)
+        self.set_password(person, new, actor=session.account.principal.actor)
         return self.authenticate(username, new, device=device)
 
     def _check_account(
@@ -366,13 +346,7 @@ class People:
         require_name(username, "username")
         require_name(name, "name")
         _check_password(password)
-        staff = roles - {Role.CITIZEN}
-        if not roles:
-            raise invalid_field("roles", Text(zh="账号至少需要一个角色。", en="An account needs at least one role."))
-        if staff and staff != {Role.OPERATOR} and department is None:
-            raise invalid_field(
-                "department", Text(zh="工作人员账号须属于一个部门。", en="Staff belong to a department.")
-            )
+        require_roles(roles, department)
         if department is not None:
             self._departments.get(department)
         if Role.CITIZEN not in roles:
@@ -442,17 +416,4 @@ def _blocked(seconds: int) -> Refused:
         ),
         remedy=Text(zh="如忘记密码，请联系平台运维员。", en="If you forgot it, ask an operator."),
         context={"retry_after_seconds": seconds},
-    )
-
-
-def _account(row: tables.Row) -> Account:
-    return Account(
-        id=row["id"],
-        username=row["username"],
-        name=row["name"],
-        department=row["department"],
-        roles=frozenset(Role(role) for role in row["roles"]),
-        has_subject=row["citizen_id"] is not None,
-        disabled=row["disabled"],
-        created_at=row["created_at"],
     )

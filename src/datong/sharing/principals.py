@@ -1,8 +1,9 @@
 """Who asks: a person, a department's node, an application or a citizen, with the roles that a decision looks at."""
 
+from datetime import datetime
 from enum import StrEnum
 
-from datong.kernel import Actor, ActorKind, DepartmentCode, Language, Text, Value
+from datong.kernel import Actor, ActorKind, DepartmentCode, Language, PersonId, Text, Value
 
 
 class Role(StrEnum):
@@ -35,6 +36,15 @@ _LABELS = {
 }
 
 
+class ActingFor(Value):
+    """For whom a substitute acts, by which delegation, and until when at the latest."""
+
+    delegation_id: str
+    person: PersonId
+    name: str
+    until: datetime
+
+
 class Principal(Value):
     """An authenticated caller."""
 
@@ -43,6 +53,8 @@ class Principal(Value):
     language: Language | None = None
     subject_id: str | None = None
     """The citizen ID (GB 11643) of a citizen's own account; personal, never logged."""
+    acting_for: ActingFor | None = None
+    """For whom the caller acts as a substitute; `roles` are then that person's, and every act is marked so."""
     key_id: str = ""
     """The key of a registered application that the caller's credentials were got with; revoking it ends them."""
 

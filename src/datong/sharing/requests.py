@@ -25,7 +25,7 @@ from datong.kernel import (
     page_of,
 )
 from datong.kernel.limits import PAGE_ROWS_MAX
-from datong.ledger import EntryKind, Ledger
+from datong.ledger import EntryKind, Ledger, require_other_eyes
 from datong.norms import NormPack, ShareType
 from datong.sharing import tables
 from datong.sharing.agreements import Agreements
@@ -169,7 +169,7 @@ class Requests:
         Raises:
             NotFound: there is no such request.
             Refused, Conflict, Invalid: see `request_rules.follow` and `with_masks`; also Conflict when somebody else
-                was faster.
+                was faster, Refused when who decides had a part in submitting it.
         """
         now = self._clock.now()
         parties = self.parties_of(self.get(request_id), actor.department)
@@ -184,6 +184,10 @@ class Requests:
                 calendar=self._calendar,
                 limits=self._limits,
             )
+            if action in DECISIONS:
+                require_other_eyes(
+                    connection, actor, subject=request_id, kinds=(EntryKind.REQUEST,), acts=("submit", "amend")
+                )
             agreement_id = AgreementId(new_id()) if action is RequestAction.APPROVE else None
             if agreement_id is not None:
                 after = with_masks(after, masks or {}).model_copy(update={"agreement_id": agreement_id})

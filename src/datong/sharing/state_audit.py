@@ -10,6 +10,7 @@ from datong.ledger import Area, EntryContent, EntryKind, Held, Stated, commitmen
 from datong.sharing import tables
 from datong.sharing.agreement_store import select_agreements
 from datong.sharing.block_evidence import BLOCK_KIND
+from datong.sharing.delegations import delegation_facts, delegations_of
 from datong.sharing.delta_evidence import SHARE_KIND
 from datong.sharing.evidence import agreement_facts, instant, request_facts
 from datong.sharing.requests import request_of
@@ -37,6 +38,11 @@ def _agreements(connection: Connection) -> Iterator[Held]:
             own = {name: row[name] for name in columns} | {"valid_until": instant(row["valid_until"])}
             facts = _standing(agreement_facts(agreement, _STEP))
             yield Held(agreement.id, {"sharing_agreement": own, "sharing_agreement.content": facts})
+
+
+def _delegations(connection: Connection) -> Iterator[Held]:
+    for one in delegations_of(connection):
+        yield Held(one.id, {"sharing_delegation": delegation_facts(one)})
 
 
 def _standing(facts: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -74,6 +80,13 @@ def _accesses(connection: Connection) -> Iterator[Held]:
 
 SHARING_AREAS = (
     *RIGHTS_AREAS,
+    Area(
+        "sharing.delegation",
+        Text(zh="代办委托", en="Delegation"),
+        frozenset({EntryKind.DELEGATION}),
+        of_subject,
+        _delegations,
+    ),
     Area(
         "sharing.request",
         Text(zh="共享申请", en="Request"),

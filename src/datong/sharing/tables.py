@@ -47,6 +47,23 @@ login_failure = Table(
     Column("last_failure_at", UtcDateTime, nullable=False, index=True),
 )
 
+delegation = Table(
+    "sharing_delegation",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("delegator", ID, ForeignKey("sharing_account.id"), nullable=False, index=True),
+    Column("substitute", ID, ForeignKey("sharing_account.id"), nullable=False, index=True),
+    Column("department", DEPARTMENT, nullable=False, index=True),
+    Column("begins_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("proposed_by", ID, nullable=False),
+    Column("proposed_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+)
+"""Substitutes: whose roles whom is lent, from when until when."""
+
 session = Table(
     "sharing_session",
     METADATA,
@@ -55,7 +72,9 @@ session = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
     Column("device", String(200), nullable=False, server_default=""),
+    Column("delegation_id", ID),
 )
+"""`delegation_id`: the delegation by which the session acts for somebody else, while that is in force."""
 
 application = Table(
     "sharing_application",

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         Agreements,
         Blocks,
         Consents,
+        Delegations,
         DeltaShares,
         DisclosureHolds,
         Gateway,
@@ -122,6 +123,7 @@ class Services:
     corrections: Corrections
     reviews: Reviews
     identity: Identity
+    delegations: Delegations
     policy: PolicyEngine
     requests: Requests
     agreements: Agreements

@@ -80,6 +80,7 @@ from datong.kernel import (
     NodeId,
     NotFound,
     OffsetClock,
+    PersonId,
     Refused,
     Settings,
     new_id,
@@ -178,8 +179,15 @@ class ConsoleCity:
         teach(self.database, self.hub.library, self.account(AUTHORITY).actor)
         collect(self)
         self._pass(days=24)
+        self._lend()
         self.hub.monitor.run()
         self.settle()
+
+    def _lend(self) -> None:
+        """Let an officer ask the department's head to stand in next month."""
+        away, instead = (self.people[name].actor for name in ("civil.officer", "civil.head"))
+        day = self.clock.now().astimezone(CHINA).date() + timedelta(days=30)
+        self.hub.delegations.appoint(substitute=PersonId(instead.id), first_day=day, last_day=day, actor=away)
 
     def settle(self) -> None:
         """Integrate everything into the log."""

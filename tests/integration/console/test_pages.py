@@ -242,7 +242,14 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             f"/library/population/entities/{entity}/block?purpose=test",
             f"/catalogue/{city.resources[Source.LOW_INCOME].id}",
         ],
-        "education.clerk": ["/", "/account", f"/requests/new?resource={resource}", "/requests?show=sent", "/evidence"],
+        "education.clerk": [
+            "/",
+            "/account",
+            "/account/substitutes",
+            f"/requests/new?resource={resource}",
+            "/requests?show=sent",
+            "/evidence",
+        ],
         "estate.officer": [
             "/",
             "/catalogue/files",

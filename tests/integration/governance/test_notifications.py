@@ -96,6 +96,7 @@ class Told(World):
         self.staff = Staff(self)
         self.mailer, self.sender = RecordingMailer(), RecordingSender()
         self.duties: list[Duty] = []
+        self.standing_in: dict[PersonId, PersonId] = {}
         self.inbox = Inbox(
             database=database,
             clock=self.clock,
@@ -106,6 +107,7 @@ class Told(World):
             names=Names(),
             authorities=self.authorities,
             duties=lambda _now: self.duties,
+            substitutes=lambda _department: self.standing_in,
         )
         self.sending = Sending(
             database=database,
@@ -203,6 +205,21 @@ def test_an_inbox_folds_what_repeats_and_knows_who_may_read(told: Told) -> None:
     told.inbox.sweep()
     assert told.inbox.find("clerk").total == 0
     assert told.inbox.unread(OFFICER) == 1
+
+
+def test_a_substitute_is_told_too_and_for_whom(told: Told) -> None:
+    told.standing_in = {PersonId(OFFICER): PersonId("clerk"), PersonId(OTHER): PersonId("clerk")}
+    told.request("submit", "submitted")
+    told.follow()
+    (theirs,), (lent,) = (told.inbox.find(person).rows for person in (OFFICER, "clerk"))
+    assert lent.title == Text(zh=f"（代{OFFICER}）{theirs.title.zh}", en=f"(for {OFFICER}) {theirs.title.en}")
+    assert (lent.address, lent.what) == (theirs.address, theirs.what)
+    told.inbox.read_all("clerk")
+    # Who is told in their own right is told once, and not for the other.
+    told.request("approve", "granted")
+    told.follow()
+    (own,) = told.inbox.find("clerk", unread=True).rows
+    assert "(for" not in own.title.en
 
 
 def test_old_entries_are_nobodys_news_and_reminders_come_once(told: Told) -> None:

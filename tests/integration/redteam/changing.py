@@ -2,9 +2,16 @@
 
 CHANGING = frozenset(
     """
+    POST /account/acting
     POST /account/password
     POST /account/sessions/end
     POST /account/sessions/{session_id}/end
+    POST /account/substitutes
+    POST /account/substitutes/{delegation_id}/{action}
+    POST /api/v1/delegations
+    POST /api/v1/delegations/{delegation_id}/actions
+    POST /api/v1/people/{person_id}/roles
+    PUT /api/v1/session/acting
     POST /agreements/{agreement_id}/actions
     POST /agreements/{agreement_id}/change
     POST /agreements/{agreement_id}/profile

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from datong.ledger import RecordedEntry
+from datong.ledger.entries import ACTING_FOR
 
 PAGE = Path(__file__).parents[3] / "docs/ledger.md"
 _ROW = re.compile(r"^\| `([a-z]+\.[a-z_]+)` \|[^|]*\| (.*) \|$", re.MULTILINE)
@@ -26,7 +27,7 @@ def undocumented(entries: Iterable[RecordedEntry]) -> dict[str, list[str]]:
     """Return, by kind, the names of facts that stand in entries and not in the documentation."""
     known, strange = documented_facts(), dict[str, set[str]]()
     for entry in entries:
-        names = {_plain(name) for name in entry.facts} - known.get(entry.kind.value, frozenset())
+        names = {_plain(name) for name in entry.facts} - {ACTING_FOR} - known.get(entry.kind.value, frozenset())
         if names:
             strange.setdefault(entry.kind.value, set()).update(names)
     return {kind: sorted(names) for kind, names in sorted(strange.items())}

@@ -23,8 +23,9 @@ from datong.kernel import (
 )
 from datong.ledger import Ed25519Signer, EntryKind
 from datong.sharing import tables
+from datong.sharing.accounts import Account
 from datong.sharing.credentials import BLOCK_SECONDS_MAX, FREE_FAILURES, BoundedArgon2, blocked_until
-from datong.sharing.people import Account, People
+from datong.sharing.people import People
 from datong.sharing.principals import Role
 from tests.unit.sharing.samples import BUREAU, EDUCATION, NOW, POLICE, person
 from tests.unit.sharing.world import ISSUER, World
@@ -140,6 +141,7 @@ def test_many_guesses_at_once_are_no_more_than_one_after_the_other(world: World)
     people = People(
         database=world.database,
         clock=world.clock,
+        ledger=world.ledger,
         departments=world.departments,
         hasher=Slow(guesses),
         session_life=timedelta(hours=1),
@@ -165,12 +167,14 @@ def test_many_guesses_at_once_are_no_more_than_one_after_the_other(world: World)
 def test_a_closed_account_is_out_at_once_and_may_come_back(world: World) -> None:
     account = open_account(world)
     session = world.identity.authenticate("wang", PASSWORD)
-    assert world.identity.set_disabled(world.identity.account_of(" Wang ").id, disabled=True).disabled
+    assert world.identity.set_disabled(
+        world.identity.account_of(" Wang ").id, disabled=True, actor=person(BUREAU)
+    ).disabled
     with pytest.raises(Unauthenticated):
         world.identity.session(session.token)
     with pytest.raises(Unauthenticated):
         world.identity.authenticate("wang", PASSWORD)
-    world.identity.set_disabled(account.id, disabled=False)
+    world.identity.set_disabled(account.id, disabled=False, actor=person(BUREAU))
     with pytest.raises(Unauthenticated):
         world.identity.session(session.token)
     world.identity.authenticate("wang", PASSWORD)
@@ -192,10 +196,31 @@ def test_a_new_password_ends_what_the_old_one_opened(world: World) -> None:
     for _ in range(FREE_FAILURES):
         with pytest.raises(Unauthenticated):
             world.identity.authenticate("wang", PASSWORD)
-    world.identity.set_password(account.id, "given password")
+    world.identity.set_password(account.id, "given password", actor=person(BUREAU))
     world.identity.authenticate("wang", "given password")
     with pytest.raises(NotFound):
         world.identity.account_of("nobody")
+
+
+def test_acts_on_accounts_are_on_record_without_names(world: World) -> None:
+    account, by = open_account(world), person(BUREAU)
+    world.identity.set_roles(account.id, frozenset({Role.DEVELOPER, Role.BUSINESS}), actor=by)
+    world.identity.set_roles(account.id, frozenset({Role.DEVELOPER}), actor=by)
+    world.identity.set_disabled(account.id, disabled=True, actor=by)
+    world.identity.set_disabled(account.id, disabled=False, actor=by)
+    world.identity.change_password(account.id, PASSWORD, "another password")
+    for roles in (frozenset[Role](), CITIZENS | {Role.DEVELOPER}):
+        with pytest.raises(Invalid):
+            world.identity.set_roles(account.id, roles, actor=by)
+    entries = world.ledger.entries(kind=EntryKind.ACCOUNT, subject=account.id).rows[::-1]
+    steps = [entry.facts["step"] for entry in entries]
+    assert steps == ["open", "roles", "roles", "close", "reopen", "password"]
+    assert (entries[1].facts["given"], entries[2].facts["taken"]) == (["developer"], ["business"])
+    assert [entry.actor.id for entry in entries] == [by.id] * 5 + [account.id]
+    said = json.dumps([entry.facts for entry in entries], ensure_ascii=False)
+    assert "王芳" not in said
+    assert "wang" not in said.lower()
+    assert world.identity.account(account.id).roles == {Role.DEVELOPER}
 
 
 def test_the_block_grows_and_is_bounded() -> None:

@@ -38,7 +38,7 @@ from datong.kernel import (
     sha256_hex,
 )
 from datong.kernel.limits import PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, TEXT_CHARS_MAX
-from datong.ledger import EntryKind, Ledger
+from datong.ledger import EntryKind, Ledger, require_other_eyes
 
 
 class Assignments:
@@ -99,7 +99,8 @@ class Assignments:
 
         Raises:
             NotFound: there is no such assignment, or no such entry. Invalid: statement or days are missing.
-            Conflict: the state does not admit it. Refused: the actor is not on the side that may.
+            Conflict: the state does not admit it. Refused: the actor is not on the side that may, or
+                accepts what they reported.
         """
         statement = statement_of(statement)
         for entry_id in evidence[:EVIDENCE_MAX]:
@@ -108,6 +109,11 @@ class Assignments:
         with self._database.transaction() as connection:
             before = self._one(connection, assignment_id, lock=True)
             state = next_state(before, action, side_in(before, actor))
+            if action is AssignmentAction.ACCEPT:
+                reported = (AssignmentAction.REPORT.value,)
+                require_other_eyes(
+                    connection, actor, subject=assignment_id, kinds=(EntryKind.ASSIGNMENT,), acts=reported
+                )
             changes: dict[str, object] = {"state": state}
             if action is AssignmentAction.EXTEND:
                 changes["due_at"] = self._calendar.deadline(now, _days(working_days))

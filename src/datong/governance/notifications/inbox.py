@@ -5,7 +5,7 @@ process that is killed tells nobody twice and leaves nobody out, and several pro
 """
 
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -18,8 +18,6 @@ from datong.governance.notifications.preferences import Preferences
 from datong.governance.notifications.tables import MESSAGE, NOTICE, POSITION, SETTING
 from datong.governance.notifications.telling import TOLD_KINDS, matters_of, reminder_of
 from datong.kernel import (
-    Actor,
-    ActorKind,
     Clock,
     Database,
     DepartmentCode,
@@ -33,7 +31,7 @@ from datong.kernel import (
 )
 from datong.kernel.limits import PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
 from datong.ledger import Ledger, RecordedEntry
-from datong.sharing import Account, PolicyEngine, Principal, Role
+from datong.sharing import Account, PolicyEngine, Role
 
 NOTICES = uuid.UUID("0f6f0d52-5a0d-5b0e-9a55-0d0f3f3c9d11")
 """The namespace of the identities of notices (RFC 9562, version 5)."""
@@ -83,7 +81,8 @@ class Inbox:
     """The notices of all people.
 
     `authorities` returns the codes of the data authorities, `duties` those due soon after a moment and not done,
-    `reminders` what else is to be told then.
+    `reminders` what else is to be told then. `substitutes` returns, for a department, who stands in for whom
+    now.
     """
 
     def __init__(
@@ -99,6 +98,7 @@ class Inbox:
         authorities: Callable[[], frozenset[DepartmentCode]],
         duties: Callable[[datetime], Sequence[Duty]],
         reminders: Callable[[datetime], Sequence[Matter]] = lambda _now: (),
+        substitutes: Callable[[DepartmentCode], Mapping[PersonId, PersonId]] = lambda _department: {},
     ) -> None:
         self._database = database
         self._clock = clock
@@ -110,6 +110,7 @@ class Inbox:
         self._authorities = authorities
         self._duties = duties
         self._reminders = reminders
+        self._substitutes = substitutes
 
     def follow(self) -> bool:
         """Tell people of what was published in the log since; return whether more waits."""
@@ -120,7 +121,7 @@ class Inbox:
         if after == position:
             return False
         told = [(matter, entry) for entry in entries for matter in matters_of(entry, self._names)]
-        rooms = _Rooms(self._people, self._authorities)
+        rooms = _Rooms(self._people, self._authorities, self._substitutes)
         with self._database.transaction() as connection:
             if self._locked_position(connection) != position:
                 return True  # Another process told of these.
@@ -138,7 +139,7 @@ class Inbox:
         """Remind people of deadlines that are near, each once; return False, since all that is due is done."""
         now = self._clock.now()
         found = (reminder_of(duty, now=now, calendar=self._calendar) for duty in self._duties(now))
-        rooms = _Rooms(self._people, self._authorities)
+        rooms = _Rooms(self._people, self._authorities, self._substitutes)
         matters = [*(matter for matter in found if matter is not None), *self._reminders(now)]
         if matters:
             with self._database.transaction() as connection:
@@ -220,16 +221,25 @@ class Inbox:
     def _tell(
         self, connection: Connection, matter: Matter, rooms: "_Rooms", *, entry: RecordedEntry | None = None
     ) -> None:
-        """Put a matter into the inboxes of those whom it concerns; whoever did the act knows of it."""
-        reached: set[str] = set()
+        """Put a matter into the inboxes of those whom it concerns, and of who stands in for them.
+
+        Whoever did the act knows of it; the one for whom it was done does not, and is told.
+        """
+        doer = None if entry is None else entry.actor.id
+        reached: dict[str, Matter] = {}
+        lent: dict[str, Matter] = {}
         for audience in matter.audiences:
             for account in rooms.people(audience):
-                if account.id in reached or (entry is not None and entry.actor.id == account.id):
+                if account.id in reached:
                     continue
-                if self._policy.authorise(principal_of(account), matter.action, matter.target).allowed:
-                    reached.add(account.id)
-        for person in sorted(reached):
-            self._put(connection, person, matter, "" if entry is None else entry.entry_id)
+                if self._policy.authorise(account.principal, matter.action, matter.target).allowed:
+                    reached[account.id] = matter
+                    substitute = rooms.substitute_of(account)
+                    if substitute is not None:
+                        lent.setdefault(substitute, _for_another(matter, account.name))
+        for person, told in sorted({**lent, **reached}.items()):
+            if person != doer:
+                self._put(connection, person, told, "" if entry is None else entry.entry_id)
 
     def _put(self, connection: Connection, person: str, matter: Matter, entry_id: str) -> None:
         """Make a notice, or fold the matter into the unread one."""
@@ -293,10 +303,17 @@ class Inbox:
 class _Rooms:
     """The people of departments, looked up once for each stretch of the log."""
 
-    def __init__(self, people: PeopleBook, authorities: Callable[[], frozenset[DepartmentCode]]) -> None:
+    def __init__(
+        self,
+        people: PeopleBook,
+        authorities: Callable[[], frozenset[DepartmentCode]],
+        substitutes: Callable[[DepartmentCode], Mapping[PersonId, PersonId]],
+    ) -> None:
         self._book = people
         self._authorities = authorities
+        self._substitutes = substitutes
         self._of: dict[DepartmentCode, list[Account]] = {}
+        self._standing_in: dict[DepartmentCode, Mapping[PersonId, PersonId]] = {}
 
     def people(self, audience: Audience) -> list[Account]:
         """Return the people of an audience who may sign in."""
@@ -304,6 +321,15 @@ class _Rooms:
         return [
             account for code in codes for account in self._staff(code) if not audience.roles.isdisjoint(account.roles)
         ]
+
+    def substitute_of(self, account: Account) -> PersonId | None:
+        """Return who stands in for somebody now."""
+        code = account.department
+        if code is None:
+            return None
+        if code not in self._standing_in:
+            self._standing_in[code] = self._substitutes(code)
+        return self._standing_in[code].get(account.id)
 
     def _staff(self, code: DepartmentCode) -> list[Account]:
         if code not in self._of:
@@ -324,10 +350,10 @@ def preferences_of(connection: Connection, person: str, *, lock: bool = False) -
     return Preferences() if content is None else Preferences.model_validate(content)
 
 
-def principal_of(account: Account) -> Principal:
-    """Return the caller that the owner of an account would be."""
-    actor = Actor(kind=ActorKind.PERSON, id=account.id, department=account.department, name=account.name)
-    return Principal(actor=actor, roles=account.roles)
+def _for_another(matter: Matter, name: str) -> Matter:
+    """Return a matter as a substitute is told of it: for whom stands before it."""
+    title = Text(zh=f"（代{name}）{matter.title.zh}", en=f"(for {name}) {matter.title.en}")
+    return matter.model_copy(update={"title": title})
 
 
 def _notice(row: RowMapping) -> Notice:

@@ -24,7 +24,7 @@ from datong.kernel import (
     page_of,
 )
 from datong.kernel.limits import PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
-from datong.ledger import EntryKind, Ledger
+from datong.ledger import EntryKind, Ledger, require_other_eyes
 from datong.sharing import tables
 from datong.sharing.agreements import Agreements
 from datong.sharing.applications.keys import (
@@ -115,12 +115,16 @@ class Registrations:
         """Review, suspend, resume, retire, or submit again (with `change`: what was corrected).
 
         Raises:
-            NotFound: there is none. Refused, Conflict, Invalid: see `rules.follow`.
+            NotFound: there is none. Refused, Conflict, Invalid: see `rules.follow`; Refused also when who approves
+                had a part in submitting it.
         """
         now = self._clock.now()
         with self._database.transaction() as connection:
             before = self._load(connection, client_id)
             after = follow(before, action, parties=parties, reason=reason, now=now)
+            if action is ApplicationAction.APPROVE:
+                acts = ("register", ApplicationAction.SUBMIT.value)
+                require_other_eyes(connection, actor, subject=client_id, kinds=(EntryKind.APPLICATION,), acts=acts)
             if change is not None and action is ApplicationAction.SUBMIT:
                 after = after.model_copy(update=change.model_dump())
             entry_id = self._append(connection, after, action.value, actor)

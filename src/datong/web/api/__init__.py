@@ -13,6 +13,7 @@ from datong.web.api import (
     coordination,
     corrections,
     dashboard,
+    delegations,
     departments,
     disclosures,
     files,
@@ -66,6 +67,7 @@ from datong.web.api import (
 
 _PARTS = (
     sessions,
+    delegations,
     oauth,
     departments,
     profiles,

@@ -44,6 +44,12 @@ class PersonState(Value):
     disabled: bool
 
 
+class PersonRoles(Value):
+    """The roles that a person has from now on."""
+
+    roles: frozenset[Role]
+
+
 class GivenPassword(Value):
     """The password that a person gets from an operator or officer."""
 
@@ -163,14 +169,21 @@ def create_person(body: NewPerson, caller: Caller, hub: Hub) -> Account:
 def change_person_state(person_id: PersonId, body: PersonState, caller: Caller, hub: Hub) -> Account:
     """Close an account, which ends the person's sessions at once, or open it again."""
     _require_care(person_id, caller, hub)
-    return hub.identity.set_disabled(person_id, disabled=body.disabled)
+    return hub.identity.set_disabled(person_id, disabled=body.disabled, actor=caller.actor)
+
+
+@router.post("/people/{person_id}/roles")
+def change_person_roles(person_id: PersonId, body: PersonRoles, caller: Caller, hub: Hub) -> Account:
+    """Give a person other roles; the caller must be one who may give the old ones and the new ones."""
+    _require_care(person_id, caller, hub, grants=body.roles)
+    return hub.identity.set_roles(person_id, body.roles, actor=caller.actor)
 
 
 @router.post("/people/{person_id}/password")
 def give_password(person_id: PersonId, body: GivenPassword, caller: Caller, hub: Hub) -> Account:
     """Give a person who forgot theirs another password; their sessions end."""
     _require_care(person_id, caller, hub)
-    return hub.identity.set_password(person_id, body.password)
+    return hub.identity.set_password(person_id, body.password, actor=caller.actor)
 
 
 @router.get("/applications")
@@ -205,12 +218,12 @@ def public_key_of(key: DepartmentKey) -> PublicKey:
     )
 
 
-def _require_care(person: PersonId, caller: Principal, hub: Services) -> None:
-    """Check that the caller could have opened the account as it is.
+def _require_care(person: PersonId, caller: Principal, hub: Services, *, grants: frozenset[Role] = frozenset()) -> None:
+    """Check that the caller could have opened the account as it is, with `grants` besides.
 
     Raises:
         Refused: they could not. NotFound: there is no such account.
     """
     account = hub.identity.account(person)
-    target = Target(id=account.username, department=account.department, grants=account.roles)
+    target = Target(id=account.username, department=account.department, grants=account.roles | grants)
     hub.policy.require(caller, Action.ACCOUNT_CREATE, target)

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from datong.kernel import Actor, Language, PersonId, Value
 from datong.kernel.limits import NAME_CHARS_MAX
-from datong.sharing import Account, OpenSession, Role
+from datong.sharing import Account, ActingFor, OpenSession, Principal, Role
 from datong.web.authentication import SESSION_COOKIE, Caller, Hub, bearer_token, require_same_origin, session_token
 from datong.web.routing import api_routes
 
@@ -54,12 +54,19 @@ class Me(Value):
     actor: Actor
     roles: frozenset[Role]
     language: Language | None
+    acting_for: ActingFor | None
+    """For whom the caller acts as a substitute; `roles` are then that person's."""
 
 
 @router.get("/session")
 def who_am_i(caller: Caller) -> Me:
     """Return who the platform takes the caller for."""
-    return Me(actor=caller.actor, roles=caller.roles, language=caller.language)
+    return me(caller)
+
+
+def me(caller: Principal) -> Me:
+    """Return what the platform tells a caller about themselves."""
+    return Me(actor=caller.actor, roles=caller.roles, language=caller.language, acting_for=caller.acting_for)
 
 
 @router.post("/session/password")

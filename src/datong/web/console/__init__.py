@@ -56,6 +56,7 @@ from datong.web.console import (
     sources,
     staff,
     statistics,
+    substitutes,
     task_form,
     transfer_bulk,
     transfer_runs,
@@ -73,6 +74,7 @@ __all__ = ["console_routers", "problem_page"]
 PARTS = (
     session,
     account,
+    substitutes,
     dashboard,
     live_updates,
     views,

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 
 from datong.kernel import DatongError, Invalid, PersonId, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
-from datong.sharing import OpenSession
+from datong.sharing import Action, OpenSession, Target
 from datong.web.api.sessions import device_of, set_session_cookie
 from datong.web.authentication import session_token
 from datong.web.console.desk import Desk, SignedIn
@@ -95,6 +95,8 @@ def _page(desk: Desk, wrong: DatongError | None) -> Response:
         "account/account.html",
         status=200 if found is None else found.status,
         found=found,
+        may_delegate=desk.caller.department is not None
+        and desk.may(Action.DELEGATION_OWN, Target(person=desk.caller.actor.id)),
         lines=[SessionLine(session=one, device=in_words(one.device)) for one in sessions],
     )
 

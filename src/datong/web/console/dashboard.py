@@ -5,7 +5,7 @@ from fastapi.responses import Response
 from datong.sharing import Action, Role
 from datong.web.api.ratings import to_rate
 from datong.web.console import auditing, operations, overview
-from datong.web.console.desk import Desk, SignedIn
+from datong.web.console.desk import Desk, Lent, SignedIn
 from datong.web.console.starts import starts
 from datong.web.routing import unlisted_routes
 
@@ -16,6 +16,7 @@ router = unlisted_routes()
 def dashboard(desk: SignedIn) -> Response:
     """Show the caller's workbench; its live parts ask for the same page again."""
     desk.require(Action.DASHBOARD_READ)
+    desk.lent, desk.asked = lent(desk), desk.services.delegations.asked_of(desk.caller)
     if desk.caller.has(Role.OPERATOR):
         return operations.page(desk)
     if desk.caller.has(Role.AUDITOR):
@@ -28,6 +29,20 @@ def city(desk: SignedIn) -> Response:
     """Show numbers, duties, who exchanges with whom, and what happened last, to whoever asks."""
     desk.require(Action.DASHBOARD_READ)
     return city_page(desk)
+
+
+def lent(desk: Desk) -> tuple[Lent, ...]:
+    """Return for whom the caller may act now, with how many duties wait there; nobody while they act for somebody."""
+    caller, delegations = desk.caller, desk.services.delegations
+    if caller.acting_for is not None:
+        return ()
+    return tuple(
+        Lent(
+            delegation=one,
+            duties=len(overview.duties(Desk(desk.request, desk.services, delegations.as_substitute(caller, one)))),
+        )
+        for one in delegations.lent_to(caller)
+    )
 
 
 def city_page(desk: Desk) -> Response:

@@ -12,9 +12,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from datong.catalogue import Department
-from datong.kernel import DepartmentCode, ResourceId, Text, Unauthenticated
+from datong.kernel import DepartmentCode, ResourceId, Text, Unauthenticated, Value
 from datong.ledger import Quorum
-from datong.sharing import Action, PolicyEngine, Principal, Target
+from datong.sharing import Action, Delegation, PolicyEngine, Principal, Target
 from datong.sharing.views import VIEWED_PAGES, SavedView, view_query
 from datong.web.authentication import current_principal, optional_principal, services_of
 from datong.web.console import texts, vocabulary
@@ -53,6 +53,13 @@ def environment() -> Environment:
     return env
 
 
+class Lent(Value):
+    """A delegation by which the caller may act for somebody now, and how much waits there."""
+
+    delegation: Delegation
+    duties: int
+
+
 class Desk:
     """One request: its services, its caller (None for a visitor), its language; renders and redirects."""
 
@@ -62,6 +69,8 @@ class Desk:
         self.principal = principal
         self.speech = texts.Speech(language_of(request))
         self.now = services.clock.now()
+        self.lent: tuple[Lent, ...] = ()
+        self.asked: tuple[Delegation, ...] = ()
         self._departments: dict[DepartmentCode, Department] | None = None
         self._resource_titles: dict[ResourceId, Text] = {}
 

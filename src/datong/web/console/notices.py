@@ -19,6 +19,13 @@ NOTICES: Mapping[str, Text] = {
     "password": Text(
         zh="密码已更改，其他各处登录都已结束。", en="The password is changed; you are signed out everywhere else."
     ),
+    "substitute_proposed": Text(
+        zh="已委托并存证，对方接受后生效。", en="Appointed and on record; it holds once your colleague has accepted."
+    ),
+    "substitute_appointed": Text(zh="已指定代办人并存证。", en="The substitute is appointed; that is on record."),
+    "substitute_accept": Text(zh="已接受并存证，到期自动结束。", en="Accepted and on record; it ends by itself."),
+    "substitute_decline": Text(zh="已谢绝并存证。", en="Declined; that is on record."),
+    "substitute_withdraw": Text(zh="委托已撤回并存证，立即失效。", en="Withdrawn and on record; it has ended."),
     "webhook_paused": Text(
         zh="订阅已暂停并存证；恢复后补发期间的更新。",
         en="Paused, on record; what is published meanwhile is told when it goes on.",

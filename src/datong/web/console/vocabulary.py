@@ -32,6 +32,8 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "sharing.service_case": Text(zh="事项办理", en="Case of a service"),
     "sharing.application": Text(zh="应用", en="Application"),
     "sharing.consent": Text(zh="本人同意", en="Consent"),
+    "sharing.account": Text(zh="账号", en="Account"),
+    "sharing.delegation": Text(zh="代办委托", en="Delegation"),
     "sharing.disclosure": Text(zh="延后告知", en="Delayed disclosure"),
     "sharing.wish": Text(zh="公众数据需求", en="Wish of the public"),
     "sharing.objection": Text(zh="使用异议", en="Objection to a use"),
