@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from datong.catalogue import ResourceAction, ResourceState
 from datong.catalogue.records import next_code
@@ -46,12 +47,19 @@ def approve_all(url: str, ids: Sequence[str]) -> None:
     office = make_office(database, load_pack(), register=False)
 
     def approve(place: int) -> None:
-        if place % FAILING_EVERY == 0:
-            take_and_fail(database, CLASSIFICATIONS[place % len(CLASSIFICATIONS)])
-        try:
-            office.catalogue.act(ResourceId(ids[place]), ResourceAction.APPROVE, AUTHORITY_ACTOR)
-        except Conflict:
-            return
+        while True:
+            try:
+                if place % FAILING_EVERY == 0:
+                    take_and_fail(database, CLASSIFICATIONS[place % len(CLASSIFICATIONS)])
+                office.catalogue.act(ResourceId(ids[place]), ResourceAction.APPROVE, AUTHORITY_ACTOR)
+            except Conflict:
+                return
+            except OperationalError as error:
+                # Twenty-four writers of one SQLite file: on a loaded machine one may wait in vain, and comes again.
+                if "locked" not in str(error):
+                    raise
+            else:
+                return
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(approve, range(len(ids))))

@@ -321,7 +321,7 @@ def test_an_offline_node_a_full_service_and_a_slow_node_have_their_own_errors(to
     with pytest.raises(Unavailable, match="live_offline"):
         town.query("姓名")
     town.live.take(NODE, KEY.public_key)
-    town.live.offer(RESOURCE, TERMS.model_copy(update={"timeout_milliseconds": 300}), actor=person(POLICE))
+    town.live.offer(RESOURCE, TERMS.model_copy(update={"timeout_milliseconds": 3000}), actor=person(POLICE))
     errors: list[BaseException] = []
 
     def call() -> None:
@@ -330,6 +330,7 @@ def test_an_offline_node_a_full_service_and_a_slow_node_have_their_own_errors(to
         except (Unavailable, TimedOut) as error:
             errors.append(error)
 
+    # The last of them must come before the first has waited long enough, on a loaded machine too.
     threads = [threading.Thread(target=call) for _ in range(4)]
     for thread in threads:
         thread.start()
