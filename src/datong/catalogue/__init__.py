@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         plan_document,
     )
     from datong.catalogue.crawl_options import SAMPLE_ROWS_DEFAULT, CrawlOptions
-    from datong.catalogue.departments import Departments, RotationProof
+    from datong.catalogue.departments import Departments
     from datong.catalogue.differences import (
         ChangeImpact,
         ContentChange,
@@ -95,7 +95,8 @@ if TYPE_CHECKING:
         ListedTable,
         counted,
     )
-    from datong.catalogue.key_history import KeyRecord, rotation_message, signing_keys
+    from datong.catalogue.key_history import KeyRecord, signing_keys
+    from datong.catalogue.key_rotation import RotationProof, rotation_message
     from datong.catalogue.lifecycle import TRANSITIONS, Standing, Transition, advance, possible_actions
     from datong.catalogue.mapping import ColumnMapper, Mapping
     from datong.catalogue.open_catalogue import (
@@ -245,8 +246,9 @@ else:
                 "plan_document",
             ],
             "changes": ["ChangedResource", "changed_resources", "published_among"],
-            "departments": ["Departments", "RotationProof"],
-            "key_history": ["KeyRecord", "signing_keys", "rotation_message"],
+            "departments": ["Departments"],
+            "key_history": ["KeyRecord", "signing_keys"],
+            "key_rotation": ["RotationProof", "rotation_message"],
             "foreign": ["FOREIGN_BATCH_MAX", "ForeignEntries", "ForeignEntry", "ForeignStep", "foreign_digest"],
             "drift": ["Change", "ChangeKind", "ColumnShape", "TableShape", "applied", "changes_digest", "compare"],
             "grouping": ["Placement", "TableRole", "group_tables"],

@@ -8,7 +8,7 @@ from sqlalchemy import RowMapping, select, update
 from sqlalchemy.exc import IntegrityError
 
 from datong.catalogue.faults import department_code_invalid, department_not_found, key_not_found
-from datong.catalogue.key_history import rotation_message
+from datong.catalogue.key_rotation import RotationProof, rotation_message
 from datong.catalogue.tables import department as departments
 from datong.catalogue.tables import department_key as keys
 from datong.catalogue.values import Department, DepartmentKey
@@ -17,13 +17,6 @@ from datong.ledger import EntryKind, Ledger, verify_signature
 from datong.norms import validate_uscc
 
 PUBLIC_KEY_BYTES = 32
-
-
-class RotationProof(NamedTuple):
-    """Signatures over `rotation_message`: by the key that goes, and by the one that comes."""
-
-    by_old: bytes
-    by_new: bytes
 
 
 class Succession(NamedTuple):

@@ -8,13 +8,9 @@ what it recorded between then and the revocation is in doubt, and is listed.
 from collections.abc import Iterable
 from datetime import datetime
 
+from datong.catalogue.key_rotation import rotation_message
 from datong.kernel import Corrupt, DepartmentCode, NodeId, Text, Value
 from datong.ledger import EntryKind, RecordedEntry, verify_signature
-
-
-def rotation_message(department: DepartmentCode, node_id: NodeId, old_key_id: str, public_key: bytes) -> bytes:
-    """Return what the old and the new key sign when the new one (raw, 32 bytes) takes the old one's place."""
-    return f"datong.key/1\nrotate\n{department}\n{node_id}\n{old_key_id}\n{public_key.hex()}\n".encode()
 
 
 class DoubtfulAct(Value):
