@@ -22,11 +22,14 @@ PUBLIC = {
     ("POST", "/api/v1/nodes"),
     ("GET", "/api/v1/agreement-papers/{code}"),
     ("GET", "/api/v1/showcase"),
+    ("GET", "/api/v1/wishes"),
+    ("GET", "/api/v1/wishes/{wish_id}"),
     ("GET", "/catalog"),
     ("GET", "/catalog.ttl"),
     ("GET", "/catalog.jsonld"),
     ("GET", "/catalog.rdf"),
     ("GET", "/open/feed.atom"),
+    ("GET", "/open/demand/feed.atom"),
     ("GET", "/open/{resource_id}.ttl"),
     ("GET", "/open/{resource_id}.jsonld"),
     ("GET", "/open/{resource_id}.rdf"),
@@ -41,7 +44,7 @@ PUBLIC = {
     ("GET", "/ogc/collections/{collection_id}/items"),
     ("GET", "/ogc/collections/{collection_id}/items/{feature_id}"),
 }
-"""Routes that need no credentials: public log, open catalogue, open features, obtaining credentials, giving them up."""
+"""Routes without credentials: log, open catalogue and features, wishes, obtaining credentials, giving them up."""
 CKAN = "/api/3/action/"
 """Here an error has CKAN's shape, because CKAN's clients raise their exceptions from it."""
 

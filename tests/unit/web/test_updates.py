@@ -9,6 +9,7 @@ from datong.kernel import Overloaded
 from datong.ledger import EntryKind
 from datong.web import Draining, updates
 from datong.web.updates import STREAMS_OF_ACCOUNT_MAX, Topic, Updates, topics_of
+from tests.unit.web.asking import run_apart
 
 
 class Log:
@@ -53,7 +54,7 @@ def test_one_look_serves_all_listeners_and_ends_with_the_last(monkeypatch: pytes
         assert log.count <= looked + 1
         return heard, looked
 
-    heard, looked = asyncio.run(listen())
+    heard, looked = run_apart(listen)
     assert heard == ["transfers"] * 3
     assert looked < 12
 
@@ -69,7 +70,7 @@ def test_a_topic_is_told_no_more_often_than_its_pause_and_a_beat_comes_without_e
         board = Updates(Log(*((EntryKind.TASK,),) * 50), Draining())
         return await next_topic(board.stream("a", {Topic.TRANSFERS, Topic.OPERATIONS}))
 
-    assert asyncio.run(listen()) == "operations"
+    assert run_apart(listen) == "operations"
 
 
 def test_streams_are_bounded_for_an_account_and_end_when_the_process_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,4 +90,4 @@ def test_streams_are_bounded_for_an_account_and_end_when_the_process_does(monkey
         board.require_room("a")
         return ended[0]
 
-    assert asyncio.run(fill()) == "ended"
+    assert run_apart(fill) == "ended"
