@@ -87,9 +87,9 @@ class HubLink:
         """Have a request made there, or learn how it stands."""
         return self._read(RelayedStanding, self._call("POST", f"{LINK_PATH}/orders", order.model_dump(mode="json")))
 
-    def work(self) -> RelayedWork:
-        """Return what this hub has to do."""
-        return self._read(RelayedWork, self._call("GET", f"{LINK_PATH}/work"))
+    def work(self, page: int) -> RelayedWork:
+        """Return a page (from 0) of what this hub has to do."""
+        return self._read(RelayedWork, self._call("GET", f"{LINK_PATH}/work?page={page}"))
 
     def decide(self, decision: RelayedDecision) -> None:
         """Answer an order."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datong.sharing.relay.desk import RelayDesk
     from datong.sharing.relay.follower import RelayFollower
     from datong.sharing.relay.values import (
+        WORK_PAGES_MAX,
         HigherHub,
         RelayedDecision,
         RelayedEnd,
@@ -27,6 +28,7 @@ else:
             "desk": ["RelayDesk"],
             "follower": ["RelayFollower"],
             "values": [
+                "WORK_PAGES_MAX",
                 "HigherHub",
                 "RelayedDecision",
                 "RelayedEnd",
@@ -41,6 +43,7 @@ else:
     )
 
 __all__ = [
+    "WORK_PAGES_MAX",
     "HigherHub",
     "HigherHubs",
     "RelayAnswerer",

@@ -86,8 +86,8 @@ class RelayDesk:
         request = take_over(self._requests, self._peers, peer, order, actor)
         return standing_of(order.reference, request, self._agreements.of_request(request.id))
 
-    def work(self, peer: Peer) -> RelayedWork:
-        """Return what a lower hub has to do: answer, sign, look after."""
+    def work(self, peer: Peer, page: int = 0) -> RelayedWork:
+        """Return a page (from 0, `WORK_MAX` of each kind) of what a lower hub has to do: answer, sign, look after."""
         _require_active(peer)
         department = peer.settings.department
         waiting = open_requests(self._requests, provider=department)
@@ -105,8 +105,12 @@ class RelayDesk:
                     given.append(standing_of(request.id, request, agreement))
             elif (reference := reference_of(peer, request)) is not None:
                 asked.append(standing_of(reference, request, agreement))
+        part = slice(page * WORK_MAX, (page + 1) * WORK_MAX)
         return RelayedWork(
-            orders=tuple(orders[:WORK_MAX]), given=tuple(given[:WORK_MAX]), asked=tuple(asked[:WORK_MAX])
+            orders=tuple(orders[part]),
+            given=tuple(given[part]),
+            asked=tuple(asked[part]),
+            more=max(len(orders), len(given), len(asked)) > part.stop,
         )
 
     def decide(self, peer: Peer, decision: RelayedDecision, actor: Actor) -> None:

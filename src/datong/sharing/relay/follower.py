@@ -5,11 +5,15 @@ nothing is lost and nothing is done twice, whichever hub is killed when.
 """
 
 import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from datong.federation import Cascade, Peer, Peers
 from datong.kernel import (
     PLATFORM_ACTOR,
     Actor,
+    Conflict,
+    Corrupt,
     DatongError,
     Invalid,
     NotFound,
@@ -26,12 +30,14 @@ from datong.sharing.ports import DepartmentBook, PublishedResources
 from datong.sharing.relay.answers import HigherHubs, is_followed
 from datong.sharing.relay.desk import alive, comes_from, finish, open_requests, order_of, settle, take_over
 from datong.sharing.relay.values import (
+    WORK_PAGES_MAX,
     HigherHub,
     RelayedDecision,
     RelayedEnd,
     RelayedOrder,
     RelayedSignature,
     RelayedStanding,
+    RelayedWork,
     relayed_id,
 )
 from datong.sharing.requests import Requests
@@ -82,34 +88,41 @@ class RelayFollower:
         if not self._departments.get(peer.settings.department).is_authority:
             return
         actor = PLATFORM_ACTOR.model_copy(update={"department": peer.settings.department})
-        self._send_on(peer, higher, actor)
-        work = higher.work()
+        work = _whole(higher)
+        self._send_on(peer, higher, actor, {standing.reference: standing for standing in work.asked})
         for order in work.orders:
-            self._make(peer, higher, order, actor)
+            with _apart(peer, order.reference):
+                self._make(peer, higher, order, actor)
         for standing in work.given:
-            self._look_after(peer, higher, standing, actor)
+            with _apart(peer, standing.reference):
+                self._look_after(peer, higher, standing, actor)
         for standing in work.asked:
-            self._give_up(peer, higher, standing)
+            with _apart(peer, standing.reference):
+                self._give_up(peer, higher, standing)
 
-    def _send_on(self, peer: Peer, higher: HigherHub, actor: Actor) -> None:
-        """Send this hub's requests on, and take back what became of them."""
+    def _send_on(self, peer: Peer, higher: HigherHub, actor: Actor, known: Mapping[str, RelayedStanding]) -> None:
+        """Send this hub's requests on, and take back what became of them; how some stand there is `known`."""
         department = peer.settings.department
-        waiting = open_requests(self._requests, provider=department)
-        for request in tuple(waiting):
-            standing = self._ordered(peer, higher, request)
-            if standing is not None and standing.state is not RequestState.SUBMITTED:
-                settle(self._requests, request, _decision(standing), actor)
+        for request in tuple(open_requests(self._requests, provider=department)):
+            with _apart(peer, request.id):
+                standing = self._ordered(peer, higher, request, known)
+                if standing is not None and standing.state is not RequestState.SUBMITTED:
+                    settle(self._requests, request, _decision(standing), actor)
         for agreement in tuple(alive(self._agreements, provider=department)):
-            if agreement.provider == department:
-                standing = self._ordered(peer, higher, self._requests.get(agreement.request_id))
+            with _apart(peer, agreement.request_id):
+                standing = self._ordered(peer, higher, self._requests.get(agreement.request_id), known)
                 if standing is not None:
                     self._bring_into_force(peer, higher, agreement, standing, actor)
 
-    def _ordered(self, peer: Peer, higher: HigherHub, request: Request) -> RelayedStanding | None:
+    def _ordered(
+        self, peer: Peer, higher: HigherHub, request: Request, known: Mapping[str, RelayedStanding]
+    ) -> RelayedStanding | None:
         """Return how a request stands at the higher hub, having it made there first; None: it does not go there."""
         remote_id = comes_from(self._catalogue, peer, request.resource_id)
         if remote_id is None:
             return None
+        if request.id in known:
+            return known[request.id]
         name = self._departments.get(request.consumer).name.zh
         try:
             return higher.order(order_of(request, remote_id, f"{self._cascade.hub} {name}"))
@@ -186,6 +199,29 @@ class RelayFollower:
     def _sign(self, higher: HigherHub, above: Agreement) -> None:
         signature = self._signer.sign(above.signing_bytes())
         higher.sign(RelayedSignature(agreement_id=above.id, signature=signature))
+
+
+def _whole(higher: HigherHub) -> RelayedWork:
+    """Return all that a higher hub has to tell, page by page."""
+    pages: list[RelayedWork] = []
+    for number in range(WORK_PAGES_MAX):
+        pages.append(higher.work(number))
+        if not pages[-1].more:
+            break
+    return RelayedWork(
+        orders=tuple(order for page in pages for order in page.orders),
+        given=tuple(standing for page in pages for standing in page.given),
+        asked=tuple(standing for page in pages for standing in page.asked),
+    )
+
+
+@contextmanager
+def _apart(peer: Peer, reference: str) -> Iterator[None]:
+    """Let what is wrong with one request not keep the others waiting."""
+    try:
+        yield
+    except (Conflict, Corrupt, Invalid, NotFound, Refused) as error:
+        LOGGER.warning("request %s over the link to %s will be followed again: %s", reference, peer.hub, error)
 
 
 def _covers(above: Agreement, below: Agreement) -> bool:

@@ -21,7 +21,8 @@ from datong.sharing.row_filters import RowCondition
 from datong.sharing.terms import Agreement, Purpose, Request, RequestState
 
 WORK_MAX = 1_000
-"""Requests or agreements of one kind that are told at once; the rest is told when some of these are done."""
+"""Requests or agreements of one kind that one page of work tells."""
+WORK_PAGES_MAX = 1_000
 _LINK_CHARS = 12
 
 
@@ -72,11 +73,12 @@ class RelayedEnd(Value):
 
 class RelayedWork(Value):
     """What the lower hub has to do: `orders` to make, `given` agreements about its resources that are not in force or
-    are still to be looked after, and how its own requests stand (`asked`)."""
+    are still to be looked after, and how its own requests stand (`asked`). `more`: there is another page."""
 
     orders: tuple[RelayedOrder, ...] = ()
     given: tuple[RelayedStanding, ...] = ()
     asked: tuple[RelayedStanding, ...] = ()
+    more: bool = False
 
 
 class RelayedQuestion(Value):
@@ -106,8 +108,8 @@ class HigherHub(Protocol):
         """Have a request made there, or learn how it stands."""
         ...
 
-    def work(self) -> RelayedWork:
-        """Return what this hub has to do."""
+    def work(self, page: int) -> RelayedWork:
+        """Return a page (from 0) of what this hub has to do."""
         ...
 
     def decide(self, decision: RelayedDecision) -> None:

@@ -10,6 +10,7 @@ from datong.kernel import NodeId, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Action, Principal, Target
 from datong.sharing.relay import (
+    WORK_PAGES_MAX,
     RelayedDecision,
     RelayedEnd,
     RelayedOrder,
@@ -158,9 +159,9 @@ def order_request(body: RelayedOrder, caller: Caller, hub: Hub) -> RelayedStandi
 
 
 @router.get("/link/work")
-def relayed_work(caller: Caller, hub: Hub) -> RelayedWork:
-    """Return the requests that a lower hub is to make and the agreements that it is to look after."""
-    return hub.relay.desk.work(own_peer(hub, caller))
+def relayed_work(caller: Caller, hub: Hub, page: Annotated[int, Query(ge=0, le=WORK_PAGES_MAX)] = 0) -> RelayedWork:
+    """Return the requests that a lower hub is to make and the agreements that it is to look after, a page at a time."""
+    return hub.relay.desk.work(own_peer(hub, caller), page)
 
 
 @router.post("/link/decisions", status_code=200)
