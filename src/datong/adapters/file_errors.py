@@ -1,5 +1,6 @@
 """What is said of a file that cannot be read: which file, which line or cell, why, what to do; never its content."""
 
+from datong.catalogue import column_letters
 from datong.kernel import Invalid, Text
 
 
@@ -32,10 +33,7 @@ def record(number: int) -> Text:
 
 def cell(row: int, column: int) -> Text:
     """Return a spreadsheet cell's name from its row and column, both counted from 0."""
-    letters, rest = "", column + 1
-    while rest:
-        rest, place = divmod(rest - 1, 26)
-        letters = chr(ord("A") + place) + letters
+    letters = column_letters(column)
     return Text(zh=f"单元格 {letters}{row + 1}", en=f"cell {letters}{row + 1}")
 
 

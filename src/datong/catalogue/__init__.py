@@ -184,6 +184,7 @@ if TYPE_CHECKING:
         ServiceItem,
         ServiceStep,
     )
+    from datong.catalogue.sheet_places import column_letters, columns_found
     from datong.catalogue.sketch_estimates import Estimate, OverlapEstimate, cardinality, overlap
     from datong.catalogue.sketch_key_values import (
         Envelope,
@@ -278,6 +279,7 @@ else:
             "import_jobs": ["ImportJob", "ImportJobs"],
             "interchange": ["CatalogueFiles", "FileFormat", "ImportReport", "ImportStage", "ImportProgress"],
             "spreadsheet": ["CellProblem"],
+            "sheet_places": ["column_letters", "columns_found"],
             "spreadsheet_guard": ["SheetLimits", "check_archive", "check_workbook"],
             "lifecycle": ["TRANSITIONS", "Standing", "Transition", "advance", "possible_actions"],
             "open_catalogue": ["OpenCatalogue", "OpenCount", "OpenFacet", "OpenOrder", "OpenSort", "Publisher"],
@@ -603,6 +605,8 @@ __all__ = [
     "check_archive",
     "check_recipient_key",
     "check_workbook",
+    "column_letters",
+    "columns_found",
     "commitment_to",
     "compare",
     "content_differences",

@@ -19,6 +19,7 @@ from datong.catalogue.service_values import (
     NewServiceField,
     NewServiceItem,
 )
+from datong.catalogue.sheet_places import column_letters, columns_found
 from datong.catalogue.spreadsheet_guard import check_archive, not_a_spreadsheet
 from datong.kernel import DatongError, DepartmentCode, Invalid, Text, TooLarge, Value
 from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
@@ -251,13 +252,7 @@ def _sheet_rows(
         reader.report(names[0], f"缺少工作表“{names[0]}”。", f'The sheet "{names[0]}" is missing.')
         return []
     rows = sheets[name][: ROWS_MAX + 1]
-    headings = [str(cell).strip().casefold() for cell in rows[0]] if rows else []
-    places = {
-        field: headings.index(heading)
-        for field, spellings in columns.items()
-        for heading in spellings
-        if heading in headings
-    }
+    places = columns_found(rows[0] if rows else [], columns)
     for field in NEEDED - places.keys():
         reader.report(f"{name}!1", f"缺少列“{columns[field][0]}”。", f'The column "{columns[field][0]}" is missing.')
     if NEEDED - places.keys():
@@ -265,22 +260,12 @@ def _sheet_rows(
     return [
         _Row(
             values={field: row[place] for field, place in places.items() if place < len(row)},
-            places={field: f"{name}!{_letters(place)}{number}" for field, place in places.items()},
+            places={field: f"{name}!{column_letters(place)}{number}" for field, place in places.items()},
             place=f"{name}!{number}",
         )
         for number, row in enumerate(rows[1:], start=2)
         if any(str(cell).strip() for cell in row)
     ]
-
-
-def _letters(column: int) -> str:
-    """The letters by which spreadsheets name a column."""
-    letters = ""
-    column += 1
-    while column:
-        column, rest = divmod(column - 1, 26)
-        letters = chr(ord("A") + rest) + letters
-    return letters
 
 
 def _read_yaml(content: bytes, reader: _Reader) -> list[tuple[_Row, list[_Row]]]:

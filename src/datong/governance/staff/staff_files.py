@@ -11,7 +11,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 from python_calamine import CalamineError, CalamineWorkbook
 
-from datong.catalogue import check_archive
+from datong.catalogue import check_archive, column_letters, columns_found
 from datong.governance.staff.members import STAFF_ROLE_NAMES, NewMember, Training
 from datong.kernel import Invalid, JsonValue, Text, Value
 
@@ -55,13 +55,7 @@ def read_staff(content: bytes) -> tuple[NewMember, ...]:
         rows = book.get_sheet_by_name(sheet).to_python()[: ROWS_MAX + 1]
     except (CalamineError, ValueError, OSError, IndexError) as error:
         raise _faulty([_problem("-", Text(zh="不是可读的工作簿。", en="It is no readable workbook."))]) from error
-    headings = [str(cell).strip().casefold() for cell in rows[0]] if rows else []
-    places = {
-        field: headings.index(heading)
-        for field, spellings in COLUMNS.items()
-        for heading in spellings
-        if heading in headings
-    }
+    places = columns_found(rows[0] if rows else [], COLUMNS)
     missing = [field for field in NEEDED if field not in places]
     if missing:
         raise _faulty(
@@ -78,7 +72,7 @@ def read_staff(content: bytes) -> tuple[NewMember, ...]:
     for number, row in enumerate(rows[1:], start=2):
         if any(str(cell).strip() for cell in row):
             cells = {field: row[place] for field, place in places.items() if place < len(row)}
-            where = {field: f"{sheet}!{_letters(place)}{number}" for field, place in places.items()}
+            where = {field: f"{sheet}!{column_letters(place)}{number}" for field, place in places.items()}
             _take(cells, where, people, problems)
     if not people and not problems:
         problems.append(_problem(sheet, Text(zh="文件里没有人员。", en="The file holds nobody.")))
@@ -151,12 +145,3 @@ def _faulty(problems: Sequence[dict[str, JsonValue]]) -> Invalid:
         remedy=Text(zh="请按所列位置改正后重新导入。", en="Mend the cells that are named and import it again."),
         context={"problems": list(problems)},
     )
-
-
-def _letters(column: int) -> str:
-    """Return the letters by which spreadsheets name a column."""
-    letters, column = "", column + 1
-    while column:
-        column, rest = divmod(column - 1, 26)
-        letters = chr(ord("A") + rest) + letters
-    return letters

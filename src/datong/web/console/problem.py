@@ -6,7 +6,7 @@ from urllib.parse import quote
 from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
-from datong.kernel import DatongError
+from datong.kernel import DatongError, Invalid, Text
 from datong.sharing import Principal
 from datong.web.authentication import SESSION_COOKIE, optional_principal, services_of
 from datong.web.console.desk import Desk
@@ -44,3 +44,12 @@ def _caller(request: Request, problem: Problem) -> Principal | None:
         return optional_principal(request)
     except DatongError:
         return None
+
+
+def form_incomplete() -> Invalid:
+    """Return the error of a form whose fields are not what they should be."""
+    return Invalid(
+        "web.form_incomplete",
+        what=Text(zh="表单填写不完整或者有误。", en="The form is incomplete or not valid."),
+        remedy=Text(zh="请逐项核对后重新提交。", en="Check each field and submit again."),
+    )

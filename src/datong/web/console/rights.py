@@ -6,7 +6,7 @@ from fastapi import Form
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from datong.kernel import AgreementId, DatongError, DepartmentCode, Invalid, Text
+from datong.kernel import AgreementId, DatongError, DepartmentCode
 from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.sharing import Action, ConsentWay, HoldGround, HoldOrder, ObjectionAction, Target
 from datong.web.api.consents import NewConsent, ask_for_consent
@@ -14,6 +14,7 @@ from datong.web.api.disclosures import end_hold, order_hold
 from datong.web.api.objections import ObjectionAnswer, answer_objection
 from datong.web.api.scope import department_in_scope
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
+from datong.web.console.problem import form_incomplete
 from datong.web.problems import Problem, problem_of
 from datong.web.routing import unlisted_routes
 
@@ -71,7 +72,7 @@ def ask(desk: SignedIn, agreement_id: Name, citizen_id: Name, way: Name = "", do
         )
         ask_for_consent(body, desk.caller, desk.services)
     except (ValidationError, ValueError):
-        return _consents(desk, 0, problem_of(_faulty()))
+        return _consents(desk, 0, problem_of(form_incomplete()))
     except DatongError as error:
         return _consents(desk, 0, problem_of(error))
     return desk.go("/consents", done="consent_asked")
@@ -103,7 +104,7 @@ def order(
         )
         order_hold(wanted, desk.caller, desk.services)
     except ValidationError:
-        return _holds(desk, 0, problem_of(_faulty()))
+        return _holds(desk, 0, problem_of(form_incomplete()))
     except DatongError as error:
         return _holds(desk, 0, problem_of(error))
     return desk.go("/disclosure-holds", done="hold")
@@ -144,12 +145,4 @@ def _holds(desk: Desk, offset: int, found: Problem | None) -> Response:
         step=PAGE_ROWS,
         may_order=desk.may(Action.DISCLOSURE_HOLD),
         grounds=tuple(ground for ground in HoldGround if ground is not HoldGround.AGREED),
-    )
-
-
-def _faulty() -> Invalid:
-    return Invalid(
-        "web.form_incomplete",
-        what=Text(zh="表单填写不完整或者有误。", en="The form is incomplete or not valid."),
-        remedy=Text(zh="请逐项核对后重新提交。", en="Check each field and submit again."),
     )

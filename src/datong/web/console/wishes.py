@@ -7,7 +7,7 @@ from fastapi import Form, Query
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from datong.kernel import DatongError, DepartmentCode, Invalid, ResourceId, Text
+from datong.kernel import DatongError, DepartmentCode, ResourceId, Text
 from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.sharing import Action, Target
 from datong.sharing.wishes import (
@@ -37,6 +37,7 @@ from datong.web.api.wishes import (
     withdraw_wish,
 )
 from datong.web.console.desk import PAGE_ROWS, Anyone, Desk, Offset, SignedIn
+from datong.web.console.problem import form_incomplete
 from datong.web.problems import Problem, problem_of
 from datong.web.routing import unlisted_routes
 
@@ -116,7 +117,7 @@ def make_wish(
         draft = WishDraft.model_validate({**given, "fields": tuple(fields.splitlines())})
         wish = file_wish(draft, desk.caller, desk.services)
     except ValidationError:
-        return _form(desk, {**given, "fields": fields}, problem_of(_unreadable()))
+        return _form(desk, {**given, "fields": fields}, problem_of(form_incomplete()))
     except DatongError as error:
         return _form(desk, {**given, "fields": fields}, problem_of(error))
     return desk.go(f"/open/demand/{wish.id}", done="wish")
@@ -212,7 +213,7 @@ def act(
         )
         act_on_wish(wish_id, body, desk.caller, desk.services)
     except ValueError:
-        return _at_desk(desk, wish_id, given, problem_of(_unreadable()))
+        return _at_desk(desk, wish_id, given, problem_of(form_incomplete()))
     except DatongError as error:
         return _at_desk(desk, wish_id, given, problem_of(error))
     return desk.go(f"/wishes/{wish_id}", done="wish_acted")
@@ -275,11 +276,3 @@ def _resource(desk: Desk, wish: Wish) -> Text | None:
 def _id_in(given: str) -> str:
     """Return the id of a resource out of its address, or the id itself."""
     return given.strip().rstrip("/").rpartition("/")[2]
-
-
-def _unreadable() -> Invalid:
-    return Invalid(
-        "web.form_incomplete",
-        what=Text(zh="表单填写不完整或者有误。", en="The form is incomplete or not valid."),
-        remedy=Text(zh="请逐项核对后重新提交。", en="Check each field and submit again."),
-    )
