@@ -52,9 +52,14 @@ def read_staff(content: bytes) -> tuple[NewMember, ...]:
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(content))
         sheet = book.sheet_names[0]
-        rows = book.get_sheet_by_name(sheet).to_python()[: ROWS_MAX + 1]
+        rows = book.get_sheet_by_name(sheet).to_python()
     except (CalamineError, ValueError, OSError, IndexError) as error:
         raise _faulty([_problem("-", Text(zh="不是可读的工作簿。", en="It is no readable workbook."))]) from error
+    if any(str(cell).strip() for row in rows[ROWS_MAX + 1 :] for cell in row):
+        many = Text(
+            zh=f"一次最多 {ROWS_MAX} 行，请分批导入。", en=f"At most {ROWS_MAX} rows go at once: import it in parts."
+        )
+        raise _faulty([_problem(f"{sheet}!{ROWS_MAX + 2}", many)])
     places = columns_found(rows[0] if rows else [], COLUMNS)
     missing = [field for field in NEEDED if field not in places]
     if missing:

@@ -129,6 +129,9 @@ def test_a_workbook_names_every_faulty_cell() -> None:
     assert _places(missing.value) == ["人员!1", "人员!1"]
     with pytest.raises(Invalid):
         read_staff(workbook())
+    with pytest.raises(Invalid) as long:
+        read_staff(workbook(*((f"员工{number}", "clerk", "2026-01-06") for number in range(5001))))
+    assert _places(long.value) == ["人员!5002"]
 
 
 @given(
