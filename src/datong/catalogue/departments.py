@@ -53,7 +53,7 @@ class Departments:
                 .mappings()
                 .first()
             )
-            if known is not None and _department(known) == department:
+            if known is not None and department_of(known) == department:
                 return department
             if known is None:
                 connection.execute(
@@ -76,7 +76,7 @@ class Departments:
             row = connection.execute(select(departments).where(departments.c.code == code)).mappings().first()
         if row is None:
             raise department_not_found(code)
-        return _department(row)
+        return department_of(row)
 
     def all(self) -> tuple[Department, ...]:
         """Return every department, in the order of registration."""
@@ -84,7 +84,7 @@ class Departments:
             rows = connection.execute(
                 select(departments).order_by(departments.c.registered_at, departments.c.code)
             ).mappings()
-            return tuple(_department(row) for row in rows)
+            return tuple(department_of(row) for row in rows)
 
     def register_key(
         self,
@@ -207,7 +207,8 @@ class Departments:
         return DepartmentKey.model_validate(dict(row))
 
 
-def _department(row: RowMapping) -> Department:
+def department_of(row: RowMapping) -> Department:
+    """Return the department that a row of `department` states."""
     return Department(
         code=DepartmentCode(row["code"]),
         name=Text(zh=row["name_zh"], en=row["name_en"]),

@@ -10,9 +10,10 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 from sqlalchemy.sql.selectable import Subquery
 
+from datong.catalogue.departments import department_of
 from datong.catalogue.faults import resource_not_found
 from datong.catalogue.open_filters import EVERYTHING, OpenFilter, condition
 from datong.catalogue.open_matches import OpenMatches, OpenWording
@@ -23,7 +24,7 @@ from datong.catalogue.search_suggestions import SUGGESTIONS_MAX
 from datong.catalogue.tables import department as departments
 from datong.catalogue.tables import open_edition, open_listing, open_term
 from datong.catalogue.values import Department, ResourceContent, Suggestion
-from datong.kernel import Database, DepartmentCode, Page, ResourceId, Text, Value, page_of
+from datong.kernel import Database, Page, ResourceId, Value, page_of
 from datong.norms import NormPack
 
 OPEN_ROWS_MAX = 1000
@@ -216,7 +217,7 @@ class OpenCatalogue:
             rows = connection.execute(statement).mappings()
             return tuple(
                 Publisher(
-                    department=_department(row),
+                    department=department_of(row),
                     count=row["many"],
                 )
                 for row in rows
@@ -237,7 +238,7 @@ class OpenCatalogue:
         )
         with self._database.snapshot() as connection:
             row = connection.execute(statement).mappings().first()
-        return None if row is None else _department(row)
+        return None if row is None else department_of(row)
 
     def _matched(self, connection: Connection, text: str) -> Subquery | None:
         return self._matches.relation(connection, text) if text.strip() else None
@@ -256,15 +257,6 @@ class OpenCatalogue:
         if matched is not None:
             statement = statement.join(matched, matched.c.resource_id == open_listing.c.resource_id)
         return statement.where(condition(where, partial(self._matched, connection)))
-
-
-def _department(row: RowMapping) -> Department:
-    return Department(
-        code=DepartmentCode(row["code"]),
-        name=Text(zh=row["name_zh"], en=row["name_en"]),
-        short_name=Text(zh=row["short_name_zh"], en=row["short_name_en"]),
-        is_authority=row["is_authority"],
-    )
 
 
 _FACETS: dict[OpenFacet, ColumnElement[str]] = {

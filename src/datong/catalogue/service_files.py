@@ -27,6 +27,7 @@ from datong.norms import NormPack, read_mapping
 
 FILE_BYTES_MAX = 8 * 1024 * 1024
 ROWS_MAX = 50_000
+MANY = f"一次最多 {ROWS_MAX} 行，请分批导入。", f"At most {ROWS_MAX} rows go at once: import it in parts."
 PROBLEMS_MAX = 200
 CODE_CHARS_MAX = 64
 ITEM_SHEETS = ("事项", "items")
@@ -251,7 +252,10 @@ def _sheet_rows(
     if name is None:
         reader.report(names[0], f"缺少工作表“{names[0]}”。", f'The sheet "{names[0]}" is missing.')
         return []
-    rows = sheets[name][: ROWS_MAX + 1]
+    rows = sheets[name]
+    if any(str(cell).strip() for row in rows[ROWS_MAX + 1 :] for cell in row):
+        reader.report(f"{name}!{ROWS_MAX + 2}", *MANY)
+        return []
     places = columns_found(rows[0] if rows else [], columns)
     for field in NEEDED - places.keys():
         reader.report(f"{name}!1", f"缺少列“{columns[field][0]}”。", f'The column "{columns[field][0]}" is missing.')
@@ -263,7 +267,7 @@ def _sheet_rows(
             places={field: f"{name}!{column_letters(place)}{number}" for field, place in places.items()},
             place=f"{name}!{number}",
         )
-        for number, row in enumerate(rows[1:], start=2)
+        for number, row in enumerate(rows[1 : ROWS_MAX + 1], start=2)
         if any(str(cell).strip() for cell in row)
     ]
 
@@ -293,8 +297,11 @@ def _listed(value: object, place: str, reader: _Reader) -> list[tuple[str, Mappi
     if not isinstance(value, list):
         reader.report(place, "这里应是列表。", "A list is needed here.")
         return []
+    if len(value) > ROWS_MAX:
+        reader.report(f"{place}/{ROWS_MAX}", *MANY)
+        return []
     found = []
-    for number, one in enumerate(value[:ROWS_MAX]):
+    for number, one in enumerate(value):
         if isinstance(one, Mapping):
             found.append((f"{place}/{number}", one))
         else:

@@ -17,11 +17,11 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from datong.cli.node import ClockOption
+from datong.cli.node import ClockOption, opened
 from datong.cli.shell import language, say
 from datong.cli.sources import DEFAULT_HOME, HomeOption
 from datong.exchange import FileId, FileRecord
-from datong.kernel import AgreementId, Clock, DatongError, OffsetClock, SystemClock, Text
+from datong.kernel import AgreementId, Clock, DatongError, Text
 
 STAGES = {
     "digest": Text(zh="计算摘要", en="digest"),
@@ -75,7 +75,7 @@ def _add_send(app: typer.Typer, open_node: OpenNode) -> None:
         clock_offset_file: ClockOption = None,
     ) -> None:
         """按协议发送文件；中断后重复执行即续传 / Send files under an agreement; run it again to go on."""
-        node = _open(open_node, home, clock_offset_file)
+        node = opened(open_node, home, clock_offset_file)
         records = []
         for path in paths:
             with _bar(path.name, hidden=as_json) as progress:
@@ -98,7 +98,7 @@ def _add_files(app: typer.Typer, open_node: OpenNode) -> None:
         as_json: JsonOption = False, home: HomeOption = DEFAULT_HOME, clock_offset_file: ClockOption = None
     ) -> None:
         """列出本部门发送和接收的文件 / List the files that the department sends and receives."""
-        records = _open(open_node, home, clock_offset_file).files()
+        records = opened(open_node, home, clock_offset_file).files()
         if as_json:
             _print(records)
             return
@@ -124,7 +124,7 @@ def _add_receive(app: typer.Typer, open_node: OpenNode) -> None:
         clock_offset_file: ClockOption = None,
     ) -> None:
         """接收、核验并签收文件；中断后重复执行即续传 / Receive, verify and acknowledge; run it again to go on."""
-        node = _open(open_node, home, clock_offset_file)
+        node = opened(open_node, home, clock_offset_file)
         wanted = [str(one) for one in ids or [record.manifest.file_id for record in node.waiting_files()]]
         landed: dict[str, str] = {}
         failed: DatongError | None = None
@@ -174,8 +174,3 @@ def _bar(name: str, *, hidden: bool) -> Iterator[Progressed]:
 
 def _print(records: Sequence[FileRecord]) -> None:
     typer.echo(json.dumps([record.model_dump(mode="json") for record in records], ensure_ascii=False, indent=2))
-
-
-def _open(open_node: OpenNode, home: Path, clock_offset_file: Path | None) -> FileCommands:
-    clock: Clock = SystemClock() if clock_offset_file is None else OffsetClock(clock_offset_file)
-    return open_node(home, clock)

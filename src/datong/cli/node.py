@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 
 import typer
 
@@ -115,6 +115,7 @@ class NodeCommands(InventoryCommands, Protocol):
 
 
 OpenNode = Callable[[Path, Clock], NodeCommands]
+Opened = TypeVar("Opened")
 """Puts a node together from its folder and a clock; the composition root gives it."""
 OpenSetup = Callable[[Path], SetupCommands]
 
@@ -173,7 +174,7 @@ def node_commands(open_node: OpenNode, open_setup: OpenSetup) -> typer.Typer:
         options = CrawlOptions(
             sample_rows=sample_rows, include=tuple(include or ()), exclude=tuple(exclude or ()), again=again
         )
-        node = _open(open_node, home, clock_offset_file)
+        node = opened(open_node, home, clock_offset_file)
         # Crawling brings DuckDB and the readings of characters, which the other commands need not wait for.
         take_inventory = import_module("datong.cli.inventory").take_inventory
         take_inventory(node, source, options, plan_only=plan, as_json=as_json)
@@ -203,7 +204,7 @@ def node_commands(open_node: OpenNode, open_setup: OpenSetup) -> typer.Typer:
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())
-        node = _open(open_node, home, clock_offset_file)
+        node = opened(open_node, home, clock_offset_file)
         tell(Text(zh="节点已启动。", en="The node is running."))
         settle()
         node.run(stop=stopping.is_set, tell=tell, inventory_hours=inventory_hours)
@@ -215,7 +216,7 @@ def node_commands(open_node: OpenNode, open_setup: OpenSetup) -> typer.Typer:
         clock_offset_file: ClockOption = None,
     ) -> None:
         """显示节点状态 / Show the node's state."""
-        state = _open(open_node, home, clock_offset_file).status()
+        state = opened(open_node, home, clock_offset_file).status()
         if as_json:
             typer.echo(json.dumps(state, ensure_ascii=False, indent=2))
             return
@@ -236,7 +237,7 @@ def _add_matching_commands(app: typer.Typer, open_node: OpenNode) -> None:
         clock_offset_file: ClockOption = None,
     ) -> None:
         """隐私求交：推进一步 / Go one step on in every private matching that can go on."""
-        done = _open(open_node, home, clock_offset_file).match()
+        done = opened(open_node, home, clock_offset_file).match()
         if as_json:
             typer.echo(json.dumps({"advanced": done}))
             return
@@ -249,7 +250,7 @@ def _add_matching_commands(app: typer.Typer, open_node: OpenNode) -> None:
         clock_offset_file: ClockOption = None,
     ) -> None:
         """隐私求交的结果 / What this node has learned by private matchings."""
-        found = _open(open_node, home, clock_offset_file).matchings()
+        found = opened(open_node, home, clock_offset_file).matchings()
         for one in found if not as_json else ():
             typer.echo(json.dumps(one, ensure_ascii=False))
         if as_json:
@@ -264,7 +265,7 @@ def _add_key_command(app: typer.Typer, open_node: OpenNode) -> None:
         clock_offset_file: ClockOption = None,
     ) -> None:
         """更换签名密钥，随后重启节点 / Replace the signing key; start the node anew after that."""
-        old, new = _open(open_node, home, clock_offset_file).rotate_key()
+        old, new = opened(open_node, home, clock_offset_file).rotate_key()
         if as_json:
             typer.echo(json.dumps({"old": old, "new": new}))
             return
@@ -285,7 +286,7 @@ def _add_key_command(app: typer.Typer, open_node: OpenNode) -> None:
         clock_offset_file: ClockOption = None,
     ) -> None:
         """更换收件密钥（端到端加密） / Make a new key to which others seal payloads for this node."""
-        key = _open(open_node, home, clock_offset_file).rotate_recipient_key(revoke_others=revoke_others)
+        key = opened(open_node, home, clock_offset_file).rotate_recipient_key(revoke_others=revoke_others)
         if as_json:
             typer.echo(json.dumps(key.model_dump(mode="json"), ensure_ascii=False, indent=2))
             return
@@ -302,7 +303,7 @@ def _add_replay_command(app: typer.Typer, open_node: OpenNode) -> None:
         clock_offset_file: ClockOption = None,
     ) -> None:
         """接收方重放：重新应用枢纽仍留存的批次 / Apply batches that the hub still stores once more."""
-        count = _open(open_node, home, clock_offset_file).replay(TaskId(task), from_sequence)
+        count = opened(open_node, home, clock_offset_file).replay(TaskId(task), from_sequence)
         if as_json:
             typer.echo(json.dumps({"task": task, "from_sequence": from_sequence, "batches": count}))
             return
@@ -322,6 +323,7 @@ def _teller(log_format: LogFormat) -> Callable[[Text], None]:
     return lambda text: LOGGER.info(text.render(chosen))
 
 
-def _open(open_node: OpenNode, home: Path, clock_offset_file: Path | None) -> NodeCommands:
+def opened(open_node: Callable[[Path, Clock], Opened], home: Path, clock_offset_file: Path | None) -> Opened:
+    """Return the node in `home`, on the machine's clock or one that the file shifts."""
     clock: Clock = SystemClock() if clock_offset_file is None else OffsetClock(clock_offset_file)
     return open_node(home, clock)

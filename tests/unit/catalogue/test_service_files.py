@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from openpyxl.workbook.workbook import Workbook
 
 from datong.catalogue import NewServiceItem, read_service_items
+from datong.catalogue.service_files import ROWS_MAX
 from datong.kernel import DatongError, DepartmentCode, Invalid, TooLarge
 from datong.norms import NormPack, load_pack
 from tests.unit.catalogue.conftest import CIVIL, POLICE
@@ -173,6 +174,9 @@ def test_a_small_workbook_that_hides_a_large_one_is_refused() -> None:
 def test_limits() -> None:
     with pytest.raises(TooLarge, match="service_file_too_large"):
         read(b"x" * (8 * 1024 * 1024 + 1))
+    row: list[object] = ["A1"]
+    rows = [FIELDS[0], *[row] * (ROWS_MAX + 1)]
+    assert problems(workbook(ITEMS, rows)).keys() == {f"字段!{ROWS_MAX + 2}", "事项!2"}
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode) | st.binary(max_size=300).map(b"PK".__add__))

@@ -8,7 +8,7 @@ from pydantic import Field
 from datong.federation import Joined, Peer, PeerId, PeerSettings, PeerState, SignedBatch, Standing
 from datong.kernel import NodeId, Value
 from datong.kernel.limits import NAME_CHARS_MAX
-from datong.sharing import Action, Principal, Target
+from datong.sharing import Action, Principal
 from datong.sharing.relay import (
     WORK_PAGES_MAX,
     RelayedDecision,
@@ -18,6 +18,7 @@ from datong.sharing.relay import (
     RelayedStanding,
     RelayedWork,
 )
+from datong.web.api.nodes import own_node
 from datong.web.authentication import Caller, Hub
 from datong.web.routing import api_routes
 from datong.web.services import Services
@@ -181,11 +182,6 @@ def sign_relayed(body: RelayedSignature, caller: Caller, hub: Hub) -> None:
 def end_relayed(body: RelayedEnd, caller: Caller, hub: Hub) -> None:
     """Withdraw a request, or end an agreement, that has ended at the lower hub."""
     hub.relay.desk.end(own_peer(hub, caller), body, caller.actor)
-
-
-def own_node(caller: Principal) -> Target:
-    """Return the calling node as a target."""
-    return Target(id=caller.actor.id, department=caller.department, node=NodeId(caller.actor.id))
 
 
 def own_peer(hub: Services, caller: Principal) -> Peer:
