@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 from tests.catalogue_filling import fill
+from tests.catalogue_multiplying import multiply
 from tests.servers import free_port, start_postgresql
 
 from benchmarks import agreed, report
@@ -37,6 +38,8 @@ from datong.kernel import Database, Settings
 SHARES = {"verify": 0.80, "query": 0.15, "bulk": 0.05}
 BULK_SUBJECTS = 20
 LOOK_SECONDS = 2.0
+FILLED_MAX = 100_000
+"""Resources that are made one by one; more are copies of them."""
 WARM_SHARE = 0.2
 WARM_UP_SECONDS = 2.0
 
@@ -169,11 +172,20 @@ def grow(settings: Settings, world: World, chosen: argparse.Namespace) -> None:
     hub = Hub(settings)
     try:
         add_agreements(hub, world.agreement, chosen.agreements - 1)
+        copies = -(-chosen.catalogue // FILLED_MAX)
         if chosen.catalogue:
-            report.say(f"filling a catalogue of {chosen.catalogue}")
-            fill(hub.database, hub.services.pack, chosen.catalogue)
-        # Work that follows a bulk load would be measured instead of the calls: the index, the ratings, the log.
+            filled = -(-chosen.catalogue // copies)
+            report.say(f"filling a catalogue of {filled}")
+            fill(hub.database, hub.services.pack, filled)
+        # Work that follows a bulk load would be measured instead of the calls: the ratings, the index, the log.
+        report.say("rating it")
+        while hub.services.quality.refresh():
+            pass
+        for number in multiply(hub.database, max(copies, 1)):
+            report.say(f"{number} of {copies} copies of it")
         report.say("letting the hub settle")
+        with hub.database.transaction() as connection:
+            connection.execute(text("ANALYZE"))
         while hub.services.catalogue.discovery.keep_up() or hub.services.quality.refresh():
             pass
         while hub.services.ledger.integrate():
@@ -189,7 +201,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the run of each number of processes")
     parser.add_argument("--connections", type=int, default=32, help="connections that call at once, over all processes")
     parser.add_argument("--people", type=int, default=20_000, help="people of the generated city")
-    parser.add_argument("--catalogue", type=int, default=100_000, help="resources besides the one that is asked for")
+    parser.add_argument("--catalogue", type=int, default=100_000, help="resources besides it; over 100,000, copies")
     parser.add_argument("--agreements", type=int, default=2000, help="agreements about it, the callers' included")
     chosen = parser.parse_args()
     if chosen.quick:

@@ -1,21 +1,26 @@
 """The bulk filling of tests and benchmarks leaves what publishing leaves."""
 
+import pytest
 from sqlalchemy import Connection, RowMapping, func, select
 
 from datong.catalogue import OpenCatalogue, ResourceAction, ResourceContent, content_problems
+from datong.catalogue.quality_scores import CatalogueQuality
+from datong.catalogue.source_tables import holding
 from datong.catalogue.tables import (
     code_counter,
     listing,
     open_edition,
     open_listing,
     open_term,
+    quality,
     resource,
     search_change,
     version,
 )
-from datong.kernel import Actor, ActorKind, Database, ResourceId
+from datong.kernel import Actor, ActorKind, Database, FixedClock, ResourceId
 from datong.norms import NormPack
-from tests.catalogue_filling import fill, made_up
+from tests.catalogue_filling import FIRST_DAY, fill, made_up
+from tests.catalogue_multiplying import multiply
 from tests.unit.catalogue.conftest import AUTHORITY_ACTOR, make_office
 
 MOVES = {
@@ -43,7 +48,7 @@ def rows_of(connection: Connection, resource_id: ResourceId) -> dict[str, list[d
     found = {
         "resource": [bare(connection.execute(select(resource).where(resource.c.id == resource_id)).mappings().one())]
     }
-    for table in (version, listing, open_edition, open_listing, open_term):
+    for table in (version, listing, open_edition, open_listing, open_term, quality, holding):
         statement = select(table).where(table.c.resource_id == resource_id)
         rows = [bare(row) for row in connection.execute(statement).mappings()]
         found[table.name] = sorted(rows, key=str)
@@ -97,3 +102,26 @@ def test_codes_go_on_and_the_same_seed_gives_the_same_catalogue(control_database
     assert {found.id for found in again} == set(first.ids)
     open_now = OpenCatalogue(database=control_database, pack=pack)
     assert set(open_now.ids()) == set(first.open_ids + second.open_ids)
+
+
+@pytest.mark.parametrize("control_database", ["postgresql"], indirect=True)
+def test_multiplied_resources_have_the_rows_of_their_originals(control_database: Database, pack: NormPack) -> None:
+    filled = fill(control_database, pack, 30, open_percent=50)
+    CatalogueQuality(database=control_database, pack=pack, clock=FixedClock(FIRST_DAY)).refresh()
+    assert list(multiply(control_database, 3)) == [2, 3]
+    with control_database.snapshot() as connection:
+        ids = set(connection.execute(select(resource.c.id)).scalars())
+        assert len(ids) == 90
+        assert set(filled.ids) < ids
+        codes = list(connection.execute(select(resource.c.code)).scalars())
+        assert len(set(codes)) == sum(connection.execute(select(code_counter.c.last)).scalars()) == 90
+        for original in filled.ids:
+            copied = next(one for one in ids - set(filled.ids) if one[:24] + one[28:] == original[:24] + original[28:])
+            rows = [rows_of(connection, ResourceId(one)) for one in (original, copied)]
+            for found in rows:
+                for row in found["catalogue_version"] + found["catalogue_open_edition"]:
+                    content = row["content"]
+                    assert isinstance(content, dict)
+                    content["classification"] = str(content["classification"])[:6]
+                    content.pop("binding", None)
+            assert rows[0] == rows[1]
