@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import select
 
 from datong.adapters.directory_store import DirectoryStore
 from datong.kernel import Database
-from datong.ledger import TileStore, verify_log
+from datong.ledger import File, TileStore, verify_log
 from datong.ledger.places import PLACE
 from datong.ledger.tables import ENTRIES
 from tests.unit.ledger.logs import SmallLog
@@ -34,6 +35,10 @@ class KillingStore:
         self._strike(before=True)
         self._inner.write(path, content)
         self._strike(before=False)
+
+    def write_all(self, files: Sequence[File]) -> None:
+        for path, content in files:
+            self.write(path, content)
 
     def discard(self, path: str) -> None:
         self._strike(before=True)

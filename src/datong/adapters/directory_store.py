@@ -2,11 +2,12 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
 from datong.kernel.files import flush
-from datong.ledger import no_file, rewritten
+from datong.ledger import File, no_file, rewritten
 
 
 class DirectoryStore:
@@ -23,30 +24,47 @@ class DirectoryStore:
             raise no_file(path) from None
 
     def write(self, path: str, content: bytes) -> None:
-        """Write the file beside its place, flush it, and rename it: readers see all of it or nothing.
+        """Write the file beside its place, flush it, and link it there: readers see all of it or nothing.
 
         Raises:
             Corrupt: the file exists with another content.
         """
-        place = self._place(path)
-        if self._holds(path, content):
-            return
-        self._make_folder(place.parent)
-        temporary = place.with_name(f".{place.name}.{uuid4().hex}.tmp")
+        self.write_all([(path, content)])
+
+    def write_all(self, files: Sequence[File]) -> None:
+        """Do so for several files; the names in a folder are flushed once, after the last.
+
+        Raises:
+            Corrupt: one exists with another content.
+        """
+        # 1. Contents lie beside their places, durable.
+        # 2. Each gets its name. A link, unlike a rename, never replaces what another process wrote in the meantime.
+        # 3. The names become durable, with those of new folders.
+        written: list[tuple[Path, File]] = []
+        folders: dict[Path, None] = {}
         try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                # A link, unlike a rename, never replaces what another process wrote in the meantime.
-                os.link(temporary, place)
-            except FileExistsError:
-                if not self._holds(path, content):
-                    raise rewritten(path) from None
+            for path, content in files:
+                if self._holds(path, content):
+                    continue
+                place = self._place(path)
+                self._make_folder(place.parent, folders)
+                temporary = place.with_name(f".{place.name}.{uuid4().hex}.tmp")
+                written.append((temporary, (path, content)))
+                with temporary.open("xb") as file:
+                    file.write(content)
+            for temporary, _ in written:
+                flush(temporary)
+            for temporary, (path, content) in written:
+                try:
+                    os.link(temporary, self._place(path))
+                except FileExistsError:
+                    if not self._holds(path, content):
+                        raise rewritten(path) from None
         finally:
-            temporary.unlink(missing_ok=True)
-        flush(place.parent)
+            for temporary, _ in written:
+                temporary.unlink(missing_ok=True)
+        for folder in folders:
+            flush(folder)
 
     def discard(self, path: str) -> None:
         """Remove a file, or a folder of files, that nothing needs here any more, if it is there."""
@@ -70,9 +88,11 @@ class DirectoryStore:
             raise no_file(path)
         return place
 
-    def _make_folder(self, folder: Path) -> None:
+    def _make_folder(self, folder: Path, changed: dict[Path, None]) -> None:
+        """Make a folder that is missing, and add it and those that got a new one to what has `changed`."""
         if not folder.is_dir():
             if folder != folder.parent:
-                self._make_folder(folder.parent)
+                self._make_folder(folder.parent, changed)
             folder.mkdir(exist_ok=True)
-            flush(folder.parent)
+            changed[folder.parent] = None
+        changed[folder] = None

@@ -5,14 +5,14 @@ wrote meanwhile, as a link does on a disk. Stores that do not know that header a
 The client (`obstore`, the Rust crate `object_store`) is the extra `s3`, loaded when a store is opened.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib import import_module
 from types import ModuleType
 
 from datong.kernel import Misconfigured, Text, Unavailable, Value
-from datong.ledger import no_file, rewritten
+from datong.ledger import File, no_file, rewritten
 
 SCHEME = "s3://"
 REQUEST_SECONDS_MAX = 20
@@ -85,6 +85,15 @@ class ObjectStore:
             except self._obstore.exceptions.AlreadyExistsError:
                 if self.read(path) != content:
                     raise rewritten(path) from None
+
+    def write_all(self, files: Sequence[File]) -> None:
+        """Create objects one after the other; see `write`.
+
+        Raises:
+            Corrupt: one exists with another content.
+        """
+        for path, content in files:
+            self.write(path, content)
 
     def discard(self, path: str) -> None:
         """Remove an object, or all below a folder, if there are any."""

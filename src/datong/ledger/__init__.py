@@ -7,7 +7,7 @@ from datong.ledger.entries import CommonFacts, EntryContent, EntryKind, Recorded
 from datong.ledger.gossip import Gossip, GossipTrouble, PeerNote
 from datong.ledger.notes import Checkpoint, Note, VerifierKey, open_checkpoint
 from datong.ledger.signing import Ed25519Signer, Signer, key_id_of, verify_signature
-from datong.ledger.tiles import MemoryTileStore, TileStore, no_file, rewritten
+from datong.ledger.tiles import File, MemoryTileStore, TileStore, no_file, rewritten
 from datong.ledger.witness import Witness
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ __all__ = [
     "EntryKind",
     "ExpectedWitness",
     "Fault",
+    "File",
     "FsckReport",
     "Gossip",
     "GossipTrouble",

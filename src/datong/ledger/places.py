@@ -12,7 +12,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, exists, func, insert, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import OperationalError
 
 from datong.ledger.tables import ENTRIES, GAPS, RUNS
@@ -47,6 +62,32 @@ _BETWEEN = (
     .order_by(RUNS.c.position)
 )
 
+_NEXT = (
+    select(ENTRIES.c.serial)
+    .where(ENTRIES.c.serial >= bindparam("next"))
+    .order_by(ENTRIES.c.serial)
+    .limit(bindparam("most", type_=Integer))
+)
+_IN_GAP = and_(ENTRIES.c.serial >= GAPS.c.serial, ENTRIES.c.serial < GAPS.c.until)
+_WAITING = _NEXT.subquery()
+_AHEAD = select(
+    func.count(_WAITING.c.serial),
+    func.min(_WAITING.c.serial),
+    func.max(_WAITING.c.serial),
+    select(func.count()).select_from(GAPS).scalar_subquery(),
+    exists(select(ENTRIES.c.serial).join(GAPS, _IN_GAP)),
+)
+"""How many entries are to be numbered next, between which serials; how many gaps there are; whether one was filled."""
+_GOES_ON = (
+    update(RUNS)
+    .where(
+        RUNS.c.position == select(func.max(RUNS.c.position)).scalar_subquery(),
+        RUNS.c.position + RUNS.c.length == bindparam("place"),
+        RUNS.c.serial + RUNS.c.length == bindparam("first"),
+    )
+    .values(length=RUNS.c.length + bindparam("more"))
+)
+
 
 class Run(NamedTuple):
     """Entries whose places and serials both follow one another, from `position` and `serial` on."""
@@ -74,16 +115,12 @@ class Gap(NamedTuple):
     until: int
 
 
-def waits(connection: Connection, next_serial: int) -> bool:
-    """Return whether an entry waits for its place; `next_serial` is behind the last that was numbered."""
-    late = and_(ENTRIES.c.serial >= GAPS.c.serial, ENTRIES.c.serial < GAPS.c.until)
-    waiting = select(
-        or_(
-            exists(select(ENTRIES.c.serial).where(ENTRIES.c.serial >= next_serial)),
-            exists(select(ENTRIES.c.serial).join(GAPS, late)),
-        )
+def waits(next_serial: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that an entry waits for its place; `next_serial` is behind the last that was numbered."""
+    return or_(
+        exists(select(ENTRIES.c.serial).where(ENTRIES.c.serial >= next_serial)),
+        exists(select(ENTRIES.c.serial).join(GAPS, _IN_GAP)),
     )
-    return bool(connection.scalar(waiting))
 
 
 def number(connection: Connection, *, position: int, next_serial: int, most: int, settle: bool) -> tuple[int, int]:
@@ -92,11 +129,19 @@ def number(connection: Connection, *, position: int, next_serial: int, most: int
     The caller holds the lock of the log's state. Returns how many got a place, and the next serial. With `settle` the
     writers are waited for, if there are many gaps.
     """
+    ahead = connection.execute(_AHEAD, {"next": next_serial, "most": most})
+    given, lowest, highest, gaps_known, any_late = ahead.one()
+    settle = settle and gaps_known > GAPS_MAX
+    if given and highest - lowest + 1 == given and not any_late and not settle:
+        # What was committed since the last step stands together, as a rule: no serial need be looked at.
+        _keep(connection, [Run(position, lowest, given)])
+        if lowest > next_serial:
+            connection.execute(insert(GAPS), Gap(next_serial, lowest)._asdict())
+        return given, highest + 1
     gaps = [Gap(*row) for row in connection.execute(select(GAPS.c.serial, GAPS.c.until).order_by(GAPS.c.serial))]
-    settled = settle and len(gaps) > GAPS_MAX and _writers_done(connection)
+    settled = settle and _writers_done(connection)
     late = _late(connection, gaps, most)
-    newest = select(ENTRIES.c.serial).where(ENTRIES.c.serial >= next_serial).order_by(ENTRIES.c.serial)
-    serials = [*late, *connection.scalars(newest.limit(most - len(late)))]
+    serials = [*late, *connection.scalars(_NEXT, {"next": next_serial, "most": most - len(late)})]
     runs = list(_runs(serials, position))
     if runs:
         _keep(connection, runs)
@@ -155,8 +200,7 @@ def _late(connection: Connection, gaps: Sequence[Gap], most: int) -> list[int]:
     """Return the serials of entries that have appeared in gaps."""
     if not gaps:
         return []
-    in_gap = and_(ENTRIES.c.serial >= GAPS.c.serial, ENTRIES.c.serial < GAPS.c.until)
-    query = select(ENTRIES.c.serial).join(GAPS, in_gap).order_by(ENTRIES.c.serial).limit(most)
+    query = select(ENTRIES.c.serial).join(GAPS, _IN_GAP).order_by(ENTRIES.c.serial).limit(most)
     return list(connection.scalars(query))
 
 
@@ -172,10 +216,8 @@ def _runs(serials: Sequence[int], position: int) -> Iterator[Run]:
 def _keep(connection: Connection, runs: Sequence[Run]) -> None:
     """Store runs; the first of them goes on with the newest one if it can."""
     first = runs[0]
-    last = (first.position - RUNS.c.length == RUNS.c.position) & (first.serial - RUNS.c.length == RUNS.c.serial)
-    newest = select(RUNS.c.position).order_by(RUNS.c.position.desc()).limit(1).scalar_subquery()
-    goes_on = update(RUNS).where(RUNS.c.position == newest, last).values(length=RUNS.c.length + first.length)
-    new = runs[1:] if connection.execute(goes_on).rowcount else runs
+    known = {"place": first.position, "first": first.serial, "more": first.length}
+    new = runs[1:] if connection.execute(_GOES_ON, known).rowcount else runs
     if new:
         connection.execute(insert(RUNS), [run._asdict() for run in new])
 

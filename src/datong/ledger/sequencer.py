@@ -6,8 +6,9 @@ and a checkpoint is stored only if it is newer than the one that is there. Whate
 """
 
 import time
+from collections.abc import Iterator
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from datong.kernel import Clock, Database
@@ -17,6 +18,7 @@ from datong.ledger.signing import Signer
 from datong.ledger.tables import CHECKPOINTS, COSIGNATURES, ENTRIES, STATE
 from datong.ledger.tiles import (
     TILE_WIDTH,
+    File,
     TileBuilder,
     TilePath,
     TileReader,
@@ -27,13 +29,35 @@ from datong.ledger.tiles import (
 ENTRIES_PER_STEP_MAX = 4096
 CHECKPOINTS_KEPT = 1000
 """So many of the newest checkpoints can still be cosigned; older ones stay only if a witness needs them."""
+FORGOTTEN_EVERY = 64
+"""After so many checkpoints of this process the older ones are forgotten: looking for them took as long as the rest."""
+TILES_AT_ONCE = 4
+"""So many tiles' entries are read in one query and written together: some 1 MB, at most 64 MiB."""
 
 SETTLED_EVERY_SECONDS = 60.0
 """So often at most the writers of entries are waited for, to be done with gaps."""
 
 _STATE_ID = 1
-_LEAVES = select(ENTRIES.c.serial, ENTRIES.c.leaf, ENTRIES.c.leaf_hash)
+_LEAVES = (
+    select(ENTRIES.c.serial, ENTRIES.c.leaf, ENTRIES.c.leaf_hash)
+    .where(ENTRIES.c.serial >= bindparam("lowest"), ENTRIES.c.serial < bindparam("highest"))
+    .order_by(ENTRIES.c.serial)
+)
 _LOCKED_STATE = select(STATE).with_for_update()
+_HAS_WORK = select(
+    or_(
+        STATE.c.published_size.is_(None),
+        STATE.c.published_size != STATE.c.numbered_size,
+        waits(STATE.c.next_serial),
+    )
+)
+_NUMBERED = update(STATE).values(numbered_size=bindparam("numbered"), next_serial=bindparam("next"))
+_PUBLISHED = (
+    update(STATE)
+    .where(or_(STATE.c.published_size.is_(None), STATE.c.published_size < bindparam("size")))
+    .values(published_size=bindparam("size"))
+)
+_OLDEST_KEPT = select(CHECKPOINTS.c.size).order_by(CHECKPOINTS.c.size.desc()).offset(CHECKPOINTS_KEPT).limit(1)
 
 
 class Sequencer:
@@ -47,6 +71,7 @@ class Sequencer:
         self._tiles = tiles
         self._settle_at = 0.0
         self._idle = True
+        self._until_forgotten = 0
 
     def step(self) -> bool:
         """Number, tile and publish up to `ENTRIES_PER_STEP_MAX` entries; return whether there may be more."""
@@ -68,9 +93,8 @@ class Sequencer:
         return full
 
     def _has_work(self) -> bool:
-        with self._database.snapshot() as connection:
-            state = connection.execute(select(STATE)).one_or_none()
-            return state is None or state.numbered_size != state.published_size or waits(connection, state.next_serial)
+        with self._database.reading() as connection:
+            return connection.execute(_HAS_WORK).scalar_one_or_none() is not False
 
     def _number(self) -> tuple[int, int | None, bool]:
         """Return how many entries are numbered, how many published (None: no checkpoint yet), and if more may wait."""
@@ -88,7 +112,7 @@ class Sequencer:
             )
             numbered = state.numbered_size + given
             if given:
-                connection.execute(update(STATE).values(numbered_size=numbered, next_serial=next_serial))
+                connection.execute(_NUMBERED, {"numbered": numbered, "next": next_serial})
         return numbered, state.published_size, given == ENTRIES_PER_STEP_MAX
 
     def _locked_state(self, connection: Connection) -> Row[tuple[object, ...]]:
@@ -106,50 +130,58 @@ class Sequencer:
     def _write_tiles(self, published: int, numbered: int) -> bytes:
         """Write every tile that the tree of `numbered` has and that of `published` has not; return the new root."""
         builder = TileBuilder(published, TileReader(published, self._tiles.read).edge())
-        begin = published // TILE_WIDTH * TILE_WIDTH
-        while begin < numbered:
-            end = min(begin + TILE_WIDTH, numbered)
-            rows = self._numbered_rows(begin, end)
-            bundle = TilePath(level=None, number=begin // TILE_WIDTH, width=end - begin)
-            self._tiles.write(str(bundle), encode_entries([leaf for leaf, _ in rows]))
+        first, width = published // TILE_WIDTH * TILE_WIDTH, TILES_AT_ONCE * TILE_WIDTH
+        for begin in range(first, numbered, width):
+            rows = self._numbered_rows(begin, min(begin + width, numbered))
+            files = list(_bundles(begin, [leaf for leaf, _ in rows]))
             for _, leaf_hash in rows[max(published - begin, 0) :]:
-                for tile, content in builder.add(bytes.fromhex(leaf_hash)):
-                    self._tiles.write(str(tile), content)
-            begin = end
-        for tile, content in builder.partials():
-            self._tiles.write(str(tile), content)
+                files += ((str(tile), content) for tile, content in builder.add(bytes.fromhex(leaf_hash)))
+            if begin + width >= numbered:
+                files += ((str(tile), content) for tile, content in builder.partials())
+            self._tiles.write_all(files)
         return builder.root()
 
     def _numbered_rows(self, begin: int, end: int) -> list[tuple[bytes, str]]:
         rows: list[tuple[bytes, str]] = []
-        with self._database.snapshot() as connection:
+        # What has a place never changes, so that nothing need be seen at one moment.
+        with self._database.reading() as connection:
             for runs in near(runs_between(connection, begin, end)):
                 lowest, highest = min(run.serial for run in runs), max(run.end for run in runs)
-                query = _LEAVES.where(ENTRIES.c.serial >= lowest, ENTRIES.c.serial < highest)
                 # All at once: rows one by one cost more than what is done with them.
-                found = {serial: (leaf, leaf_hash) for serial, leaf, leaf_hash in connection.execute(query).all()}
-                rows += [found[serial] for run in runs for serial in range(run.serial, run.end)]
+                found = connection.execute(_LEAVES, {"lowest": lowest, "highest": highest}).all()
+                if len(found) == end - begin and len(runs) == 1:
+                    return [(leaf, leaf_hash) for _, leaf, leaf_hash in found]
+                by_serial = {serial: (leaf, leaf_hash) for serial, leaf, leaf_hash in found}
+                rows += [by_serial[serial] for run in runs for serial in range(run.serial, run.end)]
         return rows
 
     def _publish(self, checkpoint: Checkpoint) -> None:
         note = sign_checkpoint(checkpoint, self._signer).encode().decode()
         with self._database.transaction() as connection:
-            published = self._locked_state(connection).published_size
-            if published is not None and published >= checkpoint.size:
+            if not connection.execute(_PUBLISHED, {"size": checkpoint.size}).rowcount:
                 return
             connection.execute(
-                CHECKPOINTS.insert().values(size=checkpoint.size, note=note, published_at=self._clock.now())
+                CHECKPOINTS.insert(), {"size": checkpoint.size, "note": note, "published_at": self._clock.now()}
             )
-            connection.execute(update(STATE).values(published_size=checkpoint.size))
-            oldest_kept = connection.scalar(
-                select(CHECKPOINTS.c.size).order_by(CHECKPOINTS.c.size.desc()).offset(CHECKPOINTS_KEPT).limit(1)
-            )
+            if self._until_forgotten:
+                self._until_forgotten -= 1
+                return
+            self._until_forgotten = FORGOTTEN_EVERY - 1
+            oldest_kept = connection.scalar(_OLDEST_KEPT)
             if oldest_kept is not None:
                 connection.execute(
                     delete(CHECKPOINTS).where(
                         CHECKPOINTS.c.size <= oldest_kept, CHECKPOINTS.c.size.not_in(select(COSIGNATURES.c.size))
                     )
                 )
+
+
+def _bundles(begin: int, leaves: list[bytes]) -> Iterator[File]:
+    """Yield the bundles of the entries from `begin` on, which is where one begins."""
+    for first in range(0, len(leaves), TILE_WIDTH):
+        some = leaves[first : first + TILE_WIDTH]
+        bundle = TilePath(level=None, number=(begin + first) // TILE_WIDTH, width=len(some))
+        yield str(bundle), encode_entries(some)
 
 
 def published_size(connection: Connection) -> int:

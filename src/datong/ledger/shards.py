@@ -9,7 +9,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Self
@@ -23,6 +23,7 @@ from datong.ledger.merkle import HASH_BYTES, complete_root, leaf_hash_of
 from datong.ledger.notes import Checkpoint, Note, encode_base64, open_checkpoint
 from datong.ledger.tiles import (
     TILE_WIDTH,
+    File,
     TilePath,
     TileReader,
     TileStore,
@@ -209,6 +210,10 @@ class ShardedStore:
     def write(self, path: str, content: bytes) -> None:
         """Write a file of the log; see `TileStore`."""
         self._inner.write(path, content)
+
+    def write_all(self, files: Sequence[File]) -> None:
+        """Write files of the log; see `TileStore`."""
+        self._inner.write_all(files)
 
     def discard(self, path: str) -> None:
         """Remove a file or folder that nothing needs where it is."""

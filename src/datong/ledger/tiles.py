@@ -12,6 +12,8 @@ TILE_WIDTH = 256
 _TILE_LEVELS = 8
 _ENTRIES = "entries"
 _NUMBER = r"(?:x[0-9]{3}/)*[0-9]{3}"
+File = tuple[str, bytes]
+"""A file's name and its content."""
 _PATH = re.compile(rf"tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/({_NUMBER})(?:\.p/([1-9][0-9]{{0,2}}))?")
 
 
@@ -105,6 +107,14 @@ class TileStore(Protocol):
         """
         ...
 
+    def write_all(self, files: Sequence[File]) -> None:
+        """Do as `write` does for each of several files; all are durable when it returns, none for certain before.
+
+        Raises:
+            Corrupt: one exists with another content.
+        """
+        ...
+
     def discard(self, path: str) -> None:
         """Remove a file, or a folder of files, that nothing needs here any more, if it is there."""
         ...
@@ -127,6 +137,11 @@ class MemoryTileStore:
         """Keep the file."""
         if self.files.setdefault(path, content) != content:
             raise rewritten(path)
+
+    def write_all(self, files: Sequence[File]) -> None:
+        """Keep the files."""
+        for path, content in files:
+            self.write(path, content)
 
     def discard(self, path: str) -> None:
         """Forget a file, or the files in a folder."""

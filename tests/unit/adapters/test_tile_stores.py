@@ -54,6 +54,26 @@ def test_what_was_written_is_read(store: TileStore) -> None:
     assert store.read("tile/0/x001/000") == b"abcd"
 
 
+def test_several_files_are_written_at_once(store: TileStore) -> None:
+    files = [("tile/0/x001/000.p/3", b"abc"), ("tile/entries/x001/000.p/3", b"\0\1x"), ("tile/1/004.p/1", b"r")]
+    store.write_all(files[:1])
+    store.write_all(files)
+    store.write_all([])
+    assert [store.read(path) for path, _ in files] == [content for _, content in files]
+    with pytest.raises(Corrupt) as caught:
+        store.write_all([("tile/0/x001/000", b"abcd"), ("tile/1/004.p/1", b"s")])
+    assert caught.value.context["file"] == "tile/1/004.p/1"
+    assert store.read("tile/1/004.p/1") == b"r"
+
+
+def test_nothing_of_an_attempt_stays_beside(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.write_all([("tile/0/000", b"abc"), ("tile/1/000.p/1", b"r")])
+    with pytest.raises(Corrupt):
+        store.write_all([("tile/0/001", b"abd"), ("tile/0/000", b"abd")])
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"000", "1"}
+
+
 def test_a_file_never_changes(store: TileStore) -> None:
     store.write("tile/0/000", b"abc")
     with pytest.raises(Corrupt) as caught:
