@@ -17,6 +17,7 @@ from datong.app.bridges import (
 from datong.app.governance_composition import compose_governance
 from datong.app.links import compose_exchanges, compose_relay
 from datong.app.opening import open_calendar, open_table_engine, open_tiles
+from datong.app.sign_in_composition import compose_sign_in
 from datong.app.task_offers import AgreementOffers
 from datong.catalogue import (
     Catalogue,
@@ -83,6 +84,7 @@ from datong.sharing import (
     ServiceCases,
     SharedFiles,
     SignedCalls,
+    SignInRules,
     Simulator,
     SubscriptionDesk,
     Subscriptions,
@@ -170,6 +172,9 @@ def compose(
         hasher=hasher,
     )
     delegations = Delegations(database=database, clock=clock, ledger=ledger)
+    openid, identity_links = compose_sign_in(
+        settings, clock=clock, signer=signer, database=database, ledger=ledger, people=identity
+    )
     agreements = Agreements(
         database=database,
         clock=clock,
@@ -385,6 +390,9 @@ def compose(
         reviews=Reviews(database=database, clock=clock, ledger=ledger, library=library),
         identity=identity,
         delegations=delegations,
+        openid=openid,
+        sign_in_rules=SignInRules(database=database, clock=clock, ledger=ledger),
+        identity_links=identity_links,
         policy=policy,
         requests=requests,
         agreements=agreements,

@@ -9,7 +9,7 @@ import typer
 import uvicorn
 
 from datong import web
-from datong.app import backup_commands
+from datong.app import backup_commands, sign_in_commands
 from datong.app.background import Background
 from datong.app.backup_metrics import BackupMetrics, publish_work
 from datong.app.fsck import check, lines
@@ -29,6 +29,7 @@ app = typer.Typer(help="枢纽 · the hub", no_args_is_help=True)
 app.command()(backup_commands.backup)
 app.command()(backup_commands.backups)
 app.command()(backup_commands.restore)
+app.add_typer(sign_in_commands.app, name="sign-in")
 
 
 def read_settings() -> Settings:
@@ -145,14 +146,7 @@ def create_account(
     password: Annotated[str, typer.Option(help="口令；空则生成 · password; empty: generated and printed")] = "",
 ) -> None:
     """开立账号，例如第一个运维账号 · Open an account, for example the first operator's."""
-    unknown = sorted(set(role) - set(Role))
-    if unknown:
-        raise Invalid(
-            "app.role_unknown",
-            what=Text(zh=f"没有角色 {'、'.join(unknown)}。", en=f"There is no role {', '.join(unknown)}."),
-            remedy=Text(zh=f"可用：{'、'.join(Role)}。", en=f"There are: {', '.join(Role)}."),
-            field="--role",
-        )
+    roles = _roles(role)
     chosen = password or secrets.token_urlsafe(PASSWORD_BYTES)
     opened = Hub(read_settings())
     account = opened.services.identity.create_account(
@@ -160,7 +154,7 @@ def create_account(
         password=chosen,
         name=name or username,
         department=DepartmentCode(department) if department else None,
-        roles=frozenset(Role(value) for value in role),
+        roles=roles,
         actor=PLATFORM_ACTOR,
     )
     opened.close()
@@ -189,3 +183,40 @@ def set_password(username: Annotated[str, typer.Argument(help="登录名 · name
     account = identity.set_password(identity.account_of(username).id, chosen, actor=PLATFORM_ACTOR)
     opened.close()
     typer.echo(f"{account.username} {chosen}")
+
+
+@app.command("set-roles")
+def set_roles(
+    username: Annotated[str, typer.Argument(help="登录名 · name to sign in with")],
+    role: Annotated[list[str], typer.Option(help="角色，可重复 · role, may be repeated")],
+    department: Annotated[str, typer.Option(help="尚无部门的账号归入该部门 · for an account that has none yet")] = "",
+) -> None:
+    """给账号这些角色，替换原有角色 · Give an account these roles instead of those it has."""
+    roles = _roles(role)
+    opened = Hub(read_settings())
+    identity = opened.services.identity
+    account = identity.set_roles(
+        identity.account_of(username).id,
+        roles,
+        department=DepartmentCode(department) if department else None,
+        actor=PLATFORM_ACTOR,
+    )
+    opened.close()
+    typer.echo(f"{account.username} {' '.join(sorted(account.roles))}")
+
+
+def _roles(named: list[str]) -> frozenset[Role]:
+    """Return the roles of these names.
+
+    Raises:
+        Invalid: there is no such role.
+    """
+    unknown = sorted(set(named) - set(Role))
+    if unknown:
+        raise Invalid(
+            "app.role_unknown",
+            what=Text(zh=f"没有角色 {'、'.join(unknown)}。", en=f"There is no role {', '.join(unknown)}."),
+            remedy=Text(zh=f"可用：{'、'.join(Role)}。", en=f"There are: {', '.join(Role)}."),
+            field="--role",
+        )
+    return frozenset(Role(value) for value in named)

@@ -18,6 +18,7 @@ import datong.governance.staff.tables
 import datong.governance.tables
 import datong.ledger.tables
 import datong.library.tables
+import datong.sharing.sign_in_tables
 import datong.sharing.tables
 import datong.sharing.views.tables
 import datong.sharing.wishes.tables
@@ -36,6 +37,7 @@ OWNERS = (
     datong.exchange.tables,
     datong.library.tables,
     datong.sharing.tables,
+    datong.sharing.sign_in_tables,
     datong.sharing.views.tables,
     datong.sharing.wishes.tables,
     datong.governance.tables,

@@ -112,6 +112,16 @@ class Settings(Value):
         30.0, gt=0, description="Seconds between two exchanges with higher hubs that this hub has joined."
     )
     session_hours: int = Field(12, ge=1, le=168, description="Hours a person's session lasts.")
+    oidc_providers: Path | None = Field(
+        None,
+        description="YAML file that declares the identity providers by which people may sign in, with their secrets "
+        "(chmod 600; docs/operations/sign-in.md); unset: by password only.",
+    )
+    oidc_private: bool = Field(
+        False,
+        description="Let identity providers be at addresses of private networks (within the government's own, below), "
+        "or of this machine.",
+    )
     token_seconds: int = Field(600, ge=60, le=3600, description="Seconds a machine's access token lasts.")
     application_calls_per_minute: int = Field(
         0,
@@ -134,7 +144,8 @@ class Settings(Value):
     intranets: tuple[IPv4Network | IPv6Network, ...] = Field(
         (),
         description="Networks of the government's own, as 10.20.0.0/16, separated by commas: where the hub may connect "
-        "to private addresses at all (webhooks with the setting above, sources that are allowed to, higher hubs), it "
+        "to private addresses at all (webhooks and identity providers with their settings, sources that are allowed "
+        "to, higher hubs), it "
         "keeps to these; empty: any.",
     )
     smtp_host: str = Field("", description="Server to which e-mail is handed; empty: no e-mail is sent.")

@@ -155,6 +155,9 @@ if TYPE_CHECKING:
     from datong.sharing.requests import Requests
     from datong.sharing.shared_features import AgreedFeature, AgreedPage, SharedFeatures
     from datong.sharing.shared_files import SharedFiles
+    from datong.sharing.sign_in_attempts import attempt_secret
+    from datong.sharing.sign_in_methods import SignedInBy, SignInMethod, SignInRule
+    from datong.sharing.sign_in_rules import SignInRules
     from datong.sharing.signed_calls import SignedCalls, SignedHeaders, SigningSecret, once_of
     from datong.sharing.simulator import CallVerdict, ColumnView, SimulatedCall, Simulator, Viewer
     from datong.sharing.state_audit import SHARING_AREAS
@@ -279,6 +282,9 @@ else:
             "profiles": ["PROFILE_DAYS_DEFAULT", "PROFILE_DAYS_MAX", "Profile", "ProfileFile", "Profiles"],
             "request_prefill": ["Prefill", "SimilarRequest"],
             "requests": ["Requests"],
+            "sign_in_attempts": ["attempt_secret"],
+            "sign_in_methods": ["SignInMethod", "SignInRule", "SignedInBy"],
+            "sign_in_rules": ["SignInRules"],
             "simulator": ["CallVerdict", "ColumnView", "SimulatedCall", "Simulator", "Viewer"],
             "shared_features": ["AgreedFeature", "AgreedPage", "SharedFeatures"],
             "subjects": ["subject_index_key"],
@@ -498,8 +504,12 @@ __all__ = [
     "SharedTable",
     "SharedTableName",
     "ShownUse",
+    "SignInMethod",
+    "SignInRule",
+    "SignInRules",
     "SignedCalls",
     "SignedHeaders",
+    "SignedInBy",
     "SignedLiveAnswer",
     "SigningSecret",
     "SimilarRequest",
@@ -528,6 +538,7 @@ __all__ = [
     "WebhookSubscription",
     "amendment_actions",
     "apply_mask",
+    "attempt_secret",
     "best_answers",
     "cells_agreed",
     "client_assertion",

@@ -10,6 +10,7 @@ from datong.ledger import EntryKind, Ledger
 from datong.sharing import tables
 from datong.sharing.credentials import invalid_field
 from datong.sharing.principals import Principal, Role
+from datong.sharing.sign_in_methods import SignInMethod
 from datong.sharing.standing import own_principal
 
 
@@ -44,6 +45,10 @@ class OpenSession(Value):
 
     id: str
     device: str
+    address: str = ""
+    method: SignInMethod = SignInMethod.PASSWORD
+    provider: str = ""
+    """How the person was recognised, and by which identity provider, if by one."""
     created_at: datetime
     expires_at: datetime
     present: bool = False

@@ -30,7 +30,7 @@ from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import Ledger
 from datong.norms import to_18, validate_citizen_id
 from datong.sharing import tables
-from datong.sharing.accounts import Account, OpenSession, Session, account_from, record_account, require_roles
+from datong.sharing.accounts import Account, Session, account_from, record_account, require_roles
 from datong.sharing.credentials import (
     FAILURES_FORGOTTEN_AFTER,
     PASSWORD_CHARS_MAX,
@@ -40,18 +40,14 @@ from datong.sharing.credentials import (
     invalid_field,
     new_token,
     require_name,
-    token_hash,
 )
 from datong.sharing.ports import DepartmentBook
-from datong.sharing.principals import Principal, Role
-from datong.sharing.standing import principal_of_session
-
-DEVICE_CHARS_MAX = 200
-SESSION_ID_CHARS = 20
-"""So many digits of a token's hash name a session to the person whose it is."""
+from datong.sharing.principals import Role
+from datong.sharing.sessions import Sessions
+from datong.sharing.sign_in_methods import SignedInBy
 
 
-class People:
+class People(Sessions):
     """Accounts and sessions of people."""
 
     def __init__(
@@ -64,12 +60,9 @@ class People:
         hasher: PasswordHasher,
         session_life: timedelta,
     ) -> None:
-        self._database = database
-        self._clock = clock
-        self._ledger = ledger
+        super().__init__(database=database, clock=clock, ledger=ledger, session_life=session_life)
         self._departments = departments
         self._hasher = hasher
-        self._session_life = session_life
         self._decoy: str | None = None
 
     def create_account(
@@ -102,19 +95,32 @@ class People:
             "disabled": False,
             "created_at": self._clock.now(),
         }
-        try:
-            with self._database.transaction() as connection:
-                connection.execute(insert(tables.account).values(row))
-                record_account(self._ledger, connection, account_from(row), "open", actor)
-        except IntegrityError as error:
-            raise Conflict(
-                "sharing.username_taken",
-                what=Text(zh=f"用户名 {username} 已被使用。", en=f"The username {username} is taken."),
-                remedy=Text(zh="请换一个用户名。", en="Choose another one."),
-                field="/username",
-                context={"by": actor.id},
-            ) from error
+        self._insert(row, actor)
         return account_from(row)
+
+    def open_recognised(self, *, username: str, name: str, actor: Actor) -> Account:
+        """Open an account without roles, department or password for somebody whom an identity provider vouches for.
+
+        Raises:
+            Invalid: a name will not do. Conflict: the username is taken.
+        """
+        require_name(username, "username")
+        require_name(name, "name")
+        account = Account(
+            id=PersonId(new_id()),
+            username=username.strip().lower(),
+            name=name.strip(),
+            department=None,
+            roles=frozenset(),
+            has_subject=False,
+            disabled=False,
+            created_at=self._clock.now(),
+        )
+        row = account.model_dump(exclude={"has_subject", "roles"})
+        # A hash of what nobody has ever seen: no password opens the account until an operator gives it one.
+        row |= {"roles": [], "citizen_id": None, "password_hash": self._hasher.hash(new_token())}
+        self._insert(row, actor)
+        return account
 
     def accounts(self, *, department: DepartmentCode | None = None, offset: int = 0, limit: int = 50) -> Page[Account]:
         """Return accounts by username, of one department or of all."""
@@ -157,8 +163,8 @@ class People:
             found = connection.execute(query).scalar()
         return self.account(PersonId(found or ""))
 
-    def authenticate(self, username: str, password: str, *, device: str = "") -> Session:
-        """Check a password and open a session on `device`, which is what the browser says it is.
+    def check_password(self, username: str, password: str) -> Account:
+        """Return the account whose name and password these are.
 
         Raises:
             Unauthenticated: name or password is wrong, or the account is disabled.
@@ -183,102 +189,49 @@ class People:
                 what=Text(zh="用户名或密码不正确。", en="The username or the password is wrong."),
                 remedy=Text(zh="请核对后重试。", en="Check both and try again."),
             )
-        token = new_token()
-        now = self._clock.now()
         with self._database.transaction() as connection:
             connection.execute(
                 delete(tables.login_failure).where(tables.login_failure.c.username_hash == sha256_hex(name.encode()))
             )
-            connection.execute(delete(tables.session).where(tables.session.c.expires_at <= now))
-            connection.execute(
-                insert(tables.session).values(
-                    token_hash=token_hash(token),
-                    account_id=row["id"],
-                    created_at=now,
-                    expires_at=now + self._session_life,
-                    device=device[:DEVICE_CHARS_MAX],
-                )
-            )
-        return Session(token=token, account=account_from(row), expires_at=now + self._session_life)
+        return account_from(row)
 
-    def session(self, token: str) -> Principal:
-        """Return who holds a session, or for whom they act in it (`standing`).
+    def authenticate(self, username: str, password: str, *, device: str = "", address: str = "") -> Session:
+        """Check a password and open a session on `device`, which is what the browser says it is.
 
         Raises:
-            Unauthenticated: there is no such session, it has expired, or the account is disabled.
+            Unauthenticated, Unavailable: see `check_password`. Refused: there too, or a role asks for another way.
         """
-        with self._database.snapshot() as connection:
-            principal = principal_of_session(connection, token_hash(token), self._clock.now())
-        if principal is None:
-            raise Unauthenticated(
-                "sharing.session_unknown",
-                what=Text(zh="登录已失效。", en="The session is over."),
-                remedy=Text(zh="请重新登录。", en="Sign in again."),
-            )
-        return principal
+        account = self.check_password(username, password)
+        return self.open_session(account.id, SignedInBy(device=device, address=address))
 
-    def end_session(self, token: str) -> None:
-        """End a session; an unknown one is already over."""
-        with self._database.transaction() as connection:
-            connection.execute(delete(tables.session).where(tables.session.c.token_hash == token_hash(token)))
-
-    def sessions(self, person: str, *, token: str | None = None) -> tuple[OpenSession, ...]:
-        """Return a person's open sessions, newest first; `token` is that of the one that asks."""
-        table = tables.session
-        query = select(table).where(table.c.account_id == person, table.c.expires_at > self._clock.now())
-        query = query.order_by(table.c.created_at.desc(), table.c.token_hash).limit(PAGE_ROWS_MAX)
-        asking = None if token is None else token_hash(token)
-        with self._database.snapshot() as connection:
-            return tuple(
-                OpenSession(
-                    id=row["token_hash"][:SESSION_ID_CHARS],
-                    device=row["device"],
-                    created_at=row["created_at"],
-                    expires_at=row["expires_at"],
-                    present=row["token_hash"] == asking,
-                )
-                for row in connection.execute(query).mappings()
-            )
-
-    def revoke_session(self, person: str, session_id: str) -> None:
-        """End one of a person's sessions by its id, wherever it is open.
-
-        Raises:
-            NotFound: the person has no such session.
-        """
-        table = tables.session
-        own = delete(table).where(
-            table.c.account_id == person, func.substr(table.c.token_hash, 1, SESSION_ID_CHARS) == session_id
-        )
-        with self._database.transaction() as connection:
-            if not connection.execute(own).rowcount:
-                raise NotFound(
-                    "sharing.session_gone",
-                    what=Text(zh="没有这个登录，或已失效。", en="There is no such session, or it is over."),
-                    remedy=Text(zh="请刷新列表。", en="Look at the list again."),
-                )
-
-    def end_other_sessions(self, person: str, token: str) -> int:
-        """End every session of a person but that of `token`; return how many there were."""
-        table = tables.session
-        others = delete(table).where(table.c.account_id == person, table.c.token_hash != token_hash(token))
-        with self._database.transaction() as connection:
-            return connection.execute(others).rowcount
-
-    def set_roles(self, person: PersonId, roles: frozenset[Role], *, actor: Actor) -> Account:
+    def set_roles(
+        self, person: PersonId, roles: frozenset[Role], *, actor: Actor, department: DepartmentCode | None = None
+    ) -> Account:
         """Give an account these roles instead of those it has; they hold with the next call.
 
+        `department` is that of an account that has none yet.
+
         Raises:
-            NotFound: there is no such account. Invalid: staff and citizens keep apart, and nobody is without a role.
+            NotFound: there is no such account or department. Conflict: the account is of another department.
+            Invalid: staff and citizens keep apart, and nobody is without a role.
         """
         account = self.account(person)
+        if department is not None:
+            self._departments.get(department)
+            if account.department not in (None, department):
+                raise Conflict(
+                    "sharing.department_kept",
+                    what=Text(zh="该账号属于另一部门。", en="The account is of another department."),
+                    remedy=Text(zh="调动请另开账号。", en="Whoever moves gets another account."),
+                )
+            account = account.model_copy(update={"department": department})
         require_roles(roles, account.department)
         if (Role.CITIZEN in roles) != (Role.CITIZEN in account.roles):
             raise invalid_field(
                 "roles", Text(zh="自然人角色随账号设立，不能增减。", en="A citizen's role comes with the account.")
             )
         changed = account.model_copy(update={"roles": roles})
-        values = {"roles": sorted(role.value for role in roles)}
+        values = {"roles": sorted(role.value for role in roles), "department": account.department}
         with self._database.transaction() as connection:
             connection.execute(update(tables.account).where(tables.account.c.id == person).values(values))
             given, taken = roles - account.roles, account.roles - roles
@@ -322,17 +275,36 @@ class People:
             record_account(self._ledger, connection, account, "password", actor)
         return account
 
-    def change_password(self, person: PersonId, old: str, new: str, *, device: str = "") -> Session:
-        """Let a person choose another password; every other session ends, and a fresh one begins.
+    def change_password(self, person: PersonId, old: str, new: str, *, token: str = "", device: str = "") -> Session:
+        """Let a person choose another password; every other session ends, and that of `token` goes on as a fresh one.
 
         Raises:
-            Unauthenticated, Refused, Unavailable: see `authenticate`. Invalid: the new password will not do.
+            Unauthenticated, Refused, Unavailable: see `check_password`. Invalid: the new password will not do.
         """
         username = self.account(person).username
         _check_password(new)
-        session = self.authenticate(username, old)
-        self.set_password(person, new, actor=session.account.principal.actor)
-        return self.authenticate(username, new, device=device)
+        by = self.began_by(token)
+        account = self.check_password(username, old)
+        self.set_password(person, new, actor=account.principal.actor)
+        if by is None:
+            return self.open_session(person, SignedInBy(device=device))
+        with self._database.transaction() as connection:
+            return self._begin(connection, account, by)
+
+    def _insert(self, row: tables.Row, actor: Actor) -> None:
+        try:
+            with self._database.transaction() as connection:
+                connection.execute(insert(tables.account).values(dict(row)))
+                record_account(self._ledger, connection, account_from(row), "open", actor)
+        except IntegrityError as error:
+            username = row["username"]
+            raise Conflict(
+                "sharing.username_taken",
+                what=Text(zh=f"用户名 {username} 已被使用。", en=f"The username {username} is taken."),
+                remedy=Text(zh="请换一个用户名。", en="Choose another one."),
+                field="/username",
+                context={"by": actor.id},
+            ) from error
 
     def _check_account(
         self,

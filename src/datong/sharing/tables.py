@@ -72,6 +72,9 @@ session = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
     Column("device", String(200), nullable=False, server_default=""),
+    Column("address", String(45), nullable=False, server_default=""),
+    Column("method", String(20), nullable=False, server_default="password"),
+    Column("provider", String(40), nullable=False, server_default=""),
     Column("delegation_id", ID),
 )
 """`delegation_id`: the delegation by which the session acts for somebody else, while that is in force."""

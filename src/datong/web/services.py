@@ -69,11 +69,13 @@ if TYPE_CHECKING:
         ServiceCases,
         SharedFiles,
         SignedCalls,
+        SignInRules,
         Simulator,
         SubscriptionDesk,
         Subscriptions,
     )
     from datong.sharing.applications import CallMeter, Registrations, Sandbox
+    from datong.sharing.oidc import IdentityLinks, OpenIdSignIn
     from datong.sharing.relay import RelayAnswerer, RelayDesk, RelayFollower
     from datong.sharing.views import SavedViews
     from datong.sharing.wishes import Wishes
@@ -124,6 +126,9 @@ class Services:
     reviews: Reviews
     identity: Identity
     delegations: Delegations
+    openid: OpenIdSignIn
+    sign_in_rules: SignInRules
+    identity_links: IdentityLinks
     policy: PolicyEngine
     requests: Requests
     agreements: Agreements

@@ -3,7 +3,9 @@
 CHANGING = frozenset(
     """
     POST /account/acting
+    POST /account/links/{link_id}/end
     POST /account/password
+    DELETE /api/v1/session/links/{link_id}
     POST /account/sessions/end
     POST /account/sessions/{session_id}/end
     POST /account/substitutes

@@ -124,8 +124,8 @@ NOT_SWEPT = frozenset({"/static", "/api/v1/nodes/me/work", "/api/v1/nodes/me/cal
 WITHOUT_RECORDS = (
     "access_id", "alarm_id", "assignment_id", "batch_id", "build_id", "case_id", "consent_id", "finding_id", "hold_id",
     "incident_id", "meeting_id", "objection_id", "id", "inventory_id", "item_id", "matching_id", "job_id", "key",
-    "peer_id", "profile_id", "rating_id", "reconciliation_id", "release_id", "run_id", "session_id", "source_id",
-    "subscription_id", "task_id", "wish_id",
+    "peer_id", "profile_id", "provider_id", "rating_id", "reconciliation_id", "release_id", "run_id", "session_id",
+    "source_id", "subscription_id", "task_id", "wish_id",
 )  # fmt: skip
 """Names in paths of which this world has none."""
 QUERIES: dict[str, dict[str, str]] = {

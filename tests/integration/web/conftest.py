@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -72,13 +73,16 @@ PEOPLE: dict[str, tuple[DepartmentCode | None, set[Role]]] = {
 
 @contextmanager
 def running_hub(
-    database: Database, home: Path, watched: Callable[[ASGIApp], ASGIApp] = lambda app: app
+    database: Database, home: Path, watched: Callable[[ASGIApp], ASGIApp] = lambda app: app, **chosen: Any
 ) -> Iterator[RunningHub]:
-    """Run a hub with three departments and nobody yet; `watched` may stand between the server and the hub."""
+    """Run a hub with three departments and nobody yet; `watched` may stand between the server and the hub.
+
+    `chosen` are further settings.
+    """
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        settings = Settings(home=home, port=port)
+        settings = Settings(home=home, port=port, **chosen)
         settings.home.mkdir()
         services = compose(
             settings, clock=SystemClock(), signer=Ed25519Signer.generate(), database=database, hasher=HASHER

@@ -1,5 +1,6 @@
 """Notifications: who is told of what, in the console, by e-mail and by webhook, in digests and never in floods."""
 
+from datong.governance.notifications.addresses import StoredAddresses
 from datong.governance.notifications.coordinated import certificates_ending, reminders_of
 from datong.governance.notifications.digests import Rate, Waiting, due_at
 from datong.governance.notifications.inbox import Inbox, Notice, PeopleBook
@@ -31,6 +32,7 @@ __all__ = [
     "Rate",
     "RecordingMailer",
     "Sending",
+    "StoredAddresses",
     "Topic",
     "Waiting",
     "certificates_ending",

@@ -8,6 +8,7 @@ from pydantic import Field
 from datong.kernel import Actor, Language, PersonId, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Account, ActingFor, OpenSession, Principal, Role
+from datong.sharing.oidc import IdentityLink
 from datong.web.authentication import SESSION_COOKIE, Caller, Hub, bearer_token, require_same_origin, session_token
 from datong.web.routing import api_routes
 
@@ -43,7 +44,9 @@ def sign_in(body: SignIn, request: Request, response: Response, hub: Hub) -> Sig
     """Open a session."""
     if request.headers.get("origin") is not None:
         require_same_origin(request)
-    session = hub.identity.authenticate(body.username, body.password, device=device_of(request))
+    session = hub.identity.authenticate(
+        body.username, body.password, device=device_of(request), address=address_of(request)
+    )
     set_session_cookie(response, session.token, hours=hub.settings.session_hours, secure=hub.settings.only_https)
     return SignedIn(token=session.token, expires_at=session.expires_at, person=session.account)
 
@@ -73,7 +76,9 @@ def me(caller: Principal) -> Me:
 def change_password(body: NewPassword, caller: Caller, request: Request, response: Response, hub: Hub) -> SignedIn:
     """Choose another password; every other session ends, and this one goes on under a new token."""
     person = PersonId(caller.actor.id)
-    session = hub.identity.change_password(person, body.old, body.new, device=device_of(request))
+    session = hub.identity.change_password(
+        person, body.old, body.new, token=session_token(request) or "", device=device_of(request)
+    )
     set_session_cookie(response, session.token, hours=hub.settings.session_hours, secure=hub.settings.only_https)
     return SignedIn(token=session.token, expires_at=session.expires_at, person=session.account)
 
@@ -90,6 +95,18 @@ def end_session(session_id: str, caller: Caller, hub: Hub) -> None:
     hub.identity.revoke_session(caller.actor.id, session_id)
 
 
+@router.get("/session/links")
+def list_links(caller: Caller, hub: Hub) -> tuple[IdentityLink, ...]:
+    """Return the people at identity providers that the caller's account is linked to."""
+    return hub.identity_links.of(caller.actor.id)
+
+
+@router.delete("/session/links/{link_id}", status_code=204)
+def cut_link(link_id: str, caller: Caller, hub: Hub) -> None:
+    """Cut the link between the caller's account and a person at an identity provider."""
+    hub.identity_links.unlink(caller.actor.id, link_id, actor=caller.actor)
+
+
 @router.delete("/session", status_code=204)
 def sign_out(request: Request, response: Response, hub: Hub) -> None:
     """End the session that the request carries."""
@@ -104,6 +121,11 @@ def sign_out(request: Request, response: Response, hub: Hub) -> None:
 def device_of(request: Request) -> str:
     """Return what the browser or program says it is."""
     return request.headers.get("user-agent", "")
+
+
+def address_of(request: Request) -> str:
+    """Return the IP address that a request comes from, as the proxy in front tells it."""
+    return request.client.host if request.client is not None else ""
 
 
 def set_session_cookie(response: Response, token: str, *, hours: int, secure: bool) -> None:

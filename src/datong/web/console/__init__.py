@@ -26,6 +26,7 @@ from datong.web.console import (
     finder,
     governance,
     harvests,
+    identity,
     inventories,
     library,
     library_definitions,
@@ -74,6 +75,7 @@ __all__ = ["console_routers", "problem_page"]
 PARTS = (
     session,
     account,
+    identity,
     substitutes,
     dashboard,
     live_updates,

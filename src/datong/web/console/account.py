@@ -74,7 +74,9 @@ def change_password(desk: SignedIn, old: Password = "", new: Password = "", agai
         if new != again:
             raise _unequal()
         person = PersonId(desk.caller.actor.id)
-        session = hub.identity.change_password(person, old, new, device=device_of(desk.request))
+        session = hub.identity.change_password(
+            person, old, new, token=session_token(desk.request) or "", device=device_of(desk.request)
+        )
     except DatongError as error:
         return _page(desk, error)
     response = desk.go("/account", done="password")
@@ -90,13 +92,18 @@ def in_words(device: str) -> str:
 
 def _page(desk: Desk, wrong: DatongError | None) -> Response:
     found = None if wrong is None else problem_of(wrong)
-    sessions = desk.services.identity.sessions(desk.caller.actor.id, token=session_token(desk.request))
+    hub = desk.services
+    sessions = hub.identity.sessions(desk.caller.actor.id, token=session_token(desk.request))
+    links, providers = hub.identity_links.of(desk.caller.actor.id), hub.openid.providers
     return desk.page(
         "account/account.html",
         status=200 if found is None else found.status,
         found=found,
         may_delegate=desk.caller.department is not None
         and desk.may(Action.DELEGATION_OWN, Target(person=desk.caller.actor.id)),
+        links=links,
+        provider_names={one.id: one.name for one in providers},
+        unlinked=[one for one in providers if one.issuer not in {link.issuer for link in links}],
         lines=[SessionLine(session=one, device=in_words(one.device)) for one in sessions],
     )
 

@@ -16,6 +16,10 @@ NOTICES: Mapping[str, Text] = {
     "demand": Text(zh="处理情况已记录并存证。", en="What becomes of the need is on record."),
     "session_ended": Text(zh="该处登录已结束。", en="You are signed out there."),
     "sessions_ended": Text(zh="其他各处登录都已结束。", en="You are signed out everywhere else."),
+    "identity_linked": Text(
+        zh="已关联并存证，今后可以这样登录。", en="Linked and on record: you can sign in by it now."
+    ),
+    "identity_unlinked": Text(zh="关联已解除并存证。", en="The link is cut; that is on record."),
     "password": Text(
         zh="密码已更改，其他各处登录都已结束。", en="The password is changed; you are signed out everywhere else."
     ),

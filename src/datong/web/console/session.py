@@ -8,9 +8,9 @@ from fastapi.responses import RedirectResponse, Response
 from datong.kernel import DatongError, Language
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Role
-from datong.web.api.sessions import device_of, set_session_cookie
+from datong.web.api.sessions import address_of, device_of, set_session_cookie
 from datong.web.authentication import SESSION_COOKIE, Hub, require_same_origin
-from datong.web.console.desk import Anyone
+from datong.web.console.desk import Anyone, Desk
 from datong.web.problems import LANGUAGE_COOKIE, problem_of
 from datong.web.routing import unlisted_routes
 
@@ -23,7 +23,20 @@ LANGUAGE_SECONDS = 365 * 24 * 3600
 def sign_in_page(desk: Anyone, next_page: str = "") -> Response:
     """Show the sign-in form."""
     target = desk.request.query_params.get("next", next_page)
-    return desk.page("sign_in.html", found=None, username="", next_page=own_path(target, ""))
+    return sign_in_form(desk, None, next_page=own_path(target, ""))
+
+
+def sign_in_form(desk: Desk, error: DatongError | None, *, username: str = "", next_page: str = "") -> Response:
+    """Return the page with the ways to sign in, and what went wrong before, if anything did."""
+    found = None if error is None else problem_of(error)
+    return desk.page(
+        "sign_in.html",
+        status=200 if found is None else found.status,
+        found=found,
+        username=username,
+        next_page=next_page,
+        providers=desk.services.openid.providers,
+    )
 
 
 @router.post("/sign-in")
@@ -37,12 +50,11 @@ def sign_in(
     """Open a session and go on to the page that was asked for; a citizen's first page is their own."""
     require_same_origin(desk.request)
     try:
-        session = hub.identity.authenticate(username, password, device=device_of(desk.request))
-    except DatongError as error:
-        found = problem_of(error)
-        return desk.page(
-            "sign_in.html", status=found.status, found=found, username=username, next_page=own_path(next_page, "")
+        session = hub.identity.authenticate(
+            username, password, device=device_of(desk.request), address=address_of(desk.request)
         )
+    except DatongError as error:
+        return sign_in_form(desk, error, username=username, next_page=own_path(next_page, ""))
     home = "/me" if session.account.roles == {Role.CITIZEN} else "/"
     response = desk.go(own_path(next_page, home))
     settings = hub.settings
@@ -52,12 +64,14 @@ def sign_in(
 
 @router.post("/sign-out")
 def sign_out(request: Request, hub: Hub) -> Response:
-    """End the session of the cookie."""
+    """End the session of the cookie; who came by an identity provider is told how to sign out there, too."""
     require_same_origin(request)
     token = request.cookies.get(SESSION_COOKIE)
+    by = hub.identity.began_by(token) if token else None
     if token:
         hub.identity.end_session(token)
-    response = RedirectResponse("/sign-in", status_code=303)
+    after = f"/signed-out?provider={by.provider}" if by is not None and by.provider else "/sign-in"
+    response = RedirectResponse(after, status_code=303)
     response.delete_cookie(SESSION_COOKIE, path="/")
     return response
 

@@ -1,0 +1,39 @@
+"""Tables of ways to sign in other than a password. Nothing in them lets anybody in."""
+
+from sqlalchemy import Column, ForeignKey, String, Table, UniqueConstraint
+
+from datong.kernel import METADATA, JsonColumn, UtcDateTime
+
+ID = String(64)
+
+identity_link = Table(
+    "sharing_identity_link",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("account_id", ID, ForeignKey("sharing_account.id"), nullable=False, index=True),
+    Column("issuer", String(500), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("provider", String(40), nullable=False),
+    Column("linked_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime, nullable=False),
+    UniqueConstraint("issuer", "subject"),
+    UniqueConstraint("account_id", "issuer"),
+)
+"""Whom identity providers mean: the account that an issuer's subject is, one of each issuer."""
+
+sign_in_rule = Table(
+    "sharing_sign_in_rule",
+    METADATA,
+    Column("role", String(40), primary_key=True),
+    Column("methods", JsonColumn, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+)
+"""The ways of signing in that suffice for a role; one without a row asks for none."""
+
+used_attempt = Table(
+    "sharing_used_attempt",
+    METADATA,
+    Column("attempt_hash", String(64), primary_key=True),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+"""Attempts to sign in that came to their end, whatever that was, until they would be too old anyway."""
