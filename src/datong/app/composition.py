@@ -14,6 +14,7 @@ from datong.app.bridges import (
     LibraryTables,
     quorum_watch,
 )
+from datong.app.case_origins import HubOrigins
 from datong.app.governance_composition import compose_governance
 from datong.app.links import compose_exchanges, compose_relay
 from datong.app.opening import open_calendar, open_table_engine, open_tiles
@@ -339,6 +340,15 @@ def compose(
         webhooks=webhooks,
         secret=index_key,
         wishes=wishes,
+        origins=HubOrigins(
+            requests=requests,
+            agreements=agreements,
+            corrections=corrections,
+            sources=sources,
+            catalogue=catalogue,
+            wishes=wishes,
+            pack=pack,
+        ),
     )
     usage = Usage(database=database, ledger=ledger, index_key=index_key, releases=releases)
     disclosure_holds = DisclosureHolds(database=database, clock=clock, ledger=ledger, agreements=agreements)
@@ -483,6 +493,7 @@ def compose(
         monitor=governance.monitor,
         alarms=governance.alarms,
         cases=governance.cases,
+        case_desk=governance.case_desk,
         indicators=governance.indicators,
         publications=governance.publications,
         inbox=governance.inbox,

@@ -12,6 +12,8 @@ from datong.governance import (
     AnnualReports,
     BenefitFactors,
     Benefits,
+    CaseDesk,
+    CaseOrigins,
     Cases,
     DemandMining,
     Indicators,
@@ -48,6 +50,7 @@ class Governance:
     monitor: Monitor
     alarms: AlarmWatch
     cases: Cases
+    case_desk: CaseDesk
     indicators: Indicators
     publications: Publications
     inbox: Inbox
@@ -78,6 +81,7 @@ def compose_governance(
     delegations: Delegations,
     policy: PolicyEngine,
     wishes: Wishes,
+    origins: CaseOrigins,
     webhooks: WebhookPost,
     secret: bytes,
 ) -> Governance:
@@ -157,6 +161,7 @@ def compose_governance(
         monitor=monitor,
         alarms=AlarmWatch(database=database, clock=clock, calendar=calendar, ledger=ledger),
         cases=cases,
+        case_desk=CaseDesk(cases=cases, monitor=monitor, origins=origins),
         indicators=indicators,
         publications=publications,
         inbox=inbox,

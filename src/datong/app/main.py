@@ -27,6 +27,7 @@ GROUPS = {
     "ledger": "datong.cli.ledger",
     "keys": "datong.cli.keys",
     "govern": "datong.cli.govern",
+    "staff": "datong.cli.staff",
     "notices": "datong.cli.notices",
     "coordinate": "datong.cli.coordinate",
     "doctor": "datong.app.doctor_command",

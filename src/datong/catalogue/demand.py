@@ -85,6 +85,19 @@ class Demands:
         found = tuple(_demand(row, spellings[row["key"]], nearest) for row in rows)
         return page_of(found, total=total, offset=offset)
 
+    def asked(self, key: str) -> tuple[str, DepartmentCode | None]:
+        """Return how a need is written most often, and which department was asked to meet it.
+
+        Raises:
+            NotFound: nobody asked for it.
+        """
+        with self._database.snapshot() as connection:
+            spellings = _spellings(connection, key)
+            if not spellings:
+                raise demand_not_found(key)
+            handled = select(demand_handling.c.department).where(demand_handling.c.key == key)
+            return spellings[0], connection.scalar(handled)
+
     def handle(
         self, key: str, state: DemandState, actor: Actor, *, department: DepartmentCode | None, note: str
     ) -> None:

@@ -106,6 +106,10 @@ class Discovery:
         """Return needs that no catalogue meets, with the departments whose resources come nearest."""
         return self._demands.find(self._nearest, state=state, offset=offset, limit=min(limit, PAGE_ROWS_MAX))
 
+    def demand_asked(self, key: str) -> tuple[str, DepartmentCode | None]:
+        """Return how a need is written most often, and which department was asked to meet it; raises NotFound."""
+        return self._demands.asked(key)
+
     def handle_demand(
         self, key: str, state: DemandState, actor: Actor, *, department: DepartmentCode | None = None, note: str = ""
     ) -> None:

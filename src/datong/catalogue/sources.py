@@ -286,6 +286,19 @@ class Sources:
             self._record(connection, found, action, actor, answer, {"objection_id": objection_id})
         return after
 
+    def objection(self, objection_id: str) -> tuple[Source, Objection]:
+        """Return an objection and the designation it is to, whether that still holds or not.
+
+        Raises:
+            NotFound: no such objection.
+        """
+        with self._database.snapshot() as connection:
+            row = connection.execute(select(objection).where(objection.c.id == objection_id)).mappings().first()
+            if row is None:
+                raise _not_found(Text(zh="没有这项异议。", en="There is no such objection."))
+            found = connection.execute(select(source).where(source.c.id == row["source_id"])).mappings().one()
+            return _source(found), Objection.model_validate(dict(row))
+
     def _require_authority(self, actor: Actor) -> None:
         if actor.department is None or not self._departments.get(actor.department).is_authority:
             raise wrong_party(Party.AUTHORITY.label)

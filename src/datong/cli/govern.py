@@ -1,4 +1,4 @@
-"""The command group `datong govern`: alarms of a hub; what it published and found, derived again from a log."""
+"""The command group `datong govern`: what a hub measures, finds and recommends; derived again from a log."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import typer
 from pydantic import TypeAdapter
 
+from datong.cli import govern_cases, govern_ratings
 from datong.cli.hub_call import HubOption, TokenOption, call_hub, fetch_from_hub
 from datong.cli.ledger import read_key
 from datong.cli.shell import both, say_json
@@ -28,7 +29,6 @@ from datong.governance import (
     rederive_finding,
     rederive_indicators,
 )
-from datong.governance.satisfaction import ASPECT_NAMES, RATING_STATE_NAMES, Rating
 from datong.kernel import CHINA, FindingId, Invalid, Page, Text, WorkingCalendar
 from datong.ledger import exported_entries
 from datong.norms import load_pack
@@ -38,9 +38,13 @@ DAY_SECONDS = 86_400
 app = typer.Typer(help="治理 · governance", no_args_is_help=True)
 
 
+for command in (*govern_cases.COMMANDS, *govern_ratings.COMMANDS):
+    app.command()(command)
+
+
 @app.callback()
 def govern() -> None:
-    """治理：预警；重算公布的指标和责任认定 · governance: alarms; derive published indicators and findings again."""
+    """治理：指标、认定、协调、评价、预警；凭日志重算 · indicators, findings, cases; derived from the log again."""
 
 
 @app.command()
@@ -100,64 +104,6 @@ def flow(
         before, step = STEP_NAMES[edge.before], STEP_NAMES[edge.step]
         typer.echo(f"{before.zh} → {step.zh} · {before.en} → {step.en}: {edge.requests}")
         typer.echo(f"  {edge.median_seconds / DAY_SECONDS:.2f} / {edge.ninetieth_seconds / DAY_SECONDS:.2f}")
-
-
-@app.command()
-def ratings(
-    hub: HubOption,
-    token: TokenOption,
-    period: Annotated[str, typer.Option(help="季度，如 2026-Q4 · a quarter")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="输出 JSON · print JSON")] = False,
-) -> None:
-    """列出评价：收到数据的部门怎么说 · list what departments said of the data they received."""
-    answer = call_hub(hub, token, "GET", f"/ratings?{urlencode({'period': period} if period else {})}")
-    if as_json:
-        say_json(answer)
-        return
-    for one in Page[Rating].model_validate(answer).rows:
-        points = ", ".join(f"{both(ASPECT_NAMES[aspect])} {points}" for aspect, points in one.scores.items())
-        state = both(RATING_STATE_NAMES[one.state])
-        typer.echo(f"{one.period} {one.consumer} → {one.provider} [{state}] {points} {one.id}")
-
-
-@app.command()
-def rate(
-    agreement: Annotated[str, typer.Argument(help="协议编号 · id of an agreement")],
-    hub: HubOption,
-    token: TokenOption,
-    score: Annotated[
-        list[str], typer.Option(help="评价项=分值（1–5），如 quality=4，可重复 · aspect=points, may repeat")
-    ],
-    reason: Annotated[list[str] | None, typer.Option(help="评价项=理由，可重复 · aspect=reason, may repeat")] = None,
-) -> None:
-    """评价收到的数据，或修改本季度的评价 · rate what an agreement delivers, or change the rating of this quarter."""
-    body = {"scores": _pairs(score), "reasons": _pairs(reason or [])}
-    one = Rating.model_validate(call_hub(hub, token, "PUT", f"/agreements/{agreement}/rating", body))
-    typer.echo(f"{one.id}: {one.period} {both(RATING_STATE_NAMES[one.state])}")
-
-
-@app.command()
-def answer_rating(
-    rating: Annotated[str, typer.Argument(help="评价编号 · id of a rating")],
-    hub: HubOption,
-    token: TokenOption,
-    text: Annotated[str, typer.Option(help="回应 · the answer")],
-) -> None:
-    """以提供部门的名义回应评价 · answer a rating in the provider's name."""
-    one = Rating.model_validate(call_hub(hub, token, "POST", f"/ratings/{rating}/answer", {"answer": text}))
-    typer.echo(f"{one.id}: {both(RATING_STATE_NAMES[one.state])}")
-
-
-def _pairs(said: list[str]) -> dict[str, str]:
-    """Return what stands before and behind each first equals sign."""
-    unusable = [one for one in said if "=" not in one]
-    if unusable:
-        raise Invalid(
-            "cli.pair_expected",
-            what=Text(zh=f"“{unusable[0]}”中没有等号。", en=f"“{unusable[0]}” has no equals sign."),
-            remedy=Text(zh="请写成 quality=4。", en="Write it like quality=4."),
-        )
-    return {name.strip(): value.strip() for name, _, value in (one.partition("=") for one in said)}
 
 
 @app.command()

@@ -15,9 +15,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON · print J
 
 
 def call_hub(
-    hub: str, token: str, method: str, path: str, body: object = None, *, timeout_seconds: float = TIMEOUT_SECONDS
+    hub: str,
+    token: str,
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    content: bytes | None = None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> object:
-    """Return what the hub answers at `path` under /api/v1.
+    """Return what the hub answers at `path` under /api/v1; `body` goes as JSON, `content` as it is.
 
     Raises:
         Refused: it refuses; its own words are in the text.
@@ -27,6 +34,7 @@ def call_hub(
         method,
         f"{hub.rstrip('/')}/api/v1{path}",
         json=body,
+        content=content,
         headers={"Authorization": f"Bearer {token}"},
         timeout=timeout_seconds,
         trust_env=False,
@@ -66,8 +74,17 @@ def fetch_from_hub(hub: str, token: str, path: str, *, timeout_seconds: float = 
 
 def _refused(answer: object) -> Refused:
     problem = answer if isinstance(answer, dict) else {}
+    context = problem.get("context")
+    places = context.get("problems") if isinstance(context, dict) else None
+    cells = [one for one in places if isinstance(one, dict)] if isinstance(places, list) else []
+
+    def told(language: str) -> str:
+        """Return what is wrong, with each faulty cell of a file on a line of its own."""
+        lines = (f"{one.get('place', '')}: {one.get(language, '')}" for one in cells)
+        return "\n".join([str(problem.get(f"detail_{language}", "")), *lines])
+
     return Refused(
         str(problem.get("code", "cli.refused")),
-        what=Text(zh=str(problem.get("detail_zh", "")), en=str(problem.get("detail_en", ""))),
+        what=Text(zh=told("zh"), en=told("en")),
         remedy=Text(zh=str(problem.get("remedy_zh", "")), en=str(problem.get("remedy_en", ""))),
     )

@@ -10,7 +10,8 @@ from datong.governance.alarm_watch import (
 from datong.governance.alarms import ALARM_NAMES, Alarm, AlarmKind
 from datong.governance.annual_reports import AnnualReports
 from datong.governance.benefit import Benefit, BenefitFactors, Benefits, DepartmentBenefit, ResourceUse, Saved
-from datong.governance.cases import Cases
+from datong.governance.case_desk import CaseDesk, CaseOrigins, GivenOrigins
+from datong.governance.cases import CITED_MAX, Cases, Contested
 from datong.governance.demand_mining import DemandMining
 from datong.governance.duties import RULES, Clause, Duty, DutyKind, DutyRule, Span
 from datong.governance.findings import Finding, PartyShare
@@ -38,12 +39,17 @@ from datong.governance.request_flow import (
 from datong.governance.request_flows import RequestFlows
 from datong.governance.stages import (
     ACTION_NAMES,
+    ORIGIN_NAMES,
+    RULING_NAMES,
     STAGE_NAMES,
     Case,
     CaseAct,
     CaseAction,
+    CaseOrigin,
     CaseSide,
     CaseStage,
+    Recheck,
+    Ruling,
     StageLimits,
 )
 from datong.governance.state_audit import GOVERNANCE_AREAS
@@ -52,11 +58,14 @@ from datong.governance.tallies import Tally
 __all__ = [
     "ACTION_NAMES",
     "ALARM_NAMES",
+    "CITED_MAX",
     "GOVERNANCE_AREAS",
     "GUARDS",
+    "ORIGIN_NAMES",
     "PARTY_NAMES",
     "RECOMMENDATION_NAMES",
     "RULES",
+    "RULING_NAMES",
     "STAGE_NAMES",
     "STATE_NAMES",
     "STEP_NAMES",
@@ -73,10 +82,14 @@ __all__ = [
     "Case",
     "CaseAct",
     "CaseAction",
+    "CaseDesk",
+    "CaseOrigin",
+    "CaseOrigins",
     "CaseSide",
     "CaseStage",
     "Cases",
     "Clause",
+    "Contested",
     "DemandMining",
     "DepartmentBenefit",
     "DepartmentPerformance",
@@ -97,6 +110,7 @@ __all__ = [
     "FlowVariant",
     "GivenEntries",
     "GivenEvidence",
+    "GivenOrigins",
     "Guard",
     "IndicatorValue",
     "Indicators",
@@ -111,11 +125,13 @@ __all__ = [
     "Period",
     "Publication",
     "Publications",
+    "Recheck",
     "Recommendation",
     "RecommendationKind",
     "Rederived",
     "RequestFlows",
     "ResourceUse",
+    "Ruling",
     "Saved",
     "Shares",
     "Span",

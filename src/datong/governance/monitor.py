@@ -1,6 +1,6 @@
 """The monitor: judges every duty, keeps the findings, opens and escalates cases; a second run changes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
@@ -8,9 +8,10 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from datong.governance.cases import Cases
 from datong.governance.duties import RULES, Duty, DutyKind
 from datong.governance.findings import Finding, cited
-from datong.governance.judgement import judge
+from datong.governance.judgement import finding_id, judge
 from datong.governance.observations import EvidenceSource
 from datong.governance.open_duties import due_between, keep_open
+from datong.governance.stages import Recheck
 from datong.governance.tables import FINDING
 from datong.kernel import (
     PLATFORM_ACTOR,
@@ -105,23 +106,45 @@ class Monitor:
             cases_escalated=self._cases.escalate_overdue(now=now),
         )
 
+    def recheck(self, about: FindingId, evidence: Sequence[EntryId] = ()) -> Recheck:
+        """Judge the duty of one finding again as of now, and say what became of the finding and of `evidence`.
+
+        Raises:
+            NotFound: there is no such finding.
+        """
+        before, now = self.finding(about), self._clock.now()
+        duty = next((one for one in self._evidence.duties(until=now) if finding_id(one) == about), None)
+        finding = None if duty is None else judge(duty, now=now, calendar=self._calendar)
+        if finding is not None:
+            with self._database.transaction() as connection:
+                self._keep(connection, finding, now)
+        after = self.finding(about)
+        used = {*after.finding.evidence, *(span.entry_id for span in after.finding.spans)}
+        return Recheck(
+            revision=after.revision,
+            unchanged=after.revision == before.revision,
+            judged=finding is not None,
+            considered=tuple(one for one in evidence if one in used),
+            beside=tuple(one for one in evidence if one not in used),
+        )
+
     def due_soon(self, *, since: datetime, until: datetime) -> tuple[Duty, ...]:
         """Return the duties that the last run found open and that are due in a time, the first to be done first."""
         with self._database.snapshot() as connection:
             return due_between(connection, since, until)
 
-    def finding(self, finding_id: FindingId) -> FindingRecord:
+    def finding(self, about: FindingId) -> FindingRecord:
         """Return one finding.
 
         Raises:
             NotFound: there is none.
         """
         with self._database.snapshot() as connection:
-            row = connection.execute(select(FINDING).where(FINDING.c.id == finding_id)).mappings().first()
+            row = connection.execute(select(FINDING).where(FINDING.c.id == about)).mappings().first()
         if row is None:
             raise NotFound(
                 "governance.finding_not_found",
-                what=Text(zh=f"没有编号为 {finding_id} 的责任认定。", en=f"There is no finding {finding_id}."),
+                what=Text(zh=f"没有编号为 {about} 的责任认定。", en=f"There is no finding {about}."),
                 remedy=Text(zh="请从责任认定列表中选择。", en="Choose one from the list of findings."),
             )
         return _record_of(row)
@@ -159,10 +182,14 @@ class Monitor:
             return page_of(tuple(_record_of(row) for row in rows), total=total, offset=offset)
 
     def charges(self, *, since: datetime, until: datetime) -> dict[DepartmentCode, int]:
-        """Return the points (hundredths) charged to each department by findings whose deadline fell in the period."""
+        """Return the points (hundredths) charged to each department by findings whose deadline fell in the period.
+
+        What a decision has set aside charges nobody.
+        """
         charged: dict[DepartmentCode, int] = {}
+        aside = self._cases.set_aside()
         for record in self._all_findings():
-            if since <= record.finding.due_at < until:
+            if since <= record.finding.due_at < until and record.finding.id not in aside:
                 for share in record.finding.parties:
                     if share.department is not None:
                         charged[share.department] = charged.get(share.department, 0) + share.points

@@ -16,6 +16,7 @@ from datong.governance.ledger_evidence import GivenEntries, LedgerEvidence
 from datong.governance.parties import Party, divide
 from datong.governance.periods import Period
 from datong.governance.publications import line_facts, order_facts
+from datong.governance.stages import Ruling
 from datong.kernel import DepartmentCode, FindingId, JsonValue, NotFound, Text, Value, WorkingCalendar
 from datong.ledger import EntryKind, RecordedEntry
 from datong.norms import NormPack
@@ -158,8 +159,20 @@ def _departments(entries: Sequence[RecordedEntry]) -> dict[DepartmentCode, bool]
 
 
 def _charges(entries: Sequence[RecordedEntry], span: Period) -> dict[DepartmentCode, int]:
-    """Return the points that the newest revisions of the findings of a period charge to each department."""
-    newest = {entry.subject: entry.facts for entry in entries if entry.kind is EntryKind.FINDING}
+    """Return the points that the newest revisions of the findings of a period charge to each department.
+
+    What a decision in a case has set aside charges nobody.
+    """
+    rulings = {
+        entry.facts["finding"]
+        for entry in entries
+        if entry.kind is EntryKind.CASE and entry.facts.get("ruling") == Ruling.SET_ASIDE.value
+    }
+    newest = {
+        entry.subject: entry.facts
+        for entry in entries
+        if entry.kind is EntryKind.FINDING and entry.subject not in rulings
+    }
     charged: dict[DepartmentCode, int] = {}
     for facts in newest.values():
         if not facts["points"] or not span.since <= datetime.fromisoformat(facts["due_at"]) < span.until:

@@ -28,6 +28,9 @@ def _cases(connection: Connection) -> Iterator[Held]:
     for row in connection.execute(select(CASE)).mappings():
         own = {
             "finding": row["finding_id"],
+            "origin": row["origin"],
+            "origin_id": row["origin_id"],
+            "ruling": row["ruling"],
             "stage_after": row["stage"],
             "provider": row["provider"],
             "consumer": row["consumer"],
@@ -43,6 +46,8 @@ def _acts(connection: Connection) -> Iterator[Held]:
             "stage_after": row["stage_after"],
             "statement_digest": sha256_hex(row["statement"].encode()),
             "actor": row["actor"]["id"],
+            "evidence": row["evidence"],
+            "recheck": row["recheck"],
         }
         key = f"{row['case_id']}: {row['action']}"
         yield Held(key, {"governance_case_act": own}, EntryId(row["entry_id"]))

@@ -41,7 +41,9 @@ CASE = Table(
     "governance_case",
     METADATA,
     Column("id", String(36), primary_key=True),
-    Column("finding_id", String(36), ForeignKey("governance_finding.id"), nullable=False, unique=True),
+    Column("finding_id", String(36), ForeignKey("governance_finding.id"), unique=True),
+    Column("origin", String(20)),
+    Column("origin_id", String(200)),
     Column("stage", String(20), nullable=False),
     Column("provider", String(18), nullable=False),
     Column("consumer", String(18)),
@@ -50,8 +52,10 @@ CASE = Table(
     Column("closed_at", UtcDateTime),
     Column("version", Integer, nullable=False),
     Column("outcome", String(4000)),
+    Column("ruling", String(20)),
     Index("ix_governance_case_stage", "stage", "opened_at"),
 )
+"""Cases; without an origin they are about their finding."""
 
 CASE_ACT = Table(
     "governance_case_act",
@@ -65,6 +69,8 @@ CASE_ACT = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("statement", String(4000), nullable=False),
     Column("entry_id", String(36), nullable=False),
+    Column("evidence", JsonColumn),
+    Column("recheck", JsonColumn),
 )
 
 PUBLICATION = Table(

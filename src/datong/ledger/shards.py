@@ -35,6 +35,8 @@ from datong.ledger.tiles import (
 )
 
 SUFFIX = ".shard"
+FILE_BYTES_MAX = 32 << 20
+"""A file in a shard: 256 entries of 65,535 bytes and their lengths are less."""
 _SHARD_FILE = "shard.json"
 _NAME = re.compile(r"(\d{4}-\d{2})\.(\d+)-(\d+)\.shard")
 _MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
@@ -243,6 +245,8 @@ class _Members:
 
     def read(self, name: str) -> bytes:
         try:
+            if self._file.getinfo(name).file_size > FILE_BYTES_MAX:
+                raise _malformed(self._path, name)
             return self._file.read(name)
         except KeyError:
             raise no_file(name) from None

@@ -1127,8 +1127,14 @@ def line(
 
 
 def charges(entries: list[Entry], since: datetime, until: datetime) -> dict[str, int]:
-    """Return the points that the newest revisions of a period's findings charge to each department."""
-    newest = {one.subject: one.facts for one in entries if one.kind == "governance.finding"}
+    """Return the points that the newest revisions of a period's findings charge to each department.
+
+    What a decision in a case has set aside charges nobody.
+    """
+    decided = [one.facts for one in entries if one.kind == "governance.case"]
+    aside = {facts["finding"] for facts in decided if facts.get("ruling") == "set_aside"}
+    findings = [one for one in entries if one.kind == "governance.finding" and one.subject not in aside]
+    newest = {one.subject: one.facts for one in findings}
     charged: dict[str, int] = {}
     for facts in newest.values():
         if facts["points"] and since <= datetime.fromisoformat(facts["due_at"]) < until:

@@ -27,6 +27,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 LOG, WITNESS = b"\x01", b"\x04"
 WIDTH, HASH, SALT = 256, 32, 16
+UNPACKED_MIN, UNPACKED_TIMES, MEMBERS = 64 << 20, 100, 2_000_000
+"""An archive may unpack to a hundred times its size (a small one to 64 MiB), and to so many files and folders."""
+FILE_MAX = 32 << 20
+"""A file of the log in a shard: 256 entries of 65,535 bytes and their lengths are less."""
 
 
 def fail(zh: str, en: str) -> NoReturn:
@@ -221,6 +225,8 @@ class Shard(Export):
         self.names.add(name)
         if name not in self.archive.namelist():
             fail(f"缺少文件 {name}", f"the file {name} is missing")
+        if self.archive.getinfo(name).file_size > FILE_MAX:
+            fail(f"文件 {name} 过大", f"the file {name} is too large")
         return self.archive.read(name)
 
     def hashes(self, level: int, number: int, width: int) -> list[bytes]:
@@ -347,9 +353,15 @@ def check_disclosures(disclosures: dict[str, Any], facts: dict[str, Any]) -> Non
             fail(f"{name} 的值与存证不符", f"the value of {name} is not the one in evidence")
 
 
-def unpack(archive: tarfile.TarFile, root: Path) -> None:
-    """Write the archive's files below `root`; by hand, since Python knows `filter="data"` from 3.11.4 on only."""
-    for member in archive:
+def unpack(archive: tarfile.TarFile, root: Path, left: int) -> None:
+    """Write the archive's files, `left` bytes at most, below `root`.
+
+    By hand, since Python knows `filter="data"` from 3.11.4 on only.
+    """
+    for number, member in enumerate(archive):
+        left -= member.size
+        if left < 0 or number >= MEMBERS:
+            raise tarfile.TarError(f"more comes out of it than may · 解出的内容过多: {member.name}")
         target = (root / member.name).resolve()
         if not target.is_relative_to(root) or not (member.isfile() or member.isdir()):
             raise tarfile.TarError(member.name)
@@ -379,7 +391,8 @@ def main() -> None:
             told = verify_split(document, key) if "larger" in document else verify_proof(document, key)
         else:
             with tempfile.TemporaryDirectory() as folder, tarfile.open(chosen.path) as archive:
-                unpack(archive, Path(folder).resolve())
+                most = max(UNPACKED_MIN, chosen.path.stat().st_size * UNPACKED_TIMES)
+                unpack(archive, Path(folder).resolve(), most)
                 told = Export(Path(folder), key).verify()
     except (
         ValueError,

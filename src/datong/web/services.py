@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         AlarmWatch,
         AnnualReports,
         Benefits,
+        CaseDesk,
         Cases,
         DemandMining,
         Indicators,
@@ -164,6 +165,7 @@ class Services:
     monitor: Monitor
     alarms: AlarmWatch
     cases: Cases
+    case_desk: CaseDesk
     indicators: Indicators
     publications: Publications
     inbox: Inbox

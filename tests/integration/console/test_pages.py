@@ -189,6 +189,8 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             f"/governance/findings/{finding}",
             "/cases",
             f"/cases/{case}",
+            f"/cases/new?origin=finding&about={finding}",
+            f"/cases/new?origin=agreement&about={agreement}",
             *coordinated(console),
             *rated(console),
             "/ratings",

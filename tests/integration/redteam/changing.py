@@ -65,6 +65,7 @@ CHANGING = frozenset(
     POST /api/v1/cascade/peers/{peer_id}/state
     POST /api/v1/cascade/subordinates
     POST /api/v1/cascade/superiors
+    POST /api/v1/cases
     POST /api/v1/cases/{case_id}/actions
     POST /api/v1/catalogue/check
     POST /api/v1/catalogue/check/annotated
@@ -204,6 +205,7 @@ CHANGING = frozenset(
     POST /cascade/superiors
     POST /cascade/{peer_id}/exchange
     POST /cascade/{peer_id}/state
+    POST /cases
     POST /cases/{case_id}/actions
     POST /governance/alarms/{alarm_id}/decisions
     POST /catalogue/demands

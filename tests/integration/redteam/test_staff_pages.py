@@ -2,8 +2,12 @@
 
 import io
 
+import pytest
 import xlsxwriter
+from typer.testing import CliRunner
 
+from datong.cli import staff
+from datong.kernel import Refused
 from tests.integration.redteam.world import RedTeamWorld
 
 
@@ -43,5 +47,30 @@ def test_staff_over_the_web(world: RedTeamWorld) -> None:
     assert (value.counted, value.base) == (1, 1)
     assert officer.post(f"{place}/trainings/1/strike").status_code == 303
     assert officer.post(f"{place}/departure", data={"on": "2026-03-01"}).status_code == 303
+    from_the_command_line(world, body.getvalue())
     assert world["auditor"].get(f"/evidence?subject={world.agreement.consumer}").status_code == 200
     world.no_leak()
+
+
+def from_the_command_line(world: RedTeamWorld, faulty: bytes) -> None:
+    """Assign, train, strike, take in, leave and list by `datong staff`."""
+    token = world["officer"].headers["Authorization"].removeprefix("Bearer ")
+    hub = ["--hub", world.hub.url, "--token", token]
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(staff.app, [*arguments, *hub], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    person = run("assign", "王五", "clerk", "--on", "2026-01-06").split()[-1]
+    held = ["--on", "2026-02-04", "--certificate", "证-8", "--expires", "2027-02-04"]
+    assert "证-8 → 2027-02-04" in run("train", person, "--course", "数据安全", "--hours", "8", *held)
+    assert "1 / 1" in run("numbers")
+    assert "证-8" not in run("strike", person, "1")
+    path = world.clock_file.with_name("staff.xlsx")
+    path.write_bytes(faulty)
+    with pytest.raises(Refused, match="人员!C2"):
+        run("import", str(path))
+    run("leave", person, "--on", "2026-03-02")
+    assert "王五" in run("members")
+    assert run("members", "--json").startswith("[")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datong.kernel import DatongError
+from datong.kernel.archives import MEMBERS_MAX, UNPACKED_BYTES_MIN, UNPACKED_TIMES_MAX
 from datong.ledger import commitment, read_bundle, standalone_verifier, verify_bundle
 from tests.unit.ledger.logs import LOG_KEY, WITNESS_KEY, SmallLog
 
@@ -85,6 +86,21 @@ def test_as_a_program_it_verifies_each_form_and_says_so(evidence: Evidence, tmp_
     wrong = subprocess.run([*command, WITNESS_KEY.public_key.hex()], capture_output=True, text=True, check=False)
     assert wrong.returncode == 1
     assert "✗" in wrong.stderr
+
+
+def test_an_archive_that_swells_is_refused(tmp_path: Path) -> None:
+    """Sixty-five megabytes of nothing pack into 64 kilobytes: they are not unpacked."""
+    path = tmp_path / "log.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        nothing = tarfile.TarInfo("checkpoint")
+        nothing.size = standalone_verifier.UNPACKED_MIN + 1
+        with Path("/dev/zero").open("rb") as zeros:
+            archive.addfile(nothing, zeros)
+    with tarfile.open(path) as archive, pytest.raises(tarfile.TarError, match="checkpoint"):
+        standalone_verifier.unpack(archive, tmp_path / "out", standalone_verifier.UNPACKED_MIN)
+    assert not (tmp_path / "out").exists()
+    assert standalone_verifier.UNPACKED_MIN == UNPACKED_BYTES_MIN
+    assert (standalone_verifier.UNPACKED_TIMES, standalone_verifier.MEMBERS) == (UNPACKED_TIMES_MAX, MEMBERS_MAX)
 
 
 def test_one_flipped_byte_in_any_file_is_found(evidence: Evidence, tmp_path: Path) -> None:

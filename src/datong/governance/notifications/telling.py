@@ -368,7 +368,13 @@ def _cases(entry: RecordedEntry, names: Names) -> Sequence[Matter]:
     stage = CaseStage(str(facts["stage_after"]))
     action = str(facts["action"])
     said = {
-        "open": Text(zh="已立案，请双方协商。", en="A case was opened: negotiate."),
+        "open": Text(zh="已立案，请双方协商。", en="A case was opened: negotiate.")
+        if stage is CaseStage.NEGOTIATE
+        else Text(zh="已立案，等待决定。", en="A case was opened and waits for a decision."),
+        "object": Text(
+            zh="有部门对责任认定提出异议，规则已重新计算。",
+            en="A department objects to the finding; it was judged again.",
+        ),
         "state": Text(zh="有新的陈述。", en="Somebody made a statement."),
         "settle": Text(zh="双方已达成一致，办结。", en="Both sides have settled; the case is closed."),
         "escalate": Text(zh=f"已提请“{STAGE_NAMES[stage].zh}”。", en=f"Escalated: {STAGE_NAMES[stage].en}."),

@@ -1,5 +1,6 @@
 """The ratings of all deliveries: given, changed, withdrawn, answered; what a department could rate now."""
 
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
@@ -97,7 +98,7 @@ class Ratings:
             state = next_state(before, action, side_of(draft, actor), now)
             if agreement.provider == agreement.consumer:
                 raise _own_delivery()
-            if not self._delivered(connection, agreement):
+            if not self._ratable(connection, agreement):
                 raise _not_delivered()
             changes = {
                 "state": state,
@@ -196,7 +197,7 @@ class Ratings:
     def to_rate(self, consumer: DepartmentCode, *, limit: int = PAGE_ROWS_DEFAULT) -> tuple[Agreement, ...]:
         """Return the agreements under which a department receives and which it has not rated in this quarter.
 
-        Of the newest `limit` deliveries those whose agreement still holds.
+        Of the newest `limit` deliveries those whose agreement still holds, or ended in this quarter.
         """
         period = quarter_of(self._clock.now()).name
         rated = (RATING.c.agreement_id == FLOW.c.agreement_id) & (RATING.c.period == period)
@@ -210,20 +211,31 @@ class Ratings:
         with self._database.snapshot() as connection:
             ids = list(connection.scalars(query.limit(min(limit, PAGE_ROWS_MAX))))
             found = [self._agreements.get(AgreementId(one)) for one in ids]
-            return tuple(agreement for agreement in found if self._delivered(connection, agreement))
+            return tuple(agreement for agreement in found if self._ratable(connection, agreement))
 
     def may_be_rated(self, agreement: Agreement) -> bool:
-        """Whether something was delivered under an agreement that holds, between two departments."""
+        """Whether something was delivered between two departments, under an agreement that holds or ended lately."""
         with self._database.snapshot() as connection:
-            return agreement.provider != agreement.consumer and self._delivered(connection, agreement)
+            return agreement.provider != agreement.consumer and self._ratable(connection, agreement)
 
-    @staticmethod
-    def _delivered(connection: Connection, agreement: Agreement) -> bool:
-        """Whether the agreement holds and its data is there: by its interface, or since the first complete run."""
+    def _ratable(self, connection: Connection, agreement: Agreement) -> bool:
+        """Whether data was there (by the interface, or since the first complete run) under an agreement that holds,
+        or that ended in the present quarter: its last quarter is rated like the others."""
         step = connection.scalar(select(FLOW.c.last_step).where(FLOW.c.agreement_id == agreement.id))
         by_call = ShareMode.INTERFACE in agreement.purpose.modes
         given = step == FlowStep.DELIVER or (step == FlowStep.IN_FORCE and by_call)
-        return given and agreement.state in _HOLDS
+        if not given or agreement.state in _HOLDS:
+            return given
+        ended = self._ended_at(agreement)
+        return ended is not None and quarter_of(ended) == quarter_of(self._clock.now())
+
+    def _ended_at(self, agreement: Agreement) -> datetime | None:
+        """Return when an agreement was over: the end of its term, or the first entry that says that it was ended."""
+        if agreement.state is AgreementState.EXPIRED:
+            return agreement.valid_until
+        acts = self._ledger.entries(kind=EntryKind.AGREEMENT, subject=agreement.id).rows
+        over = AgreementState.TERMINATED.value
+        return min((act.at for act in acts if act.facts["state"] == over), default=None)
 
     def _act(self, rating: str, action: RatingAction, actor: Actor, statement: str) -> Rating:
         now = self._clock.now()
@@ -293,8 +305,8 @@ def _not_delivered() -> Conflict:
     return Conflict(
         "governance.rating_too_early",
         what=Text(
-            zh="该协议下还没有送达数据，或协议已经结束。",
-            en="Nothing was delivered under this agreement yet, or it is over.",
+            zh="该协议下还没有送达数据，或协议在本季度之前已经结束。",
+            en="Nothing was delivered under this agreement yet, or it ended before this quarter.",
         ),
         remedy=Text(zh="收到数据后再评价。", en="Rate it when data has arrived."),
     )

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from datong.governance import (
+    CITED_MAX,
     GUARDS,
     AlarmDecision,
     AlarmKind,
@@ -10,13 +11,16 @@ from datong.governance import (
     AlarmState,
     Case,
     CaseAction,
+    CaseOrigin,
     CaseStage,
+    Contested,
     DutyKind,
     FindingRecord,
     Guard,
     MonitorReport,
     Performance,
     Publication,
+    Ruling,
 )
 from datong.kernel import CaseId, DepartmentCode, EntryId, FindingId, Page, Value
 from datong.kernel.limits import TEXT_CHARS_MAX
@@ -29,10 +33,24 @@ router = api_routes(tag="governance")
 
 
 class CaseActRequest(Value):
-    """An act in a case; every act is reasoned."""
+    """An act in a case; every act is reasoned.
+
+    `evidence` are ids of entries that it cites; `ruling` says what a decision makes of the case's finding.
+    """
 
     action: CaseAction
     statement: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
+    evidence: tuple[EntryId, ...] = Field((), max_length=CITED_MAX)
+    ruling: Ruling | None = None
+
+
+class NewCase(Value):
+    """What a case is to be about, and why; `evidence` are ids of entries."""
+
+    origin: CaseOrigin
+    origin_id: str = Field(min_length=1, max_length=200)
+    statement: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
+    evidence: tuple[EntryId, ...] = Field((), max_length=CITED_MAX)
 
 
 @router.post("/monitor/runs", status_code=201)
@@ -129,11 +147,31 @@ def read_case(case_id: CaseId, caller: Caller, hub: Hub) -> Case:
     return case
 
 
+@router.post("/cases", status_code=201)
+def open_case(body: NewCase, caller: Caller, hub: Hub) -> Case:
+    """Open a case about a refusal, a dispute, a data error, a source or an unmet need, or object to a finding.
+
+    A finding that is objected to is judged again at once; what came of it is the platform's act in the case.
+    """
+    about = hub.case_desk.contested(body.origin, body.origin_id)
+    hub.policy.require(caller, Action.CASE_ACT, contested_target(about))
+    return hub.case_desk.open(
+        body.origin, body.origin_id, actor=caller.actor, statement=body.statement, evidence=body.evidence
+    )
+
+
 @router.post("/cases/{case_id}/actions", status_code=201)
 def act_in_case(case_id: CaseId, body: CaseActRequest, caller: Caller, hub: Hub) -> Case:
-    """Make a statement, settle, escalate or decide."""
+    """Make a statement, object to the finding, settle, escalate or decide."""
     hub.policy.require(caller, Action.CASE_ACT, _case_target(hub.cases.get(case_id)))
-    return hub.cases.act(case_id, body.action, actor=caller.actor, statement=body.statement)
+    return hub.case_desk.act(
+        case_id,
+        body.action,
+        actor=caller.actor,
+        statement=body.statement,
+        evidence=body.evidence,
+        ruling=body.ruling,
+    )
 
 
 @router.get("/indicators")
@@ -183,6 +221,11 @@ def alarm_target(record: AlarmRecord) -> Target:
     """Return an alarm as a target: both parties may read it."""
     tally = record.alarm.tally
     return Target(id=record.id, provider=tally.provider, consumer=tally.consumer)
+
+
+def contested_target(about: Contested) -> Target:
+    """Return a matter as policies see it."""
+    return Target(id=about.origin_id, department=about.provider, provider=about.provider, consumer=about.consumer)
 
 
 def _case_target(case: Case) -> Target:

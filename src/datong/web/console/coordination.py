@@ -328,7 +328,7 @@ def _item_title(desk: Desk, item: MeetingItem) -> str:
 
 
 def _case_title(desk: Desk, case: Case) -> str:
-    return desk.speech.say(desk.services.monitor.finding(case.finding_id).finding.title)
+    return desk.speech.say(desk.services.case_desk.title_of(case))
 
 
 def _tasks(

@@ -93,6 +93,10 @@ class Desk:
         """Whether the policy lets the caller do `action`; for showing what can be done, not for guarding it."""
         return self.principal is not None and self._policy.authorise(self.principal, action, target).allowed
 
+    def may_contest(self, provider: DepartmentCode, consumer: DepartmentCode | None = None) -> bool:
+        """Whether the caller may open a case between two departments."""
+        return self.may(Action.CASE_ACT, Target(id="new", department=provider, provider=provider, consumer=consumer))
+
     def require(self, action: Action, target: Target | None = None) -> None:
         """Let the caller pass, or refuse with the policy's reasons.
 

@@ -111,8 +111,7 @@ def _title(desk: Desk, key: str, value: str) -> str:
         if key == "finding":
             return desk.speech.say(desk.services.monitor.finding(FindingId(value)).finding.title)
         if key == "case":
-            case = desk.services.cases.get(CaseId(value))
-            return desk.speech.say(desk.services.monitor.finding(case.finding_id).finding.title)
+            return desk.speech.say(desk.services.case_desk.title_of(desk.services.cases.get(CaseId(value))))
     return ""
 
 
@@ -239,7 +238,10 @@ FACTS: Mapping[str, Text] = {
     "resource": Text(zh="信息资源", en="Resource"),
     "resource_id": Text(zh="信息资源", en="Resource"),
     "resource_version": Text(zh="资源版本", en="Resource version"),
+    "origin_id": Text(zh="来源编号", en="Id of the origin"),
+    "recheck": Text(zh="复核结果", en="What judging again gave"),
     "revision": Text(zh="修订", en="Revision"),
+    "ruling": Text(zh="裁定", en="Ruling"),
     "rows": Text(zh="行数", en="Rows"),
     "rows_applied": Text(zh="已应用行数", en="Rows applied"),
     "rows_rejected": Text(zh="拒收行数", en="Rows rejected"),

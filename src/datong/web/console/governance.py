@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from fastapi.responses import Response
 
-from datong.governance import GUARDS, PARTY_NAMES, RULES, DutyKind, Performance, Publication
+from datong.governance import GUARDS, PARTY_NAMES, RULES, RULING_NAMES, DutyKind, Performance, Publication
 from datong.kernel import CHINA, DepartmentCode, FindingId, NotFound
 from datong.ledger import RecordedEntry
 from datong.norms import IndicatorGroup
@@ -137,6 +137,7 @@ def show_finding(desk: SignedIn, finding_id: FindingId) -> Response:
         parties=PARTY_NAMES,
         entries=entries,
         case=desk.services.cases.of_finding(finding_id),
+        ruling_names=RULING_NAMES,
     )
 
 

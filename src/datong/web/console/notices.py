@@ -89,6 +89,9 @@ NOTICES: Mapping[str, Text] = {
     "staff": Text(zh="人员登记已更新并存证。", en="The register of staff was changed; that is on record."),
     "rating": Text(zh="评价已记录并存证。", en="The rating is on record."),
     "incident": Text(zh="事件已更新并存证。", en="The incident was changed; that is on record."),
+    "case_opened": Text(
+        zh="已立案并存证，对方和主管部门会收到提醒。", en="The case is open and on record; those concerned are told."
+    ),
     "case": Text(zh="处理意见已记录并存证。", en="The act is recorded and on record."),
     "review": Text(zh="决定已记录并存证，下次构建执行。", en="The decision is on record; the next build keeps to it."),
     "correction": Text(zh="校核已记录并存证。", en="That is recorded and on record."),

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from datong.catalogue import ResourceState
 from datong.exchange import TaskState
 from datong.governance.coordination import AssignmentState
-from datong.kernel import CHINA, DatongError, DepartmentCode, Text, Value
+from datong.kernel import CHINA, DepartmentCode, Text, Value
 from datong.ledger import EntryKind, RecordedEntry
 from datong.sharing import Action, AgreementState, Request, RequestState, Target
 from datong.sharing.applications import ApplicationState, Registration
@@ -351,13 +351,9 @@ def _cases(desk: Desk) -> list[Duty]:
         target = Target(id=case.id, department=case.provider, provider=case.provider, consumer=case.consumer)
         if case.closed_at is not None or not desk.may(Action.CASE_ACT, target):
             continue
-        try:
-            title = desk.services.monitor.finding(case.finding_id).finding.title
-        except DatongError:
-            title = Text(zh="协调事项", en="Coordination case")
         found.append(
             Duty(
-                title=title,
+                title=desk.services.case_desk.title_of(case),
                 what=Text(zh="协调事项待处理", en="Coordination case in progress"),
                 address=f"/cases/{case.id}",
                 due_at=case.stage_due_at,

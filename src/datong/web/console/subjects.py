@@ -159,7 +159,7 @@ def _title(desk: "Desk", entry: RecordedEntry) -> Text | str | None:
     if entry.kind is EntryKind.FINDING:
         return hub.monitor.finding(FindingId(subject)).finding.title
     if entry.kind is EntryKind.CASE:
-        return hub.monitor.finding(hub.cases.get(CaseId(subject)).finding_id).finding.title
+        return hub.case_desk.title_of(hub.cases.get(CaseId(subject)))
     resource = facts.get("resource_id") or facts.get("resource")
     if isinstance(resource, str):
         return desk.resource_title(ResourceId(resource))
