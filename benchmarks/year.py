@@ -20,6 +20,7 @@ from sqlalchemy import func, select
 from benchmarks import report
 from benchmarks.year_alarms import compared_alarms
 from benchmarks.year_city import Act, City
+from benchmarks.year_ends import Ends
 from benchmarks.year_games import Games, compared_games
 from benchmarks.year_tasks import Tasks
 from benchmarks.year_time import CALENDAR, DAY
@@ -150,6 +151,7 @@ def drawn(*, seed: int, departments: int, resources: int, start: datetime, end: 
     city = City(seed=seed, departments=departments, resources=resources, start=start, end=end)
     Tasks(city).run_all()
     Calls(city).run_all()
+    Ends(city).run_all()
     games = Games(city)
     games.play()
     city.acts.sort(key=lambda act: (act.at, act.subject))
@@ -163,6 +165,8 @@ def live_through(governed: Governed, city: City) -> None:
         if first > city.start + DAY:
             judge_now(governed, first)
         governed.record(list(acts))
+    if governed.clock.now() < city.end:
+        judge_now(governed, city.end + timedelta(minutes=11))
     judge_now(governed, city.end + SETTLED_AFTER)
 
 

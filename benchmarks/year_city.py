@@ -45,13 +45,19 @@ class Department(NamedTuple):
 
 
 class Resource(NamedTuple):
-    """A resource with its agreements' consumers."""
+    """A resource; its interface is answered live by the provider's node, `served` from the library, or it has none."""
 
     id: str
     provider: Department
     conditional: bool
     cycle: str
     live: bool
+    served: bool
+
+    @property
+    def has_interface(self) -> bool:
+        """Whether it can be called."""
+        return self.live or self.served
 
 
 class City:
@@ -59,6 +65,8 @@ class City:
 
     def __init__(self, *, seed: int, departments: int, resources: int, start: datetime, end: datetime) -> None:
         self.dice = Random(seed)
+        self.later_dice = Random(f"{seed}-later")
+        """What was added to the simulation later draws from its own dice, so that all else stays as it was."""
         self.start, self.end = start, end
         self.acts: list[Act] = []
         self.truth: dict[tuple[DutyKind, str], Party] = {}
@@ -73,13 +81,7 @@ class City:
         self.bureau = self.departments[0]
         self.absences = Absences(self._absences(), self.dice)
         self.resources = [
-            Resource(
-                id=f"resource-{department.code}-{number}",
-                provider=department,
-                conditional=self.dice.random() < 0.6,
-                cycle=self.dice.choices(list(CYCLES), [2, 5, 3])[0],
-                live=self.dice.random() < 0.5,
-            )
+            self._resource(f"resource-{department.code}-{number}", department)
             for department in self.departments
             for number in range(resources)
         ]
@@ -87,6 +89,8 @@ class City:
         """Agreements with resource, consumer and since when they are in force."""
         self.provided: list[tuple[str, Resource, Department, datetime]] = []
         """The same with when the provider first delivers."""
+        self.agreed: dict[str, dict[str, JsonValue]] = {}
+        """What the newest entry of each agreement in force states."""
         self._away()
         for department in self.departments:
             self._registered(department)
@@ -96,6 +100,13 @@ class City:
                 if consumer.code != resource.provider.code:
                     self._asked(resource, consumer)
         self._availability()
+
+    def _resource(self, name: str, provider: Department) -> Resource:
+        dice = self.dice
+        conditional, cycle = dice.random() < 0.6, dice.choices(list(CYCLES), [2, 5, 3])[0]
+        live = dice.random() < 0.5
+        served = not live and self.later_dice.random() < 0.3
+        return Resource(name, provider, conditional, cycle, live, served)
 
     # Who is away when
 
@@ -283,11 +294,12 @@ class City:
                 "resource_id": resource.id,
                 "provide_due_at": due.isoformat(),
                 "valid_until": (self.end + 400 * DAY).isoformat(),
-                "modes": ["bulk", "interface"] if resource.live else ["bulk"],
+                "modes": ["bulk", "interface"] if resource.has_interface else ["bulk"],
                 "confirmed_by": [one.code for one in confirmed],
                 "levels": {**LEVELS, "freshness_hours": CYCLES[resource.cycle] * 24},
                 "liability": LIABILITY,
             }
+            self.agreed[agreement] = facts
             self.emit(when, EntryKind.AGREEMENT, agreement, by.code, facts)
 
         step(at, "draw_up", "draft", provider, ())
@@ -319,15 +331,19 @@ class City:
         return self.absences.act(after(at, took), by.code, who, delays, machine=False)
 
     def _availability(self) -> None:
-        """The months in which a live interface was away for more than one per cent of the time, by the main cause."""
+        """The months in which an interface was away for more than one per cent of the time, by the main cause.
+
+        One that the library serves is away with the hub only.
+        """
         for agreement, resource, _, since in self.agreements:
             month = since.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-            while resource.live and month < self.end:
+            counted = {None, resource.provider.code} if resource.live else {None}
+            while resource.has_interface and month < self.end:
                 following = (month + 32 * DAY).replace(day=1)
                 away: dict[Party, float] = {}
                 first = max(since, month)
                 for one in self.absences.all:
-                    if one.department not in {None, resource.provider.code}:
+                    if one.department not in counted:
                         continue
                     hours = (min(one.until, following) - max(one.since, first)) / timedelta(hours=1)
                     party = {"platform": Party.PLATFORM, "network": Party.NETWORK, "node": Party.PROVIDER}[one.cause]

@@ -1,10 +1,12 @@
-"""The simulated year's calls: applications that ask by day, careless ones outside what was agreed, and odd days."""
+"""The simulated year's calls: by day, careless ones outside what was agreed, odd days, slow months."""
 
 import math
+from collections import Counter
 from datetime import date, datetime, timedelta
+from random import Random
 from typing import NamedTuple
 
-from benchmarks.year_city import City, Department, Resource
+from benchmarks.year_city import LEVELS, City, Department, Resource
 from benchmarks.year_time import DAY, midnight, works
 from datong.governance import DutyKind, Party
 from datong.kernel import DepartmentCode, JsonValue
@@ -15,6 +17,10 @@ ODD_DAYS_MEAN = 1.2
 """So many odd days a caller and resource has in a year."""
 KINDS = ("burst", "hours", "newcomer", "breadth", "enumeration")
 ASPECTS = {"burst": "calls", "hours": "hours", "newcomer": "newcomer", "breadth": "breadth", "enumeration": "misses"}
+SLOW_MONTHS_SHARE = 0.1
+"""So many months of a line are slow: a tenth to a half of their calls take longer than agreed."""
+AGREED_MILLISECONDS = LEVELS["latency_ms_p95"]
+CALLS_MIN, SLOW_SHARE_MAX = 20, 0.05
 WEEKEND = 0.05
 MISSES = 0.03
 
@@ -37,12 +43,28 @@ class Calls:
         self._city = city
         self._dice = city.dice
         self._made = 0
+        self._slow_months: dict[tuple[str, str], float] = {}
+        """The share of slow calls by agreement and month."""
+        self._counted: Counter[tuple[str, str]] = Counter()
+        self._slow: Counter[tuple[str, str]] = Counter()
 
     def run_all(self) -> None:
-        """Draw every call of live interfaces; about a third of them are in use."""
+        """Draw every call of live interfaces, of which a third are in use, then of those that the library serves."""
+        self._run(live=True)
+        self._dice = self._city.later_dice
+        self._run(live=False)
+        parties = {agreement: resource.live for agreement, resource, _, _ in self._city.agreements}
+        for (agreement, month), slow in self._slow.items():
+            calls = self._counted[agreement, month]
+            if calls >= CALLS_MIN and slow > SLOW_SHARE_MAX * calls:
+                culprit = Party.PROVIDER if parties[agreement] else Party.PLATFORM
+                self._city.truth[DutyKind.RESPONSE, f"{agreement}/{month}"] = culprit
+
+    def _run(self, *, live: bool) -> None:
         dice, city = self._dice, self._city
         for agreement, resource, consumer, since in city.agreements:
-            if resource.live and dice.random() < 0.35:
+            wanted = resource.live if live else resource.served
+            if wanted and dice.random() < 0.35:
                 calls = math.exp(dice.uniform(math.log(4), math.log(25)))
                 self._line(
                     Line(f"application-{consumer.code}", agreement, resource, consumer, since, calls),
@@ -124,8 +146,22 @@ class Calls:
             "items": ["hjdz", "xm"],
             "rows": rows,
             "subjects": 1,
+            "milliseconds": self._took(line.agreement, at) if kind is EntryKind.ACCESS else 0,
         }
         self._city.emit(at, kind, access, DepartmentCode(line.consumer.code), facts, actor=who)
+
+    def _took(self, agreement: str, at: datetime) -> int:
+        """Draw how many milliseconds a call took; whether it is slow depends on the month, not on what is asked."""
+        dice: Random = self._city.later_dice
+        key = agreement, f"{at:%Y-%m}"
+        if key not in self._slow_months:
+            slow_month = dice.random() < SLOW_MONTHS_SHARE
+            self._slow_months[key] = dice.uniform(0.1, 0.5) if slow_month else dice.uniform(0, 0.02)
+        slow = dice.random() < self._slow_months[key]
+        self._counted[key] += 1
+        self._slow[key] += slow
+        agreed = int(str(AGREED_MILLISECONDS))
+        return dice.randint(agreed + 1, 8 * agreed) if slow else dice.randint(agreed // 50, agreed)
 
     def _poisson(self, mean: float) -> int:
         """Draw from a Poisson distribution by multiplying uniform numbers; means here are small."""

@@ -70,6 +70,18 @@ def _receipt(entry: RecordedEntry) -> Iterator[Observation]:
     yield _seen(Measure.ROWS_ACCEPTED, _provider(entry), entry.at, entry.entry_id, count=applied)
 
 
+def _letters(entry: RecordedEntry) -> Iterator[Observation]:
+    """Yield how many rows a task's consumer refused so far, and how many of them the provider has made good.
+
+    Rows that the consumer gave up are neither.
+    """
+    facts = entry.facts
+    fixed = int(facts["corrected"]) + int(facts["superseded"])
+    found = fixed + sum(int(number) for number in facts["open"].values())
+    for measure, count in ((Measure.FAULT_FOUND, found), (Measure.FAULT_FIXED, fixed)):
+        yield _seen(measure, _provider(entry), entry.at, entry.entry_id, count=count, key=entry.subject)
+
+
 def _reconciliation(entry: RecordedEntry) -> Iterator[Observation]:
     yield _seen(Measure.RECONCILED, _provider(entry), entry.at, entry.entry_id)
     if entry.facts["state"] == "equal":
@@ -150,6 +162,7 @@ _COUNTERS: Mapping[EntryKind, Callable[[RecordedEntry], Iterator[Observation]]] 
     EntryKind.BATCH: _batch,
     EntryKind.RECEIPT: _receipt,
     EntryKind.RECONCILIATION: _reconciliation,
+    EntryKind.DEAD_LETTERS: _letters,
     EntryKind.ACCESS: _call,
     EntryKind.REFUSAL: _call,
     EntryKind.RATING: _rating,

@@ -24,12 +24,14 @@ class Formula(Value):
     """`counted` out of `base`: both are measures, summed over a department and a period.
 
     An indicator whose unit is a ratio is the quotient, or one minus it for a `complement`; one whose unit is a count
-    is `counted` itself, provided that there is any `base`.
+    is `counted` itself, provided that there is any `base`. With a `percentile` it is that one of the single
+    observations of `counted`, by nearest rank; they are the base as well.
     """
 
     counted: Measure
     base: Measure
     complement: bool = False
+    percentile: int | None = None
 
 
 FORMULAS: Mapping[str, Formula] = {
@@ -51,8 +53,17 @@ FORMULAS: Mapping[str, Formula] = {
     "satisfaction_rate": Formula(counted=Measure.ASPECT_SATISFIED, base=Measure.ASPECT_RATED),
     "zero_use_share": Formula(counted=Measure.RESOURCE_USED, base=Measure.RESOURCE_PUBLISHED, complement=True),
     "breach_count": Formula(counted=Measure.CALL_REFUSED, base=Measure.CALL_MADE),
+    "quality_fix_rate": Formula(counted=Measure.FAULT_FIXED, base=Measure.FAULT_FOUND),
+    "service_availability": Formula(counted=Measure.SERVICE_AVAILABLE, base=Measure.SERVICE_PROMISED),
+    "latency_p95": Formula(counted=Measure.CALL_MILLISECONDS, base=Measure.CALL_MILLISECONDS, percentile=95),
 }
 """What each indicator counts. One that the pack declares and that is not here has no evidence on this platform yet."""
+
+_PERCENTILES = frozenset(formula.counted for formula in FORMULAS.values() if formula.percentile is not None)
+FORMULAS_VERSION = "2"
+"""Changes whenever what indicators count changes; a publication states it. Version 2 added those of `ADDED`; what was
+published before, without stating any, counted none of them."""
+ADDED = frozenset({"quality_fix_rate", "service_availability", "latency_p95"})
 
 
 class Discount(Value):
@@ -206,8 +217,11 @@ def _line(
     suspicions: Sequence[Suspicion],
 ) -> DepartmentPerformance:
     sums: dict[Measure, int] = {}
+    single: dict[Measure, list[int]] = {}
     for seen in observations:
         sums[seen.measure] = sums.get(seen.measure, 0) + seen.count
+        if seen.measure in _PERCENTILES:
+            single.setdefault(seen.measure, []).append(seen.count)
     values: list[IndicatorValue] = []
     scored: list[tuple[IndicatorDefinition, Fraction]] = []
     for definition in definitions:
@@ -218,6 +232,9 @@ def _line(
         discounts = discounts_of(definition.key, formula, observations, suspicions)
         counted = sums.get(formula.counted, 0) - sum(one.counted for one in discounts)
         base = sums.get(formula.base, 0) - sum(one.base for one in discounts)
+        if formula.percentile is not None:
+            each = sorted(single.get(formula.counted, ()))
+            counted, base = _nearest_rank(each, formula.percentile), len(each)
         value = _value(definition, formula, counted, base)
         score = None if value is None else score_of(definition, value)
         if score is not None:
@@ -251,6 +268,11 @@ def _line(
             if (one.guard, one.subject) in effective or GUARDS[one.guard].effect is Effect.FLAG
         )[:SUSPICIONS_SHOWN_MAX],
     )
+
+
+def _nearest_rank(ordered: Sequence[int], percentile: int) -> int:
+    """Return a percentile of numbers in order: the smallest that so many of a hundred do not exceed; 0 of none."""
+    return ordered[-(-len(ordered) * percentile // 100) - 1] if ordered else 0
 
 
 def _value(definition: IndicatorDefinition, formula: Formula, counted: int, base: int) -> Fraction | None:

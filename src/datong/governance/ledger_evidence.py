@@ -11,6 +11,7 @@ from datong.governance.counting import observations_of_duties, observations_of_e
 from datong.governance.disposal import disposal_duties
 from datong.governance.duties import Duty
 from datong.governance.guards import STORY_KINDS, Story, Suspicion, suspicions
+from datong.governance.interfaces import live_interfaces, live_spans, observations_of_service, observations_of_time
 from datong.governance.observations import Observation
 from datong.governance.outages import outages_of, with_outages
 from datong.governance.periods import Period
@@ -47,11 +48,14 @@ COUNTED_KINDS = (
     EntryKind.BATCH,
     EntryKind.RECEIPT,
     EntryKind.RECONCILIATION,
+    EntryKind.DEAD_LETTERS,
     EntryKind.ACCESS,
     EntryKind.REFUSAL,
     EntryKind.RATING,
 )
-STOCK_KINDS = (EntryKind.CATALOGUE_STEP, EntryKind.INVENTORY)
+SERVICE_KINDS = frozenset({EntryKind.LIVE, EntryKind.OUTAGE})
+"""What tells for how long interfaces were there."""
+STOCK_KINDS = (EntryKind.CATALOGUE_STEP, EntryKind.INVENTORY, EntryKind.DEAD_LETTERS)
 """Kinds whose observations are a stock: what was published before the period still counts in it."""
 
 
@@ -200,7 +204,7 @@ class LedgerEvidence:
                 duties += service_levels.freshness_duties(
                     terms, timelines.in_order(acts), calendar=self._calendar, until=until
                 )
-            spans = _live_spans(live.get(terms.resource_id, ()), until)
+            spans = live_spans(live.get(terms.resource_id, ()), until)
             duties += service_levels.availability_duties(terms, outages, live=spans, until=until)
             duties += service_levels.completeness_duties(terms, compared.get(agreement, ()))
             duties += service_levels.use_duties(terms, refused.get(agreement, ()))
@@ -231,6 +235,12 @@ class LedgerEvidence:
         observed = [seen for entry in (*stock, *entries) for seen in observations_of_entry(entry)]
         for entry in self._ledger.entries_between(kinds={EntryKind.STAFF}, since=BEGINNING, until=until):
             observed += observations_of_staff(entry, until=until)
+        told = self._ledger.entries_between(kinds=SERVICE_KINDS, since=BEGINNING, until=until)
+        live = live_interfaces(_grouped(told, {EntryKind.LIVE}, _subject), until)
+        observed += observations_of_service(live.values(), outages_of(told), since=since, until=until)
+        for entry in entries:
+            if entry.kind is EntryKind.ACCESS:
+                observed += observations_of_time(entry, live)
         # Whether a duty was kept does not depend on who held the ball, nor does a level of service count here.
         duties = observations_of_duties(self._with_limits(until)[0], until=until)
         return [*observed, *(seen for seen in duties if seen.at >= since)]
@@ -263,19 +273,6 @@ def _refusals_under(entries: Sequence[RecordedEntry]) -> dict[str, list[Recorded
             for agreement in entry.facts.get("agreement_ids", ()):
                 under.setdefault(agreement, []).append(entry)
     return under
-
-
-def _live_spans(offers: Sequence[RecordedEntry], until: datetime) -> list[tuple[datetime, datetime]]:
-    """Return from when to when a resource was answered live by its node."""
-    spans: list[tuple[datetime, datetime]] = []
-    since: datetime | None = None
-    for offer in timelines.in_order(offers):
-        if offer.facts["offered"]:
-            since = since or offer.at
-        elif since is not None:
-            spans.append((since, offer.at))
-            since = None
-    return spans if since is None else [*spans, (since, until)]
 
 
 def _subject(entry: RecordedEntry) -> str:

@@ -81,12 +81,13 @@ class Monitor:
         duties = self._evidence.duties(until=now)
         with self._database.transaction() as connection:
             keep_open(connection, duties, now=now)
+        known = self._digests()
         opened: list[FindingId] = []
         revised: list[FindingId] = []
         cases_opened: list[CaseId] = []
         for duty in sorted(duties, key=lambda duty: (duty.due_at, duty.kind, duty.subject)):
             finding = judge(duty, now=now, calendar=self._calendar)
-            if finding is None:
+            if finding is None or known.get(finding.id) == _digest(finding):
                 continue
             with self._database.transaction() as connection:
                 change = self._keep(connection, finding, now)
@@ -206,9 +207,14 @@ class Monitor:
             yield from page.rows
             offset = page.next_offset
 
+    def _digests(self) -> dict[FindingId, str]:
+        """Return what is known of each finding, so that only what differs is looked at one by one, under a lock."""
+        with self._database.snapshot() as connection:
+            return {FindingId(row.id): row.digest for row in connection.execute(select(FINDING.c.id, FINDING.c.digest))}
+
     def _keep(self, connection: Connection, finding: Finding, now: datetime) -> int:
         """Record `finding` if it is new or changed; return its new revision, or 0 when nothing changed."""
-        digest = sha256_hex(canonical_json(finding.facts()))
+        digest = _digest(finding)
         known = connection.execute(
             select(FINDING.c.digest, FINDING.c.revision).where(FINDING.c.id == finding.id).with_for_update()
         ).first()
@@ -249,6 +255,10 @@ class Monitor:
         else:
             connection.execute(update(FINDING).where(FINDING.c.id == finding.id).values(values))
         return revision
+
+
+def _digest(finding: Finding) -> str:
+    return sha256_hex(canonical_json(finding.facts()))
 
 
 def _record_of(row: RowMapping) -> FindingRecord:

@@ -43,6 +43,11 @@ class Measure(StrEnum):
     RESOURCE_USED = "resource.used"
     STAFF_ASSIGNED = "staff.assigned"
     STAFF_CERTIFIED = "staff.certified"
+    FAULT_FOUND = "fault.found"
+    FAULT_FIXED = "fault.fixed"
+    SERVICE_PROMISED = "service.promised"
+    SERVICE_AVAILABLE = "service.available"
+    CALL_MILLISECONDS = "call.milliseconds"
     ASPECT_RATED = "aspect.rated"
     ASPECT_SATISFIED = "aspect.satisfied"
 

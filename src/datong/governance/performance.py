@@ -1,6 +1,7 @@
 """The indicators' service: computes a period's league table from the evidence, and leads from a number to its acts."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 
 from datong.governance.indicators import FORMULAS, Performance, assess, distinct, evidence_of
 from datong.governance.monitor import Monitor
@@ -36,13 +37,14 @@ class Indicators:
             Invalid: `period` is not a period.
         """
         span = self._span(period)
+        until = self._known(span)
         return assess(
             self._pack.indicators,
-            self._evidence.observations(since=span.since, until=span.until),
+            self._evidence.observations(since=span.since, until=until),
             self._departments(),
             self._monitor.charges(since=span.since, until=span.until),
             period=span,
-            suspicions=self._evidence.suspicions(since=span.since, until=span.until),
+            suspicions=self._evidence.suspicions(since=span.since, until=until),
         )
 
     def evidence(
@@ -62,11 +64,15 @@ class Indicators:
         """
         span = self._span(period)
         formula = FORMULAS.get(self._pack.indicator(key).key)
-        seen = self._evidence.observations(since=span.since, until=span.until)
+        seen = self._evidence.observations(since=span.since, until=self._known(span))
         mine = [observation for observation in distinct(seen) if observation.department == department]
         entries = evidence_of(formula, mine) if formula is not None else ()
         rows = entries[offset : offset + min(limit, PAGE_ROWS_MAX)]
         return page_of(rows, total=len(entries), offset=offset)
+
+    def _known(self, span: Period) -> datetime:
+        """Return up to when a period is known: of the present one no duty is counted before it is due."""
+        return max(span.since, min(span.until, self._clock.now() + timedelta(microseconds=1)))
 
     def _span(self, period: str | None) -> Period:
         return Period.parse(period) if period else Period.containing(self._clock.now())

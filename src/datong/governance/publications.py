@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from datong.governance.duties import RULES_VERSION
 from datong.governance.guards import GUARDS, GUARDS_VERSION, Effect
-from datong.governance.indicators import DepartmentPerformance, Performance
+from datong.governance.indicators import FORMULAS_VERSION, DepartmentPerformance, Performance
 from datong.governance.performance import Indicators
 from datong.governance.periods import Period
 from datong.governance.tables import PUBLICATION
@@ -133,6 +133,7 @@ def line_facts(performance: Performance, line: DepartmentPerformance) -> Mapping
         "period": performance.period.name,
         "rules": RULES_VERSION,
         "guards": GUARDS_VERSION,
+        "formulas": FORMULAS_VERSION,
         **({"discounted": discounted} if discounted else {}),
         **({"flagged": flagged} if flagged else {}),
         "department": line.department,
@@ -149,6 +150,7 @@ def order_facts(performance: Performance) -> Mapping[str, JsonValue]:
         "period": performance.period.name,
         "rules": RULES_VERSION,
         "guards": GUARDS_VERSION,
+        "formulas": FORMULAS_VERSION,
         "departments": [line.department for line in performance.departments],
     }
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from datong.governance.duties import Duty, DutyKind
 from datong.governance.findings import cited
 from datong.governance.guards import OLDER_GUARDS
-from datong.governance.indicators import assess
+from datong.governance.indicators import ADDED, FORMULAS, assess
 from datong.governance.judgement import finding_id, judge
 from datong.governance.ledger_evidence import GivenEntries, LedgerEvidence
 from datong.governance.parties import Party, divide
@@ -23,8 +23,8 @@ from datong.norms import NormPack
 
 _NAMELESS = Text(zh="—", en="—")
 _NAMED_BY_ENTRY = frozenset({DutyKind.REVIEW, DutyKind.CATALOGUE_UPDATE})
-_OF_GUARDS = frozenset({"guards"})
-"""What publications of older releases, before there were guards against gaming, do not state."""
+_VERSIONS = frozenset({"guards", "formulas"})
+"""What publications of older releases, before there were guards against gaming or these formulas, do not state."""
 _IDS = ("evidence",)
 """Facts that name entries by the hub's own ids, which the log does not hold."""
 
@@ -65,10 +65,11 @@ def rederive_indicators(
         _charges(before, span),
         period=span,
         suspicions=evidence.suspicions(since=span.since, until=span.until) if guarded else (),
+        formulas={key: one for key, one in FORMULAS.items() if key not in ADDED or "formulas" in published[0].facts},
     )
     derived = {f"{span.name}/{line.department}": line_facts(performance, line) for line in performance.departments}
     derived[span.name] = order_facts(performance)
-    unsaid = frozenset() if guarded else _OF_GUARDS
+    unsaid = _VERSIONS - published[0].facts.keys()
     if published[0].facts.get("guards") in OLDER_GUARDS:
         derived = {name: {**said, "guards": published[0].facts["guards"]} for name, said in derived.items()}
     return tuple(

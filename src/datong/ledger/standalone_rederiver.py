@@ -85,7 +85,12 @@ INDICATORS = {
     "satisfaction_rate": ("aspects satisfied", "aspects rated", 4, ""),
     "zero_use_share": ("used", "published", 3, "low complement"),
     "breach_count": ("refused", "made", 1, "low count"),
+    "quality_fix_rate": ("faults fixed", "faults found", 2, ""),
+    "service_availability": ("available", "promised", 2, ""),
+    "latency_p95": ("p95", "timed", 1, "low percentile"),
 }
+ADDED, LATENCY_TARGET = {"quality_fix_rate", "service_availability", "latency_p95"}, 500
+"""Indicators that only publications count which state a version of the formulas; the milliseconds that are enough."""
 """Of each indicator: what is counted, out of what, its weight, and whether less is better, a count, a complement."""
 
 
@@ -747,10 +752,11 @@ def rederive_finding(entries: list[Entry], finding: str, calendar: Calendar) -> 
 def observations(entries: list[Entry], since: datetime, until: datetime, calendar: Calendar) -> Iterator[Seen]:
     """Yield what counts in a period: its acts, the catalogue as it stood before, and duties that came due."""
     for one in entries:
-        if one.at < until and (one.at >= since or one.kind in {"catalogue.step", "catalogue.inventory"}):
+        if one.at < until and (one.at >= since or one.kind in STOCKS):
             yield from COUNTED.get(one.kind, lambda _: ())(one)
         if one.at < until and one.kind == "governance.staff":
             yield from staff(one, until)
+    yield from interfaces([one for one in entries if one.at < until], since, until)
     for duty in duties_of([one for one in entries if one.at < until], calendar):
         who = duty.facts["authority" if duty.kind == "review" else "provider"]
         at = duty.due if duty.done is None else min(duty.done, duty.due)
@@ -763,6 +769,39 @@ def observations(entries: list[Entry], since: datetime, until: datetime, calenda
             yield Seen(at, index, duty.kind, who, key=key)
             if duty.done is not None and duty.done < duty.due:
                 yield Seen(at, index, f"{duty.kind} kept", who, key=key)
+
+
+def interfaces(entries: list[Entry], since: datetime, until: datetime) -> Iterator[Seen]:
+    """Yield for how many minutes interfaces that nodes answer were to be there and were, and how long calls took."""
+    offers, outages = grouped(entries, {"sharing.live"}), [one for one in entries if one.kind == "sharing.outage"]
+    live = {resource: live_spans(own, until) for resource, own in offers.items()}
+    none = timedelta(0)
+
+    def common(resource: str, left: datetime, right: datetime) -> timedelta:
+        return sum((max(none, min(right, stop) - max(left, begin)) for begin, stop in live[resource]), none)
+
+    for resource, own in offers.items():
+        promised, who = common(resource, since, until), own[0].facts["provider"]
+        if promised:
+            found = stretches(who, outages, since, until)
+            away = sum((common(resource, left, right) for left, right, cause, _ in found if cause == "node"), none)
+            at = max(since, live[resource][0][0])
+            for what, lasted in (("promised", promised), ("available", promised - away)):
+                yield Seen(at, own[0].place, what, who, int(lasted / timedelta(minutes=1)), resource)
+    for one in entries:
+        took, resource = one.facts.get("milliseconds"), one.facts.get("resource_id", "")
+        asked_for = one.kind == "sharing.access" and one.facts.get("kind") in {"query", "verify"}
+        answered_live = any(begin <= one.at < stop for begin, stop in live.get(resource, []))
+        if asked_for and answered_live and took is not None and one.at >= since:
+            yield Seen(one.at, one.place, "timed", offers[resource][0].facts["provider"], took)
+
+
+def refused(one: Entry) -> Iterator[Seen]:
+    """Yield how many rows of a task were refused so far, and how many of them the provider has made good."""
+    fixed = one.facts["corrected"] + one.facts["superseded"]
+    found = fixed + sum(one.facts["open"].values())
+    for what, number in (("faults found", found), ("faults fixed", fixed)):
+        yield Seen(one.at, one.place, what, one.facts["provider"], number, one.subject)
 
 
 def asked(one: Entry) -> Iterator[Seen]:
@@ -850,11 +889,14 @@ COUNTED: dict[str, Callable[[Entry], Iterable[Seen]]] = {
     "exchange.batch": moved,
     "exchange.receipt": moved,
     "exchange.reconciliation": moved,
+    "exchange.dead_letters": refused,
     "sharing.access": called,
     "sharing.refusal": called,
     "governance.rating": rated,
 }
 """What entries of each kind count for."""
+STOCKS = {"catalogue.step", "catalogue.inventory", "exchange.dead_letters"}
+"""Of these the newest counts, though it be older than the period."""
 
 
 def counts(seen: Iterable[Seen]) -> list[Seen]:
@@ -869,11 +911,16 @@ def counts(seen: Iterable[Seen]) -> list[Seen]:
 
 
 def totals(seen: Iterable[Seen]) -> dict[str, dict[str, int]]:
-    """Return the sums by department and measure."""
+    """Return the sums by department and measure; of what was timed the number, and the 95th percentile by rank."""
     sums: dict[str, dict[str, int]] = {}
+    times: dict[str, list[int]] = {}
     for one in seen:
         own = sums.setdefault(one.department, {})
-        own[one.what] = own.get(one.what, 0) + one.number
+        own[one.what] = own.get(one.what, 0) + (1 if one.what == "timed" else one.number)
+        if one.what == "timed":
+            times.setdefault(one.department, []).append(one.number)
+    for department, each in times.items():
+        sums[department]["p95"] = sorted(each)[-(-len(each) * 95 // 100) - 1]
     return sums
 
 
@@ -1071,6 +1118,7 @@ def shelf_ware(story: Story) -> Iterator[Strike]:
             yield department, department, []
 
 
+FORMULAS_VERSION = "2"
 GUARDS_VERSIONS = {"1", "2"}
 """The second added `mutual_praise`, about ratings, of which logs of the first have none."""
 GUARDS = (
@@ -1105,7 +1153,7 @@ def guarded(story: Story, seen: list[Seen]) -> tuple[dict[str, dict[str, dict[st
 
 
 def line(
-    sums: dict[str, int], discounted: dict[str, dict[str, list[int]]]
+    sums: dict[str, int], discounted: dict[str, dict[str, list[int]]], left_out: set[str]
 ) -> tuple[float | None, dict[str, list[int]]]:
     """Return a department's score, and what each indicator counted without what guards took out."""
     shown, parts, weights = {}, Fraction(0), 0
@@ -1113,12 +1161,14 @@ def line(
         less = discounted.get(key, {}).values()
         count = sums.get(what, 0) - sum(one for one, _ in less)
         of = sums.get(base, 0) - sum(one for _, one in less)
-        if not of:
+        if not of or key in left_out:
             continue
         shown[key] = [count, of]
         part = min(Fraction(1), Fraction(count, of))
         part = 1 - part if "complement" in marks else part
-        if "count" in marks:
+        if "percentile" in marks:
+            part = Fraction(LATENCY_TARGET, max(count, LATENCY_TARGET))
+        elif "count" in marks:
             part = Fraction(0) if count else Fraction(1)
         elif "low" in marks:
             part = 1 - part
@@ -1158,8 +1208,11 @@ def rederive_period(entries: list[Entry], period: str, calendar: Calendar) -> It
     # What older releases published knew no guards.
     known = published[0].facts.get("guards")
     taken, flags = guarded(Story(before, since, until), seen) if known else ({}, {})
+    formulas = published[0].facts.get("formulas")
+    left_out = set() if formulas else ADDED
     lines = {
-        code: (*line(sums.get(code, {}), taken.get(code, {})), points.get(code, 0)) for code in departments_of(before)
+        code: (*line(sums.get(code, {}), taken.get(code, {}), left_out), points.get(code, 0))
+        for code in departments_of(before)
     }
     order = sorted(lines, key=lambda one: (lines[one][0] is None, -(lines[one][0] or 0), lines[one][2], one))
     derived: dict[str, dict[str, Any]] = {period: {"departments": order}}
@@ -1183,6 +1236,7 @@ def rederive_period(entries: list[Entry], period: str, calendar: Calendar) -> It
                 "period": period,
                 "rules": RULES,
                 **({"guards": known} if known in GUARDS_VERSIONS else {}),
+                **({"formulas": formulas} if formulas == FORMULAS_VERSION else {}),
                 **derived.get(one.subject, {}),
             },
         )

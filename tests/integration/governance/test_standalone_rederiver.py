@@ -123,9 +123,17 @@ class Busy:
                 scores: dict[str, JsonValue] = {"fit": fit, "quality": 1}
                 told: dict[str, JsonValue] = {"consumer": BUREAU, "state": state, "scores": scores}
                 self.record(EntryKind.RATING, subject, BUREAU, action=action, **told)
-        for kind, number in ((EntryKind.ACCESS, 3), (EntryKind.REFUSAL, 1)):
-            for one in range(number):
-                self.record(kind, f"call-{one}", CONSUMER, agreement_ids=[], access_id=f"x-{one}", items=[])
+        for offered in (True, False):
+            self.record(EntryKind.LIVE, "r-1", offered=offered)
+            for kind, number in ((EntryKind.ACCESS, 3), (EntryKind.REFUSAL, 1)):
+                for one in range(number):
+                    name = f"{'live' if offered else 'call'}-{one}"
+                    told = {"agreement_ids": [], "access_id": name, "items": [], "kind": "query", "rows": one}
+                    self.record(kind, name, CONSUMER, **told, milliseconds=200 * one)
+            self.world.clock.advance(5 * HOUR)
+        for opened, corrected in ((5, 0), (3, 2)):
+            letters: dict[str, JsonValue] = {"open": {"null": opened}, "corrected": corrected, "superseded": 1}
+            self.record(EntryKind.DEAD_LETTERS, "t-1", CONSUMER, task="t-1", discarded=4, **letters)
 
     def levels(self) -> None:
         """Break every promise of an agreement once."""
@@ -309,14 +317,17 @@ def months_come_out_again(world: World, folder: Path) -> None:
     world.ledger.export(folder / "later")
     recorded = list(exported_entries(folder / "later"))
     entries = standalone_rederiver.read_entries(folder / "later", world.ledger.size(), standalone_verifier.tile_name)
-    struck = {}
+    struck: dict[str, set[str]] = {}
+    counted: set[str] = set()
     for month in ("2026-12", "2027-06"):
         lines = rederive_indicators(recorded, month, pack=load_pack(None), calendar=WORKING_DAYS)
         assert [line.differing for line in lines] == [()] * 4
         for line, said in standalone_rederiver.rederive_period(entries, month, standalone_rederiver.Calendar({})):
             assert line.facts == said
+            counted |= set(said.get("counted", {}))
             struck[line.subject] = {one for found in said.get("discounted", {}).values() for one in found}
             struck[line.subject] |= set(said.get("flagged", ()))
+    assert {"quality_fix_rate", "service_availability", "latency_p95"} <= counted
     assert struck[f"2026-12/{PROVIDER}"] == set(GUARDS) - {"shelf_ware"}
     assert struck[f"2026-12/{CONSUMER}"] == {"friendly_requests", "mutual_praise"}
     assert "shelf_ware" in struck[f"2027-06/{PROVIDER}"]

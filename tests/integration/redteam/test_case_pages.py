@@ -93,11 +93,11 @@ def test_cases_over_the_web(world: RedTeamWorld, authority: httpx.Client) -> Non
     assert authority.get(f"/cases/new?origin=wish&about={pending.id}").status_code == 409
     for path in ("/cases", "/", "/meetings/new"):
         assert authority.get(path).status_code in {200, 404}
-    from_the_command_line(world, authority, found["agreement"])
+    from_the_command_line(world, authority)
     world.no_leak()
 
 
-def from_the_command_line(world: RedTeamWorld, authority: httpx.Client, agreement: str) -> None:
+def from_the_command_line(world: RedTeamWorld, authority: httpx.Client) -> None:
     """List, read, act and decide by `datong govern`."""
 
     def run(client: httpx.Client, *arguments: str) -> str:

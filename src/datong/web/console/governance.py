@@ -184,7 +184,10 @@ def _averages(performance: Performance) -> dict[str, float]:
 
 
 def _trend(desk: Desk, performance: Performance) -> Chart:
-    """Return the departments' scores over the last months, from the first with evidence; others without are gaps."""
+    """Return the departments' scores over the last months, from the first with evidence; others without are gaps.
+
+    A published month stays as it was published.
+    """
     months = []
     start = performance.period.until.astimezone(CHINA) - timedelta(days=1)
     for _ in range(TREND_MONTHS):
@@ -195,7 +198,9 @@ def _trend(desk: Desk, performance: Performance) -> Chart:
         desk.department_name(line.department): [] for line in performance.departments
     }
     for month in months:
-        scores = {line.department: line.score for line in desk.services.indicators.compute(month).departments}
+        publication = _published(desk, month)
+        known = publication.performance if publication else desk.services.indicators.compute(month)
+        scores = {line.department: line.score for line in known.departments}
         for line in performance.departments:
             series[desk.department_name(line.department)].append(_whole(scores.get(line.department)))
     first = next(
