@@ -65,7 +65,7 @@ def together(hub: Hub, number: int, batch: int) -> list[EntryId]:
     common = CommonFacts(EntryKind.ACCESS, PLATFORM_ACTOR, COMMON)
     while len(ids) < number:
         drafts = [
-            ledger.draft_like(common, subject=f"benchmark-{len(ids) + place}", facts=OWN)
+            ledger.draft_like(common, at=hub.clock.now(), subject=f"benchmark-{len(ids) + place}", facts=OWN)
             for place in range(min(batch, number - len(ids)))
         ]
         with hub.database.one_statement() as connection:

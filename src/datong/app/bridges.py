@@ -1,6 +1,6 @@
 """Small adapters that satisfy one package's Protocol with another package's service."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -90,16 +90,19 @@ class LibraryRecords:
     def __init__(self, library: Library) -> None:
         self._lookups = RecordLookups(library)
 
-    def lookup(self, resource_id: ResourceId, key_element: str, key_value: str) -> tuple[Record, ...]:
-        """Return the records whose element (or column) `key_element` has the value `key_value`.
+    def lookup(
+        self, resource_id: ResourceId, key_element: str, key_values: Sequence[str]
+    ) -> Sequence[tuple[Record, ...]]:
+        """Return for each of `key_values` the records whose element (or column) `key_element` has that value.
 
         Raises:
             NotFound: the library has published nothing of that resource yet.
         """
-        found = self._lookups.values(f"resource:{resource_id}", key_element, key_value)
-        return tuple(
-            Record(values={name.removeprefix("column:"): value for name, value in values.items()}) for values in found
-        )
+        found = self._lookups.values(f"resource:{resource_id}", key_element, key_values)
+        return [
+            tuple(Record({name.removeprefix("column:"): value for name, value in row.items()}) for row in rows)
+            for rows in found
+        ]
 
 
 class LibraryTables:

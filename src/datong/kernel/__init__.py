@@ -46,6 +46,7 @@ from datong.kernel.ids import (
     new_id,
 )
 from datong.kernel.paging import Page, page_of
+from datong.kernel.randomness import random_bytes
 from datong.kernel.remembered import Remembered
 from datong.kernel.settings import Settings
 from datong.kernel.texts import Language, Text
@@ -128,6 +129,7 @@ __all__ = [
     "new_id",
     "on_demand",
     "page_of",
+    "random_bytes",
     "rows_of",
     "sha256_hex",
 ]

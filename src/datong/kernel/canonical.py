@@ -34,11 +34,11 @@ class CommonMembers:
         self._common = {name: _ENCODER.encode(_ordered(value)) for name, value in common.items()}
         self._layouts: dict[tuple[str, ...], tuple[list[str], tuple[tuple[str, int], ...]]] = {}
 
-    def text_with(self, own: Mapping[str, str | int]) -> str:
+    def text_with(self, own: Mapping[str, str | int | None]) -> str:
         """Return the canonical text of an object with the common members and its `own`, which come first.
 
         Raises:
-            TypeError: an own value is neither text nor a whole number.
+            TypeError: an own value is neither text, nor a whole number, nor null.
         """
         names = tuple(own)
         layout = self._layouts.get(names)
@@ -50,12 +50,14 @@ class CommonMembers:
         written = pieces.copy()
         for name, place in places:
             value = own[name]
-            if type(value) is int:
-                written[place] = str(value)
-            elif isinstance(value, str):
+            if isinstance(value, str):
                 written[place] = encode_basestring(value)
+            elif type(value) is int:
+                written[place] = str(value)
+            elif value is None:
+                written[place] = "null"
             else:
-                raise TypeError(f"members that differ are text or whole numbers, not {type(value).__name__}")
+                raise TypeError(f"members that differ are text, whole numbers or null, not {type(value).__name__}")
         return "".join(written)
 
     def _layout(self, own: tuple[str, ...]) -> tuple[list[str], tuple[tuple[str, int], ...]]:

@@ -1,10 +1,10 @@
 """Identifiers, each a type of its own, and the actor in whose name something is done."""
 
-import os
 import time
 from enum import StrEnum
 from typing import NewType
 
+from datong.kernel.randomness import random_bytes
 from datong.kernel.values import Value
 
 DepartmentCode = NewType("DepartmentCode", str)
@@ -31,7 +31,7 @@ PLAIN_ID = r"^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$"
 def new_id() -> str:
     """Return a UUID of version 7 (RFC 9562): unique, and sorted by creation time."""
     milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big")
+    random = int.from_bytes(random_bytes(10), "big")
     value = (milliseconds & ((1 << 48) - 1)) << 80
     value |= 0x7 << 76
     value |= ((random >> 62) & 0xFFF) << 64

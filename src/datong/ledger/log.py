@@ -137,13 +137,14 @@ class Ledger:
         concerned = departments_concerned(actor, facts)
         return EntryDraft(EntryId(new_id()), kind, subject, at, leaf, concerned)
 
-    def draft_like(self, common: CommonFacts, *, subject: str, facts: Mapping[str, str | int]) -> EntryDraft:
-        """Do as `draft` does, for an entry that has most of its facts in common with others.
+    def draft_like(
+        self, common: CommonFacts, *, at: datetime, subject: str, facts: Mapping[str, str | int]
+    ) -> EntryDraft:
+        """Do as `draft` does, for an entry made `at` that time, with most of its facts in common with others.
 
         Raises:
             Invalid, TooLarge: as in `append`.
         """
-        at = self._clock.now()
         leaf = common.leaf_bytes(at=at, subject=subject, facts=facts)
         return EntryDraft(EntryId(new_id()), common.kind, subject, at, leaf, common.departments)
 

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,14 @@ _ROWS = (
     "SELECT id, entity_id, row_key, payload FROM row WHERE id IN (SELECT row FROM key WHERE element = ? AND value = ?) "
     "ORDER BY id LIMIT ?"
 )
+_VALUES = (
+    "SELECT '[' || group_concat('[' || given.key || (SELECT group_concat("
+    "',[' || id || CASE WHEN row_key IS NULL THEN ',0,' ELSE ',1,' END || payload || ']', '') FROM ("
+    "SELECT id, row_key, payload FROM row WHERE id IN (SELECT row FROM key WHERE element = ? AND value = given.value) "
+    "ORDER BY id LIMIT ?)) || ']') || ']' FROM json_each(?) AS given"
+)
+"""By the number of each key the rows that it meets, as (id, whether it is a source's, payload); keys without are left
+out. One document: every step of SQLite's is a turn of threads."""
 
 
 class LookupSource(Value):
@@ -61,13 +69,17 @@ class LookupFile:
         found = self._connection.execute(_ROWS, (key_element, canonical_key(key_element, key_value), limit))
         return tuple(self._row(*row) for _, *row in found)
 
-    def values(self, key_element: str, key_value: str, limit: int) -> list[dict[str, str | None]]:
-        """Return what `rows` returns as plain values by field, without where each comes from: a tenth of the work."""
-        found = self._connection.execute(_ROWS, (key_element, canonical_key(key_element, key_value), limit))
-        return [self._plain(row_key, json.loads(payload)) for _, _, row_key, payload in found]
+    def values(self, key_element: str, key_values: Sequence[str], limit: int) -> list[list[dict[str, str | None]]]:
+        """Return for each key what `rows` returns as plain values by field, without where each comes from."""
+        keys = json.dumps([canonical_key(key_element, value) for value in key_values])
+        (document,) = self._connection.execute(_VALUES, (key_element, limit, keys)).fetchone()
+        values: list[list[dict[str, str | None]]] = [[] for _ in key_values]
+        for number, *rows in json.loads(document or "[]"):
+            values[number] = [self._plain(of_source == 1, payload) for _, of_source, payload in sorted(rows)]
+        return values
 
-    def _plain(self, row_key: str | None, payload: list[list[Any]]) -> dict[str, str | None]:
-        if self._own is not None and row_key is not None:
+    def _plain(self, of_source: bool, payload: list[list[Any]]) -> dict[str, str | None]:
+        if self._own is not None and of_source:
             return {cell[0]: cell[1] for cell in payload[1:]}
         return {cell[0]: cell[2] for cell in payload if int(cell[1]) == 1}
 

@@ -51,8 +51,10 @@ class RecordLookups:
         )
         self._files = _Files()
 
-    def values(self, name: str, key_element: str, key_value: str) -> Sequence[Mapping[str, str | None]]:
-        """Return the values of the records of dataset `name` whose `key_element` has the value `key_value`, by field.
+    def values(
+        self, name: str, key_element: str, key_values: Sequence[str]
+    ) -> list[Sequence[Mapping[str, str | None]]]:
+        """Return for each of `key_values` the records of dataset `name` whose `key_element` has that value, by field.
 
         Raises:
             NotFound: no such dataset, or it is not looked up by that element.
@@ -62,9 +64,12 @@ class RecordLookups:
         found = self._datasets.get(name)
         if key_element not in (*found.key_elements, "row_key"):
             raise key_unknown(found, key_element)
-        values = self._files.of(name, found.lookup_path).values(key_element, key_value, LOOKUP_ROWS_MAX)
-        if values or key_element not in ENTITY_KEYS:
-            return values
-        # An entity may be known by another id by now.
+        values = self._files.of(name, found.lookup_path).values(key_element, key_values, LOOKUP_ROWS_MAX)
+        if key_element not in ENTITY_KEYS:
+            return list(values)
+        return [rows or self._elsewhere(name, key_element, key) for rows, key in zip(values, key_values, strict=True)]
+
+    def _elsewhere(self, name: str, key_element: str, key_value: str) -> Sequence[Mapping[str, str | None]]:
+        """Return the records of an entity that is known by another id by now."""
         rows = self._published.lookup(name, key_element, key_value)
         return [{field: cell.value for field, cell in row.cells.items()} for row in rows]

@@ -4,7 +4,6 @@ The records of many calls are written in one transaction; each keeps an entry of
 one access without the others.
 """
 
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -18,9 +17,9 @@ from datong.kernel import (
     JsonText,
     JsonValue,
     Part,
-    canonical_json,
     insert_together,
     new_id,
+    random_bytes,
     sha256_hex,
 )
 from datong.ledger import CommonFacts, EntryDraft, EntryKind, Ledger, commitment
@@ -29,6 +28,9 @@ from datong.sharing.evidence import item_facts, subject_fact
 from datong.sharing.gateway_calls import Call, Shape
 from datong.sharing.subjects import SALT_BYTES, SubjectMark
 from datong.sharing.terms import Agreement
+
+_ROW = CommonMembers({})
+"""How a row is written: as `canonical_json` does, with its names put in order once."""
 
 
 class Alike(NamedTuple):
@@ -92,7 +94,8 @@ def alike(shape: Shape, agreements: Sequence[Agreement], *, allowed: bool, polic
 
 def answer_commitment(salt: bytes, rows: Sequence[Mapping[str, str | None]]) -> str:
     """Return the commitment to what a caller was told."""
-    return commitment(salt, sha256_hex(canonical_json([dict(row) for row in rows])))
+    told = ",".join([_ROW.text_with(row) for row in rows])
+    return commitment(salt, sha256_hex(f"[{told}]".encode()))
 
 
 def draft(ledger: Ledger, call: Call, outcome: Outcome, now: datetime) -> AccessDraft:
@@ -104,7 +107,7 @@ def draft(ledger: Ledger, call: Call, outcome: Outcome, now: datetime) -> Access
         Invalid, TooLarge: see `Ledger.append`.
     """
     access_id = AccessId(new_id())
-    case_salt = secrets.token_bytes(SALT_BYTES)
+    case_salt = random_bytes(SALT_BYTES)
     said = outcome.alike
     facts: dict[str, str | int] = {
         "access_id": access_id,
@@ -116,7 +119,7 @@ def draft(ledger: Ledger, call: Call, outcome: Outcome, now: datetime) -> Access
     }
     for position, mark in enumerate(outcome.subjects):
         facts[subject_fact(position)] = mark.commitment
-    entry = ledger.draft_like(said.facts, subject=access_id, facts=facts)
+    entry = ledger.draft_like(said.facts, at=now, subject=access_id, facts=facts)
     row = {
         "id": access_id,
         "kind": said.kind,
@@ -138,7 +141,7 @@ def draft(ledger: Ledger, call: Call, outcome: Outcome, now: datetime) -> Access
 def write(ledger: Ledger, connection: Connection, drafts: Sequence[AccessDraft]) -> None:
     """Write records and their evidence in the caller's transaction."""
     subjects = [
-        {"access_id": one.id, "subject_index": mark.index, "position": position, "salt": mark.salt}
+        {"access_id": one.id, "subject_index": mark.subject_index, "position": position, "salt": mark.salt}
         for one in drafts
         for position, mark in enumerate(one.subjects)
     ]

@@ -118,7 +118,12 @@ class BlockEvidence:
                 connection.execute(
                     insert(tables.access_subject),
                     [
-                        {"access_id": access_id, "subject_index": mark.index, "position": position, "salt": mark.salt}
+                        {
+                            "access_id": access_id,
+                            "subject_index": mark.subject_index,
+                            "position": position,
+                            "salt": mark.salt,
+                        }
                         for position, mark in enumerate(marked)
                     ],
                 )

@@ -6,6 +6,7 @@ durable in one transaction before the first of them is answered (ADR 0140).
 
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
@@ -31,7 +32,6 @@ from datong.sharing.applications.registrations import Registrations
 from datong.sharing.consent import Consents
 from datong.sharing.gateway_calls import (
     FRESH_SECONDS,
-    ROWS_MAX,
     Answer,
     Asked,
     Call,
@@ -41,10 +41,9 @@ from datong.sharing.gateway_calls import (
     VerifyAnswer,
     require_call,
     resolve_names,
-    too_wide,
-    values_by_column,
 )
 from datong.sharing.gateway_live import ask_node
+from datong.sharing.gateway_reading import Allowed, read_together
 from datong.sharing.gateway_told import (
     Again,
     AtNode,
@@ -61,7 +60,6 @@ from datong.sharing.gateway_told import (
     is_early,
     outcome_of,
     said,
-    told_of,
 )
 from datong.sharing.grants import Asks, Denial, Grant, Grants
 from datong.sharing.guessing import count_wrong
@@ -75,10 +73,9 @@ from datong.sharing.ports import CallersInForce, PublishedResources
 from datong.sharing.principals import Principal
 from datong.sharing.quota_counts import take
 from datong.sharing.quotas import NOT_COUNTED, CallQuota, Counted, quota_reached
-from datong.sharing.records import Record, RecordSource
+from datong.sharing.records import RecordSource
 from datong.sharing.request_rules import find_item
 from datong.sharing.revisions import Parties, revisions_between
-from datong.sharing.row_filters import passes
 from datong.sharing.subjects import CITIZEN_ELEMENT, SALT_BYTES, marks
 from datong.sharing.terms import Agreement, AgreementItem, AgreementState
 from datong.sharing.tokens import unrecognised
@@ -287,7 +284,7 @@ class Gateway:
         asks = Asks(case_stated=bool(case_number), filters_rows=filters_rows, bound=bound)
         found = self._grants.decide(shape, candidates, asks, call.at)
         if isinstance(found, Denial):
-            made = self._draft(Denied(found, call), blocked=False)
+            made = self._draft(Denied(found, call), self._clock.now(), blocked=False)
             if isinstance(made, DatongError):
                 raise made
             with self._database.transaction() as connection:
@@ -348,9 +345,11 @@ class Gateway:
 
     def _prepared_all(self, calls: Sequence[Asked], *, alone: bool) -> list[Prepared]:
         """Return what comes of calls; those with an Idempotency-Key that were carried out before come to that."""
-        before = told_before(self._database, self._index_key, calls, self._clock.now())
+        now = self._clock.now()
+        before = told_before(self._database, self._index_key, calls, now)
         places: dict[str, int] = {}
         found: list[Prepared] = []
+        allowed: dict[int, Allowed] = {}
         for place, asked in enumerate(calls):
             told = None
             if asked.once is not None:
@@ -365,18 +364,28 @@ class Gateway:
                     found.append(SameAs(places[slot]))
                     continue
                 places[slot] = place
-            found.append(self._prepared(asked, told, alone=alone))
+            one = self._decided(asked, told, now, alone=alone)
+            if isinstance(one, Allowed):
+                allowed[place] = one
+                found.append(AtNode(asked))
+            else:
+                found.append(one)
+        for place, read in read_together(self._records, allowed).items():
+            found[place] = read
         return found
 
-    def _prepared(self, asked: Asked, told: ToldBefore | None, *, alone: bool) -> Prepared:
+    def _decided(self, asked: Asked, told: ToldBefore | None, now: datetime, *, alone: bool) -> Prepared | Allowed:
         """Return what comes of a call, an error as a value."""
         try:
-            return self._prepare(asked, told, alone=alone)
+            return self._decide(asked, told, now, alone=alone)
         except DatongError as error:
             return error
 
-    def _prepare(self, asked: Asked, told: ToldBefore | None, *, alone: bool) -> Told | Denied | Again | AtNode:
-        """Decide about a call and read what it asks for; nothing is on record yet. One that is `alone` can wait.
+    def _decide(
+        self, asked: Asked, told: ToldBefore | None, now: datetime, *, alone: bool
+    ) -> Told | Denied | Again | AtNode | Allowed:
+        """Decide about a call; nothing is on record yet, and of the hub's records nothing read. One that is `alone` can
+        wait for a node.
 
         What was told before (`told`) is told again only while the policy still permits it.
         """
@@ -384,7 +393,6 @@ class Gateway:
             raise unrecognised("revoked")
         if told is not None and isinstance(told.answer, DatongError):
             return Again(told.answer)
-        now = self._clock.now()
         resource = self._resources.get(asked.resource_id)
         department = asked.principal.department
         candidates = self._candidates.get((department, asked.resource_id)) if department else ()
@@ -405,7 +413,7 @@ class Gateway:
             return Again(told.answer)
         if self._live is not None and at_node:
             return self._told_by_node(self._live, asked, call, found) if alone else AtNode(asked)
-        return told_of(asked, call, found, self._read(call, found))
+        return Allowed(asked, call, found)
 
     def _bound_to(self, application: str) -> frozenset[AgreementId] | None:
         return self._bound.get(application) if self._bound is not None and application else None
@@ -420,15 +428,6 @@ class Gateway:
         if item is None or item.element != CITIZEN_ELEMENT:
             return frozenset()
         return self._consents.columns(department, resource.id, asked.purpose.strip(), value)
-
-    def _read(self, call: Call, grant: Grant) -> tuple[Record, ...]:
-        """Return the records that the key meets and every agreement of the call is about."""
-        records = self._records.lookup(call.shape.resource.id, call.shape.key_name, call.key_value)
-        if grant.conditions:
-            records = tuple(one for one in records if passes(grant.conditions, values_by_column(one, grant.shape)))
-        if len(records) > ROWS_MAX:
-            raise too_wide()
-        return records
 
     def _told_by_node(self, live: LiveServices, asked: Asked, call: Call, grant: Grant) -> Told:
         items = call.shape.items
@@ -473,11 +472,12 @@ class Gateway:
                 done[number] = Reply(one.answer, again=True) if isinstance(one, Again) else Reply(one)
         if acts:
             # What does not depend on the counters is made before the transaction, which is then short.
-            early = {number: self._draft(one, blocked=False) for number, one in acts.items() if is_early(one)}
+            now = self._clock.now()
+            early = {number: self._draft(one, now, blocked=False) for number, one in acts.items() if is_early(one)}
             # A counter that grows is locked until all is written; where none does, one statement is everything.
             grows = any(calls[number].once is not None or self._grows_counters(one) for number, one in acts.items())
             with self._database.transaction() if grows else self._database.one_statement() as connection:
-                self._write(connection, calls, acts, early, done)
+                self._write(connection, calls, acts, early, done, now)
         for number, one in enumerate(prepared):
             if isinstance(one, SameAs):
                 first = done[one.place]
@@ -491,9 +491,10 @@ class Gateway:
         acts: Mapping[int, Told | Denied],
         early: Mapping[int, AccessDraft | DatongError],
         done: dict[int, Reply | AtNode],
+        now: datetime,
     ) -> None:
         """Count calls, write the records of those that pass, and put into `done` what their callers are told."""
-        counted = self._count(connection, acts)
+        counted = self._count(connection, acts, now)
         passing = {number: one for number, one in acts.items() if counted[number].passes}
         verified = [one for one in passing.values() if isinstance(one, Told) and one.results is not None]
         reached = iter(count_wrong(connection, [claims_of(self._index_key, one) for one in verified]))
@@ -505,7 +506,7 @@ class Gateway:
                 done[number] = Reply(quota_reached(state), state)
                 continue
             blocked = number not in early and next(reached)
-            made = early[number] if number in early else self._draft(one, blocked=blocked)
+            made = early[number] if number in early else self._draft(one, now, blocked=blocked)
             if isinstance(made, DatongError):
                 done[number] = Reply(made, state)
                 continue
@@ -516,25 +517,25 @@ class Gateway:
             if once is not None and isinstance(answer, GatewayAnswer | VerifyAnswer | Refused):
                 kept.append((calls[number], once, answer))
         write(self._ledger, connection, drafts)
-        keep(connection, self._index_key, kept, self._clock.now())
+        keep(connection, self._index_key, kept, now)
 
     def _grows_counters(self, one: Told | Denied) -> bool:
         if isinstance(one, Told) and one.wrong:
             return True
         return bool(counted_against(one, self._application_quota))
 
-    def _count(self, connection: Connection, acts: Mapping[int, Told | Denied]) -> dict[int, Counted]:
+    def _count(self, connection: Connection, acts: Mapping[int, Told | Denied], now: datetime) -> dict[int, Counted]:
         """Count calls against their quotas, but for those that were counted before a node was asked."""
         counted = {number: one.counted for number, one in acts.items() if isinstance(one, Told) and one.counted}
         left = [number for number in acts if number not in counted]
         against = [counted_against(acts[number], self._application_quota) for number in left]
-        return {**counted, **dict(zip(left, take(connection, against, self._clock.now()), strict=True))}
+        return {**counted, **dict(zip(left, take(connection, against, now), strict=True))}
 
-    def _draft(self, one: Told | Denied, *, blocked: bool) -> AccessDraft | DatongError:
+    def _draft(self, one: Told | Denied, now: datetime, *, blocked: bool) -> AccessDraft | DatongError:
         """Return the record of a call; an error where it cannot be written down."""
         try:
             outcome = outcome_of(self._index_key, one, blocked=blocked)
-            return draft(self._ledger, one.call, outcome, self._clock.now())
+            return draft(self._ledger, one.call, outcome, now)
         except DatongError as error:
             return error
 

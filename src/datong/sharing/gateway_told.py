@@ -1,10 +1,9 @@
 """What comes of a call before it is on record, and what its caller is told once it is."""
 
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from datong.kernel import AccessId, ActorKind, DatongError, EntryId, ResourceId
+from datong.kernel import AccessId, ActorKind, DatongError, EntryId, ResourceId, random_bytes
 from datong.sharing.access_evidence import AccessDraft, Outcome, alike, answer_commitment
 from datong.sharing.gateway_calls import Answer, Asked, Call, GatewayAnswer, VerifyAnswer, people_of, value_of
 from datong.sharing.grants import Denial, Grant
@@ -106,7 +105,7 @@ def told_of(asked: Asked, call: Call, grant: Grant, records: Sequence[Record]) -
     """Return what a caller is told of records: masked values, or how claims compare with them."""
     items = call.shape.items
     people = people_of(records, grant.people)
-    salt = secrets.token_bytes(SALT_BYTES)
+    salt = random_bytes(SALT_BYTES)
     if asked.claims is None:
         rows = tuple(
             {name: grant.masks[name].apply(value_of(record, item)) for name, item in items.items()}

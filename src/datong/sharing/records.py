@@ -1,6 +1,6 @@
 """Where the gateway reads from: current records by key, whatever keeps them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from datong.kernel import ResourceId
@@ -15,8 +15,10 @@ class Record(NamedTuple):
 class RecordSource(Protocol):
     """Looks up current records of a published resource."""
 
-    def lookup(self, resource_id: ResourceId, key_element: str, key_value: str) -> tuple[Record, ...]:
-        """Return the records whose data element (or column) `key_element` has the value `key_value`.
+    def lookup(
+        self, resource_id: ResourceId, key_element: str, key_values: Sequence[str]
+    ) -> Sequence[tuple[Record, ...]]:
+        """Return for each of `key_values` the records whose data element (or column) `key_element` has that value.
 
         Raises:
             NotFound: nothing of that resource has been published for reading yet.
@@ -31,10 +33,12 @@ class FixedRecords:
     def __init__(self, records: Mapping[ResourceId, tuple[Mapping[str, str | None], ...]]) -> None:
         self._records = records
 
-    def lookup(self, resource_id: ResourceId, key_element: str, key_value: str) -> tuple[Record, ...]:
+    def lookup(
+        self, resource_id: ResourceId, key_element: str, key_values: Sequence[str]
+    ) -> Sequence[tuple[Record, ...]]:
         """Return the matching records; a resource without any has none."""
-        return tuple(
-            Record(values=values)
-            for values in self._records.get(resource_id, ())
-            if values.get(key_element) == key_value
-        )
+        rows = self._records.get(resource_id, ())
+        return [
+            tuple(Record(values=values) for values in rows if values.get(key_element) == key_value)
+            for key_value in key_values
+        ]

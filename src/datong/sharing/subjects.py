@@ -2,10 +2,10 @@
 
 import hashlib
 import hmac
-import secrets
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from datong.kernel import Value
+from datong.kernel import random_bytes
 from datong.ledger import Signer, commitment
 from datong.norms import to_18
 
@@ -16,10 +16,10 @@ _RELEASE_LABEL = b"datong sharing release subject v1\n"
 _HASH_BLOCK_BYTES = 64
 
 
-class SubjectMark(Value):
+class SubjectMark(NamedTuple):
     """What is kept of one citizen in one access: the keyed index, and the salt that opens the log's commitment."""
 
-    index: str
+    subject_index: str
     salt: bytes
     commitment: str
 
@@ -84,8 +84,6 @@ def marks(index_key: bytes, citizen_ids: Iterable[str]) -> tuple[SubjectMark, ..
     """Return one mark per citizen, in the order of their random commitments, so that the order tells nothing."""
     found = []
     for citizen_id in {canonical_subject(value) for value in citizen_ids if value.strip()}:
-        salt = secrets.token_bytes(SALT_BYTES)
-        found.append(
-            SubjectMark(index=subject_index(index_key, citizen_id), salt=salt, commitment=commitment(salt, citizen_id))
-        )
+        salt = random_bytes(SALT_BYTES)
+        found.append(SubjectMark(subject_index(index_key, citizen_id), salt, commitment(salt, citizen_id)))
     return tuple(sorted(found, key=lambda mark: mark.commitment))

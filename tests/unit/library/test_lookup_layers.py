@@ -85,8 +85,8 @@ def said(path: Path, letters: str, names: str) -> list[object]:
     """Return everything that the readers say of these entities and names."""
     found: list[object] = []
     with open_lookup(path) as file:
-        for name in names:
-            found.append(file.values("person_name", name, 10))
+        for name, values in zip(names, file.values("person_name", list(names), 10), strict=True):
+            found.append(values)
             found.append([hit.entity_id for hit in file.find(name, KEYS, 10)])
         for letter in letters:
             try:

@@ -31,10 +31,12 @@ class Records:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def lookup(self, resource_id: ResourceId, key_element: str, key_value: str) -> tuple[Record, ...]:
-        if key_value == "broken":
+    def lookup(
+        self, resource_id: ResourceId, key_element: str, key_values: Sequence[str]
+    ) -> Sequence[tuple[Record, ...]]:
+        if "broken" in key_values:
             raise RuntimeError("this record breaks")
-        return self._world.records.lookup(resource_id, key_element, key_value)
+        return self._world.records.lookup(resource_id, key_element, key_values)
 
 
 @pytest.fixture

@@ -36,11 +36,15 @@ class Records:
         self.rows: dict[ResourceId, tuple[Mapping[str, str | None], ...]] = {}
         self.lookups = 0
 
-    def lookup(self, resource_id: ResourceId, key_element: str, key_value: str) -> tuple[Record, ...]:
-        self.lookups += 1
-        return tuple(
-            Record(values=values) for values in self.rows.get(resource_id, ()) if values.get(key_element) == key_value
-        )
+    def lookup(
+        self, resource_id: ResourceId, key_element: str, key_values: Sequence[str]
+    ) -> Sequence[tuple[Record, ...]]:
+        self.lookups += len(key_values)
+        rows = self.rows.get(resource_id, ())
+        return [
+            tuple(Record(values=values) for values in rows if values.get(key_element) == key_value)
+            for key_value in key_values
+        ]
 
 
 class World:
