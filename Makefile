@@ -58,9 +58,8 @@ fault-long: setup ## The fault tests with 200 rounds of kills instead of 20, and
 	@tools/setup-servers
 	@DATONG_FAULT_ROUNDS=200 $(PYTHON) -m pytest tests/fault
 
-docs: setup ## Rebuild the generated pages (settings, API) and the screenshots in docs/
-	@tools/setup-servers
-	@$(PYTHON) tools/build_docs.py
+docs: setup ## Write the settings page, and the documentation as a site to build/docs
+	@$(PYTHON) tools/build_docs.py build/docs
 
 dist: setup ## Build the release of this commit in dist/: wheel, sdist, requirements, bill of materials, digests
 	@$(PYTHON) tools/build_release.py dist

@@ -94,6 +94,7 @@ from datong.sharing import (
     subject_index_key,
 )
 from datong.sharing.applications import CallMeter, Registrations, Sandbox, sandbox_secret
+from datong.sharing.tours import Tours
 from datong.sharing.views import SavedViews
 from datong.sharing.wishes import Wishes
 from datong.web import Bell, Services
@@ -475,6 +476,7 @@ def compose(
         ),
         wishes=wishes,
         views=SavedViews(database=database, clock=clock),
+        tours=Tours(database=database, clock=clock),
         consents=consents,
         registrations=registrations,
         call_meter=CallMeter(database=database, clock=clock),

@@ -20,6 +20,7 @@ import datong.ledger.tables
 import datong.library.tables
 import datong.sharing.sign_in_tables
 import datong.sharing.tables
+import datong.sharing.tours.tables
 import datong.sharing.views.tables
 import datong.sharing.wishes.tables
 from datong.kernel import Database
@@ -38,6 +39,7 @@ OWNERS = (
     datong.library.tables,
     datong.sharing.tables,
     datong.sharing.sign_in_tables,
+    datong.sharing.tours.tables,
     datong.sharing.views.tables,
     datong.sharing.wishes.tables,
     datong.governance.tables,

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from datong.sharing.applications import CallMeter, Registrations, Sandbox
     from datong.sharing.oidc import IdentityLinks, OpenIdSignIn
     from datong.sharing.relay import RelayAnswerer, RelayDesk, RelayFollower
+    from datong.sharing.tours import Tours
     from datong.sharing.views import SavedViews
     from datong.sharing.wishes import Wishes
 
@@ -157,6 +158,7 @@ class Services:
     objections: Objections
     wishes: Wishes
     views: SavedViews
+    tours: Tours
     consents: Consents
     registrations: Registrations
     sandbox: Sandbox

@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Iterator
 from typing import Literal
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -23,7 +24,9 @@ from datong.demo.cast import EDUCATION
 from datong.demo.records import Source
 from datong.kernel import Text
 from datong.norms import ResourceFormat
+from datong.sharing import Role
 from datong.sharing.applications import KeyKind, NewRegistration
+from datong.web.console.tour_steps import TOURS
 from tests.integration.console.browser import Visitor
 from tests.integration.console.city import PASSWORD, SCHOOL_ITEM
 from tests.integration.console.conftest import ServedCity
@@ -768,4 +771,97 @@ def test_a_page_in_sight_follows_what_happens_elsewhere(console: ServedCity, bro
     hub.exchange.resume(task.id, actor=console.city.people["authority"].actor)
     row.locator(".badge.good").first.wait_for(timeout=PATIENCE_SECONDS * 1000)
     assert visitor.complaints == []
+    visitor.close()
+
+
+def test_a_tour_is_walked_by_the_keyboard_left_and_taken_up_again(console: ServedCity, browser: Browser) -> None:
+    tour = next(tour for tour in TOURS if tour.role is Role.DATA_OFFICER)
+    visitor = Visitor(browser, console.url, language="en")
+    page = visitor.page
+    visitor.sign_in("education.officer", PASSWORD)
+    visitor.open("/")
+    page.click("#tour-offer button[value=begin]")
+    for number, step in enumerate(tour.steps):
+        page.locator("#tour-title", has_text=step.title.en).wait_for()
+        assert urlsplit(page.url).path == step.path
+        assert page.locator(f"#{step.target}.tour-target").count() == 1, step
+        assert page.evaluate("document.activeElement.value") == "next"
+        if number == 1:
+            assert visitor.barriers() == []
+        if number == 2:
+            # Nothing is held up: any other page can be opened, and one comes back to the step, or leaves the tour.
+            visitor.open("/norms")
+            page.click("#tour button[value=resume]")
+            page.wait_for_url(f"**{step.address}")
+            page.keyboard.press("Escape")
+            page.wait_for_selector("#tour", state="detached")
+            visitor.open("/")
+            page.click("#tour-offer button[value=resume]")
+            page.locator("#tour-title", has_text=step.title.en).wait_for()
+        page.keyboard.press("Enter")
+    page.locator("[role=status]", has_text="That was the tour").wait_for()
+    assert page.locator("#tour, #tour-offer").count() == 0
+    progress = console.city.hub.tours.progress(console.city.people["education.officer"].actor.id, tour.name)
+    assert progress is not None
+    assert progress.state == "done"
+    assert visitor.complaints == []
+    visitor.close()
+
+
+def test_every_step_of_every_tour_points_at_something_on_its_page(console: ServedCity) -> None:
+    accounts = {
+        Role.DATA_OFFICER: "education.officer",
+        Role.BUSINESS: "education.clerk",
+        Role.OPERATOR: "operator",
+        Role.AUTHORITY: "authority",
+        Role.AUDITOR: "auditor",
+        Role.CITIZEN: "citizen",
+    }
+    assert {tour.role for tour in TOURS} == accounts.keys()
+    for tour in TOURS:
+        with httpx.Client(base_url=console.url, timeout=60) as client:
+            signed = client.post("/api/v1/session", json={"username": accounts[tour.role], "password": PASSWORD})
+            client.cookies.clear()
+            client.headers["Authorization"] = f"Bearer {signed.json()['token']}"
+            pages = {step.address: client.get(step.address) for step in tour.steps}
+            for step in tour.steps:
+                assert pages[step.address].status_code == 200, step
+                assert f'id="{step.target}"' in pages[step.address].text, step
+            walked = client.post("/tour", data={"act": "begin"}, follow_redirects=True)
+            assert f'data-target="{tour.steps[0].target}"' in walked.text
+            client.post("/tour", data={"act": "decline"})
+            assert 'id="tour' not in client.get(tour.steps[0].address).text
+
+
+def test_help_opens_beside_the_page_and_its_search_understands_chinese(console: ServedCity, browser: Browser) -> None:
+    visitor = Visitor(browser, console.url)
+    page = visitor.page
+    visitor.sign_in("estate.officer", PASSWORD)
+    visitor.open("/transfers")
+    page.click("#help-mark")
+    page.locator("#help-panel-title", has_text="交换任务列表").wait_for()
+    assert visitor.barriers() == []
+    page.keyboard.press("Escape")
+    assert not page.locator("#help-panel").is_visible()
+    assert page.evaluate("document.activeElement.id") == "help-mark"
+    page.keyboard.press("Enter")
+    page.click("#help-panel a:has-text('打开整篇指南')")
+    page.wait_for_url("**/help/zh/guide/transfers.html#the-list-of-transfers")
+    page.keyboard.press("/")
+    page.keyboard.type("数据源结构变化")
+    page.locator("#help-found a", has_text="数据源结构变化").first.wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/help/zh/guide/transfers.html#changed-source-tables")
+    page.click("a[lang=en]")
+    page.wait_for_url("**/help/en/guide/transfers.html")
+    for address in ("/help", "/help/zh/guide/transfers.html", "/help/en/operation.html"):
+        assert visitor.open(address) == 200
+        assert visitor.barriers() == [], address
+        for width in both_widths(visitor):
+            assert visitor.overflowing() == [], f"{address} at {width}"
+    page.emulate_media(color_scheme="dark")
+    assert visitor.barriers() == []
+    assert visitor.complaints == []
+    assert visitor.strays == []
     visitor.close()

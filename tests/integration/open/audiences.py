@@ -26,6 +26,8 @@ PUBLIC = frozenset(
         "/sign-in/with/{provider_id}",
         "/sign-in/with/{provider_id}/back",
         "/signed-out",
+        "/help",
+        "/help/{address:path}",
         "/open",
         "/open/suggestions",
         "/open/verify",

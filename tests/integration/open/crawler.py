@@ -10,6 +10,8 @@ import httpx
 PUBLIC_URL = "https://hub.example.cn"
 """The address under which the hubs of this folder say they are reached."""
 ANSWERS_MAX = 6000
+HELP = "/help/"
+"""Files of the documentation, given by a handler that has no service to ask: their first page stands for them."""
 _LINKS = re.compile(r"""(?:href|src|action|hx-get)=["']([^"'#]+)""")
 _ADDRESSES = re.compile(re.escape(PUBLIC_URL) + r"[^\s\"'<>\\)]*")
 VOLATILE_HEADERS = frozenset({"date", "x-request-id", "server"})
@@ -39,6 +41,8 @@ SEEDS = (
     "/robots.txt",
     "/sitemap.xml",
     "/nothing/at/all",
+    "/help",
+    "/help/en/index.html",
     "/catalogue/{id}",
     "/api/v1/resources/{id}",
     "/api/3/action/package_search?rows=1000",
@@ -105,7 +109,7 @@ class Crawl:
             found = found.removeprefix(PUBLIC_URL) or "/"
         if found.startswith("?"):
             found = urlsplit(base).path + found
-        if found.startswith("/") and not found.startswith("//"):
+        if found.startswith("/") and not found.startswith(("//", HELP)):
             yield found.partition("#")[0]
 
 

@@ -270,6 +270,7 @@ CHANGING = frozenset(
     POST /service-items/import
     POST /service-items/{item_id}/actions
     POST /sign-in
+    POST /tour
     POST /sign-out
     POST /sources/epoch
     POST /sources/{element}/answers

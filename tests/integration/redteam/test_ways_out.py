@@ -159,7 +159,7 @@ def parameters(world: RedTeamWorld) -> dict[str, str]:
         "entry_id": services.ledger.entries(limit=1).rows[0].entry_id, "correction_id": correction.id,
         "code": world.agreement.provider, "department": world.agreement.provider, "element": "person_name",
         "number": "1", "step": "blinded", "version": "1", "older": "1", "newer": "1", "run": "1", "path": "0/000.p/1",
-        "client_id": world.client_id, "action": "package_list", "period": "2026-01",
+        "client_id": world.client_id, "action": "package_list", "period": "2026-01", "address": "en/index.html",
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from datong.web.console.desk import TEMPLATES, environment
 from datong.web.console.navigation import SECTIONS
 from datong.web.console.notices import NOTICES
 from datong.web.console.texts import Speech
+from datong.web.console.tour_steps import TOURS
 
 CHINESE = re.compile(r"[㐀-鿿]")
 LETTERS = re.compile(r"[^\W\d_]{2,}", re.UNICODE)
@@ -89,6 +90,9 @@ def tables() -> list[tuple[str, Text]]:
     found = [(f"notice {key}", text) for key, text in NOTICES.items()]
     for section in SECTIONS:
         found += [(section.name.en, section.name), *((link.path, link.name) for link in section.links)]
+    for tour in TOURS:
+        found.append((tour.name, tour.title))
+        found += [(f"{tour.name} {step.target}", text) for step in tour.steps for text in (step.title, step.text)]
     for name, table in [*vars(vocabulary).items(), ("FACTS", facts.FACTS), ("WORDS", facts.WORDS)]:
         if name.isupper():
             found += [(f"{name} {key}", text) for key, text in table.items()]

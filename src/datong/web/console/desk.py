@@ -15,17 +15,22 @@ from datong.catalogue import Department
 from datong.kernel import DepartmentCode, ResourceId, Text, Unauthenticated, Value
 from datong.ledger import Quorum
 from datong.sharing import Action, Delegation, PolicyEngine, Principal, Target
+from datong.sharing.tours import TourState
 from datong.sharing.views import VIEWED_PAGES, SavedView, view_query
 from datong.web.authentication import current_principal, optional_principal, services_of
 from datong.web.console import texts, vocabulary
 from datong.web.console.navigation import sections_for
 from datong.web.console.notices import NOTICES
 from datong.web.console.subjects import subject_of
+from datong.web.console.tour_steps import Step, Tour, tour_for
+from datong.web.manual import section_of
 from datong.web.problems import language_of
 from datong.web.services import Services
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 PAGE_ROWS = 20
+TOUR_COOKIE = "datong_tour"
+"""Of a window that walks a guided tour; others do not ask how far it is."""
 
 
 @cache
@@ -58,6 +63,19 @@ class Lent(Value):
 
     delegation: Delegation
     duties: int
+
+
+class Walk(Value):
+    """Where the caller is on the guided tour; `here`: this page is the step's."""
+
+    tour: Tour
+    number: int
+    here: bool
+
+    @property
+    def step(self) -> Step:
+        """The present step."""
+        return self.tour.steps[self.number]
 
 
 class Desk:
@@ -183,6 +201,35 @@ class Desk:
             return ""
         return next((view.address for view in self.views_here() or () if view.opens and view.query), "")
 
+    def walk(self) -> Walk | None:
+        """Return where the caller is on the guided tour of their role, if this window walks one."""
+        tour = tour_for(self.principal) if TOUR_COOKIE in self.request.cookies else None
+        if tour is None:
+            return None
+        progress = self.services.tours.progress(self.caller.actor.id, tour.name)
+        if progress is None or progress.state is not TourState.WALKING:
+            return None
+        number = min(progress.step, len(tour.steps) - 1)
+        return Walk(tour=tour, number=number, here=tour.steps[number].path == self.request.url.path)
+
+    def offered_tour(self) -> tuple[Tour, bool] | None:
+        """Return the tour that begins on this page if it was never begun, or was left; and whether it was left."""
+        tour = tour_for(self.principal)
+        if tour is not None and tour.steps[0].path != self.request.url.path:
+            return None
+        progress = self.services.tours.progress(self.caller.actor.id, tour.name) if tour is not None else None
+        walking = TOUR_COOKIE in self.request.cookies
+        if tour is None or (progress is not None and progress.state in (TourState.DONE, TourState.DECLINED)):
+            return None
+        if progress is not None and progress.state is TourState.WALKING and walking:
+            return None
+        return tour, progress is not None
+
+    @property
+    def tour(self) -> Tour | None:
+        """The guided tour of the caller's role."""
+        return tour_for(self.principal)
+
     @property
     def filters(self) -> str:
         """The filters of this page as a query string, in the form in which views keep them."""
@@ -236,6 +283,7 @@ class Desk:
             "is_late": self.is_late,
             "href": self.href,
             "path": self.request.url.path,
+            "help_at": lambda named: section_of(named).address(self.speech.language),
             "principal": account,
             "role_names": self._role_names(),
             "sections": sections_for(account),

@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from datong.kernel import Text
 
 NOTICES: Mapping[str, Text] = {
+    "tour": Text(
+        zh="导览走完了。点任意页面的问号，可以再走一遍。",
+        en="That was the tour. The ? of any page begins it again.",
+    ),
     "resource": Text(zh="目录操作已完成并存证。", en="The catalogue act is done and on record."),
     "revised": Text(
         zh="已按新结构起草新版本，请核对后提交。",
