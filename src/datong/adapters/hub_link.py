@@ -11,8 +11,19 @@ from pydantic import ValidationError, model_validator
 
 from datong.adapters.judged_web import IpNetwork, JudgedTransport
 from datong.federation import Joined, SignedBatch, Standing
-from datong.kernel import Clock, Corrupt, Invalid, Refused, Text, Unreachable, Value, answered_error
-from datong.ledger import Signer
+from datong.kernel import (
+    Clock,
+    Corrupt,
+    DepartmentCode,
+    Invalid,
+    NodeId,
+    Refused,
+    Text,
+    Unreachable,
+    Value,
+    answered_error,
+)
+from datong.ledger import LogKeys, Signer
 from datong.sharing import SealedLiveAnswer, SealedLiveCall, token_request
 from datong.sharing.relay import (
     RelayedDecision,
@@ -61,6 +72,11 @@ class HubLink:
         self._signer, self._clock = signer, clock
         self._token, self._token_until = "", 0.0
         self._http = _client(self._address, networks)
+
+    @property
+    def node_id(self) -> NodeId:
+        """What this hub is called there."""
+        return NodeId(self._node_id)
 
     def close(self) -> None:
         """Close the connections."""
@@ -124,6 +140,24 @@ class HubLink:
     def answer_live_call(self, sealed: SealedLiveAnswer) -> None:
         """Hand in the answer to a call."""
         self._call("POST", f"/api/v1/nodes/me/calls/{sealed.call_id}/answer", sealed.model_dump(mode="json"))
+
+    def replace_key(self, public_key: bytes, *, by_old: bytes, by_new: bytes) -> None:
+        """Register the key with which this hub signs from now on, vouched for by the present one."""
+        parts = {"public_key": public_key, "by_old": by_old, "by_new": by_new}
+        body = {name: base64.b64encode(part).decode() for name, part in parts.items()}
+        self._call("POST", "/api/v1/nodes/me/signing-keys", body)
+
+    def department(self) -> DepartmentCode:
+        """Return the department under which the hub knows this one: its access token says it."""
+        try:
+            claims = json.loads(base64.urlsafe_b64decode(self._access_token().split(".")[1] + "=="))
+            return DepartmentCode(str(claims["department"]))
+        except (ValueError, LookupError, TypeError) as error:
+            raise _unavailable(self._address) from error
+
+    def log_keys(self) -> LogKeys:
+        """Return the keys with which the hub has signed."""
+        return LogKeys.parse(json.dumps(send(self._http, "GET", "/log/keys")).encode())
 
     def join(self, *, token: str, hub: str) -> Joined:
         """Bind this hub, already enrolled as a node, to the link that the token was issued for."""

@@ -43,7 +43,7 @@ from datong.kernel import (
     Database,
     Settings,
 )
-from datong.ledger import Ed25519Signer, Ledger, ShardedStore
+from datong.ledger import Ed25519Signer, Ledger, LogKeyBook, ShardedStore
 from datong.library import (
     Corrections,
     Library,
@@ -66,6 +66,7 @@ from datong.sharing import (
     DisclosureHolds,
     FileSigner,
     Gateway,
+    HubSecrets,
     Identity,
     LiveServices,
     MaskKeys,
@@ -90,8 +91,6 @@ from datong.sharing import (
     SubscriptionDesk,
     Subscriptions,
     Usage,
-    mask_secret,
-    subject_index_key,
 )
 from datong.sharing.applications import CallMeter, Registrations, Sandbox, sandbox_secret
 from datong.sharing.tours import Tours
@@ -109,11 +108,14 @@ def compose(
     signer: Ed25519Signer,
     database: Database,
     hasher: PasswordHasher | None = None,
+    secrets: HubSecrets | None = None,
 ) -> Services:
     """Return the services of a hub over an open, migrated control database.
 
-    `hasher` of passwords may be a quicker one where no attacker reads the database.
+    `hasher` of passwords may be a quicker one where no attacker reads the database. `secrets` are those of the hub's
+    first key, where `signer` is a later one.
     """
+    secrets = secrets or HubSecrets.derived(signer)
     # The pack reads as of the day on which the process starts: a change of norms is a planned restart.
     pack = load_pack(*settings.norms_pack, on=clock.now().astimezone(CHINA).date())
     calendar = open_calendar(settings.holidays_file, pack.calendar)
@@ -172,6 +174,7 @@ def compose(
         token_seconds=settings.token_seconds,
         logins_at_once_max=settings.logins_at_once_max,
         hasher=hasher,
+        hub_keys=LogKeyBook(database=database, clock=clock, ledger=ledger).in_use,
     )
     delegations = Delegations(database=database, clock=clock, ledger=ledger)
     openid, identity_links = compose_sign_in(
@@ -249,13 +252,13 @@ def compose(
         limit_working_days=pack.time_limit("correction"),
         arrived_at=BatchArrivals(exchange),
     )
-    index_key = subject_index_key(signer)
+    index_key = secrets.index
     registrations = Registrations(
         database=database, clock=clock, ledger=ledger, departments=departments, agreements=agreements
     )
     consents = Consents(database=database, clock=clock, ledger=ledger, agreements=agreements, index_key=index_key)
     live = LiveServices(database=database, clock=clock, ledger=ledger, catalogue=catalogue, departments=departments)
-    mask_keys = MaskKeys(database=database, clock=clock, ledger=ledger, secret=mask_secret(signer))
+    mask_keys = MaskKeys(database=database, clock=clock, ledger=ledger, secret=secrets.mask)
     application_quota = CallQuota(
         per_minute=settings.application_calls_per_minute or None, per_day=settings.application_calls_per_day or None
     )
@@ -487,9 +490,7 @@ def compose(
             registrations=registrations,
             policy=policy,
             # Keys of its own: what the sandbox enciphers tells nothing of what the gateway does.
-            mask_keys=MaskKeys(
-                database=database, clock=clock, ledger=ledger, secret=sandbox_secret(mask_secret(signer))
-            ),
+            mask_keys=MaskKeys(database=database, clock=clock, ledger=ledger, secret=sandbox_secret(secrets.mask)),
             pack=pack,
         ),
         monitor=governance.monitor,

@@ -15,11 +15,12 @@ from datong.governance.notifications import NOTIFICATION_AREAS
 from datong.governance.satisfaction import SATISFACTION_AREAS
 from datong.governance.staff import STAFF_AREAS
 from datong.kernel import Text
-from datong.ledger import Area, EntryKind, FsckReport
+from datong.ledger import LEDGER_AREAS, Area, EntryKind, FsckReport
 from datong.library import LIBRARY_AREAS
 from datong.sharing import SHARING_AREAS
 
 AREAS: tuple[Area, ...] = (
+    *LEDGER_AREAS,
     *CATALOGUE_AREAS,
     *SHARING_AREAS,
     *EXCHANGE_AREAS,

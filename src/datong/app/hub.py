@@ -3,7 +3,7 @@
 from socket import gethostname
 
 from datong import __version__
-from datong.adapters.file_keys import load_or_create_signer
+from datong.adapters.file_keys import load_or_create_signer, load_secrets
 from datong.adapters.polite_web import PoliteWeb
 from datong.app.composition import compose
 from datong.app.opening import open_clock
@@ -14,10 +14,12 @@ from datong.app.worker import Sweep
 from datong.catalogue import ForeignEntries
 from datong.federation import Harvester, ReaderTerms, WebReader
 from datong.kernel import Database, Misconfigured, Settings, Text, new_id
-from datong.ledger import Ed25519Signer
+from datong.ledger import Ed25519Signer, LogKeyBook
+from datong.sharing import HubSecrets
 
 ONLY_WORKER = "hub"
 """The worker of a hub on an embedded database."""
+HUB_KEY_FILE = "hub.key"
 RESTORING = "restoring"
 """File in a hub's folder whose restore did not come to its end."""
 
@@ -42,11 +44,18 @@ class Hub:
             )
         # Keys, people's data, the embedded database: nobody else on the machine has any business there.
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.signer: Ed25519Signer = load_or_create_signer(settings.home / "keys" / "hub.key")
+        key_file = settings.home / "keys" / HUB_KEY_FILE
+        self.signer: Ed25519Signer = load_or_create_signer(key_file)
+        kept = load_secrets(key_file)
+        self.secrets = HubSecrets.derived(self.signer) if kept is None else HubSecrets.parse(kept)
         self.database = Database(settings.effective_database_url)
         wait_for_database(self.database)
         migrate(self.database)
-        self.services = compose(settings, clock=self.clock, signer=self.signer, database=self.database)
+        self.services = compose(
+            settings, clock=self.clock, signer=self.signer, database=self.database, secrets=self.secrets
+        )
+        book = LogKeyBook(database=self.database, clock=self.clock, ledger=self.services.ledger)
+        book.require_usable(self.signer.public_key)
         self.worker_name = settings.worker_name or (ONLY_WORKER if self.database.is_sqlite else _own_name())
 
     def sweeps(self) -> list[Sweep]:

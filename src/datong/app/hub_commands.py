@@ -9,7 +9,7 @@ import typer
 import uvicorn
 
 from datong import web
-from datong.app import backup_commands, sign_in_commands
+from datong.app import backup_commands, hub_key_commands, sign_in_commands
 from datong.app.background import Background
 from datong.app.backup_metrics import BackupMetrics, publish_work
 from datong.app.fsck import check, lines
@@ -29,6 +29,9 @@ app = typer.Typer(help="枢纽 · the hub", no_args_is_help=True)
 app.command()(backup_commands.backup)
 app.command()(backup_commands.backups)
 app.command()(backup_commands.restore)
+app.command()(hub_key_commands.key)
+app.command()(hub_key_commands.rotate_key)
+app.command()(hub_key_commands.retire_key)
 app.add_typer(sign_in_commands.app, name="sign-in")
 
 

@@ -101,6 +101,10 @@ class NodeCommands(InventoryCommands, Protocol):
         """Replace the signing key; return the ids of the old and the new one."""
         ...
 
+    def accept_hub_key(self, key: str) -> str:
+        """Take a key (hexadecimal) for the hub's, without anybody vouching for it; return its id."""
+        ...
+
     def match(self) -> int:
         """Do what can be done now in private matchings; return in how many something was done."""
         ...
@@ -275,6 +279,15 @@ def _add_key_command(app: typer.Typer, open_node: OpenNode) -> None:
                 en=f"The signing key {old} is replaced by {new}: start the node anew, later revoke the old one.",
             )
         )
+
+    @app.command("accept-hub-key")
+    def accept_hub_key(
+        key: Annotated[str, typer.Argument(help="枢纽的新公钥（十六进制） / the hub's new public key (hexadecimal)")],
+        home: HomeOption = DEFAULT_HOME,
+    ) -> None:
+        """枢纽密钥紧急更换后，向主管部门当面核实再采信 / Take a hub's new key after an emergency, once verified."""
+        taken = opened(open_node, home, None).accept_hub_key(key)
+        say(Text(zh=f"已采信枢纽密钥 {taken}；请重启节点。", en=f"Took the hub's key {taken}; start the node anew."))
 
     @app.command("rotate-recipient-key")
     def rotate_recipient_key(

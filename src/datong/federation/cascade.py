@@ -23,6 +23,7 @@ from datong.federation.links import (
     Peer,
     PeerId,
     PeerSettings,
+    PeerSide,
     PeerState,
     SignedBatch,
     Standing,
@@ -40,14 +41,16 @@ from datong.kernel import (
     Actor,
     Clock,
     Conflict,
+    Corrupt,
     Database,
     JsonValue,
+    NotFound,
     Refused,
     ResourceId,
     Text,
     sha256_hex,
 )
-from datong.ledger import Signer
+from datong.ledger import LogKeys, Signer, key_id_of
 
 LOOK_MAX = 500
 BATCH_BYTES_MAX = 4 * 1024 * 1024
@@ -181,6 +184,14 @@ class Cascade:
             ).all()
         return Standing(serial=row["received_serial"], entries=len(rows), digest=_set_digest(rows))
 
+    def log_keys(self) -> LogKeys:
+        """Return the keys with which this hub has signed."""
+        return self._peers.log_keys()
+
+    def knows_sender(self, peer_id: PeerId, signed: SignedBatch) -> bool:
+        """Whether a batch is signed by a key that is known for its sender."""
+        return any(self._signed_by(signed, key) for key in self._keys_of(self._peers.get(peer_id)))
+
     def receive(self, peer_id: PeerId, signed: SignedBatch, actor: Actor) -> Standing:
         """Apply a batch in one transaction with its evidence; the same batch again changes nothing.
 
@@ -192,10 +203,12 @@ class Cascade:
             Conflict: it does not follow what was received; or the link is not active.
         """
         batch = signed.batch
+        known = self._keys_of(self._peers.get(peer_id))
+        key = next((one for one in known if self._signed_by(signed, one)), None)
         with self._database.transaction() as connection:
             row = _row(connection, peer_id, lock=True)
             _require_active(row)
-            signed.verify(bytes(row["public_key"]))
+            signed.verify(bytes(row["public_key"]) if key is None else key)
             if (batch.sender, batch.receiver) != (row["hub"], self.hub):
                 raise Refused(
                     "federation.wrong_hub",
@@ -224,6 +237,24 @@ class Cascade:
             else:
                 received = row["received_serial"]
         return Standing(serial=received)
+
+    def _keys_of(self, peer: Peer) -> tuple[bytes, ...]:
+        """Return the keys of a peer: of a lower hub, which is a node here, every one that is not revoked."""
+        if peer.side is PeerSide.SUPERIOR or not peer.node_id:
+            return (peer.public_key,)
+        try:
+            held = self._departments.keys(self._departments.key(key_id_of(peer.public_key)).department)
+        except NotFound:
+            return (peer.public_key,)
+        return tuple(one.public_key for one in held if one.node_id == peer.node_id and one.revoked_at is None)
+
+    @staticmethod
+    def _signed_by(signed: SignedBatch, key: bytes) -> bool:
+        try:
+            signed.verify(key)
+        except Corrupt:
+            return False
+        return True
 
     def note_step(self, peer_id: PeerId, *, in_step: bool) -> None:
         """Note whether both ends hold the same."""

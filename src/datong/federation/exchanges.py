@@ -11,6 +11,7 @@ from datong.federation.cascade import Cascade
 from datong.federation.links import Peer, PeerId, PeerSettings, PeerSide, PeerState, SignedBatch, Standing
 from datong.federation.peers import Peers
 from datong.kernel import PLATFORM_ACTOR, Actor, Base64Bytes, Conflict, DatongError, Text, Value
+from datong.ledger import LogKeys
 
 BATCHES_MAX = 100_000
 """Batches of one exchange; what is left goes with the next."""
@@ -43,6 +44,10 @@ class Superior(Protocol):
         """Tell it how far this hub has applied what it showed; return whether both hold the same."""
         ...
 
+    def log_keys(self) -> LogKeys:
+        """Return the keys with which it has signed, the newest last."""
+        ...
+
     def close(self) -> None:
         """Close the connections."""
         ...
@@ -73,6 +78,10 @@ class LocalSuperior:
     def report(self, standing: Standing) -> bool:
         """Take note of how far its entries were applied."""
         return self._cascade.acknowledge(self._peer_id, standing)
+
+    def log_keys(self) -> LogKeys:
+        """Return the keys with which it has signed."""
+        return self._cascade.log_keys()
 
     def close(self) -> None:
         """Nothing is open."""
@@ -158,4 +167,7 @@ class Exchanges:
             signed = superior.pull(serial)
             if not signed.batch.entries:
                 return
+            if not self._cascade.knows_sender(peer_id, signed):
+                # The higher hub's key may have been replaced: the one known here must vouch for the new one.
+                self._peers.follow_key(peer_id, superior.log_keys(), PLATFORM_ACTOR)
             serial = self._cascade.receive(peer_id, signed, PLATFORM_ACTOR).serial

@@ -24,7 +24,7 @@ from datong.kernel import (
     new_id,
     sha256_hex,
 )
-from datong.ledger import EntryKind, Ledger
+from datong.ledger import EntryKind, Ledger, LogKeys
 
 WITHDRAWN_PER_TRANSACTION = 200
 
@@ -144,6 +144,31 @@ class Peers:
                     connection, PeerId(row["id"]), actor, {"action": "join", "hub": hub, "key": public_key.hex()}
                 )
         return self.get(PeerId(row["id"]))
+
+    def log_keys(self) -> LogKeys:
+        """Return the keys with which this hub itself has signed."""
+        return self._ledger.keys()
+
+    def follow_key(self, peer_id: PeerId, keys: LogKeys, actor: Actor) -> None:
+        """Take the newest of a higher hub's keys for its own, if the one known so far vouches for it; on record.
+
+        Raises:
+            Corrupt: it does not, or they are another hub's. NotFound: there is no such peer.
+        """
+        with self._database.transaction() as connection:
+            row = _locked(connection, peer_id)
+            if keys.origin != row["hub"] or row["side"] != PeerSide.SUPERIOR.value:
+                raise Refused(
+                    "federation.wrong_hub",
+                    what=Text(zh="所示的密钥属于别的平台。", en="The keys that are shown are another hub's."),
+                    remedy=Text(zh="请核对级联配置。", en="Check the link."),
+                )
+            later = keys.since(bytes(row["public_key"]))
+            if later.successions:
+                connection.execute(update(peers).where(peers.c.id == peer_id).values(public_key=later.newest))
+                vouched: list[JsonValue] = [one.text() for one in later.successions]
+                facts: dict[str, JsonValue] = {"hub": keys.origin, "key": later.newest.hex(), "vouched": vouched}
+                self.record(connection, peer_id, actor, {"action": "follow_key", **facts})
 
     def edit(self, peer_id: PeerId, settings: PeerSettings, actor: Actor) -> Peer:
         """Change what a peer is shown; the whole catalogue is looked through again.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from datong.kernel import on_demand
 from datong.ledger.entries import CommonFacts, EntryContent, EntryKind, RecordedEntry, commitment, departments_concerned
 from datong.ledger.gossip import Gossip, GossipTrouble, PeerNote
+from datong.ledger.log_keys import LogKeys, PinnedKeys, Succession
 from datong.ledger.notes import Checkpoint, Note, VerifierKey, open_checkpoint
 from datong.ledger.signing import Ed25519Signer, Signer, key_id_of, verify_signature
 from datong.ledger.tiles import File, MemoryTileStore, TileStore, no_file, rewritten
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from datong.ledger.exported import exported_entries
     from datong.ledger.eyes import require_other_eyes
     from datong.ledger.fsck import Fault, FsckReport
+    from datong.ledger.key_book import LEDGER_AREAS, LogKeyBook
     from datong.ledger.log import EntryDraft, Ledger
     from datong.ledger.newest import NewestEntries
     from datong.ledger.pulse import LogPulse, read_pulse
@@ -34,6 +36,7 @@ else:
             "exported": ["exported_entries"],
             "eyes": ["require_other_eyes"],
             "fsck": ["Fault", "FsckReport"],
+            "key_book": ["LEDGER_AREAS", "LogKeyBook"],
             "log": ["EntryDraft", "Ledger"],
             "newest": ["NewestEntries"],
             "pulse": ["LogPulse", "read_pulse"],
@@ -47,6 +50,7 @@ else:
     )
 
 __all__ = [
+    "LEDGER_AREAS",
     "SAMPLE_ENTRIES_MAX",
     "SEED_CHARS_MAX",
     "Area",
@@ -66,6 +70,8 @@ __all__ = [
     "GossipTrouble",
     "Held",
     "Ledger",
+    "LogKeyBook",
+    "LogKeys",
     "LogPulse",
     "LogReport",
     "MemoryTileStore",
@@ -73,6 +79,7 @@ __all__ = [
     "NewestEntries",
     "Note",
     "PeerNote",
+    "PinnedKeys",
     "Quorum",
     "QuorumWatch",
     "RecordedEntry",
@@ -83,6 +90,7 @@ __all__ = [
     "Signer",
     "SplitReport",
     "Stated",
+    "Succession",
     "TileStore",
     "VerifierKey",
     "Witness",

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from datong.kernel import JsonValue, Value
 from datong.ledger.entries import SALT_BYTES_MIN, EntryContent, commitment, parse_leaf
 from datong.ledger.faults import corrupt
+from datong.ledger.log_keys import SUCCESSIONS_MAX, LogKeys
 from datong.ledger.merkle import PROOF_HASHES_MAX, leaf_hash_of, verify_inclusion
 from datong.ledger.notes import (
     SIGNATURES_MAX,
@@ -85,6 +86,7 @@ class ProofBundle(Value):
     log_key: str
     witnesses: tuple[WitnessKey, ...] = Field(max_length=SIGNATURES_MAX)
     disclosures: dict[str, Disclosure]
+    successions: tuple[str, ...] | None = Field(None, max_length=SUCCESSIONS_MAX)
 
 
 class WitnessReport(Value):
@@ -113,18 +115,19 @@ def make_bundle(
     index: int,
     proof: Sequence[bytes],
     note: Note,
-    log_key: bytes,
+    keys: LogKeys,
     witnesses: Mapping[str, bytes],
     disclosures: Mapping[str, JsonValue],
 ) -> dict[str, object]:
-    """Return the bundle as JSON-like values."""
+    """Return the bundle as JSON-like values; the newest of the log's `keys` signed the note."""
     return ProofBundle(
         type=BUNDLE_TYPE,
         leaf=encode_base64(leaf),
         index=index,
         proof=tuple(encode_base64(value) for value in proof),
         checkpoint=note.encode().decode(),
-        log_key=encode_base64(log_key),
+        log_key=encode_base64(keys.newest),
+        successions=tuple(one.text() for one in keys.successions) or None,
         witnesses=tuple(WitnessKey(name=name, key=encode_base64(key)) for name, key in sorted(witnesses.items())),
         disclosures={name: _disclosure(name, opening) for name, opening in disclosures.items()},
     ).model_dump(mode="json", exclude_none=True)
@@ -160,16 +163,12 @@ def verify_bundle(bundle: Mapping[str, object], *, log_key: bytes | None = None)
         place = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else ""
         raise _malformed(f"：{place[:200]}", f": {place[:200]}") from error
     key = _bytes(parsed.log_key, "log_key")
-    if log_key is not None and log_key != key:
-        raise corrupt(
-            "log_key_differs",
-            zh="证明包中的日志公钥与所给的公钥不同。",
-            en="The log's key in the bundle is not the key that was given.",
-            field="log_key",
-        )
-    # 2. The log signed the checkpoint.
+    # 2. The log signed the checkpoint, with a key that is trusted or that such a one vouches for.
     note = Note.parse(parsed.checkpoint.encode(errors="surrogatepass"))
     checkpoint = open_checkpoint(note, public_key=key)
+    keys = LogKeys.of(checkpoint.origin, key, parsed.successions or ())
+    if log_key is not None:
+        keys.since(log_key)
     # 3. The leaf is in the tree of that checkpoint.
     leaf = _bytes(parsed.leaf, "leaf")
     verify_inclusion(

@@ -8,6 +8,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from datong.kernel import Clock, Conflict, Database, Text, Value
 from datong.ledger.faults import corrupt
+from datong.ledger.key_rows import log_keys
+from datong.ledger.log_keys import open_by
 from datong.ledger.notes import (
     Checkpoint,
     Cosignature,
@@ -15,7 +17,6 @@ from datong.ledger.notes import (
     cosignature_by,
     decode_base64,
     encode_base64,
-    open_checkpoint,
     witness_key_of,
 )
 from datong.ledger.signing import key_id_of
@@ -45,7 +46,10 @@ class Witnesses:
 
     def store(self, *, witness_name: str, witness_key: bytes, note: Note) -> None:
         """Verify and keep the cosignature that `witness_name` put under a checkpoint of this log."""
-        checkpoint = open_checkpoint(note, public_key=self._log_key, origin=self._origin)
+        with self._database.snapshot() as connection:
+            known = log_keys(connection, self._origin, self._log_key)
+        keys = known.all if self._log_key in known.all else (self._log_key,)
+        checkpoint, _ = open_by(note, keys, origin=self._origin)
         cosignature = cosignature_by(note, witness_key_of(witness_name, witness_key))
         if cosignature is None or len(witness_name) > WITNESS_NAME_CHARS_MAX:
             raise corrupt(

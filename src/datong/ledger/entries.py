@@ -85,6 +85,7 @@ class EntryKind(StrEnum):
     ALARM = "governance.alarm"
     NOTIFICATION = "governance.notification"
     SHARD = "ledger.shard"
+    LOG_KEY = "ledger.key"
     MEETING = "governance.meeting"
     ASSIGNMENT = "governance.assignment"
     INCIDENT = "governance.incident"

@@ -12,6 +12,7 @@ from typing import Self
 
 from datong.kernel import Conflict, Text, Value, canonical_json
 from datong.ledger.faults import corrupt
+from datong.ledger.log_keys import LogKeys, Succession
 from datong.ledger.notes import Checkpoint, Note, SignatureType, VerifierKey, log_key_of, witness_key_of
 from datong.ledger.tiles import read_tile, tiles_of
 
@@ -26,38 +27,50 @@ class Keys(Value):
 
     log: VerifierKey
     witnesses: tuple[VerifierKey, ...]
+    successions: tuple[Succession, ...] = ()
+
+    @property
+    def chain(self) -> LogKeys:
+        """The log's keys that are told of, the newest being `log`."""
+        return LogKeys(origin=self.log.name, newest=self.log.public_key, successions=self.successions)
 
     def encode(self) -> bytes:
         """Return the file's bytes."""
-        return canonical_json({"v": 1, "log": self.log.text(), "witnesses": [key.text() for key in self.witnesses]})
+        said = {"v": 1, "log": self.log.text(), "witnesses": [key.text() for key in self.witnesses]}
+        if self.successions:
+            said["successions"] = [one.text() for one in self.successions]
+        return canonical_json(said)
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Read the file.
 
         Raises:
-            Corrupt: it is not in its canonical form, or a key in it is wrong.
+            Corrupt: it is not in its canonical form, or a key or a succession in it is wrong.
         """
         try:
             document = json.loads(data)
             texts = [document["log"], *document["witnesses"]]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            said = [*document.get("successions", [])]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise _malformed_keys() from error
-        if not all(isinstance(text, str) for text in texts):
+        if not all(isinstance(text, str) for text in (*texts, *said)):
             raise _malformed_keys()
         log, *witnesses = [VerifierKey.parse(text) for text in texts]
-        keys = cls(log=log, witnesses=tuple(witnesses))
+        chain = LogKeys.of(log.name, log.public_key, said)
+        keys = cls(log=log, witnesses=tuple(witnesses), successions=chain.successions)
         types = {key.type for key in witnesses} - {SignatureType.COSIGNATURE}
         if keys.encode() != data or types or log.type is not SignatureType.ED25519:
             raise _malformed_keys()
         return keys
 
 
-def keys_of(note: Note, log_key: bytes, witnesses: Mapping[str, bytes]) -> Keys:
-    """Return the keys of a log, by one of its checkpoints, and of witnesses by name."""
+def keys_of(keys: LogKeys, witnesses: Mapping[str, bytes]) -> Keys:
+    """Return the keys of a log, and of witnesses by name."""
     return Keys(
-        log=log_key_of(Checkpoint.parse(note.text).origin, log_key),
+        log=log_key_of(keys.origin, keys.newest),
         witnesses=tuple(witness_key_of(name, key) for name, key in sorted(witnesses.items())),
+        successions=keys.successions,
     )
 
 
@@ -73,7 +86,7 @@ def export_files(
     note: Note,
     *,
     earlier: Sequence[Note],
-    log_key: bytes,
+    keys: LogKeys,
     witnesses: Mapping[str, bytes],
     read: Callable[[str], bytes],
 ) -> Iterator[tuple[str, Callable[[], bytes]]]:
@@ -82,7 +95,7 @@ def export_files(
         yield str(tile), partial(read_tile, tile, read)
     for cosigned in earlier:
         yield f"{COSIGNED_FOLDER}/{Checkpoint.parse(cosigned.text).size}", cosigned.encode
-    yield KEYS_FILE, keys_of(note, log_key, witnesses).encode
+    yield KEYS_FILE, keys_of(keys, witnesses).encode
     yield CHECKPOINT_FILE, note.encode
 
 

@@ -19,8 +19,10 @@ from datong.kernel import Corrupt, Database, DatongError, JsonValue, NotFound, T
 from datong.ledger.bundles import check_witnesses
 from datong.ledger.cosigning import Witnesses
 from datong.ledger.entries import EntryContent, TimeOrder, departments_concerned, parse_leaf
+from datong.ledger.key_rows import log_keys
+from datong.ledger.log_keys import open_by
 from datong.ledger.merkle import HASH_BYTES, leaf_hash_of
-from datong.ledger.notes import Note, open_checkpoint
+from datong.ledger.notes import Note
 from datong.ledger.places import PLACE, Run, all_runs, outside
 from datong.ledger.sequencer import published_size
 from datong.ledger.state_audit import ROWS_AT_ONCE, Area, Held, Stated, differences
@@ -100,6 +102,7 @@ class Fsck:
         self._tiles = tiles
         self._origin = origin
         self._log_key = log_key
+        self._log_keys: tuple[bytes, ...] = (log_key,)
         self._witnesses = witnesses
         self._areas = areas
         self._progress = progress
@@ -115,6 +118,7 @@ class Fsck:
         """Compare everything and report what differs; nothing is raised for a fault."""
         with self._database.snapshot() as connection:
             size = published_size(connection)
+            self._log_keys = log_keys(connection, self._origin, self._log_key).all
             roots, checkpoints = self._signed_roots(connection)
             cosignatures = self._check_cosignatures(connection)
             self._read_entries(connection, size, roots)
@@ -137,7 +141,7 @@ class Fsck:
         for row in rows:
             try:
                 note = Note.parse(row.note.encode())
-                point = open_checkpoint(note, public_key=self._log_key, origin=self._origin)
+                point, _ = open_by(note, self._log_keys, origin=self._origin)
             except DatongError as error:
                 self._fault("ledger.checkpoint_unsigned", "ledger.checkpoint", str(row.size), error.what)
                 continue
@@ -164,7 +168,8 @@ class Fsck:
                     raise _no_checkpoint(row.size)
                 note = self._witnesses.cosigned(connection, Note.parse(row.note.encode()))
                 keys = self._witnesses.keys(connection, note)
-                count += len(check_witnesses(note, log_key=self._log_key, keys=keys))
+                _, key = open_by(note, self._log_keys, origin=self._origin)
+                count += len(check_witnesses(note, log_key=key, keys=keys))
             except DatongError as error:
                 self._fault("ledger.cosignature_differs", "ledger.cosignature", str(row.size), error.what)
         return count

@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from datong.kernel import Clock, JsonValue, Misconfigured, NotFound, Text, Value, canonical_json
 from datong.kernel.files import replace_file
 from datong.ledger.faults import corrupt
+from datong.ledger.log_keys import PinnedKeys
 from datong.ledger.notes import Checkpoint, Note, cosignature_by, decode_base64, witness_key_of
 from datong.ledger.splits import SPLIT_FILE, SplitView, compare, read_split, verify_split
 
@@ -96,13 +97,12 @@ class GossipTrouble(Value):
 class Gossip:
     """What one node heard. `folder` keeps `gossip.json`, and `split-view.json` once a split was proved."""
 
-    def __init__(self, *, name: str, folder: Path, clock: Clock, origin: str, log_key: bytes) -> None:
+    def __init__(self, *, name: str, folder: Path, clock: Clock, keys: PinnedKeys) -> None:
         self._name = name
         self._path = folder / "gossip.json"
         self.proof_path = folder / SPLIT_FILE
         self._clock = clock
-        self._origin = origin
-        self._log_key = log_key
+        self._keys = keys
 
     def require_one_view(self) -> None:
         """Pass if no split view was proved.
@@ -111,7 +111,10 @@ class Gossip:
             Corrupt: `ledger.split_view`: it was, and nothing is cosigned until somebody has looked into it.
         """
         if self.proof_path.exists():
-            report = verify_split(read_split(self.proof_path.read_bytes()), log_key=self._log_key)
+            report = verify_split(read_split(self.proof_path.read_bytes()))
+            if decode_base64(report.log_key) not in self._keys.known.all:
+                # Somebody else's file says nothing of this log.
+                return
             raise corrupt(
                 "split_view",
                 zh=f"日志分叉：它对大小 {report.size} 签出了两段不同的历史，证明在 {self.proof_path}；不再见证。",
@@ -171,7 +174,7 @@ class Gossip:
         """Return the file of what this node saw and heard, to be carried to another by hand."""
         notes: list[JsonValue] = [own.encode().decode()]
         notes += [peer.note for peer in self.peers() if peer.note is not None]
-        return canonical_json({"type": SIGHTINGS_TYPE, "origin": self._origin, "notes": notes})
+        return canonical_json({"type": SIGHTINGS_TYPE, "origin": self._keys.known.origin, "notes": notes})
 
     def peers(self) -> tuple[Peer, ...]:
         """Return the other witnesses that this node knows, by name.
@@ -248,7 +251,7 @@ class Gossip:
         return peer.model_copy(update=new)
 
     def _same_view(self, own: Note, other: Note, fetch: Callable[[str], bytes]) -> None:
-        split = compare(own, other, origin=self._origin, log_key=self._log_key, fetch=fetch)
+        split = compare(own, other, keys=self._keys.known, fetch=fetch)
         if split is not None:
             self.keep(split)
             self.require_one_view()

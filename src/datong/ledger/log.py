@@ -33,8 +33,10 @@ from datong.ledger.cosigning import Witnesses, WitnessState
 from datong.ledger.entries import CommonFacts, EntryKind, RecordedEntry, departments_concerned, leaf_bytes, parse_leaf
 from datong.ledger.export import export_files, keys_of, write_export
 from datong.ledger.fsck import Fsck, FsckReport
+from datong.ledger.log_keys import LogKeys
 from datong.ledger.merkle import inclusion_proof, leaf_hash_of
 from datong.ledger.notes import Checkpoint, Note, is_key_name
+from datong.ledger.own_signature import OwnSignature
 from datong.ledger.places import PLACE, runs_between, serial_at
 from datong.ledger.samples import Sample, draw
 from datong.ledger.sequencer import Sequencer, published_size, unpublished
@@ -83,8 +85,23 @@ class Ledger:
         self._tiles = tiles
         self.origin = origin
         self.public_key = signer.public_key
+        self._own = OwnSignature(signer, origin)
         self._sequencer = Sequencer(database=database, clock=clock, signer=signer, origin=origin, tiles=tiles)
         self._witnesses = Witnesses(database=database, clock=clock, origin=origin, log_key=signer.public_key)
+
+    def keys(self) -> LogKeys:
+        """Return the keys that this log has had, up to the one with which this process signs."""
+        with self._database.snapshot() as connection:
+            return self._own.keys(connection)
+
+    def hold(self, connection: Connection) -> None:
+        """Wait until nobody else numbers or publishes, and keep them waiting to the end of the transaction."""
+        self._sequencer.hold(connection)
+
+    def published_note(self) -> str | None:
+        """Return the newest checkpoint as it was published, without cosignatures; None before the first."""
+        with self._database.snapshot() as connection:
+            return connection.scalar(select(CHECKPOINTS.c.note).order_by(CHECKPOINTS.c.size.desc()).limit(1))
 
     def append(
         self,
@@ -210,7 +227,7 @@ class Ledger:
             NotFound: nothing was ever integrated.
         """
         with self._database.snapshot() as connection:
-            return self._witnesses.cosigned(connection, self._newest(connection)).encode()
+            return self._own.under(connection, self._witnesses.cosigned(connection, self._newest(connection))).encode()
 
     def tile(self, path: str) -> bytes:
         """Return a tile or an entry bundle of the published log, for example `tile/0/000.p/12`.
@@ -318,7 +335,10 @@ class Ledger:
 
     def last_words(self) -> dict[str, str]:
         """Return the newest checkpoint that each witness cosigned, by name: what nodes compare (`Gossip`)."""
-        return self._witnesses.last_words()
+        words = self._witnesses.last_words()
+        with self._database.snapshot() as connection:
+            parsed = {name: Note.parse(note.encode()) for name, note in words.items()}
+            return {name: self._own.under(connection, note).encode().decode() for name, note in parsed.items()}
 
     def proof_bundle(
         self, entry_id: EntryId, *, disclosures: Mapping[str, JsonValue] = _NO_DISCLOSURES
@@ -341,15 +361,18 @@ class Ledger:
                     remedy=Text(zh="请几秒后重试。", en="Try again in a few seconds."),
                 )
             witnessed = self._witnesses.most_witnessed(connection, above=row.position)
-            note = self._witnesses.cosigned(connection, witnessed or self._newest(connection))
+            note = self._own.under(
+                connection, self._witnesses.cosigned(connection, witnessed or self._newest(connection))
+            )
             keys = self._witnesses.keys(connection, note)
+            own = self._own.keys(connection)
         size = Checkpoint.parse(note.text).size
         return make_bundle(
             leaf=row.leaf,
             index=row.position,
             proof=inclusion_proof(row.position, size, TileReader(published, self._tiles.read).subtree),
             note=note,
-            log_key=self.public_key,
+            keys=own,
             witnesses=keys,
             disclosures=disclosures,
         )
@@ -372,10 +395,11 @@ class Ledger:
             NotFound: nothing was ever integrated.
         """
         with self._database.snapshot() as connection:
-            note = self._witnesses.cosigned(connection, self._newest(connection))
-            earlier = self._witnesses.cosigned_earlier(connection)
+            note = self._own.under(connection, self._witnesses.cosigned(connection, self._newest(connection)))
+            earlier = [self._own.under(connection, one) for one in self._witnesses.cosigned_earlier(connection)]
             keys = self._witnesses.keys(connection, note, *earlier)
-        return export_files(note, earlier=earlier, log_key=self.public_key, witnesses=keys, read=self._tiles.read)
+            own = self._own.keys(connection)
+        return export_files(note, earlier=earlier, keys=own, witnesses=keys, read=self._tiles.read)
 
     def archive(self, month: Month, folder: Path) -> Shard:
         """Put the files of a month that is over into a shard in `folder`, and remove them from the store.
@@ -391,7 +415,7 @@ class Ledger:
         if shard is None:
             shard = self._write_shard(month, folder)
         # 1. Only what verifies from the file itself may leave the store.
-        verify_shard(shard.path, log_key=self.public_key)
+        self._check_shard(shard)
         # 2. The log says what was archived, once.
         if not self.entries(kind=EntryKind.SHARD, subject=shard.month, limit=1).total:
             with shard.path.open("rb") as file:
@@ -423,7 +447,7 @@ class Ledger:
                 what=Text(zh=f"{folder} 中没有 {month} 的日志归档。", en=f"{folder} has no shard of {month}."),
                 remedy=Text(zh="请核对月份和 DATONG_LOG_SHARDS。", en="Check the month and DATONG_LOG_SHARDS."),
             )
-        verify_shard(shard.path, log_key=self.public_key)
+        self._check_shard(shard)
         for tile in shard.tiles():
             self._tiles.write(str(tile), self._tiles.read(str(tile)))
         return shard
@@ -442,8 +466,8 @@ class Ledger:
                 field="month",
             )
         with self._database.snapshot() as connection:
-            note = self._witnesses.cosigned(connection, self._newest(connection))
-            keys = keys_of(note, self.public_key, self._witnesses.keys(connection, note))
+            note = self._own.under(connection, self._witnesses.cosigned(connection, self._newest(connection)))
+            keys = keys_of(self._own.keys(connection), self._witnesses.keys(connection, note))
             low, high = begin, Checkpoint.parse(note.text).size
             while low < high:
                 middle = (low + high) // 2
@@ -475,6 +499,11 @@ class Ledger:
             areas=areas,
             progress=progress,
         ).run()
+
+    def _check_shard(self, shard: Shard) -> None:
+        key = verify_shard(shard.path).log_key
+        with self._database.snapshot() as connection:
+            self._own.require_own(connection, key)
 
     def _newest(self, connection: Connection) -> Note:
         text = connection.scalar(select(CHECKPOINTS.c.note).order_by(CHECKPOINTS.c.size.desc()).limit(1))

@@ -8,14 +8,15 @@ and a checkpoint is stored only if it is newer than the one that is there. Whate
 import time
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from datong.kernel import Clock, Database
+from datong.ledger.key_rows import require_in_use
 from datong.ledger.notes import Checkpoint, sign_checkpoint
 from datong.ledger.places import near, number, runs_between, waits
 from datong.ledger.signing import Signer
-from datong.ledger.tables import CHECKPOINTS, COSIGNATURES, ENTRIES, STATE
+from datong.ledger.tables import CHECKPOINTS, COSIGNATURES, ENTRIES, LOG_KEYS, STATE
 from datong.ledger.tiles import (
     TILE_WIDTH,
     File,
@@ -55,8 +56,10 @@ _NUMBERED = update(STATE).values(numbered_size=bindparam("numbered"), next_seria
 _PUBLISHED = (
     update(STATE)
     .where(or_(STATE.c.published_size.is_(None), STATE.c.published_size < bindparam("size")))
+    .where(~exists().where(LOG_KEYS.c.old_key == bindparam("own"), LOG_KEYS.c.retired_at.is_not(None)))
     .values(published_size=bindparam("size"))
 )
+"""A key that was retired publishes nothing: in the statement that takes the row, which costs no look of its own."""
 _OLDEST_KEPT = select(CHECKPOINTS.c.size).order_by(CHECKPOINTS.c.size.desc()).offset(CHECKPOINTS_KEPT).limit(1)
 
 
@@ -74,7 +77,11 @@ class Sequencer:
         self._until_forgotten = 0
 
     def step(self) -> bool:
-        """Number, tile and publish up to `ENTRIES_PER_STEP_MAX` entries; return whether there may be more."""
+        """Number, tile and publish up to `ENTRIES_PER_STEP_MAX` entries; return whether there may be more.
+
+        Raises:
+            Misconfigured: the key of this process was retired.
+        """
         # An idle log costs one read and no lock; where the step before found work, there is likely more.
         if self._idle and not self._has_work():
             return False
@@ -91,6 +98,10 @@ class Sequencer:
         for tile in _filled(published or 0, numbered):
             self._tiles.discard(tile.partials)
         return full
+
+    def hold(self, connection: Connection) -> None:
+        """Wait until nobody else numbers or publishes, and keep them waiting to the end of the transaction."""
+        self._locked_state(connection)
 
     def _has_work(self) -> bool:
         with self._database.reading() as connection:
@@ -158,7 +169,9 @@ class Sequencer:
     def _publish(self, checkpoint: Checkpoint) -> None:
         note = sign_checkpoint(checkpoint, self._signer).encode().decode()
         with self._database.transaction() as connection:
-            if not connection.execute(_PUBLISHED, {"size": checkpoint.size}).rowcount:
+            own = self._signer.public_key
+            if not connection.execute(_PUBLISHED, {"size": checkpoint.size, "own": own.hex()}).rowcount:
+                require_in_use(connection, own)
                 return
             connection.execute(
                 CHECKPOINTS.insert(), {"size": checkpoint.size, "note": note, "published_at": self._clock.now()}

@@ -13,14 +13,9 @@ from pydantic import Field, ValidationError
 from datong.kernel import JsonValue, Value, canonical_json
 from datong.ledger.bundles import BUNDLE_BYTES_MAX
 from datong.ledger.faults import corrupt
+from datong.ledger.log_keys import SUCCESSIONS_MAX, LogKeys, open_by
 from datong.ledger.merkle import PROOF_HASHES_MAX, consistency_proof, root_of, verify_consistency
-from datong.ledger.notes import (
-    Checkpoint,
-    Note,
-    decode_base64,
-    encode_base64,
-    open_checkpoint,
-)
+from datong.ledger.notes import Note, decode_base64, encode_base64
 from datong.ledger.tiles import TileReader
 
 SPLIT_FILE = "split-view.json"
@@ -40,10 +35,13 @@ class SplitView(Value):
     larger: str
     larger_began_with: str | None = None
     proof: tuple[str, ...] = Field((), max_length=PROOF_HASHES_MAX)
+    successions: tuple[str, ...] | None = Field(None, max_length=SUCCESSIONS_MAX)
 
     def encode(self) -> bytes:
         """Return the file's bytes."""
-        return canonical_json(self.model_dump(mode="json"))
+        return canonical_json(
+            self.model_dump(mode="json", exclude={"successions"} if self.successions is None else set())
+        )
 
 
 class SplitReport(Value):
@@ -58,7 +56,7 @@ class SplitReport(Value):
     key_given: bool
 
 
-def compare(one: Note, other: Note, *, origin: str, log_key: bytes, fetch: Callable[[str], bytes]) -> SplitView | None:
+def compare(one: Note, other: Note, *, keys: LogKeys, fetch: Callable[[str], bytes]) -> SplitView | None:
     """Return the proof that two checkpoints of a log contradict each other; None: the larger continues the smaller.
 
     `fetch` gives the files of the log that the larger checkpoint is of; of equal sizes it is not called.
@@ -66,15 +64,16 @@ def compare(one: Note, other: Note, *, origin: str, log_key: bytes, fetch: Calla
     Raises:
         Corrupt: a note is not a checkpoint that this log signed; or the files do not lead to the larger checkpoint.
     """
-    opened = {}
+    opened, origin = {}, keys.origin
     for note in (one, other):
         own = Note(text=note.text, signatures=tuple(line for line in note.signatures if line.name == origin))
-        opened[open_checkpoint(own, public_key=log_key, origin=origin)] = own
+        opened[open_by(own, keys.all, origin=origin)[0]] = own
     if len(opened) == 1:
         return None
     smaller, larger = sorted(opened, key=lambda point: point.size)
-    said = {
-        "log_key": encode_base64(log_key),
+    said: dict[str, object] = {
+        "log_key": encode_base64(keys.newest),
+        "successions": [one.text() for one in keys.successions] or None,
         "smaller": opened[smaller].encode().decode(),
         "larger": opened[larger].encode().decode(),
     }
@@ -126,13 +125,11 @@ def verify_split(document: object, *, log_key: bytes | None = None) -> SplitRepo
     key = decode_base64(split.log_key)
     if key is None:
         raise _malformed()
-    if log_key is not None and key != log_key:
-        raise corrupt(
-            "log_key_differs",
-            zh="其中的日志公钥与所给的公钥不同。",
-            en="The log's key in it is not the key that was given.",
-        )
-    smaller, larger = (_opened(text, key) for text in (split.smaller, split.larger))
+    origin = split.smaller.split("\n", 1)[0]
+    chain = LogKeys.of(origin, key, split.successions or ())
+    # What a key signed that others may hold is no proof against the log.
+    keys = chain.kin(key if log_key is None else log_key)
+    smaller, larger = (open_by(Note.parse(text.encode()), keys)[0] for text in (split.smaller, split.larger))
     if smaller.origin != larger.origin or smaller.size > larger.size:
         raise _malformed()
     if smaller.size == larger.size:
@@ -161,10 +158,6 @@ def verify_split(document: object, *, log_key: bytes | None = None) -> SplitRepo
         log_key=split.log_key,
         key_given=log_key is not None,
     )
-
-
-def _opened(text: str, key: bytes) -> Checkpoint:
-    return open_checkpoint(Note.parse(text.encode()), public_key=key)
 
 
 def _malformed() -> Exception:

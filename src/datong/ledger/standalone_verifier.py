@@ -87,6 +87,14 @@ def open_note(note: str, log_key: bytes, witnesses: dict[str, bytes]) -> tuple[i
     return size, root, sorted(set(signed) - {origin})
 
 
+def signer_among(keys: list[bytes], note: str) -> bytes:
+    """Return which of the log's keys a checkpoint names; the newest if it names none."""
+    origin = note.partition("\n")[0]
+    named = [line.split(" ")[-1] for line in note.splitlines() if line.startswith(f"— {origin} ")]
+    ids = {decoded(encoded)[:4] for encoded in named}
+    return next((key for key in keys if key_id(origin, LOG, key) in ids), keys[-1])
+
+
 def key_id(name: str, kind: bytes, key: bytes) -> bytes:
     """Return the four bytes by which a signature names its key."""
     return hashlib.sha256(name.encode() + b"\n" + kind + key).digest()[:4]
@@ -99,6 +107,40 @@ def read_key(text: str, kind: bytes) -> tuple[str, bytes]:
     if key[:1] != kind or len(key) != 1 + HASH or key_id(name, kind, key[1:]).hex() != identity:
         fail(f"{name} 的公钥格式不对", f"the key of {name} is malformed")
     return name, key[1:]
+
+
+def same_hands(key: bytes, origin: str, newest: bytes, lines: list[str]) -> list[bytes]:
+    """Check how the log's keys followed each other; return `key` and those before and after it, the newest last.
+
+    Each line is a succession: the old key, the new key, the signatures of both over it, in hexadecimal. A "-" for that
+    of the old key means that others may have held it: what lies beyond such a line is not returned.
+    """
+    runs, new = [[newest]], newest
+    for line in reversed(lines):
+        old, said, by_old, by_new = line.split(" ")
+        message = f"datong.log-key/1\nreplace\n{origin}\n{old}\n{said}\n".encode()
+        if bytes.fromhex(said) != new or any(bytes.fromhex(old) in run for run in runs):
+            fail("日志密钥的更替不连贯", "one key of the log does not follow the other")
+        verified(new, message, bytes.fromhex(by_new), "the log's new key")
+        new = bytes.fromhex(old)
+        if by_old == "-":
+            runs.append([new])
+            continue
+        verified(new, message, bytes.fromhex(by_old), "the log's old key")
+        runs[-1].insert(0, new)
+    for run in runs:
+        if key in run:
+            return run
+    fail("文件中的日志公钥与所给的不同", "the log's key in the files is not the one given, nor vouched for by it")
+
+
+def require_trusted(key: bytes, origin: str, newest: bytes, lines: list[str]) -> None:
+    """Check that the newest key is the one that is trusted, or that this one vouches for it."""
+    if same_hands(key, origin, newest, lines)[-1] != newest:
+        fail(
+            "所给的日志公钥已被紧急更换：请另行核实新公钥",
+            "the key given was replaced in an emergency: ask for the new one",
+        )
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -146,10 +188,11 @@ class Export:
     """An exported log in a folder; each file that is read is remembered, so that none is left over."""
 
     def __init__(self, folder: Path, key: bytes) -> None:
-        self.folder, self.key, self.names = folder, key, set[str]()
+        self.folder, self.names, self.acts = folder, set[str](), list[dict[str, Any]]()
         document = json.loads(self.read("keys.json"))
-        if read_key(document["log"], LOG)[1] != key:
-            fail("文件中的日志公钥与所给的不同", "the log's key in the files is not the one given")
+        self.origin, self.key = read_key(document["log"], LOG)
+        self.successions = document.get("successions", [])
+        require_trusted(key, self.origin, self.key, self.successions)
         self.witnesses = dict(read_key(text, WITNESS) for text in document["witnesses"])
 
     def read(self, name: str) -> bytes:
@@ -175,7 +218,10 @@ class Export:
             data = self.read(name)
             for index in range(begin, begin + width):
                 length = int.from_bytes(data[at : at + 2], "big")
-                row.append(leaf_hash(data[at + 2 : at + 2 + length]))
+                entry = data[at + 2 : at + 2 + length]
+                if b'"kind":"ledger.key"' in entry and (said := json.loads(entry))["kind"] == "ledger.key":
+                    self.acts.append(said["facts"])
+                row.append(leaf_hash(entry))
                 tree.add(row[-1])
                 at += 2 + length
                 if roots.get(index + 1, b"") not in {b"", tree.root() if index + 1 in roots else b""}:
@@ -184,6 +230,18 @@ class Export:
                 fail(f"{name} 的长度不对", f"{name} has a wrong length")
             above += self.tile(0, begin // WIDTH, row)
         return above
+
+    def check_keys(self) -> None:
+        """Check that the log has on record how its keys followed each other, and has not retired the one that signs."""
+        made = [one for one in self.acts if one["action"] == "replace"]
+        lines = [f"{one['old']} {one['new']} {one['by_old'] or '-'} {one['by_new']}" for one in made]
+        if lines[: len(self.successions)] != self.successions:
+            fail("日志密钥的更替没有记入日志", "how the log's keys followed each other is not on record in it")
+        if made:
+            newest = bytes.fromhex(made[-1]["new"])
+            same_hands(newest, self.origin, newest, lines)
+        if any(one["action"] == "retire" and one["old"] == self.key.hex() for one in self.acts):
+            fail("签名的日志密钥已在日志中停用", "the key that signs was retired, as the log itself says")
 
     def tile(self, level: int, number: int, row: list[bytes]) -> list[bytes]:
         """Check a tile of hashes; return its root if it is full."""
@@ -206,6 +264,7 @@ class Export:
         while row:
             tiles = (self.tile(level, at // WIDTH, row[at : at + WIDTH]) for at in range(0, len(row), WIDTH))
             row, level = [value for found in tiles for value in found], level + 1
+        self.check_keys()
         left = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()}
         if left - self.names:
             fail(f"多余的文件 {min(left - self.names)}", f"a file that does not belong: {min(left - self.names)}")
@@ -276,10 +335,12 @@ class Shard(Export):
 
 def verify_proof(proof: dict[str, Any], key: bytes) -> str:
     """Check the proof of one entry, and each value that it discloses."""
-    if proof["type"] != "datong.ledger.proof/1" or decoded(proof["log_key"]) != key:
+    signer, origin = decoded(proof["log_key"]), proof["checkpoint"].partition("\n")[0]
+    if proof["type"] != "datong.ledger.proof/1":
         fail("不是这个日志的证明", "this is no proof of this log")
+    require_trusted(key, origin, signer, proof.get("successions", []))
     witnesses = {one["name"]: decoded(one["key"]) for one in proof["witnesses"]}
-    size, root, signed = open_note(proof["checkpoint"], key, witnesses)
+    size, root, signed = open_note(proof["checkpoint"], signer, witnesses)
     entry, index = decoded(proof["leaf"]), proof["index"]
     if not 0 <= index < size:
         fail("序号不在日志之内", "the index is not within the log")
@@ -302,10 +363,12 @@ def verify_proof(proof: dict[str, Any], key: bytes) -> str:
 
 def verify_split(split: dict[str, Any], key: bytes) -> str:
     """Check the proof that the log signed two histories: the larger tree does not begin with the smaller."""
-    if split["type"] != "datong.ledger.split/1" or decoded(split["log_key"]) != key:
+    if split["type"] != "datong.ledger.split/1":
         fail("不是这个日志的证明", "this is no proof of this log")
-    size, signed, _ = open_note(split["smaller"], key, {})
-    larger, root, _ = open_note(split["larger"], key, {})
+    origin = split["smaller"].partition("\n")[0]
+    keys = same_hands(key, origin, decoded(split["log_key"]), split.get("successions", []))
+    size, signed, _ = open_note(split["smaller"], signer_among(keys, split["smaller"]), {})
+    larger, root, _ = open_note(split["larger"], signer_among(keys, split["larger"]), {})
     same_origin = split["smaller"].partition("\n")[0] == split["larger"].partition("\n")[0]
     shown = root if size == larger else decoded(split["larger_began_with"])
     if size < larger and not consistent(size, shown, larger, root, [decoded(one) for one in split["proof"]]):

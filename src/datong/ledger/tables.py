@@ -1,4 +1,4 @@
-"""The ledger's tables: entries, the departments they name, their places, the log's state, checkpoints, cosignatures."""
+"""The ledger's tables: entries, the departments they name, places, state, checkpoints, keys, cosignatures."""
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
@@ -66,6 +66,18 @@ CHECKPOINTS = Table(
     Column("published_at", UtcDateTime, nullable=False),
 )
 """Checkpoints as the log signed them: the newest ones, and all that a witness's newest cosignature is about."""
+
+LOG_KEYS = Table(
+    "ledger_key",
+    METADATA,
+    Column("old_key", String(64), primary_key=True),
+    Column("new_key", String(64), nullable=False, unique=True),
+    Column("by_old", String(128), nullable=False),
+    Column("by_new", String(128), nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("retired_at", UtcDateTime),
+)
+"""Which key took whose place, and both signatures over it, in hexadecimal; the old one signs until it is retired."""
 
 COSIGNATURES = Table(
     "ledger_cosignature",

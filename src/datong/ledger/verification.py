@@ -11,9 +11,10 @@ from pathlib import Path
 
 from datong.kernel import Corrupt, Text, Value
 from datong.ledger.bundles import WitnessReport, check_witnesses
-from datong.ledger.entries import TimeOrder, parse_leaf
+from datong.ledger.entries import EntryKind, TimeOrder, parse_leaf
 from datong.ledger.export import CHECKPOINT_FILE, COSIGNED_FOLDER, KEYS_FILE, TILE_FOLDER, Keys
 from datong.ledger.faults import corrupt
+from datong.ledger.log_keys import check_recorded
 from datong.ledger.merkle import HASH_BYTES, leaf_hash_of
 from datong.ledger.notes import Checkpoint, Note, encode_base64, open_checkpoint
 from datong.ledger.tiles import (
@@ -49,6 +50,7 @@ class LogReport(Value):
     witnesses: tuple[WitnessedSize, ...]
     log_key: str
     key_given: bool
+    earlier_keys: tuple[str, ...] = ()
     backdated: tuple[int, ...] = ()
 
 
@@ -63,12 +65,8 @@ def verify_log(directory: Path, *, log_key: bytes | None = None) -> LogReport:
     # 1. The keys, and the checkpoints they signed.
     with _in_file(KEYS_FILE):
         keys = Keys.parse(_read(directory, KEYS_FILE))
-        if log_key is not None and keys.log.public_key != log_key:
-            raise corrupt(
-                "log_key_differs",
-                zh="其中的日志公钥与所给的公钥不同。",
-                en="The log's key in it is not the key that was given.",
-            )
+        if log_key is not None:
+            keys.chain.since(log_key)
     with _in_file(CHECKPOINT_FILE):
         checkpoint, witnesses = _open(_read(directory, CHECKPOINT_FILE), keys)
     cosigned = _earlier_checkpoints(directory, keys, checkpoint)
@@ -90,6 +88,9 @@ def verify_log(directory: Path, *, log_key: bytes | None = None) -> LogReport:
     walk.run()
     # 4. Where something differs, say what.
     walk.judge(checkpoint)
+    # 5. The log has on record how its keys followed each other.
+    with _in_file(KEYS_FILE):
+        check_recorded(keys.chain, walk.key_acts)
     return LogReport(
         origin=checkpoint.origin,
         size=checkpoint.size,
@@ -97,6 +98,7 @@ def verify_log(directory: Path, *, log_key: bytes | None = None) -> LogReport:
         entries=dict(sorted(walk.kinds.items())),
         witnesses=tuple(sorted(witnesses, key=lambda witness: witness.name)),
         log_key=encode_base64(keys.log.public_key),
+        earlier_keys=tuple(encode_base64(one.old) for one in keys.successions),
         key_given=log_key is not None,
         backdated=tuple(walk.backdated[:BACKDATED_SHOWN_MAX]),
     )
@@ -116,6 +118,7 @@ class _Walk:
         self._times = TimeOrder()
         self.kinds: Counter[str] = Counter()
         self.backdated: list[int] = []
+        self.key_acts: list[Mapping[str, object]] = []
 
     def run(self) -> None:
         """Read every entry; remember the first of each kind of fault."""
@@ -165,6 +168,8 @@ class _Walk:
             with _in_file(name, index=index):
                 content = parse_leaf(leaf)
             self.kinds[content.kind.value] += 1
+            if content.kind is EntryKind.LOG_KEY:
+                self.key_acts.append(content.facts)
             if self._times.behind(content.at) is not None:
                 self.backdated.append(index)
         except Corrupt as error:

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from datong.kernel import Clock, Corrupt, Misconfigured, Text, Value
 from datong.kernel.files import replace_file
 from datong.ledger.faults import corrupt
+from datong.ledger.log_keys import PinnedKeys
 from datong.ledger.merkle import EMPTY_ROOT, consistency_proof, root_of, verify_consistency
-from datong.ledger.notes import Checkpoint, Note, cosign_text, is_key_name, open_checkpoint, witness_key_of
+from datong.ledger.notes import Checkpoint, Note, cosign_text, is_key_name, witness_key_of
 from datong.ledger.signing import Signer
 from datong.ledger.splits import SPLIT_FILE, compare
 from datong.ledger.tiles import TileReader
@@ -33,9 +34,7 @@ class Memory(Value):
 class Witness:
     """Watches one log. `state_path` is the file of its memory; a fork's evidence is kept beside it, as `.fork`."""
 
-    def __init__(
-        self, *, name: str, signer: Signer, state_path: Path, clock: Clock, origin: str, log_key: bytes
-    ) -> None:
+    def __init__(self, *, name: str, signer: Signer, state_path: Path, clock: Clock, keys: PinnedKeys) -> None:
         if not is_key_name(name):
             raise Misconfigured(
                 "ledger.witness_name_unusable",
@@ -49,8 +48,7 @@ class Witness:
         self._signer = signer
         self._state_path = state_path
         self._clock = clock
-        self._origin = origin
-        self._log_key = log_key
+        self._keys = keys
 
     def update(self, fetch: Callable[[str], bytes]) -> bytes | None:
         """Check the log's newest checkpoint and return it with this witness's cosignature, to be posted to the hub.
@@ -63,9 +61,9 @@ class Witness:
                 (`ledger.fork`, `ledger.inconsistent`). The witness signs nothing and keeps both notes as evidence.
             Misconfigured: the file of its memory is unreadable.
         """
-        # 1. The log signed what it shows.
+        # 1. The log signed what it shows, with the key that is known or one that it vouches for.
         note = Note.parse(fetch(CHECKPOINT_FILE))
-        checkpoint = open_checkpoint(note, public_key=self._log_key, origin=self._origin)
+        checkpoint = self._keys.open(note, fetch)
         memory = self._remembered()
         # 2. It continues what this witness has seen.
         if memory is None:
@@ -81,7 +79,7 @@ class Witness:
                 self._keep_evidence(Note.parse(memory.note.encode()), note, fetch)
                 raise
         # 3. Remember before signing: a kill in between leaves a memory, never a signature that is forgotten.
-        log_note = Note(text=note.text, signatures=tuple(s for s in note.signatures if s.name == self._origin))
+        log_note = Note(text=note.text, signatures=tuple(s for s in note.signatures if s.name == checkpoint.origin))
         cosignature = cosign_text(note.text, name=self._name, signer=self._signer, at=self._clock.now())
         cosigned = Note(text=note.text, signatures=(*log_note.signatures, cosignature)).encode()
         state = Memory(note=log_note.encode().decode(), cosigned=cosigned.decode())
@@ -105,7 +103,7 @@ class Witness:
             return
         with suppress(Corrupt):
             # Files that do not lead to what was shown prove nothing.
-            split = compare(last, shown, origin=self._origin, log_key=self._log_key, fetch=fetch)
+            split = compare(last, shown, keys=self._keys.known, fetch=fetch)
             if split is not None:
                 replace_file(self._state_path.with_name(SPLIT_FILE), split.encode())
 

@@ -3,31 +3,34 @@
 from collections.abc import Callable
 
 from datong.kernel import Clock, NotFound, Text
-from datong.ledger import Gossip, GossipTrouble, Note, PeerNote, Signer, Witness
+from datong.ledger import Gossip, GossipTrouble, Note, PeerNote, PinnedKeys, Signer, Witness
 from datong.node.home import NodeHome, NodeIdentity
 from datong.node.hub_client import HubClient
 
 
-def gossip_of(home: NodeHome, identity: NodeIdentity, clock: Clock) -> Gossip:
+def pinned_keys(home: NodeHome) -> PinnedKeys:
+    """Return the log's keys as the node whose folder is `home` knows them, and goes on learning them."""
+    return PinnedKeys(home.identity().log_keys, keep=home.keep_log_keys)
+
+
+def gossip_of(home: NodeHome, identity: NodeIdentity, clock: Clock, keys: PinnedKeys) -> Gossip:
     """Return the gossip of the node whose folder is `home`."""
     return Gossip(
         name=identity.node_id,
         folder=home.directory,
         clock=clock,
-        origin=identity.log_origin,
-        log_key=identity.log_key_bytes,
+        keys=keys,
     )
 
 
-def witness_of(home: NodeHome, identity: NodeIdentity, signer: Signer, clock: Clock) -> Witness:
+def witness_of(home: NodeHome, identity: NodeIdentity, signer: Signer, clock: Clock, keys: PinnedKeys) -> Witness:
     """Return the witness of the node whose folder is `home`."""
     return Witness(
         name=identity.node_id,
         signer=signer,
         state_path=home.witness_path,
         clock=clock,
-        origin=identity.log_origin,
-        log_key=identity.log_key_bytes,
+        keys=keys,
     )
 
 

@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 
 from datong.kernel import Conflict, DepartmentCode, Misconfigured, NodeId, NotFound, Text, Value
+from datong.ledger import LogKeys
 from datong.node.owned_files import write_owned
 
 
@@ -33,11 +34,21 @@ class NodeIdentity(Value):
     log_origin: str
     log_key: str
     hub_public_key: str
+    log_successions: tuple[str, ...] = ()
 
     @property
     def log_key_bytes(self) -> bytes:
         """The raw public key that signs the log's checkpoints."""
         return base64.b64decode(self.log_key)
+
+    @property
+    def log_keys(self) -> LogKeys:
+        """The keys of the log that this node knows.
+
+        Raises:
+            Corrupt: what it remembers of them is no chain.
+        """
+        return LogKeys.of(self.log_origin, self.log_key_bytes, self.log_successions)
 
 
 class NodeConfig(Value):
@@ -120,6 +131,13 @@ class NodeHome:
                 remedy=Text(zh="请为新节点使用新的目录。", en="Use a new folder for a new node."),
             )
         self._save(config.model_copy(update={"identity": identity}))
+
+    def keep_log_keys(self, keys: LogKeys) -> None:
+        """Remember the log's keys, the newest of which is the hub's."""
+        newest = base64.b64encode(keys.newest).decode()
+        told = tuple(one.text() for one in keys.successions)
+        new = {"log_key": newest, "hub_public_key": newest, "log_successions": told}
+        self.save_identity(self.identity().model_copy(update=new))
 
     def add_source(self, source: SourceEntry) -> None:
         """Add a source, or replace the one of that name."""

@@ -5,16 +5,39 @@ one that was made.
 """
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from datong.catalogue import rotation_message
-from datong.ledger import Signer
+from datong.kernel import Invalid, Text
+from datong.ledger import LogKeys, Signer, key_id_of
 from datong.node.home import NodeHome
 from datong.node.hub_client import HubClient
 from datong.node.steps import Passed, Step
 
 NEXT = "next.key"
+KEY_HEX = re.compile("[0-9a-f]{64}")
+
+
+def accept_hub_key(home: NodeHome, key: str) -> str:
+    """Take a key (hexadecimal) for the hub's from now on, without anybody vouching for it; return its id.
+
+    For when the hub's key was replaced in an emergency, and somebody asked the authority for the new one.
+
+    Raises:
+        Invalid: `node.hub_key_malformed`.
+    """
+    if not KEY_HEX.fullmatch(key.strip().lower()):
+        raise Invalid(
+            "node.hub_key_malformed",
+            what=Text(zh="这不是 64 位十六进制的公钥。", en="This is no public key of 64 hexadecimal digits."),
+            remedy=Text(zh="请向主管部门索取。", en="Ask the authority for it."),
+            field="key",
+        )
+    new = bytes.fromhex(key.strip())
+    home.keep_log_keys(LogKeys(origin=home.identity().log_origin, newest=new))
+    return key_id_of(new)
 
 
 def change_key(

@@ -16,12 +16,12 @@ from datong.node.dead_letters import DeadLetters
 from datong.node.differences import Differences
 from datong.node.failures import reported
 from datong.node.files import FileReceiver, FileSender, Progressed
-from datong.node.gossiping import Gossiping, gossip_of, witness_of
+from datong.node.gossiping import Gossiping, gossip_of, pinned_keys, witness_of
 from datong.node.home import NodeIdentity, SourceEntry
 from datong.node.hub_client import HubClient
 from datong.node.inventory import Crawler, send_plan
 from datong.node.journal import InventoryJournal
-from datong.node.key_change import change_key
+from datong.node.key_change import accept_hub_key, change_key
 from datong.node.keyring import Keyring
 from datong.node.live import LiveAnswerer
 from datong.node.loop import NodeLoop, Tell
@@ -323,6 +323,14 @@ class NodeProgram(NodeSetup):
         finally:
             client.close()
 
+    def accept_hub_key(self, key: str) -> str:
+        """Take a key (hexadecimal) for the hub's from now on, without anybody vouching for it; return its id.
+
+        Raises:
+            Invalid: `node.hub_key_malformed`.
+        """
+        return accept_hub_key(self._home, key)
+
     def rotate_key(self) -> tuple[str, str]:
         """Replace the key with which this node signs; return the ids of the old and the new one; see `change_key`."""
         with self._calling() as client:
@@ -356,10 +364,10 @@ class NodeProgram(NodeSetup):
 
     def gossiping(self) -> Gossiping:
         """Return what this node heard of the other witnesses, for who sits beside it."""
-        identity = self._home.identity()
+        identity, keys = self._home.identity(), pinned_keys(self._home)
         return Gossiping(
-            gossip=gossip_of(self._home, identity, self._clock),
-            witness=witness_of(self._home, identity, self._load_signer(self._home.key_path), self._clock),
+            gossip=gossip_of(self._home, identity, self._clock, keys),
+            witness=witness_of(self._home, identity, self._load_signer(self._home.key_path), self._clock, keys),
             client=self.client,
         )
 
@@ -478,7 +486,7 @@ class NodeProgram(NodeSetup):
         passed: Passed,
         schedule: InventorySchedule | None = None,
     ) -> NodeLoop:
-        identity = self._home.identity()
+        identity, keys = self._home.identity(), pinned_keys(self._home)
         signer = self._load_signer(self._home.key_path)
         spool = Spool(folder=self._home.spool, state_path=self._home.state_path)
         spool.sweep()
@@ -515,8 +523,8 @@ class NodeProgram(NodeSetup):
             replaying=self._replaying(client, consumer, signer, sleep),
             reconciler=reconciler,
             watcher=SourceWatcher(client=client, spool=spool, open_source=self.open_source),
-            witness=witness_of(self._home, identity, signer, self._clock),
-            gossip=gossip_of(self._home, identity, self._clock),
+            witness=witness_of(self._home, identity, signer, self._clock, keys),
+            gossip=gossip_of(self._home, identity, self._clock, keys),
             keyring=keyring,
             sketcher=self.sketcher(client),
             schedule=schedule,

@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from datong.sharing.gateway_calls import KEY_ELEMENTS, Asked, GatewayAnswer, Once, VerifyAnswer
     from datong.sharing.gateway_sweep import forget_gateway_state
     from datong.sharing.gateway_told import Reply
+    from datong.sharing.hub_secrets import HubSecrets
     from datong.sharing.identity import Identity
     from datong.sharing.items import (
         CaseForm,
@@ -276,6 +277,7 @@ else:
             "live_sealing": ["LiveKey", "sealed_answer"],
             "machines": ["Application", "ApplicationSecret", "Node"],
             "mask_columns": ["mask_columns"],
+            "hub_secrets": ["HubSecrets"],
             "mask_keys": ["MaskKeys", "mask_secret"],
             "accounts": ["Account", "OpenSession", "Session"],
             "policy": ["PolicyEngine"],
@@ -413,6 +415,7 @@ __all__ = [
     "Generaliser",
     "HoldGround",
     "HoldOrder",
+    "HubSecrets",
     "Identity",
     "ItemDefinition",
     "LiabilityWeights",

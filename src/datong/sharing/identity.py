@@ -3,6 +3,7 @@
 Random secrets are stored as SHA-256, passwords as Argon2id; nothing stored lets anybody sign in.
 """
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from datong.kernel import Clock, Database
@@ -18,6 +19,7 @@ class Identity(People, Machines):
     """Everybody that can call the hub, in one service.
 
     `issuer` is the hub's public address: it stands in every access token and is the audience of nodes' assertions.
+    `hub_keys` gives the hub's public keys that may sign now.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Identity(People, Machines):
         token_seconds: int = 600,
         logins_at_once_max: int = 4,
         hasher: PasswordHasher | None = None,
+        hub_keys: Callable[[], Sequence[bytes]] = lambda: (),
     ) -> None:
         People.__init__(
             self,
@@ -49,5 +52,5 @@ class Identity(People, Machines):
             clock=clock,
             ledger=ledger,
             departments=departments,
-            tokens=AccessTokens(signer=signer, issuer=issuer, lifetime_seconds=token_seconds),
+            tokens=AccessTokens(signer=signer, issuer=issuer, lifetime_seconds=token_seconds, keys=hub_keys),
         )

@@ -5,7 +5,7 @@ The hub signs through the `Signer` protocol, so that its key may live in a file 
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -16,7 +16,7 @@ from joserfc.jws import JWSRegistry
 
 from datong.kernel import Actor, ActorKind, DepartmentCode, Text, Unauthenticated, Value
 from datong.kernel.ids import new_id
-from datong.ledger import Signer
+from datong.ledger import Signer, key_id_of
 from datong.sharing.assertions import ENDPOINT_PATH
 
 ALGORITHM = "Ed25519"
@@ -64,10 +64,22 @@ class Assertion(Value):
 
 
 class AccessTokens:
-    """Issues and verifies the hub's access tokens. `issuer` is the hub's public address."""
+    """Issues and verifies the hub's access tokens. `issuer` is the hub's public address.
 
-    def __init__(self, *, signer: Signer, issuer: str, lifetime_seconds: int) -> None:
+    `keys` gives the hub's public keys that may sign now: while its key is being replaced, another process signs with
+    the other one.
+    """
+
+    def __init__(
+        self,
+        *,
+        signer: Signer,
+        issuer: str,
+        lifetime_seconds: int,
+        keys: Callable[[], Sequence[bytes]] = lambda: (),
+    ) -> None:
         self._signer = signer
+        self._keys = keys
         self._issuer = issuer.rstrip("/")
         self._lifetime_seconds = lifetime_seconds
         self._key = public_jwk(signer.public_key)
@@ -108,7 +120,7 @@ class AccessTokens:
         Raises:
             Unauthenticated: it is no token of this hub, has another audience or issuer, or has expired.
         """
-        header, claims = _decode(token, lambda _key_id: self._key)
+        header, claims = _decode(token, self._key_of)
         if header.get("typ") != "at+jwt":
             raise unrecognised("type")
         _check(claims, now, issuer=(self._issuer,), audience=(self.audience,))
@@ -125,6 +137,12 @@ class AccessTokens:
         )
         expires_at = datetime.fromtimestamp(int(str(claims["exp"])), tz=UTC)
         return Verified(actor=actor, expires_at=expires_at, key_id=str(claims.get("key") or ""))
+
+    def _key_of(self, key_id: str) -> OKPKey:
+        if key_id == self._signer.key_id:
+            return self._key
+        found = next((key for key in self._keys() if key_id_of(key) == key_id), None)
+        return self._key if found is None else public_jwk(found)
 
     def verify_assertion(
         self, assertion: str, key_of: Callable[[str], tuple[str, bytes] | None], now: datetime

@@ -29,6 +29,12 @@ def checkpoint(hub: Hub) -> Response:
     return Response(hub.ledger.checkpoint(), media_type="text/plain; charset=utf-8")
 
 
+@router.get("/keys", response_class=Response, responses=told_in("application/json"))
+def keys(hub: Hub) -> Response:
+    """Return the keys with which the log has signed, each vouched for by the one before it, the newest last."""
+    return Response(hub.ledger.keys().encode(), media_type="application/json")
+
+
 @router.get("/quorum")
 def quorum(hub: Hub) -> Quorum:
     """Say who witnesses the log; 503 while too few do, with who is missing and since when.

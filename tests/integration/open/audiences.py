@@ -17,6 +17,7 @@ PUBLIC = frozenset(
         "/readyz",
         "/api/openapi.json",
         "/log/checkpoint",
+        "/log/keys",
         "/log/tile/{path:path}",
         "/log/quorum",
         "/log/rederive.py",

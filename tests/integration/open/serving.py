@@ -17,6 +17,7 @@ from datong.kernel import PLATFORM_ACTOR, Clock, Database, DepartmentCode, Setti
 from datong.kernel.tls import tls_context
 from datong.ledger import Ed25519Signer
 from datong.library import Library
+from datong.sharing import HubSecrets
 from datong.web import Services, create_app
 from tests.quick_passwords import HASHER
 
@@ -46,6 +47,7 @@ def served(
     signer: Ed25519Signer | None = None,
     log_origin: str = "datong.local/log",
     library: Callable[[Services], Library] | None = None,
+    secrets: HubSecrets | None = None,
 ) -> Iterator[OpenHub]:
     """Serve a hub over a control database; its authority is registered, nothing else.
 
@@ -69,6 +71,7 @@ def served(
             signer=signer or Ed25519Signer.generate(),
             database=database,
             hasher=HASHER,
+            secrets=secrets,
         )
         if library is not None:
             services = replace(services, library=library(services))

@@ -19,8 +19,10 @@ READERS = re.compile(
 )
 OWN = {
     "adapters/file_arrivals.py": "the node's own register",
+    "adapters/file_keys.py": "the hub's own key",
     "adapters/mariadb_stream.py": "lines that a statement of ours makes; I/exchange/test_fidelity.py",
     "adapters/smtp_post.py": "writes dates, reads none",
+    "adapters/hub_link.py": "claims of the higher hub's token; errors are caught where they are read",
     "adapters/judged_web.py": "a date in a header; errors are caught where it is read",
     "adapters/sql_letters.py": "what the node itself wrote",
     "adapters/zygote.py": "the launcher's own messages",

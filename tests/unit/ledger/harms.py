@@ -15,8 +15,10 @@ from datong.ledger import (
     Ed25519Signer,
     Gossip,
     Ledger,
+    LogKeys,
     MemoryTileStore,
     PeerNote,
+    PinnedKeys,
     Witness,
     read_bundle,
     verify_bundle,
@@ -75,10 +77,14 @@ class Scene:
             signer=key,
             state_path=folder / "witness.json",
             clock=self.clock,
-            origin=ORIGIN,
-            log_key=LOG_KEY.public_key,
+            keys=PinnedKeys(LogKeys(origin=ORIGIN, newest=LOG_KEY.public_key)),
         )
-        gossip = Gossip(name=name, folder=folder, clock=self.clock, origin=ORIGIN, log_key=LOG_KEY.public_key)
+        gossip = Gossip(
+            name=name,
+            folder=folder,
+            clock=self.clock,
+            keys=PinnedKeys(LogKeys(origin=ORIGIN, newest=LOG_KEY.public_key)),
+        )
         return witness, gossip
 
     def witnessed(self, shown: Callable[[str], bytes]) -> set[str]:
@@ -107,8 +113,7 @@ class Scene:
             signer=OTHER_KEY,
             state_path=self.folder / f"word-{len(list(self.folder.iterdir()))}.json",
             clock=self.clock,
-            origin=ORIGIN,
-            log_key=LOG_KEY.public_key,
+            keys=PinnedKeys(LogKeys(origin=ORIGIN, newest=LOG_KEY.public_key)),
         )
         note = witness.update(fetch)
         public = base64.b64encode(key.public_key).decode()

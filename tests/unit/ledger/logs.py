@@ -4,7 +4,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from datong.kernel import Actor, ActorKind, Database, DepartmentCode, EntryId, FixedClock, JsonValue
-from datong.ledger import Ed25519Signer, EntryKind, Ledger, MemoryTileStore, TileStore, Witness
+from datong.ledger import (
+    Ed25519Signer,
+    EntryKind,
+    Ledger,
+    LogKeys,
+    MemoryTileStore,
+    PinnedKeys,
+    TileStore,
+    Witness,
+)
 from tests.new_control import new_control
 
 ORIGIN = "city.example/log"
@@ -54,8 +63,7 @@ class SmallLog:
             signer=signer,
             state_path=self.folder / f"{name}.json",
             clock=self.clock,
-            origin=ORIGIN,
-            log_key=LOG_KEY.public_key,
+            keys=PinnedKeys(LogKeys(origin=ORIGIN, newest=LOG_KEY.public_key)),
         )
 
     def cosign(self, name: str = "node-1", signer: Ed25519Signer = WITNESS_KEY) -> None:

@@ -15,7 +15,17 @@ from typer.testing import CliRunner
 
 from datong.cli.ledger import app
 from datong.kernel import Corrupt, DatongError, FixedClock, NotFound
-from datong.ledger import Ed25519Signer, Gossip, PeerNote, Witness, read_split, standalone_verifier, verify_split
+from datong.ledger import (
+    Ed25519Signer,
+    Gossip,
+    LogKeys,
+    PeerNote,
+    PinnedKeys,
+    Witness,
+    read_split,
+    standalone_verifier,
+    verify_split,
+)
 from datong.ledger.gossip import SILENT_AFTER
 from tests.unit.ledger.logs import LOG_KEY, NOW, ORIGIN, WITNESS_KEY, SmallLog
 
@@ -32,9 +42,13 @@ class Node:
         self.name = name
         folder.mkdir(parents=True, exist_ok=True)
         self.witness = Witness(
-            name=name, signer=SIGNERS[name], state_path=folder / "witness.json", clock=clock, origin=ORIGIN, log_key=KEY
+            name=name,
+            signer=SIGNERS[name],
+            state_path=folder / "witness.json",
+            clock=clock,
+            keys=PinnedKeys(LogKeys(origin=ORIGIN, newest=KEY)),
         )
-        self.gossip = Gossip(name=name, folder=folder, clock=clock, origin=ORIGIN, log_key=KEY)
+        self.gossip = Gossip(name=name, folder=folder, clock=clock, keys=PinnedKeys(LogKeys(origin=ORIGIN, newest=KEY)))
 
     def look(self, fetch: Fetch) -> None:
         self.witness.update(fetch)

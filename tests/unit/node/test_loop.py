@@ -9,7 +9,7 @@ import httpx
 
 from datong.exchange import Connector, Target
 from datong.kernel import DepartmentCode, FixedClock, NodeId, Text
-from datong.ledger import Ed25519Signer, Witness
+from datong.ledger import Ed25519Signer, LogKeys, PinnedKeys, Witness
 from datong.node import HubClient
 from datong.node.consumer import FETCHED_KEPT_SECONDS, Consumer
 from datong.node.differences import Differences
@@ -75,8 +75,7 @@ def _loop(folder: Path, transport: httpx.BaseTransport, told: list[Text], waits:
             signer=signer,
             state_path=folder / "witness.json",
             clock=CLOCK,
-            origin="hub/log",
-            log_key=signer.public_key,
+            keys=PinnedKeys(LogKeys(origin="hub/log", newest=signer.public_key)),
         ),
         tell=told.append,
         sleep=waits.append,

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from datong.app.backups import BackupFolder
 from datong.app.composition import compose
+from datong.app.doctor.lake import look_at_lake
 from datong.app.doctor.machine import (
     hub_clock,
     look_at_certificate,
@@ -28,7 +29,7 @@ from datong.app.schema import newest_revision, revision_of
 from datong.app.tables import lease
 from datong.exchange import RunState
 from datong.kernel import Clock, Database, DatongError, Settings, Text
-from datong.ledger import Ed25519Signer, Note, open_checkpoint, read_pulse
+from datong.ledger import Ed25519Signer, LogKeyBook, Note, key_id_of, open_checkpoint, read_pulse
 from datong.web import Services
 
 POSTGRESQL_MIN = 150_000
@@ -36,6 +37,8 @@ LOG_LAG_SECONDS_MAX = 60.0
 NODE_SILENT_SECONDS_MAX = 900.0
 BUILDS_WAITING_MAX = 20
 NAMED_MAX = 5
+KEY_DAYS_WARNED = 730
+"""After so many days the hub's key is due to be replaced."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LOOK_AT_LOG = Text(zh="请查看枢纽的日志。", en="Look into the hub's log.")
 _FAILURES = (DatongError, SQLAlchemyError, OSError, httpx.HTTPError, ValueError, LookupError)
@@ -93,7 +96,9 @@ def _in_database(settings: Settings, database: Database, clock: Clock, signer: E
 def _with_services(services: Services, clocks: dict[str, float]) -> list[tuple[str, Callable[[], Diagnosis]]]:
     return [
         ("clock", lambda: look_at_clock(clocks, simulated=services.clock.simulated)),
+        ("lake", lambda: look_at_lake(services)),
         ("log", lambda: _log(services)),
+        ("rotation", lambda: _rotation(services)),
         ("authority", lambda: _authority(services)),
         ("witnesses", lambda: _witnesses(services)),
         ("workers", lambda: _workers(services)),
@@ -267,6 +272,29 @@ def _log(services: Services) -> Diagnosis:
     if waiting > LOG_LAG_SECONDS_MAX:
         return told("log", State.FAILED, seen, remedy)
     return ok("log", seen.zh, seen.en)
+
+
+def _rotation(services: Services) -> Diagnosis:
+    book = LogKeyBook(database=services.database, clock=services.clock, ledger=services.ledger)
+    keys, signed, begun = book.keys(), book.signed_newest(), book.begun_at()
+    days = 0 if begun is None else (services.clock.now() - begun).days
+    seen = Text(
+        zh=f"{key_id_of(services.hub_key)}，已用 {days} 天", en=f"{key_id_of(services.hub_key)}, {days} days old"
+    )
+    if services.hub_key not in book.in_use():
+        remedy = Text(zh="请恢复现用的 hub.key。", en="Restore the hub.key that is the log's now.")
+        return told("rotation", State.FAILED, seen, remedy)
+    if services.hub_key != keys.newest or len(book.in_use()) > 1 or signed not in (None, keys.newest):
+        what = Text(zh=f"{seen.zh}，更换尚未完成", en=f"{seen.en}, being replaced")
+        remedy = Text(
+            zh="请重启枢纽的进程，看 datong hub key，再运行 datong hub retire-key。",
+            en="Start the hub's processes anew, look at datong hub key, then run datong hub retire-key.",
+        )
+        return told("rotation", State.WARNING, what, remedy)
+    if days > KEY_DAYS_WARNED:
+        remedy = Text(zh="请用 datong hub rotate-key 更换。", en="Replace it by datong hub rotate-key.")
+        return told("rotation", State.WARNING, seen, remedy)
+    return ok("rotation", seen.zh, seen.en)
 
 
 def _authority(services: Services) -> Diagnosis:

@@ -73,6 +73,11 @@ HUB_CHECKS = _checks(
         "对外地址的证书有效且不会很快到期",
         "the public address's certificate is valid, and for some weeks",
     ),
+    (
+        "lake",
+        "共享目录已挂载，是本枢纽的，可写、可改名、可加锁",
+        "the shared folder is mounted, is this hub's, and takes writes, renames and locks",
+    ),
     ("disk", "数据目录和备份目录有空间", "the data folder and the folder of backups have room"),
     ("database", "控制数据库可达，版本与编码合适", "the control database answers, in a version and encoding that fit"),
     ("schema", "数据库结构是本版本的", "the database's schema is that of this version"),
@@ -82,6 +87,11 @@ HUB_CHECKS = _checks(
         "log",
         "存证日志由本密钥签发，文件可读，条目不积压",
         "this key signs the log, whose files are there and new",
+    ),
+    (
+        "rotation",
+        "枢纽密钥是日志现用的，未满两年，没有停在更换途中",
+        "the hub's key is the log's, is not over two years old, and is not half replaced",
     ),
     ("authority", "主管部门的密钥已登记", "the authority's key is registered"),
     ("witnesses", "足够的部门在见证日志", "enough departments witness the log"),

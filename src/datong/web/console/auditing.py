@@ -27,6 +27,7 @@ SENSITIVE = (
     EntryKind.DISCLOSURE,
     EntryKind.RETENTION,
     EntryKind.DEPARTMENT_KEY,
+    EntryKind.LOG_KEY,
     EntryKind.SOURCE,
     EntryKind.LIBRARY_DEFINITION,
     EntryKind.WEIGHTS,

@@ -15,6 +15,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "catalogue.inventory": Text(zh="摸清家底", en="Inventory"),
     "catalogue.drift": Text(zh="数据源变化", en="Drift of a source"),
     "catalogue.key": Text(zh="部门密钥", en="Department key"),
+    "ledger.key": Text(zh="日志密钥", en="Key of the log"),
     "sharing.request": Text(zh="共享申请", en="Request"),
     "sharing.decision": Text(zh="申请答复", en="Reply"),
     "sharing.agreement": Text(zh="共享协议", en="Agreement"),
