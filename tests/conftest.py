@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import make_url
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from datong.app.schema import migrate
 from datong.kernel import Database
 from datong.kernel.collector import start
 from tests.new_control import new_control
 from tests.reused_database import ReusedDatabase
+from tests.scheduling import scheduling
 from tests.servers import MariadbServer, PostgresqlServer, start_mariadb, start_postgresql
 
 EXAMPLES = {"datong": 40, "thorough": 500}
@@ -26,7 +29,9 @@ settings.load_profile("datong")
 
 LONGEST_FIRST = (
     "tests/fault/test_demo_kill.py",
+    "tests/integration/console/test_tampering.py",
     "tests/integration/console/test_pages.py",
+    "tests/integration/console/test_substitutes.py",
     "tests/fault/test_exchange_storm.py",
     "tests/drills/test_engines.py",
     "tests/drills/operation/test_operation_guide.py",
@@ -58,6 +63,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; within a file and among the others the order stays."""
     ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: ranks.get(item.nodeid.partition("::")[0], len(ranks)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """Send files that share a world to one process."""
+    return scheduling(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -11,12 +11,10 @@ import gc
 import io
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 import types
@@ -27,6 +25,8 @@ from typing import NoReturn
 
 import pytest
 
+from tests.quick_files import quick_files
+
 PROCESSES = 4
 BOOTSTRAP = "import sys;exec(eval(sys.stdin.readline()))"
 """What execnet has an interpreter do first."""
@@ -36,11 +36,10 @@ END_SECONDS = 10.0
 
 def main(arguments: Sequence[str]) -> int:
     """Collect the tests that pytest's `arguments` name, run them in `PROCESSES` processes, return pytest's status."""
-    status = _prepare(arguments)
-    if status:
-        return status
-    folder = Path(tempfile.mkdtemp(prefix="datong-run-"))
-    try:
+    with quick_files() as folder:
+        status = _prepare(arguments)
+        if status:
+            return status
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(folder / "forks"))
             listener.listen()
@@ -56,8 +55,6 @@ def main(arguments: Sequence[str]) -> int:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, lambda *_: controller.terminate())
             return _serve(listener, controller)
-    finally:
-        shutil.rmtree(folder)
 
 
 def _prepare(arguments: Sequence[str]) -> int:
