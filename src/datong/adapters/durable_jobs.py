@@ -68,8 +68,10 @@ class DurableJobs:
             DBOS(config=self._config)
             DBOS.launch()
             DBOS.register_queue(QUEUE, worker_concurrency=self._at_once, polling_interval_sec=POLL_SECONDS)
-        except (dbos_error.DBOSException, SQLAlchemyError) as error:
+        except Exception as error:
             DBOS.destroy()
+            if not isinstance(error, dbos_error.DBOSException | SQLAlchemyError):
+                raise
             raise Unavailable(
                 "adapters.jobs_unavailable",
                 what=Text(zh=f"后台任务队列打不开：{error}。", en=f"The queue of jobs cannot be opened: {error}."),

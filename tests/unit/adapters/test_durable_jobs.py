@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from datong.adapters import DurableJobs
 from datong.kernel import Unavailable
+from tests.unit.web.asking import run_apart
 
 PROGRAM = """
 import os, sys, time
@@ -72,3 +74,15 @@ def test_a_queue_that_cannot_be_opened_is_unavailable_and_worth_a_retry(tmp_path
     )
     with pytest.raises(Unavailable):
         jobs.start()
+
+
+def test_a_queue_that_cannot_be_opened_here_leaves_no_thread_behind(tmp_path: Path) -> None:
+    jobs = DurableJobs(database_url=f"sqlite:///{tmp_path / 'jobs.sqlite'}", executor_id="hub", at_once=1, handlers={})
+
+    async def start() -> None:
+        jobs.start()
+
+    before = set(threading.enumerate())
+    with pytest.raises(RuntimeError, match="event loop"):
+        run_apart(start)
+    assert {thread for thread in threading.enumerate() if not thread.daemon} <= before
