@@ -16,6 +16,7 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from tests.servers import free_port, start_postgresql
 from benchmarks import agreed, report
 from benchmarks.calling import Load, Outcome
 from datong.app.hub import Hub
-from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Settings, new_id
+from datong.kernel import PLATFORM_ACTOR, Actor, ActorKind, Database, Settings, new_id
 from datong.ledger import Ed25519Signer
 from datong.library import FixedLanding, LandedSource, Library
 from datong.sharing import Agreement, Asked, Principal, tables
@@ -147,15 +148,18 @@ def of_control(pid: int | None) -> float:
     return 0.0 if pid is None else report.processor_seconds(pid, family=True)
 
 
-def add_agreements(hub: Hub, agreement: Agreement, count: int) -> None:
-    """Add agreements of other consumers about the same resource, as they are once in force."""
+def strangers(count: int) -> Iterator[str]:
+    """Yield codes of departments that nobody registered."""
+    return (f"OTHER{number:013}" for number in range(count))
+
+
+def add_agreements(database: Database, agreement: Agreement, consumers: Iterable[str]) -> None:
+    """Add an agreement of each of other consumers about the same resource, as they are once in force."""
     others = [
-        agreement.model_copy(
-            update={"id": new_id(), "request_id": new_id(), "consumer": f"OTHER{number:013}", "code": ""}
-        )
-        for number in range(count)
+        agreement.model_copy(update={"id": new_id(), "request_id": new_id(), "consumer": consumer, "code": ""})
+        for consumer in consumers
     ]
-    with hub.database.transaction() as connection:
+    with database.transaction() as connection:
         table = tables.request
         found = connection.execute(table.select().where(table.c.id == agreement.request_id)).mappings().one()
         connection.execute(table.insert(), [{**found, "id": other.request_id} for other in others])
@@ -167,7 +171,7 @@ def measure_policy(settings: Settings, agreement: Agreement) -> dict[str, float]
     """Return how long a decision takes while 2,000 agreements about one resource are in force."""
     hub = Hub(settings)
     try:
-        add_agreements(hub, agreement, AGREEMENTS - 1)
+        add_agreements(hub.database, agreement, strangers(AGREEMENTS - 1))
         grants = Grants(hub.services.policy, hub.services.mask_keys)
         resource = hub.services.catalogue.published(agreement.resource_id)
         caller = Principal(actor=Actor(kind=ActorKind.APPLICATION, id="benchmark", department=agreement.consumer))

@@ -30,7 +30,7 @@ from tests.catalogue_multiplying import multiply
 from tests.servers import free_port, start_postgresql
 
 from benchmarks import agreed, report
-from benchmarks.gateway import TOKEN_SECONDS, World, add_agreements, bodies_of, of_control, prepare
+from benchmarks.gateway import TOKEN_SECONDS, World, add_agreements, bodies_of, of_control, prepare, strangers
 from benchmarks.mixed_calling import MixedLoad, MixedOutcome, milliseconds
 from datong.app.hub import Hub
 from datong.kernel import Database, Settings
@@ -171,27 +171,30 @@ def grow(settings: Settings, world: World, chosen: argparse.Namespace) -> None:
     """Put the resource among a catalogue, and its agreement among agreements, of the sizes asked for."""
     hub = Hub(settings)
     try:
-        add_agreements(hub, world.agreement, chosen.agreements - 1)
-        copies = -(-chosen.catalogue // FILLED_MAX)
-        if chosen.catalogue:
-            filled = -(-chosen.catalogue // copies)
-            report.say(f"filling a catalogue of {filled}")
-            fill(hub.database, hub.services.pack, filled)
-        # Work that follows a bulk load would be measured instead of the calls: the ratings, the index, the log.
-        report.say("rating it")
-        while hub.services.quality.refresh():
-            pass
-        for number in multiply(hub.database, max(copies, 1)):
-            report.say(f"{number} of {copies} copies of it")
-        report.say("letting the hub settle")
-        with hub.database.transaction() as connection:
-            connection.execute(text("ANALYZE"))
-        while hub.services.catalogue.discovery.keep_up() or hub.services.quality.refresh():
-            pass
-        while hub.services.ledger.integrate():
-            pass
+        add_agreements(hub.database, world.agreement, strangers(chosen.agreements - 1))
+        fill_catalogue(hub, chosen.catalogue)
     finally:
         hub.close()
+
+
+def fill_catalogue(hub: Hub, catalogue: int) -> None:
+    """Fill a catalogue, and do the work that follows, which would be measured otherwise: ratings, index, log."""
+    copies = max(-(-catalogue // FILLED_MAX), 1)
+    if catalogue:
+        filled = -(-catalogue // copies)
+        report.say(f"filling a catalogue of {filled}")
+        fill(hub.database, hub.services.pack, filled)
+    while hub.services.quality.refresh():
+        pass
+    for number in multiply(hub.database, copies):
+        report.say(f"{number} of {copies} copies of it")
+    report.say("letting the hub settle")
+    with hub.database.transaction() as connection:
+        connection.execute(text("ANALYZE"))
+    while hub.services.catalogue.discovery.keep_up() or hub.services.quality.refresh():
+        pass
+    while hub.services.ledger.integrate():
+        pass
 
 
 def main() -> None:

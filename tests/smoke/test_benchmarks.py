@@ -22,6 +22,7 @@ KEYS = {
     "capture": {"changes_per_second", "peak_rss_mb"},
     "gateway": {"requests_per_second", "ratio_to_bare", "p99_ms", "cpu_ratio_to_bare", "policy_p99_ms", "peak_rss_mb"},
     "load": {"requests_per_second", "scaling", "memory_mb_per_hour", "errors", "processes_1", "peak_rss_mb"},
+    "pages": {"pages_ms", "slowest_ms", "slow", "over_200", "file_ms", "peak_rss_mb"},
     "matching": {"elements_per_second", "ratio_to_multiplications", "peak_rss_mb"},
     "side_by_side": {"copy_seconds", "readers_1_seconds", "n_to_one"},
     "year": {"culprit_accuracy", "shares_sum_to_one", "spearman", "alarms", "cpu_seconds", "peak_rss_mb"},
