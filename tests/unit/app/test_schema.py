@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 
-from datong.app.schema import migrate
+from datong.app.schema import MIGRATIONS, migrate
 from datong.kernel import METADATA, Database
 
 
@@ -16,6 +16,16 @@ def test_migrations_lead_to_the_declared_tables(control_database: Database) -> N
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         differences = compare_metadata(context, METADATA)
     assert differences == []
+
+
+def test_each_migration_follows_the_one_before_it() -> None:
+    found = sorted(path for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    numbers = [path.name[:4] for path in found]
+    assert len(set(numbers)) == len(numbers)
+    for path, number, before in zip(found, numbers, [None, *numbers], strict=False):
+        told = "None" if before is None else f'"{before}"'
+        said = f'\nrevision = "{number}"\ndown_revision = {told}\n'
+        assert said in path.read_text(encoding="utf-8"), path.name
 
 
 def test_migrating_again_changes_nothing(control_database: Database) -> None:
