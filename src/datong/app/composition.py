@@ -177,7 +177,7 @@ def compose(
         hub_keys=LogKeyBook(database=database, clock=clock, ledger=ledger).in_use,
     )
     delegations = Delegations(database=database, clock=clock, ledger=ledger)
-    openid, identity_links = compose_sign_in(
+    openid, identity_links, passkeys = compose_sign_in(
         settings, clock=clock, signer=signer, database=database, ledger=ledger, people=identity
     )
     agreements = Agreements(
@@ -407,6 +407,7 @@ def compose(
         openid=openid,
         sign_in_rules=SignInRules(database=database, clock=clock, ledger=ledger),
         identity_links=identity_links,
+        passkeys=passkeys,
         policy=policy,
         requests=requests,
         agreements=agreements,

@@ -7,12 +7,13 @@ from datong.kernel import Clock, Database, Settings
 from datong.ledger import Ledger, Signer
 from datong.sharing import Identity, attempt_secret
 from datong.sharing.oidc import IdentityLinks, OpenIdSignIn, load_providers
+from datong.sharing.passkeys import Passkeys
 
 
 def compose_sign_in(
     settings: Settings, *, clock: Clock, signer: Signer, database: Database, ledger: Ledger, people: Identity
-) -> tuple[OpenIdSignIn, IdentityLinks]:
-    """Return sign-in by the providers that the settings name, and the links of accounts to them.
+) -> tuple[OpenIdSignIn, IdentityLinks, Passkeys]:
+    """Return sign-in by the providers that the settings name, the links of accounts to them, and passkeys.
 
     Raises:
         Misconfigured: the file of the providers is not usable.
@@ -33,4 +34,13 @@ def compose_sign_in(
         secret=attempt_secret(signer),
         base_url=settings.base_url,
     )
-    return openid, links
+    passkeys = Passkeys(
+        database=database,
+        clock=clock,
+        ledger=ledger,
+        people=people,
+        secret=attempt_secret(signer),
+        base_url=settings.base_url,
+        use=settings.passkeys,
+    )
+    return openid, links, passkeys

@@ -122,6 +122,11 @@ class Settings(Value):
         description="Let identity providers be at addresses of private networks (within the government's own, below), "
         "or of this machine.",
     )
+    passkeys: Literal["off", "second", "alone"] = Field(
+        "alone",
+        description="Passkeys (WebAuthn): alone, in place of a password; second, only after another way of signing in; "
+        "off. They are bound to the host of the public address, which must be a name, and need https.",
+    )
     token_seconds: int = Field(600, ge=60, le=3600, description="Seconds a machine's access token lasts.")
     application_calls_per_minute: int = Field(
         0,

@@ -149,5 +149,7 @@ class Sessions:
 
 
 def _has_another_way(connection: Connection, person: PersonId) -> bool:
-    link = sign_in_tables.identity_link
-    return connection.scalar(select(link.c.id).where(link.c.account_id == person).limit(1)) is not None
+    for table in (sign_in_tables.identity_link, sign_in_tables.passkey):
+        if connection.scalar(select(table.c.id).where(table.c.account_id == person).limit(1)) is not None:
+            return True
+    return False

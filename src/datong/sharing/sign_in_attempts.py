@@ -37,7 +37,7 @@ def attempt_secret(signer: Signer) -> bytes:
 class Attempt(Value):
     """An attempt to sign in by `way`, or, with `person`, an act of somebody who is signed in or half of the way in."""
 
-    way: str = Field(max_length=60)
+    way: str = Field(max_length=80)
     person: str = Field("", max_length=64)
     next_page: str = Field("", max_length=NEXT_CHARS_MAX)
     begun_at: int = Field(ge=0, le=2**40)
@@ -83,7 +83,19 @@ def opened_attempt(cookie: str | None, secret: bytes, now: datetime, *, way: str
     """Return the attempt by `way` that a cookie holds.
 
     Raises:
-        Unauthenticated: there is none, it is another way's, was made up, or began too long ago.
+        Unauthenticated: see `sealed_attempt`, or it is another way's.
+    """
+    attempt = sealed_attempt(cookie, secret, now)
+    if attempt.way != way:
+        raise attempt_over()
+    return attempt
+
+
+def sealed_attempt(cookie: str | None, secret: bytes, now: datetime) -> Attempt:
+    """Return the attempt that a cookie holds.
+
+    Raises:
+        Unauthenticated: there is none, it was made up, or began too long ago.
     """
     body, _, seal = (cookie or "").partition(".")
     if not body or len(body) > COOKIE_CHARS_MAX or not body.isascii() or not seal.isascii():
@@ -95,7 +107,7 @@ def opened_attempt(cookie: str | None, secret: bytes, now: datetime, *, way: str
     except (ValidationError, ValueError) as error:
         raise attempt_over() from error
     age = now - datetime.fromtimestamp(attempt.begun_at, tz=UTC)
-    if attempt.way != way or not timedelta(seconds=-5) <= age <= ATTEMPT_LIFE:
+    if not timedelta(seconds=-5) <= age <= ATTEMPT_LIFE:
         raise attempt_over()
     return attempt
 

@@ -20,6 +20,9 @@ class SignInMethod(StrEnum):
 
     PASSWORD = "password"  # noqa: S105
     OIDC = "oidc"
+    PASSKEY = "passkey"
+    PASSWORD_PASSKEY = "password+passkey"  # noqa: S105
+    OIDC_PASSKEY = "oidc+passkey"
 
     @property
     def label(self) -> Text:
@@ -30,7 +33,15 @@ class SignInMethod(StrEnum):
 _LABELS = {
     SignInMethod.PASSWORD: Text(zh="密码", en="password"),
     SignInMethod.OIDC: Text(zh="统一身份认证", en="identity provider"),
+    SignInMethod.PASSKEY: Text(zh="通行密钥", en="passkey"),
+    SignInMethod.PASSWORD_PASSKEY: Text(zh="密码加通行密钥", en="password and passkey"),
+    SignInMethod.OIDC_PASSKEY: Text(zh="统一身份认证加通行密钥", en="identity provider and passkey"),
 }
+WITH_PASSKEY = {
+    SignInMethod.PASSWORD: SignInMethod.PASSWORD_PASSKEY,
+    SignInMethod.OIDC: SignInMethod.OIDC_PASSKEY,
+}
+"""What a way becomes when a passkey follows it."""
 
 
 class SignedInBy(Value):

@@ -1,6 +1,6 @@
 """Tables of ways to sign in other than a password. Nothing in them lets anybody in."""
 
-from sqlalchemy import Column, ForeignKey, String, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, String, Table, UniqueConstraint
 
 from datong.kernel import METADATA, JsonColumn, UtcDateTime
 
@@ -37,3 +37,20 @@ used_attempt = Table(
     Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 """Attempts to sign in that came to their end, whatever that was, until they would be too old anyway."""
+
+passkey = Table(
+    "sharing_passkey",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("account_id", ID, ForeignKey("sharing_account.id"), nullable=False, index=True),
+    Column("credential_hash", String(64), nullable=False, unique=True),
+    Column("credential_id", String(1400), nullable=False),
+    Column("public_key", String(2000), nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("transports", JsonColumn, nullable=False),
+    Column("name", String(60), nullable=False),
+    Column("verifies", Boolean, nullable=False),
+    Column("added_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime),
+)
+"""Public keys with which authenticators prove that somebody is there; `verifies`: it also saw who that is."""

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     )
     from datong.sharing.applications import CallMeter, Registrations, Sandbox
     from datong.sharing.oidc import IdentityLinks, OpenIdSignIn
+    from datong.sharing.passkeys import Passkeys
     from datong.sharing.relay import RelayAnswerer, RelayDesk, RelayFollower
     from datong.sharing.tours import Tours
     from datong.sharing.views import SavedViews
@@ -131,6 +132,7 @@ class Services:
     openid: OpenIdSignIn
     sign_in_rules: SignInRules
     identity_links: IdentityLinks
+    passkeys: Passkeys
     policy: PolicyEngine
     requests: Requests
     agreements: Agreements

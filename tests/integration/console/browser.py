@@ -21,7 +21,7 @@ ARGUMENTS = [
     "--no-first-run",
     "--no-pings",
     # Nothing is found but the hub. Playwright's own way to block would switch off the cache of scripts and styles.
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
     # No process of its own for drawing: it would pass on pictures that nobody looks at.
     "--in-process-gpu",
 ]

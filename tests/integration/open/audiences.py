@@ -24,6 +24,8 @@ PUBLIC = frozenset(
         "/log/verify.py",
         "/static",
         "/sign-in",
+        "/sign-in/passkey",
+        "/sign-in/second",
         "/sign-in/with/{provider_id}",
         "/sign-in/with/{provider_id}/back",
         "/signed-out",

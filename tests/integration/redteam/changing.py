@@ -4,6 +4,10 @@ CHANGING = frozenset(
     """
     POST /account/acting
     POST /account/links/{link_id}/end
+    POST /account/passkeys
+    POST /account/passkeys/{passkey_id}/end
+    DELETE /api/v1/session/passkeys/{passkey_id}
+    POST /sign-in/passkey
     POST /account/password
     DELETE /api/v1/session/links/{link_id}
     POST /account/sessions/end

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from datong.app.composition import compose
@@ -19,9 +20,11 @@ from datong.kernel import PLATFORM_ACTOR, Database, DepartmentCode, Settings, Sy
 from datong.kernel.tls import tls_context
 from datong.ledger import Ed25519Signer
 from datong.sharing import Role
-from datong.web.application import create_app
+from datong.web.application import HubApplication, create_app
 from datong.web.hot_protocol import HotProtocol
+from datong.web.routing import RouteIndex
 from datong.web.services import Services
+from tests.integration.console.browser import AXE
 from tests.quick_passwords import HASHER
 
 BUREAU = DepartmentCode("114406000000000193")
@@ -71,18 +74,31 @@ PEOPLE: dict[str, tuple[DepartmentCode | None, set[Role]]] = {
 }
 
 
+def with_axe(app: ASGIApp) -> ASGIApp:
+    """Have the hub hand out axe, too."""
+    assert isinstance(app, HubApplication)
+    app.mount("/axe", StaticFiles(directory=AXE.parent))
+    app.router.middleware_stack = RouteIndex(app.router)
+    return app
+
+
 @contextmanager
 def running_hub(
-    database: Database, home: Path, watched: Callable[[ASGIApp], ASGIApp] = lambda app: app, **chosen: Any
+    database: Database,
+    home: Path,
+    watched: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    host: str = "127.0.0.1",
+    **chosen: Any,
 ) -> Iterator[RunningHub]:
     """Run a hub with three departments and nobody yet; `watched` may stand between the server and the hub.
 
-    `chosen` are further settings.
+    `host` is how it is reached (passkeys are bound to a name), `chosen` are further settings.
     """
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        settings = Settings(home=home, port=port, **chosen)
+        url = f"http://{host}:{port}"
+        settings = Settings(home=home, port=port, public_url=url, **chosen)
         settings.home.mkdir()
         services = compose(
             settings, clock=SystemClock(), signer=Ed25519Signer.generate(), database=database, hasher=HASHER
@@ -96,7 +112,7 @@ def running_hub(
         while not server.started and time.monotonic() < deadline:
             time.sleep(0.02)
         assert server.started
-        running = RunningHub(services, f"http://127.0.0.1:{port}")
+        running = RunningHub(services, url)
         with running.opened:
             yield running
         server.should_exit = True

@@ -3,21 +3,18 @@
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser
-from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
 
 from datong.kernel import PLATFORM_ACTOR
 from datong.ledger import EntryKind
 from datong.sharing import Role, SignInMethod
-from datong.web.application import HubApplication
 from datong.web.problems import LANGUAGE_COOKIE
-from datong.web.routing import RouteIndex
-from tests.integration.console.browser import AXE, Visitor
-from tests.integration.web.conftest import EDUCATION, PASSWORD, RunningHub, running_hub
+from tests.integration.console.browser import Visitor
+from tests.integration.web.conftest import EDUCATION, PASSWORD, RunningHub, running_hub, with_axe
 from tests.integration.web.identity_providers import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -46,7 +43,7 @@ def provided(tmp_path: Path) -> Iterator[tuple[RunningHub, int]]:
     file.write_text(DECLARED.format(port=port, client=CLIENT_ID, secret=CLIENT_SECRET))
     file.chmod(0o600)
     database = new_control(tmp_path)
-    chosen = {"oidc_providers": file, "oidc_private": True}
+    chosen: dict[str, Any] = {"oidc_providers": file, "oidc_private": True}
     with closing(database), running_hub(database, tmp_path / "hub", with_axe, **chosen) as hub:
         for username in ("e1001", "li"):
             hub.services.identity.create_account(
@@ -58,14 +55,6 @@ def provided(tmp_path: Path) -> Iterator[tuple[RunningHub, int]]:
                 actor=PLATFORM_ACTOR,
             )
         yield hub, port
-
-
-def with_axe(app: ASGIApp) -> ASGIApp:
-    """Have the hub hand out axe, too."""
-    assert isinstance(app, HubApplication)
-    app.mount("/axe", StaticFiles(directory=AXE.parent))
-    app.router.middleware_stack = RouteIndex(app.router)
-    return app
 
 
 def through(hub: RunningHub, login: str, start: str = "/sign-in/with/city", language: str = "zh") -> httpx.Response:

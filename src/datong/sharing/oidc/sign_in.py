@@ -26,7 +26,6 @@ from datong.kernel import (
     Text,
     Value,
 )
-from datong.sharing.accounts import Session
 from datong.sharing.oidc.documents import Metadata, TokenAnswer, answer_unusable, read_claims, read_tokens
 from datong.sharing.oidc.identity_tokens import KeyUnknown, token_refused, verified_claims
 from datong.sharing.oidc.links import IdentityLinks
@@ -74,11 +73,13 @@ class Begun(Value):
     cookie: str
 
 
-class Completed(Value):
-    """What came of an attempt: a session, or (of somebody who was signed in) a link."""
+class Recognised(Value):
+    """What came of an attempt: whom the provider vouches for; `linked`: of somebody signed in, a link was made."""
 
-    session: Session | None
+    person: PersonId
+    by: SignedInBy
     next_page: str
+    linked: bool = False
 
 
 class OpenIdSignIn:
@@ -157,12 +158,12 @@ class OpenIdSignIn:
 
     def complete(
         self, provider_id: str, came: CameBack, cookie: str | None, *, device: str, address: str, person: str = ""
-    ) -> Completed:
+    ) -> Recognised:
         """Take a provider's answer to an attempt; `person` is who is signed in in the browser that brings it.
 
         Raises:
-            Unauthenticated: the attempt is over, or what the provider sent does not verify; an account is closed.
-            Refused: the provider or the person said no, the person is unknown here, or a role asks for another way.
+            Unauthenticated: the attempt is over, or what the provider sent does not verify.
+            Refused: the provider or the person said no, or the person is unknown here.
             Conflict: account or identity is linked otherwise. NotFound, Unreachable, Corrupt, Overloaded: see `begin`.
         """
         provider, now = self.provider(provider_id), self._clock.now()
@@ -174,14 +175,13 @@ class OpenIdSignIn:
         with self._slot():
             claims = self._claims(provider, came, attempt)
         subject = str(claims["sub"])
+        by = SignedInBy(method=SignInMethod.OIDC, provider=provider.id, device=device, address=address)
         if attempt.person:
             self._link_own(attempt.person, provider, subject)
-            return Completed(session=None, next_page=attempt.next_page)
+            return Recognised(person=PersonId(attempt.person), by=by, next_page=attempt.next_page, linked=True)
         account = self._account(provider, claims)
-        by = SignedInBy(method=SignInMethod.OIDC, provider=provider.id, device=device, address=address)
-        session = self._people.open_session(account, by)
         self._links.used(provider.issuer, subject)
-        return Completed(session=session, next_page=attempt.next_page)
+        return Recognised(person=account, by=by, next_page=attempt.next_page)
 
     def end_address(self, provider_id: str) -> str | None:
         """Return where somebody signs out at the provider, too (RP-Initiated Logout 1.0 §2); None: nowhere, or unknown.

@@ -9,6 +9,7 @@ from datong.kernel import Actor, Language, PersonId, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 from datong.sharing import Account, ActingFor, OpenSession, Principal, Role
 from datong.sharing.oidc import IdentityLink
+from datong.sharing.passkeys import Passkey
 from datong.web.authentication import SESSION_COOKIE, Caller, Hub, bearer_token, require_same_origin, session_token
 from datong.web.routing import api_routes
 
@@ -105,6 +106,18 @@ def list_links(caller: Caller, hub: Hub) -> tuple[IdentityLink, ...]:
 def cut_link(link_id: str, caller: Caller, hub: Hub) -> None:
     """Cut the link between the caller's account and a person at an identity provider."""
     hub.identity_links.unlink(caller.actor.id, link_id, actor=caller.actor)
+
+
+@router.get("/session/passkeys")
+def list_passkeys(caller: Caller, hub: Hub) -> tuple[Passkey, ...]:
+    """Return the caller's passkeys, oldest first; they are added in the console, by the browser."""
+    return hub.passkeys.of(caller.actor.id)
+
+
+@router.delete("/session/passkeys/{passkey_id}", status_code=204)
+def remove_passkey(passkey_id: str, caller: Caller, hub: Hub) -> None:
+    """Remove one of the caller's passkeys, which ends the sessions that began by one."""
+    hub.passkeys.remove(caller.actor.id, passkey_id, actor=caller.actor)
 
 
 @router.delete("/session", status_code=204)

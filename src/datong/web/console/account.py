@@ -102,6 +102,8 @@ def _page(desk: Desk, wrong: DatongError | None) -> Response:
         may_delegate=desk.caller.department is not None
         and desk.may(Action.DELEGATION_OWN, Target(person=desk.caller.actor.id)),
         links=links,
+        passkeys=hub.passkeys.of(desk.caller.actor.id),
+        may_add_passkey=hub.passkeys.available,
         provider_names={one.id: one.name for one in providers},
         unlinked=[one for one in providers if one.issuer not in {link.issuer for link in links}],
         lines=[SessionLine(session=one, device=in_words(one.device)) for one in sessions],

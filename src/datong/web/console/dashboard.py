@@ -14,7 +14,9 @@ router = unlisted_routes()
 
 @router.get("/")
 def dashboard(desk: SignedIn) -> Response:
-    """Show the caller's workbench; its live parts ask for the same page again."""
+    """Show the caller's workbench, or their account if they have no role; live parts ask for the same page again."""
+    if not desk.caller.roles:
+        return desk.go("/account")
     desk.require(Action.DASHBOARD_READ)
     desk.lent, desk.asked = lent(desk), desk.services.delegations.asked_of(desk.caller)
     if desk.caller.has(Role.OPERATOR):

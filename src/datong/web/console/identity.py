@@ -3,38 +3,24 @@
 The way there is a link and not a form: the policy for pages lets no form lead away from the hub, redirects included.
 """
 
-from typing import Annotated
-
-from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from datong.kernel import DatongError, Refused, Text, Unauthenticated
-from datong.sharing import Role
+from datong.kernel import DatongError, Refused, Text
 from datong.sharing.oidc import CameBack
-from datong.web.api.sessions import address_of, device_of, set_session_cookie
-from datong.web.authentication import optional_principal, services_of
+from datong.web.api.sessions import address_of, device_of
 from datong.web.console.desk import Desk, SignedIn
-from datong.web.console.session import own_path, sign_in_form
+from datong.web.console.session import (
+    ATTEMPT_COOKIE,
+    Visitor,
+    enter,
+    forget_attempt,
+    keep_attempt,
+    own_path,
+    sign_in_form,
+)
 from datong.web.routing import unlisted_routes
 
 router = unlisted_routes()
-
-ATTEMPT_COOKIE = "datong_attempt"
-ATTEMPT_PATH = "/sign-in"
-ATTEMPT_SECONDS = 600
-
-
-def _visitor(request: Request) -> Desk:
-    """Return the desk of whoever asks; a session that is over makes a visitor of them."""
-    try:
-        principal = optional_principal(request)
-    except Unauthenticated:
-        principal = None
-    return Desk(request, services_of(request), principal)
-
-
-Visitor = Annotated[Desk, Depends(_visitor)]
-"""A handler's parameter: the desk of somebody who may be on the way in."""
 
 
 @router.get("/sign-in/with/{provider_id}")
@@ -63,19 +49,11 @@ def come_back(desk: Visitor, provider_id: str) -> Response:
             address=address_of(request),
             person=person,
         )
+        if done.linked:
+            return forget_attempt(desk.go("/account", done="identity_linked"))
+        return enter(desk, done.person, done.by, done.next_page)
     except DatongError as error:
-        response: Response = sign_in_form(desk, error)
-        response.delete_cookie(ATTEMPT_COOKIE, path=ATTEMPT_PATH)
-        return response
-    if done.session is None:
-        response = desk.go("/account", done="identity_linked")
-    else:
-        home = "/me" if done.session.account.roles == {Role.CITIZEN} else "/"
-        response = desk.go(own_path(done.next_page, home))
-        settings = hub.settings
-        set_session_cookie(response, done.session.token, hours=settings.session_hours, secure=settings.only_https)
-    response.delete_cookie(ATTEMPT_COOKIE, path=ATTEMPT_PATH)
-    return response
+        return forget_attempt(sign_in_form(desk, error))
 
 
 @router.get("/account/links/{provider_id}")
@@ -117,14 +95,4 @@ def signed_out(desk: Visitor) -> Response:
 
 
 def _away(desk: Desk, address: str, cookie: str) -> Response:
-    response = RedirectResponse(address, status_code=303)
-    response.set_cookie(
-        ATTEMPT_COOKIE,
-        cookie,
-        max_age=ATTEMPT_SECONDS,
-        path=ATTEMPT_PATH,
-        secure=desk.services.settings.only_https,
-        httponly=True,
-        samesite="lax",
-    )
-    return response
+    return keep_attempt(desk, RedirectResponse(address, status_code=303), cookie)

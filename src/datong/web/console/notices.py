@@ -24,6 +24,8 @@ NOTICES: Mapping[str, Text] = {
         zh="已关联并存证，今后可以这样登录。", en="Linked and on record: you can sign in by it now."
     ),
     "identity_unlinked": Text(zh="关联已解除并存证。", en="The link is cut; that is on record."),
+    "passkey_added": Text(zh="通行密钥已登记并存证。", en="The passkey is added; that is on record."),
+    "passkey_removed": Text(zh="通行密钥已移除并存证。", en="The passkey is removed; that is on record."),
     "password": Text(
         zh="密码已更改，其他各处登录都已结束。", en="The password is changed; you are signed out everywhere else."
     ),

@@ -2,20 +2,22 @@
 
 from typing import Annotated
 
-from fastapi import Form, Request
+from fastapi import Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from datong.kernel import DatongError, Language
+from datong.kernel import DatongError, Language, PersonId, Refused, Unauthenticated
 from datong.kernel.limits import NAME_CHARS_MAX
-from datong.sharing import Role
+from datong.sharing import Role, Session, SignedInBy
 from datong.web.api.sessions import address_of, device_of, set_session_cookie
-from datong.web.authentication import SESSION_COOKIE, Hub, require_same_origin
+from datong.web.authentication import SESSION_COOKIE, Hub, optional_principal, require_same_origin, services_of
 from datong.web.console.desk import Anyone, Desk
 from datong.web.problems import LANGUAGE_COOKIE, problem_of
 from datong.web.routing import unlisted_routes
 
 router = unlisted_routes()
 
+ATTEMPT_COOKIE = "datong_attempt"
+ATTEMPT_SECONDS = 600
 LANGUAGE_SECONDS = 365 * 24 * 3600
 
 
@@ -36,6 +38,7 @@ def sign_in_form(desk: Desk, error: DatongError | None, *, username: str = "", n
         username=username,
         next_page=next_page,
         providers=desk.services.openid.providers,
+        passkeys=desk.services.passkeys.alone,
     )
 
 
@@ -49,17 +52,68 @@ def sign_in(
 ) -> Response:
     """Open a session and go on to the page that was asked for; a citizen's first page is their own."""
     require_same_origin(desk.request)
+    by = SignedInBy(device=device_of(desk.request), address=address_of(desk.request))
     try:
-        session = hub.identity.authenticate(
-            username, password, device=device_of(desk.request), address=address_of(desk.request)
-        )
+        return enter(desk, hub.identity.check_password(username, password).id, by, own_path(next_page, ""))
     except DatongError as error:
         return sign_in_form(desk, error, username=username, next_page=own_path(next_page, ""))
+
+
+def enter(desk: Desk, person: PersonId, by: SignedInBy, next_page: str) -> Response:
+    """Let somebody in who was recognised, or ask for a passkey besides, where a role wants that.
+
+    Raises:
+        Unauthenticated, Refused: see `People.open_session`.
+    """
+    hub = desk.services
+    try:
+        return forget_attempt(signed_in(desk, hub.identity.open_session(person, by), next_page))
+    except Refused:
+        cookie = hub.passkeys.second_step(person, by, next_page)
+        if cookie is None:
+            raise
+        return keep_attempt(desk, desk.go("/sign-in/second"), cookie)
+
+
+def signed_in(desk: Desk, session: Session, next_page: str) -> Response:
+    """Give the browser a session and send it on; a citizen's first page is their own."""
     home = "/me" if session.account.roles == {Role.CITIZEN} else "/"
     response = desk.go(own_path(next_page, home))
-    settings = hub.settings
+    settings = desk.services.settings
     set_session_cookie(response, session.token, hours=settings.session_hours, secure=settings.only_https)
     return response
+
+
+def keep_attempt(desk: Desk, response: Response, cookie: str) -> Response:
+    """Have the browser keep an attempt to sign in while it is on its way."""
+    response.set_cookie(
+        ATTEMPT_COOKIE,
+        cookie,
+        max_age=ATTEMPT_SECONDS,
+        path="/",
+        secure=desk.services.settings.only_https,
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+def forget_attempt(response: Response) -> Response:
+    """Have the browser forget an attempt that came to its end."""
+    response.delete_cookie(ATTEMPT_COOKIE, path="/")
+    return response
+
+
+def _visitor(request: Request) -> Desk:
+    try:
+        principal = optional_principal(request)
+    except Unauthenticated:
+        principal = None
+    return Desk(request, services_of(request), principal)
+
+
+Visitor = Annotated[Desk, Depends(_visitor)]
+"""A handler's parameter: the desk of somebody who may be on the way in; a session that is over makes a visitor."""
 
 
 @router.post("/sign-out")

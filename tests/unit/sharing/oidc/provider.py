@@ -10,9 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 from joserfc import jws
 from joserfc.jwk import Key, RSAKey
 
+from datong.sharing.accounts import Session
 from datong.sharing.oidc import IdentityLinks, MemoryProviderWeb, NoAddresses, OpenIdSignIn, Provider, ProviderAnswer
 from datong.sharing.oidc.ports import ConfirmedAddresses
-from datong.sharing.oidc.sign_in import Begun, CameBack, Completed
+from datong.sharing.oidc.sign_in import Begun, CameBack
 from tests.unit.sharing.world import ISSUER, World
 
 ADDRESS = "https://id.example"
@@ -91,11 +92,15 @@ class Liar:
         self.nonce = asked["nonce"]
         return begun, asked
 
-    def sign_in(self, person: str = "", **options: str) -> Completed:
-        """Go the whole way."""
+    def sign_in(self, person: str = "", **options: str) -> Session | None:
+        """Go the whole way; None: a link was made."""
         begun, asked = self.begin(person=person, **options)
-        came = CameBack(state=asked["state"], code="c")
-        return self.service.complete("city", came, begun.cookie, device="Chrome", address="192.0.2.1", person=person)
+        return self.finish(CameBack(state=asked["state"], code="c"), begun.cookie, person)
+
+    def finish(self, came: CameBack, cookie: str, person: str = "") -> Session | None:
+        """Bring the provider's answer to the hub, and open the session that follows."""
+        done = self.service.complete("city", came, cookie, device="Chrome", address="192.0.2.1", person=person)
+        return None if done.linked else self.world.identity.open_session(done.person, done.by)
 
 
 def signed_token(header: Mapping[str, Any], payload: bytes, key: Key | bytes) -> str:
