@@ -60,7 +60,8 @@ class Remembered(Generic[K, V]):
 
     def get(self, key: K) -> V:
         """Return the value of a key whose stamp has been refreshed; what `read` raises is not kept."""
-        stamp = self._stamps[key][0] if key in self._stamps else None
+        # One look: another thread may clear what is known at this moment.
+        stamp, _ = self._stamps.get(key, (None, 0.0))
         kept = self._kept.get(key)
         if kept is not None and stamp is not None and kept.stamp == stamp:
             return kept.value
