@@ -178,7 +178,7 @@ def compose(
     )
     delegations = Delegations(database=database, clock=clock, ledger=ledger)
     openid, identity_links, passkeys = compose_sign_in(
-        settings, clock=clock, signer=signer, database=database, ledger=ledger, people=identity
+        settings, clock=clock, secret=secrets.index, database=database, ledger=ledger, people=identity
     )
     agreements = Agreements(
         database=database,

@@ -4,16 +4,18 @@ from datong import __version__
 from datong.adapters.provider_web import JudgedProviderWeb
 from datong.governance.notifications import StoredAddresses
 from datong.kernel import Clock, Database, Settings
-from datong.ledger import Ledger, Signer
+from datong.ledger import Ledger
 from datong.sharing import Identity, attempt_secret
 from datong.sharing.oidc import IdentityLinks, OpenIdSignIn, load_providers
 from datong.sharing.passkeys import Passkeys
 
 
 def compose_sign_in(
-    settings: Settings, *, clock: Clock, signer: Signer, database: Database, ledger: Ledger, people: Identity
+    settings: Settings, *, clock: Clock, secret: bytes, database: Database, ledger: Ledger, people: Identity
 ) -> tuple[OpenIdSignIn, IdentityLinks, Passkeys]:
     """Return sign-in by the providers that the settings name, the links of accounts to them, and passkeys.
+
+    `secret` is one of the hub's that outlives its signing key.
 
     Raises:
         Misconfigured: the file of the providers is not usable.
@@ -31,7 +33,7 @@ def compose_sign_in(
             networks=settings.intranets,
         ),
         addresses=StoredAddresses(database),
-        secret=attempt_secret(signer),
+        secret=attempt_secret(secret),
         base_url=settings.base_url,
     )
     passkeys = Passkeys(
@@ -39,7 +41,7 @@ def compose_sign_in(
         clock=clock,
         ledger=ledger,
         people=people,
-        secret=attempt_secret(signer),
+        secret=attempt_secret(secret),
         base_url=settings.base_url,
         use=settings.passkeys,
     )

@@ -17,7 +17,6 @@ from sqlalchemy import Connection, delete, insert
 from sqlalchemy.exc import IntegrityError
 
 from datong.kernel import Text, Unauthenticated, Value
-from datong.ledger import Signer
 from datong.sharing import sign_in_tables as tables
 
 ATTEMPT_LIFE = timedelta(minutes=10)
@@ -26,12 +25,9 @@ COOKIE_CHARS_MAX = 3500
 _SECRET_LABEL = b"datong.sign-in/1 attempts"
 
 
-def attempt_secret(signer: Signer) -> bytes:
-    """Return the secret with which attempts are sealed, from the hub's own key.
-
-    Ed25519 signatures are deterministic (RFC 8032) and this one is never published, so it serves as a secret.
-    """
-    return hashlib.sha256(signer.sign(_SECRET_LABEL)).digest()
+def attempt_secret(index_key: bytes) -> bytes:
+    """Return the secret with which attempts are sealed, from one that outlives the hub's signing key (`HubSecrets`)."""
+    return hmac.digest(index_key, _SECRET_LABEL, "sha256")
 
 
 class Attempt(Value):

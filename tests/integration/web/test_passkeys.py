@@ -77,6 +77,7 @@ def test_a_passkey_in_the_browser_from_its_first_use_to_its_removal(named: Runni
     # Alone: no username, no password.
     visitor.open("/sign-in?next=/account")
     page.click("text=Sign in by a passkey")
+    page.wait_for_url("**/sign-in/passkey?next=**")
     assert visitor.barriers() == []
     page.click("#passkey-form button")
     page.wait_for_url("**/account")
@@ -85,6 +86,7 @@ def test_a_passkey_in_the_browser_from_its_first_use_to_its_removal(named: Runni
     assert services.identity.sessions(wang.id)[0].method is SignInMethod.PASSKEY
     # Whom the device does not see stays outside, and may try again.
     page.click("form[action='/sign-out'] button")
+    page.wait_for_url("**/sign-in")
     devices.send("WebAuthn.setUserVerified", {"authenticatorId": device, "isUserVerified": False})
     visitor.open("/sign-in/passkey")
     page.click("#passkey-form button")
