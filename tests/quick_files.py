@@ -37,8 +37,8 @@ def quick_files() -> Iterator[Path]:
 
 
 def _place() -> Path | None:
-    """Return where in memory there is room; None where there is none."""
-    if not MEMORY.is_dir():
+    """Return where in memory there is room for files, which tests may run, too; None where there is none."""
+    if not MEMORY.is_dir() or os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
         return None
     for mark in MEMORY.glob(f"{PREFIX}*/{MARK}"):
         with mark.open() as file, suppress(BlockingIOError):
