@@ -27,6 +27,8 @@ def quick_files() -> Iterator[Path]:
     What a killed run left in memory is removed by the next.
     """
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_place()))
+    # As the system's own: servers that run as other users write there, too.
+    folder.chmod(0o1777)
     with (folder / MARK).open("w") as mark:
         fcntl.flock(mark, fcntl.LOCK_EX)
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
