@@ -15,7 +15,7 @@ WITHOUT_SQL_TEXT := $(addprefix src/datong/,web cli app governance ledger federa
 # Compiled modules are kept, whatever the surroundings say: a demo starts some thirty short processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-long fault fault-long check bench docs dist sbom audit clean
+.PHONY: help setup demo test test-long fault fault-long check bench docs dist fresh sbom audit clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -63,6 +63,9 @@ docs: setup ## Write the settings page, and the documentation as a site to build
 
 dist: setup ## Build the release of this commit in dist/: wheel, sdist, requirements, bill of materials, digests
 	@$(PYTHON) tools/build_release.py dist
+
+fresh: setup ## The operator's guide on a fresh Debian (debootstrap), from the wheel alone, within ten minutes; as root
+	@$(PYTHON) tools/fresh_machine.py $(if $(RELEASE),--release $(RELEASE))
 
 sbom: setup ## Write the bill of materials (CycloneDX) of the pinned requirements to dist/
 	@$(PYTHON) tools/build_sbom.py dist --epoch "$$(git log -1 --format=%ct)"

@@ -53,14 +53,15 @@ OWNERS = (
 
 
 def migrate(database: Database) -> None:
-    """Bring the control database to the newest schema; do nothing if it is there already.
+    """Bring the control database to the newest schema; do nothing if it is there already, or further.
 
-    Alembic is loaded only when there is something to do.
+    Tables only grow from one version to the next (docs/adr/0287): a process of the version before, started while others
+    are of the new one, works on what they made. Alembic is loaded only when there is something to do.
     """
     with database.transaction() as connection:
         if not database.is_sqlite:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
-        if revision_of(connection) != newest_revision():
+        if (revision_of(connection) or "") < newest_revision():
             import_module("datong.app.upgrade").upgrade(connection, MIGRATIONS)
 
 

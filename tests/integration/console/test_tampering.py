@@ -33,6 +33,7 @@ ELSEWHERE = {
     *("exchange.file", "exchange.file_receipt", "sharing.matching"),
     *("sharing.consent", "sharing.objection", "sharing.disclosure", "sharing.registration", "governance.notification"),
     "sharing.wish",
+    "ledger.key",
     *("governance.meeting", "governance.meeting_act", "governance.assignment", "governance.assignment_act"),
     *("governance.incident", "governance.incident_act"),
     *("governance.rating", "governance.rating_act", "governance.staff"),
