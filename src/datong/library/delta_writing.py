@@ -5,11 +5,12 @@ finds that it has committed and writes nothing.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
+import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
@@ -46,9 +47,16 @@ def version_of_build(path: Path, build_id: str) -> int | None:
 
 
 def write_delta(
-    connection: duckdb.DuckDBPyConnection, query: str, path: Path, build_id: str, kept: KeptRows | None = None
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    path: Path,
+    build_id: str,
+    kept: KeptRows | None = None,
+    carried: Callable[[Path], list[CarriedFile] | None] = lambda _table: None,
 ) -> int:
     """Write the query's rows, and those `kept` of a former version, as the next version of the Delta table at `path`.
+
+    `carried` gives the files of the rows that are kept, if they have been carried over already.
 
     Returns:
         The version; that of an earlier attempt of the same build, if it got as far.
@@ -58,27 +66,34 @@ def write_delta(
         return written
     path.mkdir(parents=True, exist_ok=True)
     schema = Schema.from_arrow(connection.execute(f"SELECT * FROM ({query}) LIMIT 0").to_arrow_table().schema)
-    carried: list[CarriedFile] = []
+    stayed: list[CarriedFile] = []
     if kept is not None:
         gone = connection.execute(f"SELECT DISTINCT {sql_name(kept.key)} FROM {kept.replaced} gone").to_arrow_table()
         if not len(gone) and kept.version == DeltaTable(str(path)).version():
             _commit(path, schema, (), build_id, mode="append")
             return kept.version + 1
-        carried = carry(
-            sorted(DeltaTable(str(path), version=kept.version).file_uris()),
-            path,
-            f"part-{build_id}-kept",
-            key=kept.key,
-            gone=gone.column(0),
-            file_bytes_max=FILE_BYTES_MAX,
-        )
+        ahead = carried(path)
+        stayed = carry_kept(path, kept.version, build_id, kept.key, gone.column(0)) if ahead is None else ahead
     files = connection.execute(f"""
         COPY ({query}) TO {sql_text(str(path))} (FORMAT parquet, FILE_SIZE_BYTES {FILE_BYTES_MAX},
             DICTIONARY_SIZE_LIMIT {DICTIONARY_VALUES_MAX},
             FILENAME_PATTERN {sql_text(f"part-{build_id}-{{i}}")}, RETURN_STATS, OVERWRITE_OR_IGNORE)""").fetchall()
     added = [_added(Path(name), rows, size) for name, rows, size, *_ in files]
-    _commit(path, schema, [*(_added(*file) for file in carried), *added], build_id, mode="overwrite")
+    _commit(path, schema, [*(_added(*file) for file in stayed), *added], build_id, mode="overwrite")
     return int(DeltaTable(str(path)).version())
+
+
+def carry_kept(path: Path, version: int, build_id: str, key: str, gone: "pa.ChunkedArray[Any]") -> list[CarriedFile]:
+    """Write the rows of a version of the Delta table at `path` whose `key` is not among `gone` into files of a build,
+    which no version has yet."""
+    return carry(
+        sorted(DeltaTable(str(path), version=version).file_uris()),
+        path,
+        f"part-{build_id}-kept",
+        key=key,
+        gone=gone,
+        file_bytes_max=FILE_BYTES_MAX,
+    )
 
 
 def _commit(

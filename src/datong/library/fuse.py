@@ -10,7 +10,7 @@ that the digest of all needs no other cells.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -105,10 +105,18 @@ def fuse_changes(
     links: Path,
     former: Former,
     folder: Path,
+    known: Callable[[Path], None] = lambda _changed: None,
 ) -> None:
     """Write the step's files into `folder`: of the entities that had or have a changed record, anew; of all others, as
-    they were. The tables of `touched` stay for those who count."""
+    they were. The tables of `touched` stay for those who count. `known` is told the file of the former's ids before
+    they are fused."""
     create_touched(work, sources, conformed, links, former)
+    work.write(
+        f"SELECT entity_id, CASE WHEN entity_id IN (SELECT entity_id FROM {TOUCHED_LINKS}) THEN {sql_text(CHANGED)} "
+        f"ELSE {sql_text(REMOVED)} END AS change FROM touched ORDER BY entity_id",
+        folder / CHANGED_ENTITIES,
+    )
+    known(folder / CHANGED_ENTITIES)
     part, beside = folder / TOUCHED_CELLS, work.beside()
 
     def change(by: Workspace, name: str, table: str, order: Sequence[str]) -> None:
@@ -127,11 +135,6 @@ def fuse_changes(
         write_digest(folder)
         for aside in asides:
             aside.result()
-    work.write(
-        f"SELECT entity_id, CASE WHEN entity_id IN (SELECT entity_id FROM {TOUCHED_LINKS}) THEN {sql_text(CHANGED)} "
-        f"ELSE {sql_text(REMOVED)} END AS change FROM touched ORDER BY entity_id",
-        folder / CHANGED_ENTITIES,
-    )
     work.drop("candidates", "entity_digests")
 
 

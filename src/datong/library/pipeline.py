@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from datong.kernel import BuildId, JsonValue, ResourceId, Value
 from datong.library.addresses import gazetteer_of
+from datong.library.ahead import CarriedAhead
 from datong.library.conform import ConformedSource, conform_source, take_part
 from datong.library.conform_changes import changed_records, conform_changes
 from datong.library.definition import Definition, LibraryKind
@@ -105,6 +106,8 @@ class Pipeline:
         self.sources = take_part(definition, sources, pack)
         self.whole = whole
         self.changed_share_max = changed_share_max
+        # One core is left to what is fused meanwhile.
+        self._ahead = CarriedAhead(build_id, max(1, engine.threads - 1))
 
     def steps(self) -> Iterator[BuildStep]:
         """Run the steps that have not been run; yield each before it starts."""
@@ -181,6 +184,11 @@ class Pipeline:
         folder = self.previous.folder
         return folder if folder is not None and basis.base == folder.name else None
 
+    def _engine_for(self, changed: int) -> TableEngine:
+        """Return the engine that links and fuses where so many records changed, on the cores that they keep busy."""
+        engine = self.table_engine
+        return engine.narrowed(changed) if isinstance(engine, Engine) else engine
+
     def _conform(self, scratch: Path) -> None:
         gazetteer, engine = gazetteer_of(self.divisions), type(self.table_engine).__name__
         basis = choose(
@@ -222,13 +230,16 @@ class Pipeline:
             for known in self.sources
         ]
         write_json(scratch / SOURCES, {"base_version": self.previous.version, "sources": sources})
+        basis, given = self.basis(), (self.definition, self.sources, conformed)
+        former = self._former(basis)
+        step = None if former is None else former / BuildStep.LINK.value
+        if step is not None:
+            with self._engine_for(basis.changed).open(self._spill) as work:
+                if link_changed(work, *given, step, self._successions(), self.decisions, scratch):
+                    return
         with self.table_engine.open(self._spill) as work:
             if self.definition.kind is LibraryKind.REFERENCE:
                 link_divisions(work, self.sources, conformed, scratch)
-                return
-            former, given = self._former(self.basis()), (self.definition, self.sources, conformed)
-            step = None if former is None else former / BuildStep.LINK.value
-            if step is not None and link_changed(work, *given, step, self._successions(), self.decisions, scratch):
                 return
             keep, successions = isinstance(self.table_engine, Engine), self._inherit(work)
             link_records(work, *given, successions, self.decisions, scratch, keep=keep)
@@ -275,16 +286,20 @@ class Pipeline:
             counts["quarantined"]["without_key"] = without_key
         conformed, basis = self.folder / BuildStep.CONFORM.value, self.basis()
         changed, before = self._file(BuildStep.LINK, CHANGED_RECORDS), self._former(basis)
-        with self.table_engine.open(self._spill) as work:
-            since = None
-            if before is not None and changed.exists():
+        since, grows = None, before is not None and changed.exists()
+        engine = self._engine_for(pq.read_metadata(changed).num_rows) if grows else self.table_engine
+        with self._ahead, engine.open(self._spill) as work:
+            if before is not None and grows:
                 former = Former(
                     before / BuildStep.CONFORM.value,
                     before / BuildStep.FUSE.value,
                     before / BuildStep.LINK.value / LINKS,
                     changed,
                 )
-                fuse_changes(work, self.definition, self.sources, conformed, links, former, scratch)
+                publishing = self._publishing(before)
+                publishing.carry_records(self._published_sources(), changed)
+                given = (self.definition, self.sources, conformed, links, former, scratch)
+                fuse_changes(work, *given, publishing.carry_entities)
                 since = Since(
                     read_report(before),
                     Outcome(former_rows(self.sources), FORMER_LINKS, parquet_sql(scratch / FORMER_CELLS)),
@@ -311,21 +326,11 @@ class Pipeline:
         write_json(scratch / REPORT, report.model_dump(mode="json"))
 
     def _publish(self, scratch: Path) -> None:
-        sources = (
-            tuple(source for source in self.sources if source.source.resource_id not in self.elsewhere)
-            if self.definition.publishes_records
-            else ()
-        )
-        publishing = Publishing(
-            build_id=self.build_id,
-            definition=self.definition,
-            sources=self.sources,
-            pack=self.pack,
-            folder=self.folder,
-            delta=self.delta,
-            former=self._former_published(),
-        )
-        with self.engine.connect(self._spill) as connection, ThreadPoolExecutor(self.engine.threads) as pool:
+        sources, publishing = self._published_sources(), self._publishing(self._former_published())
+        changed = self._file(BuildStep.LINK, CHANGED_RECORDS)
+        few = publishing.former is not None
+        engine = self.engine.narrowed(pq.read_metadata(changed).num_rows) if few else self.engine
+        with engine.connect(self._spill) as connection, ThreadPoolExecutor(self.engine.threads) as pool:
             lineage = pool.submit(publishing.lineage, connection.cursor())
             golden = pool.submit(publishing.golden, connection.cursor(), self.golden_digest(), scratch)
             others = [pool.submit(publishing.records, connection.cursor(), source, scratch) for source in sources]
@@ -333,13 +338,28 @@ class Pipeline:
             lineage.result()
         write_json(scratch / TABLES, [table.model_dump(mode="json") for table in tables])
 
-    def _former_published(self) -> FormerBuild | None:
-        """Return the build that this one started from, if it knows what changed since and finds what that published."""
-        former = self._former(self.basis())
-        touched = self._file(BuildStep.FUSE, TOUCHED_CELLS)
-        if former is None or not touched.exists() or not (former / BuildStep.PUBLISH.value / TABLES).exists():
-            return None
-        return FormerBuild(former, {table.name: table for table in read_tables(former)})
+    def _published_sources(self) -> tuple[ConformedSource, ...]:
+        if not self.definition.publishes_records:
+            return ()
+        return tuple(source for source in self.sources if source.source.resource_id not in self.elsewhere)
+
+    def _publishing(self, former: Path | None) -> Publishing:
+        """Return what publishes this build, which started from the published build in the folder `former`, if any."""
+        known = former is not None and (former / BuildStep.PUBLISH.value / TABLES).exists()
+        return Publishing(
+            build_id=self.build_id,
+            definition=self.definition,
+            sources=self.sources,
+            pack=self.pack,
+            folder=self.folder,
+            delta=self.delta,
+            former=FormerBuild(former, {one.name: one for one in read_tables(former)}) if former and known else None,
+            ahead=self._ahead,
+        )
+
+    def _former_published(self) -> Path | None:
+        """Return the folder of the build that this one started from, if it knows what changed since."""
+        return self._former(self.basis()) if self._file(BuildStep.FUSE, TOUCHED_CELLS).exists() else None
 
 
 def run_steps(folder: Path, steps: Mapping[BuildStep, Callable[[Path], None]]) -> Iterator[BuildStep]:

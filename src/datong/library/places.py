@@ -47,6 +47,8 @@ def find_places(path: Path, keys: Sequence[str], hashes: npt.NDArray[np.uint64])
             return np.empty(0, np.int64)
         batch = source.get_batch(0)
         known, places = (batch.column(name).to_numpy() for name in (HASHES, PLACES))
+        # In their order, each is found near the one before: few pages are read, and most of them once.
+        hashes = np.sort(hashes)
         first, last = (np.searchsorted(known, hashes, side=side) for side in ("left", "right"))
         counts = last - first
         ends = np.cumsum(counts)

@@ -4,12 +4,16 @@ A build that started from the one before takes over what did not change: lookup 
 carried over. The result is the same, but for the order of rows.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from datong.kernel import BuildId
+from datong.library.ahead import CarriedAhead
 from datong.library.conform import ConformedSource
 from datong.library.definition import Definition
 from datong.library.delta_writing import KeptRows, version_of_build, write_delta
@@ -66,6 +70,7 @@ class Publishing:
         folder: Path,
         delta: Path,
         former: FormerBuild | None,
+        ahead: CarriedAhead,
     ) -> None:
         self.build_id = build_id
         self.definition = definition
@@ -74,17 +79,38 @@ class Publishing:
         self.folder = folder
         self.delta = delta
         self.former = former
+        self.ahead = ahead
+
+    def carry_records(self, sources: Sequence[ConformedSource], changed: Path) -> None:
+        """Begin to carry over the records of `sources` that stay; `changed` (source, row_key) has the others."""
+        for source in sources:
+            before = self._published(_records_name(source))
+            if before is not None:
+                touched = pq.read_table(changed, columns=["row_key"], filters=pc.field("source") == source.number)
+                self.ahead.begin(self._records_table(source), before.delta_version, "_row_key", touched.column(0))
+
+    def carry_entities(self, changed: Path) -> None:
+        """Begin to carry over the entities that stay, and their lineage; the file `changed` has the others."""
+        if self.former is None:
+            return
+        touched = pq.read_table(changed, columns=["entity_id"]).column(0)
+        before, lineage = self._published(self.definition.name), self._lineage_table()
+        version = version_of_build(lineage, self.former.folder.name)
+        if before is not None:
+            self.ahead.begin(self.delta / self.definition.name, before.delta_version, "entity_id", touched)
+        if version is not None:
+            self.ahead.begin(lineage, version, "entity_id", touched)
 
     def lineage(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Publish the lineage of the golden records: every cell with its origin, and what other sources say."""
-        fused, lineage = self.folder / BuildStep.FUSE.value, self.delta / f"{self.definition.name}_lineage"
+        fused, lineage = self.folder / BuildStep.FUSE.value, self._lineage_table()
         version = None if self.former is None else version_of_build(lineage, self.former.folder.name)
         if version is None:
             said, kept = table_sql(fused / CELLS), None
         else:
             said = parquet_sql(fused / TOUCHED_CELLS)
             kept = KeptRows(version=version, key="entity_id", replaced=parquet_sql(fused / CHANGED_ENTITIES))
-        write_delta(connection, lineage_table_sql(self.sources, said), lineage, self.build_id, kept)
+        write_delta(connection, lineage_table_sql(self.sources, said), lineage, self.build_id, kept, self.ahead.files)
 
     def golden(self, connection: duckdb.DuckDBPyConnection, digest: str, scratch: Path) -> PublishedTable:
         """Publish the golden records, whose digest is given; their lookup goes to the folder `scratch`."""
@@ -97,7 +123,8 @@ class Publishing:
             said = self._touched_entities(connection)
             kept = KeptRows(version=before.delta_version, key="entity_id", replaced="touched_entities")
         records = golden_table_sql(definition, self.pack, said)
-        delta_version = write_delta(connection, records, self.delta / definition.name, self.build_id, kept)
+        table = self.delta / definition.name
+        delta_version = write_delta(connection, records, table, self.build_id, kept, self.ahead.files)
         rows = self._golden_lookup(connection, before, lookup)
         if definition.spatial is not None:
             write_features(connection, definition, definition.spatial, self.pack, cells, lookup)
@@ -120,10 +147,9 @@ class Publishing:
 
     def records(self, connection: duckdb.DuckDBPyConnection, source: ConformedSource, scratch: Path) -> PublishedTable:
         """Publish the current records of a source."""
-        keys, name = source_keys(source), f"resource:{source.source.resource_id}"
+        keys, name = source_keys(source), _records_name(source)
         lookup, digests = scratch / source_lookup(source), scratch / _digests_file(source)
         meta = self._meta() | {"number": source.number}
-        delta = self.delta / f"resource_{source.source.resource_id}"
         records, before = f"records_{source.number}", self._published(name)
         if self.former is None or before is None:
             self._create_records(connection, source, records)
@@ -157,9 +183,8 @@ class Publishing:
                 changed=f"({record_digests_sql(source, records)})",
                 order=("row_key",),
             )
-        delta_version = write_delta(
-            connection, record_table_sql(source, self.pack, records), delta, self.build_id, kept
-        )
+        table, said = self._records_table(source), record_table_sql(source, self.pack, records)
+        delta_version = write_delta(connection, said, table, self.build_id, kept, self.ahead.files)
         number = source.number
         for working in (records, f"touched_{number}", f"former_records_{number}"):
             connection.execute(f"DROP TABLE IF EXISTS {working}")
@@ -174,6 +199,12 @@ class Publishing:
             delta_version=delta_version,
             lookup_file=source_lookup(source),
         )
+
+    def _lineage_table(self) -> Path:
+        return self.delta / f"{self.definition.name}_lineage"
+
+    def _records_table(self, source: ConformedSource) -> Path:
+        return self.delta / f"resource_{source.source.resource_id}"
 
     def _create_records(self, connection: duckdb.DuckDBPyConnection, source: ConformedSource, name: str) -> None:
         """Create the table `name` of the source's current records, numbered."""
@@ -247,6 +278,10 @@ class Publishing:
                 for source in self.sources
             ],
         }
+
+
+def _records_name(source: ConformedSource) -> str:
+    return f"resource:{source.source.resource_id}"
 
 
 def source_lookup(source: ConformedSource) -> str:
