@@ -1,6 +1,7 @@
 """The catalogue service: drafts, edits, acts, versions, lists. The rules are in `lifecycle` and `completeness`."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
@@ -20,7 +21,7 @@ from datong.catalogue.faults import (
     wrong_party,
 )
 from datong.catalogue.intake import Arrival, IntakeFault, IntakeResult, claims_of, fault_of, is_same, known_as, untold
-from datong.catalogue.lifecycle import EDITABLE_STATES, Transition, advance, possible_actions, transition_of
+from datong.catalogue.lifecycle import EDITABLE_STATES, Standing, Transition, advance, possible_actions, transition_of
 from datong.catalogue.records import (
     binding_key,
     content_digest,
@@ -257,22 +258,9 @@ class Catalogue:
         """
         with self._database.transaction() as connection:
             before = _actable(connection, resource_id, expected_digest)
-            standing = standing_of(before)
-            row = transition_of(standing, action)
-            self._require_party(row.party, before.department, actor)
-            require_other_eyes_on_step(connection, before, action, actor)
-            if action in (ResourceAction.SIGN_OFF, ResourceAction.SUBMIT):
-                self._require_complete(before.content, action)
+            row = transition_of(standing_of(before), action)
             now = self._clock.now()
-            after = advance(
-                standing,
-                action,
-                reason=reason,
-                now=now,
-                calendar=self._calendar,
-                review_working_days=self._pack.time_limit("catalogue_review"),
-                newest_version=newest_version(connection, resource_id),
-            )
+            after = self._decided(connection, before, action, actor, reason, now)
             code = before.code
             if action is ResourceAction.APPROVE and code is None:
                 code = next_code(connection, before.content.classification, self._pack.code_serial_digits)
@@ -290,6 +278,37 @@ class Catalogue:
             done = Step(action=action.value, from_state=before.state, actor=actor, reason=reason, comments=said, at=now)
             record_step(self._ledger, connection, moved, done, self._pack)
         return moved
+
+    def foresee(self, resource_id: ResourceId, action: ResourceAction, actor: Actor, reason: str = "") -> ResourceState:
+        """Return the state to which an act would lead now, doing nothing; raises what `act` would."""
+        with self._database.transaction() as connection:
+            before = _actable(connection, resource_id, "")
+            return self._decided(connection, before, action, actor, reason, self._clock.now()).state
+
+    def _decided(
+        self,
+        connection: Connection,
+        before: Resource,
+        action: ResourceAction,
+        actor: Actor,
+        reason: str,
+        now: datetime,
+    ) -> Standing:
+        """Return where an act leads, after everything that may forbid it was asked."""
+        standing = standing_of(before)
+        self._require_party(transition_of(standing, action).party, before.department, actor)
+        require_other_eyes_on_step(connection, before, action, actor)
+        if action in (ResourceAction.SIGN_OFF, ResourceAction.SUBMIT):
+            self._require_complete(before.content, action)
+        return advance(
+            standing,
+            action,
+            reason=reason,
+            now=now,
+            calendar=self._calendar,
+            review_working_days=self._pack.time_limit("catalogue_review"),
+            newest_version=newest_version(connection, before.id),
+        )
 
     def get(self, resource_id: ResourceId) -> Resource:
         """Return the working version, or raise NotFound."""

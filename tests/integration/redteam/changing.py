@@ -275,6 +275,7 @@ CHANGING = frozenset(
     POST /service-items/{item_id}/actions
     POST /sign-in
     POST /tour
+    POST /api/v1/resources/actions/preview
     POST /sign-out
     POST /sources/epoch
     POST /sources/{element}/answers

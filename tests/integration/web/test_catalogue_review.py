@@ -103,15 +103,21 @@ def test_one_act_for_several_says_what_became_of_each(hub: RunningHub) -> None:
     officer = signed_in(hub, "police")
     page = officer.get("/catalogue/work?ticked=all").text
     assert page.count('name="resources"') == page.count(" checked>") == 3
-    signed = officer.post(
-        "/catalogue/work", data={"action": "sign_off", "position": "局长", "resources": [*whole, lacking]}
-    )
+    form = {"action": "sign_off", "position": "局长", "resources": [*whole, lacking]}
+    looked = officer.post("/catalogue/work", data=form | {"step": "preview"})
+    assert "还没有办理。可以办理 2 条，不能办理 1 条" in looked.text
+    assert "缺少资源摘要" in looked.text
+    assert looked.text.count('name="resources"') == 2
+    assert police.get(f"/api/v1/resources/{whole[0]}").json()["content"]["sign_off"] is None
+    signed = officer.post("/catalogue/work", data=form)
     assert signed.status_code == 200
     assert "成功 2 条，未办理 1 条" in signed.text
     assert "缺少资源摘要" in signed.text
     assert "局长" in officer.get(f"/catalogue/{whole[0]}").text
     assert officer.post("/catalogue/work", data={"action": "submit"}).status_code == 422
     body = {"resource_ids": [*whole, "nothing", whole[0]], "action": "submit"}
+    seen = police.post("/api/v1/resources/actions/preview", json=body).json()
+    assert [(one["done"], one["state"]) for one in seen] == [(True, "submitted")] * 2 + [(False, None)]
     outcomes = posted_list(police, body)
     assert [(one["done"], one["state"], one["code"]) for one in outcomes] == [
         (True, "submitted", ""),

@@ -26,6 +26,8 @@ VIEWED_PAGES: Mapping[str, Text] = {
     "/corrections": Text(zh="校核", en="Corrections"),
     "/evidence": Text(zh="存证日志", en="Evidence"),
     "/governance/findings": Text(zh="责任认定", en="Findings"),
+    "/governance/alarms": Text(zh="异常预警", en="Alarms"),
+    "/cases": Text(zh="协调事项", en="Cases"),
     "/notices": Text(zh="提醒", en="Notices"),
     "/wishes": Text(zh="公众需求", en="Public wishes"),
 }

@@ -160,6 +160,23 @@ def act_on_resources(body: BulkStepRequest, caller: Caller, hub: Hub) -> tuple[B
     return tuple(_outcome(resource_id, step, caller, hub) for resource_id in dict.fromkeys(body.resource_ids))
 
 
+@router.post("/resources/actions/preview")
+def preview_actions_on_resources(body: BulkStepRequest, caller: Caller, hub: Hub) -> tuple[BulkOutcome, ...]:
+    """Say of each resource whether the action is possible now, and to which state it leads; nothing is done."""
+    step = ResourceStepRequest(action=body.action, reason=body.reason, position=body.position)
+    return tuple(_foreseen(resource_id, step, caller, hub) for resource_id in dict.fromkeys(body.resource_ids))
+
+
+def _foreseen(resource_id: ResourceId, step: ResourceStepRequest, caller: Principal, hub: Services) -> BulkOutcome:
+    try:
+        target = Target.of_department(hub.catalogue.get(resource_id).department, name=resource_id)
+        hub.policy.require(caller, permission_for(step.action), target)
+        state = hub.catalogue.foresee(resource_id, step.action, caller.actor, step.reason)
+    except DatongError as error:
+        return BulkOutcome(resource_id=resource_id, done=False, code=error.code, what=error.what, remedy=error.remedy)
+    return BulkOutcome(resource_id=resource_id, done=True, state=state)
+
+
 def _outcome(resource_id: ResourceId, step: ResourceStepRequest, caller: Principal, hub: Services) -> BulkOutcome:
     try:
         moved = act_on_resource(resource_id, step, caller, hub)

@@ -40,6 +40,8 @@ _FIGURES: dict[AlarmKind, Callable[[Tally], int]] = {
 @router.get("/governance/alarms")
 def list_alarms(desk: SignedIn, offset: Offset, kind: str = "", state: str = "") -> Response:
     """List the alarms that the caller may read."""
+    if view := desk.opening_view():
+        return desk.go(view)
     page = desk.services.alarms.find(
         kind=AlarmKind(kind) if kind in set(AlarmKind) else None,
         state=AlarmState(state) if state in set(AlarmState) else None,

@@ -1,7 +1,7 @@
 """The cataloguing work list: what is on its way, and one act for several resources."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Form, Query
 from fastapi.responses import Response
@@ -10,7 +10,13 @@ from datong.catalogue import Resource, ResourceAction, ResourceState
 from datong.kernel import DepartmentCode, Invalid, NotFound, Page, ResourceId, Text
 from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from datong.sharing import Action, Target
-from datong.web.api.resources import BulkStepRequest, act_on_resources, permission_for, visible_resource
+from datong.web.api.resources import (
+    BulkStepRequest,
+    act_on_resources,
+    permission_for,
+    preview_actions_on_resources,
+    visible_resource,
+)
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.routing import unlisted_routes
 
@@ -78,8 +84,9 @@ def act_on_several(
     resources: Annotated[list[str] | None, Form(max_length=PAGE_ROWS)] = None,
     reason: Annotated[str, Form(max_length=TEXT_CHARS_MAX)] = "",
     position: Annotated[str, Form(max_length=NAME_CHARS_MAX)] = "",
+    step: Annotated[Literal["preview", "apply"], Form()] = "apply",
 ) -> Response:
-    """Do one act to each ticked resource, and show what came of each.
+    """Do one act to each ticked resource, or only look, and show what came, or would come, of each.
 
     Raises:
         Invalid: none is ticked.
@@ -98,9 +105,19 @@ def act_on_several(
         reason=reason,
         position=position.strip(),
     )
-    outcomes = act_on_resources(request, desk.caller, desk.services)
+    applied = step == "apply"
+    carry_out = act_on_resources if applied else preview_actions_on_resources
+    outcomes = carry_out(request, desk.caller, desk.services)
     titles = {one.resource_id: _title(desk, one.resource_id) for one in outcomes}
-    return desk.page("catalogue/acted.html", action=action, outcomes=outcomes, titles=titles)
+    return desk.page(
+        "catalogue/acted.html",
+        action=action,
+        applied=applied,
+        outcomes=outcomes,
+        titles=titles,
+        reason=reason,
+        position=position,
+    )
 
 
 def _title(desk: Desk, resource_id: ResourceId) -> Text:

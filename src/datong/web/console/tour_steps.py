@@ -57,6 +57,145 @@ _HELP = _step(
 
 TOURS = (
     Tour(
+        name="authority",
+        role=Role.AUTHORITY,
+        title=Text(zh="主管部门的一天", en="The authority's day"),
+        steps=(
+            _DUTIES,
+            _step(
+                "/catalogue/work",
+                "work",
+                ("审核目录", "Review entries"),
+                (
+                    "两个工作日内审核。“审核”打开检查表，意见写在字段旁。",
+                    "Within two working days. Review opens the checklist; comments go beside the fields.",
+                ),
+            ),
+            _step(
+                "/requests?show=overdue",
+                "requests",
+                ("谁没有按时答复", "Who did not answer in time"),
+                ("逾期责任具名，可以转为协调事项。", "Who is late is named; it can become a case."),
+            ),
+            _step(
+                "/cases",
+                "cases",
+                ("谈不拢的事", "What departments cannot settle"),
+                (
+                    "双方协商、主管部门协调、政府决定，每个阶段有期限。",
+                    "Negotiation, then you, then the government; each stage has its limit.",
+                ),
+            ),
+            _step(
+                "/wishes",
+                "wishes",
+                ("公众要什么", "What the public asks for"),
+                ("先审核，再交办到部门。", "Read it, then assign it to a department."),
+            ),
+            _step(
+                "/governance",
+                "ranking",
+                ("共享得怎么样", "How sharing goes"),
+                ("每个数字都能点开看到存证。", "Every figure opens down to its evidence."),
+            ),
+            _HELP,
+        ),
+    ),
+    Tour(
+        name="auditor",
+        role=Role.AUDITOR,
+        title=Text(zh="审计人员的一天", en="The auditor's day"),
+        steps=(
+            _step(
+                "/",
+                "sample",
+                ("自己抽样", "Draw your own sample"),
+                (
+                    "种子由您定，样本由日志定，谁也挑选不了。",
+                    "You choose the seed, the log gives the sample: nobody can pick.",
+                ),
+            ),
+            _step(
+                "/",
+                "checks",
+                ("不依赖平台核查", "Check without the platform"),
+                ("下载程序和日志，在自己的机器上核验。", "Take program and log, and verify on your own machine."),
+            ),
+            _step(
+                "/evidence",
+                "entries",
+                ("一条一条看", "Entry by entry"),
+                (
+                    "每条都有包含证明；日志里没有个人信息。",
+                    "Each has a proof of inclusion; the log holds no personal data.",
+                ),
+            ),
+            _step(
+                "/governance/findings",
+                "findings",
+                ("谁该负责", "Who is liable"),
+                (
+                    "由规则按存证计算，同样的证据总得到同样的结论。",
+                    "Rules compute it: the same evidence, the same finding.",
+                ),
+            ),
+            _step(
+                "/governance",
+                "ranking",
+                ("数字从哪里来", "Where figures come from"),
+                ("从排名一直点到背后的存证。", "Go from the ranking down to the entries behind it."),
+            ),
+            _HELP,
+        ),
+    ),
+    Tour(
+        name="operator",
+        role=Role.OPERATOR,
+        title=Text(zh="运维人员的一天", en="The operator's day"),
+        steps=(
+            _step(
+                "/",
+                "troubles",
+                ("先看出了什么问题", "What went wrong comes first"),
+                (
+                    "每件写明原因、怎么办；一次点击能解决的，按钮就在旁边。",
+                    "Each with its reason, what to do and, where a click helps, that click.",
+                ),
+            ),
+            _step(
+                "/",
+                "queues",
+                ("队列", "Queues"),
+                ("等待处理的有多少、等了多久。", "How much waits, and for how long."),
+            ),
+            _step(
+                "/",
+                "room",
+                ("空间", "Room"),
+                ("磁盘、数据库和日志还有多少余地。", "What is left on the disk, and what takes it."),
+            ),
+            _step(
+                "/transfers",
+                "tasks",
+                ("交换是否落后", "Whether transfers are behind"),
+                (
+                    "勾选多个可以一并运行、暂停、恢复、对账。",
+                    "Tick several to run, pause, resume or reconcile them together.",
+                ),
+            ),
+            _step(
+                "/departments",
+                "departments",
+                ("节点还在吗", "Whether nodes are there"),
+                (
+                    "节点只向外连接。没有消息的会标出来。",
+                    "Nodes only call out. One that was not heard of is marked.",
+                ),
+            ),
+            _HELP,
+        ),
+    ),
+    Tour(
         name="data-officer",
         role=Role.DATA_OFFICER,
         title=Text(zh="数据管理员的一天", en="The data officer's day"),
@@ -182,145 +321,6 @@ TOURS = (
         ),
     ),
     Tour(
-        name="operator",
-        role=Role.OPERATOR,
-        title=Text(zh="运维人员的一天", en="The operator's day"),
-        steps=(
-            _step(
-                "/",
-                "troubles",
-                ("先看出了什么问题", "What went wrong comes first"),
-                (
-                    "每件写明原因、怎么办；一次点击能解决的，按钮就在旁边。",
-                    "Each with its reason, what to do and, where a click helps, that click.",
-                ),
-            ),
-            _step(
-                "/",
-                "queues",
-                ("队列", "Queues"),
-                ("等待处理的有多少、等了多久。", "How much waits, and for how long."),
-            ),
-            _step(
-                "/",
-                "room",
-                ("空间", "Room"),
-                ("磁盘、数据库和日志还有多少余地。", "What is left on the disk, and what takes it."),
-            ),
-            _step(
-                "/transfers",
-                "tasks",
-                ("交换是否落后", "Whether transfers are behind"),
-                (
-                    "勾选多个可以一并运行、暂停、恢复、对账。",
-                    "Tick several to run, pause, resume or reconcile them together.",
-                ),
-            ),
-            _step(
-                "/departments",
-                "departments",
-                ("节点还在吗", "Whether nodes are there"),
-                (
-                    "节点只向外连接。没有消息的会标出来。",
-                    "Nodes only call out. One that was not heard of is marked.",
-                ),
-            ),
-            _HELP,
-        ),
-    ),
-    Tour(
-        name="authority",
-        role=Role.AUTHORITY,
-        title=Text(zh="主管部门的一天", en="The authority's day"),
-        steps=(
-            _DUTIES,
-            _step(
-                "/catalogue/work",
-                "work",
-                ("审核目录", "Review entries"),
-                (
-                    "两个工作日内审核。“审核”打开检查表，意见写在字段旁。",
-                    "Within two working days. Review opens the checklist; comments go beside the fields.",
-                ),
-            ),
-            _step(
-                "/requests?show=overdue",
-                "requests",
-                ("谁没有按时答复", "Who did not answer in time"),
-                ("逾期责任具名，可以转为协调事项。", "Who is late is named; it can become a case."),
-            ),
-            _step(
-                "/cases",
-                "cases",
-                ("谈不拢的事", "What departments cannot settle"),
-                (
-                    "双方协商、主管部门协调、政府决定，每个阶段有期限。",
-                    "Negotiation, then you, then the government; each stage has its limit.",
-                ),
-            ),
-            _step(
-                "/wishes",
-                "wishes",
-                ("公众要什么", "What the public asks for"),
-                ("先审核，再交办到部门。", "Read it, then assign it to a department."),
-            ),
-            _step(
-                "/governance",
-                "ranking",
-                ("共享得怎么样", "How sharing goes"),
-                ("每个数字都能点开看到存证。", "Every figure opens down to its evidence."),
-            ),
-            _HELP,
-        ),
-    ),
-    Tour(
-        name="auditor",
-        role=Role.AUDITOR,
-        title=Text(zh="审计人员的一天", en="The auditor's day"),
-        steps=(
-            _step(
-                "/",
-                "sample",
-                ("自己抽样", "Draw your own sample"),
-                (
-                    "种子由您定，样本由日志定，谁也挑选不了。",
-                    "You choose the seed, the log gives the sample: nobody can pick.",
-                ),
-            ),
-            _step(
-                "/",
-                "checks",
-                ("不依赖平台核查", "Check without the platform"),
-                ("下载程序和日志，在自己的机器上核验。", "Take program and log, and verify on your own machine."),
-            ),
-            _step(
-                "/evidence",
-                "entries",
-                ("一条一条看", "Entry by entry"),
-                (
-                    "每条都有包含证明；日志里没有个人信息。",
-                    "Each has a proof of inclusion; the log holds no personal data.",
-                ),
-            ),
-            _step(
-                "/governance/findings",
-                "findings",
-                ("谁该负责", "Who is liable"),
-                (
-                    "由规则按存证计算，同样的证据总得到同样的结论。",
-                    "Rules compute it: the same evidence, the same finding.",
-                ),
-            ),
-            _step(
-                "/governance",
-                "ranking",
-                ("数字从哪里来", "Where figures come from"),
-                ("从排名一直点到背后的存证。", "Go from the ranking down to the entries behind it."),
-            ),
-            _HELP,
-        ),
-    ),
-    Tour(
         name="citizen",
         role=Role.CITIZEN,
         title=Text(zh="我的数据，谁在用", en="My data and who uses it"),
@@ -364,6 +364,7 @@ TOURS = (
         ),
     ),
 )
+"""In this order: who has several roles, as the authority is a department too, is offered the first of them."""
 
 
 def tour_for(principal: Principal | None) -> Tour | None:
