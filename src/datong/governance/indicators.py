@@ -143,13 +143,20 @@ def assess(
             code,
             departments[code],
             by_department[code],
-            charges.get(code, 0),
             suspected.get(code, ()),
         )
         for code in departments
     ]
+    return charged(Performance(period=period, definitions=tuple(definitions), departments=tuple(lines)), charges)
+
+
+def charged(table: Performance, charges: Mapping[DepartmentCode, int]) -> Performance:
+    """Return a table with each department's points, in the order and with the ranks that follow."""
+    lines = [
+        line.model_copy(update={"points": charges.get(line.department, 0), "rank": None}) for line in table.departments
+    ]
     lines.sort(key=lambda line: (line.score is None, -(line.score or 0), line.points, line.department))
-    return Performance(period=period, definitions=tuple(definitions), departments=tuple(_ranked(lines)))
+    return table.model_copy(update={"departments": tuple(_ranked(lines))})
 
 
 def distinct(observations: Iterable[Observation]) -> list[Observation]:
@@ -213,7 +220,6 @@ def _line(
     code: DepartmentCode,
     name: Text,
     observations: Sequence[Observation],
-    points: int,
     suspicions: Sequence[Suspicion],
 ) -> DepartmentPerformance:
     sums: dict[Measure, int] = {}
@@ -260,7 +266,7 @@ def _line(
             group: _weighted([(definition, score) for definition, score in scored if definition.group is group])
             for group in IndicatorGroup
         },
-        points=points,
+        points=0,
         values=tuple(values),
         suspicions=tuple(
             one

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Protocol
 
 from datong.governance import service_levels, timelines
@@ -145,41 +145,43 @@ class LedgerEvidence:
 
     def duties(self, *, until: datetime) -> Sequence[Duty]:
         """Return every duty that the entries before `until` show."""
-        duties, entries = self._with_limits(until)
-        duties += self._levels(entries, until)
+        # A resource is looked up once, not for each of its duties.
+        title_of = cache(self._title_of)
+        duties, entries = self._with_limits(until, title_of)
+        duties += self._levels(entries, until, title_of)
         outages = outages_of(entries)
         return [with_outages(duty, outages) for duty in duties]
 
-    def _with_limits(self, until: datetime) -> tuple[list[Duty], list[RecordedEntry]]:
+    def _with_limits(self, until: datetime, title_of: timelines.TitleOf) -> tuple[list[Duty], list[RecordedEntry]]:
         """Return the duties that have a time limit or are about rows, and the entries before `until` for others."""
         entries = self._ledger.entries_between(kinds=DUTY_KINDS, since=BEGINNING, until=until)
         authorities = self._authorities()
         authority = min(authorities, default=None)
         of_kind = partial(_grouped, entries)
         duties: list[Duty | None] = [
-            timelines.reply_duty(group, title_of=self._title_of)
+            timelines.reply_duty(group, title_of=title_of)
             for group in of_kind({EntryKind.REQUEST, EntryKind.DECISION}, _subject).values()
         ]
         deliveries = of_kind({EntryKind.BATCH}, _agreement)
         duties += [
             timelines.provision_duty(
-                group, deliveries.get(agreement_id, ()), title_of=self._title_of, authorities=authorities
+                group, deliveries.get(agreement_id, ()), title_of=title_of, authorities=authorities
             )
             for agreement_id, group in of_kind({EntryKind.AGREEMENT}, _subject).items()
         ]
         for group in of_kind({EntryKind.CATALOGUE_STEP}, _subject).values():
-            duties += timelines.review_duties(group, title_of=self._title_of, authority=authority)
+            duties += timelines.review_duties(group, title_of=title_of, authority=authority)
         for group in of_kind({EntryKind.CATALOGUE_STEP, EntryKind.DRIFT}, _subject).values():
-            duties += timelines.catalogue_update_duties(group, title_of=self._title_of)
+            duties += timelines.catalogue_update_duties(group, title_of=title_of)
         for group in of_kind({EntryKind.TASK, EntryKind.BATCH, EntryKind.RECEIPT}, _subject).values():
-            duties += timelines.transfer_duties(group, calendar=self._calendar, title_of=self._title_of)
+            duties += timelines.transfer_duties(group, calendar=self._calendar, title_of=title_of)
         for group in of_kind({EntryKind.CORRECTION}, _subject).values():
-            duties += timelines.correction_duties(group, title_of=self._title_of)
+            duties += timelines.correction_duties(group, title_of=title_of)
         for group in of_kind({EntryKind.WISH}, _subject).values():
             duties += timelines.wish_duties(group)
         return [duty for duty in duties if duty is not None], entries
 
-    def _levels(self, entries: Sequence[RecordedEntry], until: datetime) -> list[Duty]:
+    def _levels(self, entries: Sequence[RecordedEntry], until: datetime, title_of: timelines.TitleOf) -> list[Duty]:
         """Return what agreements promised and did not get."""
         outages = outages_of(entries)
         kinds = {EntryKind.TASK, EntryKind.BATCH, EntryKind.RECEIPT}
@@ -193,7 +195,7 @@ class LedgerEvidence:
         duties: list[Duty] = []
         groups = _grouped(entries, {EntryKind.AGREEMENT}, _subject)
         agreements = {agreement: timelines.in_order(group) for agreement, group in groups.items()}
-        found = [service_levels.terms_of(group, title_of=self._title_of) for group in agreements.values()]
+        found = [service_levels.terms_of(group, title_of=title_of) for group in agreements.values()]
         known = {terms.agreement: terms for terms in found if terms is not None}
         alike: dict[tuple[DepartmentCode, ResourceId], list[service_levels.Terms]] = {}
         for terms in known.values():
@@ -242,7 +244,7 @@ class LedgerEvidence:
             if entry.kind is EntryKind.ACCESS:
                 observed += observations_of_time(entry, live)
         # Whether a duty was kept does not depend on who held the ball, nor does a level of service count here.
-        duties = observations_of_duties(self._with_limits(until)[0], until=until)
+        duties = observations_of_duties(self._with_limits(until, _nameless)[0], until=until)
         return [*observed, *(seen for seen in duties if seen.at >= since)]
 
     def suspicions(self, *, since: datetime, until: datetime) -> Sequence[Suspicion]:
@@ -253,6 +255,11 @@ class LedgerEvidence:
 
         entries = self._ledger.entries_between(kinds=STORY_KINDS, since=BEGINNING, until=until)
         return suspicions(Story(entries, calls(since), calls, since=since, until=until))
+
+
+def _nameless(resource_id: ResourceId) -> Text:
+    """Return what a resource is called where nobody reads it."""
+    return Text(zh=resource_id, en=resource_id)
 
 
 def _grouped(

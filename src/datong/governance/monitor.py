@@ -1,7 +1,9 @@
 """The monitor: judges every duty, keeps the findings, opens and escalates cases; a second run changes nothing."""
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
@@ -55,6 +57,14 @@ class FindingRecord(Value):
     revised_at: datetime
 
 
+class _Charge(NamedTuple):
+    """What a finding charges whom: `digest` tells whether it has changed; `points` by department, in hundredths."""
+
+    digest: str
+    due_at: datetime
+    points: tuple[tuple[DepartmentCode, int], ...]
+
+
 class Monitor:
     """Finds breaches of duties and keeps the findings in the control database, each revision with its evidence."""
 
@@ -74,6 +84,8 @@ class Monitor:
         self._ledger = ledger
         self._evidence = evidence
         self._cases = cases
+        self._lock = threading.Lock()
+        self._charges: dict[FindingId, _Charge] = {}
 
     def run(self, now: datetime | None = None) -> MonitorReport:
         """Judge every duty as of `now` and record what changed since the last run."""
@@ -189,12 +201,29 @@ class Monitor:
         """
         charged: dict[DepartmentCode, int] = {}
         aside = self._cases.set_aside()
-        for record in self._all_findings():
-            if since <= record.finding.due_at < until and record.finding.id not in aside:
-                for share in record.finding.parties:
-                    if share.department is not None:
-                        charged[share.department] = charged.get(share.department, 0) + share.points
+        for about, one in self._charged_by().items():
+            if since <= one.due_at < until and about not in aside:
+                for department, points in one.points:
+                    charged[department] = charged.get(department, 0) + points
         return charged
+
+    def _charged_by(self) -> Mapping[FindingId, _Charge]:
+        """Return what each finding charges; only those that changed since the last look are read."""
+        with self._lock:
+            with self._database.snapshot() as connection:
+                digests = self._digests_in(connection)
+                changed = [one for one, digest in digests.items() if digest != self._digest_of_charge(one)]
+                for begin in range(0, len(changed), PAGE_ROWS_MAX):
+                    some = FINDING.c.id.in_(changed[begin : begin + PAGE_ROWS_MAX])
+                    for row in connection.execute(select(FINDING.c.digest, FINDING.c.document).where(some)):
+                        finding = Finding.model_validate(row.document)
+                        self._charges[finding.id] = _Charge(row.digest, finding.due_at, _points_of(finding))
+            self._charges = {one: self._charges[one] for one in digests}
+            return dict(self._charges)
+
+    def _digest_of_charge(self, about: FindingId) -> str:
+        known = self._charges.get(about)
+        return "" if known is None else known.digest
 
     def due_between(self, *, since: datetime, until: datetime) -> Iterator[Finding]:
         """Yield the findings whose deadline fell in a period."""
@@ -210,7 +239,11 @@ class Monitor:
     def _digests(self) -> dict[FindingId, str]:
         """Return what is known of each finding, so that only what differs is looked at one by one, under a lock."""
         with self._database.snapshot() as connection:
-            return {FindingId(row.id): row.digest for row in connection.execute(select(FINDING.c.id, FINDING.c.digest))}
+            return self._digests_in(connection)
+
+    @staticmethod
+    def _digests_in(connection: Connection) -> dict[FindingId, str]:
+        return {FindingId(row.id): row.digest for row in connection.execute(select(FINDING.c.id, FINDING.c.digest))}
 
     def _keep(self, connection: Connection, finding: Finding, now: datetime) -> int:
         """Record `finding` if it is new or changed; return its new revision, or 0 when nothing changed."""
@@ -255,6 +288,10 @@ class Monitor:
         else:
             connection.execute(update(FINDING).where(FINDING.c.id == finding.id).values(values))
         return revision
+
+
+def _points_of(finding: Finding) -> tuple[tuple[DepartmentCode, int], ...]:
+    return tuple((one.department, one.points) for one in finding.parties if one.department is not None)
 
 
 def _digest(finding: Finding) -> str:
