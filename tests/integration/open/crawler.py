@@ -15,8 +15,8 @@ HELP = "/help/"
 _LINKS = re.compile(r"""(?:href|src|action|hx-get)=["']([^"'#]+)""")
 _ADDRESSES = re.compile(re.escape(PUBLIC_URL) + r"[^\s\"'<>\\)]*")
 VOLATILE_HEADERS = frozenset({"date", "x-request-id", "server"})
-VOLATILE_PATHS = ("/healthz", "/log/")
-"""The time, and the size of the log: they tell that something happened, never what (docs/adr/0021)."""
+VOLATILE_PATHS = ("/healthz", "/log/", "/sign-in/passkey")
+"""The time, the size of the log: they tell that something happened, never what (docs/adr/0021). And a challenge."""
 SEARCHES = (
     "/open?q={}",
     "/open/suggestions?q={}",
