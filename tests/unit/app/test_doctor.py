@@ -15,10 +15,13 @@ from typer.testing import CliRunner
 from datong.adapters.file_keys import load_or_create_signer
 from datong.app.backups import BackupFolder, take
 from datong.app.doctor import HUB_CHECKS, NODE_CHECKS, Report, State, examine_hub, examine_node
+from datong.app.doctor.lake import UNFIT, Mount, mount_of
 from datong.app.doctor.machine import look_at_clock
 from datong.app.doctor_command import app
 from datong.app.hub import Hub
-from datong.kernel import DepartmentCode, NodeId, Settings
+from datong.app.hub_keys import HubKeys
+from datong.catalogue import Department
+from datong.kernel import PLATFORM_ACTOR, DepartmentCode, NodeId, Settings, Text
 from datong.node import NodeHome, NodeIdentity, SourceEntry
 from tests.conftest import sqlalchemy_url
 from tests.new_control import new_control
@@ -98,6 +101,44 @@ def test_each_fault_of_a_hub_is_seen(environment: dict[str, str], tmp_path: Path
     (home / "control.sqlite").unlink()
     assert seen("database") is State.FAILED
     assert not (home / "control.sqlite").exists()
+
+
+def test_the_shared_folders_mount_is_judged_by_what_the_system_says() -> None:
+    told = (
+        "22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
+        "30 22 0:40 / /srv/hub rw,relatime shared:1 - nfs4 nas:/hub rw,vers=4.2,hard\n"
+        "31 30 0:41 / /srv/hub/lake rw - fuse.s3fs s3fs rw\n"
+        "32 22 0:42 / /srv/with\\040space ro - nfs nas:/old rw,vers=3,soft,nolock\n"
+    )
+    assert mount_of(Path("/srv/elsewhere"), told) == Mount("/", "ext4", frozenset({"rw", "relatime"}))
+    hub = mount_of(Path("/srv/hub/home"), told)
+    assert hub is not None
+    assert (hub.kind, "hard" in hub.options, hub.kind in UNFIT) == ("nfs4", True, False)
+    lake = mount_of(Path("/srv/hub/lake"), told)
+    assert lake is not None
+    assert lake.kind in UNFIT
+    old = mount_of(Path("/srv/with space/lake"), told)
+    assert old is not None
+    assert {"ro", "soft", "nolock"} <= old.options
+    assert mount_of(Path("/srv/hubris"), told) == mount_of(Path("/"), told)
+    assert mount_of(Path("/"), "not what it was\n") is None
+
+
+def test_a_hub_whose_key_was_replaced_is_told_to_finish_it(environment: dict[str, str], tmp_path: Path) -> None:
+    assert states(examine_hub(environment))["rotation"] is State.OK
+    hub = Hub(Settings(home=tmp_path / "hub"))
+    HubKeys(hub).replace()
+    hub.close()
+    assert states(examine_hub(environment))["rotation"] is State.WARNING
+    hub = Hub(Settings(home=tmp_path / "hub"))
+    name = Text(zh="局", en="Bureau")
+    bureau = Department(code=DepartmentCode("114406000000000193"), name=name, short_name=name, is_authority=True)
+    hub.services.departments.register(bureau, PLATFORM_ACTOR)
+    hub.services.ledger.integrate()
+    HubKeys(hub).retire()
+    hub.close()
+    found = states(examine_hub(environment))
+    assert (found["rotation"], found["log"], found["backup"]) == (State.OK, State.OK, State.FAILED)
 
 
 def test_a_hub_on_postgresql_tells_of_its_workers(reused_postgresql: ReusedDatabase, tmp_path: Path) -> None:
