@@ -128,14 +128,17 @@ def test_a_release_holds_the_package_and_what_it_needs_and_nothing_else(guide: P
         "requirements.txt",
         "requirements-spark.txt",
     }
-    tracked = subprocess.run(["git", "ls-files", "src", "deploy"], cwd=ROOT, check=True, capture_output=True, text=True)
+    tracked = subprocess.run(
+        ["git", "ls-files", "src", "deploy", "docs"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
     files = {path for path in tracked.stdout.splitlines() if (ROOT / path).exists()}
     code = {path.removeprefix("src/") for path in files if path.startswith("src/")}
     shared = {f"{name}.data/data/share/datong/{path}" for path in files if path.startswith("deploy/")}
+    manual = {f"datong/web/manual/{path}" for path in files if path.startswith("docs/")}
     with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl") as wheel:
         held = {path for path in wheel.namelist() if ".dist-info/" not in path}
         metadata = wheel.read(f"{name}.dist-info/METADATA").decode()
-    assert held == code | shared
+    assert held == code | shared | manual
     assert {"datong/web/static/app.css", "datong/norms/packs/national/pack.yaml"} <= held
     asked = [line.partition(": ")[2] for line in metadata.splitlines() if line.startswith("Provides-Extra")]
     assert asked == ["dp", "node", "psi", "s3", "spark"]
@@ -148,6 +151,7 @@ def test_a_release_holds_the_package_and_what_it_needs_and_nothing_else(guide: P
         "PKG-INFO",
         "README.md",
         "deploy",
+        "docs",
         "pyproject.toml",
         "requirements",
         "src",
