@@ -11,8 +11,8 @@ import typer
 from datong.app.backups import NAME_FORMAT, BackupFolder, HubKey, choose, read_passphrase, take
 from datong.app.backups import restore as restore_backup
 from datong.app.hub import Hub
-from datong.cli.shell import minute, say
-from datong.kernel import CHINA, Invalid, Misconfigured, Settings, Text
+from datong.cli.shell import say
+from datong.kernel import CHINA, Invalid, Misconfigured, Settings, Text, minute
 
 MIB = 1024**2
 

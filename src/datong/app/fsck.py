@@ -14,7 +14,7 @@ from datong.governance.coordination import COORDINATION_AREAS
 from datong.governance.notifications import NOTIFICATION_AREAS
 from datong.governance.satisfaction import SATISFACTION_AREAS
 from datong.governance.staff import STAFF_AREAS
-from datong.kernel import Text
+from datong.kernel import both
 from datong.ledger import LEDGER_AREAS, Area, EntryKind, FsckReport
 from datong.library import LIBRARY_AREAS
 from datong.sharing import SHARING_AREAS
@@ -52,10 +52,10 @@ def lines(report: FsckReport) -> list[str]:
         f"存证 {size} 条（待入日志 {pending} 条）、检查点 {signed} 个、见证签名 {cosigned} 个",
         f"{size} entries ({pending} pending), {signed} checkpoints, {cosigned} cosignatures",
     ]
-    told += [f"{_both(labels[name])}  {count}" for name, count in report.compared.items()]
+    told += [f"{both(labels[name])}  {count}" for name, count in report.compared.items()]
     for fault in report.faults:
         place = "" if fault.index is None else f" [#{fault.index}]"
-        told.append(f"✗ {fault.code}{place} {_both(fault.what)}")
+        told.append(f"✗ {fault.code}{place} {both(fault.what)}")
     if report.omitted:
         told.append(f"另有 {report.omitted} 处未列出 · {report.omitted} more are not listed")
     told.append(f"只核对存证本身 · only their entries were checked: {', '.join(NOT_COMPARED)}")
@@ -66,10 +66,6 @@ def lines(report: FsckReport) -> list[str]:
         else "✓ 数据库的状态与日志一致 · the database says what the log says"
     )
     return told
-
-
-def _both(text: Text) -> str:
-    return f"{text.zh} · {text.en}"
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from datong.app.hub import Hub
 from datong.app.logs import start_logging
 from datong.app.worker import WORK_METRICS
 from datong.exchange import share_heap
-from datong.kernel import PLATFORM_ACTOR, DepartmentCode, Invalid, Settings, Text
+from datong.kernel import PLATFORM_ACTOR, DepartmentCode, Invalid, Settings, Text, both
 from datong.kernel.collector import few_heaps, settle
 from datong.ledger import Month
 from datong.sharing import Role
@@ -142,7 +142,7 @@ def archive(
         typer.echo(shard.model_dump_json())
         return
     done = Text(zh="已取回", en="restored from") if restore else Text(zh="已归档到", en="archived in")
-    typer.echo(f"{month}: #{shard.begin}-#{shard.end - 1} {done.zh} · {done.en} {shard.path}")
+    typer.echo(f"{month}: #{shard.begin}-#{shard.end - 1} {both(done)} {shard.path}")
 
 
 @app.command("create-account")

@@ -8,8 +8,8 @@ import typer
 
 from datong.app.hub import Hub
 from datong.app.hub_keys import HubKeys, KeyProgress
-from datong.cli.shell import minute, say
-from datong.kernel import Invalid, Settings, Text
+from datong.cli.shell import say
+from datong.kernel import Invalid, Settings, Text, minute
 from datong.ledger import key_id_of
 
 EXIT_WAITING = 1

@@ -8,7 +8,7 @@ import typer
 from pydantic import TypeAdapter
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import both, minute, say_json
+from datong.cli.shell import say_json
 from datong.governance import STAGE_NAMES, Case
 from datong.governance.coordination import (
     ASSIGNMENT_STATE_NAMES,
@@ -21,7 +21,7 @@ from datong.governance.coordination import (
     Meeting,
     Outcome,
 )
-from datong.kernel import CHINA, Invalid, Page, Text
+from datong.kernel import CHINA, Invalid, Page, Text, both, minute
 
 MeetingArgument = Annotated[str, typer.Argument(help="会议编号 · id of a meeting")]
 

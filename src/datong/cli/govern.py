@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from datong.cli import govern_cases, govern_ratings
 from datong.cli.hub_call import HubOption, TokenOption, call_hub, fetch_from_hub
 from datong.cli.ledger import read_key
-from datong.cli.shell import both, say_json
+from datong.cli.shell import say_json
 from datong.governance import (
     ALARM_NAMES,
     GUARDS,
@@ -29,7 +29,7 @@ from datong.governance import (
     rederive_finding,
     rederive_indicators,
 )
-from datong.kernel import CHINA, FindingId, Invalid, Page, Text, WorkingCalendar
+from datong.kernel import CHINA, FindingId, Invalid, Page, Text, WorkingCalendar, both
 from datong.ledger import exported_entries
 from datong.norms import load_pack
 

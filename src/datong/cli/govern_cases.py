@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import typer
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import both, minute, say_json
+from datong.cli.shell import say_json
 from datong.governance import (
     ACTION_NAMES,
     ORIGIN_NAMES,
@@ -23,7 +23,7 @@ from datong.governance import (
     Performance,
     Ruling,
 )
-from datong.kernel import Page
+from datong.kernel import Page, both, minute
 
 StatementOption = Annotated[str, typer.Option(help="事实和理由 · facts and reasons")]
 EvidenceOption = Annotated[list[str] | None, typer.Option(help="佐证的存证编号，可重复 · ids of entries, may repeat")]

@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 import typer
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import both, say_json
+from datong.cli.shell import say_json
 from datong.governance.satisfaction import ASPECT_NAMES, RATING_STATE_NAMES, Rating, RatingSummary
-from datong.kernel import Invalid, Page, Text
+from datong.kernel import Invalid, Page, Text, both
 
 RatingArgument = Annotated[str, typer.Argument(help="评价编号 · id of a rating")]
 

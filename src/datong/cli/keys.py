@@ -10,8 +10,8 @@ import typer
 
 from datong.catalogue import KeyRecord, signing_keys
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import minute, say, say_json
-from datong.kernel import Invalid, Text
+from datong.cli.shell import say, say_json
+from datong.kernel import Invalid, Text, minute
 from datong.ledger import exported_entries
 
 app = typer.Typer(help="部门签名密钥 · departments' signing keys", no_args_is_help=True)

@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 import typer
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import both, minute, say_json
+from datong.cli.shell import say_json
 from datong.governance.notifications import TOPIC_NAMES, Notice, Topic
-from datong.kernel import Page
+from datong.kernel import Page, both, minute
 
 app = typer.Typer(help="提醒 · notices", no_args_is_help=True)
 

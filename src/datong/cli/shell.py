@@ -3,14 +3,13 @@
 import json
 import os
 import sys
-from datetime import datetime
 
 import httpx
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from datong.kernel import CHINA, DatongError, Language, Text
+from datong.kernel import DatongError, Language, Text
 
 EXIT_FAILED = 1
 LANGUAGE_VARIABLES = ("DATONG_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -33,16 +32,6 @@ def say(text: Text) -> None:
 def say_json(answer: object) -> None:
     """Print what a program reads: what was asked for with `--json`."""
     typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
-
-
-def both(text: Text) -> str:
-    """Return a text in both languages, side by side."""
-    return f"{text.zh} · {text.en}"
-
-
-def minute(at: datetime) -> str:
-    """Return a moment to the minute, in China's time."""
-    return at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M")
 
 
 def run(app: typer.Typer) -> None:

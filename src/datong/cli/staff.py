@@ -8,8 +8,9 @@ import typer
 from pydantic import TypeAdapter
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
-from datong.cli.shell import both, say_json
+from datong.cli.shell import say_json
 from datong.governance.staff import STAFF_ROLE_NAMES, Member, StaffNumbers, StaffRole
+from datong.kernel import both
 
 DAY = "%Y-%m-%d"
 MemberArgument = Annotated[str, typer.Argument(help="人员编号 · id of a person")]

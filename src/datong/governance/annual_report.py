@@ -25,7 +25,7 @@ from datong.governance.benefit import Benefit
 from datong.governance.duties import RULES, DutyKind
 from datong.governance.indicators import Performance
 from datong.governance.request_flow import STEP_NAMES, FlowMap
-from datong.kernel import CHINA, DepartmentCode, ResourceId, Text, Value
+from datong.kernel import DepartmentCode, ResourceId, Text, Value, minute
 from datong.norms import IndicatorGroup
 
 FONT = "STSong-Light"
@@ -87,8 +87,8 @@ def annual_report_pdf(figures: AnnualFigures) -> bytes:
         Paragraph(f"{year} 年政务数据共享年度报告", TITLE),
         Paragraph(f"Annual report on government data sharing, {year}", TITLE),
         _line(
-            f"数字均由存证计算，生成于 {_moment(figures.made_at)}。",
-            f"Every figure is computed from evidence; made on {_moment(figures.made_at)}.",
+            f"数字均由存证计算，生成于 {minute(figures.made_at)}。",
+            f"Every figure is computed from evidence; made on {minute(figures.made_at)}.",
         ),
         _heading("一、部门排名", "Ranking of departments"),
         _ranking(figures.performance),
@@ -265,7 +265,3 @@ def _both(text: Text | None) -> str:
 
 def _score(score: float | None) -> str:
     return "—" if score is None else f"{score:.1f}"
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M")

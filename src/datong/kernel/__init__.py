@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from datong.kernel.answers import answered_error, error_class
 from datong.kernel.base64_bytes import Base64Bytes
 from datong.kernel.canonical import CommonMembers, JsonValue, canonical_json, sha256_hex
-from datong.kernel.clock import CHINA, Clock, FixedClock, OffsetClock, SystemClock
+from datong.kernel.clock import CHINA, Clock, FixedClock, OffsetClock, SystemClock, minute
 from datong.kernel.errors import (
     Conflict,
     Corrupt,
@@ -49,7 +49,7 @@ from datong.kernel.paging import Page, page_of
 from datong.kernel.randomness import random_bytes
 from datong.kernel.remembered import Remembered
 from datong.kernel.settings import Settings
-from datong.kernel.texts import Language, Text
+from datong.kernel.texts import Language, Text, both
 from datong.kernel.values import Value
 
 if TYPE_CHECKING:
@@ -122,10 +122,12 @@ __all__ = [
     "Value",
     "WorkingCalendar",
     "answered_error",
+    "both",
     "canonical_json",
     "error_class",
     "insert_rows",
     "insert_together",
+    "minute",
     "new_id",
     "on_demand",
     "page_of",

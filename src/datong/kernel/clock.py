@@ -13,6 +13,11 @@ CHINA = ZoneInfo("Asia/Shanghai")
 """The civil time zone in which working days and time limits are counted."""
 
 
+def minute(at: datetime) -> str:
+    """Return a moment to the minute, in China's time."""
+    return at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M")
+
+
 class Clock(Protocol):
     """A source of the current time."""
 

@@ -21,3 +21,8 @@ class Text(Value):
     def render(self, language: Language) -> str:
         """Return the sentence in `language`."""
         return self.zh if language is Language.ZH else self.en
+
+
+def both(text: Text) -> str:
+    """Return a text in both languages, side by side: for places that have room for one."""
+    return f"{text.zh} · {text.en}"

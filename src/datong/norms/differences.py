@@ -7,7 +7,7 @@ new one; *compatible* when everything that was right stays right; *editorial* wh
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 
-from datong.kernel import Text, Value
+from datong.kernel import Text, Value, both
 from datong.norms.cross_checks import entry_key
 from datong.norms.entries import CodeList, Entry
 from datong.norms.pack import SECTION_FIELDS, NormPack
@@ -191,7 +191,7 @@ def _shown(value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, Text):
-        return f"{value.zh} · {value.en}"
+        return both(value)
     text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return text if len(text) <= _SHOWN_CHARS_MAX else text[:_SHOWN_CHARS_MAX] + "…"
 

@@ -14,7 +14,7 @@ from datong.governance.notifications.matters import (
     Names,
     Topic,
 )
-from datong.kernel import CHINA, DepartmentCode, Text, WorkingCalendar
+from datong.kernel import CHINA, DepartmentCode, Text, WorkingCalendar, minute
 from datong.ledger import RecordedEntry
 from datong.sharing import Action, Role, Target
 
@@ -25,7 +25,7 @@ _ASSIGNMENT = Text(zh="交办事项", en="Assignment")
 def of_meeting(entry: RecordedEntry, _names: Names) -> Sequence[Matter]:
     """Tell those invited that a meeting was called, decided, closed or cancelled."""
     facts = entry.facts
-    at = datetime.fromisoformat(facts["held_at"]).astimezone(CHINA).strftime("%Y-%m-%d %H:%M")
+    at = minute(datetime.fromisoformat(facts["held_at"]))
     said = {
         "call": Text(zh=f"定于 {at} 召开，请答复是否参加。", en=f"Called for {at}: say whether your department comes."),
         "decide": Text(zh=f"第 {facts['item']} 项议题已议决。", en=f"Item {facts['item']} was decided."),

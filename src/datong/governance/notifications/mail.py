@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from datong.governance.notifications.matters import TOPIC_NAMES, Topic
-from datong.kernel import CHINA, DatongError, Language, Refused, Text, Unreachable, Value
+from datong.kernel import DatongError, Language, Refused, Text, Unreachable, Value, minute
 
 LINES_MAX = 50
 """Notices that one message names; of more it says how many there are."""
@@ -94,7 +94,7 @@ def text_of(lines: Sequence[Line], language: Language, base_url: str) -> str:
 def _told(line: Line, language: Language, base_url: str) -> str:
     urgent = Text(zh="【紧急】", en="[urgent] ").render(language) if line.urgent else ""
     times = "" if line.times == 1 else Text(zh=f"（{line.times} 次）", en=f" ({line.times} times)").render(language)
-    at = line.told_at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M")
+    at = minute(line.told_at)
     topic, title = TOPIC_NAMES[line.topic].render(language), line.title.render(language)
     return f"{urgent}[{topic}] {title}{times}\n{line.what.render(language)}\n{at}  {base_url}{line.address}"
 

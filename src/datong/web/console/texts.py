@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
-from datong.kernel import CHINA, Language, Text
+from datong.kernel import CHINA, Language, Text, minute
 
 
 class HasLabel(Protocol):
@@ -87,7 +87,7 @@ def size(value: int | None) -> str:
 
 def moment(at: datetime | None) -> str:
     """Return a time in China, to the minute; an em dash for none."""
-    return "—" if at is None else at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M")
+    return "—" if at is None else minute(at)
 
 
 def moment_exact(at: datetime | None) -> str:
@@ -109,7 +109,7 @@ def deadline(at: datetime | None) -> str:
     here = at.astimezone(CHINA)
     if (here.hour, here.minute) == (0, 0):
         return (here - timedelta(days=1)).strftime("%Y-%m-%d 24:00")
-    return here.strftime("%Y-%m-%d %H:%M")
+    return minute(at)
 
 
 def last_day(at: datetime | None) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from datong.kernel import Text
+from datong.kernel import Text, both
 from datong.library import FEATURES_MAX, Feature, FeatureCollection, FeaturePage
 from datong.web.features.parameters import LIMIT_DEFAULT, Crs
 from datong.web.features.shapes import geojson_shapes
@@ -23,11 +23,6 @@ CONFORMANCE = (
 TITLE = Text(zh="打通空间地理库", en="Datong spatial library")
 GREGORIAN = "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"
 Document = dict[str, Any]
-
-
-def both(text: Text) -> str:
-    """Return a title in both languages: these documents have room for one."""
-    return f"{text.zh} · {text.en}"
 
 
 def link(href: str, rel: str, media_type: str, title: str) -> Document:
