@@ -158,6 +158,8 @@ def main() -> None:
         city = ConsoleCity(folder / "hub", Database(url))
         city.build()
         pages = paths(ServedCity(city, ""))
+        if chosen.quick:
+            pages = {username: addresses[:3] for username, addresses in pages.items()}
         city.settle()
         city.database.close()
         settings = city.settings.model_copy(update={"database_url": url, "port": free_port()})

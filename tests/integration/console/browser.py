@@ -78,6 +78,8 @@ class Visitor:
             viewport={"width": width, "height": HEIGHT},
             locale="zh-CN" if language == "zh" else "en-GB",
             color_scheme=scheme,
+            # Pages are read once they stand still; moving charts took a processor that other tests wait for.
+            reduced_motion="reduce",
         )
         self.context.add_cookies([{"name": "datong_language", "value": language, "url": base_url}])
         self.complaints: list[str] = []

@@ -13,6 +13,7 @@ PUBLIC = {
     ("GET", "/readyz"),
     ("GET", "/log/checkpoint"),
     ("GET", "/log/tile/{path}"),
+    ("GET", "/log/keys"),
     ("GET", "/log/quorum"),
     ("GET", "/log/verify.py"),
     ("GET", "/log/rederive.py"),
