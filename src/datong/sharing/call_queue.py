@@ -1,8 +1,7 @@
 """The queue before the gateway: calls that arrive while others are on their way are answered together.
 
-A thread answers a batch (one transaction for all) and hands the answers back. A lone call is a batch of one. On
-PostgreSQL two batches are on their way at a time: while the server makes one durable, the other is decided, and each
-takes half of the calls there are. On SQLite, which has one writer, there is one, and the next gathers meanwhile.
+One batch is on its way at a time: a thread answers it (one transaction for all) and hands the answers back. A lone
+call is a batch of one. While one batch is being made durable, the next one gathers, so that batches grow with the load.
 Calls that a department's node answers wait in threads of their own.
 """
 
@@ -48,19 +47,17 @@ class _Waiting(NamedTuple):
 class CallQueue:
     """Answers the calls of one process; its threads start with the first call."""
 
-    def __init__(self, gateway: Gateway, *, node_calls_max: int, batches_at_once: int = 1) -> None:
+    def __init__(self, gateway: Gateway, *, node_calls_max: int) -> None:
         self._gateway = gateway
         self._waiting: deque[_Waiting] = deque()
         lock = threading.Lock()
         self._some = threading.Condition(lock)
         self._enough = threading.Condition(lock)
         self._lock = lock
-        self._threads_max = batches_at_once
-        self._threads: list[threading.Thread] = []
-        # Threads that wait for a call, threads that wait for more, calls that are being answered.
-        self._idle = self._lingering = self._answering = 0
         self._expected = 1
+        self._idle = False
         self._closed = False
+        self._thread: threading.Thread | None = None
         self._nodes = ThreadPoolExecutor(node_calls_max, thread_name_prefix="gateway-node")
 
     async def answer(self, asked: Asked) -> Answer:
@@ -119,36 +116,28 @@ class CallQueue:
             if len(self._waiting) + len(calls) > CALLS_WAITING_MAX or self._closed:
                 raise _busy()
             self._waiting.extend(calls)
-            if self._lingering:
-                if len(self._waiting) >= self._expected:
-                    self._enough.notify()
-            else:
-                self._wake()
-
-    def _wake(self) -> None:
-        """Have a thread take what waits, if one is free."""
-        if self._idle:
-            self._idle -= 1
-            self._some.notify()
-        elif len(self._threads) < self._threads_max:
-            thread = threading.Thread(target=self._run, name=f"gateway-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
+                self._thread.start()
+            elif self._idle:
+                self._idle = False
+                self._some.notify()
+            elif len(self._waiting) >= self._expected:
+                self._enough.notify()
 
     def close(self) -> None:
         """Answer what waits, and stop."""
         with self._lock:
             self._closed = True
-            self._some.notify_all()
-            self._enough.notify_all()
-        for thread in self._threads:
-            thread.join()
+            self._some.notify()
+            self._enough.notify()
+        if self._thread is not None:
+            self._thread.join()
         self._nodes.shutdown()
 
     def _run(self) -> None:
         """Answer one batch after the other."""
-        batch: list[_Waiting] = []
-        while batch := self._next_batch(len(batch)):
+        while batch := self._next_batch():
             try:
                 results = self._gateway.answer_many([one.asked for one in batch])
             except (OperationalError, InterfaceError) as error:
@@ -160,40 +149,22 @@ class CallQueue:
             else:
                 self._end(batch, results)
 
-    def _next_batch(self, answered: int) -> list[_Waiting]:
-        """Return the calls that are answered together next, once there are some; none when the queue is closed.
-
-        `answered`: how many the thread has answered before. Of the calls there are, a thread takes its share.
-        """
+    def _next_batch(self) -> list[_Waiting]:
+        """Return the calls that are answered together next, once there are some; none when the queue is closed."""
         with self._lock:
-            self._answering -= answered
-            while not self._gathered():
+            while not self._waiting:
                 if self._closed:
                     return []
-                self._idle += 1
+                self._idle = True
                 self._some.wait()
-            there = len(self._waiting) + self._answering
-            self._expected = min(-(-there // self._threads_max), BATCH_CALLS_MAX)
+            self._idle = False
+            if len(self._waiting) < self._expected:
+                self._enough.wait_for(lambda: len(self._waiting) >= self._expected or self._closed, LINGER_SECONDS)
             batch = [self._waiting.popleft()]
-            while self._waiting and len(batch) < self._expected and not (batch[0].alone or self._waiting[0].alone):
+            while self._waiting and len(batch) < BATCH_CALLS_MAX and not (batch[0].alone or self._waiting[0].alone):
                 batch.append(self._waiting.popleft())
-            self._answering += len(batch)
-            if self._waiting and not self._lingering:
-                self._wake()
+            self._expected = min(len(batch) + len(self._waiting), BATCH_CALLS_MAX)
         return batch
-
-    def _gathered(self) -> bool:
-        """Wait until as many calls are there as are expected, a millisecond at most; return whether there are any.
-
-        One thread gathers at a time: another would take half of what it waits for.
-        """
-        if not self._waiting or (self._lingering and not self._closed):
-            return False
-        if len(self._waiting) < self._expected:
-            self._lingering += 1
-            self._enough.wait_for(lambda: len(self._waiting) >= self._expected or self._closed, LINGER_SECONDS)
-            self._lingering -= 1
-        return bool(self._waiting)
 
     def _end(self, batch: Sequence[_Waiting], results: Sequence[Reply | AtNode]) -> None:
         done: list[tuple[_Waiting, Result]] = []

@@ -80,8 +80,6 @@ from datong.sharing.subjects import CITIZEN_ELEMENT, SALT_BYTES, marks
 from datong.sharing.terms import Agreement, AgreementItem, AgreementState
 from datong.sharing.tokens import unrecognised
 
-BATCHES_AT_ONCE = 2
-"""Batches of one process that are on their way together, where the control database takes several writers."""
 KEPT_MAX = 10_000
 """Resources, pairs of parties and callers that a process keeps read."""
 
@@ -148,11 +146,6 @@ class Gateway:
                 most=KEPT_MAX,
                 fresh_seconds=FRESH_SECONDS,
             )
-
-    @property
-    def batches_at_once(self) -> int:
-        """How many batches are worth answering at a time."""
-        return 1 if self._database.is_sqlite else BATCHES_AT_ONCE
 
     def query(
         self,

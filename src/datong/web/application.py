@@ -101,9 +101,7 @@ def create_app(
     app.state.updates = Updates(look_at(services), app.draining)
     app.state.language = chosen.language
     app.state.worker_threads = chosen.worker_threads
-    app.state.calls = CallQueue(
-        services.gateway, node_calls_max=chosen.worker_threads, batches_at_once=services.gateway.batches_at_once
-    )
+    app.state.calls = CallQueue(services.gateway, node_calls_max=chosen.worker_threads)
     metrics.gauge("datong_simulated_time", "1 while the hub runs on simulated time.", lambda: services.clock.simulated)
     metrics.gauge("datong_log_entries", "Entries that the published checkpoint covers.", services.ledger.size)
     metrics.add(QuorumMetrics(services.quorum.state, services.clock.now))
