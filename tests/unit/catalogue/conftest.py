@@ -55,14 +55,21 @@ def pack() -> NormPack:
     return load_pack()
 
 
-def make_office(database: Database, pack: NormPack, *, register: bool = True) -> Office:
+def make_office(
+    database: Database,
+    pack: NormPack,
+    *,
+    register: bool = True,
+    origin: str = "test.local/log",
+    signer: Ed25519Signer | None = None,
+) -> Office:
     """Compose an office; without `register` its departments are there already."""
     clock = FixedClock(datetime(2026, 11, 24, 2, 0, tzinfo=UTC))
     ledger = Ledger(
         database=database,
         clock=clock,
-        signer=Ed25519Signer.generate(),
-        origin="test.local/log",
+        signer=signer or Ed25519Signer.generate(),
+        origin=origin,
         tiles=MemoryTileStore(),
     )
     departments = Departments(database=database, clock=clock, ledger=ledger)

@@ -15,7 +15,7 @@ from datong.federation import (
     Superior,
 )
 from datong.kernel import Database, NodeId
-from datong.ledger import Ed25519Signer
+from datong.ledger import Ed25519Signer, Ledger, LogKeyBook, MemoryTileStore, Succession
 from datong.norms import NormPack
 from tests.unit.catalogue.conftest import AUTHORITY, AUTHORITY_ACTOR, Office, make_office
 
@@ -27,9 +27,34 @@ class CascadeHub:
     name: str
     office: Office
     signer: Ed25519Signer
+    foreign: ForeignEntries
     peers: Peers
-    cascade: Cascade
     superiors: dict[str, "CascadeHub"]
+
+    @property
+    def cascade(self) -> Cascade:
+        return Cascade(
+            database=self.office.database,
+            clock=self.office.clock,
+            departments=self.office.departments,
+            foreign=self.foreign,
+            peers=self.peers,
+            signer=self.signer,
+            hub=self.name,
+        )
+
+    def replace_key(self, *, vouched: bool) -> None:
+        """Have the hub sign with a new key, which the old one vouches for or, in an emergency, does not."""
+        office, old, new = self.office, self.signer, Ed25519Signer.generate()
+        succession = Succession.make(self.name, old.public_key, new, voucher=old if vouched else None)
+        book = LogKeyBook(database=office.database, clock=office.clock, ledger=office.ledger)
+        assert book.replace(succession, AUTHORITY_ACTOR, "rotation")
+        self.signer = new
+        # As a process does that was started anew: the log signs with the new key, and tells of those up to it.
+        ledger = Ledger(
+            database=office.database, clock=office.clock, signer=new, origin=self.name, tiles=MemoryTileStore()
+        )
+        self.peers = peers_of(office, ledger, self.foreign)
 
     @property
     def exchanges(self) -> Exchanges:
@@ -67,24 +92,20 @@ class CascadeHub:
         return {found.content.title.zh: found for found in page.rows}
 
 
+def peers_of(office: Office, ledger: Ledger, foreign: ForeignEntries) -> Peers:
+    """Return the links of a hub whose log is `ledger`."""
+    return Peers(
+        database=office.database, clock=office.clock, ledger=ledger, departments=office.departments, foreign=foreign
+    )
+
+
 def make_hub(name: str, database: Database, pack: NormPack) -> CascadeHub:
     """Return a hub named `name`, with the departments of the catalogue's tests."""
-    office = make_office(database, pack)
-    foreign = ForeignEntries(clock=office.clock, ledger=office.ledger)
-    peers = Peers(
-        database=database, clock=office.clock, ledger=office.ledger, departments=office.departments, foreign=foreign
-    )
     signer = Ed25519Signer.generate()
-    cascade = Cascade(
-        database=database,
-        clock=office.clock,
-        departments=office.departments,
-        foreign=foreign,
-        peers=peers,
-        signer=signer,
-        hub=name,
-    )
-    return CascadeHub(name=name, office=office, signer=signer, peers=peers, cascade=cascade, superiors={})
+    office = make_office(database, pack, origin=name, signer=signer)
+    foreign = ForeignEntries(clock=office.clock, ledger=office.ledger)
+    peers = peers_of(office, office.ledger, foreign)
+    return CascadeHub(name=name, office=office, signer=signer, foreign=foreign, peers=peers, superiors={})
 
 
 def settings(name: str, **changes: object) -> PeerSettings:

@@ -7,7 +7,7 @@ import pytest
 from datong.catalogue import ResourceAction, ResourceState
 from datong.federation import CascadeBatch, CascadeEntry, Peer, PeerState, Scope, SignedBatch, Standing
 from datong.kernel import Conflict, Corrupt, Database, Refused, Text
-from datong.ledger import EntryKind
+from datong.ledger import EntryKind, LogKeys
 from datong.norms import NormPack, ShareType
 from tests.unit.catalogue.conftest import AUTHORITY_ACTOR, POLICE, POLICE_ACTOR, content
 from tests.unit.federation.hubs import CascadeHub, make_hub, settings
@@ -196,6 +196,41 @@ def test_a_batch_is_applied_once_in_order_and_only_with_the_peers_signature(make
         if entry.facts["action"] == "received"
     ]
     assert evidence.facts["batch_digest"] == signed.batch.digest
+
+
+def test_a_city_follows_a_province_whose_key_vouches_for_the_next(make: Make, province: CascadeHub) -> None:
+    city = make("city/log")
+    province.office.publish(content("省一"))
+    peer = city.exchange(link(city, province).id)
+    first = province.signer.public_key
+    assert peer.public_key == first
+    for _ in range(2):
+        province.replace_key(vouched=True)
+    province.office.publish(content("省二"))
+    peer = city.exchange(peer.id)
+    assert set(city.visible()) == {"省一", "省二"}
+    assert (peer.in_step, peer.public_key) == (True, province.signer.public_key)
+    (evidence,) = [
+        entry
+        for entry in city.office.ledger.entries(kind=EntryKind.CASCADE, subject=peer.id).rows
+        if entry.facts["action"] == "follow_key"
+    ]
+    assert evidence.facts["key"] == province.signer.public_key.hex()
+    vouched = evidence.facts["vouched"]
+    assert isinstance(vouched, list)
+    assert [str(line).split()[0] for line in vouched][0] == first.hex()
+    assert len(vouched) == 2
+
+    # In an emergency nobody vouches: what is signed by the new key stays outside until the city joins anew.
+    province.replace_key(vouched=False)
+    province.office.publish(content("省三"))
+    with pytest.raises(Corrupt, match="log_key_emergency"):
+        city.exchange(peer.id)
+    assert set(city.visible()) == {"省一", "省二"}
+    assert city.peers.get(peer.id).public_key == peer.public_key
+    other = LogKeys.of("other/log", province.signer.public_key)
+    with pytest.raises(Refused, match="wrong_hub"):
+        city.peers.follow_key(peer.id, other, AUTHORITY_ACTOR)
 
 
 def sign(hub: CascadeHub, batch: CascadeBatch) -> SignedBatch:
