@@ -184,7 +184,7 @@ if TYPE_CHECKING:
         ServiceItem,
         ServiceStep,
     )
-    from datong.catalogue.sheet_places import column_letters, columns_found
+    from datong.catalogue.sheet_places import column_letters, columns_found, goes_on_after, too_many_rows
     from datong.catalogue.sketch_estimates import Estimate, OverlapEstimate, cardinality, overlap
     from datong.catalogue.sketch_key_values import (
         Envelope,
@@ -279,7 +279,7 @@ else:
             "import_jobs": ["ImportJob", "ImportJobs"],
             "interchange": ["CatalogueFiles", "FileFormat", "ImportReport", "ImportStage", "ImportProgress"],
             "spreadsheet": ["CellProblem"],
-            "sheet_places": ["column_letters", "columns_found"],
+            "sheet_places": ["column_letters", "columns_found", "goes_on_after", "too_many_rows"],
             "spreadsheet_guard": ["SheetLimits", "check_archive", "check_workbook"],
             "lifecycle": ["TRANSITIONS", "Standing", "Transition", "advance", "possible_actions"],
             "open_catalogue": ["OpenCatalogue", "OpenCount", "OpenFacet", "OpenOrder", "OpenSort", "Publisher"],
@@ -621,6 +621,7 @@ __all__ = [
     "folded",
     "foreign_digest",
     "format_name",
+    "goes_on_after",
     "group_tables",
     "held_elements",
     "holdings_of",
@@ -649,5 +650,6 @@ __all__ = [
     "split_syllables",
     "syllables",
     "toneless_syllables",
+    "too_many_rows",
     "without_values",
 ]

@@ -19,7 +19,7 @@ from datong.catalogue.service_values import (
     NewServiceField,
     NewServiceItem,
 )
-from datong.catalogue.sheet_places import column_letters, columns_found
+from datong.catalogue.sheet_places import column_letters, columns_found, goes_on_after, too_many_rows
 from datong.catalogue.spreadsheet_guard import check_archive, not_a_spreadsheet
 from datong.kernel import DatongError, DepartmentCode, Invalid, Text, TooLarge, Value
 from datong.kernel.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
@@ -27,7 +27,6 @@ from datong.norms import NormPack, read_mapping
 
 FILE_BYTES_MAX = 8 * 1024 * 1024
 ROWS_MAX = 50_000
-MANY = f"一次最多 {ROWS_MAX} 行，请分批导入。", f"At most {ROWS_MAX} rows go at once: import it in parts."
 PROBLEMS_MAX = 200
 CODE_CHARS_MAX = 64
 ITEM_SHEETS = ("事项", "items")
@@ -81,6 +80,11 @@ class _Reader:
         """Note a problem."""
         if len(self.problems) < PROBLEMS_MAX:
             self.problems.append(FileProblem(place=place, what=Text(zh=zh, en=en)))
+
+    def report_too_many(self, place: str) -> None:
+        """Note where there are more rows than go at once."""
+        said = too_many_rows(ROWS_MAX)
+        self.report(place, said.zh, said.en)
 
     def item(self, row: _Row, fields: Sequence[_Row]) -> NewServiceItem | None:
         """Return a service item, or None after noting what is wrong with it."""
@@ -253,8 +257,8 @@ def _sheet_rows(
         reader.report(names[0], f"缺少工作表“{names[0]}”。", f'The sheet "{names[0]}" is missing.')
         return []
     rows = sheets[name]
-    if any(str(cell).strip() for row in rows[ROWS_MAX + 1 :] for cell in row):
-        reader.report(f"{name}!{ROWS_MAX + 2}", *MANY)
+    if goes_on_after(rows, ROWS_MAX):
+        reader.report_too_many(f"{name}!{ROWS_MAX + 2}")
         return []
     places = columns_found(rows[0] if rows else [], columns)
     for field in NEEDED - places.keys():
@@ -298,7 +302,7 @@ def _listed(value: object, place: str, reader: _Reader) -> list[tuple[str, Mappi
         reader.report(place, "这里应是列表。", "A list is needed here.")
         return []
     if len(value) > ROWS_MAX:
-        reader.report(f"{place}/{ROWS_MAX}", *MANY)
+        reader.report_too_many(f"{place}/{ROWS_MAX}")
         return []
     found = []
     for number, one in enumerate(value):

@@ -11,7 +11,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 from python_calamine import CalamineError, CalamineWorkbook
 
-from datong.catalogue import check_archive, column_letters, columns_found
+from datong.catalogue import check_archive, column_letters, columns_found, goes_on_after, too_many_rows
 from datong.governance.staff.members import STAFF_ROLE_NAMES, NewMember, Training
 from datong.kernel import Invalid, JsonValue, Text, Value
 
@@ -55,11 +55,8 @@ def read_staff(content: bytes) -> tuple[NewMember, ...]:
         rows = book.get_sheet_by_name(sheet).to_python()
     except (CalamineError, ValueError, OSError, IndexError) as error:
         raise _faulty([_problem("-", Text(zh="不是可读的工作簿。", en="It is no readable workbook."))]) from error
-    if any(str(cell).strip() for row in rows[ROWS_MAX + 1 :] for cell in row):
-        many = Text(
-            zh=f"一次最多 {ROWS_MAX} 行，请分批导入。", en=f"At most {ROWS_MAX} rows go at once: import it in parts."
-        )
-        raise _faulty([_problem(f"{sheet}!{ROWS_MAX + 2}", many)])
+    if goes_on_after(rows, ROWS_MAX):
+        raise _faulty([_problem(f"{sheet}!{ROWS_MAX + 2}", too_many_rows(ROWS_MAX))])
     places = columns_found(rows[0] if rows else [], COLUMNS)
     missing = [field for field in NEEDED if field not in places]
     if missing:
