@@ -4,30 +4,16 @@ Every line of `EDITS` is what somebody with the database's password could do, an
 docs/reliability.md lists them.
 """
 
-import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from datong.adapters.directory_store import DirectoryStore
 from datong.app.fsck import AREAS
-from datong.kernel import Database
-from datong.ledger import EntryKind, FsckReport, Ledger
+from datong.ledger import EntryKind, FsckReport
 from tests.integration.console.conftest import ServedCity
+from tests.silent_edits import Edit, edited, fsck_at, laid_to_rest, undocumented_edits
 from tests.unit.ledger.documented import undocumented
-
-
-class Edit(NamedTuple):
-    """One edit: what it is for, the statement, and where it must be found."""
-
-    aim: str
-    statement: str
-    code: str
-    area: str
-
 
 ELSEWHERE = {
     *("exchange.file", "exchange.file_receipt", "sharing.matching"),
@@ -355,23 +341,13 @@ def resting(console: ServedCity, tmp_path_factory: pytest.TempPathFactory) -> Pa
     city, path = console.city, tmp_path_factory.mktemp("resting") / "control.sqlite"
     while city.hub.ledger.integrate():
         pass
-    with closing(sqlite3.connect(city.database.engine.url.database or "")) as connection:
-        connection.execute("VACUUM INTO ?", (str(path),))
-    return path
+    return laid_to_rest(Path(city.database.engine.url.database or ""), path)
 
 
 def _check(console: ServedCity, path: Path) -> FsckReport:
-    city, database = console.city, Database(f"sqlite:///{path}")
-    ledger = Ledger(
-        database=database,
-        clock=city.clock,
-        signer=city.signer,
-        origin=city.settings.log_origin,
-        tiles=DirectoryStore(city.home / "log"),
-    )
-    report = ledger.fsck(AREAS)
-    database.close()
-    return report
+    city = console.city
+    tiles = DirectoryStore(city.home / "log")
+    return fsck_at(path, AREAS, clock=city.clock, signer=city.signer, origin=city.settings.log_origin, tiles=tiles)
 
 
 def test_a_city_that_nobody_tampered_with_has_no_fault(console: ServedCity, resting: Path) -> None:
@@ -381,9 +357,7 @@ def test_a_city_that_nobody_tampered_with_has_no_fault(console: ServedCity, rest
 
 
 def test_the_list_is_in_the_documentation() -> None:
-    page = (Path(__file__).parents[3] / "docs/reliability.md").read_text(encoding="utf-8")
-    for edit in EDITS:
-        assert f"| {edit.aim} | fsck | `{edit.code}` |" in page, edit.aim
+    assert undocumented_edits(EDITS) == []
 
 
 def test_every_entry_of_the_city_is_as_documented(console: ServedCity) -> None:
@@ -394,9 +368,5 @@ def test_every_entry_of_the_city_is_as_documented(console: ServedCity) -> None:
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.aim)
 def test_a_silent_edit_is_found(console: ServedCity, resting: Path, tmp_path: Path, edit: Edit) -> None:
-    path = tmp_path / "control.sqlite"
-    shutil.copy(resting, path)
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute(edit.statement).rowcount > 0
-        connection.commit()
-    assert (edit.code, edit.area) in {(fault.code, fault.area) for fault in _check(console, path).faults}
+    report = _check(console, edited(resting, tmp_path, edit))
+    assert (edit.code, edit.area) in {(fault.code, fault.area) for fault in report.faults}

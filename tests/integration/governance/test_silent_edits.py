@@ -1,11 +1,7 @@
 """Silent edits of wishes, ratings, registers of staff, delegations and cases: fsck names each (docs/reliability.md)."""
 
-import shutil
-import sqlite3
-from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -24,26 +20,16 @@ from datong.governance import (
 )
 from datong.governance.satisfaction import SATISFACTION_AREAS, Opinion, Ratings
 from datong.governance.staff import STAFF_AREAS, NewMember, StaffRegister, StaffRole, Training
-from datong.kernel import Database, DepartmentCode, JsonValue, Text
-from datong.ledger import EntryKind, FsckReport, Ledger, MemoryTileStore
+from datong.kernel import DepartmentCode, JsonValue, Text
+from datong.ledger import EntryKind, FsckReport
 from datong.sharing.state_audit import SHARING_AREAS
 from datong.sharing.wishes import WishAction
+from tests.silent_edits import DIFFERS, GONE, Edit, edited, fsck_at, laid_to_rest, undocumented_edits
 from tests.unit.sharing.samples import BUREAU, EDUCATION, POLICE, RESOURCE, person
 from tests.unit.sharing.test_delegations import DECLINE, Office
 from tests.unit.sharing.wishes.test_wishes import AUTHORITY, DRAFT, act, wishes_of
 
 AREAS = (*SHARING_AREAS, *SATISFACTION_AREAS, *STAFF_AREAS, *GOVERNANCE_AREAS)
-DIFFERS, GONE = "ledger.state_differs", "ledger.state_missing"
-
-
-class Edit(NamedTuple):
-    """One edit: what it is for, the statement, and where it must be found."""
-
-    aim: str
-    statement: str
-    code: str
-    area: str
-
 
 EDITS = (
     Edit("answer a wish without an act", "UPDATE sharing_wish SET state = 'declined'", DIFFERS, "sharing.wish"),
@@ -241,24 +227,11 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lived, Path]:
     """A world in which all of that happened, and its database as it lay on disk."""
     folder = tmp_path_factory.mktemp("lived")
     world = Lived(folder)
-    path = folder / "resting.sqlite"
-    with closing(sqlite3.connect(folder / "control.sqlite")) as connection:
-        connection.execute("VACUUM INTO ?", (str(path),))
-    return world, path
+    return world, laid_to_rest(folder / "control.sqlite", folder / "resting.sqlite")
 
 
 def check(world: Lived, path: Path) -> FsckReport:
-    database = Database(f"sqlite:///{path}")
-    ledger = Ledger(
-        database=database,
-        clock=world.clock,
-        signer=world.signer,
-        origin=world.ledger.origin,
-        tiles=MemoryTileStore(),
-    )
-    report = ledger.fsck(AREAS)
-    database.close()
-    return report
+    return fsck_at(path, AREAS, clock=world.clock, signer=world.signer, origin=world.ledger.origin)
 
 
 def test_what_nobody_touched_has_no_fault(lived: tuple[Lived, Path]) -> None:
@@ -271,13 +244,9 @@ def test_what_nobody_touched_has_no_fault(lived: tuple[Lived, Path]) -> None:
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.aim)
 def test_a_silent_edit_is_found(lived: tuple[Lived, Path], tmp_path: Path, edit: Edit) -> None:
     world, resting = lived
-    path = Path(shutil.copy(resting, tmp_path))
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute(edit.statement).rowcount > 0
-        connection.commit()
-    assert (edit.code, edit.area) in {(fault.code, fault.area) for fault in check(world, path).faults}
+    report = check(world, edited(resting, tmp_path, edit))
+    assert (edit.code, edit.area) in {(fault.code, fault.area) for fault in report.faults}
 
 
 def test_the_list_is_in_the_documentation() -> None:
-    page = (Path(__file__).parents[3] / "docs/reliability.md").read_text(encoding="utf-8")
-    assert [edit.aim for edit in EDITS if f"| {edit.aim} | fsck | `{edit.code}` |" not in page] == []
+    assert undocumented_edits(EDITS) == []

@@ -1,19 +1,16 @@
 """Silent edits of consents, objections, orders to tell later and applications: fsck names each."""
 
-import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from datong.kernel import Actor, ActorKind, Database
-from datong.ledger import FsckReport, Ledger, MemoryTileStore
+from datong.kernel import Actor, ActorKind
+from datong.ledger import FsckReport
 from datong.sharing.applications import NewRegistration
 from datong.sharing.citizens import HoldGround, HoldOrder
 from datong.sharing.rights_state import RIGHTS_AREAS
 from tests.new_control import new_control
+from tests.silent_edits import DIFFERS, GONE, Edit, edited, fsck_at, laid_to_rest, undocumented_edits
 from tests.unit.sharing.samples import BUREAU, EDUCATION, RESOURCE, application, person
 from tests.unit.sharing.world import World
 
@@ -22,17 +19,6 @@ SELF = Actor(kind=ActorKind.CITIZEN, id="citizen-1")
 NEW = NewRegistration(
     name="入学一件事", purpose="入学资格核验", scenes=("小学入学",), contacts=("张三",), showcase=True
 )
-DIFFERS, GONE = "ledger.state_differs", "ledger.state_missing"
-
-
-class Edit(NamedTuple):
-    """One edit: what it is for, the statement, and where it must be found."""
-
-    aim: str
-    statement: str
-    code: str
-    area: str
-
 
 EDITS = (
     Edit("give consent in somebody's name", "UPDATE sharing_consent SET state = 'given'", DIFFERS, "sharing.consent"),
@@ -119,24 +105,11 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Path]:
     consented = world.put_in_force(other.agreement_id)
     world.consents.ask(consented.id, CITIZEN, actor=person(EDUCATION))
     world.registrations.register(NEW, EDUCATION, person(EDUCATION))
-    path = folder / "resting.sqlite"
-    with closing(sqlite3.connect(folder / "control.sqlite")) as connection:
-        connection.execute("VACUUM INTO ?", (str(path),))
-    return world, path
+    return world, laid_to_rest(folder / "control.sqlite", folder / "resting.sqlite")
 
 
 def _check(world: World, path: Path) -> FsckReport:
-    database = Database(f"sqlite:///{path}")
-    ledger = Ledger(
-        database=database,
-        clock=world.clock,
-        signer=world.signer,
-        origin=world.ledger.origin,
-        tiles=MemoryTileStore(),
-    )
-    report = ledger.fsck(RIGHTS_AREAS)
-    database.close()
-    return report
+    return fsck_at(path, RIGHTS_AREAS, clock=world.clock, signer=world.signer, origin=world.ledger.origin)
 
 
 def test_what_nobody_touched_has_no_fault(lived: tuple[World, Path]) -> None:
@@ -148,14 +121,9 @@ def test_what_nobody_touched_has_no_fault(lived: tuple[World, Path]) -> None:
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.aim)
 def test_a_silent_edit_is_found(lived: tuple[World, Path], tmp_path: Path, edit: Edit) -> None:
     world, resting = lived
-    path = Path(shutil.copy(resting, tmp_path))
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute(edit.statement).rowcount > 0
-        connection.commit()
-    assert (edit.code, edit.area) in {(fault.code, fault.area) for fault in _check(world, path).faults}
+    report = _check(world, edited(resting, tmp_path, edit))
+    assert (edit.code, edit.area) in {(fault.code, fault.area) for fault in report.faults}
 
 
 def test_the_list_is_in_the_documentation() -> None:
-    page = (Path(__file__).parents[3] / "docs/reliability.md").read_text(encoding="utf-8")
-    for edit in EDITS:
-        assert f"| {edit.aim} | fsck | `{edit.code}` |" in page, edit.aim
+    assert undocumented_edits(EDITS) == []
