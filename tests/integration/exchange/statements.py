@@ -1,12 +1,15 @@
 """Statements that a department's own people run on a database of any engine, beside the platform."""
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pymysql
 from sqlalchemy.engine import make_url
+
+GOING_SECONDS_MAX = 30.0
 
 
 def run(url: str, *statements: str) -> list[tuple[object, ...]]:
@@ -43,3 +46,21 @@ def run(url: str, *statements: str) -> list[tuple[object, ...]]:
                 cursor.execute(statement)
                 rows = list(cursor.fetchall())
     return rows
+
+
+def connections_left(url: str) -> int:
+    """Return how many clients besides this one the PostgreSQL database of `url` still has once those that go are gone.
+
+    A server notices that a client went when it next reads or writes, and its own workers (autovacuum) are no clients.
+    """
+    others = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND backend_type = 'client backend'"
+    )
+    give_up_at = time.monotonic() + GOING_SECONDS_MAX
+    while True:
+        ((left,),) = run(url, others)
+        assert isinstance(left, int)
+        if left == 0 or time.monotonic() > give_up_at:
+            return left
+        time.sleep(0.05)

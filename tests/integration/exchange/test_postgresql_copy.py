@@ -11,7 +11,7 @@ from datong.adapters.postgresql_connections import PostgresqlConnections
 from datong.adapters.postgresql_copy import parts_of
 from datong.exchange import Column, ReadQuery
 from datong.kernel import Invalid, Refused, Unavailable
-from tests.integration.exchange.statements import run
+from tests.integration.exchange.statements import connections_left, run
 from tests.servers import PostgresqlServer
 
 ROWS = 6_000
@@ -112,13 +112,8 @@ def test_a_row_that_cannot_be_read_stops_all_readers(source: PostgresqlDatabase,
     with pytest.raises((Invalid, Refused), match="value_not_lossless"):
         source.read(query_of(("whole",), "bad")).read_all()
     source.close()
-    ((left,),) = run(
-        url,
-        "ALTER TABLE t DROP bad",
-        "SELECT pg_sleep(0.2)",
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    )
-    assert left == 0
+    run(url, "ALTER TABLE t DROP bad")
+    assert connections_left(url) == 0
 
 
 def test_a_reader_that_is_given_up_leaves_no_connection(source: PostgresqlDatabase, url: str) -> None:
@@ -126,12 +121,7 @@ def test_a_reader_that_is_given_up_leaves_no_connection(source: PostgresqlDataba
     reader.read_next_batch()
     del reader
     source.close()
-    ((left,),) = run(
-        url,
-        "SELECT pg_sleep(0.2)",
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    )
-    assert left == 0
+    assert connections_left(url) == 0
 
 
 def test_a_database_that_allows_few_connections_is_read_by_few(url: str) -> None:

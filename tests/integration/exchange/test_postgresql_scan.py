@@ -9,7 +9,7 @@ import pytest
 from datong.adapters import PostgresqlDatabase
 from datong.exchange import Connector, ReadQuery
 from datong.kernel import Invalid, NotFound, Refused, Unavailable
-from tests.integration.exchange.statements import run
+from tests.integration.exchange.statements import connections_left, run
 from tests.servers import PostgresqlServer
 
 ROWS = 50_000
@@ -105,9 +105,4 @@ def test_a_reader_that_is_given_up_leaves_no_connection(url: str) -> None:
     reader.read_next_batch()
     del reader
     source.close()
-    ((open_connections,),) = run(
-        url,
-        "SELECT pg_sleep(0.2)",
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    )
-    assert open_connections == 0
+    assert connections_left(url) == 0
