@@ -81,6 +81,14 @@ def test_every_file_stands_in_the_contents_and_every_address_has_a_file() -> Non
         assert site.file(address) is not None, address
 
 
+def test_every_decision_has_its_number_as_heading_and_one_line_in_the_list() -> None:
+    decisions = sorted(path.name for path in (DOCS / "adr").glob("[0-9]*.md"))
+    listed = re.findall(r"^\| \[(\d{4})\]\((\d{4}-[\w-]+\.md)\) \| ", (DOCS / "adr/README.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(name for _, name in listed) == decisions
+    for number, name in listed:
+        assert (DOCS / "adr" / name).read_text("utf-8").startswith(f"# {number}. "), name
+
+
 @pytest.mark.parametrize("name", GUIDES)
 def test_a_guide_has_the_same_outline_in_both_languages(name: str) -> None:
     texts = {one: (DOCS / "guide" / one.value / name).read_text(encoding="utf-8") for one in Language}
