@@ -83,7 +83,9 @@ def test_every_file_stands_in_the_contents_and_every_address_has_a_file() -> Non
 
 def test_every_decision_has_its_number_as_heading_and_one_line_in_the_list() -> None:
     decisions = sorted(path.name for path in (DOCS / "adr").glob("[0-9]*.md"))
-    listed = re.findall(r"^\| \[(\d{4})\]\((\d{4}-[\w-]+\.md)\) \| ", (DOCS / "adr/README.md").read_text("utf-8"), re.MULTILINE)
+    listed = re.findall(
+        r"^\| \[(\d{4})\]\((\d{4}-[\w-]+\.md)\) \| ", (DOCS / "adr/README.md").read_text("utf-8"), re.MULTILINE
+    )
     assert sorted(name for _, name in listed) == decisions
     for number, name in listed:
         assert (DOCS / "adr" / name).read_text("utf-8").startswith(f"# {number}. "), name
