@@ -3,7 +3,7 @@
 Filling makes each resource in Python, by the functions of publishing, at some 800 a second; here the database copies
 their rows. A copy has an id, a code (in a detail class of its own, since a class has serials for 99,999), a table and a
 place in the search's log of its own; title, items, ratings and dates are those of its original, and so are the words
-that searches find it by. Ids of distributions are the originals' with the copy's number in them, where publishing
+that searches find it by. Ids of distributions are the originals' changed by the copy's number, where publishing
 hashes the resource's id. For benchmarks that need the catalogue's size, not its variety.
 """
 
@@ -23,9 +23,10 @@ PREPARED = (
     JOIN catalogue_version v ON v.resource_id = r.id AND v.version = r.version
     WHERE v.content -> 'binding' ->> 'node_id' = 'filling' AND r.code ~ '^[0-9]{6}/'""",
     "ANALYZE original",
-    # A number in the last group of a UUID, of which 44 bits tell originals apart still.
+    # Sixteen bits of a UUID, changed by the number, so that no copy is its original; the others tell originals apart.
     """CREATE OR REPLACE FUNCTION pg_temp.copied(id text, number int) RETURNS text LANGUAGE sql IMMUTABLE AS
-    $$ SELECT left(id, 24) || lpad(to_hex(number), 4, '0') || right(id, 8) $$""",
+    $$ SELECT left(id, 24) || lpad(to_hex(CAST(CAST('x' || substr(id, 25, 4) AS bit(16)) AS int) # number), 4, '0')
+        || right(id, 8) $$""",
 )
 DETAIL = "lpad(CAST(:number AS text), 2, '0')"
 TABLE_NAME = "content -> 'binding' ->> 'table' || '_' || CAST(:number AS text)"
