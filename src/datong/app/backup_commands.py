@@ -1,6 +1,5 @@
 """The commands `datong hub backup`, `backups` and `restore`."""
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ import typer
 from datong.app.backups import NAME_FORMAT, BackupFolder, HubKey, choose, read_passphrase, take
 from datong.app.backups import restore as restore_backup
 from datong.app.hub import Hub
-from datong.cli.shell import say
+from datong.cli.shell import say, say_json
 from datong.kernel import CHINA, Invalid, Misconfigured, Settings, Text, minute
 
 MIB = 1024**2
@@ -62,7 +61,7 @@ def backup(
             "left_out": [one.model_dump() for one in manifest.left_out],
             "dropped": dropped,
         }
-        typer.echo(json.dumps(told, ensure_ascii=False))
+        say_json(told)
         return
     say(
         Text(
@@ -106,7 +105,7 @@ def backups(
                 + ("  ✓" if verify else "")
             )
     if as_json:
-        typer.echo(json.dumps(told))
+        say_json(told)
 
 
 def restore(
@@ -134,7 +133,7 @@ def restore(
     chosen = choose(folder, name=name, at=None if at is None else _moment(at), size=size)
     report = restore_backup(settings, folder, chosen, key)
     if as_json:
-        typer.echo(report.model_dump_json())
+        say_json(report)
         return
     say(
         Text(

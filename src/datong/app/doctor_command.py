@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from datong.app.doctor import Report, State, examine_hub, examine_node
-from datong.cli.shell import language
+from datong.cli.shell import language, say_json
 
 MARKS = {State.OK: "✓", State.WARNING: "!", State.FAILED: "✗", State.SKIPPED: "-"}
 
@@ -23,7 +23,10 @@ def doctor(
 ) -> None:
     """诊断枢纽或前置机，只看不改 · Diagnose a hub or a node, changing nothing; exits with 1 if anything failed."""
     report = examine_hub(os.environ) if node is None else examine_node(node)
-    typer.echo(report.model_dump_json(indent=2) if as_json else "\n".join(lines(report)))
+    if as_json:
+        say_json(report)
+    else:
+        typer.echo("\n".join(lines(report)))
     if not report.healthy:
         raise typer.Exit(1)
 

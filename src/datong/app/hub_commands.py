@@ -17,6 +17,7 @@ from datong.app.fsck import check, lines
 from datong.app.hub import Hub
 from datong.app.logs import start_logging
 from datong.app.worker import WORK_METRICS
+from datong.cli.shell import say_json
 from datong.exchange import share_heap
 from datong.kernel import PLATFORM_ACTOR, DepartmentCode, Invalid, Settings, Text, both
 from datong.kernel.collector import few_heaps, settle
@@ -121,7 +122,10 @@ def fsck(
     opened = Hub(read_settings())
     report = check(opened, quiet=as_json)
     opened.close()
-    typer.echo(report.model_dump_json(indent=2) if as_json else "\n".join(lines(report)))
+    if as_json:
+        say_json(report)
+    else:
+        typer.echo("\n".join(lines(report)))
     if report.faults:
         raise typer.Exit(1)
 
@@ -139,7 +143,7 @@ def archive(
     shard = ledger.restore(chosen, folder) if restore else ledger.archive(chosen, folder)
     opened.close()
     if as_json:
-        typer.echo(shard.model_dump_json())
+        say_json(shard)
         return
     done = Text(zh="已取回", en="restored from") if restore else Text(zh="已归档到", en="archived in")
     typer.echo(f"{month}: #{shard.begin}-#{shard.end - 1} {both(done)} {shard.path}")

@@ -8,7 +8,7 @@ import typer
 
 from datong.app.hub import Hub
 from datong.app.hub_keys import HubKeys, KeyProgress
-from datong.cli.shell import say
+from datong.cli.shell import say, say_json
 from datong.kernel import Invalid, Settings, Text, minute
 from datong.ledger import key_id_of
 
@@ -24,7 +24,7 @@ def key(as_json: AsJson = False) -> None:
     finally:
         opened.close()
     if as_json:
-        typer.echo(found.model_dump_json(indent=1))
+        say_json(found)
     else:
         _tell(found)
     if found.previous is not None and not found.may_retire:
@@ -65,7 +65,7 @@ def rotate_key(
     finally:
         opened.close()
     if as_json:
-        typer.echo(f'{{"old": "{old}", "new": "{new}"}}')
+        say_json({"old": old, "new": new})
         return
     say(Text(zh=f"枢纽密钥 {old} 已由 {new} 接替。", en=f"The hub's key {old} is replaced by {new}."))
     if compromised_since is None:
@@ -99,7 +99,7 @@ def retire_key(
     finally:
         opened.close()
     if as_json:
-        typer.echo(f'{{"retired": "{old}"}}')
+        say_json({"retired": old})
         return
     say(Text(zh=f"旧密钥 {old} 已停用并删除。", en=f"The old key {old} is retired and removed."))
 

@@ -21,6 +21,7 @@ from datong.app.hub import HUB_KEY_FILE, Hub
 from datong.catalogue import rotation_message
 from datong.federation import Peer, PeerSide, PeerState
 from datong.kernel import PLATFORM_ACTOR, Conflict, DatongError, NotFound, Text, Unavailable, Value
+from datong.kernel.files import flush
 from datong.ledger import Ed25519Signer, EntryKind, LogKeyBook, Succession, key_id_of
 
 NEXT, PREVIOUS = "next.key", "previous.key"
@@ -162,7 +163,7 @@ class HubKeys:
         self._retire(old.public_key, "rotation", None)
         self._passed(KeyStep.RETIRED)
         self._previous.unlink()
-        self._flush()
+        flush(self._folder)
         self._passed(KeyStep.REMOVED)
         return old.key_id
 
@@ -195,15 +196,8 @@ class HubKeys:
 
     def _put_in_place(self) -> None:
         self._next.replace(self._current)
-        self._flush()
+        flush(self._folder)
         self._passed(KeyStep.REPLACED)
-
-    def _flush(self) -> None:
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _witnesses(self) -> list[Follower]:
         """Return the nodes that witness, and whether the newest key published what they cosigned last."""

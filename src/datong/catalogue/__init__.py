@@ -2,6 +2,20 @@
 
 from typing import TYPE_CHECKING
 
+from datong.catalogue.search_values import (
+    DemandState,
+    Facet,
+    FacetValue,
+    Fragment,
+    SearchFilters,
+    SearchHit,
+    SearchPage,
+    SimilarResource,
+    Suggestion,
+    UnmetDemand,
+    VocabularyEntry,
+    WordKind,
+)
 from datong.catalogue.values import (
     HUBS_MAX,
     Assessment,
@@ -9,14 +23,10 @@ from datong.catalogue.values import (
     Binding,
     CatalogueCounts,
     Contact,
-    DemandState,
     Department,
     DepartmentKey,
     Distribution,
-    Facet,
-    FacetValue,
     FieldComment,
-    Fragment,
     Item,
     Origin,
     Party,
@@ -28,15 +38,7 @@ from datong.catalogue.values import (
     ResourceState,
     ResourceStep,
     ResourceVersion,
-    SearchFilters,
-    SearchHit,
-    SearchPage,
     SignOff,
-    SimilarResource,
-    Suggestion,
-    UnmetDemand,
-    VocabularyEntry,
-    WordKind,
 )
 from datong.kernel import on_demand
 

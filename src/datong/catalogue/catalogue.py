@@ -1,13 +1,13 @@
-"""The catalogue service: drafts, edits, acts, versions, lists. The rules are in `lifecycle` and `completeness`."""
+"""The catalogue service: drafts, edits, acts, search. The rules are in `lifecycle` and `completeness`."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, func, select, update
 
+from datong.catalogue.catalogue_reading import CatalogueReading
 from datong.catalogue.completeness import content_problems
 from datong.catalogue.departments import Departments
-from datong.catalogue.differences import ContentDifference, content_differences
 from datong.catalogue.discovery import Discovery
 from datong.catalogue.faults import (
     binding_taken,
@@ -16,12 +16,11 @@ from datong.catalogue.faults import (
     content_incomplete,
     kept_elsewhere,
     not_editable,
-    resource_not_found,
     version_conflict,
     wrong_party,
 )
 from datong.catalogue.intake import Arrival, IntakeFault, IntakeResult, claims_of, fault_of, is_same, known_as, untold
-from datong.catalogue.lifecycle import EDITABLE_STATES, Standing, Transition, advance, possible_actions, transition_of
+from datong.catalogue.lifecycle import EDITABLE_STATES, Standing, advance, transition_of
 from datong.catalogue.records import (
     binding_key,
     content_digest,
@@ -29,18 +28,13 @@ from datong.catalogue.records import (
     hide,
     locked,
     next_code,
-    published_from,
-    published_stamps,
     rewritten,
-    select_published,
-    select_working,
     show,
     standing_of,
-    version_from,
-    working_from,
 )
 from datong.catalogue.search import SearchRequest
 from datong.catalogue.search_index import SearchIndex
+from datong.catalogue.search_values import SearchFilters, SearchPage
 from datong.catalogue.steps import (
     Step,
     claimed_by_another,
@@ -53,19 +47,14 @@ from datong.catalogue.steps import (
     require_other_eyes_on_step,
     turn_versions,
 )
-from datong.catalogue.tables import listing, resource, step, version
+from datong.catalogue.tables import resource, step
 from datong.catalogue.values import (
-    CatalogueCounts,
     FieldComment,
     Party,
     Resource,
     ResourceAction,
     ResourceContent,
     ResourceState,
-    ResourceStep,
-    ResourceVersion,
-    SearchFilters,
-    SearchPage,
     SignOff,
 )
 from datong.kernel import (
@@ -74,14 +63,12 @@ from datong.kernel import (
     Clock,
     Database,
     DepartmentCode,
-    Page,
     ResourceId,
     Text,
     WorkingCalendar,
     new_id,
-    page_of,
 )
-from datong.kernel.limits import PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
+from datong.kernel.limits import PAGE_ROWS_DEFAULT
 from datong.ledger import Ledger
 from datong.norms import NormPack
 
@@ -89,11 +76,9 @@ STEP_DRAFT = "draft"
 STEP_EDIT = "edit"
 HEAD = Text(zh="部门负责人", en="head of the department")
 NO_FILTERS = SearchFilters()
-_PUBLISHED = select_published().where(resource.c.id == bindparam("of_id"))
-"""Made once: every call of the gateway runs it."""
 
 
-class Catalogue:
+class Catalogue(CatalogueReading):
     """Who holds what, on which terms. Every change and its evidence commit together."""
 
     def __init__(
@@ -107,8 +92,9 @@ class Catalogue:
         pack: NormPack,
         index: SearchIndex | None = None,
     ) -> None:
-        self._database, self._clock, self._calendar = database, clock, calendar
-        self._ledger, self._departments, self._pack = ledger, departments, pack
+        super().__init__(database, pack)
+        self._clock, self._calendar = clock, calendar
+        self._ledger, self._departments = ledger, departments
         self.discovery = Discovery(
             database=database, clock=clock, ledger=ledger, pack=pack, index=index or SearchIndex()
         )
@@ -310,109 +296,6 @@ class Catalogue:
             newest_version=newest_version(connection, before.id),
         )
 
-    def get(self, resource_id: ResourceId) -> Resource:
-        """Return the working version, or raise NotFound."""
-        with self._database.snapshot() as connection:
-            row = connection.execute(select_working().where(resource.c.id == resource_id)).mappings().first()
-        if row is None:
-            raise resource_not_found(resource_id)
-        return working_from(dict(row))
-
-    def published(self, resource_id: ResourceId, *, open_only: bool = False) -> Resource:
-        """Return the version that everybody sees.
-
-        Raises:
-            NotFound: it was never published, is suspended or retired; or `open_only` and it is not open.
-        """
-        statement = _PUBLISHED.where(listing.c.open.is_(True)) if open_only else _PUBLISHED
-        with self._database.snapshot() as connection:
-            row = connection.execute(statement, {"of_id": resource_id}).mappings().first()
-        if row is None:
-            raise resource_not_found(resource_id)
-        return published_from(dict(row), open_only=open_only)
-
-    def published_stamps(self, ids: Sequence[ResourceId]) -> dict[ResourceId, object]:
-        """Return what changes whenever what `published` returns does; a resource that nobody sees has none."""
-        with self._database.reading() as connection:
-            return published_stamps(connection, ids)
-
-    def find(
-        self,
-        *,
-        department: DepartmentCode | None = None,
-        state: ResourceState | None = None,
-        open_only: bool = False,
-        offset: int = 0,
-        limit: int = PAGE_ROWS_DEFAULT,
-    ) -> Page[Resource]:
-        """Return resources, last changed first.
-
-        With `state` PUBLISHED or `open_only` these are the visible resources in their published version; otherwise the
-        working versions.
-        """
-        limit = min(limit, PAGE_ROWS_MAX)
-        visible = open_only or state is ResourceState.PUBLISHED
-        statement = select_published() if visible else select_working()
-        if department is not None:
-            statement = statement.where(resource.c.department == department)
-        if open_only:
-            statement = statement.where(listing.c.open.is_(True))
-        if state is not None and not visible:
-            statement = statement.where(resource.c.state == state.value)
-        order = listing.c.published_at if visible else resource.c.updated_at
-        with self._database.snapshot() as connection:
-            total = connection.execute(select(func.count()).select_from(statement.subquery())).scalar_one()
-            rows = connection.execute(
-                statement.order_by(order.desc(), resource.c.id).offset(offset).limit(limit)
-            ).mappings()
-            found = tuple(
-                published_from(dict(row), open_only=open_only) if visible else working_from(dict(row)) for row in rows
-            )
-        return page_of(found, total=total, offset=offset)
-
-    def history(self, resource_id: ResourceId) -> tuple[ResourceVersion, ...]:
-        """Return every version, newest first, or raise NotFound."""
-        with self._database.snapshot() as connection:
-            rows = connection.execute(
-                select(version).where(version.c.resource_id == resource_id).order_by(version.c.version.desc())
-            ).mappings()
-            found = tuple(version_from(dict(row)) for row in rows)
-        if not found:
-            raise resource_not_found(resource_id)
-        return found
-
-    def version(self, resource_id: ResourceId, number: int) -> ResourceVersion:
-        """Return one version, for example the one an agreement names, or raise NotFound."""
-        found = next((entry for entry in self.history(resource_id) if entry.version == number), None)
-        if found is None:
-            raise resource_not_found(f"{resource_id}/{number}")
-        return found
-
-    def published_once(self, resource_id: ResourceId, number: int) -> ResourceVersion:
-        """Return a version that everybody saw at some time, or raise NotFound."""
-        found = self.version(resource_id, number)
-        if found.published_at is None:
-            raise resource_not_found(f"{resource_id}/{number}")
-        return found
-
-    def compare(self, resource_id: ResourceId, older: int, newer: int) -> ContentDifference:
-        """Return what differs between two versions, in words, with what it means to consumers; or raise NotFound."""
-        before, after = self.version(resource_id, older), self.version(resource_id, newer)
-        return content_differences(before.content, after.content, self._pack, older=older, newer=newer)
-
-    def steps(self, resource_id: ResourceId) -> tuple[ResourceStep, ...]:
-        """Return every act in the resource's life with its ledger entry, oldest first."""
-        columns = [column for column in step.c if column.name not in ("id", "resource_id")]
-        with self._database.snapshot() as connection:
-            rows = connection.execute(
-                select(*columns).where(step.c.resource_id == resource_id).order_by(step.c.at, step.c.id)
-            ).mappings()
-            return tuple(ResourceStep.model_validate(dict(row)) for row in rows)
-
-    def possible(self, found: Resource) -> tuple[Transition, ...]:
-        """Return what can be done now to a working version, with the party who may."""
-        return possible_actions(standing_of(found))
-
     def search(
         self,
         query: str,
@@ -429,26 +312,6 @@ class Catalogue:
         """
         request = SearchRequest(text=query, filters=filters, open_only=open_only, offset=offset, limit=limit)
         return self.discovery.search(request, asked_by=department)
-
-    def counts(self) -> CatalogueCounts:
-        """Return how many resources there are, by state and department."""
-        with self._database.snapshot() as connection:
-            states = connection.execute(select(resource.c.state, func.count()).group_by(resource.c.state)).all()
-            departments = connection.execute(
-                select(listing.c.department, func.count()).group_by(listing.c.department)
-            ).all()
-            items = connection.execute(select(func.coalesce(func.sum(listing.c.item_count), 0))).scalar_one()
-            is_open = connection.execute(
-                select(func.count()).select_from(listing).where(listing.c.open.is_(True))
-            ).scalar_one()
-        by_department = {DepartmentCode(code): count for code, count in departments}
-        return CatalogueCounts(
-            by_state={ResourceState(state): count for state, count in states},
-            visible=sum(by_department.values()),
-            open=is_open,
-            items=items,
-            by_department=by_department,
-        )
 
     def _redraft(self, connection: Connection, found: Resource, content: ResourceContent, actor: Actor) -> Resource:
         if found.state not in EDITABLE_STATES or declared(content) == declared(found.content):

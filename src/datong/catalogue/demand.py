@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from datong.catalogue.faults import demand_not_found
 from datong.catalogue.search_query import Vocabulary, plain_words
 from datong.catalogue.search_text import RUN, fold
+from datong.catalogue.search_values import DemandState, UnmetDemand
 from datong.catalogue.tables import demand_handling, unmet_demand
-from datong.catalogue.values import DemandState, UnmetDemand
 from datong.kernel import Actor, Clock, Database, DepartmentCode, Page, page_of
 from datong.ledger import EntryKind, Ledger
 

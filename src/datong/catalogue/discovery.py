@@ -9,10 +9,7 @@ from datong.catalogue.search import SearchRequest, evaluate, run_search
 from datong.catalogue.search_feed import record_changes
 from datong.catalogue.search_index import SearchIndex
 from datong.catalogue.search_suggestions import SUGGESTIONS_MAX, suggest
-from datong.catalogue.search_view import SearchOrder
-from datong.catalogue.use import UseKind
-from datong.catalogue.use_counts import record_use
-from datong.catalogue.values import (
+from datong.catalogue.search_values import (
     DemandState,
     SearchFilters,
     SearchPage,
@@ -21,6 +18,9 @@ from datong.catalogue.values import (
     VocabularyEntry,
     WordKind,
 )
+from datong.catalogue.search_view import SearchOrder
+from datong.catalogue.use import UseKind
+from datong.catalogue.use_counts import record_use
 from datong.catalogue.vocabulary import VocabularyBook, VocabularyInForce
 from datong.kernel import Actor, Clock, Database, DepartmentCode, Page, ResourceId
 from datong.kernel.limits import PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX

@@ -21,9 +21,10 @@ from datong.catalogue.open_records import open_from, select_open
 from datong.catalogue.opening import OpenEdition, OpenField, OpenResource, edition_changes
 from datong.catalogue.search_index import SearchIndex
 from datong.catalogue.search_suggestions import SUGGESTIONS_MAX
+from datong.catalogue.search_values import Suggestion
 from datong.catalogue.tables import department as departments
 from datong.catalogue.tables import open_edition, open_listing, open_term
-from datong.catalogue.values import Department, ResourceContent, Suggestion
+from datong.catalogue.values import Department, ResourceContent
 from datong.kernel import Database, Page, ResourceId, Value, page_of
 from datong.norms import NormPack
 

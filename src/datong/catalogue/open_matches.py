@@ -7,8 +7,8 @@ from sqlalchemy import ARRAY, Connection, String, Subquery, bindparam, func, sel
 from datong.catalogue.search import SearchRequest, evaluate
 from datong.catalogue.search_index import SearchIndex
 from datong.catalogue.search_suggestions import suggest
+from datong.catalogue.search_values import Suggestion
 from datong.catalogue.search_view import SearchOrder
-from datong.catalogue.values import Suggestion
 from datong.catalogue.vocabulary import VocabularyInForce
 from datong.kernel import Value
 from datong.norms import NormPack

@@ -14,18 +14,11 @@ from datong.catalogue.search_grouping import Group, grouped
 from datong.catalogue.search_index import SearchIndex
 from datong.catalogue.search_query import SearchQuery, Vocabulary, parse_query
 from datong.catalogue.search_text import highlight
+from datong.catalogue.search_values import Facet, FacetValue, SearchFilters, SearchHit, SearchPage, SimilarResource
 from datong.catalogue.search_view import IndexView, SearchOrder, Selection, Wanted
 from datong.catalogue.tables import department as departments
 from datong.catalogue.tables import listing
-from datong.catalogue.values import (
-    Facet,
-    FacetValue,
-    Resource,
-    SearchFilters,
-    SearchHit,
-    SearchPage,
-    SimilarResource,
-)
+from datong.catalogue.values import Resource
 from datong.kernel import Database, DepartmentCode, ResourceId, Text, Value
 from datong.norms import Grade, NormPack, ResourceFormat, ShareType, UpdateCycle
 

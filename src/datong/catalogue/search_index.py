@@ -7,7 +7,6 @@ stay in memory. One process at a time writes the folder, under a lock of its own
 
 import fcntl
 import json
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from datong.catalogue.search_segment import (
 )
 from datong.catalogue.search_view import IndexView, Mask
 from datong.kernel import new_id
+from datong.kernel.files import replace_file
 
 FORMAT = 2
 """Raised whenever terms or files change their meaning: an index of another format is built anew."""
@@ -191,11 +191,7 @@ class SearchIndex:
                     kept.add(entry["mask"])
                 entries.append(entry)
             described[name] = entries
-        aside = self._folder / f"manifest-{new_id()}"
-        aside.write_text(json.dumps(described))
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.replace(self._folder / "manifest.json")
+        replace_file(self._folder / "manifest.json", json.dumps(described).encode())
         for path in self._folder.iterdir():
             if path.name not in kept and path.name not in ("manifest.json", "lock"):
                 remove_segment(path) if path.is_dir() else path.unlink(missing_ok=True)

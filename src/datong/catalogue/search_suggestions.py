@@ -5,9 +5,9 @@ from sqlalchemy import Connection, Table, select
 from datong.catalogue.search_corrections import spoken
 from datong.catalogue.search_query import Vocabulary, parse_query
 from datong.catalogue.search_text import core_title, fold, squeezed
+from datong.catalogue.search_values import Suggestion
 from datong.catalogue.search_view import IndexView, SearchOrder
 from datong.catalogue.tables import listing, open_listing
-from datong.catalogue.values import Suggestion
 
 SUGGESTIONS_MAX = 10
 SUBJECTS_MAX = 200

@@ -10,7 +10,7 @@ import unicodedata
 from functools import cache, lru_cache
 from importlib import resources
 
-from datong.catalogue.values import Fragment
+from datong.catalogue.search_values import Fragment
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f"
 RUN = re.compile(f"[{HAN}]+|[a-z0-9]+")

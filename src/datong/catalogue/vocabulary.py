@@ -11,8 +11,8 @@ from sqlalchemy import Connection, func, select, update
 from datong.catalogue.faults import vocabulary_entry_not_found, vocabulary_invalid, vocabulary_known
 from datong.catalogue.search_query import WORD_CHARS_MAX, Vocabulary
 from datong.catalogue.search_text import RUN, fold
+from datong.catalogue.search_values import VocabularyEntry, WordKind
 from datong.catalogue.tables import vocabulary
-from datong.catalogue.values import VocabularyEntry, WordKind
 from datong.kernel import Actor, Clock, Database, new_id
 from datong.ledger import EntryKind, Ledger
 from datong.norms import NormPack

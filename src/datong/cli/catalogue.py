@@ -1,6 +1,5 @@
 """The command group `datong catalogue`: a catalogue in files, over a hub's interface."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +8,7 @@ import typer
 
 from datong.catalogue import FileFormat, ImportReport
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption
-from datong.cli.shell import language, say
+from datong.cli.shell import language, say, say_json
 from datong.kernel import Invalid, Refused, Text, Unavailable
 from datong.kernel.tls import tls_context
 
@@ -45,7 +44,7 @@ def export(
         with file.open("wb") as target:
             size = sum(target.write(piece) for piece in answer.iter_bytes())
     if as_json:
-        typer.echo(json.dumps({"file": str(file), "bytes": size}, ensure_ascii=False))
+        say_json({"file": str(file), "bytes": size})
     else:
         say(Text(zh=f"已导出到 {file}，{size} 字节。", en=f"Exported to {file}, {size} bytes."))
 
@@ -78,7 +77,7 @@ def import_file(
 
 def _tell(found: ImportReport, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(found.model_dump_json(indent=1))
+        say_json(found)
         return
     for problem in found.problems:
         mark = "✗" if problem.error else "!"

@@ -3,7 +3,6 @@
 Values are shown here only, on the department's own machine.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Protocol
 
 import typer
 
-from datong.cli.shell import EXIT_FAILED, language, say
+from datong.cli.shell import EXIT_FAILED, language, say, say_json
 from datong.exchange import Correction, DeadLetter, Resolved, reason_class
 from datong.kernel import Clock, SystemClock, TaskId, Text
 
@@ -70,7 +69,7 @@ def _add_seeing(app: typer.Typer, open_letters: OpenLetters) -> None:
         with open_letters(home, SystemClock()) as dead_letters:
             letters = dead_letters.letters(None if task is None else TaskId(task))
         if as_json:
-            typer.echo(json.dumps([one.model_dump(mode="json") for one in letters], ensure_ascii=False, indent=2))
+            say_json(letters)
             return
         for letter in letters:
             kind = reason_class(letter.reason).label.render(language())
@@ -83,7 +82,7 @@ def _add_seeing(app: typer.Typer, open_letters: OpenLetters) -> None:
         with open_letters(home, SystemClock()) as dead_letters:
             found = dead_letters.letter(letter)
         if as_json:
-            typer.echo(json.dumps(found.model_dump(mode="json"), ensure_ascii=False, indent=2))
+            say_json(found)
             return
         say(Text(zh=f"任务 {found.task_id}，原因：{found.reason}", en=f"Task {found.task_id}; reason: {found.reason}"))
         for name, value in found.content.items():

@@ -69,7 +69,10 @@ def due(
     found = call_hub(hub, token, "POST", "/task-files/preview", {"cron": cron})
     times = found["due_at"] if isinstance(found, dict) else []
     shown = [datetime.fromisoformat(moment).astimezone(CHINA) for moment in times]
-    typer.echo(json.dumps([moment.isoformat() for moment in shown]) if as_json else "\n".join(map(_moment, shown)))
+    if as_json:
+        say_json([moment.isoformat() for moment in shown])
+    else:
+        typer.echo("\n".join(map(_moment, shown)))
 
 
 @app.command()
@@ -121,7 +124,7 @@ def again(
     """重放或回补：提供方重新读取这一段 · Replay from a point, or backfill a range: that part is read once more."""
     body = {"from_sequence": from_sequence, "until_sequence": until_sequence, "since": since}
     made = Run.model_validate(call_hub(hub, token, "POST", f"/tasks/{task_id(hub, token, task)}/again", body))
-    typer.echo(made.model_dump_json(indent=1)) if as_json else say(run_line(made))
+    say_json(made) if as_json else say(run_line(made))
 
 
 @app.command()
@@ -156,7 +159,7 @@ def cancel(
     """取消尚未送达的运行 · Cancel a run that is not delivered yet."""
     path = f"/tasks/{task_id(hub, token, task)}/runs/{number}/cancellation"
     cancelled = Run.model_validate(call_hub(hub, token, "POST", path))
-    typer.echo(cancelled.model_dump_json(indent=1)) if as_json else say(run_line(cancelled))
+    say_json(cancelled) if as_json else say(run_line(cancelled))
 
 
 @app.command()

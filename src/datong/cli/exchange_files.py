@@ -1,6 +1,5 @@
 """`datong exchange send|files|receive`: files from department to department, through the own node."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from rich.progress import (
 )
 
 from datong.cli.node import ClockOption, opened
-from datong.cli.shell import language, say
+from datong.cli.shell import language, say, say_json
 from datong.cli.sources import DEFAULT_HOME, HomeOption
 from datong.exchange import FileId, FileRecord
 from datong.kernel import AgreementId, Clock, DatongError, Text
@@ -140,7 +139,7 @@ def _add_receive(app: typer.Typer, open_node: OpenNode) -> None:
             if not as_json:
                 say(Text(zh=f"已签收 {landed[file_id]}。", en=f"Received {landed[file_id]}."))
         if as_json:
-            typer.echo(json.dumps(landed, ensure_ascii=False, indent=2))
+            say_json(landed)
         elif not wanted:
             say(Text(zh="没有待接收的文件。", en="No file waits."))
         if failed is not None:
@@ -173,4 +172,4 @@ def _bar(name: str, *, hidden: bool) -> Iterator[Progressed]:
 
 
 def _print(records: Sequence[FileRecord]) -> None:
-    typer.echo(json.dumps([record.model_dump(mode="json") for record in records], ensure_ascii=False, indent=2))
+    say_json(records)

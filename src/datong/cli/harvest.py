@@ -49,7 +49,7 @@ def run(
         time.sleep(POLL_SECONDS)
         started = HarvestRun.model_validate(_call(hub, token, "GET", f"/runs/{started.id}"))
     if as_json:
-        typer.echo(started.model_dump_json(indent=1))
+        say_json(started)
     else:
         say(report(started))
     if started.failure is not None:

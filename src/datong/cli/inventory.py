@@ -1,6 +1,5 @@
 """`datong node inventory` (摸清家底): crawl the sources, show how far it is, draft the catalogue, tell the rest."""
 
-import json
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from datong.catalogue import CrawlOptions, CrawlProgress, CrawlWatch, SourcePlan, TableRole, plan_document
 from datong.cli.node import InventoryCommands
-from datong.cli.shell import language, say
+from datong.cli.shell import language, say, say_json
 from datong.kernel import Text
 
 SHOWN_MAX = 40
@@ -37,7 +36,7 @@ def take_inventory(
     sent = () if plan_only else node.send_inventory(plans)
     if as_json:
         document = plan_document(plans) if plan_only else {"inventories": [one.model_dump(mode="json") for one in sent]}
-        typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        say_json(document)
     else:
         for plan in plans:
             _tell(plan, plan_only=plan_only)

@@ -82,7 +82,7 @@ def history(
         ) from error
     found = signing_keys(exported_entries(folder, log_key=log_key))
     if as_json:
-        say_json([record.model_dump(mode="json") for record in found])
+        say_json(found)
     for record in found if not as_json else ():
         _tell(record)
     if any(record.fault for record in found):

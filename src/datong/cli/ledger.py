@@ -78,7 +78,7 @@ def verify(
         with _unpacked(path) as folder:
             report = verify_log(folder, log_key=log_key)
     if as_json:
-        typer.echo(report.model_dump_json(indent=1))
+        say_json(report)
         return
     if isinstance(report, LogReport):
         _tell_log(report)

@@ -1,6 +1,5 @@
 """The command group `datong library`: definitions of libraries, over a hub's interface."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +47,7 @@ def define(
     if yes and plan.changes and not plan.problems:
         plan = DefinitionPlan.model_validate(call_hub(hub, token, "POST", BASE, body))
     if as_json:
-        typer.echo(plan.model_dump_json(indent=1))
+        say_json(plan)
     else:
         _tell(plan, in_force=yes)
     if plan.problems:
@@ -67,8 +66,10 @@ def build(
 ) -> None:
     """请求构建 · Ask for a build; background work runs it."""
     found = call_hub(hub, token, "POST", f"/libraries/{name}/builds{'?full=true' if full else ''}")
-    identifier = found["id"] if isinstance(found, dict) else found
-    typer.echo(json.dumps(found, ensure_ascii=False, indent=1) if as_json else str(identifier))
+    if as_json:
+        say_json(found)
+    else:
+        typer.echo(str(found["id"] if isinstance(found, dict) else found))
 
 
 for command in (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 import typer
 
 from datong.catalogue import SAMPLE_ROWS_DEFAULT, CrawlOptions, RecipientKey
-from datong.cli.shell import language, say
+from datong.cli.shell import language, say, say_json
 from datong.cli.sources import DEFAULT_HOME, HomeOption, SourceCommands, source_commands
 from datong.exchange import share_heap
 from datong.kernel import Clock, DepartmentCode, NodeId, OffsetClock, SystemClock, TaskId, Text
@@ -222,7 +222,7 @@ def node_commands(open_node: OpenNode, open_setup: OpenSetup) -> typer.Typer:
         """显示节点状态 / Show the node's state."""
         state = opened(open_node, home, clock_offset_file).status()
         if as_json:
-            typer.echo(json.dumps(state, ensure_ascii=False, indent=2))
+            say_json(state)
             return
         for name, value in state.items():
             typer.echo(f"{name}: {json.dumps(value, ensure_ascii=False)}")
@@ -243,7 +243,7 @@ def _add_matching_commands(app: typer.Typer, open_node: OpenNode) -> None:
         """隐私求交：推进一步 / Go one step on in every private matching that can go on."""
         done = opened(open_node, home, clock_offset_file).match()
         if as_json:
-            typer.echo(json.dumps({"advanced": done}))
+            say_json({"advanced": done})
             return
         say(Text(zh=f"{done} 次隐私求交有进展。", en=f"{done} private matchings went on."))
 
@@ -258,7 +258,7 @@ def _add_matching_commands(app: typer.Typer, open_node: OpenNode) -> None:
         for one in found if not as_json else ():
             typer.echo(json.dumps(one, ensure_ascii=False))
         if as_json:
-            typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+            say_json(found)
 
 
 def _add_key_command(app: typer.Typer, open_node: OpenNode) -> None:
@@ -271,7 +271,7 @@ def _add_key_command(app: typer.Typer, open_node: OpenNode) -> None:
         """更换签名密钥，随后重启节点 / Replace the signing key; start the node anew after that."""
         old, new = opened(open_node, home, clock_offset_file).rotate_key()
         if as_json:
-            typer.echo(json.dumps({"old": old, "new": new}))
+            say_json({"old": old, "new": new})
             return
         say(
             Text(
@@ -301,7 +301,7 @@ def _add_key_command(app: typer.Typer, open_node: OpenNode) -> None:
         """更换收件密钥（端到端加密） / Make a new key to which others seal payloads for this node."""
         key = opened(open_node, home, clock_offset_file).rotate_recipient_key(revoke_others=revoke_others)
         if as_json:
-            typer.echo(json.dumps(key.model_dump(mode="json"), ensure_ascii=False, indent=2))
+            say_json(key)
             return
         say(Text(zh=f"新的收件密钥 {key.key_id} 已登记。", en=f"Registered the new recipient key {key.key_id}."))
 
@@ -318,7 +318,7 @@ def _add_replay_command(app: typer.Typer, open_node: OpenNode) -> None:
         """接收方重放：重新应用枢纽仍留存的批次 / Apply batches that the hub still stores once more."""
         count = opened(open_node, home, clock_offset_file).replay(TaskId(task), from_sequence)
         if as_json:
-            typer.echo(json.dumps({"task": task, "from_sequence": from_sequence, "batches": count}))
+            say_json({"task": task, "from_sequence": from_sequence, "batches": count})
             return
         say(Text(zh=f"已重新应用 {count} 批。", en=f"Applied {count} batches once more."))
 

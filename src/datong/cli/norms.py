@@ -1,6 +1,5 @@
 """The command group `datong norms`: check, compare and show norm packs, and score a file by them; needs no hub."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -78,7 +77,7 @@ def diff(
     """比较规范包的两个版本：哪些变化会破坏已有数据和约定 · Show what a new version of a pack breaks."""
     found = compare_packs(load_pack(*(above or ()), before), load_pack(*(above or ()), after))
     if as_json:
-        typer.echo(found.model_dump_json(indent=1))
+        say_json(found)
     else:
         _tell_difference(found)
     if fail_on_breaking and found.breaking:
@@ -97,16 +96,12 @@ def show(
     if as_json:
         origin = pack.origin("elements", found.code)
         overrides = pack.overrides("elements", found.code)
-        typer.echo(
-            json.dumps(
-                {
-                    **found.model_dump(mode="json"),
-                    "origin": origin.version if origin else None,
-                    "overrides": {field: layer.version for field, layer in overrides.items()},
-                },
-                ensure_ascii=False,
-                indent=1,
-            )
+        say_json(
+            {
+                **found.model_dump(mode="json"),
+                "origin": origin.version if origin else None,
+                "overrides": {field: layer.version for field, layer in overrides.items()},
+            }
         )
     else:
         _tell_element(found, pack)
@@ -128,7 +123,7 @@ def score(
     today = datetime.now(UTC).astimezone(CHINA).date()
     found = score_file(file, load_pack(*(packs or ()), on=today), _mapping(columns or []), today=today, write=write)
     if as_json:
-        typer.echo(found.model_dump_json(indent=1))
+        say_json(found)
     else:
         _tell_score(found)
 

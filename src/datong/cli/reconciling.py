@@ -5,7 +5,7 @@ import time
 import typer
 
 from datong.cli.hub_call import call_hub
-from datong.cli.shell import say
+from datong.cli.shell import say, say_json
 from datong.exchange import DifferenceKind, Reconciliation, ReconciliationState
 from datong.kernel import Text, Unavailable
 
@@ -69,6 +69,6 @@ def _finished(hub: str, token: str, task: str, until: float) -> Reconciliation:
 
 def _show(found: Reconciliation, as_json: bool) -> None:
     if as_json:
-        typer.echo(found.model_dump_json(indent=1, exclude={"producer", "consumer"}))
+        say_json(found.model_dump(mode="json", exclude={"producer", "consumer"}))
     else:
         say(line(found))

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from datong.kernel import DatongError, Language, Text
+from datong.kernel import DatongError, Language, Text, Value
 
 EXIT_FAILED = 1
 LANGUAGE_VARIABLES = ("DATONG_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -30,8 +30,14 @@ def say(text: Text) -> None:
 
 
 def say_json(answer: object) -> None:
-    """Print what a program reads: what was asked for with `--json`."""
-    typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+    """Print what a program reads: what was asked for with `--json`. Values of the platform are written as they are."""
+    typer.echo(json.dumps(answer, ensure_ascii=False, indent=1, default=_written))
+
+
+def _written(value: object) -> object:
+    if isinstance(value, Value):
+        return value.model_dump(mode="json")
+    raise TypeError(type(value).__name__)
 
 
 def run(app: typer.Typer) -> None:

@@ -1,13 +1,12 @@
 """`datong node source …`: the sources of a node, and what of each can be shared. No credential is ever shown."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from datong.cli.shell import language, say
+from datong.cli.shell import language, say, say_json
 from datong.kernel import Text
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def source_commands(open_node: Callable[[Path], SourceCommands]) -> typer.Typer:
         """列出数据源 / List the sources."""
         found = open_node(home).sources()
         if as_json:
-            typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+            say_json(found)
         else:
             _list(found)
 
@@ -79,7 +78,7 @@ def source_commands(open_node: Callable[[Path], SourceCommands]) -> typer.Typer:
         """连接数据源，显示每列的类型或不能交换的原因 / Connect; show each column's type, or why it is refused."""
         found = [one for one in open_node(home).test_source(name) if table in {None, one.table}]
         if as_json:
-            typer.echo(json.dumps([one.model_dump(mode="json") for one in found], ensure_ascii=False, indent=2))
+            say_json(found)
         else:
             _tell_all(found, columns=table is not None or len(found) <= SHOWN_MAX)
         if any(one.problems for one in found):

@@ -1,18 +1,20 @@
 """Files that are written whole or not at all, and stay."""
 
 import os
+import secrets
 from pathlib import Path
 
 _EVERYBODY = 0o666
 
 
-def replace_file(path: Path, content: bytes, *, mode: int = _EVERYBODY) -> None:
+def replace_file(path: Path, content: bytes, *, mode: int = _EVERYBODY, several_writers: bool = False) -> None:
     """Write a file aside, flush it, rename it and flush its folder, which is made if it is missing.
 
-    A new file gets `mode` less the process's mask. One writer at a time.
+    A new file gets `mode` less the process's mask. One writer at a time, unless there may be `several_writers`: then
+    each writes under a name of its own, which stays if it is killed; else the next writer writes over what is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}" if several_writers else path.name + ".tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

@@ -1,12 +1,12 @@
 """The ledger of a hub: append evidence, publish the log, prove entries."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, time
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, select
 
 from datong.kernel import (
     CHINA,
@@ -20,34 +20,29 @@ from datong.kernel import (
     JsonValue,
     Misconfigured,
     NotFound,
-    Page,
     Part,
     Text,
     insert_together,
     new_id,
-    page_of,
 )
-from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger.bundles import make_bundle
 from datong.ledger.cosigning import Witnesses, WitnessState
-from datong.ledger.entries import CommonFacts, EntryKind, RecordedEntry, departments_concerned, leaf_bytes, parse_leaf
+from datong.ledger.entries import CommonFacts, EntryKind, departments_concerned, leaf_bytes
 from datong.ledger.export import export_files, keys_of, write_export
 from datong.ledger.fsck import Fsck, FsckReport
 from datong.ledger.log_keys import LogKeys
+from datong.ledger.log_reading import LogReading
 from datong.ledger.merkle import inclusion_proof, leaf_hash_of
 from datong.ledger.notes import Checkpoint, Note, is_key_name
 from datong.ledger.own_signature import OwnSignature
-from datong.ledger.places import PLACE, runs_between, serial_at
-from datong.ledger.samples import Sample, draw
-from datong.ledger.sequencer import Sequencer, published_size, unpublished
+from datong.ledger.places import serial_at
+from datong.ledger.sequencer import Sequencer, published_size
 from datong.ledger.shards import Month, Shard, shards_in, verify_shard, write_shard
 from datong.ledger.signing import Signer
 from datong.ledger.state_audit import Area
 from datong.ledger.tables import CHECKPOINTS, ENTRIES, ENTRY_DEPARTMENTS
 from datong.ledger.tiles import TILE_WIDTH, TilePath, TileReader, TileStore, no_file, read_tile
 
-RUNS_AT_ONCE = 500
-"""Runs of places that `published_from` looks through in one call."""
 _NO_DISCLOSURES: Mapping[str, JsonValue] = {}
 
 
@@ -62,7 +57,7 @@ class EntryDraft(NamedTuple):
     departments: frozenset[DepartmentCode]
 
 
-class Ledger:
+class Ledger(LogReading):
     """The transparency log over the control database and a store of tiles.
 
     `append` is durable with the caller's transaction; `integrate` puts what is committed into the log soon after. Only
@@ -80,7 +75,7 @@ class Ledger:
                 remedy=Text(zh="请修改 DATONG_LOG_ORIGIN。", en="Correct DATONG_LOG_ORIGIN."),
                 field="DATONG_LOG_ORIGIN",
             )
-        self._database = database
+        super().__init__(database)
         self._clock = clock
         self._tiles = tiles
         self.origin = origin
@@ -196,30 +191,6 @@ class Ledger:
         """
         return self._sequencer.step()
 
-    def first_at(self) -> datetime | None:
-        """Return when the first entry was made; None while there is none."""
-        with self._database.snapshot() as connection:
-            return connection.scalar(select(ENTRIES.c.at).order_by(ENTRIES.c.serial).limit(1))
-
-    def size(self) -> int:
-        """Return how many entries the published checkpoint covers."""
-        with self._database.snapshot() as connection:
-            return published_size(connection)
-
-    def waiting(self) -> int:
-        """Return how many committed entries no checkpoint covers yet."""
-        with self._database.snapshot() as connection:
-            return unpublished(connection)
-
-    def sample(self, *, seed: str, count: int, kind: EntryKind | None = None) -> Sample:
-        """Return entries drawn from the published log by `seed`, the same for everybody; see `samples`."""
-        with self._database.snapshot() as connection:
-            size = published_size(connection)
-            rows, draws = draw(connection, seed=seed, size=size, count=count, kind=kind)
-            return Sample(
-                seed=seed, kind=kind, size=size, draws=draws, entries=tuple(_recorded(row, size) for row in rows)
-            )
-
     def checkpoint(self) -> bytes:
         """Return the newest checkpoint, a signed note, with the cosignatures received for it so far.
 
@@ -239,86 +210,6 @@ class Ledger:
         if tile.last_index >= self.size():
             raise no_file(path)
         return read_tile(tile, self._tiles.read)
-
-    def entry(self, entry_id: EntryId) -> RecordedEntry:
-        """Return one entry.
-
-        Raises:
-            NotFound: there is none with this id.
-        """
-        with self._database.snapshot() as connection:
-            return _recorded(self._row(connection, entry_id), published_size(connection))
-
-    def leaves(self, connection: Connection, entry_ids: Sequence[EntryId]) -> list[tuple[datetime, str]]:
-        """Return when entries were made and the hashes of their leaves, in no order; ids of none are passed over."""
-        found: list[tuple[datetime, str]] = []
-        for begin in range(0, len(entry_ids), PAGE_ROWS_MAX):
-            some = ENTRIES.c.id.in_(entry_ids[begin : begin + PAGE_ROWS_MAX])
-            rows = connection.execute(select(ENTRIES.c.at, ENTRIES.c.leaf_hash).where(some))
-            found += [(row.at, row.leaf_hash) for row in rows]
-        return found
-
-    def entries(
-        self,
-        *,
-        kind: EntryKind | None = None,
-        subject: str | None = None,
-        department: DepartmentCode | None = None,
-        offset: int = 0,
-        limit: int = 50,
-    ) -> Page[RecordedEntry]:
-        """Return entries, newest first; `department` keeps those that name it, as actor or as a party."""
-        query = select(ENTRIES, PLACE)
-        if kind is not None:
-            query = query.where(ENTRIES.c.kind == kind.value)
-        if subject is not None:
-            query = query.where(ENTRIES.c.subject == subject)
-        if department is not None:
-            query = query.join(ENTRY_DEPARTMENTS, ENTRY_DEPARTMENTS.c.serial == ENTRIES.c.serial)
-            query = query.where(ENTRY_DEPARTMENTS.c.department == department)
-        offset = max(offset, 0)
-        with self._database.snapshot() as connection:
-            published = published_size(connection)
-            total = connection.scalar(query.with_only_columns(func.count(ENTRIES.c.serial))) or 0
-            newest = query.order_by(ENTRIES.c.serial.desc()).offset(offset).limit(min(max(limit, 1), PAGE_ROWS_MAX))
-            rows = tuple(_recorded(row, published) for row in connection.execute(newest))
-        return page_of(rows, total=total, offset=offset)
-
-    def entries_between(self, *, kinds: Collection[EntryKind], since: datetime, until: datetime) -> list[RecordedEntry]:
-        """Return the entries of some kinds from `since` (inclusive) to `until` (exclusive), oldest first."""
-        query: Select[tuple[object, ...]] = (
-            select(ENTRIES, PLACE)
-            .where(ENTRIES.c.kind.in_([kind.value for kind in kinds]), ENTRIES.c.at >= since, ENTRIES.c.at < until)
-            .order_by(ENTRIES.c.serial)
-        )
-        with self._database.snapshot() as connection:
-            published = published_size(connection)
-            return [_recorded(row, published) for row in connection.execute(query)]
-
-    def published_from(
-        self, position: int, *, kinds: Collection[EntryKind], since: datetime, limit: int
-    ) -> tuple[list[RecordedEntry], int]:
-        """Return at most `limit` published entries from `position` on, in the log's order, and where to go on.
-
-        Only those of `kinds` that were made at or after `since` are returned; others are passed over. Whoever keeps
-        the second number misses nothing and sees nothing twice: positions never change, and have no gaps.
-        """
-        found: list[RecordedEntry] = []
-        wanted = (ENTRIES.c.kind.in_([kind.value for kind in kinds]), ENTRIES.c.at >= since)
-        with self._database.snapshot() as connection:
-            published = published_size(connection)
-            for run in runs_between(connection, position, published)[:RUNS_AT_ONCE]:
-                query: Select[tuple[object, ...]] = (
-                    select(ENTRIES, PLACE)
-                    .where(ENTRIES.c.serial >= run.serial, ENTRIES.c.serial < run.end, *wanted)
-                    .order_by(ENTRIES.c.serial)
-                    .limit(limit - len(found))
-                )
-                found += [_recorded(row, published) for row in connection.execute(query)]
-                if len(found) == limit:
-                    return found, (found[-1].index or 0) + 1
-                position = run.position + run.length
-        return found, position
 
     def cosign(self, *, witness_name: str, witness_key: bytes, note: bytes) -> None:
         """Store a witness's cosignature: `note` is what its `Witness.update` returned.
@@ -517,27 +408,3 @@ class Ledger:
                 ),
             )
         return Note.parse(text.encode())
-
-    def _row(self, connection: Connection, entry_id: EntryId) -> Row[tuple[object, ...]]:
-        row = connection.execute(select(ENTRIES, PLACE).where(ENTRIES.c.id == entry_id)).one_or_none()
-        if row is None:
-            raise NotFound(
-                "ledger.entry_unknown",
-                what=Text(zh=f"没有编号为 {entry_id[:64]} 的存证条目。", en=f"There is no entry {entry_id[:64]}."),
-                remedy=Text(zh="请核对编号。", en="Check the id."),
-            )
-        return row
-
-
-def _recorded(row: Row[tuple[object, ...]], published: int) -> RecordedEntry:
-    content = parse_leaf(row.leaf)
-    return RecordedEntry(
-        entry_id=row.id,
-        index=row.position if row.position is not None and row.position < published else None,
-        leaf_hash=row.leaf_hash,
-        kind=content.kind,
-        at=content.at,
-        subject=content.subject,
-        actor=content.actor,
-        facts=content.facts,
-    )

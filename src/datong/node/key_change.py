@@ -4,13 +4,13 @@ Killed at any point, the node goes on with the old key, which stays valid; the s
 one that was made.
 """
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from datong.catalogue import rotation_message
 from datong.kernel import Invalid, Text
+from datong.kernel.files import flush
 from datong.ledger import LogKeys, Signer, key_id_of
 from datong.node.home import NodeHome
 from datong.node.hub_client import HubClient
@@ -57,10 +57,6 @@ def change_key(
     client.replace_key(new.public_key, by_old=old.sign(message), by_new=new.sign(message))
     passed(Step.KEY_REGISTERED)
     prepared.replace(home.key_path)
-    folder = os.open(home.key_path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    flush(home.key_path.parent)
     passed(Step.KEY_REPLACED)
     return old.key_id, new.key_id

@@ -14,7 +14,7 @@ import pyarrow as pa
 from datong.exchange import Answering, Column, Connector, Containing, LookupQuery
 from datong.kernel import Clock, Conflict, DatongError, NotFound, Text, TooLarge
 from datong.ledger import Signer
-from datong.node.hub_client import delay_seconds
+from datong.node.hub_calls import delay_seconds
 from datong.sharing import (
     LiveAnswer,
     LiveCall,

@@ -13,7 +13,8 @@ from datong.node.capture import Streams
 from datong.node.consumer import Consumer
 from datong.node.dead_letters import DeadLetters
 from datong.node.failures import reported
-from datong.node.hub_client import HubClient, delay_seconds
+from datong.node.hub_calls import delay_seconds
+from datong.node.hub_client import HubClient
 from datong.node.keyring import Keyring
 from datong.node.matching import Matcher
 from datong.node.producer import Producer

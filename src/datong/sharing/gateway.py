@@ -14,13 +14,10 @@ from sqlalchemy.exc import IntegrityError
 from datong.catalogue import Resource
 from datong.kernel import (
     AccessId,
-    ActorKind,
-    AgreementId,
     Clock,
     Database,
     DatongError,
     Refused,
-    Remembered,
     ResourceId,
 )
 from datong.ledger import Ledger
@@ -31,7 +28,6 @@ from datong.sharing.agreements import Agreements
 from datong.sharing.applications.registrations import Registrations
 from datong.sharing.consent import Consents
 from datong.sharing.gateway_calls import (
-    FRESH_SECONDS,
     Answer,
     Asked,
     Call,
@@ -42,6 +38,7 @@ from datong.sharing.gateway_calls import (
     require_call,
     resolve_names,
 )
+from datong.sharing.gateway_facts import GatewayFacts
 from datong.sharing.gateway_live import ask_node
 from datong.sharing.gateway_reading import Allowed, read_together
 from datong.sharing.gateway_told import (
@@ -64,7 +61,6 @@ from datong.sharing.gateway_told import (
 from datong.sharing.grants import Asks, Denial, Grant, Grants
 from datong.sharing.guessing import count_wrong
 from datong.sharing.live import LiveServices
-from datong.sharing.machines import Caller, caller_of
 from datong.sharing.mask_keys import MaskKeys
 from datong.sharing.masks import MaskKind
 from datong.sharing.once import ToldBefore, first_slot_of, keep, slot_of, told_before, used_for_another_call
@@ -75,13 +71,9 @@ from datong.sharing.quota_counts import take
 from datong.sharing.quotas import NOT_COUNTED, CallQuota, Counted, quota_reached
 from datong.sharing.records import RecordSource
 from datong.sharing.request_rules import find_item
-from datong.sharing.revisions import Parties, revisions_between
 from datong.sharing.subjects import CITIZEN_ELEMENT, SALT_BYTES, marks
 from datong.sharing.terms import Agreement, AgreementItem, AgreementState
 from datong.sharing.tokens import unrecognised
-
-KEPT_MAX = 10_000
-"""Resources, pairs of parties and callers that a process keeps read."""
 
 
 class Gateway:
@@ -115,37 +107,14 @@ class Gateway:
         self._consents = consents
         self._agreements = agreements
         self._grants = Grants(policy, mask_keys)
-        self._resources: Remembered[ResourceId, Resource] = Remembered(
-            catalogue.published_stamps, catalogue.published, most=KEPT_MAX, fresh_seconds=FRESH_SECONDS
+        self._facts = GatewayFacts(
+            database=database,
+            catalogue=catalogue,
+            agreements=agreements,
+            live=live,
+            callers=callers,
+            registrations=registrations,
         )
-        self._candidates: Remembered[Parties, tuple[Agreement, ...]] = Remembered(
-            lambda pairs: revisions_between(database, pairs),
-            lambda pair: agreements.candidates(*pair),
-            most=KEPT_MAX,
-            fresh_seconds=FRESH_SECONDS,
-        )
-        self._at_node: Remembered[ResourceId, bool] | None = None
-        if live is not None:
-            self._at_node = Remembered(
-                live.offered, lambda one: live.offered([one])[one], most=KEPT_MAX, fresh_seconds=FRESH_SECONDS
-            )
-        self._bound: Remembered[str, frozenset[AgreementId] | None] | None = None
-        if registrations is not None:
-            self._bound = Remembered(
-                # One that is not narrowed has a stamp, too: without one it would be read anew in every call.
-                lambda ones: {one: (bound,) for one, bound in registrations.bound(ones).items()},
-                lambda one: registrations.bound([one])[one],
-                most=KEPT_MAX,
-                fresh_seconds=FRESH_SECONDS,
-            )
-        self._callers: Remembered[Caller, bool] | None = None
-        if callers is not None:
-            self._callers = Remembered(
-                callers.callers_in_force,
-                lambda one: callers.callers_in_force([one])[one],
-                most=KEPT_MAX,
-                fresh_seconds=FRESH_SECONDS,
-            )
 
     def query(
         self,
@@ -204,7 +173,7 @@ class Gateway:
 
     def reply(self, asked: Asked) -> Reply:
         """Do as `answer` does; what went on record and ends in an error is returned with where the quota stands."""
-        self._refresh([asked], at_once=True)
+        self._facts.refresh([asked], at_once=True)
         (done,) = self._carried_out([asked], alone=True)
         if isinstance(done, AtNode):
             raise TypeError("who waits for a node is told what it answered")
@@ -216,7 +185,7 @@ class Gateway:
         The caller raises the errors. What was looked up up to FRESH_SECONDS ago counts as present.
         """
         with self._database.reading_together():
-            self._refresh(calls)
+            self._facts.refresh(calls)
             return self._carried_out(calls, alone=False)
 
     def _carried_out(self, calls: Sequence[Asked], *, alone: bool) -> list[Reply | AtNode]:
@@ -244,8 +213,7 @@ class Gateway:
             NotFound: no such published resource.
             Refused: as in `query`; the refusal is on record.
         """
-        self._resources.refresh([resource_id], at_once=True)
-        resource = self._resources.get(resource_id)
+        resource = self._facts.resource_now(resource_id)
         agreed = self._agreed(principal, resource_id, purpose) or self._agreed(principal, resource_id, None)
         columns = {item.column for item in agreed}
         items = {item.column: item for item in resource.content.items if item.column in columns and item.element}
@@ -267,8 +235,8 @@ class Gateway:
             NotFound: no such published resource. Invalid: unknown names.
             Refused: as in `query`; the refusal is on record. Overloaded: `sharing.quota_reached`.
         """
-        self._refresh([Asked(principal, resource_id, {}, (), purpose, case_number)], at_once=True)
-        resource = self._resources.get(resource_id)
+        self._facts.refresh([Asked(principal, resource_id, {}, (), purpose, case_number)], at_once=True)
+        resource = self._facts.resource(resource_id)
         shape = resolve_names(Action.DATA_QUERY, principal, resource, names, purpose)
         permit = self._permitted(shape, case_number.strip(), filters_rows=True)
         self._counted(Told(permit.grant, permit.call, (), 0, (), None, b""))
@@ -277,10 +245,7 @@ class Gateway:
     def _permitted(self, shape: Shape, case_number: str, *, filters_rows: bool) -> Permit:
         call = Call(shape, "", case_number, self._clock.now())
         candidates = self._between(shape.principal, shape.resource.id)
-        application = _application(shape.principal)
-        if self._bound is not None and application:
-            self._bound.refresh([application], at_once=True)
-        bound = self._bound_to(application)
+        bound = self._facts.bound_now(shape.principal)
         asks = Asks(case_stated=bool(case_number), filters_rows=filters_rows, bound=bound)
         found = self._grants.decide(shape, candidates, asks, call.at)
         if isinstance(found, Denial):
@@ -325,23 +290,6 @@ class Gateway:
         if principal.department is None:
             return ()
         return self._agreements.candidates(principal.department, resource_id)
-
-    def _refresh(self, calls: Sequence[Asked], *, at_once: bool = False) -> None:
-        """Look up what has changed of all that some calls need, in one statement for each kind of thing."""
-        resources = {asked.resource_id for asked in calls}
-        pairs = [(one.principal.department, one.resource_id) for one in calls if one.principal.department]
-        with self._database.reading_together():
-            self._resources.refresh(resources, at_once=at_once)
-            self._candidates.refresh(pairs, at_once=at_once)
-            if self._at_node is not None:
-                self._at_node.refresh(resources, at_once=at_once)
-            if self._bound is not None:
-                applications = (_application(one.principal) for one in calls)
-                self._bound.refresh(filter(None, applications), at_once=at_once)
-            if self._callers is not None:
-                self._callers.refresh(
-                    [caller_of(asked.principal) for asked in calls if not asked.proved], at_once=at_once
-                )
 
     def _prepared_all(self, calls: Sequence[Asked], *, alone: bool) -> list[Prepared]:
         """Return what comes of calls; those with an Idempotency-Key that were carried out before come to that."""
@@ -389,19 +337,17 @@ class Gateway:
 
         What was told before (`told`) is told again only while the policy still permits it.
         """
-        if not asked.proved and (self._callers is None or not self._callers.get(caller_of(asked.principal))):
+        if not self._facts.is_in_force(asked):
             raise unrecognised("revoked")
         if told is not None and isinstance(told.answer, DatongError):
             return Again(told.answer)
-        resource = self._resources.get(asked.resource_id)
-        department = asked.principal.department
-        candidates = self._candidates.get((department, asked.resource_id)) if department else ()
-        at_node = self._at_node is not None and self._at_node.get(asked.resource_id)
+        resource = self._facts.resource(asked.resource_id)
+        candidates = self._facts.candidates(asked)
         # Rows that are outside an agreement are left out: here, or by the node that answers.
         asks = Asks(
             case_stated=bool(asked.case_number.strip()),
             filters_rows=True,
-            bound=self._bound_to(_application(asked.principal)),
+            bound=self._facts.bound_to(asked.principal),
             consented=self._consented(asked, resource, candidates),
         )
         found = self._grants.of(asked, resource, candidates, asks, now, anew=alone)
@@ -411,12 +357,9 @@ class Gateway:
             return Denied(found, call, told_before=told is not None)
         if told is not None:
             return Again(told.answer)
-        if self._live is not None and at_node:
+        if self._live is not None and self._facts.is_at_node(asked.resource_id):
             return self._told_by_node(self._live, asked, call, found) if alone else AtNode(asked)
         return Allowed(asked, call, found)
-
-    def _bound_to(self, application: str) -> frozenset[AgreementId] | None:
-        return self._bound.get(application) if self._bound is not None and application else None
 
     def _consented(self, asked: Asked, resource: Resource, candidates: Sequence[Agreement]) -> frozenset[str]:
         """Return the columns whose use the person consents to whom the key names: as of now, for each call anew."""
@@ -538,9 +481,3 @@ class Gateway:
             return draft(self._ledger, one.call, outcome, now)
         except DatongError as error:
             return error
-
-
-def _application(principal: Principal) -> str:
-    """Return the id of the application that calls; empty if somebody else does."""
-    actor = principal.actor
-    return actor.id if actor.kind is ActorKind.APPLICATION else ""

@@ -5,7 +5,6 @@ matching ends, and are then deleted.
 """
 
 import base64
-import os
 import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -36,6 +35,7 @@ from datong.kernel import (
     page_of,
     sha256_hex,
 )
+from datong.kernel.files import replace_file
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import EntryKind, Ledger, verify_signature
 from datong.sharing import tables
@@ -211,7 +211,8 @@ class Matchings:
                 remedy=Text(zh="请重新发送。", en="Send it again."),
             )
         with_part(self.get(part.matching_id), part)
-        _write(self._path(part.matching_id, part.department, part.step, part.number), sealed)
+        path = self._path(part.matching_id, part.department, part.step, part.number)
+        replace_file(path, sealed, several_writers=True)
         return self._change(part.matching_id, part.step.value, actor, lambda one: with_part(one, part))
 
     def part(self, matching_id: str, step: MatchingStep, number: int, actor: Actor) -> bytes:
@@ -378,17 +379,6 @@ def matching_facts(matching: Matching) -> dict[str, JsonValue]:
 
 def _matching(row: RowMapping) -> Matching:
     return Matching.model_validate(row["content"])
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole: aside, flushed, renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{new_id()}")
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
 
 
 def _unknown(matching_id: str) -> NotFound:

@@ -27,7 +27,7 @@ from datong.kernel.limits import RETRY_ATTEMPTS_MAX, RETRY_DELAY_SECONDS_MAX
 from datong.ledger import Ed25519Signer
 from datong.node import HubClient
 from datong.node.hub_answers import error_of
-from datong.node.hub_client import delay_seconds
+from datong.node.hub_calls import delay_seconds
 
 CLOCK = FixedClock(datetime(2026, 1, 5, tzinfo=UTC))
 Answer = Callable[[httpx.Request], httpx.Response]
