@@ -4,7 +4,8 @@
 
 It plays the demo with a hundred people, so that nearly every table has rows, and packs what is the hub's: the control
 database on SQLite (PostgreSQL is filled with the same rows, in tables that this version's migrations make), the log's files, the key. `told.json` says what a later
-version has to find: the log's key and size, the rows of each table. Run it once, when a version is released; what is
+version has to find: the log's key and size, the rows of each table; and the commit, whose code is the old one when a
+later version is tried beside it (`tests/fault/test_rolling_upgrade.py`). Run it once, when a version is released; what is
 there already is never made anew.
 """
 
@@ -59,7 +60,9 @@ def pack(hub: Path, target: Path) -> None:
     with closing(Database(f"sqlite:///{hub / 'control.sqlite'}")) as database, database.snapshot() as connection:
         origin = str(connection.scalar(text("SELECT note FROM ledger_checkpoint LIMIT 1"))).split("\n", 1)[0]
         size = connection.scalar(text("SELECT published_size FROM ledger_state"))
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, cwd=ROOT, capture_output=True, text=True).stdout
     told = {
+        "commit": commit.strip(),
         "version": __version__,
         "revision": newest_revision(),
         "log_origin": origin,

@@ -33,4 +33,6 @@ class NewestEntries:
         first, known = self._highest is None, self._seen
         self._highest = max((serial for serial, _ in rows), default=0)
         self._seen = frozenset(serial for serial, _ in rows if serial > self._highest - LOOKED_BACK)
-        return frozenset() if first else frozenset(EntryKind(kind) for serial, kind in rows if serial not in known)
+        fresh = {kind for serial, kind in rows if serial not in known}
+        # Another process may be of a newer version already, and write kinds that this one has nothing to do with.
+        return frozenset() if first else frozenset(kind for kind in EntryKind if kind.value in fresh)

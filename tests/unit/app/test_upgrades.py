@@ -13,7 +13,7 @@ from datong.app.fsck import AREAS
 from datong.app.hub import Hub
 from datong.app.schema import MIGRATIONS, migrate, newest_revision, revision_of
 from datong.app.upgrade import upgrade
-from datong.kernel import METADATA, Database, Settings
+from datong.kernel import METADATA, Database, Settings, Unavailable
 from datong.ledger import verify_log
 from tests.conftest import sqlalchemy_url
 from tests.servers import PostgresqlServer
@@ -119,6 +119,26 @@ def test_what_came_after_a_release_leaves_that_release_at_work() -> None:
         outside = re.sub(r"op\.(create_table|add_column)\(.*?\n    \)", "", text_of, flags=re.DOTALL)
         found = CONTRACTING.search(outside)
         assert found is None, f"{path.name}: {found and found[0]} breaks the version before; see docs/stability.md"
+
+
+def test_a_migration_lets_go_of_what_others_hold_and_comes_back(postgresql_server: PostgresqlServer) -> None:
+    """A migration that waits for a table keeps everybody else waiting behind it."""
+    url = postgresql_server.create_database()
+    with closing(Database(sqlalchemy_url(url))) as database:
+        with database.transaction() as connection:
+            upgrade(connection, MIGRATIONS, "0075")
+        with database.transaction() as holder:
+            holder.execute(text("LOCK TABLE sharing_account IN ROW EXCLUSIVE MODE"))
+            with pytest.raises(Unavailable, match=r"app\.migration_waits"):
+                migrate(database, seconds=0)
+            with database.snapshot() as connection:
+                connection.execute(text("SET LOCAL lock_timeout = 1000"))
+                assert connection.scalar(text("SELECT count(*) FROM sharing_account")) == 0
+                assert revision_of(connection) == "0075"
+        migrate(database, seconds=0)
+        with database.snapshot() as connection:
+            assert revision_of(connection) == newest_revision()
+    postgresql_server.drop_database(url)
 
 
 def test_an_older_process_starts_on_newer_tables(tmp_path: Path) -> None:

@@ -65,6 +65,10 @@ CHAPTERS = (
         *("reliability", "security", "settings"),
     ),
     _chapter("接口与协议", "API and protocol", "interfaces", "api", "ledger", "stability"),
-    _chapter("开发者手册", "Developer guide", "development", "benchmarks", "benchmarks-history", "adr/README"),
+    _chapter(
+        "开发者手册",
+        "Developer guide",
+        *("development", "releasing", "benchmarks", "benchmarks-history", "adr/README"),
+    ),
 )
 """Decisions (adr/) are pages, too; their list is adr/README."""
