@@ -164,6 +164,18 @@ class BatchArrivals:
             return None
 
 
+class ResourceColumns:
+    """Says in which columns a resource has an element, as a library names it: `column:` and the column without one."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def __call__(self, resource_id: ResourceId, element: str) -> frozenset[str]:
+        """Return the columns of the resource's newest version."""
+        items = self._catalogue.get(resource_id).content.items
+        return frozenset(item.column for item in items if element in (item.element, f"column:{item.column}"))
+
+
 class AuthorityKey:
     """Registers the hub's public key as the authority's, so that what the hub signs for it can be verified."""
 

@@ -12,6 +12,7 @@ from datong.app.bridges import (
     ExchangeLanding,
     LibraryRecords,
     LibraryTables,
+    ResourceColumns,
     quorum_watch,
 )
 from datong.app.case_origins import HubOrigins
@@ -37,6 +38,7 @@ from datong.catalogue import (
 )
 from datong.exchange import DiskReserve, Exchange, FileExchange, FilePolicy, Planning
 from datong.federation import Cascade, Harvests, Peers
+from datong.governance.tracing import WrongValues
 from datong.kernel import (
     CHINA,
     Clock,
@@ -357,6 +359,17 @@ def compose(
     usage = Usage(database=database, ledger=ledger, index_key=index_key, releases=releases)
     disclosure_holds = DisclosureHolds(database=database, clock=clock, ledger=ledger, agreements=agreements)
     own_uses = OwnUses(usage=usage, holds=disclosure_holds, clock=clock)
+    service_cases = ServiceCases(
+        database=database,
+        clock=clock,
+        ledger=ledger,
+        register=service_items,
+        agreements=agreements,
+        catalogue=catalogue,
+        query=gateway.query,
+        index_key=index_key,
+        pack=pack,
+    )
     services = Services(
         settings=settings,
         hub_key=signer.public_key,
@@ -373,17 +386,7 @@ def compose(
         overlaps=overlaps,
         sources=sources,
         service_items=service_items,
-        service_cases=ServiceCases(
-            database=database,
-            clock=clock,
-            ledger=ledger,
-            register=service_items,
-            agreements=agreements,
-            catalogue=catalogue,
-            query=gateway.query,
-            index_key=index_key,
-            pack=pack,
-        ),
+        service_cases=service_cases,
         quality=CatalogueQuality(database=database, clock=clock, pack=pack),
         harvests=harvests,
         import_jobs=ImportJobs(database=database, clock=clock),
@@ -511,6 +514,18 @@ def compose(
         benefits=governance.benefits,
         demand_mining=governance.demand_mining,
         annual_reports=governance.annual_reports,
+        wrong_values=WrongValues(
+            clock=clock,
+            ledger=ledger,
+            library=library,
+            exchange=exchange,
+            departments=departments,
+            usage=usage,
+            holds=disclosure_holds,
+            cases=service_cases,
+            monitor=governance.monitor,
+            columns=ResourceColumns(catalogue),
+        ),
         bell=Bell(database.change_mark),
         call_bell=Bell(database.change_mark),
     )

@@ -6,10 +6,13 @@ import typer
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
 from datong.cli.shell import language, say_json
+from datong.governance.tracing import Told
+from datong.kernel import Text
 from datong.library import Correction, CorrectionAction
 
 app = typer.Typer(help="校核 · reports of wrong data", no_args_is_help=True)
 
+HOUR_SECONDS = 3600
 Statement = Annotated[str, typer.Option(help="理由和依据 · why, and how you know")]
 CorrectionArgument = Annotated[str, typer.Argument(help="校核编号 · id of the report")]
 
@@ -47,6 +50,23 @@ def show(correction_id: CorrectionArgument, hub: HubOption, token: TokenOption, 
             typer.echo(
                 f"  {act.at.isoformat(timespec='seconds')}  {act.action.label.render(language())}  {act.statement}"
             )
+
+
+@app.command()
+def uses(correction_id: CorrectionArgument, hub: HubOption, token: TokenOption, as_json: JsonOption = False) -> None:
+    """谁依据了这个值：逐次列出 · Who relied on the value, use by use, with its batch, signer and age."""
+    found = call_hub(hub, token, "GET", f"/corrections/{correction_id}/uses")
+    if as_json or not isinstance(found, dict):
+        say_json(found)
+        return
+    for origin in found["origins"]:
+        typer.echo(f"{origin['batch_id']}  {origin['department']}  {origin['key_id']}  {origin['produced_at']}")
+    for use in found["uses"]:
+        told = Told(use["told"]).label.render(language())
+        age = "" if use["age_seconds"] is None else f"  {use['age_seconds'] // HOUR_SECONDS} h"
+        typer.echo(f"{use['at']}  {use['department']}  {use['service_item'] or '-'}  {told}{age}")
+    for record in found["findings"]:
+        typer.echo(f"{record['finding']['id']}  {Text.model_validate(record['finding']['summary']).render(language())}")
 
 
 @app.command()

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 
-from datong.governance.duties import RULES, RULES_VERSION, Duty, DutyRule, Span
+from datong.governance.duties import RULES, RULES_VERSION, Duty, DutyKind, DutyRule, Span
 from datong.governance.findings import Finding, PartyShare
 from datong.governance.parties import PARTY_NAMES, Party, divide, shares_of
 from datong.kernel import CHINA, FindingId, Text, WorkingCalendar, canonical_json
@@ -81,7 +81,12 @@ def working_seconds(calendar: WorkingCalendar, start: datetime, end: datetime) -
 
 def finding_id(duty: Duty) -> FindingId:
     """Return the identity of the finding on `duty`: the same for ever, on every hub."""
-    name = canonical_json({"rules": RULES_VERSION, "kind": duty.kind.value, "subject": duty.subject})
+    return finding_id_of(duty.kind, duty.subject)
+
+
+def finding_id_of(kind: DutyKind, subject: str) -> FindingId:
+    """Return the identity that a finding on a duty of some kind about `subject` has, whether there is one or not."""
+    name = canonical_json({"rules": RULES_VERSION, "kind": kind.value, "subject": subject})
     return FindingId(str(uuid.uuid5(FINDINGS, name.decode())))
 
 

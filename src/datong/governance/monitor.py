@@ -1,7 +1,7 @@
 """The monitor: judges every duty, keeps the findings, opens and escalates cases; a second run changes nothing."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -161,6 +161,12 @@ class Monitor:
                 remedy=Text(zh="请从责任认定列表中选择。", en="Choose one from the list of findings."),
             )
         return _record_of(row)
+
+    def known(self, ids: Collection[FindingId]) -> tuple[FindingRecord, ...]:
+        """Return the findings among `ids` that there are, by kind and subject; few at once."""
+        query = select(FINDING).where(FINDING.c.id.in_(ids)).order_by(FINDING.c.kind, FINDING.c.subject)
+        with self._database.snapshot() as connection:
+            return tuple(_record_of(row) for row in connection.execute(query).mappings())
 
     def findings(
         self,

@@ -23,6 +23,7 @@ from datong.library.definition_reading import DEFINITION_CHARS_MAX, DefinitionPr
 from datong.library.derivation import VERDICT_COLUMN, VERDICT_TITLE
 from datong.library.evaluation import LinkScore, evaluate_links
 from datong.library.following import Following
+from datong.library.past_records import PastRecord, PastState, past_records
 from datong.library.published_tables import PUBLISHED, has_one_row_each, published_table
 from datong.library.quality_scores import Dimension, Fall, SourceScore
 from datong.library.record_lookups import RecordLookups
@@ -177,6 +178,8 @@ __all__ = [
     "PairRecord",
     "PairVerdict",
     "PastEntity",
+    "PastRecord",
+    "PastState",
     "RecordLookups",
     "RetentionOrder",
     "RetentionRule",
@@ -207,6 +210,7 @@ __all__ = [
     "has_one_row_each",
     "load_definition",
     "operating_points",
+    "past_records",
     "published_column",
     "published_table",
     "record_key",

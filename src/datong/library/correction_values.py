@@ -81,7 +81,8 @@ class CorrectionAct(Value):
 class Correction(Value):
     """A report that a cell is wrong (校核). `consumer` is the reporter's department, None for a citizen.
 
-    `content` is None where the reader may not see the values, and for everybody since `disposed_at`.
+    `batch_id` brought the value that is disputed. `content` is None where the reader may not see the values, and for
+    everybody since `disposed_at`.
     """
 
     id: CorrectionId
@@ -93,6 +94,7 @@ class Correction(Value):
     reporter: str
     reporter_kind: ActorKind
     element: str
+    batch_id: BatchId
     disputes: int
     reported_at: datetime
     due_at: datetime
@@ -106,6 +108,22 @@ class Correction(Value):
     def is_late(self, now: datetime) -> bool:
         """Whether the source department's deadline passed while it still owes something."""
         return self.state.is_waiting and now >= self.due_at
+
+    @property
+    def cell(self) -> DisputedCell | None:
+        """The cell that is disputed; None where the values are not shown."""
+        if self.content is None:
+            return None
+        return DisputedCell(
+            library=self.library,
+            entity_id=self.content.entity_id,
+            resource_id=self.resource_id,
+            provider=self.provider,
+            row_key=self.content.row_key,
+            element=self.element,
+            value=self.content.disputed,
+            batch_id=self.batch_id,
+        )
 
     def without_values(self) -> "Correction":
         """Return the report for those who may know of it but not see the values."""

@@ -25,6 +25,7 @@ from datong.kernel import (
     JsonValue,
     NotFound,
     Page,
+    ResourceId,
     Text,
     WorkingCalendar,
     canonical_json,
@@ -223,11 +224,20 @@ class Corrections:
         provider: DepartmentCode | None = None,
         reporter: str | None = None,
         waiting: bool | None = None,
+        resources: Collection[ResourceId] | None = None,
+        batch_id: BatchId | None = None,
         offset: int = 0,
         limit: int = PAGE_ROWS_DEFAULT,
     ) -> Page[Correction]:
-        """Return reports, the nearest deadline first; `department` is a party. Acts are not read."""
+        """Return reports, the nearest deadline first; `department` is a party, `batch_id` brought what is disputed.
+
+        Acts are not read.
+        """
         wanted: list[ColumnElement[bool]] = []
+        if resources is not None:
+            wanted.append(CORRECTIONS.c.resource_id.in_(resources))
+        if batch_id is not None:
+            wanted.append(CORRECTIONS.c.batch_id == batch_id)
         if department is not None:
             wanted.append((CORRECTIONS.c.provider == department) | (CORRECTIONS.c.consumer == department))
         if provider is not None:
@@ -464,6 +474,7 @@ def _correction(row: RowMapping) -> Correction:
         reporter=row["reporter"],
         reporter_kind=row["reporter_kind"],
         element=row["element"],
+        batch_id=row["batch_id"],
         disputes=row["disputes"],
         reported_at=row["reported_at"],
         due_at=row["due_at"],

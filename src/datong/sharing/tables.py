@@ -406,7 +406,7 @@ service_case = Table(
     Column("code", ID, nullable=False),
     Column("department", DEPARTMENT, nullable=False, index=True),
     Column("case_number", String(200), nullable=False),
-    Column("subject_index", String(64), nullable=False),
+    Column("subject_index", String(64), nullable=False, index=True),
     Column("documents", Integer, nullable=False),
     Column("sheets", Integer, nullable=False),
     Column("trips", Integer, nullable=False),

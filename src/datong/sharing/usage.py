@@ -1,5 +1,6 @@
 """What citizens see: who used their record, for what, on which basis, with a proof that needs no trust in the hub."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,16 @@ class Usage:
         # Whom a whole table concerns stands in lists of their own, not in rows of the control database.
         uses += [_use(row) for row, _, _ in self._shared(citizen_id)]
         return sorted(uses, key=lambda use: (use.at, use.access_id), reverse=True)[: min(limit, USES_MAX)]
+
+    def uses(self, access_ids: Sequence[AccessId]) -> list[Use]:
+        """Return those of some accesses that were uses, newest first; refused attempts are none."""
+        access, found = tables.access, []
+        with self._database.snapshot() as connection:
+            for begin in range(0, len(access_ids), PAGE_ROWS_MAX):
+                some = access.c.id.in_(access_ids[begin : begin + PAGE_ROWS_MAX])
+                rows = connection.execute(select(access).where(some, access.c.allowed.is_(True))).mappings()
+                found += [_use(row) for row in rows]
+        return sorted(found, key=lambda use: (use.at, use.access_id), reverse=True)
 
     def proof(self, access_id: AccessId, *, citizen_id: str) -> dict[str, Any]:
         """Return the proof bundle of one use, with the salt that opens the commitment to this citizen and no other.

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from datong.governance.notifications import Inbox, Sending
     from datong.governance.satisfaction import Ratings
     from datong.governance.staff import StaffRegister
+    from datong.governance.tracing import WrongValues
     from datong.kernel import Clock, Database, Settings, WorkingCalendar
     from datong.ledger import Ledger, QuorumWatch
     from datong.library import Corrections, Library, Reviews
@@ -183,6 +184,7 @@ class Services:
     benefits: Benefits
     demand_mining: DemandMining
     annual_reports: AnnualReports
+    wrong_values: WrongValues
     bell: Bell = field(default_factory=Bell)
     """Rung when a node may have something new to do."""
     call_bell: Bell = field(default_factory=Bell)

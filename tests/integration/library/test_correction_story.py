@@ -2,7 +2,9 @@
 
 The police have a citizen's telephone wrong. The citizen reports it; the police answer and correct their own database;
 the change goes through exchange; the golden record, its lineage and the quality score follow; the education bureau,
-which subscribes to the same stream, has it too; and the citizen sees it closed, with evidence to take home.
+which subscribes to the same stream, has it too; and the citizen sees it closed, with evidence to take home. Meanwhile
+the education bureau had handled a case with the wrong value: that answer is found again, with the datum, its source and
+its age, and who may not know of it is told nothing.
 """
 
 import json
@@ -37,6 +39,7 @@ from tests.integration.web.test_story import content
 
 Json = Any
 BUREAU, POLICE, EDUCATION = "114406000000000193", "12440600456000017N", "524406005000000158"
+HEALTH = "12440600456000332A"
 PASSWORD = "correct horse battery"
 LI = "110101200002290042"
 WRONG, RIGHT = "1380000", "13800001111"
@@ -232,6 +235,17 @@ class City:
 
         return int(eventually(finished)["version"])
 
+    def handle_case(self, number: str) -> str:
+        """Let the education bureau handle a case of its service item for Li; return the item's id."""
+        text = {"zh": "联系电话核对", "en": "Check of a telephone"}
+        field = {"name": text, "material": "联系方式证明", "element": "phone", "sheets": 1}
+        item = {"code": "人口信息核对", "name": text, "department": EDUCATION, "annual_cases": 10, "fields": [field]}
+        registered = str(self.post(self.education, "service-items", item)["id"])
+        case = {"applicant": LI, "case_number": number}
+        form = self.post(self.education, f"service-items/{registered}/cases", case)
+        assert form["materials"][0]["fields"][0]["values"], form
+        return registered
+
     def telephone(self) -> tuple[str, Json, Json]:
         """Return Li's entity, the golden telephone's cell, and the police's quality."""
         (hit,) = self.get(self.authority, f"libraries/population/entities?query={LI}")
@@ -294,6 +308,8 @@ def test_a_correction_reaches_golden_record_lineage_quality_and_subscriber(city:
     assert before["flag"] == "malformed"
     assert received(city) == WRONG
 
+    item = city.handle_case("JY-2026-1")
+
     # The citizen sees the own record and reports; nobody else's report is open to them.
     record = city.get(city.citizen, "me/record")
     assert {cell["element"]: cell["value"] for cell in record["cells"]}["citizen_id"] == LI
@@ -337,6 +353,8 @@ def test_a_correction_reaches_golden_record_lineage_quality_and_subscriber(city:
     assert [one["score"]["version"] for one in history] == [1, 2]
     assert city.get(city.police, rows) == []
     assert received(city) == RIGHT
+    city.handle_case("JY-2026-2")
+    whom_it_reached(city, made["id"], item, str(before["batch_id"]))
 
     # The evidence: every act is in the log, none of it holds a value, and the citizen's proof verifies offline.
     entries = eventually(lambda: all_logged(city))
@@ -351,6 +369,45 @@ def test_a_correction_reaches_golden_record_lineage_quality_and_subscriber(city:
     (line,) = [one for one in city.get(city.authority, "indicators")["departments"] if one["department"] == POLICE]
     value = next(one for one in line["values"] if one["key"] == "correction_on_time_rate")
     assert (value["counted"], value["base"]) == (1, 1)
+
+
+def whom_it_reached(city: City, report: str, item: str, batch: str) -> None:
+    """The answer that held the wrong value is found again, and each is told of it what it may know."""
+    path = f"corrections/{report}/uses"
+    seen = city.get(city.authority, path)
+    assert (seen["value"], seen["provider"], seen["state"]) == (WRONG, POLICE, "closed")
+    (use,) = seen["uses"]
+    assert (use["department"], use["item_id"], use["told"], use["version"]) == (EDUCATION, item, "wrong", 1)
+    assert (use["batch_id"], use["observed_at"], use["case_number"]) == (batch, "2026-01-01 08:00:00", None)
+    (origin,) = seen["origins"]
+    assert (origin["batch_id"], origin["department"], origin["node_id"]) == (batch, POLICE, city.nodes["police"])
+    elapsed = datetime.fromisoformat(use["at"]) - datetime.fromisoformat(origin["produced_at"])
+    assert use["age_seconds"] == int(elapsed.total_seconds())
+    assert seen["corrected_at"] > use["at"]
+    assert [(one["department"], one["received"]) for one in seen["copies"]] == [(EDUCATION, True)]
+    assert [(one["department"], one["wrong"], one["maybe"]) for one in seen["departments"]] == [(EDUCATION, 1, 0)]
+
+    # The department that relied on it sees its own case; the source that it did; an auditor no value; others nothing.
+    assert city.get(city.education, path)["uses"][0]["case_number"] == "JY-2026-1"
+    assert city.get(city.education, path)["value"] == WRONG, "its agreement shows telephones as they are"
+    source = city.get(city.police, path)
+    assert [(one["department"], one["case_number"]) for one in source["uses"]] == [(EDUCATION, None)]
+    audited = city.get(city.auditor, path)
+    assert (audited["shown"], audited["value"], len(audited["uses"])) == (False, None, 1)
+    assert [one["case_number"] for one in city.get(city.citizen, path)["uses"]] == ["JY-2026-1"]
+    text = {"zh": "卫健局", "en": "Health"}
+    body = {"code": HEALTH, "name": text, "short_name": text, "is_authority": False}
+    city.post(city.operator, "departments", body)
+    outsider = city.person("health", ["data_officer"], HEALTH)
+    assert city.call("GET", outsider, path).status_code == 403
+
+    # It is found from the service item, too; what the item obtained after the correction is not on the list.
+    (listed,) = city.get(city.education, f"service-items/{item}/wrong-values")
+    assert (listed["correction_id"], listed["uses_total"]) == (report, 1)
+    assert city.call("GET", outsider, f"service-items/{item}/wrong-values").status_code == 403
+    told = commanded(city, city.authority, correction.app, "uses", report)
+    assert batch in told
+    assert EDUCATION in told
 
 
 def is_closed(view: Json) -> bool:

@@ -532,7 +532,8 @@ def reports_that_tell(world: RedTeamWorld) -> None:
         assert (said["content"]["disputed"], said["content"]["entity_id"]) == ("欧阳**", None)
         address = f"/corrections/{said['id']}"
         for who in ("officer", "clerk"):
-            for path in (f"/api/v1{address}", address, "/corrections", "/api/v1/corrections"):
+            uses = (f"/api/v1{address}/uses", f"{address}/uses")
+            for path in (f"/api/v1{address}", address, "/corrections", "/api/v1/corrections", *uses):
                 assert world[who].get(path).status_code == 200
             opened = world[who].get(f"/api/v1{address}/acts/0/proof").json()["disclosures"]
             assert set(opened) == {"record_commitment", "believed_commitment"}

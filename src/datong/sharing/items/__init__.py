@@ -1,6 +1,6 @@
 """Service items: definitions that ship, and cases whose forms are filled in through sharing."""
 
-from datong.sharing.items.cases import ItemBenefit, ServiceBenefit, ServiceCases
+from datong.sharing.items.cases import HandledCase, ItemBenefit, ServiceBenefit, ServiceCases
 from datong.sharing.items.definitions import (
     GROUPS,
     ItemDefinition,
@@ -19,6 +19,7 @@ __all__ = [
     "FilledField",
     "FilledState",
     "FormMaterial",
+    "HandledCase",
     "ItemBenefit",
     "ItemDefinition",
     "Material",

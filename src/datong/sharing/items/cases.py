@@ -6,6 +6,7 @@ and a keyed mark of its applicant, so that a case number cannot be used for some
 
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from datong.catalogue import Resource, ServiceItem
 from datong.kernel import (
+    AccessId,
     Clock,
     Conflict,
     Database,
@@ -70,6 +72,19 @@ class ItemBenefit(Value):
     code: str
     department: DepartmentCode
     benefit: CaseBenefit
+
+
+class HandledCase(Value):
+    """A case as it is kept, with every access that was made for it."""
+
+    id: str
+    item_id: str
+    code: str
+    department: DepartmentCode
+    case_number: str
+    at: datetime
+    entry_id: EntryId
+    accesses: tuple[AccessId, ...]
 
 
 class ServiceBenefit(Value):
@@ -149,6 +164,21 @@ class ServiceCases:
         named = canonical_subject(applicant) if key_element == CITIZEN_ELEMENT else applicant
         entry_id = self._record(principal, item, form, subject, named)
         return form.model_copy(update={"entry_id": entry_id})
+
+    def of_applicant(self, element: str, identifier: str) -> tuple[HandledCase, ...]:
+        """Return the cases of one applicant, named by a key of `KEYS`; a value that is none names nobody."""
+        table = tables.service_case
+        subject = keyed_index(self._index_key, element, identifier)
+        with self._database.snapshot() as connection:
+            rows = connection.execute(select(table).where(table.c.subject_index == subject)).mappings().all()
+        return tuple(self._handled(row) for row in rows)
+
+    def _handled(self, row: tables.Row) -> HandledCase:
+        # A case that is opened again keeps its newest figures; the accesses of each time stand in its entries.
+        entries = self._ledger.entries(kind=EntryKind.SERVICE_CASE, subject=row["id"], limit=PAGE_ROWS_MAX).rows
+        made = {access for entry in entries for access in entry.facts["accesses"]}
+        kept = {name: row[name] for name in HandledCase.model_fields if name != "accesses"}
+        return HandledCase(**kept, accesses=tuple(sorted(made)))
 
     def benefit(self, *, department: DepartmentCode | None = None, item_id: str | None = None) -> ServiceBenefit:
         """Return what cases spared people: of all departments, of one, or of one item."""

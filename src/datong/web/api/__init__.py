@@ -63,6 +63,7 @@ from datong.web.api import (
     views,
     webhooks,
     wishes,
+    wrong_values,
 )
 
 _PARTS = (
@@ -115,6 +116,7 @@ _PARTS = (
     disclosures,
     objections,
     wishes,
+    wrong_values,
     views,
     ledger,
     governance,

@@ -138,7 +138,7 @@ def report_correction(body: ReportRequest, caller: Caller, hub: Hub) -> Correcti
     seen = (
         not isinstance(body.cell, RecordCell)
         or consumer is None
-        or shown_plainly(_agreed(hub, consumer, cell.resource_id).mask_of(cell.element))
+        or shown_plainly(agreed_cells_of(hub, consumer, cell.resource_id).mask_of(cell.element))
     )
     made = hub.corrections.report(cell, body.claim, actor=caller.actor, consumer=consumer, seen=seen)
     return view_of(hub, caller, made)
@@ -201,7 +201,7 @@ def prove_correction(correction_id: CorrectionId, number: int, caller: Caller, h
     if not _as_consumer(caller, found):
         return hub.corrections.proof(correction_id, number)
     # A commitment opens to the value itself, so that a masked one stays shut.
-    agreed = _agreed(hub, found.consumer, found.resource_id)
+    agreed = agreed_cells_of(hub, found.consumer, found.resource_id)
     opened = {"disputed": found.element, "seen": found.element, "record": ROW_KEY}
     names = {name for name, element in opened.items() if shown_plainly(agreed.mask_of(element))}
     return hub.corrections.proof(correction_id, number, names=names | {"believed"})
@@ -234,11 +234,11 @@ def view_of(hub: Services, caller: Principal, correction: Correction) -> Correct
     shown = correction if sees else correction.without_values()
     if caller.has(Role.CITIZEN) and shown.content is not None:
         values = {
-            name: _shown_to_citizen(correction.element, getattr(shown.content, name)) for name in ("disputed", "seen")
+            name: shown_to_citizen(correction.element, getattr(shown.content, name)) for name in ("disputed", "seen")
         }
         shown = shown.model_copy(update={"content": shown.content.model_copy(update=values)})
     if shown.content is not None and _as_consumer(caller, correction):
-        shown = _shown_to_consumer(shown, _agreed(hub, correction.consumer, correction.resource_id))
+        shown = _shown_to_consumer(shown, agreed_cells_of(hub, correction.consumer, correction.resource_id))
     return CorrectionView(
         correction=shown,
         late=correction.is_late(hub.clock.now()),
@@ -281,7 +281,7 @@ def own_entity(hub: Services, caller: Principal) -> EntityView:
     )
 
 
-def _shown_to_citizen(element: str, value: str | None) -> str | None:
+def shown_to_citizen(element: str, value: str | None) -> str | None:
     """Return a value of a citizen's own record; identifiers of other people in it are masked."""
     of_others = element.endswith(OWN_ELEMENT) and element != OWN_ELEMENT
     return mask_value(Mask.ID, value) if of_others else value
@@ -290,7 +290,7 @@ def _shown_to_citizen(element: str, value: str | None) -> str | None:
 def _own_cell(element: str, cell: Cell, others: int) -> OwnRecordCell:
     return OwnRecordCell(
         element=element,
-        value=_shown_to_citizen(element, cell.value),
+        value=shown_to_citizen(element, cell.value),
         department=cell.department,
         resource_id=cell.resource_id,
         observed_at=cell.observed_at,
@@ -302,7 +302,7 @@ def reported_value(hub: Services, caller: Principal, cell: EntityCell | OwnCell)
     """Return the cell that is about to be reported, as the caller may see it."""
     found, _ = disputed_cell(hub, caller, cell)
     if isinstance(cell, OwnCell):
-        return found.model_copy(update={"value": _shown_to_citizen(found.element, found.value)})
+        return found.model_copy(update={"value": shown_to_citizen(found.element, found.value)})
     return found
 
 
@@ -320,7 +320,7 @@ def disputed_cell(
         hub.policy.require(caller, Action.CORRECTION_REPORT, Target(provider=found.provider))
         return found, own_department(caller)
     consumer = own_department(caller)
-    agreed = _agreed(hub, consumer, cell.resource_id)
+    agreed = agreed_cells_of(hub, consumer, cell.resource_id)
     covered = consumer if agreed.masks and agreed.covers(cell.element) and agreed.covers(cell.key_element) else None
     resource = hub.catalogue.published(cell.resource_id)
     target = Target(id=cell.resource_id, provider=resource.department, consumer=covered)
@@ -331,7 +331,7 @@ def disputed_cell(
     return found, consumer
 
 
-def _agreed(hub: Services, consumer: DepartmentCode | None, resource_id: ResourceId) -> AgreedCells:
+def agreed_cells_of(hub: Services, consumer: DepartmentCode | None, resource_id: ResourceId) -> AgreedCells:
     """Return what a department may know of a resource under its agreements."""
     agreements = () if consumer is None else hub.agreements.candidates(consumer, resource_id)
     return cells_agreed(hub.catalogue.get(resource_id), agreements, hub.mask_keys, hub.clock.now())

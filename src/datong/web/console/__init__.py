@@ -70,6 +70,7 @@ from datong.web.console import (
     views,
     webhooks,
     wishes,
+    wrong_values,
 )
 from datong.web.console.problem import problem_page
 
@@ -141,6 +142,7 @@ PARTS = (
     rights,
     citizen,
     wishes,
+    wrong_values,
     portal,
     profiles,
 )

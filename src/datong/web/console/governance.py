@@ -11,6 +11,7 @@ from datong.ledger import RecordedEntry
 from datong.norms import IndicatorGroup
 from datong.sharing import Action, Target
 from datong.web.api.scope import department_in_scope
+from datong.web.api.wrong_values import reports_of_finding
 from datong.web.console.charts import Chart, heat, trend
 from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.routing import unlisted_routes
@@ -136,6 +137,7 @@ def show_finding(desk: SignedIn, finding_id: FindingId) -> Response:
         rule=RULES[finding.kind],
         parties=PARTY_NAMES,
         entries=entries,
+        reports=reports_of_finding(desk.services, desk.caller, finding),
         case=desk.services.cases.of_finding(finding_id),
         ruling_names=RULING_NAMES,
     )

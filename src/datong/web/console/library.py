@@ -181,6 +181,7 @@ def show_entity(desk: SignedIn, name: str, entity_id: EntityId) -> Response:
     return desk.page(
         "library/entity.html",
         view=view,
+        may_trace=desk.may(Action.CORRECTION_READ_VALUES),
         cells=ordered_cells(desk, view),
         in_words=lambda element, value: in_words(desk, element, value),
         title=entity_title(desk, view),

@@ -62,6 +62,8 @@ def show_service_item(desk: SignedIn, item_id: str) -> Response:
         may_edit=not item.retired and desk.may(Action.SERVICE_ITEM_EDIT, Target.of_department(item.department)),
         may_handle=not item.retired
         and desk.may(Action.SERVICE_CASE_HANDLE, Target.of_department(item.department, name=item.id)),
+        may_trace=desk.may(Action.CORRECTION_READ)
+        or desk.may(Action.CORRECTION_READ, Target(id=item.id, consumer=item.department)),
         benefit=desk.services.service_cases.benefit(item_id=item.id).total,
         may_request=own and desk.may(Action.REQUEST_SUBMIT, Target(id="new", consumer=item.department)),
         acts=(ServiceAction.SHARE, ServiceAction.KEEP, ServiceAction.ASK),

@@ -191,4 +191,6 @@ USES: Mapping[str, Text] = {
     "verify": Text(zh="核验", en="verification"),
     "block": Text(zh="块数据", en="block data"),
     "table": Text(zh="整表共享", en="shared table"),
+    "event": Text(zh="变更推送", en="event"),
+    "file": Text(zh="文件下载", en="downloaded file"),
 }
