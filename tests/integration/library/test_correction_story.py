@@ -131,6 +131,11 @@ class City:
         assert answer.is_success, f"{path}: {answer.text}"
         return answer.json()
 
+    def page(self, token: str, path: str, language: str) -> str:
+        headers = {"Authorization": f"Bearer {token}", "Accept-Language": language}
+        answer = httpx.get(f"{self.url}/{path}", headers=headers, timeout=30, verify=tls_context(self.url))
+        return answer.raise_for_status().text
+
     def node(self, name: str, department: str) -> str:
         enrolment = self.post(self.operator, "enrolments", {"department": department})
         setup = NodeSetup(
@@ -405,6 +410,10 @@ def whom_it_reached(city: City, report: str, item: str, batch: str) -> None:
     (listed,) = city.get(city.education, f"service-items/{item}/wrong-values")
     assert (listed["correction_id"], listed["uses_total"]) == (report, 1)
     assert city.call("GET", outsider, f"service-items/{item}/wrong-values").status_code == 403
+    for language, said in (("zh", "答复所依据的就是该值"), ("en", "answered with the value")):
+        assert said in city.page(city.authority, path, language)
+        assert "JY-2026-1" in city.page(city.education, path, language)
+        assert report in city.page(city.education, f"service-items/{item}/wrong-values", language)
     told = commanded(city, city.authority, correction.app, "uses", report)
     assert batch in told
     assert EDUCATION in told
