@@ -17,17 +17,18 @@ from datong.kernel import Database
 
 COPIES_MAX = 99
 """Detail classes of two digits, from 01."""
-PREPARED = (
-    """CREATE TEMPORARY TABLE original ON COMMIT DROP AS
+CHOSEN = (
+    """CREATE TABLE original AS
     SELECT r.id FROM catalogue_resource r
     JOIN catalogue_version v ON v.resource_id = r.id AND v.version = r.version
     WHERE v.content -> 'binding' ->> 'node_id' = 'filling' AND r.code ~ '^[0-9]{6}/'""",
     "ANALYZE original",
-    # Sixteen bits of a UUID, changed by the number, so that no copy is its original; the others tell originals apart.
-    """CREATE OR REPLACE FUNCTION pg_temp.copied(id text, number int) RETURNS text LANGUAGE sql IMMUTABLE AS
-    $$ SELECT left(id, 24) || lpad(to_hex(CAST(CAST('x' || substr(id, 25, 4) AS bit(16)) AS int) # number), 4, '0')
-        || right(id, 8) $$""",
 )
+"""Once, since looking for them among all their copies would take longer each round."""
+# Sixteen bits of a UUID, changed by the number, so that no copy is its original; the others tell originals apart.
+COPIED = """CREATE OR REPLACE FUNCTION pg_temp.copied(id text, number int) RETURNS text LANGUAGE sql IMMUTABLE AS
+    $$ SELECT left(id, 24) || lpad(to_hex(CAST(CAST('x' || substr(id, 25, 4) AS bit(16)) AS int) # number), 4, '0')
+        || right(id, 8) $$"""
 DETAIL = "lpad(CAST(:number AS text), 2, '0')"
 TABLE_NAME = "content -> 'binding' ->> 'table' || '_' || CAST(:number AS text)"
 CHANGED = {
@@ -71,14 +72,20 @@ def multiply(database: Database, copies: int) -> Iterator[int]:
     """
     if not 1 <= copies <= COPIES_MAX + 1 or database.is_sqlite:
         raise ValueError(f"1 to {COPIES_MAX + 1} copies, on PostgreSQL")
+    if copies == 1:
+        return
+    with database.transaction() as connection:
+        for statement in CHOSEN:
+            connection.execute(text(statement))
     for number in range(1, copies):
         with database.transaction() as connection:
-            for statement in PREPARED:
-                connection.execute(text(statement))
+            connection.execute(text(COPIED))
             for table in CHANGED:
                 _copy(connection, table, number)
             for statement in FOLLOWING:
                 connection.execute(text(statement), {"number": number})
+            if number == copies - 1:
+                connection.execute(text("DROP TABLE original"))
         yield number + 1
 
 
