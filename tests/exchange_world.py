@@ -14,7 +14,7 @@ from datong.kernel import PLATFORM_ACTOR, NodeId, Text
 from datong.node import NodeProgram, Step
 from tests.exchange_hub import TestHub, app_of, task_draft
 from tests.exchange_node import program_of
-from tests.servers import free_port
+from tests.free_ports import free_port
 
 PARTIES = ("police", "education")
 

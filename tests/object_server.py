@@ -13,10 +13,10 @@ import httpx
 
 from datong.adapters import ObjectStore, ObjectStoreAccess
 from datong.kernel import Unavailable
-from tests.servers import free_port
+from tests.free_ports import free_port
 
 WEED = Path(sys.executable).parent / "weed"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 KEY_ID, SECRET = "datong", "secret-of-the-tests"
 PARTS = ("master", "volume", "filer", "s3")
 
@@ -63,7 +63,7 @@ def start_object_server() -> ObjectServer:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
         try:
-            if httpx.get(f"http://127.0.0.1:{server.port}/healthz", trust_env=False).is_success:
+            if httpx.get(f"http://127.0.0.1:{server.port}/healthz", trust_env=False, timeout=30).is_success:
                 # Its parts find each other a moment after they answer.
                 ObjectStore(server.access(), "first").write("object", b"")
                 return server

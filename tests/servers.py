@@ -8,7 +8,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,15 +20,10 @@ from typing import TypeVar
 import psycopg
 import pymysql
 
+from tests.free_ports import free_port
+
 POSTGRESQL_BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
-START_SECONDS = 60.0
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback address that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+START_SECONDS = 120.0
 
 
 def _as_user(user: str, command: Sequence[str]) -> list[str]:
@@ -58,7 +52,7 @@ def _stop(process: subprocess.Popen[bytes], first: signal.Signals) -> None:
             process.wait(timeout=20)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(timeout=20)
+            process.wait()
 
 
 @dataclass

@@ -19,8 +19,8 @@ from datong.kernel.database import METADATA
 from datong.kernel.tls import tls_context
 from datong.ledger import Ed25519Signer
 from datong.sharing import token_request
+from tests.free_ports import free_port
 from tests.processes import datong
-from tests.servers import free_port
 
 PASSWORD = "an-example-2026"
 BUREAU = {
@@ -99,9 +99,9 @@ def test_serving_and_working_are_separate_processes_and_either_may_die(hub: HubP
     hub.command("init")
     hub.command("create-account", "operator", "--role", "operator", "--password", PASSWORD)
     hub.start("serve")
-    eventually(lambda: httpx.get(f"{hub.url}/readyz", verify=tls_context(hub.url)).status_code == 200)
+    eventually(lambda: httpx.get(f"{hub.url}/readyz", timeout=60, verify=tls_context(hub.url)).status_code == 200)
     credentials = {"username": "operator", "password": PASSWORD}
-    with httpx.Client(base_url=hub.url, verify=tls_context(hub.url)) as person:
+    with httpx.Client(base_url=hub.url, verify=tls_context(hub.url), timeout=60) as person:
         token = person.post("/api/v1/session", json=credentials).raise_for_status().json()["token"]
         person.headers["Authorization"] = f"Bearer {token}"
         work_apart_and_die(hub, person)
@@ -124,7 +124,7 @@ def work_apart_and_die(hub: HubProcesses, person: httpx.Client) -> None:
     hub.kill("serve")
     hub.start("serve")
     hub.start("work")
-    eventually(lambda: httpx.get(f"{hub.url}/readyz", verify=tls_context(hub.url)).status_code == 200)
+    eventually(lambda: httpx.get(f"{hub.url}/readyz", timeout=60, verify=tls_context(hub.url)).status_code == 200)
     size = int(person.get("/log/checkpoint").text.split("\n")[1])
     changed = BUREAU | {"short_name": {"zh": "市数据局", "en": "City Data Bureau"}}
     person.post("/api/v1/departments", json=changed).raise_for_status()
@@ -155,7 +155,7 @@ def test_no_secret_is_in_the_log_the_database_or_a_file(hub: HubProcesses, contr
     hub.command("init")
     hub.command("create-account", "operator", "--role", "operator", "--password", PASSWORD)
     hub.start("serve")
-    eventually(lambda: httpx.get(f"{hub.url}/readyz", verify=tls_context(hub.url)).status_code == 200)
+    eventually(lambda: httpx.get(f"{hub.url}/readyz", timeout=60, verify=tls_context(hub.url)).status_code == 200)
     secrets = {**SETTINGS_SECRETS, "a password": PASSWORD}
     with httpx.Client(base_url=hub.url, verify=tls_context(hub.url), timeout=60) as http:
         secrets |= used(http)

@@ -18,8 +18,9 @@ from datong.kernel import BatchId, DepartmentCode, Settings, TaskId
 from datong.kernel.settings import without_settings
 from datong.ledger import verify_log
 from tests.fault.proxy import FaultProxy
+from tests.free_ports import free_port
 from tests.processes import datong
-from tests.servers import free_port, start_postgresql
+from tests.servers import start_postgresql
 
 ROWS = 1500
 BATCH_ROWS = 300

@@ -19,15 +19,15 @@ from datong.ledger import EntryKind, verify_log
 from datong.ledger.tables import ENTRIES
 from datong.sharing import Role, tables
 from tests.fault.balancer import Balancer
+from tests.free_ports import free_port
 from tests.processes import datong
-from tests.servers import free_port
 
 CALLERS = 3
 PAUSE_SECONDS = 0.03
 """Between two calls of one caller: a drill is about what happens to them, not about how many there are."""
 ATTEMPTS_MAX = 40
 AGAIN_SECONDS = 0.1
-START_SECONDS_MAX = 60
+START_SECONDS_MAX = 180
 PASSWORD = "operator-of-several-hubs"
 Start = Callable[[Path, Mapping[str, str]], Launched]
 """Starts `datong hub serve`, which writes to a file, with settings."""
@@ -66,7 +66,7 @@ class Caller:
     def _run(self) -> None:
         count = 0
         path = f"/gateway/v1/{self._calls.resource_id}/verify"
-        with httpx.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=20, trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=60, trust_env=False) as client:
             while not self._stop.is_set():
                 key = f"caller-{self._number}-{count}"
                 headers = {"Authorization": f"Bearer {self._calls.token}", "Idempotency-Key": key}
@@ -214,7 +214,9 @@ def open_operator(settings: Settings) -> None:
 def signed_in(settings: Settings) -> str:
     """Return the token of a session of the operator."""
     sign_in = {"username": "operator", "password": PASSWORD}
-    return str(httpx.post(f"{settings.base_url}/api/v1/session", json=sign_in, trust_env=False).json()["token"])
+    return str(
+        httpx.post(f"{settings.base_url}/api/v1/session", json=sign_in, timeout=60, trust_env=False).json()["token"]
+    )
 
 
 def verify(settings: Settings, callers: Sequence[Caller], folder: Path) -> None:

@@ -18,8 +18,8 @@ from datong.kernel import PLATFORM_ACTOR
 from datong.node import Step
 from tests.exchange_hub import TestHub, serve, task_draft
 from tests.exchange_node import correct_letters, replay_batches, work_off
+from tests.free_ports import free_port
 from tests.processes import PROCESSES, exit_code
-from tests.servers import free_port
 
 ROWS = 1000
 BATCH_ROWS = 150
@@ -48,9 +48,9 @@ class World:
     def start_hub(self) -> None:
         self.process = PROCESSES.Process(target=serve, args=(self.folder / "hub", self.port))
         self.process.start()
-        for _ in range(300):
+        for _ in range(1200):
             try:
-                httpx.get(f"http://127.0.0.1:{self.port}/", trust_env=False)
+                httpx.get(f"http://127.0.0.1:{self.port}/", timeout=60, trust_env=False)
             except httpx.TransportError:
                 time.sleep(0.05)
             else:

@@ -14,7 +14,8 @@ from datong.kernel import Database, Settings
 from datong.ledger import EntryKind
 from tests.fault.code_trees import NEXT_REVISION, of_next, of_released
 from tests.fault.several_hubs import PASSWORD, Callers, Calls, Hubs, signed_in, verify
-from tests.servers import free_port, start_postgresql
+from tests.free_ports import free_port
+from tests.servers import start_postgresql
 
 CALLS = 25
 """Of each step, before the next: so many are acknowledged with the processes as they are."""

@@ -48,7 +48,7 @@ def test_a_hub_waits_for_its_database(server: PostgresqlServer, later: threading
     environment = {"DATONG_HOME": str(tmp_path), "DATONG_DATABASE_URL": url, "PATH": ""}
     hub = datong("hub", "init", log=tmp_path / "log", environment=environment)
     later.start()
-    assert hub.wait(60) == 0, (tmp_path / "log").read_text(encoding="utf-8")
+    assert hub.wait(180) == 0, (tmp_path / "log").read_text(encoding="utf-8")
 
 
 def test_a_database_that_stays_silent_is_named_without_its_password(

@@ -4,7 +4,7 @@ Whatever changes a task's state changes it together with its ledger entry, in on
 `chain`; this module reads trusted state, asks them, and writes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from datong.catalogue import RecipientKey
 from datong.exchange import store
 from datong.exchange.applying import check_apply
+from datong.exchange.concerned import concerned_nodes
 from datong.exchange.declarations import CHANGEABLE
 from datong.exchange.disk_reserve import DiskReserve
 from datong.exchange.drafts import check_columns, check_sealed_consumer
@@ -408,6 +409,11 @@ class Exchange:
                 reconcile=self.reconciliations.work_for(connection, node_id),
                 watch=self.observation.watch_for(connection, node_id),
             )
+
+    def concerned(self, nodes: Collection[NodeId]) -> frozenset[NodeId]:
+        """Return those of some nodes for which `work_for` may name something pressing."""
+        with self._database.reading() as connection:
+            return concerned_nodes(connection, nodes)
 
     def progress(self, task_id: TaskId) -> Progress:
         """Return where a task stands, for a live view.

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
@@ -33,6 +33,7 @@ from datong.sharing.actions import Action, DataAccess
 from datong.sharing.agreement_rules import ENDED, ActingDepartment
 from datong.sharing.agreement_store import add_agreement, load_agreement, save_agreement, select_agreements
 from datong.sharing.amendment_rules import Amendment, AmendmentAction, TermsChange
+from datong.sharing.amendment_store import signing_parties
 from datong.sharing.amendments import Amendments
 from datong.sharing.credentials import invalid_field
 from datong.sharing.evidence import agreement_facts
@@ -211,6 +212,11 @@ class Agreements:
             if all(done.department != department for done in agreement.signatures)
         )
         return new + self.amendments.to_sign(department)
+
+    def may_sign(self, departments: Collection[DepartmentCode]) -> frozenset[DepartmentCode]:
+        """Return those of some departments for which `to_sign` may name something."""
+        with self._database.reading() as connection:
+            return signing_parties(connection, departments)
 
     def unsigned(self, agreement_id: AgreementId) -> Agreement:
         """Return the version that the parties sign at present: a proposed one, else the agreement itself.

@@ -1,11 +1,14 @@
 """Versions of agreements in the control database: proposed, replaced, or come to nothing."""
 
-from sqlalchemy import Connection, insert, or_, select, update
+from collections.abc import Collection
+
+from sqlalchemy import Connection, insert, or_, select, union, update
 
 from datong.kernel import AgreementId, DepartmentCode, NotFound, Text
 from datong.sharing import tables
 from datong.sharing.agreement_store import agreement_changed
 from datong.sharing.amendment_rules import Amendment, AmendmentState
+from datong.sharing.terms import AgreementState
 
 _VERSION = tables.agreement_version
 
@@ -56,6 +59,20 @@ def open_amendments(connection: Connection, department: DepartmentCode, *, limit
         select(_VERSION).where(_VERSION.c.state == AmendmentState.OPEN.value, party).order_by(_VERSION.c.proposed_at)
     )
     return tuple(_amendment(row) for row in connection.execute(query.limit(limit)).mappings())
+
+
+def signing_parties(connection: Connection, departments: Collection[DepartmentCode]) -> frozenset[DepartmentCode]:
+    """Return those of some departments that are party to something confirmed: an agreement, or a new version of one."""
+    confirmed = AgreementState.CONFIRMED.value
+    proposed = (_VERSION.c.state == AmendmentState.OPEN.value) & (
+        _VERSION.c.content["proposal"]["state"].as_string() == confirmed
+    )
+    parties = [
+        select(party).where(party.in_(departments), waits)
+        for table, waits in ((tables.agreement, tables.agreement.c.state == confirmed), (_VERSION, proposed))
+        for party in (table.c.provider, table.c.consumer)
+    ]
+    return frozenset(DepartmentCode(found) for found in connection.execute(union(*parties)).scalars())
 
 
 def add_amendment(connection: Connection, amendment: Amendment) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from datong.web.edge import Edge
 from datong.web.exchange_metrics import ExchangeMetrics
 from datong.web.features import features_router
 from datong.web.metrics import HttpMetrics, admit_watchers, metrics_router
+from datong.web.node_work import concerned
 from datong.web.open import open_routers
 from datong.web.operation_metrics import OperationMetrics
 from datong.web.problems import install_problem_handlers
@@ -35,6 +36,7 @@ from datong.web.routing import RouteIndex
 from datong.web.services import Services
 from datong.web.short_calls import ShortCalls
 from datong.web.updates import Updates, look_at
+from datong.web.waiting import SharedLook
 
 STATIC = Path(__file__).parent / "static"
 DESCRIPTION = (
@@ -98,6 +100,7 @@ def create_app(
     app.secure = chosen.only_https
     app.draining = app.state.draining = draining or Draining()
     app.state.services = services
+    app.state.node_look = SharedLook(partial(concerned, services))
     app.state.updates = Updates(look_at(services), app.draining)
     app.state.language = chosen.language
     app.state.worker_threads = chosen.worker_threads

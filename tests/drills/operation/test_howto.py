@@ -10,7 +10,8 @@ import pytest
 
 from tests.drills.operation.guide import Shell, exported, guide_blocks
 from tests.drills.operation.tables import postgresql_rows
-from tests.servers import PostgresqlServer, free_port, start_postgresql
+from tests.free_ports import free_port
+from tests.servers import PostgresqlServer, start_postgresql
 
 HOWTO = Path(__file__).parents[3] / "docs" / "exchange" / "howto.md"
 ROWS = 3000

@@ -28,7 +28,8 @@ from datong.ledger import LogReport, verify_log, verify_signature
 from datong.web.api.departments import PublicKey
 from tests.drills.operation.guide import GUIDE, BlockFailed, Shell, exported, guide_blocks
 from tests.drills.operation.tables import mariadb_rows, postgresql_rows
-from tests.servers import MariadbServer, PostgresqlServer, free_port
+from tests.free_ports import free_port
+from tests.servers import MariadbServer, PostgresqlServer
 
 CODES = {
     "BUREAU_CODE": "11440600MB2D090197",

@@ -18,7 +18,7 @@ from tests.integration.console.browser import AXE
 from tests.integration.console.city import ConsoleCity
 from tests.servers import PostgresqlServer
 
-START_SECONDS_MAX = 20
+START_SECONDS_MAX = 120
 
 
 class ServedCity:

@@ -36,7 +36,7 @@ from tests.integration.console.subscribed import subscribed
 from tests.integration.console.wished import wished
 
 WIDTHS = (1280, 360)
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 LEFT_IN_CHINESE = """() => {
   const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
   const found = [];
@@ -711,7 +711,7 @@ def test_the_public_asks_joins_and_is_answered_over_rest(console: ServedCity) ->
     assert citizen.put(f"{address}/support").json()["code"] == "sharing.wish_support_own"
     assert officer.post(f"{address}/actions", json=answer).json()["state"] == "there"
     assert citizen.post(f"{address}/withdrawal").status_code == 409
-    feed = httpx.get(f"{console.url}/open/demand/feed.atom").text
+    feed = httpx.get(f"{console.url}/open/demand/feed.atom", timeout=60).text
     assert f"/open{address.replace('wishes', 'demand')}" in feed
     assert {one["id"]: one["state"] for one in citizen.get("/me/wishes").json()}[wish["id"]] == "there"
     for client in (*clients.values(), everybody):

@@ -39,8 +39,9 @@ from datong.node.sealed_reconciling import SealedComparison
 from datong.node.steps import unobserved
 from tests.exchange_hub import TestHub, app_of, task_draft
 from tests.exchange_node import program_of
+from tests.free_ports import free_port
 from tests.integration.exchange.test_fidelity import run_mariadb, run_postgresql
-from tests.servers import MariadbServer, PostgresqlServer, free_port
+from tests.servers import MariadbServer, PostgresqlServer
 
 ROWS = 3000
 PEOPLE = "id, name, amount, ratio, born, changed"

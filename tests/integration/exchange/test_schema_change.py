@@ -28,7 +28,7 @@ from datong.kernel import PLATFORM_ACTOR
 from datong.node.steps import unobserved
 from tests.exchange_hub import TestHub, app_of, task_draft
 from tests.exchange_node import program_of
-from tests.servers import free_port
+from tests.free_ports import free_port
 
 PARTIES = ("police", "education")
 BREAKING = {"drop", "rename", "narrow", "retype"}

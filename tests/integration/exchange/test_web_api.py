@@ -21,7 +21,7 @@ from datong.adapters.web_api_client import WebApiClient
 from datong.adapters.web_api_definition import ApiDefinition, load_definition
 from datong.exchange import Connector, ReadQuery, cursor_at_end
 from datong.kernel import Corrupt, DatongError, Invalid, Misconfigured, NotFound, Refused, Unavailable
-from tests.servers import free_port
+from tests.free_ports import free_port
 from tests.web_api_server import RECORDS
 
 COLUMNS = [
@@ -44,7 +44,8 @@ def server() -> Iterator[str]:
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "tests.web_api_server", str(port)])
     try:
-        for _ in range(600):
+        while True:
+            assert process.poll() is None
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
@@ -52,7 +53,7 @@ def server() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait()
 
 
 def defined(folder: Path, url: str, *tables: dict[str, Any], **more: Any) -> Path:

@@ -20,8 +20,8 @@ from datong.ledger import Ed25519Signer, Ledger, MemoryTileStore
 from datong.norms import load_pack
 from datong.sharing import Identity, Role
 from tests.catalogue_filling import Filled, fill
+from tests.free_ports import free_port
 from tests.processes import datong
-from tests.servers import free_port
 
 PASSWORD = "correct horse battery"
 START_SECONDS_MAX = 300

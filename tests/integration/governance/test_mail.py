@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from datong.adapters.smtp_post import SmtpPost
 from datong.governance.notifications import Letter, Mailer, RecordingMailer, mail_refused, mail_unanswered
 from datong.kernel import CHINA, Refused, Settings, Unreachable
-from tests.servers import free_port
+from tests.free_ports import free_port
 
 HOST = "127.0.0.1"
 LETTER = Letter(

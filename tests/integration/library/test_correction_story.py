@@ -55,7 +55,7 @@ COLUMNS = (
     ("dh", "联系电话", "phone"),
     ("gxsj", "更新时间", "updated_at"),
 )
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 240
 
 
 def eventually(find: Callable[[], Json]) -> Json:
@@ -101,7 +101,7 @@ class City:
 
     def signed_in(self, username: str) -> str:
         body = {"username": username, "password": PASSWORD}
-        answer = httpx.post(f"{self.url}/api/v1/session", json=body, verify=tls_context(self.url))
+        answer = httpx.post(f"{self.url}/api/v1/session", json=body, timeout=120, verify=tls_context(self.url))
         return str(answer.raise_for_status().json()["token"])
 
     def person(self, username: str, roles: list[str], department: str | None, *, citizen_id: str | None = None) -> str:
@@ -119,7 +119,7 @@ class City:
     def call(self, method: str, token: str, path: str, body: Json = None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
         address = f"{self.url}/api/v1/{path}"
-        return httpx.request(method, address, json=body, headers=headers, timeout=30, verify=tls_context(self.url))
+        return httpx.request(method, address, json=body, headers=headers, timeout=120, verify=tls_context(self.url))
 
     def post(self, token: str, path: str, body: Json) -> Json:
         answer = self.call("POST", token, path, body)

@@ -22,7 +22,7 @@ from datong.web import Services, create_app
 from tests.quick_passwords import HASHER
 
 BUREAU = DepartmentCode("114406000000000193")
-START_SECONDS_MAX = 20
+START_SECONDS_MAX = 120
 
 
 @dataclass

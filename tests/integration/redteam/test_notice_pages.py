@@ -50,5 +50,5 @@ def test_notices_over_the_web(world: RedTeamWorld) -> None:
     assert officer.post("/notices/settings/confirmation", data={"code": "1"}).status_code == 422
     assert auditor.get("/api/v1/notices/messages").status_code == 200
     assert officer.get("/api/v1/notices/messages").json()["total"] == 0
-    assert httpx.get(f"{world.hub.url}/api/v1/notices").status_code == 401
+    assert httpx.get(f"{world.hub.url}/api/v1/notices", timeout=60).status_code == 401
     world.no_leak()

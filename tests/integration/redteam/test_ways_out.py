@@ -67,7 +67,7 @@ def test_no_act_is_taken_from_another_sites_page(world: RedTeamWorld) -> None:
     token = world["officer"].headers["Authorization"].removeprefix("Bearer ")
     headers = {"Cookie": f"datong_session={token}", "Origin": "https://evil.example", "Accept": "application/json"}
     taken: dict[str, int] = {}
-    with httpx.Client(base_url=world.hub.url, headers=headers, verify=tls_context(world.hub.url)) as browser:
+    with httpx.Client(base_url=world.hub.url, headers=headers, timeout=60, verify=tls_context(world.hub.url)) as browser:
         for method, template in routes(world):
             if method in {"GET", "HEAD", "OPTIONS"}:
                 continue
@@ -84,6 +84,7 @@ def test_no_act_is_taken_from_another_sites_page(world: RedTeamWorld) -> None:
             world.hub.url + path,
             content=body,
             headers={**headers, "Content-Type": kind},
+            timeout=60,
             verify=tls_context(world.hub.url),
         )
         assert (whole.status_code, whole.json()["code"]) == (403, "web.cross_origin")

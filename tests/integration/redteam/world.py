@@ -203,7 +203,7 @@ class RedTeamWorld:
     def attacker(self, name: str, **headers: str) -> None:
         """Let somebody attack who sends these headers."""
         # Every address is escaped by httpx; redirects would hide what a page says.
-        client = httpx.Client(base_url=self.hub.url, headers=headers, timeout=30, verify=tls_context(self.hub.url))
+        client = httpx.Client(base_url=self.hub.url, headers=headers, timeout=120, verify=tls_context(self.hub.url))
         self.opened.callback(client.close)
         self.attackers[name] = Attacker(name, client, self.leaks, self.canaries, self.said)
 

@@ -31,7 +31,7 @@ BUREAU = DepartmentCode("114406000000000193")
 POLICE = DepartmentCode("12440600456000017N")
 EDUCATION = DepartmentCode("524406005000000158")
 PASSWORD = "correct horse battery"
-START_SECONDS_MAX = 20
+START_SECONDS_MAX = 120
 
 
 class RunningHub:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,13 +20,6 @@ PEOPLE: Mapping[str, Mapping[str, object]] = {
     "li": {"name": "李雷", "employee_number": "e1002"},
     "zhao": {"name": "赵敏", "employee_number": "e1003"},
 }
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

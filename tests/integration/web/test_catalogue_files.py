@@ -16,7 +16,7 @@ from tests.integration.web.test_catalogue_editor import signed_in
 from tests.integration.web.test_story import content, posted
 
 SHEET = "信息资源目录"
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 
 
 def drafted(client: httpx.Client, titles: list[str]) -> list[str]:

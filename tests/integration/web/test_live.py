@@ -22,8 +22,8 @@ from tests.processes import datong
 from tests.servers import PostgresqlServer
 
 CITIZEN = "110101199003070011"
-TIMEOUT_MILLISECONDS = 4_000
-START_SECONDS_MAX = 60
+TIMEOUT_MILLISECONDS = 8_000
+START_SECONDS_MAX = 240
 
 
 class Town:
@@ -61,7 +61,7 @@ class Town:
             yield process
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
     def ask(self, name: str) -> httpx.Response:
         """Verify a name."""
@@ -69,9 +69,12 @@ class Town:
         return self.application.post(f"/gateway/v1/{self.resource}/verify", json=body)
 
     def ask_until_answered(self, name: str) -> httpx.Response:
-        """Verify a name as soon as the node is there and the service is let through again."""
+        """Verify a name as soon as the node is there and the service is let through again.
+
+        On a busy machine a node that has only just begun answers too late at first.
+        """
         until = time.monotonic() + START_SECONDS_MAX
-        while (answer := self.ask(name)).status_code == 503 and time.monotonic() < until:
+        while (answer := self.ask(name)).status_code in {503, 504} and time.monotonic() < until:
             time.sleep(0.2)
         return answer
 
@@ -96,7 +99,7 @@ def test_a_node_killed_in_the_middle_is_a_timeout_and_its_successor_answers(town
             waiting = pool.submit(world.ask, "王丽")
             wait_for_reader(holder)
             first.send_signal(signal.SIGKILL)
-            first.wait(30)
+            first.wait(120)
             refused = waiting.result()
     assert (refused.status_code, refused.json()["code"]) == (504, "sharing.live_timeout")
     with world.node():

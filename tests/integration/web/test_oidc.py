@@ -13,12 +13,12 @@ from datong.kernel import PLATFORM_ACTOR
 from datong.ledger import EntryKind
 from datong.sharing import Role, SignInMethod
 from datong.web.problems import LANGUAGE_COOKIE
+from tests.free_ports import free_port
 from tests.integration.console.browser import Visitor
 from tests.integration.web.conftest import EDUCATION, PASSWORD, RunningHub, running_hub, with_axe
 from tests.integration.web.identity_providers import (
     CLIENT_ID,
     CLIENT_SECRET,
-    free_port,
     identity_provider,
     sign_in_there,
 )

@@ -30,7 +30,7 @@ def test_a_search_without_a_hit_is_a_demand(hub: RunningHub) -> None:
     assert authority.post("/api/v1/search/demands", json=handling).status_code == 204
     assert authority.get("/api/v1/search/demands", params={"state": "dismissed"}).json()["total"] == 1
     assert police.get("/api/v1/search/suggestions", params={"q": "chongwu"}).json() == []
-    with httpx.Client(base_url=hub.url) as visitor:
+    with httpx.Client(base_url=hub.url, timeout=60) as visitor:
         assert visitor.get("/api/v1/search", params={"q": "x"}).status_code == 401
 
 

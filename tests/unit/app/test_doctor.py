@@ -24,9 +24,9 @@ from datong.catalogue import Department
 from datong.kernel import PLATFORM_ACTOR, DepartmentCode, NodeId, Settings, Text
 from datong.node import NodeHome, NodeIdentity, SourceEntry
 from tests.conftest import sqlalchemy_url
+from tests.free_ports import free_port
 from tests.new_control import new_control
 from tests.reused_database import ReusedDatabase
-from tests.servers import free_port
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operations" / "doctor.md"
 

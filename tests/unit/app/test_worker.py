@@ -18,7 +18,7 @@ def test_a_sweep_repeats_at_once_while_there_is_more() -> None:
 
     worker = Worker([Sweep(name="busy", interval_seconds=3600, run=run)])
     worker.start()
-    assert done.wait(10)
+    assert done.wait(60)
     worker.stop()
     assert turns == [0, 1, 2, 3, 4]
 
@@ -46,6 +46,6 @@ def test_a_failed_sweep_is_counted_and_tried_again(failure: Exception) -> None:
 
     worker = Worker([Sweep(name="flaky", interval_seconds=0.01, run=run)])
     worker.start()
-    assert done.wait(10)
+    assert done.wait(60)
     worker.stop()
     assert FAILED_SWEEPS.labels(sweep="flaky")._value.get() - before == 2

@@ -11,7 +11,7 @@ from datong.catalogue.import_jobs import KEPT_MAX, RUNNING_MAX, SILENT_MAX
 from datong.kernel import Conflict, Database, FixedClock, Invalid, NotFound, Text
 
 REPORT = ImportReport(resources=1, readable=1, errors=0, warnings=0, problems=(), taken=True)
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 
 
 CLOCK = FixedClock(datetime(2026, 11, 24, tzinfo=UTC))

@@ -31,7 +31,7 @@ def test_it_is_never_further_ahead_than_allowed() -> None:
 
     with ahead(items(), 2) as running:
         assert next(running) == 0
-        assert enough.wait(10)
+        assert enough.wait(60)
         # One is used, two wait, one is in the hand of the thread.
         assert made == [0, 1, 2, 3]
         assert list(running) == list(range(1, 10))

@@ -9,7 +9,7 @@ import pytest
 
 from datong.kernel import Refused, Text, Unavailable
 from datong.node.hub_answers import enrol
-from tests.servers import free_port
+from tests.free_ports import free_port
 
 
 class Hub(BaseHTTPRequestHandler):

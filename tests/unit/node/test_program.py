@@ -8,7 +8,7 @@ from datong.adapters.file_keys import load_or_create_signer
 from datong.kernel import DepartmentCode, FixedClock, NodeId, Text
 from datong.node import NodeHome, NodeIdentity, NodeProgram
 from datong.norms import load_pack
-from tests.servers import free_port
+from tests.free_ports import free_port
 
 
 def enrolled(folder: Path, hub_url: str, waits: list[float]) -> NodeProgram:

@@ -20,7 +20,7 @@ class Held:
     def transfer(self, kind: str, task: str) -> Transfer:
         def job() -> list[str]:
             self.begun.append(task)
-            assert self.go.wait(10)
+            assert self.go.wait(60)
             return [f"{task} failed"]
 
         return Transfer((kind, task), task, job)

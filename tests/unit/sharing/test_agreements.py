@@ -34,10 +34,13 @@ def check(world: World, agreement: Agreement, *columns: str) -> None:
 def test_confirmed_by_officers_then_signed_by_keys(world: World) -> None:
     agreement = drawn(world)
     assert world.agreements.to_sign(POLICE) == ()
+    assert world.agreements.may_sign([POLICE, EDUCATION]) == frozenset()
     world.agreements.confirm(agreement.id, POLICE, person(POLICE))
     confirmed = world.agreements.confirm(agreement.id, EDUCATION, person(EDUCATION))
     assert confirmed.state is AgreementState.CONFIRMED
     assert world.agreements.to_sign(POLICE) == (confirmed,)
+    assert world.agreements.may_sign([POLICE, EDUCATION, BUREAU]) == {POLICE, EDUCATION}
+    assert world.agreements.may_sign([EDUCATION]) == {EDUCATION}
     half = world.sign(confirmed, POLICE)
     assert world.agreements.to_sign(POLICE) == ()
     assert world.agreements.to_sign(EDUCATION) == (half,)

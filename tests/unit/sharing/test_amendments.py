@@ -42,6 +42,7 @@ def test_a_renewal_is_signed_by_both_and_keeps_the_id(world: World) -> None:
     world.clock.advance(timedelta(minutes=1))
     world.agreements.act_on_amendment(before.id, 2, AmendmentAction.CONFIRM, person(POLICE))
     (waiting,) = world.agreements.to_sign(POLICE)
+    assert world.agreements.may_sign([POLICE, EDUCATION]) == {POLICE, EDUCATION}
     assert waiting.signing_bytes() == world.agreements.unsigned(before.id).signing_bytes() != before.signing_bytes()
     assert world.sign(waiting, POLICE) == before
     assert world.agreements.to_sign(POLICE) == ()
@@ -187,5 +188,6 @@ def test_nodes_see_proposed_terms_only_when_both_officers_have_confirmed(world: 
     agreement = in_force(world)
     proposal = world.agreements.propose(agreement.id, TermsChange(valid_until=LATER), person(POLICE), "续签").proposal
     assert world.agreements.to_sign(POLICE) == ()
+    assert world.agreements.may_sign([POLICE, EDUCATION]) == frozenset()
     with pytest.raises(Conflict):
         world.sign(proposal, POLICE)

@@ -9,7 +9,7 @@ from datong.exchange import TransferMode
 from datong.kernel import PLATFORM_ACTOR
 from datong.web.exchange_metrics import ExchangeMetrics
 from tests.exchange_hub import TestHub, task_draft
-from tests.servers import free_port
+from tests.free_ports import free_port
 
 
 def test_a_task_has_a_sample_of_each_figure_that_is_known(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ class Hub:
             thread.start()
             while not server.started:
                 time.sleep(0.01)
-            with httpx.Client(trust_env=False, verify=False) as self.client:
+            with httpx.Client(trust_env=False, verify=False, timeout=60) as self.client:
                 yield
             server.should_exit = True
             thread.join()
@@ -281,7 +281,7 @@ def test_requests_on_one_connection_are_answered_in_their_order(served: Hub) -> 
     """Several at once, one of them no call and one malformed; a body in pieces; then one that is the last."""
     call = raw(served, QUERY)
     other = b"GET /gateway/v1/nothing HTTP/1.1\r\nHost: hub\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
         connection.sendall(call + other + raw(served, {"key": {}}) + call)
         assert [status for status, _, _ in answers(connection, 4)] == [200, 404, 422, 200]
         for piece in (call[:40], call[40:-20], call[-20:]):
@@ -301,14 +301,14 @@ def test_a_process_that_drains_closes_connections_and_one_that_hangs_up_leaves_n
     before = served.world.ledger.entries(kind=EntryKind.ACCESS).total
     call = raw(served, QUERY)
     for piece in (call[:-5], call):
-        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
             connection.sendall(piece)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while served.world.ledger.entries(kind=EntryKind.ACCESS).total == before and time.monotonic() < until:
         time.sleep(0.01)
     assert served.world.ledger.entries(kind=EntryKind.ACCESS).total == before + 1, "what was asked is on record"
     served.whole.draining.begin()
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
         connection.sendall(call)
         last, *none = answers(connection, 2)
     assert (last[0], last[1]["connection"], none) == (200, "close", [])

@@ -14,9 +14,9 @@ from datong.sharing import Action, Node, Principal, Target
 from datong.web.api.base64_bytes import Base64Bytes
 from datong.web.api.scope import concerning
 from datong.web.authentication import Caller, Hub
+from datong.web.node_work import WaitingNode, work_of
 from datong.web.routing import api_routes
-from datong.web.services import Services
-from datong.web.waiting import await_change
+from datong.web.waiting import SharedLook, await_change
 
 router = api_routes(tag="nodes")
 
@@ -122,7 +122,10 @@ async def take_work(
     Agreements that wait for the department's signature end the wait too: `GET agreements?to_sign=true` names them.
     """
     hub.policy.require(caller, Action.NODE_WORK, own_node(caller))
-    return await await_change(request, hub.bell, wait, partial(look, hub, caller))
+    mine = WaitingNode(node=NodeId(caller.actor.id), department=caller.department)
+    shared: SharedLook[WaitingNode] = request.app.state.node_look
+    concerned = partial(shared.concerns, mine)
+    return await await_change(request, hub.bell, wait, partial(work_of, hub, mine), concerned=concerned)
 
 
 @router.post("/nodes/me/heartbeat", status_code=204)
@@ -172,10 +175,3 @@ def revoke_own_recipient_key(key_id: str, body: RecipientKeyRevocation, caller: 
 def own_node(caller: Principal) -> Target:
     """Return the calling node as a target."""
     return Target(id=caller.actor.id, department=caller.department, node=NodeId(caller.actor.id))
-
-
-def look(hub: Services, caller: Principal) -> tuple[NodeWork, bool]:
-    """Return what the calling node has to do now, and whether anything at all waits for it."""
-    work = hub.exchange.work_for(NodeId(caller.actor.id))
-    department = caller.department
-    return work, work.is_pressing or (department is not None and bool(hub.agreements.to_sign(department)))
