@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 import psycopg
-from tests.servers import free_port, start_postgresql
+from tests.free_ports import free_port
+from tests.servers import start_postgresql
 
 from benchmarks import agreed, report
 from benchmarks.exchange import COLUMNS, TABLE, Ends, fill, nodes

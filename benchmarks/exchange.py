@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
-from tests.servers import free_port, start_postgresql
+from tests.free_ports import free_port
+from tests.servers import start_postgresql
 
 from benchmarks import agreed, dlt_peer, report
 from benchmarks.exchange_stages import stages

@@ -22,8 +22,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.free_ports import free_port
 from tests.library_sources import landed_city
-from tests.servers import free_port, start_postgresql
+from tests.servers import start_postgresql
 
 from benchmarks import agreed, report
 from benchmarks.calling import Load, Outcome

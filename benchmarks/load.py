@@ -27,7 +27,8 @@ from typing import NamedTuple
 from sqlalchemy import text
 from tests.catalogue_filling import fill
 from tests.catalogue_multiplying import multiply
-from tests.servers import free_port, start_postgresql
+from tests.free_ports import free_port
+from tests.servers import start_postgresql
 
 from benchmarks import agreed, report
 from benchmarks.gateway import TOKEN_SECONDS, World, add_agreements, bodies_of, of_control, prepare, strangers

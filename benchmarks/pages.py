@@ -20,10 +20,11 @@ from typing import NamedTuple
 
 import httpx
 from tests.catalogue_filling import publishers
+from tests.free_ports import free_port
 from tests.integration.console.city import PASSWORD, ConsoleCity
 from tests.integration.console.conftest import ServedCity
 from tests.integration.console.test_pages import paths
-from tests.servers import free_port, start_postgresql
+from tests.servers import start_postgresql
 
 from benchmarks import agreed, report
 from benchmarks.gateway import add_agreements

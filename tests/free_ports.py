@@ -1,8 +1,8 @@
 """Ports for servers that tests start a moment after they chose the port.
 
-A port that the system gives out (port 0) and that is let go again may be given to another process meanwhile, as the port
-of a server or of one end of a connection. These lie below the range that the system gives out, and each process has some
-to itself as long as it lives.
+A port that the system gives out (port 0) and that is let go again may be given to another process meanwhile, as the
+port of a server or of one end of a connection. These lie below the range that the system gives out, and each process
+has some to itself as long as it lives.
 """
 
 import fcntl

@@ -1,12 +1,12 @@
 """For which of many nodes there may be something to do: one statement where asking for each takes a dozen.
 
-It leaves out what a clock decides (times of the next attempt, windows) and who has answered already, so that it may name
-a node for which nothing is to be done at this moment, and never leaves out one for which something is.
+It leaves out what a clock decides (times of the next attempt, windows) and who has answered already. So it may name a
+node for which nothing is to be done at this moment, and never leaves out one for which something is.
 """
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, select, union
+from sqlalchemy import BindParameter, Connection, bindparam, select, union
 
 from datong.exchange.reconciliation_values import ReconciliationState
 from datong.exchange.replay_values import ReplayState
@@ -19,35 +19,38 @@ from datong.kernel import NodeId
 _DELIVERING = TASKS.c.state.in_([TaskState.ACTIVE.value, TaskState.BLOCKED.value])
 
 
+_NODES: BindParameter[str] = bindparam("nodes", expanding=True)
+_PRODUCING = select(TASKS.c.producer_node).where(
+    TASKS.c.producer_node.in_(_NODES),
+    TASKS.c.state == TaskState.ACTIVE.value,
+    TASKS.c.details["mode"].as_string() != TransferMode.CAPTURE.value,
+    RUNS.c.task_id == TASKS.c.id,
+    RUNS.c.state.in_([RunState.WAITING.value, RunState.RUNNING.value]),
+)
+_CONSUMING = select(TASKS.c.consumer_node).where(
+    TASKS.c.consumer_node.in_(_NODES), _DELIVERING, TASKS.c.batches > TASKS.c.receipted_sequence
+)
+_SUBSCRIBED = select(SUBSCRIPTIONS.c.consumer_node).where(
+    SUBSCRIPTIONS.c.consumer_node.in_(_NODES),
+    SUBSCRIPTIONS.c.state == SubscriptionState.ACTIVE.value,
+    TASKS.c.id == SUBSCRIPTIONS.c.task_id,
+    _DELIVERING,
+    TASKS.c.batches > SUBSCRIPTIONS.c.receipted_sequence,
+)
+_REPLAYING = select(REPLAYS.c.consumer_node).where(
+    REPLAYS.c.consumer_node.in_(_NODES), REPLAYS.c.state == ReplayState.WAITING.value
+)
+_RECONCILING = [
+    select(node).where(
+        node.in_(_NODES),
+        RECONCILIATIONS.c.task_id == TASKS.c.id,
+        RECONCILIATIONS.c.state == ReconciliationState.WAITING.value,
+    )
+    for node in (TASKS.c.producer_node, TASKS.c.consumer_node)
+]
+_CONCERNED = union(_PRODUCING, _CONSUMING, _SUBSCRIBED, _REPLAYING, *_RECONCILING)
+
+
 def concerned_nodes(connection: Connection, nodes: Collection[NodeId]) -> frozenset[NodeId]:
     """Return those of `nodes` for which something pressing may wait (`NodeWork.is_pressing`)."""
-    producing = select(TASKS.c.producer_node).where(
-        TASKS.c.producer_node.in_(nodes),
-        TASKS.c.state == TaskState.ACTIVE.value,
-        TASKS.c.details["mode"].as_string() != TransferMode.CAPTURE.value,
-        RUNS.c.task_id == TASKS.c.id,
-        RUNS.c.state.in_([RunState.WAITING.value, RunState.RUNNING.value]),
-    )
-    consuming = select(TASKS.c.consumer_node).where(
-        TASKS.c.consumer_node.in_(nodes), _DELIVERING, TASKS.c.batches > TASKS.c.receipted_sequence
-    )
-    subscribed = select(SUBSCRIPTIONS.c.consumer_node).where(
-        SUBSCRIPTIONS.c.consumer_node.in_(nodes),
-        SUBSCRIPTIONS.c.state == SubscriptionState.ACTIVE.value,
-        TASKS.c.id == SUBSCRIPTIONS.c.task_id,
-        _DELIVERING,
-        TASKS.c.batches > SUBSCRIPTIONS.c.receipted_sequence,
-    )
-    replaying = select(REPLAYS.c.consumer_node).where(
-        REPLAYS.c.consumer_node.in_(nodes), REPLAYS.c.state == ReplayState.WAITING.value
-    )
-    reconciling = [
-        select(node).where(
-            node.in_(nodes),
-            RECONCILIATIONS.c.task_id == TASKS.c.id,
-            RECONCILIATIONS.c.state == ReconciliationState.WAITING.value,
-        )
-        for node in (TASKS.c.producer_node, TASKS.c.consumer_node)
-    ]
-    found = connection.execute(union(producing, consuming, subscribed, replaying, *reconciling)).scalars()
-    return frozenset(NodeId(node) for node in found)
+    return frozenset(NodeId(node) for node in connection.scalars(_CONCERNED, {"nodes": list(nodes)}))

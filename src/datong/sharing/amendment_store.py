@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, insert, or_, select, union, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, union, update
 
 from datong.kernel import AgreementId, DepartmentCode, NotFound, Text
 from datong.sharing import tables
@@ -11,6 +11,21 @@ from datong.sharing.amendment_rules import Amendment, AmendmentState
 from datong.sharing.terms import AgreementState
 
 _VERSION = tables.agreement_version
+_CONFIRMED = (
+    (tables.agreement, tables.agreement.c.state == AgreementState.CONFIRMED.value),
+    (
+        _VERSION,
+        (_VERSION.c.state == AmendmentState.OPEN.value)
+        & (_VERSION.c.content["proposal"]["state"].as_string() == AgreementState.CONFIRMED.value),
+    ),
+)
+_SIGNING = union(
+    *(
+        select(party).where(party.in_(bindparam("departments", expanding=True)), confirmed)
+        for table, confirmed in _CONFIRMED
+        for party in (table.c.provider, table.c.consumer)
+    )
+)
 
 
 def amendments_of(connection: Connection, agreement_id: AgreementId) -> tuple[Amendment, ...]:
@@ -63,16 +78,8 @@ def open_amendments(connection: Connection, department: DepartmentCode, *, limit
 
 def signing_parties(connection: Connection, departments: Collection[DepartmentCode]) -> frozenset[DepartmentCode]:
     """Return those of some departments that are party to something confirmed: an agreement, or a new version of one."""
-    confirmed = AgreementState.CONFIRMED.value
-    proposed = (_VERSION.c.state == AmendmentState.OPEN.value) & (
-        _VERSION.c.content["proposal"]["state"].as_string() == confirmed
-    )
-    parties = [
-        select(party).where(party.in_(departments), waits)
-        for table, waits in ((tables.agreement, tables.agreement.c.state == confirmed), (_VERSION, proposed))
-        for party in (table.c.provider, table.c.consumer)
-    ]
-    return frozenset(DepartmentCode(found) for found in connection.execute(union(*parties)).scalars())
+    found = connection.scalars(_SIGNING, {"departments": list(departments)})
+    return frozenset(DepartmentCode(party) for party in found)
 
 
 def add_amendment(connection: Connection, amendment: Amendment) -> None:

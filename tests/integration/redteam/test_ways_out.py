@@ -67,7 +67,9 @@ def test_no_act_is_taken_from_another_sites_page(world: RedTeamWorld) -> None:
     token = world["officer"].headers["Authorization"].removeprefix("Bearer ")
     headers = {"Cookie": f"datong_session={token}", "Origin": "https://evil.example", "Accept": "application/json"}
     taken: dict[str, int] = {}
-    with httpx.Client(base_url=world.hub.url, headers=headers, timeout=60, verify=tls_context(world.hub.url)) as browser:
+    with httpx.Client(
+        base_url=world.hub.url, headers=headers, timeout=60, verify=tls_context(world.hub.url)
+    ) as browser:
         for method, template in routes(world):
             if method in {"GET", "HEAD", "OPTIONS"}:
                 continue
