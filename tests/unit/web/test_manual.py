@@ -69,6 +69,16 @@ def test_links_out_of_the_documentation_lead_to_files_of_the_repository() -> Non
             assert (path.parent / link).exists(), f"{path.relative_to(ROOT)}: {link}"
 
 
+def test_both_readmes_lead_to_the_same_places() -> None:
+    found = []
+    for name, language in (("README.md", "en"), ("README.zh-CN.md", "zh")):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        links = {link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)", text)} - {"README.md", "README.zh-CN.md"}
+        assert [link for link in links if not (ROOT / link).exists()] == []
+        found.append({re.sub(rf"([/.]){language}([/.])", r"\1*\2", link) for link in links})
+    assert found[0] == found[1]
+
+
 def test_every_file_stands_in_the_contents_and_every_address_has_a_file() -> None:
     site = help_site()
     listed = {source for language in Language for chapter in CHAPTERS for source in chapter.sources(language)}
