@@ -258,11 +258,6 @@ class SealedReader(io.RawIOBase):
         return True
 
 
-def is_sealed(head: bytes) -> bool:
-    """Whether a file that begins with `head` is a sealed payload."""
-    return head.startswith(MAGIC)
-
-
 def sealed_bytes(content_bytes: int, chunk_bytes: int) -> int:
     """Return the size of the sealed file of so much content."""
     chunks = max(1, -(-content_bytes // chunk_bytes))

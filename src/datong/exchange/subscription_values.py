@@ -5,7 +5,6 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from datong.exchange.values import ReceiptRecord
 from datong.kernel import AgreementId, DepartmentCode, NodeId, TaskId, Text, Value
 from datong.kernel.limits import NAME_CHARS_MAX
 
@@ -53,10 +52,3 @@ class Subscription(SubscriptionDraft):
     joined_at: datetime
     left_at: datetime | None = None
     last_applied_at: datetime | None = None
-
-
-class SubscriptionReceipt(Value):
-    """A receipt of a further consumer, verified and recorded."""
-
-    subscription_id: str
-    record: ReceiptRecord

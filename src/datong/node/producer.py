@@ -66,8 +66,11 @@ class Producer:
             # hub has already may still lie in the spool.
             self._outbox.pending(task, work.confirmed)
         else:
-            if self._watch is not None and not self._watch.stands(task):
-                return
+            if self._watch is not None:
+                if not self._watch.stands(task):
+                    return
+                if _copies_all(work):
+                    self._watch.announce(task, run)
             try:
                 moved = self._move(work)
             except (Refused, Conflict, Corrupt):
@@ -172,6 +175,12 @@ class Producer:
                     yield batch
         finally:
             source.close()
+
+
+def _copies_all(work: ProduceWork) -> bool:
+    """Whether a run begins now that brings every row of the table."""
+    begins = work.confirmed.run != work.run
+    return begins and work.task.mode is TransferMode.SNAPSHOT and work.repair is None and work.span is None
 
 
 def _rows_of_a_batch(task: Task) -> int:

@@ -39,6 +39,8 @@ class SourceWatch:
         self._passed = passed
         self._seen: dict[TaskId, str] = {}
         """What was last reported of a task's source and found good."""
+        self._rows: dict[TaskId, int] = {}
+        """How many rows a task's table has, as its engine estimates."""
 
     def stands(self, task: Task) -> bool:
         """Return whether a run may go on; False when the hub ended it, so that it begins anew under the new types.
@@ -54,6 +56,7 @@ class SourceWatch:
         if found is not None and found.problems and not found.columns:
             # It cannot be read now, which says nothing about its structure; reading it will say why.
             return True
+        self._rows[task.id] = (found.rows if found is not None else None) or 0
         shape = None if found is None else shape_of(found)
         # An accepted change of the task is reported anew, too.
         moved = [pair.column for pair in task.columns]
@@ -69,6 +72,15 @@ class SourceWatch:
         if verdict.goes_on:
             self._seen[task.id] = seen
         return verdict.goes_on
+
+    def announce(self, task: Task, run: int) -> None:
+        """Tell the hub how many rows a whole copy will bring, if the source's engine has an estimate.
+
+        Without it nobody can say how long the run will still take. Asks the engine nothing: `stands` has looked.
+        """
+        rows = self._rows.get(task.id, 0)
+        if rows:
+            self._client.begin_run(task.id, run, rows)
 
 
 def shape_of(schema: TableSchema) -> SourceShape:

@@ -216,11 +216,6 @@ def check_sql(kind: IdentifierKind, column: str, name: str) -> str | None:
     return _CHECKED[kind](column) if kind in _CHECKED else None
 
 
-def identifier_pattern(kind: IdentifierKind) -> str:
-    """The structure of an identifier of `kind` as a pattern that RE2 and Python read alike."""
-    return PATTERNS[kind]
-
-
 def _citizen_sum(column: str) -> str:
     return " + ".join(
         f"(ascii(substr({column}, {position}, 1)) - 48) * {weight}"
