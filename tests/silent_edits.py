@@ -10,7 +10,7 @@ from typing import NamedTuple
 from datong.kernel import Clock, Database
 from datong.ledger import Area, FsckReport, Ledger, MemoryTileStore, Signer, TileStore
 
-DIFFERS, GONE = "ledger.state_differs", "ledger.state_missing"
+DIFFERS, BARE, GONE = "ledger.state_differs", "ledger.state_without_evidence", "ledger.state_missing"
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 
 

@@ -82,6 +82,7 @@ class _Entry(NamedTuple):
 class _Latest(NamedTuple):
     at: int | None
     facts: Mapping[str, JsonValue]
+    ended: bool = False
 
 
 class Fsck:
@@ -263,7 +264,7 @@ class Fsck:
         latest = self._latest[area.name]
         before = latest.get(stated.key)
         facts = {**before.facts, **stated.facts} if stated.adds and before is not None else stated.facts
-        latest[stated.key] = _Latest(index, facts)
+        latest[stated.key] = _Latest(index, facts, stated.ends)
 
     def _compare_files(self, rows: Sequence[_Entry], size: int) -> None:
         """Compare a bundle's worth of entries with the log's own files."""
@@ -302,12 +303,12 @@ class Fsck:
         if area.own_entry:
             return self._compare_records(connection, area)
         latest, count = self._latest[area.name], 0
-        missing = dict.fromkeys(latest)
+        missing = dict.fromkeys(key for key, found in latest.items() if not found.ended)
         for held in self._held(connection, area):
             count += 1
             missing.pop(held.key, None)
             found = latest.get(held.key)
-            if found is None:
+            if found is None or found.ended:
                 self._without_evidence(area, held.key)
                 continue
             self._compare_one(area, held, found)
@@ -358,7 +359,7 @@ class Fsck:
                 self._without_row(area, stated.key, row.place)
 
     def _compare_one(self, area: Area, held: Held, latest: _Latest) -> None:
-        for differing in differences(latest.facts, held):
+        for differing in differences(latest.facts, held, later=area.later):
             what = Text(
                 zh=f"{area.label.zh} {held.key}：{differing.place} 中的 {differing.fact} 是 {differing.held!r}，"
                 f"存证是 {differing.logged!r}。",

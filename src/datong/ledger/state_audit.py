@@ -18,11 +18,15 @@ ROWS_AT_ONCE = 1000
 
 
 class Stated(NamedTuple):
-    """What an entry states of one thing; with `adds`, only of some of its facts: the others stand as before."""
+    """What an entry states of one thing; with `adds`, only of some of its facts: the others stand as before.
+
+    `ends` says that the thing is no more: from then on there is no row of it.
+    """
 
     key: str
     facts: Mapping[str, JsonValue]
     adds: bool = False
+    ends: bool = False
 
 
 class Held(NamedTuple):
@@ -34,7 +38,11 @@ class Held(NamedTuple):
 
 
 class Area(NamedTuple):
-    """One kind of thing. With `own_entry` each has exactly one entry, which its row names, and never changes."""
+    """One kind of thing. With `own_entry` each has exactly one entry, which its row names, and never changes.
+
+    `later` names facts that entries of older releases lack: of a thing of which none was ever stated they are not
+    compared. A log that has stated one cannot be made to take it back.
+    """
 
     name: str
     label: Text
@@ -42,6 +50,7 @@ class Area(NamedTuple):
     stated: Callable[[EntryContent], Stated | None]
     held: Callable[[Connection], Iterable[Held]]
     own_entry: bool = False
+    later: frozenset[str] = frozenset()
 
 
 class Difference(NamedTuple):
@@ -68,11 +77,16 @@ def streamed(connection: Connection, query: Select[Any]) -> Iterator[RowMapping]
     yield from connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query).mappings()
 
 
-def differences(stated: Mapping[str, JsonValue], held: Held) -> list[Difference]:
-    """Return each fact that a row has otherwise than its evidence, in the order of places and names."""
+def differences(
+    stated: Mapping[str, JsonValue], held: Held, *, later: frozenset[str] = frozenset()
+) -> list[Difference]:
+    """Return each fact that a row has otherwise than its evidence, in the order of places and names.
+
+    Facts of `later` that the evidence does not state are left out.
+    """
     return [
         Difference(place, fact, stated.get(fact), value)
         for place, facts in held.says.items()
         for fact, value in sorted(facts.items())
-        if stated.get(fact) != value
+        if stated.get(fact) != value and (fact in stated or fact not in later)
     ]

@@ -44,6 +44,7 @@ from datong.sharing.credentials import (
 from datong.sharing.ports import DepartmentBook
 from datong.sharing.principals import Role
 from datong.sharing.sessions import Sessions
+from datong.sharing.sign_in_evidence import sign_in_commitment
 from datong.sharing.sign_in_methods import SignedInBy
 
 
@@ -272,7 +273,9 @@ class People(Sessions):
                     tables.login_failure.c.username_hash == sha256_hex(account.username.encode())
                 )
             )
-            record_account(self._ledger, connection, account, "password", actor)
+            query = select(tables.account).where(tables.account.c.id == person)
+            facts = {"sign_in_commitment": sign_in_commitment(connection.execute(query).mappings().one())}
+            record_account(self._ledger, connection, account, "password", actor, facts)
         return account
 
     def change_password(self, person: PersonId, old: str, new: str, *, token: str = "", device: str = "") -> Session:
@@ -295,7 +298,8 @@ class People(Sessions):
         try:
             with self._database.transaction() as connection:
                 connection.execute(insert(tables.account).values(dict(row)))
-                record_account(self._ledger, connection, account_from(row), "open", actor)
+                facts = {"sign_in_commitment": sign_in_commitment(row)}
+                record_account(self._ledger, connection, account_from(row), "open", actor, facts)
         except IntegrityError as error:
             username = row["username"]
             raise Conflict(

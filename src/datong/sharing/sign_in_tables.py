@@ -16,10 +16,12 @@ identity_link = Table(
     Column("provider", String(40), nullable=False),
     Column("linked_at", UtcDateTime, nullable=False),
     Column("used_at", UtcDateTime, nullable=False),
+    Column("salt", String(64)),
     UniqueConstraint("issuer", "subject"),
     UniqueConstraint("account_id", "issuer"),
 )
-"""Whom identity providers mean: the account that an issuer's subject is, one of each issuer."""
+"""Whom identity providers mean: the account that an issuer's subject is, one of each issuer. `salt` is that of the
+commitment to both in the log; links of older releases have none."""
 
 sign_in_rule = Table(
     "sharing_sign_in_rule",

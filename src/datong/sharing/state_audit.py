@@ -1,4 +1,4 @@
-"""What of the sharing system `fsck` compares with the log: requests, agreements, and who was given what."""
+"""What of the sharing system `fsck` compares with the log: accounts, requests, agreements, who was given what."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,6 +15,7 @@ from datong.sharing.delta_evidence import SHARE_KIND
 from datong.sharing.evidence import agreement_facts, instant, request_facts
 from datong.sharing.requests import request_of
 from datong.sharing.rights_state import RIGHTS_AREAS
+from datong.sharing.sign_in_state import SIGN_IN_AREAS
 
 _STEP = "step"
 _NOT_STANDING = frozenset({_STEP, "levels", "liability"})
@@ -80,6 +81,7 @@ def _accesses(connection: Connection) -> Iterator[Held]:
 
 SHARING_AREAS = (
     *RIGHTS_AREAS,
+    *SIGN_IN_AREAS,
     Area(
         "sharing.delegation",
         Text(zh="代办委托", en="Delegation"),

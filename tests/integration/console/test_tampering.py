@@ -12,13 +12,13 @@ from datong.adapters.directory_store import DirectoryStore
 from datong.app.fsck import AREAS
 from datong.ledger import EntryKind, FsckReport
 from tests.integration.console.conftest import ServedCity
-from tests.silent_edits import Edit, edited, fsck_at, laid_to_rest, undocumented_edits
+from tests.silent_edits import BARE, DIFFERS, GONE, Edit, edited, fsck_at, laid_to_rest, undocumented_edits
 from tests.unit.ledger.documented import undocumented
 
 ELSEWHERE = {
     *("exchange.file", "exchange.file_receipt", "sharing.matching"),
     *("sharing.consent", "sharing.objection", "sharing.disclosure", "sharing.registration", "governance.notification"),
-    "sharing.wish",
+    *("sharing.wish", "sharing.identity_link", "sharing.passkey", "sharing.sign_in_rule"),
     "ledger.key",
     *("governance.meeting", "governance.meeting_act", "governance.assignment", "governance.assignment_act"),
     *("governance.incident", "governance.incident_act"),
@@ -27,7 +27,6 @@ ELSEWHERE = {
 """What the city has none of, and other tests compare (`tests/unit/sharing/test_rights_state.py`, those of files, …)."""
 UNSEEN = ELSEWHERE | {"library.definition", "governance.publication", "governance.alarm"}
 """Neither has it these: nobody defines a library, whether a month ended depends on today, and alarms need a past."""
-DIFFERS, BARE, GONE = "ledger.state_differs", "ledger.state_without_evidence", "ledger.state_missing"
 _COPY_REQUEST = (
     "INSERT INTO sharing_request SELECT 'forged', bundle_id, consumer, provider, resource_id, state, submitted_at, "
     "due_at, extension, extension_reason, reason, decided_at, agreement_id, revision, content FROM sharing_request "

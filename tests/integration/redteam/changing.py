@@ -6,6 +6,8 @@ CHANGING = frozenset(
     POST /account/links/{link_id}/end
     POST /account/passkeys
     POST /account/passkeys/{passkey_id}/end
+    POST /account/passkeys/{passkey_id}/name
+    PUT /api/v1/session/passkeys/{passkey_id}
     DELETE /api/v1/session/passkeys/{passkey_id}
     POST /sign-in/passkey
     POST /account/password

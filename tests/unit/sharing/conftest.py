@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from datong.sharing.rights_state import RIGHTS_AREAS
+from datong.sharing.sign_in_state import SIGN_IN_AREAS
 from tests.new_control import new_control
 from tests.unit.sharing.world import World
 
@@ -16,5 +17,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     made = World(database)
     yield made
     # Whatever a test did, the rows say what the log says.
-    assert [fault for fault in made.ledger.fsck(RIGHTS_AREAS).faults if fault.area.startswith("sharing.")] == []
+    report = made.ledger.fsck((*RIGHTS_AREAS, *SIGN_IN_AREAS))
+    assert [fault for fault in report.faults if fault.area.startswith("sharing.")] == []
     database.close()

@@ -16,10 +16,10 @@ from datong.sharing.delegations import Delegations
 from datong.sharing.principals import Principal, Role
 from datong.sharing.state_audit import SHARING_AREAS
 from tests.new_control import new_control
+from tests.unit.sharing.accounts import PASSWORD, open_account
 from tests.unit.sharing.samples import BUREAU, EDUCATION, NOW, POLICE, person
 from tests.unit.sharing.world import World
 
-PASSWORD = "correct horse battery"
 ACCEPT, DECLINE, WITHDRAW = DelegationAction.ACCEPT, DelegationAction.DECLINE, DelegationAction.WITHDRAW
 TODAY = NOW.astimezone(CHINA).date()
 
@@ -37,14 +37,7 @@ class Office(World):
         self.stranger = self.opened("stranger", Role.DATA_OFFICER, department=POLICE)
 
     def opened(self, username: str, role: Role, *, department: DepartmentCode = EDUCATION) -> Account:
-        return self.identity.create_account(
-            username=username,
-            password=PASSWORD,
-            name=username,
-            roles=frozenset({role}),
-            department=department,
-            actor=person(BUREAU),
-        )
+        return open_account(self, username, name=username, roles=frozenset({role}), department=department)
 
     def signed_in(self, account: Account) -> str:
         return self.identity.authenticate(account.username, PASSWORD).token

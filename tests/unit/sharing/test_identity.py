@@ -23,44 +23,21 @@ from datong.kernel import (
 )
 from datong.ledger import Ed25519Signer, EntryKind
 from datong.sharing import tables
-from datong.sharing.accounts import Account
 from datong.sharing.credentials import BLOCK_SECONDS_MAX, FREE_FAILURES, BoundedArgon2, blocked_until
 from datong.sharing.people import People
 from datong.sharing.principals import Role
+from tests.unit.sharing.accounts import CLERK, PASSWORD, open_account
 from tests.unit.sharing.samples import BUREAU, EDUCATION, NOW, POLICE, person
 from tests.unit.sharing.world import ISSUER, World
 
-PASSWORD = "correct horse battery"
 CITIZEN = "110101199003070011"
-CLERK = frozenset({Role.BUSINESS})
 CITIZENS = frozenset({Role.CITIZEN})
 NO_DEPARTMENT = DepartmentCode("none")
 AUDIENCE = f"{ISSUER}/api/v1/oauth/token"
 
 
-def open_account(
-    world: World,
-    username: str = "Wang",
-    *,
-    password: str = PASSWORD,
-    name: str = "王芳",
-    roles: frozenset[Role] = CLERK,
-    department: DepartmentCode | None = EDUCATION,
-    citizen_id: str | None = None,
-) -> Account:
-    return world.identity.create_account(
-        username=username,
-        password=password,
-        name=name,
-        roles=roles,
-        department=department,
-        citizen_id=citizen_id,
-        actor=person(BUREAU),
-    )
-
-
 def test_a_person_signs_in_and_out(world: World) -> None:
-    account = open_account(world)
+    account = open_account(world, "Wang")
     session = world.identity.authenticate(" wang ", PASSWORD)
     assert session.account == account
     principal = world.identity.session(session.token)

@@ -1,17 +1,30 @@
 """Which account an identity provider's person is: by issuer and subject, which a provider never gives to another."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from datong.kernel import Actor, Clock, Conflict, Database, NotFound, PersonId, Text, Value, new_id
+from datong.kernel import (
+    Actor,
+    Clock,
+    Conflict,
+    Database,
+    JsonValue,
+    NotFound,
+    PersonId,
+    Text,
+    Value,
+    new_id,
+    random_bytes,
+)
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import Ledger
 from datong.sharing import sign_in_tables, tables
 from datong.sharing.accounts import Account, account_from, record_account
 from datong.sharing.oidc.providers import Provider
+from datong.sharing.sign_in_evidence import SALT_BYTES, identity_commitment
 
 
 class IdentityLink(Value):
@@ -63,11 +76,13 @@ class IdentityLinks:
             "provider": provider.id,
             "linked_at": now,
             "used_at": now,
+            "salt": random_bytes(SALT_BYTES).hex(),
         }
         try:
             with self._database.transaction() as connection:
                 connection.execute(insert(_TABLE).values(row))
-                self._record(connection, row, "link", actor, how=how)
+                told = {"how": how, "identity_commitment": identity_commitment(row)}
+                self._record(connection, row, "link", actor, told)
         except IntegrityError as error:
             raise Conflict(
                 "sharing.identity_linked",
@@ -103,15 +118,15 @@ class IdentityLinks:
             session = tables.session
             begun = (session.c.account_id == person, session.c.provider == row["provider"])
             connection.execute(delete(session).where(*begun))
-            self._record(connection, dict(row), "unlink", actor)
+            self._record(connection, row, "unlink", actor, {})
 
     def _record(
-        self, connection: Connection, row: dict[str, Any], step: str, actor: Actor, *, how: str | None = None
+        self, connection: Connection, row: tables.Row, step: str, actor: Actor, told: Mapping[str, JsonValue]
     ) -> None:
         """Put it on record by account, provider and the link's id: the subject is the provider's name for a person."""
         query = select(tables.account).where(tables.account.c.id == row["account_id"])
         account: Account = account_from(connection.execute(query).mappings().one())
-        facts = {"provider": row["provider"], "link_id": row["id"], **({} if how is None else {"how": how})}
+        facts = {"provider": row["provider"], "link_id": row["id"], **told}
         record_account(self._ledger, connection, account, step, actor, facts)
 
 

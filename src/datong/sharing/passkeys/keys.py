@@ -40,6 +40,7 @@ from datong.sharing.passkeys.ceremonies import (
 from datong.sharing.people import People
 from datong.sharing.principals import Role
 from datong.sharing.sign_in_attempts import Attempt, attempt_over, opened_attempt, sealed_attempt
+from datong.sharing.sign_in_evidence import passkey_digest
 from datong.sharing.sign_in_methods import WITH_PASSKEY, SignedInBy, SignInMethod, rules_of, sufficient
 
 KEYS_MAX = 10
@@ -134,15 +135,27 @@ class Passkeys:
         with self._database.transaction() as connection:
             here = (table.c.id == passkey_id, table.c.account_id == person)
             if not connection.execute(delete(table).where(*here)).rowcount:
-                raise NotFound(
-                    "sharing.passkey_unknown",
-                    what=Text(zh="没有这个通行密钥，或已移除。", en="There is no such passkey, or it was removed."),
-                    remedy=Text(zh="请刷新页面。", en="Reload the page."),
-                )
+                raise _unknown()
             ways = [one.value for one in SignInMethod if one in WITH_PASSKEY.values() or one is SignInMethod.PASSKEY]
             connection.execute(delete(session).where(session.c.account_id == person, session.c.method.in_(ways)))
             facts = {"passkey_id": passkey_id}
             record_account(self._ledger, connection, _account(connection, person), "passkey_remove", actor, facts)
+
+    def rename(self, person: str, passkey_id: str, name: str, *, actor: Actor) -> Passkey:
+        """Give a key another name; the name itself stays out of the log, a digest of both is in it.
+
+        Raises:
+            NotFound: the person has no such key. Invalid: the name will not do.
+        """
+        table, chosen = sign_in_tables.passkey, _checked_name(name)
+        with self._database.transaction() as connection:
+            here = (table.c.id == passkey_id, table.c.account_id == person)
+            if not connection.execute(update(table).where(*here).values(name=chosen)).rowcount:
+                raise _unknown()
+            row = connection.execute(select(table).where(*here)).mappings().one()
+            facts = {"passkey_id": passkey_id, "passkey_sha256": passkey_digest(row)}
+            record_account(self._ledger, connection, _account(connection, person), "passkey_rename", actor, facts)
+        return _passkey(row)
 
     def begin_alone(self, next_page: str = "") -> Ceremony:
         """Ask for any key that its owner signs in with and nothing else.
@@ -246,11 +259,7 @@ class Passkeys:
         return Ceremony(options=options, cookie=attempt.sealed(self._secret), adds=True, next_page=attempt.next_page)
 
     def _add(self, attempt: Attempt, said: str, name: str, actor: Actor) -> Passkey:
-        if not 0 < len(name.strip()) <= NAME_CHARS_MAX:
-            raise invalid_field(
-                "name",
-                Text(zh=f"名称须为 1 到 {NAME_CHARS_MAX} 个字符。", en=f"A name has 1 to {NAME_CHARS_MAX} characters."),
-            )
+        chosen = _checked_name(name)
         with self._database.transaction() as connection:
             attempt.use(connection, self._secret)
         table, now = sign_in_tables.passkey, self._clock.now()
@@ -268,7 +277,7 @@ class Passkeys:
                 "account_id": attempt.person,
                 "credential_hash": sha256_hex(key.credential_id.encode()),
                 "transports": list(key.transports),
-                "name": name.strip(),
+                "name": chosen,
                 "added_at": now,
                 "used_at": None,
             }
@@ -281,7 +290,7 @@ class Passkeys:
                     what=Text(zh="这个通行密钥已经登记过。", en="This passkey is known already."),
                     remedy=Text(zh="请换一个。", en="Use another one."),
                 ) from error
-            facts = {"passkey_id": row["id"], "verifies": key.verifies}
+            facts = {"passkey_id": row["id"], "verifies": key.verifies, "passkey_sha256": passkey_digest(row)}
             record_account(self._ledger, connection, account, "passkey_add", actor, facts)
         return _passkey(row)
 
@@ -346,6 +355,28 @@ def _is_numeric(host: str) -> bool:
     except ValueError:
         return not host
     return True
+
+
+def _checked_name(name: str) -> str:
+    """Return a key's name without spaces around it.
+
+    Raises:
+        Invalid: it is empty or too long.
+    """
+    if not 0 < len(name.strip()) <= NAME_CHARS_MAX:
+        raise invalid_field(
+            "name",
+            Text(zh=f"名称须为 1 到 {NAME_CHARS_MAX} 个字符。", en=f"A name has 1 to {NAME_CHARS_MAX} characters."),
+        )
+    return name.strip()
+
+
+def _unknown() -> NotFound:
+    return NotFound(
+        "sharing.passkey_unknown",
+        what=Text(zh="没有这个通行密钥，或已移除。", en="There is no such passkey, or it was removed."),
+        remedy=Text(zh="请刷新页面。", en="Reload the page."),
+    )
 
 
 def _too_many() -> Conflict:

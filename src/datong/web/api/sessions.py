@@ -32,6 +32,12 @@ class NewPassword(Value):
     new: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
 
 
+class PasskeyName(Value):
+    """What a passkey is to be called."""
+
+    name: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+
+
 class SignedIn(Value):
     """The session's token, also set as a cookie, and whose it is."""
 
@@ -112,6 +118,12 @@ def cut_link(link_id: str, caller: Caller, hub: Hub) -> None:
 def list_passkeys(caller: Caller, hub: Hub) -> tuple[Passkey, ...]:
     """Return the caller's passkeys, oldest first; they are added in the console, by the browser."""
     return hub.passkeys.of(caller.actor.id)
+
+
+@router.put("/session/passkeys/{passkey_id}")
+def rename_passkey(passkey_id: str, body: PasskeyName, caller: Caller, hub: Hub) -> Passkey:
+    """Give one of the caller's passkeys another name."""
+    return hub.passkeys.rename(caller.actor.id, passkey_id, body.name, actor=caller.actor)
 
 
 @router.delete("/session/passkeys/{passkey_id}", status_code=204)

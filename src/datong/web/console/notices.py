@@ -25,6 +25,7 @@ NOTICES: Mapping[str, Text] = {
     ),
     "identity_unlinked": Text(zh="关联已解除并存证。", en="The link is cut; that is on record."),
     "passkey_added": Text(zh="通行密钥已登记并存证。", en="The passkey is added; that is on record."),
+    "passkey_renamed": Text(zh="通行密钥已改名。", en="The passkey has its new name."),
     "passkey_removed": Text(zh="通行密钥已移除并存证。", en="The passkey is removed; that is on record."),
     "password": Text(
         zh="密码已更改，其他各处登录都已结束。", en="The password is changed; you are signed out everywhere else."

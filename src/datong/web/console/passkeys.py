@@ -1,4 +1,4 @@
-"""Passkeys in the console: signing in by one, alone or as the second step, adding and removing them."""
+"""Passkeys in the console: signing in by one, alone or as the second step, adding, renaming and removing them."""
 
 from typing import Annotated
 
@@ -87,6 +87,13 @@ def add_passkey(desk: SignedIn, credential: Credential = "", name: Name = "") ->
         response: Response = desk.page("account/passkey.html", status=found.status, ceremony=ceremony, found=found)
         return keep_attempt(desk, response, ceremony.cookie)
     return forget_attempt(desk.go("/account", done="passkey_added"))
+
+
+@router.post("/account/passkeys/{passkey_id}/name")
+def rename_passkey(desk: SignedIn, passkey_id: str, name: Name = "") -> Response:
+    """Give one of the caller's passkeys another name."""
+    desk.services.passkeys.rename(desk.caller.actor.id, passkey_id, name, actor=desk.caller.actor)
+    return desk.go("/account", done="passkey_renamed")
 
 
 @router.post("/account/passkeys/{passkey_id}/end")

@@ -22,30 +22,17 @@ from datong.kernel import (
 )
 from datong.ledger import EntryKind
 from datong.sharing import SignInMethod, sign_in_tables, tables
-from datong.sharing.accounts import Account
 from datong.sharing.oidc.sign_in import CameBack
 from datong.sharing.principals import Role
 from datong.sharing.sign_in_rules import SignInRules
+from tests.unit.sharing.accounts import PASSWORD, open_account
 from tests.unit.sharing.oidc.provider import ADDRESS, KEY, OTHER_KEY, Liar, base64url
-from tests.unit.sharing.samples import BUREAU, EDUCATION, person
+from tests.unit.sharing.samples import BUREAU, EDUCATION
 from tests.unit.sharing.world import World
-
-PASSWORD = "correct horse battery"
-
-
-def open_account(world: World, username: str = "e1001", role: Role = Role.BUSINESS) -> Account:
-    return world.identity.create_account(
-        username=username,
-        password=PASSWORD,
-        name="王芳",
-        roles=frozenset({role}),
-        department=EDUCATION,
-        actor=person(BUREAU),
-    )
 
 
 def test_the_way_in_is_bound_to_the_browser_and_on_record(world: World) -> None:
-    account, liar = open_account(world), Liar(world)
+    account, liar = open_account(world, "e1001"), Liar(world)
     begun, asked = liar.begin(next_page="/catalogue")
     assert begun.address.startswith(f"{ADDRESS}/authorize?tenant=1&response_type=code&client_id=datong&")
     assert (asked["scope"], asked["code_challenge_method"]) == ("openid profile", "S256")
@@ -85,7 +72,7 @@ def test_the_way_in_is_bound_to_the_browser_and_on_record(world: World) -> None:
 
 
 def test_an_attempt_is_one_browsers_and_good_once(world: World) -> None:
-    open_account(world)
+    open_account(world, "e1001")
     liar = Liar(world)
     begun, asked = liar.begin()
     other, _ = liar.begin()
@@ -190,7 +177,7 @@ LIES: dict[str, Callable[[Liar], object]] = {
 
 @pytest.mark.parametrize("name", LIES)
 def test_no_lie_lets_anybody_in(world: World, name: str) -> None:
-    account, liar = open_account(world), Liar(world)
+    account, liar = open_account(world, "e1001"), Liar(world)
     LIES[name](liar)
     with pytest.raises((Unauthenticated, Corrupt)) as refused:
         liar.sign_in()
@@ -200,7 +187,7 @@ def test_no_lie_lets_anybody_in(world: World, name: str) -> None:
 
 
 def test_times_may_differ_by_a_minute_and_several_audiences_by_name(world: World) -> None:
-    account, liar = open_account(world), Liar(world)
+    account, liar = open_account(world, "e1001"), Liar(world)
     at = int(world.clock.now().timestamp())
     liar.claims |= {"iat": at + 59, "exp": at - 59, "aud": ["others", "datong"], "azp": "datong"}
     done = liar.sign_in()
@@ -209,7 +196,7 @@ def test_times_may_differ_by_a_minute_and_several_audiences_by_name(world: World
 
 
 def test_new_keys_are_asked_for_when_a_token_names_one_that_is_unknown(world: World) -> None:
-    open_account(world)
+    open_account(world, "e1001")
     liar = Liar(world)
     liar.sign_in()
     liar.key, liar.header = OTHER_KEY, {"alg": "RS256", "kid": OTHER_KEY.kid}
@@ -229,7 +216,7 @@ def test_new_keys_are_asked_for_when_a_token_names_one_that_is_unknown(world: Wo
 
 
 def test_answers_of_other_providers_and_refusals_are_told_apart(world: World) -> None:
-    open_account(world)
+    open_account(world, "e1001")
     liar = Liar(world)
     for parameters, kind, code in (
         ({"error": "access_denied"}, Refused, "sharing.provider_refused"),
@@ -267,7 +254,7 @@ def test_who_is_unknown_is_refused_or_gets_an_account_without_roles(world: World
         liar.sign_in()
     assert refused.value.code == "sharing.person_unknown"
     assert world.identity.accounts().total == 0
-    closed = open_account(world)
+    closed = open_account(world, "e1001")
     world.identity.set_disabled(closed.id, disabled=True, actor=PLATFORM_ACTOR)
     with pytest.raises(Refused):
         liar.sign_in()
@@ -297,7 +284,7 @@ class Addresses:
 
 
 def test_an_address_counts_when_both_sides_verified_it_and_it_is_one_persons(world: World) -> None:
-    account = open_account(world)
+    account = open_account(world, "e1001")
     chosen = {"claim": "email", "account": "email"}
     address = {"email": "wang@example.gov.cn", "email_verified": True}
     refused: list[tuple[tuple[str, ...], dict[str, object]]] = [
@@ -317,7 +304,7 @@ def test_an_address_counts_when_both_sides_verified_it_and_it_is_one_persons(wor
 
 
 def test_what_the_token_does_not_say_is_asked_for_about_the_same_person(world: World) -> None:
-    open_account(world)
+    open_account(world, "e1001")
     liar = Liar(world)
     liar.claims = {}
     liar.told = {"sub": "s-2", "employee_number": "e1001"}
@@ -357,7 +344,7 @@ def test_links_are_made_and_cut_by_their_owner_and_one_of_each_issuer(world: Wor
 
 
 def test_a_role_may_ask_for_another_way_than_a_password(world: World) -> None:
-    account, liar = open_account(world, role=Role.DATA_OFFICER), Liar(world)
+    account, liar = open_account(world, "e1001", roles=frozenset({Role.DATA_OFFICER})), Liar(world)
     rules = SignInRules(database=world.database, clock=world.clock, ledger=world.ledger)
     before = world.identity.authenticate("e1001", PASSWORD)
     rules.set(Role.DATA_OFFICER, frozenset({SignInMethod.OIDC}), actor=PLATFORM_ACTOR)

@@ -15,24 +15,12 @@ from datong.sharing.passkeys.ceremonies import encoded
 from datong.sharing.passkeys.keys import KEYS_MAX, Use
 from datong.sharing.principals import Role
 from datong.sharing.sign_in_rules import SignInRules
+from tests.unit.sharing.accounts import PASSWORD, open_account
 from tests.unit.sharing.passkeys.authenticator import PRESENT, Authenticator
-from tests.unit.sharing.samples import BUREAU, EDUCATION, person
 from tests.unit.sharing.world import World
 
-PASSWORD = "correct horse battery"
 ORIGIN = "https://hub.example"
 SECRET = b"of these tests only"
-
-
-def open_account(world: World, username: str = "wang", role: Role = Role.BUSINESS) -> Account:
-    return world.identity.create_account(
-        username=username,
-        password=PASSWORD,
-        name="王芳",
-        roles=frozenset({role}),
-        department=EDUCATION,
-        actor=person(BUREAU),
-    )
 
 
 def passkeys(world: World, *, use: Use = "alone", base_url: str = ORIGIN) -> Passkeys:
@@ -78,6 +66,13 @@ def test_a_key_is_added_used_alone_and_removed_on_record(world: World) -> None:
     [one] = world.identity.sessions(account.id)
     assert (one.method, one.device, one.address) == (SignInMethod.PASSKEY, "Chrome", "192.0.2.1")
     assert service.of(account.id)[0].used_at == world.clock.now()
+    renamed = service.rename(account.id, key.id, "  办公电脑 ", actor=account.principal.actor)
+    assert (renamed.name, renamed.id) == ("办公电脑", key.id)
+    assert [one.name for one in service.of(account.id)] == ["办公电脑"]
+    with pytest.raises(NotFound):
+        service.rename("another", key.id, "x", actor=PLATFORM_ACTOR)
+    with pytest.raises(Invalid):
+        service.rename(account.id, key.id, " ", actor=account.principal.actor)
     # The same answer opens nothing a second time.
     with pytest.raises(Unauthenticated):
         service.sign_in(alone.cookie, said, device="", address="")
@@ -97,6 +92,7 @@ def test_a_key_is_added_used_alone_and_removed_on_record(world: World) -> None:
         ("open", None),
         ("passkey_add", None),
         ("sign_in", "passkey"),
+        ("passkey_rename", None),
         ("sign_in", "password"),
         ("passkey_remove", None),
     ]
@@ -154,7 +150,7 @@ def test_a_copy_of_a_key_is_noticed(world: World) -> None:
 
 
 def test_whoever_approves_must_be_seen_and_so_must_who_uses_nothing_else(world: World) -> None:
-    clerk, officer = open_account(world), open_account(world, "li", Role.DATA_OFFICER)
+    clerk, officer = open_account(world), open_account(world, "li", roles=frozenset({Role.DATA_OFFICER}))
     service = passkeys(world)
     seen = [service.begin_adding(one.id).options["authenticatorSelection"] for one in (clerk, officer)]
     assert [one["userVerification"] for one in seen if isinstance(one, dict)] == ["preferred", "required"]
