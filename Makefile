@@ -15,7 +15,7 @@ WITHOUT_SQL_TEXT := $(addprefix src/datong/,web cli app governance ledger federa
 # Compiled modules are kept, whatever the surroundings say: a demo starts some thirty short processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-long fault fault-long check bench docs dist fresh sbom audit clean
+.PHONY: help setup demo test test-long fault fault-long check bench docs pictures dist fresh sbom audit clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -60,6 +60,9 @@ fault-long: setup ## The fault tests with 200 rounds of kills instead of 20, and
 
 docs: setup ## Write the settings page, and the documentation as a site to build/docs
 	@$(PYTHON) tools/build_docs.py build/docs
+
+pictures: setup ## Take the pictures of the documentation anew from the browser tests' city
+	@$(PYTHON) -m tests.integration.console.screenshots
 
 dist: setup ## Build the release of this commit in dist/: wheel, sdist, requirements, bill of materials, digests
 	@$(PYTHON) tools/build_release.py dist

@@ -31,6 +31,7 @@ from tests.integration.console.browser import Visitor
 from tests.integration.console.city import PASSWORD, SCHOOL_ITEM
 from tests.integration.console.conftest import ServedCity
 from tests.integration.console.coordinated import coordinated
+from tests.integration.console.pictures import PICTURES, gone, shown
 from tests.integration.console.rated import rated
 from tests.integration.console.subscribed import subscribed
 from tests.integration.console.wished import wished
@@ -286,8 +287,9 @@ def test_every_page_stands(console: ServedCity, browser: Browser, language: str)
     # All of them in both: python -m tests.integration.console.accessibility
     turn, axe_width = (0, WIDTHS[0]) if language == "zh" else (1, WIDTHS[1])
     scheme: Literal["light", "dark"] = "light" if language == "zh" else "dark"
+    pictures = 0
     for username, addresses in paths(console).items():
-        visitor = Visitor(browser, console.url, language=language, scheme=scheme)
+        visitor, shows = Visitor(browser, console.url, language=language, scheme=scheme), shown(console, username)
         if username:
             visitor.sign_in(username, PASSWORD)
         for place, address in enumerate(addresses):
@@ -297,6 +299,9 @@ def test_every_page_stands(console: ServedCity, browser: Browser, language: str)
             assert visitor.page.locator("h1").count() == 1, address
             if language == "en":
                 assert untranslated(visitor) == [], address
+            if address in shows:
+                assert gone(visitor, shows[address], language) == [], f"{address}: make pictures"
+                pictures += 1
             for width in both_widths(visitor):
                 assert visitor.overflowing() == [], f"{address} at {width}"
                 if width == axe_width and place % 4 == turn:
@@ -304,6 +309,7 @@ def test_every_page_stands(console: ServedCity, browser: Browser, language: str)
         assert visitor.complaints == []
         assert visitor.strays == []
         visitor.close()
+    assert pictures == len(PICTURES)
 
 
 def test_comments_stand_beside_the_officers_fields(console: ServedCity, browser: Browser) -> None:

@@ -8,7 +8,15 @@ from datong.demo.records import Source
 from datong.sharing.wishes import AskerKind, WishAct, WishAction, WishDraft, WishState
 from tests.integration.console.conftest import ServedCity
 
-FIELDS = ("school", "grade", "free places")
+FIELDS = ("线路", "站点", "时间")
+TITLES = {
+    WishState.RECEIVED: "公共厕所的位置和开放时间",
+    WishState.ADMITTED: "公交车到站时间",
+    WishState.ASSIGNED: "各小学的学位余量",
+    WishState.PLANNED: "校车线路和站点",
+    WishState.THERE: "街道和社区的划分",
+    WishState.DECLINED: "各班学生的成绩分布",
+}
 
 
 def wished(console: ServedCity) -> dict[str, str]:
@@ -28,15 +36,15 @@ def _made(console: ServedCity) -> dict[str, str]:
         WishState.RECEIVED: (),
         WishState.ADMITTED: (WishAct(action=WishAction.ADMIT),),
         WishState.ASSIGNED: (assign,),
-        WishState.PLANNED: (assign, WishAct(action=WishAction.PLAN, planned_for=soon, words="With the new term.")),
+        WishState.PLANNED: (assign, WishAct(action=WishAction.PLAN, planned_for=soon, words="新学期开学时一并开放。")),
         WishState.THERE: (assign, WishAct(action=WishAction.POINT, resource_id=opened)),
-        WishState.DECLINED: (assign, WishAct(action=WishAction.DECLINE, words="It would tell of single pupils.")),
+        WishState.DECLINED: (assign, WishAct(action=WishAction.DECLINE, words="班级人数少，会暴露个别学生的成绩。")),
     }
     made: dict[str, str] = {}
     for state, acts in lives.items():
         draft = WishDraft(
-            title=f"Free places of schools ({state})",
-            purpose="To choose a school.",
+            title=TITLES[state],
+            purpose="做一个方便家长和居民使用的应用。",
             fields=FIELDS,
             asker=AskerKind.FIRM,
         )

@@ -40,7 +40,7 @@ def test_staff_see_everything_but_the_citizens_pages_and_what_is_for_some() -> N
 
 def test_one_line_at_most_is_the_present_one() -> None:
     links: list[Link] = [link for section in SECTIONS for link in section.links]
-    for path in ("/", "/catalogue/x", "/governance/findings/f", "/transfers", "/me", "/requests/new"):
+    for path in ("/", "/catalogue/x", "/governance/findings/f", "/transfers", "/me", "/me/consents", "/requests/new"):
         present = [link.path for link in links if link.is_at(path)]
         assert len(present) == 1, (path, present)
     assert [link.path for link in links if link.is_at("/sign-in")] == []

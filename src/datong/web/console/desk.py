@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from datong.catalogue import Department
 from datong.kernel import DepartmentCode, ResourceId, Text, Unauthenticated, Value
 from datong.ledger import Quorum
-from datong.sharing import Action, Delegation, PolicyEngine, Principal, Target
+from datong.sharing import Action, Delegation, PolicyEngine, Principal, Role, Target
 from datong.sharing.tours import TourState
 from datong.sharing.views import VIEWED_PAGES, SavedView, view_query
 from datong.web.authentication import current_principal, optional_principal, services_of
@@ -285,6 +285,7 @@ class Desk:
             "path": self.request.url.path,
             "help_at": lambda named: section_of(named).address(self.speech.language),
             "principal": account,
+            "citizen": account is not None and Role.CITIZEN in account.roles,
             "role_names": self._role_names(),
             "sections": sections_for(account),
             "unread": self._unread(),

@@ -13,9 +13,13 @@ class Link(Value):
     name: Text
     prefixes: tuple[str, ...]
     roles: frozenset[Role] = STAFF
+    alone: bool = False
+    """Whether pages below its path have lines of their own."""
 
     def is_at(self, path: str) -> bool:
         """Whether a page at `path` belongs to this line."""
+        if self.alone:
+            return path in self.prefixes
         return any(path == prefix or path.startswith(prefix + "/") for prefix in self.prefixes)
 
 
@@ -26,8 +30,8 @@ class Section(Value):
     links: tuple[Link, ...]
 
 
-def _link(path: str, zh: str, en: str, *more: str, roles: frozenset[Role] = STAFF) -> Link:
-    return Link(path=path, name=Text(zh=zh, en=en), prefixes=(path, *more), roles=roles)
+def _link(path: str, zh: str, en: str, *more: str, roles: frozenset[Role] = STAFF, alone: bool = False) -> Link:
+    return Link(path=path, name=Text(zh=zh, en=en), prefixes=(path, *more), roles=roles, alone=alone)
 
 
 SECTIONS = (
@@ -108,7 +112,7 @@ SECTIONS = (
     Section(
         name=Text(zh="公众", en="Public"),
         links=(
-            _link("/me", "谁用了我的数据", "Who used my data", roles=frozenset({Role.CITIZEN})),
+            _link("/me", "谁用了我的数据", "Who used my data", roles=frozenset({Role.CITIZEN}), alone=True),
             _link("/me/consents", "我的同意", "My consents", roles=frozenset({Role.CITIZEN})),
             _link("/me/record", "我的记录", "My record", roles=frozenset({Role.CITIZEN})),
             _link("/corrections", "我提出的校核", "My reports", roles=frozenset({Role.CITIZEN})),

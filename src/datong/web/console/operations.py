@@ -6,12 +6,13 @@ from fastapi.responses import Response
 
 from datong.exchange import TaskStatus
 from datong.governance.notifications import Message, MessageState
-from datong.kernel import Text, Value
+from datong.kernel import NotFound, TaskId, Text, Value
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.library import BuildState
 from datong.sharing import Action, Node
 from datong.web.console.departments import SILENT_AFTER
 from datong.web.console.desk import Desk, SignedIn
+from datong.web.console.node_words import Said, said_by
 from datong.web.console.troubles import FREE_SHARE_MIN, Room, is_silent, room_of, troubles_of
 from datong.web.routing import unlisted_routes
 
@@ -36,6 +37,7 @@ class NodeLine(Value):
 
     node: Node
     silent: bool
+    said: tuple[Said, ...]
     witnessed: int | None
     witness_missing: bool
 
@@ -95,11 +97,21 @@ def _nodes(desk: Desk) -> list[NodeLine]:
             NodeLine(
                 node=node,
                 silent=is_silent(node.last_seen_at, desk.now),
+                said=said_by(node.last_status, lambda task_id: _transfer_name(desk, task_id)),
                 witnessed=None if standing is None else standing.size,
                 witness_missing=standing is not None and standing.missing,
             )
         )
     return sorted(lines, key=lambda line: (not line.silent, line.node.department))
+
+
+def _transfer_name(desk: Desk, task_id: str) -> Text:
+    """Return how a transfer is called that a node speaks of, also once it is gone."""
+    try:
+        title = desk.resource_title(desk.services.exchange.task(TaskId(task_id)).resource_id)
+    except NotFound:
+        title = Text(zh="已不存在的任务", en="one that is gone")
+    return Text(zh=f"交换任务：{title.zh}", en=f"the transfer of {title.en}")
 
 
 def _queues(desk: Desk, statuses: tuple[TaskStatus, ...]) -> tuple[Queue, ...]:

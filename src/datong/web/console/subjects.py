@@ -4,7 +4,18 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from datong.kernel import AgreementId, CaseId, DatongError, DepartmentCode, FindingId, ResourceId, TaskId, Text, Value
+from datong.kernel import (
+    AgreementId,
+    CaseId,
+    DatongError,
+    DepartmentCode,
+    FindingId,
+    NotFound,
+    ResourceId,
+    TaskId,
+    Text,
+    Value,
+)
 from datong.ledger import EntryKind, RecordedEntry
 
 if TYPE_CHECKING:
@@ -41,7 +52,17 @@ def _service_item_name(desk: "Desk", item_id: str) -> Text:
 
 
 def _application_name(desk: "Desk", client_id: str) -> str:
-    return desk.services.registrations.get(client_id).name
+    try:
+        return desk.services.registrations.get(client_id).name
+    except NotFound:
+        # A program that nobody reviews.
+        return desk.services.identity.application(client_id).name
+
+
+def _account_text(_desk: "Desk", subject: str) -> Text:
+    if subject.startswith("role:"):
+        return Text(zh="一个角色的登录要求", en="How a role signs in")
+    return Text(zh="一个账号", en="An account")
 
 
 def _library_title(desk: "Desk", name: str) -> Text:
@@ -85,6 +106,7 @@ NAMED: Mapping[EntryKind, Callable[["Desk", str], Text | str]] = {
     EntryKind.STAFF: lambda desk, code: desk.department_text(DepartmentCode(code)),
     EntryKind.WISH: lambda _desk, _subject: Text(zh="公众数据需求", en="A wish of the public"),
     EntryKind.LIBRARY_DEFINITION: _library_title,
+    EntryKind.ACCOUNT: _account_text,
     EntryKind.APPLICATION: _application_name,
     EntryKind.SUBSCRIPTION: _subscriber_name,
     EntryKind.SKETCH_KEY: lambda _desk, _subject: Text(zh="前置机共享的草图密钥", en="The nodes' sketch secret"),
@@ -92,6 +114,12 @@ NAMED: Mapping[EntryKind, Callable[["Desk", str], Text | str]] = {
 """How a subject is named that is found by its id alone."""
 
 
+_LISTED: Mapping[EntryKind, str] = {
+    EntryKind.LIBRARY_DEFINITION: "/library/definitions",
+    EntryKind.DEPARTMENT_KEY: "/departments",
+    EntryKind.SKETCH_KEY: "/sources",
+}
+"""Where a subject stands that has no page of its own."""
 _OF_LIBRARY = frozenset({EntryKind.RETENTION, EntryKind.WEIGHTS, EntryKind.ACCESS, EntryKind.REFUSAL})
 """Kinds whose entries may be about a library that they name; an access does so where it is a block-data view."""
 
@@ -119,8 +147,6 @@ def _address(entry: RecordedEntry) -> str:
         return f"/catalogue/{entry.subject}"
     if entry.kind is EntryKind.DATASET:
         return f"/library/{entry.subject.partition('/')[0]}"
-    if entry.kind is EntryKind.LIBRARY_DEFINITION:
-        return "/library/definitions"
     if entry.kind is EntryKind.WEIGHTS:
         library, _, number = entry.subject.partition("/")
         return f"/library/{library}/weights/{number}"
@@ -128,10 +154,10 @@ def _address(entry: RecordedEntry) -> str:
         return f"/corrections/{entry.subject}" if "correction" in entry.facts else f"/library/{entry.subject}/versions"
     if entry.kind is EntryKind.INDICATOR:
         return f"/governance?period={entry.subject.partition('/')[0]}"
-    if entry.kind is EntryKind.DEPARTMENT_KEY:
-        return "/departments"
-    if entry.kind is EntryKind.SKETCH_KEY:
-        return "/sources"
+    if entry.kind in _LISTED:
+        return _LISTED[entry.kind]
+    if entry.kind is EntryKind.APPLICATION and "state" not in entry.facts:
+        return "/applications"
     place = PLACES.get(entry.kind)
     if place is not None:
         return place + entry.subject

@@ -275,7 +275,7 @@ def _incidents(desk: Desk) -> Iterator[Trouble]:
         severity = SEVERITY_NAMES[one.severity]
         yield Trouble(
             title=Text(zh=f"联动事件：{one.title}", en=f"Incident: {one.title}"),
-            what=severity,
+            what=Text(zh=f"级别：{severity.zh}。", en=f"Severity: {severity.en}."),
             remedy=Text(zh="各承办部门正在处置。", en="The departments named in it are at work."),
             address=f"/incidents/{one.id}",
             since=one.opened_at,

@@ -57,11 +57,18 @@ def headings_of(text: str) -> tuple[Heading, ...]:
     return tuple(heading for _, heading in _headings(_reader().parse(text), ()))
 
 
-def rendered(text: str, *, twin: str | None, link: Callable[[str], str | None]) -> Document:
+def rendered(
+    text: str,
+    *,
+    twin: str | None,
+    link: Callable[[str], str | None],
+    size: Callable[[str], tuple[int, int] | None] = lambda _: None,
+) -> Document:
     """Render a file.
 
     `twin` is the same page in the language that gives the anchors, with the same outline. `link` turns an address in
     the file into one of the site; None says that it leads to something that the site does not have: its words stay.
+    `size` says how wide and high a picture is, where that is known, so that nothing moves when it arrives.
     """
     tokens = _reader().parse(text)
     named = headings_of(twin) if twin is not None else ()
@@ -70,7 +77,7 @@ def rendered(text: str, *, twin: str | None, link: Callable[[str], str | None]) 
         token.attrSet("id", heading.anchor)
     for token in tokens:
         if token.type == "inline":
-            _relink(token.children or [], link)
+            _relink(token.children or [], link, size)
     html = _reader().renderer.render(list(_framed(tokens, dict(_by_token(headings)))), _reader().options, {})
     found = tuple(heading for _, heading in headings)
     title = found[0].title if found else ""
@@ -114,13 +121,18 @@ def _plain(inline: Token) -> str:
     return "".join(parts)
 
 
-def _relink(children: Sequence[Token], link: Callable[[str], str | None]) -> None:
+def _relink(
+    children: Sequence[Token], link: Callable[[str], str | None], size: Callable[[str], tuple[int, int] | None]
+) -> None:
     """Let links and pictures lead within the site; a link that leads out of it becomes plain words."""
     closing: list[Token] = []
     for child in children:
         if child.type == "image":
-            child.attrSet("src", link(str(child.attrGet("src") or "")) or "")
+            source = str(child.attrGet("src") or "")
+            child.attrSet("src", link(source) or "")
             child.attrSet("loading", "lazy")
+            for name, pixels in zip(("width", "height"), size(source) or (), strict=False):
+                child.attrSet(name, str(pixels))
         elif child.type == "link_open":
             closing.append(child)
             address = link(str(child.attrGet("href") or ""))

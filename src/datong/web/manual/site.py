@@ -24,7 +24,7 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
-    ".png": "image/png",
+    ".webp": "image/webp",
     ".yaml": "text/plain; charset=utf-8",
 }
 """Kinds of files that the site has."""
@@ -128,7 +128,16 @@ class Site:
         twin = twin_of(source, ANCHORS_OF)
         text = (self._folder / source).read_text(encoding="utf-8")
         given = (self._folder / twin).read_text(encoding="utf-8") if twin and language is not ANCHORS_OF else None
-        return rendered(text, twin=given, link=lambda address: self.link(source, address))
+        return rendered(
+            text,
+            twin=given,
+            link=lambda address: self.link(source, address),
+            size=lambda address: self._size(source, address),
+        )
+
+    def _size(self, source: str, address: str) -> tuple[int, int] | None:
+        path = self._folder / posixpath.normpath(posixpath.join(posixpath.dirname(source), address))
+        return webp_size(path.read_bytes()[:30]) if path.suffix == ".webp" and path.is_file() else None
 
     def link(self, source: str, address: str) -> str | None:
         """Return where a link in `source` leads within the site; None: to something that the site does not have."""
@@ -184,6 +193,14 @@ class Site:
         ]
         written = json.dumps(passages, ensure_ascii=False, separators=(",", ":"))
         return f"window.datongPassages={written};".encode()
+
+
+def webp_size(head: bytes) -> tuple[int, int] | None:
+    """Return width and height in pixels of a WebP picture in the extended form that browsers write (RFC 9649 §2.7)."""
+    if head[8:16] != b"WEBPVP8X" or len(head) < 30:
+        return None
+    width, height = (int.from_bytes(head[place : place + 3], "little") + 1 for place in (24, 27))
+    return width, height
 
 
 def search_address(language: Language) -> str:

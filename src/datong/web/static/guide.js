@@ -19,7 +19,8 @@
     const answer = await fetch(address.pathname, { credentials: "same-origin" });
     if (!answer.ok) throw new Error(String(answer.status));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const parts = section(page, decodeURIComponent(address.hash.slice(1)));
+    // Pictures are of the page that one is on.
+    const parts = section(page, decodeURIComponent(address.hash.slice(1))).filter((part) => !part.querySelector("img"));
     if (!parts.length) throw new Error(address.hash);
     parts.forEach((part) => {
       part.querySelectorAll("a[href]").forEach((link) => { link.href = new URL(link.getAttribute("href"), address).href; });
