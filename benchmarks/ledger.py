@@ -23,6 +23,7 @@ from typing import TypeVar
 from tests.servers import start_postgresql
 
 from benchmarks import report
+from benchmarks.log_filling import fill_at_once
 from datong.app.hub import Hub
 from datong.kernel import PLATFORM_ACTOR, EntryId, JsonValue, Settings
 from datong.ledger import CommonFacts, EntryKind, Ledger
@@ -209,6 +210,8 @@ def measure(hub: Hub, chosen: argparse.Namespace, control: int | None) -> dict[s
         **integrating.figures("integrate"),
     }
     report.say(f"{figures}")
+    if chosen.bulk:
+        return {**figures, **proofs(ledger, fill_at_once(hub, chosen.size, step=STEP), chosen.proofs)}
     told = SAY_AT
     while (left := chosen.size - ledger.size()) > 0:
         new = together(hub, min(left, FILLED_AT_ONCE), FILLED_AT_ONCE)
@@ -236,9 +239,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=100, help="appends per transaction where they are batched")
     parser.add_argument("--appenders", type=int, default=2, help="threads that append during the sustained run")
     parser.add_argument("--size", type=int, default=200_000, help="entries in the log when proofs are timed")
+    parser.add_argument("--bulk", action="store_true", help="fill the log at once, on SQLite only, without appending")
     parser.add_argument("--control", choices=("both", "sqlite"), default="both", help="control databases")
     parser.add_argument("--proofs", type=int, default=300, help="proof bundles to time")
     chosen = parser.parse_args()
+    if chosen.bulk:
+        chosen.control = "sqlite"
     if chosen.quick:
         chosen.runs, chosen.entries, chosen.size, chosen.proofs = 1, 300, 700, 10
     with report.folder() as folder:

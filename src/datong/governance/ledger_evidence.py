@@ -3,17 +3,25 @@
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
+from functools import partial
+from types import MappingProxyType
 from typing import Protocol
 
 from datong.governance import service_levels, timelines
 from datong.governance.counting import observations_of_duties, observations_of_entry, observations_of_staff
 from datong.governance.disposal import disposal_duties
+from datong.governance.drawn import DrawnDuties, Look, Same, ids
 from datong.governance.duties import Duty
 from datong.governance.guards import STORY_KINDS, Story, Suspicion, suspicions
-from datong.governance.interfaces import live_interfaces, live_spans, observations_of_service, observations_of_time
+from datong.governance.interfaces import (
+    LiveSpan,
+    live_interfaces,
+    live_spans,
+    observations_of_service,
+    observations_of_time,
+)
 from datong.governance.observations import Observation
-from datong.governance.outages import outages_of, with_outages
+from datong.governance.outages import Outages, outages_of
 from datong.governance.periods import Period
 from datong.governance.response_times import MonthOfCalls, ResponseTimes, months_to_judge, response_duties
 from datong.kernel import DepartmentCode, EntryId, ResourceId, Text, WorkingCalendar
@@ -138,52 +146,79 @@ class LedgerEvidence:
         self._ledger = RememberedEntries(ledger, REMEMBERED_KINDS)
         self._calendar = calendar
         self._authorities = authorities
-        self._title_of = title_of
+        self._drawn, self._nameless = DrawnDuties(title_of), DrawnDuties(_nameless)
+        self._outages: Outages | None = None
         self._response_times = ResponseTimes(
             lambda kinds, since, until: ledger.entries_between(kinds=kinds, since=since, until=until)
         )
 
     def duties(self, *, until: datetime) -> Sequence[Duty]:
-        """Return every duty that the entries before `until` show."""
-        # A resource is looked up once, not for each of its duties.
-        title_of = cache(self._title_of)
-        duties, entries = self._with_limits(until, title_of)
-        duties += self._levels(entries, until, title_of)
-        outages = outages_of(entries)
-        return [with_outages(duty, outages) for duty in duties]
+        """Return every duty that the entries before `until` show; what shows nothing new is not drawn again."""
+        look = self._drawn.look(self._authorities())
+        duties, entries = self._with_limits(until, look)
+        outages = self._same_outages(outages_of(entries))
+        duties += self._levels(entries, until, look, outages)
+        return [look.with_outages(duty, outages) for duty in duties]
 
-    def _with_limits(self, until: datetime, title_of: timelines.TitleOf) -> tuple[list[Duty], list[RecordedEntry]]:
+    def _same_outages(self, outages: Outages) -> Outages:
+        """Return the outages known before if they are equal, so that nothing is drawn again for their sake."""
+        if self._outages is None or not self._outages.same_as(outages):
+            self._outages = outages
+        return self._outages
+
+    def _with_limits(self, until: datetime, look: Look) -> tuple[list[Duty], list[RecordedEntry]]:
         """Return the duties that have a time limit or are about rows, and the entries before `until` for others."""
         entries = self._ledger.entries_between(kinds=DUTY_KINDS, since=BEGINNING, until=until)
-        authorities = self._authorities()
+        authorities, title_of = self._authorities(), look.title_of
         authority = min(authorities, default=None)
-        of_kind = partial(_grouped, entries)
-        duties: list[Duty | None] = [
-            timelines.reply_duty(group, title_of=title_of)
-            for group in of_kind({EntryKind.REQUEST, EntryKind.DECISION}, _subject).values()
-        ]
-        deliveries = of_kind({EntryKind.BATCH}, _agreement)
-        duties += [
-            timelines.provision_duty(
-                group, deliveries.get(agreement_id, ()), title_of=title_of, authorities=authorities
-            )
-            for agreement_id, group in of_kind({EntryKind.AGREEMENT}, _subject).items()
-        ]
-        for group in of_kind({EntryKind.CATALOGUE_STEP}, _subject).values():
-            duties += timelines.review_duties(group, title_of=title_of, authority=authority)
-        for group in of_kind({EntryKind.CATALOGUE_STEP, EntryKind.DRIFT}, _subject).values():
-            duties += timelines.catalogue_update_duties(group, title_of=title_of)
-        for group in of_kind({EntryKind.TASK, EntryKind.BATCH, EntryKind.RECEIPT}, _subject).values():
-            duties += timelines.transfer_duties(group, calendar=self._calendar, title_of=title_of)
-        for group in of_kind({EntryKind.CORRECTION}, _subject).values():
-            duties += timelines.correction_duties(group, title_of=title_of)
-        for group in of_kind({EntryKind.WISH}, _subject).values():
-            duties += timelines.wish_duties(group)
-        return [duty for duty in duties if duty is not None], entries
+        duties: list[Duty] = []
 
-    def _levels(self, entries: Sequence[RecordedEntry], until: datetime, title_of: timelines.TitleOf) -> list[Duty]:
+        def draw(
+            kinds: set[EntryKind],
+            key_of: Callable[[RecordedEntry], str],
+            rule: Callable[[str, list[RecordedEntry]], Iterable[Duty | None]],
+            beside: Mapping[str, list[RecordedEntry]] = MappingProxyType({}),
+        ) -> None:
+            name = tuple(sorted(kinds))
+            for key, group in _grouped(entries, kinds, key_of).items():
+                seen = ids(group), ids(beside.get(key, ()))
+                duties.extend(look.of((name, key), seen, partial(rule, key, group)))
+
+        draw(
+            {EntryKind.REQUEST, EntryKind.DECISION},
+            _subject,
+            lambda _, group: [timelines.reply_duty(group, title_of=title_of)],
+        )
+        deliveries = _grouped(entries, {EntryKind.BATCH}, _agreement)
+        draw(
+            {EntryKind.AGREEMENT},
+            _subject,
+            lambda key, group: [
+                timelines.provision_duty(group, deliveries.get(key, ()), title_of=title_of, authorities=authorities)
+            ],
+            deliveries,
+        )
+        draw(
+            {EntryKind.CATALOGUE_STEP},
+            _subject,
+            lambda _, group: timelines.review_duties(group, title_of=title_of, authority=authority),
+        )
+        draw(
+            {EntryKind.CATALOGUE_STEP, EntryKind.DRIFT},
+            _subject,
+            lambda _, group: timelines.catalogue_update_duties(group, title_of=title_of),
+        )
+        draw(
+            {EntryKind.TASK, EntryKind.BATCH, EntryKind.RECEIPT},
+            _subject,
+            lambda _, group: timelines.transfer_duties(group, calendar=self._calendar, title_of=title_of),
+        )
+        draw({EntryKind.CORRECTION}, _subject, lambda _, group: timelines.correction_duties(group, title_of=title_of))
+        draw({EntryKind.WISH}, _subject, lambda _, group: timelines.wish_duties(group))
+        return duties, entries
+
+    def _levels(self, entries: Sequence[RecordedEntry], until: datetime, look: Look, outages: Outages) -> list[Duty]:
         """Return what agreements promised and did not get."""
-        outages = outages_of(entries)
         kinds = {EntryKind.TASK, EntryKind.BATCH, EntryKind.RECEIPT}
         tasks = _grouped(entries, kinds, lambda entry: f"{entry.facts['agreement']} {entry.subject}")
         tasks_of: dict[str, list[Sequence[RecordedEntry]]] = {}
@@ -195,32 +230,58 @@ class LedgerEvidence:
         duties: list[Duty] = []
         groups = _grouped(entries, {EntryKind.AGREEMENT}, _subject)
         agreements = {agreement: timelines.in_order(group) for agreement, group in groups.items()}
-        found = [service_levels.terms_of(group, title_of=title_of) for group in agreements.values()]
+        found = [service_levels.terms_of(group, title_of=look.title_of) for group in agreements.values()]
         known = {terms.agreement: terms for terms in found if terms is not None}
         alike: dict[tuple[DepartmentCode, ResourceId], list[service_levels.Terms]] = {}
         for terms in known.values():
             alike.setdefault((terms.consumer, terms.resource_id), []).append(terms)
         months = self._months(known.values(), until)
         for agreement, terms in known.items():
-            for acts in tasks_of.get(agreement, ()):
-                duties += service_levels.freshness_duties(
-                    terms, timelines.in_order(acts), calendar=self._calendar, until=until
-                )
             spans = live_spans(live.get(terms.resource_id, ()), until)
-            duties += service_levels.availability_duties(terms, outages, live=spans, until=until)
-            duties += service_levels.completeness_duties(terms, compared.get(agreement, ()))
-            duties += service_levels.use_duties(terms, refused.get(agreement, ()))
-            duties += disposal_duties(
-                terms,
-                agreements[agreement],
-                [act for acts in tasks_of.get(agreement, ()) for act in acts],
-                others=[one for one in alike[terms.consumer, terms.resource_id] if one is not terms],
-                calendar=self._calendar,
-                until=until,
+            others = [one for one in alike[terms.consumer, terms.resource_id] if one is not terms]
+            acts = (agreements[agreement], *tasks_of.get(agreement, ()))
+            beside = (compared.get(agreement, ()), refused.get(agreement, ()), live.get(terms.resource_id, ()))
+            seen = (
+                tuple(ids(group) for group in (*acts, *beside)),
+                tuple((one.agreement, one.since, one.until) for one in others),
+                Same(outages),
+                # What else depends on the time: which months are over, and whether the agreement is.
+                Period.containing(until).name,
+                terms.until <= until,
+            )
+            duties += look.of(
+                ("levels", agreement),
+                seen,
+                partial(self._levels_of, terms, acts, beside, others, spans, outages, until),
             )
             for month, calls in months:
                 if agreement in calls:
                     duties += response_duties(terms, month, calls[agreement], live=spans)
+        return duties
+
+    def _levels_of(
+        self,
+        terms: service_levels.Terms,
+        groups: Sequence[Sequence[RecordedEntry]],
+        beside: tuple[Sequence[RecordedEntry], Sequence[RecordedEntry], Sequence[RecordedEntry]],
+        others: Sequence[service_levels.Terms],
+        live: Sequence[LiveSpan],
+        outages: Outages,
+        until: datetime,
+    ) -> list[Duty]:
+        """Return what one agreement promised and did not get; `groups` are its own entries and those of its tasks."""
+        own, *tasks = groups
+        compared, refused, _ = beside
+        duties: list[Duty] = []
+        for acts in tasks:
+            duties += service_levels.freshness_duties(
+                terms, timelines.in_order(acts), calendar=self._calendar, until=until
+            )
+        duties += service_levels.availability_duties(terms, outages, live=live, until=until)
+        duties += service_levels.completeness_duties(terms, compared)
+        duties += service_levels.use_duties(terms, refused)
+        received = [act for acts in tasks for act in acts]
+        duties += disposal_duties(terms, own, received, others=others, calendar=self._calendar, until=until)
         return duties
 
     def _months(
@@ -244,7 +305,9 @@ class LedgerEvidence:
             if entry.kind is EntryKind.ACCESS:
                 observed += observations_of_time(entry, live)
         # Whether a duty was kept does not depend on who held the ball, nor does a level of service count here.
-        duties = observations_of_duties(self._with_limits(until, _nameless)[0], until=until)
+        duties = observations_of_duties(
+            self._with_limits(until, self._nameless.look(self._authorities()))[0], until=until
+        )
         return [*observed, *(seen for seen in duties if seen.at >= since)]
 
     def suspicions(self, *, since: datetime, until: datetime) -> Sequence[Suspicion]:

@@ -65,6 +65,14 @@ class _Charge(NamedTuple):
     points: tuple[tuple[DepartmentCode, int], ...]
 
 
+class _Judged(NamedTuple):
+    """A duty that changes no more, and the finding on it with its digest, if there is one."""
+
+    duty: Duty
+    about: FindingId | None
+    digest: str | None
+
+
 class Monitor:
     """Finds breaches of duties and keeps the findings in the control database, each revision with its evidence."""
 
@@ -86,6 +94,7 @@ class Monitor:
         self._cases = cases
         self._lock = threading.Lock()
         self._charges: dict[FindingId, _Charge] = {}
+        self._judged: dict[tuple[DutyKind, str], _Judged] = {}
 
     def run(self, now: datetime | None = None) -> MonitorReport:
         """Judge every duty as of `now` and record what changed since the last run."""
@@ -98,8 +107,15 @@ class Monitor:
         revised: list[FindingId] = []
         cases_opened: list[CaseId] = []
         for duty in sorted(duties, key=lambda duty: (duty.due_at, duty.kind, duty.subject)):
+            if self._is_judged(duty, known):
+                continue
             finding = judge(duty, now=now, calendar=self._calendar)
-            if finding is None or known.get(finding.id) == _digest(finding):
+            digest = None if finding is None else _digest(finding)
+            if RULES[duty.kind].measured is not None or (duty.done_at is not None and duty.done_at <= now):
+                # Nothing of it depends on the time any more.
+                about = None if finding is None else finding.id
+                self._judged[duty.kind, duty.subject] = _Judged(duty, about, digest)
+            if finding is None or known.get(finding.id) == digest:
                 continue
             with self._database.transaction() as connection:
                 change = self._keep(connection, finding, now)
@@ -118,6 +134,13 @@ class Monitor:
             cases_opened=tuple(cases_opened),
             cases_escalated=self._cases.escalate_overdue(now=now),
         )
+
+    def _is_judged(self, duty: Duty, known: Mapping[FindingId, str]) -> bool:
+        """Whether a duty that changes no more was judged before, and what was found stands as it was kept."""
+        before = self._judged.get((duty.kind, duty.subject))
+        if before is None or before.duty is not duty:
+            return False
+        return before.about is None or known.get(before.about) == before.digest
 
     def recheck(self, about: FindingId, evidence: Sequence[EntryId] = ()) -> Recheck:
         """Judge the duty of one finding again as of now, and say what became of the finding and of `evidence`.

@@ -56,6 +56,10 @@ class Outages:
         """Whether there was any."""
         return bool(self._of)
 
+    def same_as(self, other: "Outages") -> bool:
+        """Whether both hold the same outages."""
+        return self._of == other._of
+
     def of(self, department: DepartmentCode | None) -> list[Outage]:
         """Return those of the hub and of a department's nodes."""
         hub = self._of.get(None, [])
