@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from datong.cli.hub_call import HubOption, JsonOption, TokenOption, call_hub
 from datong.cli.shell import say_json
-from datong.governance import STAGE_NAMES, Case
+from datong.governance import STAGE_NAMES, Case, Ruling
 from datong.governance.coordination import (
     ASSIGNMENT_STATE_NAMES,
     INCIDENT_STATE_NAMES,
@@ -169,10 +169,18 @@ def resolve(
         list[str] | None,
         typer.Option(help="交办：部门代码:工作日:事项，可重复 · department:working days:what, may repeat"),
     ] = None,
+    ruling: Annotated[
+        Ruling | None, typer.Option(help="办结时对认定的处理 · what becomes of the finding, where the case is decided")
+    ] = None,
 ) -> None:
     """议决一个议题，可同时交办 · decide an item, and give departments something to do."""
     assignments = [_assignment(text) for text in assign or []]
-    body = {"outcome": outcome.value, "statement": statement, "assignments": assignments}
+    body = {
+        "outcome": outcome.value,
+        "statement": statement,
+        "assignments": assignments,
+        "ruling": None if ruling is None else ruling.value,
+    }
     _say(call_hub(hub, token, "POST", f"/meetings/{meeting}/items/{item}/decision", body))
 
 

@@ -194,7 +194,7 @@ class Cases:
         case = self.locked(connection, case_id)
         after = next_stage(case, action, self._side(case, actor))
         if ruling is not None and (action is not CaseAction.DECIDE or case.finding_id is None):
-            raise _nothing_to_rule_about()
+            raise nothing_to_rule_about()
         now = self._clock.now()
         self._move(connection, case, action, after, actor, statement, now, evidence=evidence, ruling=ruling)
 
@@ -442,7 +442,8 @@ def _no_part() -> Refused:
     )
 
 
-def _nothing_to_rule_about() -> Invalid:
+def nothing_to_rule_about() -> Invalid:
+    """Return the error of a ruling where no finding is decided about."""
     return Invalid(
         "governance.nothing_to_rule_about",
         what=Text(

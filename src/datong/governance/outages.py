@@ -5,7 +5,7 @@ why (docs: `governance`, *Outages*). A silent node is its department's affair. A
 the network. While the hub itself was away nobody could act.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -56,9 +56,14 @@ class Outages:
         """Whether there was any."""
         return bool(self._of)
 
+    @property
+    def by_department(self) -> Mapping[DepartmentCode | None, Sequence[Outage]]:
+        """Those of each department's nodes, and under None those of the hub."""
+        return self._of
+
     def same_as(self, other: "Outages") -> bool:
         """Whether both hold the same outages."""
-        return self._of == other._of
+        return self.by_department == other.by_department
 
     def of(self, department: DepartmentCode | None) -> list[Outage]:
         """Return those of the hub and of a department's nodes."""

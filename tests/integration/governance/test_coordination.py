@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from datong.governance import GOVERNANCE_AREAS, CaseAction, CaseStage
+from datong.governance import GOVERNANCE_AREAS, CaseAction, CaseStage, Ruling
 from datong.governance.coordination import (
     COORDINATION_AREAS,
     Assignment,
@@ -119,6 +119,7 @@ def test_a_meeting_decides_a_case_and_its_duties_are_followed(world: Coordinated
     do = DecisionOfItem(
         outcome=Outcome.CLOSE_CASE,
         statement="提供部门应于五个工作日内提供。",
+        ruling=Ruling.SET_ASIDE,
         assignments=(NewAssignment(department=PROVIDER, what="提供数据并报告", working_days=5),),
     )
     with pytest.raises(Conflict):
@@ -137,11 +138,15 @@ def test_a_meeting_decides_a_case_and_its_duties_are_followed(world: Coordinated
         world.meetings.decide(meeting.id, 3, do, actor=bureau)
     with pytest.raises(Invalid):
         world.meetings.decide(meeting.id, 2, DecisionOfItem(outcome=Outcome.INSTRUCT, statement="请办理"), actor=bureau)
+    put_off = DecisionOfItem(outcome=Outcome.ADJOURN, statement="下次再议", ruling=Ruling.STANDS)
+    with pytest.raises(Invalid, match=r"governance\.nothing_to_rule_about"):
+        world.meetings.decide(meeting.id, 1, put_off, actor=bureau)
     decided = world.meetings.decide(meeting.id, 1, do, actor=bureau)
     with pytest.raises(Conflict):
         world.meetings.decide(meeting.id, 1, do, actor=bureau)
     case = world.cases.get(case_id)
     assert (case.stage, case.outcome) == (CaseStage.CLOSED, "提供部门应于五个工作日内提供。")
+    assert (case.ruling, world.cases.set_aside()) == (Ruling.SET_ASIDE, frozenset({case.finding_id}))
     world.meetings.decide(meeting.id, 2, DecisionOfItem(outcome=Outcome.ADJOURN, statement="下次再议"), actor=bureau)
     assert world.meetings.finish(meeting.id, MeetingAction.CLOSE, actor=bureau).state is MeetingState.CLOSED
     assert [one.id for one in world.meetings.of_case(case_id)] == [meeting.id]

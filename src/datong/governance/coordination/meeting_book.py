@@ -5,7 +5,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from datong.governance.acts import acts_of, put_act, row_of
-from datong.governance.cases import Cases
+from datong.governance.cases import Cases, nothing_to_rule_about
 from datong.governance.coordination.assignment_book import Assignments, statement_of, unknown_department
 from datong.governance.coordination.assignments import Origin
 from datong.governance.coordination.meetings import (
@@ -27,7 +27,7 @@ from datong.governance.coordination.meetings import (
     outcomes_of,
 )
 from datong.governance.coordination.tables import MEETING, MEETING_ACT, MEETING_ITEM, MEETING_PARTY
-from datong.governance.stages import Case, CaseStage
+from datong.governance.stages import Case, CaseAction, CaseStage
 from datong.kernel import (
     Actor,
     CaseId,
@@ -192,7 +192,7 @@ class Meetings:
             NotFound: there is no such meeting or item, or a department is not known.
             Conflict: the meeting or the case does not admit it, or it was decided.
             Refused: another authority called it.
-            Invalid: the statement is missing, or an instruction instructs nobody.
+            Invalid: the statement is missing, an instruction instructs nobody, or there is no finding to rule about.
         """
         statement = statement_of(decision.statement)
         if decision.outcome is Outcome.INSTRUCT and not decision.assignments:
@@ -234,9 +234,13 @@ class Meetings:
                     field="/outcome",
                     context={"outcomes": [one.value for one in outcomes_of(stage)]},
                 )
-            if item.case_id is not None and decision.outcome in CASE_ACTS:
-                act = CASE_ACTS[decision.outcome]
-                self._cases.act_within(connection, item.case_id, act, actor=actor, statement=statement)
+            act = None if item.case_id is None else CASE_ACTS.get(decision.outcome)
+            if decision.ruling is not None and act is not CaseAction.DECIDE:
+                raise nothing_to_rule_about()
+            if item.case_id is not None and act is not None:
+                self._cases.act_within(
+                    connection, item.case_id, act, actor=actor, statement=statement, ruling=decision.ruling
+                )
             given = self._assignments.give(
                 connection,
                 decision.assignments,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from datong.governance.coordination.assignments import NewAssignment
 from datong.governance.stages import TRANSITIONS as CASE_TRANSITIONS
-from datong.governance.stages import Case, CaseAction, CaseSide, CaseStage
+from datong.governance.stages import Case, CaseAction, CaseSide, CaseStage, Ruling
 from datong.kernel import (
     Actor,
     CaseId,
@@ -97,9 +97,13 @@ class NewMeeting(Value):
 
 
 class DecisionOfItem(Value):
-    """What a meeting decides about an item; the statement enters the case as its reason."""
+    """What a meeting decides about an item; the statement enters the case as its reason.
+
+    `ruling`, where the case is closed by the decision: whether the finding that it is about stands.
+    """
 
     outcome: Outcome
+    ruling: Ruling | None = None
     statement: str = Field(min_length=1, max_length=4000)
     assignments: tuple[NewAssignment, ...] = Field((), max_length=20)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Form
 from fastapi.responses import Response
 
-from datong.governance import STAGE_NAMES, Case
+from datong.governance import RULING_NAMES, STAGE_NAMES, Case, Ruling
 from datong.governance.coordination import (
     ASSIGNMENT_ACTION_NAMES,
     ASSIGNMENT_STATE_NAMES,
@@ -101,6 +101,8 @@ def show_meeting(desk: SignedIn, meeting_id: str) -> Response:
         invited=own in meeting.departments and desk.may(Action.COORDINATION_ACT, Target(department=own)),
         item_title=lambda item: _item_title(desk, item),
         outcomes=lambda item: _outcomes(desk, meeting, item),
+        about_finding=lambda item: item.case_id is not None and desk.services.cases.get(item.case_id).finding_id,
+        ruling_names=RULING_NAMES,
         rows=range(ROWS_OF_TASKS),
         choices=list(desk.departments.values()),
         action_names=_MEETING_ACTS,
@@ -137,13 +139,15 @@ def decide_item(
     number: int,
     outcome: Annotated[Outcome, Form()],
     statement: Annotated[str, Form(min_length=1, max_length=4000)],
+    ruling: Annotated[str, Form(max_length=20)] = "",
     department: Texts = None,
     what: Texts = None,
     working_days: Texts = None,
 ) -> Response:
-    """Decide about an item."""
+    """Decide about an item; a ruling counts where the case is decided."""
     given = _tasks(department, what, working_days)
-    decision = DecisionOfItem(outcome=outcome, statement=statement, assignments=given)
+    ruled = Ruling(ruling) if outcome is Outcome.CLOSE_CASE and ruling in set(Ruling) else None
+    decision = DecisionOfItem(outcome=outcome, statement=statement, ruling=ruled, assignments=given)
     api.decide_item(meeting_id, number, decision, desk.caller, desk.services)
     return desk.go(f"/meetings/{meeting_id}", done="meeting")
 
