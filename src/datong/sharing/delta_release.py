@@ -10,7 +10,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,22 +19,26 @@ import duckdb
 from datong.kernel import JsonValue, Text, Unavailable, canonical_json, new_id, sha256_hex
 from datong.norms import text_literal
 from datong.sharing.delta_sql import (
-    BRANCH_CHARS,
     CHANGE_TYPE,
     Relations,
     bounds_sql,
     changes_sql,
-    commitments_sql,
     delta_type,
     files_sql,
     kept_rows,
     prepare_subjects,
     shown_columns,
     snapshot_sql,
-    subject_branches,
-    subject_list_digest,
 )
 from datong.sharing.delta_values import Bound, Release, ReleaseFile, ReleasePlan, TableSource
+from datong.sharing.subject_lists import (
+    BRANCH_CHARS,
+    Branch,
+    read_branch,
+    read_branches,
+    subject_list_digest,
+    write_subjects,
+)
 from datong.sharing.subjects import canonical_subject, release_commitment, release_salt
 
 FORMAT = 1
@@ -45,8 +49,6 @@ SUBJECTS = "subjects.parquet"
 MANIFEST = "release.json"
 TYPES_KEPT_MAX = 1_000
 """Releases whose columns a process remembers."""
-LOOKUP_ROWS = 8192
-"""Rows of a row group in a list of subjects: a look-up reads one."""
 
 
 class Releases:
@@ -153,17 +155,13 @@ class Releases:
         if listed is None:
             return said
         wanted = release_commitment(self._subject_key, release_id, citizen)
+        prefix = wanted[:BRANCH_CHARS]
         with duckdb.connect(":memory:", config=self._config) as connection:
-            connection.execute(
-                f"CREATE TABLE subjects AS FROM read_parquet({text_literal(str(listed))}) WHERE file = {file}"
-            )
-            branches = subject_branches(connection, file)
-            prefix = wanted[:BRANCH_CHARS]
-            branch = connection.execute(
-                "SELECT commitment FROM subjects WHERE starts_with(commitment, ?) ORDER BY commitment", [prefix]
-            ).fetchall()
-        others: dict[str, JsonValue] = {name: digest for name, _, digest in branches if name != prefix}
-        return {**said, "among": {"branch": [str(row[0]) for row in branch], "others": others}}
+            branch: list[JsonValue] = [*read_branch(connection, listed, file, prefix)]
+        others: dict[str, JsonValue] = {
+            one.prefix: one.digest for one in read_branches(listed, file).get(file, ()) if one.prefix != prefix
+        }
+        return {**said, "among": {"branch": branch, "others": others}}
 
     def _subjects(self, release_id: str) -> Path | None:
         path = self._folder / "subjects" / f"{release_id}.parquet"
@@ -232,7 +230,6 @@ def _written(
     connection: duckdb.DuckDBPyConnection, plan: ReleasePlan, release_id: str, relations: Relations, folder: Path
 ) -> Release:
     """Write one file per source file, or one of changes, and the list of subjects; return what they are."""
-    connection.execute("CREATE TABLE subjects (file INTEGER, commitment VARCHAR)")
     queries = [
         (
             snapshot_sql(relations.columns, relations.where, source, in_order=plan.in_order),
@@ -243,19 +240,20 @@ def _written(
     if plan.former is not None:
         queries = [(changes_sql(plan, relations), relations.changed_citizens(plan))]
     types: dict[str, str] = {}
-    files: list[ReleaseFile] = []
-    for number, (query, citizens) in enumerate(queries):
-        path = folder / f"part-{number:05d}.parquet"
+    for number, (query, _) in enumerate(queries):
         types = _types(connection, query)
-        connection.execute(f"COPY ({query}) TO {text_literal(str(path))} (FORMAT parquet)")
-        if citizens:
-            connection.execute(f"INSERT INTO subjects {commitments_sql(number, citizens)}")
-        files.append(_described(connection, number, path, types))
-    connection.execute(
-        f"COPY (FROM subjects ORDER BY commitment) TO {text_literal(str(folder / SUBJECTS))} "
-        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {LOOKUP_ROWS})"
-    )
+        connection.execute(f"COPY ({query}) TO {text_literal(str(_part(folder, number)))} (FORMAT parquet)")
+    listed = folder / SUBJECTS
+    write_subjects(connection, {number: query for number, (_, query) in enumerate(queries) if query}, listed)
+    branches = read_branches(listed)
+    files = [
+        _described(connection, _part(folder, number), types, branches.get(number, ())) for number in range(len(queries))
+    ]
     return Release(id=release_id, plan=plan, types=types, files=tuple(file for file in files if file.rows))
+
+
+def _part(folder: Path, number: int) -> Path:
+    return folder / f"part-{number:05d}.parquet"
 
 
 def _types(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
@@ -263,9 +261,10 @@ def _types(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
     return {str(row[0]): delta_type(str(row[1])) for row in described if row[0] != CHANGE_TYPE}
 
 
-def _described(connection: duckdb.DuckDBPyConnection, number: int, path: Path, types: dict[str, str]) -> ReleaseFile:
+def _described(
+    connection: duckdb.DuckDBPyConnection, path: Path, types: dict[str, str], branches: Sequence[Branch]
+) -> ReleaseFile:
     row = connection.execute(bounds_sql(path, types)).fetchone()
-    branches = subject_branches(connection, number)
     if row is None:
         raise AssertionError("an aggregate has one row")
     with path.open("rb") as file:
@@ -276,7 +275,7 @@ def _described(connection: duckdb.DuckDBPyConnection, number: int, path: Path, t
         bytes=path.stat().st_size,
         sha256=digest,
         rows=int(row[0]),
-        subjects=sum(count for _, count, _ in branches),
+        subjects=sum(branch.count for branch in branches),
         subjects_sha256=subject_list_digest(branches),
         bounds={name: Bound(least=row[1 + 2 * place], greatest=row[2 + 2 * place]) for place, name in enumerate(types)},
     )

@@ -1,29 +1,23 @@
 """The SQL that prepares a release: projection and masks, changes between two versions, and whom the rows concern."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from duckdb import DuckDBPyConnection
 
-from datong.kernel import sha256_hex
 from datong.norms import text_literal
 from datong.sharing.delta_values import ReleasePlan
-from datong.sharing.mask_columns import mask_expression
+from datong.sharing.mask_columns import mask_expression, trimmed_sql
 from datong.sharing.mask_columns import quoted as sql_name
-from datong.sharing.masks import SPACES, MaskKind
+from datong.sharing.masks import MaskKind
 from datong.sharing.row_filter_sql import filter_sql
 from datong.sharing.subjects import release_key_blocks
 
 ROW_KEY = "_row_key"
 CHANGE_TYPE = "_change_type"
 BINARY = "binary"
-BRANCH_CHARS = 3
-"""Characters that the commitments of one branch of a list share; proof bundles count on it (`ledger.bundles`)."""
-SLICE_SUBJECTS_MAX = 500_000
-"""About 100 MB while they are put in order."""
 _TYPES = {
     "VARCHAR": "string",
     "DATE": "date",
@@ -136,46 +130,6 @@ def _citizens(plan: ReleasePlan, relation: str) -> str | None:
     return f"SELECT DISTINCT canonical_citizen(c) AS c FROM ({each}) WHERE stripped(CAST(c AS VARCHAR)) <> ''"
 
 
-def commitments_sql(number: int, citizens: str) -> str:
-    """Return the query for the commitments to the `citizens` of file `number`."""
-    return f"SELECT {number}, subject_commitment(c) FROM ({citizens})"
-
-
-def subject_branches(connection: DuckDBPyConnection, number: int) -> list[tuple[str, int, str]]:
-    """Return the branches of the list of file `number` in their order: what their commitments share, how many, digest.
-
-    All branches of a query are put in order in memory at once, and that does not spill: so a long list is taken in
-    slices.
-    """
-    found: list[tuple[str, int, str]] = []
-    for first in _slices(connection, number):
-        rows = connection.execute(
-            f"""SELECT substr(commitment, 1, {BRANCH_CHARS}) AS branch, count(*),
-                sha256(string_agg(commitment, '' ORDER BY commitment))
-            FROM subjects WHERE file = $1 AND starts_with(commitment, $2) GROUP BY branch ORDER BY branch""",
-            [number, first],
-        ).fetchall()
-        found += ((str(branch), int(count), str(digest)) for branch, count, digest in rows)
-    return found
-
-
-def _slices(connection: DuckDBPyConnection, number: int) -> Iterable[str]:
-    """Return the beginnings by which the list of a file is divided: none, or each hexadecimal digit, or each two."""
-    row = connection.execute("SELECT count(*) FROM subjects WHERE file = $1", [number]).fetchone()
-    count, digits = 0 if row is None else int(row[0]), 0
-    while count > SLICE_SUBJECTS_MAX * 16**digits and digits < BRANCH_CHARS:
-        digits += 1
-    return ("".join(chosen) for chosen in product("0123456789abcdef", repeat=digits))
-
-
-def subject_list_digest(branches: Iterable[tuple[str, int, str]]) -> str:
-    """Return the digest of a list: that of its branches' digests, in their order.
-
-    So who wants to show that one citizen is in the list need not show all of it.
-    """
-    return sha256_hex("".join(digest for _, _, digest in branches).encode())
-
-
 def bounds_sql(path: Path, types: Mapping[str, str]) -> str:
     """Return the query for the number of rows of a file and the bounds of its columns, as text."""
     bounds = [
@@ -199,7 +153,7 @@ def prepare_subjects(connection: DuckDBPyConnection, subject_key: bytes, release
     total = f"list_sum(list_transform(range(1, 18), lambda i: CAST(substr(t, i, 1) AS INTEGER) * {weights}[i]))"
     inner = "unhex(sha256(getvariable('subject_inner') || encode(c)))"
     for macro in (
-        f"stripped(v) AS trim(v, '{SPACES}')",
+        f"stripped(v) AS {trimmed_sql('v')}",
         f"checked_citizen(t) AS t || substr('10X98765432', 1 + CAST({total} % 11 AS INTEGER), 1)",
         """trimmed_citizen(t) AS CASE WHEN regexp_full_match(t, '[0-9]{15}')
             THEN checked_citizen(substr(t, 1, 6) || '19' || substr(t, 7)) ELSE t END""",

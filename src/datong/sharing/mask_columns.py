@@ -49,7 +49,7 @@ def mask_expression(connection: DuckDBPyConnection, mask: ColumnMask, value: str
     text = f"CAST({value} AS VARCHAR)"
     if mask.kind is MaskKind.NONE:
         return text
-    trimmed = f"trim({text}, {text_literal(SPACES)})"
+    trimmed = trimmed_sql(text)
     if not mask.kind.keyed:
         shown = _PLAIN[mask.kind](trimmed)
     elif mask.key is None:
@@ -59,6 +59,16 @@ def mask_expression(connection: DuckDBPyConnection, mask: ColumnMask, value: str
     else:
         shown = f"{_cipher_function(connection, mask.kind, mask.key)}({trimmed})"
     return f"CASE WHEN {value} IS NULL THEN NULL WHEN {trimmed} = '' THEN '' ELSE {shown} END"
+
+
+def trimmed_sql(text: str) -> str:
+    """Return the SQL expression `text` without what is trimmed at both ends.
+
+    Trimming any characters but blanks takes DuckDB ten times as long as looking whether there are some.
+    """
+    spaces = text_literal(SPACES)
+    ends = text_literal(f"^[{SPACES}]|[{SPACES}]$")
+    return f"CASE WHEN regexp_matches({text}, {ends}) THEN trim({text}, {spaces}) ELSE {text} END"
 
 
 def quoted(column: str) -> str:

@@ -8,8 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from datong.norms import text_literal
-from datong.sharing.mask_columns import quoted
-from datong.sharing.masks import SPACES
+from datong.sharing.mask_columns import quoted, trimmed_sql
 from datong.sharing.row_filters import RowCondition, RowOperator
 
 _NUMBER = r"[+-]?([0-9]{1,28}(\.[0-9]{0,10})?|\.[0-9]{1,10})"
@@ -31,7 +30,7 @@ def _test(condition: RowCondition, kind: str) -> str:
     if kind == "TIMESTAMP WITH TIME ZONE":
         # The text of a time is that of the norms, in China's time.
         name = f"strftime(timezone('Asia/Shanghai', {name}), '%Y-%m-%d %H:%M:%S')"
-    text = f"trim(CAST({name} AS VARCHAR), '{SPACES}')"
+    text = trimmed_sql(f"CAST({name} AS VARCHAR)")
     wanted = condition.values[0]
     if condition.operator is RowOperator.IS:
         return f"{text} = {text_literal(wanted)}"

@@ -3,20 +3,11 @@
 from functools import cache
 
 import duckdb
-import pytest
 from hypothesis import example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from datong.kernel import sha256_hex
-from datong.sharing import delta_sql
-from datong.sharing.delta_sql import (
-    BRANCH_CHARS,
-    delta_type,
-    prepare_subjects,
-    subject_branches,
-    subject_list_digest,
-)
+from datong.sharing.delta_sql import delta_type, prepare_subjects
 from datong.sharing.subjects import canonical_subject, release_commitment, release_salt
 
 KEY, RELEASE = bytes(range(32)), "a" * 64
@@ -43,26 +34,6 @@ def test_commitments_of_the_engine(citizen: str) -> None:
 def test_salts_differ_by_release_and_citizen() -> None:
     told = {release_salt(key, release, one) for key in (KEY, KEY * 3) for release in "ab" for one in ("1", "2")}
     assert len(told) == 8
-
-
-@pytest.mark.parametrize(("slice_max", "subjects"), [(1, 150), (40, 2000), (10_000, 2000)])
-def test_a_list_has_one_digest_however_it_is_sliced(
-    monkeypatch: pytest.MonkeyPatch, slice_max: int, subjects: int
-) -> None:
-    monkeypatch.setattr(delta_sql, "SLICE_SUBJECTS_MAX", slice_max)
-    listed = sorted(sha256_hex(str(number).encode()) for number in range(subjects))
-    branches: dict[str, list[str]] = {}
-    for commitment in listed:
-        branches.setdefault(commitment[:BRANCH_CHARS], []).append(commitment)
-    with duckdb.connect(":memory:") as connection:
-        connection.execute("CREATE TABLE subjects (file INTEGER, commitment VARCHAR)")
-        connection.execute("INSERT INTO subjects SELECT 1, unnest($1)", [listed[::-1]])
-        connection.execute("INSERT INTO subjects SELECT 2, 'abc' || i FROM range(9) t(i)")
-        found = subject_branches(connection, 1)
-        assert subject_branches(connection, 3) == []
-    expected = [(prefix, len(of), sha256_hex("".join(of).encode())) for prefix, of in branches.items()]
-    assert found == expected
-    assert subject_list_digest(found) == sha256_hex("".join(digest for _, _, digest in expected).encode())
 
 
 def test_types_have_delta_lakes_names() -> None:
