@@ -29,52 +29,105 @@ class CarriedFile(NamedTuple):
     bytes: int
 
 
-def carry(
-    files: Sequence[str],
-    folder: Path,
-    name: str,
-    *,
-    key: str,
-    gone: "pa.ChunkedArray[Any]",
-    file_bytes_max: int,
-    group_rows_min: int = GROUP_ROWS_MIN,
-) -> list[CarriedFile]:
-    """Write the rows of `files` whose `key` is not among `gone` into new files in `folder`, named after `name`."""
-    written: list[CarriedFile] = []
-    writer: pq.ParquetWriter | None = None
-    path, rows, schema = folder, 0, pa.schema([])
-    packed = _packing(files)
-    try:
-        for part in _gathered(_kept(files, key, gone), group_rows_min):
-            if writer is None:
-                path, rows, schema = folder / f"{name}-{len(written)}.parquet", 0, part.schema
-                coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-                # Bounds of any column but the key prune nothing in such files, and cost a comparison per value.
-                options: dict[str, Any] = {"use_dictionary": coded, "write_statistics": [key], "store_schema": False}
-                options["compression"] = {name: "snappy" if name in packed else "none" for name in schema.names}
-                writer = pq.ParquetWriter(path, schema, **options)
-            writer.write_table(part.cast(schema), row_group_size=max(1, part.num_rows))
-            rows += part.num_rows
-            if path.stat().st_size >= file_bytes_max:
-                writer.close()
-                writer = None
-                written.append(CarriedFile(path, rows, path.stat().st_size))
-    finally:
-        if writer is not None:
-            writer.close()
-            written.append(CarriedFile(path, rows, path.stat().st_size))
-    return written
+class Carrying:
+    """Rows of `files` on their way into new files in `folder`, named after `name`.
+
+    Those whose `key` is not among the `doubtful` go ahead; the others wait in memory until it is known which of them
+    are gone.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str],
+        folder: Path,
+        name: str,
+        *,
+        key: str,
+        doubtful: "pa.ChunkedArray[Any]",
+        file_bytes_max: int,
+        group_rows_min: int = GROUP_ROWS_MIN,
+    ) -> None:
+        self._files, self._folder, self._name = files, folder, name
+        self._key, self._doubtful = key, doubtful
+        self._file_bytes_max, self._group_rows_min = file_bytes_max, group_rows_min
+        self._packed = _packing(files)
+        self._written: list[CarriedFile] = []
+        self._writer: pq.ParquetWriter | None = None
+        self._path, self._rows, self._schema = folder, 0, pa.schema([])
+        self._waiting: list[pa.Table] = []
+        self._held: list[pa.Table] = []
+
+    def go_ahead(self, *, hold: bool) -> None:
+        """Write the rows that are not doubtful, a row group after the other, low in memory; `hold` the others, unless
+        all of them are known to be gone."""
+        try:
+            for group in _groups(self._files):
+                stays = pa.chunked_array([_stays(part, self._doubtful) for part in group.column(self._key).chunks])
+                if hold:
+                    self._held.append(_plain(group.filter(pc.invert(stays))))
+                self._gather(group.filter(stays))
+        except BaseException:
+            self._close()
+            raise
+
+    def finish(self, gone: "pa.ChunkedArray[Any]") -> list[CarriedFile]:
+        """Write the doubtful rows whose key is not among the `gone`, who all are doubtful; return the new files."""
+        try:
+            for held in self._held:
+                self._gather(held.filter(_stays(held.column(self._key), gone)))
+            self._held = []
+            if self._waiting:
+                self._write(pa.concat_tables(self._waiting))
+        finally:
+            self._close()
+        return self._written
+
+    def give_up(self) -> None:
+        """Remove what has been written: the table stays as it is."""
+        self._close()
+        for file in self._written:
+            file.path.unlink()
+
+    def _gather(self, part: pa.Table) -> None:
+        """Write `part`; small ones are put together, so that files of many small changes do not fall to pieces."""
+        if part.num_rows >= self._group_rows_min:
+            self._write(part)
+        elif part.num_rows:
+            self._waiting.append(_plain(part))
+        if sum(known.num_rows for known in self._waiting) >= self._group_rows_min:
+            self._write(pa.concat_tables(self._waiting))
+            self._waiting = []
+
+    def _write(self, part: pa.Table) -> None:
+        if self._writer is None:
+            name = f"{self._name}-{len(self._written)}.parquet"
+            self._path, self._rows, self._schema = self._folder / name, 0, part.schema
+            coded = [field.name for field in part.schema if pa.types.is_dictionary(field.type)]
+            # Bounds of any column but the key prune nothing in such files, and cost a comparison per value.
+            options: dict[str, Any] = {"use_dictionary": coded, "write_statistics": [self._key], "store_schema": False}
+            packing = {column: "snappy" if column in self._packed else "none" for column in part.schema.names}
+            self._writer = pq.ParquetWriter(self._path, part.schema, compression=packing, **options)
+        self._writer.write_table(part.cast(self._schema), row_group_size=max(1, part.num_rows))
+        self._rows += part.num_rows
+        if self._path.stat().st_size >= self._file_bytes_max:
+            self._close()
+
+    def _close(self) -> None:
+        """End the file that is being written, if any."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+            self._written.append(CarriedFile(self._path, self._rows, self._path.stat().st_size))
 
 
-def _kept(files: Sequence[str], key: str, gone: "pa.ChunkedArray[Any]") -> Iterator[pa.Table]:
-    """Yield what is left of every row group, low in memory; columns of few values as dictionaries."""
+def _groups(files: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield every row group; columns of few values as dictionaries."""
     for file in files:
         with pq.ParquetFile(file) as known:
             coded = _repeating(known.metadata)
         with pq.ParquetFile(file, read_dictionary=coded) as source:
             for number in range(source.num_row_groups):
-                group = source.read_row_group(number)
-                yield group.filter(pa.chunked_array([_stays(part, gone) for part in group.column(key).chunks]))
+                yield source.read_row_group(number)
 
 
 def _stays(values: Any, gone: "pa.ChunkedArray[Any]") -> Any:
@@ -111,21 +164,6 @@ def _packing(files: Sequence[str]) -> set[str]:
                     if column.total_compressed_size <= PACKED_SHARE_MAX * column.total_uncompressed_size
                 }
     return set()
-
-
-def _gathered(parts: Iterator[pa.Table], group_rows_min: int) -> Iterator[pa.Table]:
-    """Yield `parts`, small ones put together, so that files of many small changes do not fall to pieces."""
-    waiting: list[pa.Table] = []
-    for part in parts:
-        if part.num_rows >= group_rows_min:
-            yield part
-        elif part.num_rows:
-            waiting.append(_plain(part))
-        if sum(known.num_rows for known in waiting) >= group_rows_min:
-            yield pa.concat_tables(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_tables(waiting)
 
 
 def _plain(table: pa.Table) -> pa.Table:

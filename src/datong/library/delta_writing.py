@@ -15,7 +15,7 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Sc
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from datong.kernel import Value
-from datong.library.delta_carrying import CarriedFile, carry
+from datong.library.delta_carrying import CarriedFile, Carrying
 from datong.library.engine import sql_name, sql_text
 
 BUILD_MARK = "datong.build"
@@ -73,7 +73,11 @@ def write_delta(
             _commit(path, schema, (), build_id, mode="append")
             return kept.version + 1
         ahead = carried(path)
-        stayed = carry_kept(path, kept.version, build_id, kept.key, gone.column(0)) if ahead is None else ahead
+        if ahead is None:
+            carrying = carrying_of(path, kept.version, build_id, kept.key, gone.column(0))
+            carrying.go_ahead(hold=False)
+            ahead = carrying.finish(gone.column(0))
+        stayed = ahead
     files = connection.execute(f"""
         COPY ({query}) TO {sql_text(str(path))} (FORMAT parquet, FILE_SIZE_BYTES {FILE_BYTES_MAX},
             DICTIONARY_SIZE_LIMIT {DICTIONARY_VALUES_MAX},
@@ -83,15 +87,15 @@ def write_delta(
     return int(DeltaTable(str(path)).version())
 
 
-def carry_kept(path: Path, version: int, build_id: str, key: str, gone: "pa.ChunkedArray[Any]") -> list[CarriedFile]:
-    """Write the rows of a version of the Delta table at `path` whose `key` is not among `gone` into files of a build,
-    which no version has yet."""
-    return carry(
+def carrying_of(path: Path, version: int, build_id: str, key: str, doubtful: "pa.ChunkedArray[Any]") -> Carrying:
+    """Return what carries the rows of a version of the Delta table at `path` into files of a build, which no version
+    has yet: all at once but those whose `key` is among the `doubtful`."""
+    return Carrying(
         sorted(DeltaTable(str(path), version=version).file_uris()),
         path,
         f"part-{build_id}-kept",
         key=key,
-        gone=gone,
+        doubtful=doubtful,
         file_bytes_max=FILE_BYTES_MAX,
     )
 

@@ -8,7 +8,7 @@ takes all that hangs together with them, and links that as a whole build would. 
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -57,6 +57,7 @@ from datong.library.twins import create_few, write_twin
 from datong.library.values import LinkDecision
 
 CHANGED_RECORDS = "changed.parquet"
+DOUBTFUL = "doubtful.parquet"
 _KEPT = (LINKABLE, PAIRS, UNJOINED, LINKS, DECISIONS)
 
 
@@ -69,11 +70,14 @@ def link_changed(
     successions: Sequence[tuple[str, str, str]],
     decisions: Sequence[LinkDecision],
     folder: Path,
+    known: Callable[[Path], None] = lambda _doubtful: None,
 ) -> bool:
     """Write the step's files into `folder`, from those in the step folder `former` and what changed in `conformed`.
 
-    `successions` are those up to the former build. False if everything has to be linked anew, because the number of
-    records crossed a class of frequency, or because the former build kept too little; nothing is written then.
+    `successions` are those up to the former build. `known` is told the file of the records that may be linked
+    otherwise (source, row_key, entity_id before, changed) before they are linked. False if everything has to be linked
+    anew, because the number of records crossed a class of frequency, or because the former build kept too little;
+    nothing is written then.
     """
     if not all((former / name).exists() for name in (*_KEPT, *frequency_files(definition.linkage))):
         return False
@@ -90,6 +94,9 @@ def link_changed(
         write_twin(work, folder / LINKABLE, *sought_by(limits))
     bins = _pair(work, limits, former, folder)
     _create_affected(work, former)
+    _create_doubtful(work, former, folder)
+    known(folder / DOUBTFUL)
+    (folder / DOUBTFUL).unlink()
     settled = _settle(work, limits, sources, former, decisions, folder)
     _merge(work, sources, former, settled, folder)
     if isinstance(limits, Linkage):
@@ -281,6 +288,21 @@ def _create_affected(work: Workspace, former: Path) -> None:
         work.append("affected", "FROM reached")
 
 
+def _create_doubtful(work: Workspace, former: Path, folder: Path) -> None:
+    """Write the file of the records that changed or are `affected`, with their entity of before; of the latter, leave
+    `links_was`."""
+    work.create("doubtful", "FROM dirty UNION FROM affected")
+    create_few(work, "doubtful_links", former / LINKS, RECORD, "doubtful")
+    work.write(
+        "SELECT source, row_key, entity_id, d.row_key IS NOT NULL AS changed FROM doubtful "
+        "LEFT JOIN (SELECT source, row_key, entity_id FROM doubtful_links) USING (source, row_key) "
+        "LEFT JOIN dirty d USING (source, row_key)",
+        folder / DOUBTFUL,
+    )
+    work.create("links_was", "FROM doubtful_links SEMI JOIN affected USING (source, row_key)")
+    work.drop("doubtful", "doubtful_links")
+
+
 def _settle(
     work: Workspace,
     limits: Linkage | Identity,
@@ -306,7 +328,6 @@ def _settle(
     )
     if isinstance(limits, Linkage):
         create_classes(work, limits, "now", former)
-    create_few(work, "links_was", former / LINKS, RECORD, "affected")
     named = sources_sql([(source.number, source_key(source)) for source in sources])
     work.create(
         "previous_ids",

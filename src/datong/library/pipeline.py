@@ -4,9 +4,10 @@ Each step leaves a folder below the build's own; a step whose folder exists is n
 anywhere continues where it was, and ends with the same bytes' worth of cells.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -106,20 +107,19 @@ class Pipeline:
         self.sources = take_part(definition, sources, pack)
         self.whole = whole
         self.changed_share_max = changed_share_max
-        # One core is left to what is fused meanwhile.
+        # One core is left to what is linked and fused meanwhile.
         self._ahead = CarriedAhead(build_id, max(1, engine.threads - 1))
 
-    def steps(self) -> Iterator[BuildStep]:
+    def steps(self) -> Generator[BuildStep, None, None]:
         """Run the steps that have not been run; yield each before it starts."""
-        return run_steps(
-            self.folder,
-            {
-                BuildStep.CONFORM: self._conform,
-                BuildStep.LINK: self._link,
-                BuildStep.FUSE: self._fuse,
-                BuildStep.PUBLISH: self._publish,
-            },
-        )
+        steps = {
+            BuildStep.CONFORM: self._conform,
+            BuildStep.LINK: self._link,
+            BuildStep.FUSE: self._fuse,
+            BuildStep.PUBLISH: self._publish,
+        }
+        with self._ahead:
+            yield from run_steps(self.folder, steps)
 
     def tables(self) -> tuple[PublishedTable, ...]:
         """Return what the finished build publishes."""
@@ -233,9 +233,11 @@ class Pipeline:
         basis, given = self.basis(), (self.definition, self.sources, conformed)
         former = self._former(basis)
         step = None if former is None else former / BuildStep.LINK.value
-        if step is not None:
+        if former is not None and step is not None:
+            publishing, published = self._publishing(former), self._published_sources()
+            known = partial(publishing.carry_certain, published)
             with self._engine_for(basis.changed).open(self._spill) as work:
-                if link_changed(work, *given, step, self._successions(), self.decisions, scratch):
+                if link_changed(work, *given, step, self._successions(), self.decisions, scratch, known):
                     return
         with self.table_engine.open(self._spill) as work:
             if self.definition.kind is LibraryKind.REFERENCE:
@@ -288,7 +290,7 @@ class Pipeline:
         changed, before = self._file(BuildStep.LINK, CHANGED_RECORDS), self._former(basis)
         since, grows = None, before is not None and changed.exists()
         engine = self._engine_for(pq.read_metadata(changed).num_rows) if grows else self.table_engine
-        with self._ahead, engine.open(self._spill) as work:
+        with engine.open(self._spill) as work:
             if before is not None and grows:
                 former = Former(
                     before / BuildStep.CONFORM.value,
@@ -362,7 +364,7 @@ class Pipeline:
         return self._former(self.basis()) if self._file(BuildStep.FUSE, TOUCHED_CELLS).exists() else None
 
 
-def run_steps(folder: Path, steps: Mapping[BuildStep, Callable[[Path], None]]) -> Iterator[BuildStep]:
+def run_steps(folder: Path, steps: Mapping[BuildStep, Callable[[Path], None]]) -> Generator[BuildStep, None, None]:
     """Run the steps of the build in `folder` that have not been run, in their order; yield each before it starts."""
     for step, run in steps.items():
         yield step

@@ -48,6 +48,8 @@ from datong.library.values import BuildStep, DatasetColumn
 from datong.norms import NormPack
 
 GOLDEN_LOOKUP = "golden.sqlite"
+DOUBTFUL_RECORDS_MAX = 200_000
+"""Records whose rows wait until it is known whether they stay: with those of their entities some 500 MB."""
 
 
 class FormerBuild(NamedTuple):
@@ -81,25 +83,47 @@ class Publishing:
         self.former = former
         self.ahead = ahead
 
+    def carry_certain(self, sources: Sequence[ConformedSource], doubtful: Path) -> None:
+        """Begin to carry over what stays in any case: the file `doubtful` (source, row_key, entity_id, changed) has the
+        records of `sources` that may be others or linked otherwise, whose they were, and which are others for certain.
+
+        A table of records none of which did change is left alone until it is known that one is linked otherwise, and
+        all are if more are doubtful than are to wait in memory.
+        """
+        known = pq.read_table(doubtful)
+        changed = set(known.filter(pc.field("changed")).column("source").unique().to_pylist())
+        if not changed or known.num_rows > DOUBTFUL_RECORDS_MAX:
+            return
+        for table, version in self._entity_tables():
+            self.ahead.begin(table, version, "entity_id", known.column("entity_id").drop_null())
+        for source in sources:
+            before = self._published(_records_name(source))
+            if before is not None and source.number in changed:
+                keys = known.filter(pc.field("source") == source.number).column("row_key")
+                self.ahead.begin(self._records_table(source), before.delta_version, "_row_key", keys)
+
     def carry_records(self, sources: Sequence[ConformedSource], changed: Path) -> None:
-        """Begin to carry over the records of `sources` that stay; `changed` (source, row_key) has the others."""
+        """Carry over the records of `sources` that stay; `changed` (source, row_key) has the others."""
         for source in sources:
             before = self._published(_records_name(source))
             if before is not None:
                 touched = pq.read_table(changed, columns=["row_key"], filters=pc.field("source") == source.number)
-                self.ahead.begin(self._records_table(source), before.delta_version, "_row_key", touched.column(0))
+                self.ahead.finish(self._records_table(source), before.delta_version, "_row_key", touched.column(0))
 
     def carry_entities(self, changed: Path) -> None:
-        """Begin to carry over the entities that stay, and their lineage; the file `changed` has the others."""
-        if self.former is None:
-            return
+        """Carry over the entities that stay, and their lineage; the file `changed` has the others."""
         touched = pq.read_table(changed, columns=["entity_id"]).column(0)
-        before, lineage = self._published(self.definition.name), self._lineage_table()
+        for table, version in self._entity_tables():
+            self.ahead.finish(table, version, "entity_id", touched)
+
+    def _entity_tables(self) -> list[tuple[Path, int]]:
+        """Return the Delta tables whose rows are sought by their entity, each with the version that is carried over."""
+        if self.former is None:
+            return []
+        lineage, before = self._lineage_table(), self._published(self.definition.name)
         version = version_of_build(lineage, self.former.folder.name)
-        if before is not None:
-            self.ahead.begin(self.delta / self.definition.name, before.delta_version, "entity_id", touched)
-        if version is not None:
-            self.ahead.begin(lineage, version, "entity_id", touched)
+        known = [] if version is None else [(lineage, version)]
+        return known if before is None else [*known, (self.delta / self.definition.name, before.delta_version)]
 
     def lineage(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Publish the lineage of the golden records: every cell with its origin, and what other sources say."""

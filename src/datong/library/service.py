@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from contextlib import closing
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -289,13 +290,15 @@ class Library(Published):
         seconds = dict(self.build(build_id).step_seconds)
         started = time.monotonic()
         running: BuildStep | None = None
-        for step in chain(pipeline.steps(), (None,)):
-            if running is not None:
-                seconds[running.value] = round(time.monotonic() - started, 3)
-            running, started = step, time.monotonic()
-            with self._database.transaction() as connection:
-                values: dict[str, Any] = {"step_seconds": seconds} | ({"step": step} if step else {})
-                connection.execute(update(BUILDS).where(BUILDS.c.id == build_id).values(**values))
+        # Closed at once if something fails in between: threads of the pipeline's own end then.
+        with closing(pipeline.steps()) as steps:
+            for step in chain(steps, (None,)):
+                if running is not None:
+                    seconds[running.value] = round(time.monotonic() - started, 3)
+                running, started = step, time.monotonic()
+                with self._database.transaction() as connection:
+                    values: dict[str, Any] = {"step_seconds": seconds} | ({"step": step} if step else {})
+                    connection.execute(update(BUILDS).where(BUILDS.c.id == build_id).values(**values))
 
     def _publish(self, build: Build, pipeline: "Pipeline | TablePipeline") -> None:
         """Make the finished build the current version, with its evidence, in one transaction."""

@@ -1,7 +1,7 @@
 """One build over published tables: derive, then publish; like `pipeline`, over files only, and resumable by step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class TablePipeline(ABC):
         self.library = library
         self.previous = previous
 
-    def steps(self) -> Iterator[BuildStep]:
+    def steps(self) -> Generator[BuildStep, None, None]:
         """Run the steps that have not been run; yield each before it starts."""
         return run_steps(self.folder, {BuildStep.DERIVE: self._begin, BuildStep.PUBLISH: self._publish})
 

@@ -32,13 +32,18 @@ def version_after(table: Path, ahead: CarriedAhead) -> list[tuple[str, str]]:
     return sorted((row["key"], row["said"]) for row in table_of(table, version).to_table().to_pylist())
 
 
-def test_what_was_carried_ahead_is_in_the_next_version_and_what_was_not_is_carried_then(table: Path) -> None:
+@pytest.mark.parametrize("doubtful", [[], ["k1", "k3"], ["k0", "k1", "k2", "k3"]])
+def test_what_was_carried_ahead_is_in_the_next_version_and_what_was_not_is_carried_then(
+    table: Path, doubtful: list[str]
+) -> None:
     with CarriedAhead("two", 1) as ahead:
-        ahead.begin(table, 0, "key", GONE)
-        ahead.begin(table.with_name("whole"), 0, "key", GONE.slice(0, 0))
+        if doubtful:
+            ahead.begin(table, 0, "key", pa.chunked_array([doubtful]))
+        ahead.finish(table, 0, "key", GONE)
+        ahead.finish(table.with_name("whole"), 0, "key", GONE.slice(0, 0))
     assert ahead.files(table.with_name("whole")) is None
     (carried,) = ahead.files(table) or []
-    assert pq.read_table(carried.path).column("key").to_pylist() == ["k0", "k2", "k4", "k5"]
+    assert sorted(pq.read_table(carried.path).column("key").to_pylist()) == ["k0", "k2", "k4", "k5"]
     # It is given once; asked again, nobody has begun it: as after a kill, the rows are carried when they are published.
     carried.path.unlink()
     assert version_after(table, ahead) == [
@@ -51,9 +56,19 @@ def test_what_was_carried_ahead_is_in_the_next_version_and_what_was_not_is_carri
     assert carried.path.exists()
 
 
+def test_of_a_table_that_keeps_all_doubtful_rows_nothing_is_left(table: Path) -> None:
+    before = sorted(table.rglob("*"))
+    with CarriedAhead("two", 1) as ahead:
+        ahead.begin(table, 0, "key", GONE)
+        ahead.finish(table, 0, "key", GONE.slice(0, 0))
+    assert ahead.files(table) is None
+    assert sorted(table.rglob("*")) == before
+
+
 def test_what_fails_ahead_fails_where_it_is_wanted(table: Path) -> None:
     with CarriedAhead("two", 1) as ahead:
         ahead.begin(table, 0, "no such column", GONE)
+        ahead.finish(table, 0, "no such column", GONE)
     with pytest.raises(KeyError):
         version_after(table, ahead)
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datong.kernel import sha256_hex
-from datong.library.delta_carrying import carry
+from datong.library.delta_carrying import CarriedFile, Carrying
 
 TYPES: dict[str, pa.DataType] = {
     "key": pa.string(),
@@ -41,10 +41,28 @@ def files(tmp_path: Path) -> list[str]:
     ]
 
 
+def carried(
+    files: list[str], folder: Path, doubtful: list[str], gone: list[str], *, bytes_max: int = 2**30
+) -> list[CarriedFile]:
+    carrying = Carrying(
+        files,
+        folder,
+        "new",
+        key="key",
+        doubtful=pa.chunked_array([doubtful, ["unknown"]]),
+        file_bytes_max=bytes_max,
+        group_rows_min=900,
+    )
+    carrying.go_ahead(hold=doubtful != gone)
+    return carrying.finish(pa.chunked_array([gone], pa.string()))
+
+
 @pytest.mark.parametrize("bytes_max", [1, 2**30])
-def test_rows_that_stay(tmp_path: Path, files: list[str], bytes_max: int) -> None:
-    gone = pa.chunked_array([[f"k{number}" for number in range(0, 4010, 13)], ["unknown"]])
-    written = carry(files, tmp_path, "new", key="key", gone=gone, file_bytes_max=bytes_max, group_rows_min=900)
+@pytest.mark.parametrize("doubtful", [13, 1])
+def test_rows_that_stay(tmp_path: Path, files: list[str], bytes_max: int, doubtful: int) -> None:
+    """Those of which it is certain go ahead, and of the others those that stay after all come behind."""
+    gone, uncertain = ([f"k{number}" for number in range(0, 4010, step)] for step in (13, doubtful))
+    written = carried(files, tmp_path, uncertain, gone, bytes_max=bytes_max)
     found = pa.concat_tables(pq.read_table(file.path) for file in written)
     every = pa.concat_tables(pq.read_table(file) for file in files)
     wanted = [row for row in every.to_pylist() if int(row["key"][1:]) % 13]
@@ -57,16 +75,24 @@ def test_rows_that_stay(tmp_path: Path, files: list[str], bytes_max: int) -> Non
 
 
 def test_nothing_stays(tmp_path: Path, files: list[str]) -> None:
-    gone = pa.chunked_array([[f"k{number}" for number in range(3000)]])
-    assert carry(files[:1], tmp_path, "new", key="key", gone=gone, file_bytes_max=2**30) == []
+    gone = [f"k{number}" for number in range(3000)]
+    assert carried(files[:1], tmp_path, gone, gone) == []
+
+
+def test_nothing_is_left_of_what_is_given_up(tmp_path: Path, files: list[str]) -> None:
+    doubtful = pa.chunked_array([["k1"]])
+    carrying = Carrying(files, tmp_path, "new", key="key", doubtful=doubtful, file_bytes_max=1, group_rows_min=9)
+    carrying.go_ahead(hold=True)
+    assert (tmp_path / "new-0.parquet").exists()
+    carrying.give_up()
+    assert not list(tmp_path.glob("new-*"))
 
 
 def test_only_what_gets_smaller_is_compressed(tmp_path: Path) -> None:
     keys = [sha256_hex(str(number).encode()) for number in range(2000)]
     notes = [f"the same long beginning of many notes, {number}" for number in range(2000)]
     pq.write_table(pa.table({"key": keys, "note": notes}), tmp_path / "known.parquet", use_dictionary=False)
-    gone = pa.chunked_array([keys[:7]])
-    [written] = carry([str(tmp_path / "known.parquet")], tmp_path, "new", key="key", gone=gone, file_bytes_max=2**30)
+    [written] = carried([str(tmp_path / "known.parquet")], tmp_path, keys[:7], keys[:7])
     group = pq.read_metadata(written.path).row_group(0)
     assert [group.column(place).compression for place in range(2)] == ["UNCOMPRESSED", "SNAPPY"]
     assert pq.read_table(written.path).to_pylist() == pq.read_table(tmp_path / "known.parquet").slice(7).to_pylist()
