@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -116,7 +116,8 @@ def _parts(path: Path, only: int | None) -> Iterator[tuple[int, npt.NDArray[np.u
     characters each."""
     with pq.ParquetFile(path) as listed:
         for batch in listed.iter_batches(READ_ROWS, columns=["file", "commitment"]):
-            numbers, texts = batch.column(0).to_numpy(), batch.column(1)
+            columns: Any = batch.columns
+            numbers, texts = columns[0].to_numpy(), columns[1]
             _, offsets, data = texts.buffers()
             begins = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
             if (np.diff(begins) != COMMITMENT_CHARS).any():
