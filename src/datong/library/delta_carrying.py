@@ -105,8 +105,8 @@ class Carrying:
             coded = [field.name for field in part.schema if pa.types.is_dictionary(field.type)]
             # Bounds of any column but the key prune nothing in such files, and cost a comparison per value.
             options: dict[str, Any] = {"use_dictionary": coded, "write_statistics": [self._key], "store_schema": False}
-            packing = {column: "snappy" if column in self._packed else "none" for column in part.schema.names}
-            self._writer = pq.ParquetWriter(self._path, part.schema, compression=packing, **options)
+            options["compression"] = {name: "snappy" if name in self._packed else "none" for name in part.schema.names}
+            self._writer = pq.ParquetWriter(self._path, part.schema, **options)
         self._writer.write_table(part.cast(self._schema), row_group_size=max(1, part.num_rows))
         self._rows += part.num_rows
         if self._path.stat().st_size >= self._file_bytes_max:

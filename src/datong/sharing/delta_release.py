@@ -275,7 +275,7 @@ def _described(
         bytes=path.stat().st_size,
         sha256=digest,
         rows=int(row[0]),
-        subjects=sum(branch.count for branch in branches),
+        subjects=sum(branch.commitments for branch in branches),
         subjects_sha256=subject_list_digest(branches),
         bounds={name: Bound(least=row[1 + 2 * place], greatest=row[2 + 2 * place]) for place, name in enumerate(types)},
     )

@@ -33,7 +33,7 @@ class Branch(NamedTuple):
     """What the commitments of a branch begin with, how many they are, and the SHA-256 of all of them in their order."""
 
     prefix: str
-    count: int
+    commitments: int
     digest: str
 
 
