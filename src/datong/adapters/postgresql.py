@@ -164,8 +164,7 @@ class PostgresqlDatabase(ComparedInside, SqlTarget):
         if extension is None:
             return sliced(self._stream(query.table, statement, columns), schema, query.batch_rows)
         scanned = PostgresqlScan(self._connections.url, query.table).batches(extension, statement, columns)
-        typed = (typed_batch(query.table, batch, columns, schema) for batch in scanned)
-        return sliced(typed, schema, query.batch_rows)
+        return sliced(scanned, schema, query.batch_rows)
 
     def copy(
         self, query: ReadQuery, columns: tuple[Column, ...], snapshot: str, *, readers: int

@@ -18,11 +18,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from datong.adapters.conversion import typed_batch
 from datong.adapters.postgresql_catalog import PAGE_BYTES, literal, quoted, relation, typed_literal
 from datong.adapters.postgresql_connections import PostgresqlConnections, batches_of, rows_of
 from datong.adapters.postgresql_scan import PostgresqlScan
-from datong.exchange import Column, arrow_schema
+from datong.exchange import Column
 from datong.kernel import Unavailable
 
 READERS_MAX = 4
@@ -119,11 +118,8 @@ def reader_of(
     @contextmanager
     def opened() -> Iterator[Run]:
         if extension is not None:
-            schema = arrow_schema(columns)
             with PostgresqlScan(connections.url, table).opened(extension, snapshot) as scan:
-                yield lambda statement: (
-                    typed_batch(table, batch, columns, schema) for batch in scan(statement, columns)
-                )
+                yield lambda statement: scan(statement, columns)
             return
         with connections.reading() as connection:
             rows_of(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

@@ -20,9 +20,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datong.adapters.conversion import not_lossless, unreadable
+from datong.adapters.conversion import not_lossless, typed_batch, unreadable
 from datong.adapters.postgresql_catalog import PAGE_BYTES, ROWS_PER_PAGE_GUESS, literal, quoted
-from datong.exchange import Column, TableSchema, decimal_parameters
+from datong.exchange import Column, TableSchema, arrow_schema, decimal_parameters
 from datong.kernel import Text, Unavailable
 
 SCAN_ROWS_MIN = 200_000
@@ -82,7 +82,7 @@ class PostgresqlScan:
         self._server = "postgresql:" + url.rsplit("@", 1)[-1].split("?", 1)[0]
 
     def batches(self, extension: Path, statement: str, columns: tuple[Column, ...]) -> Iterator[pa.RecordBatch]:
-        """Yield what `statement` returns.
+        """Yield what `statement` returns, in the exchange types of `columns`.
 
         Raises:
             Unavailable: the server does not answer, or no longer. Refused: `adapters.table_unreadable`.
@@ -120,6 +120,13 @@ class PostgresqlScan:
             yield partial(self._run, connection)
 
     def _run(
+        self, connection: duckdb.DuckDBPyConnection, statement: str, columns: tuple[Column, ...]
+    ) -> Iterator[pa.RecordBatch]:
+        schema = arrow_schema(columns)
+        for batch in self._read(connection, statement, columns):
+            yield typed_batch(self._table, batch, columns, schema)
+
+    def _read(
         self, connection: duckdb.DuckDBPyConnection, statement: str, columns: tuple[Column, ...]
     ) -> Iterator[pa.RecordBatch]:
         query = f"SELECT * FROM postgres_query('source', {literal(statement)})"
