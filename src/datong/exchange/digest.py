@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import duckdb
 import pyarrow as pa
 
+from datong.exchange.short_queries import short_query
 from datong.exchange.table_values import Column, ContentDigest
 from datong.exchange.types import arrow_schema
 
@@ -99,7 +100,7 @@ def content_digest(batches: Iterable[pa.RecordBatch], columns: tuple[Column, ...
             raise
 
     stream = pa.RecordBatchReader.from_batches(arrow_schema(columns), checked())
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with short_query() as connection:
         # A reader itself would be read sixteen batches ahead, by pyarrow's scanner, and all of them held.
         connection.register("batches", stream.__arrow_c_stream__())
         try:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-import duckdb
 import pyarrow as pa
 
 from datong.exchange.digest import canonical_expression
 from datong.exchange.questions import RangeDigest, RowDigest
 from datong.exchange.ranges import RangeQuery
+from datong.exchange.short_queries import short_query
 from datong.exchange.table_values import Column
 from datong.exchange.types import arrow_schema
 
@@ -72,7 +72,7 @@ class RangeReader:
     def chosen(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the query's ranges themselves."""
         names = ", ".join(_quoted(column.name) for column in self._query.columns)
-        with duckdb.connect(config={"threads": 1}) as connection:
+        with short_query() as connection:
             for batch in batches:
                 connection.register("batch", pa.Table.from_batches([batch], schema=self._schema))
                 found = connection.execute(f"SELECT {names} FROM ({self._rows}) WHERE {self._where}").to_arrow_table()
@@ -80,7 +80,7 @@ class RangeReader:
                 yield from found.cast(self._schema).to_batches()
 
     def _each(self, batches: Iterable[pa.RecordBatch], statement: str) -> Iterator[tuple[object, ...]]:
-        with duckdb.connect(config={"threads": 1}) as connection:
+        with short_query() as connection:
             for batch in batches:
                 connection.register("batch", pa.Table.from_batches([batch], schema=self._schema))
                 yield from connection.execute(statement).fetchall()
