@@ -59,7 +59,7 @@ class Caller:
         self.acknowledged: list[Acknowledged] = []
         self.appended: list[str] = []
         self.failed: list[str] = []
-        self.repeated = 0
+        self.repeated: list[str] = []
         self._number, self._port, self._calls, self._session, self._stop = number, port, calls, session, stop
         self.thread = threading.Thread(target=self._run, name=f"caller-{number}")
 
@@ -100,7 +100,7 @@ class Caller:
                 told = f"{answer.status_code} {answer.text[:300]}"
                 if answer.status_code not in (502, 503, 504):
                     break
-            self.repeated += 1
+            self.repeated.append(told)
             time.sleep(AGAIN_SECONDS)
         self.failed.append(told)
         return None
@@ -120,10 +120,9 @@ class Callers:
         """How many calls were acknowledged until now."""
         return sum(len(caller.acknowledged) for caller in self.all)
 
-    @property
-    def repeated(self) -> int:
-        """How often a call was sent again."""
-        return sum(caller.repeated for caller in self.all)
+    def repeated(self) -> list[str]:
+        """Return why calls were sent again."""
+        return [told for caller in self.all for told in caller.repeated]
 
     def failed(self) -> list[str]:
         """Return what callers were told of calls that they gave up."""

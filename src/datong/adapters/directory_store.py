@@ -1,8 +1,8 @@
-"""The log's immutable files in a directory: complete or absent, durable once written."""
+"""Immutable files in a directory, of the log or of libraries: complete or absent, durable once written."""
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ from datong.ledger import File, no_file, rewritten
 
 
 class DirectoryStore:
-    """A `TileStore` on a directory of a local file system that several processes may share."""
+    """A `TileStore` and `library.FileStore` on a directory of a local file system that several processes may share."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -65,6 +65,38 @@ class DirectoryStore:
                 temporary.unlink(missing_ok=True)
         for folder in folders:
             flush(folder)
+
+    def holds(self, path: str) -> bool:
+        """Return whether there is such a file."""
+        return self._place(path).is_file()
+
+    def put_file(self, path: str, source: Path) -> None:
+        """Put a copy of a file there, durable once this returns; what is there already is replaced by it."""
+        place = self._place(path)
+        folders: dict[Path, None] = {}
+        self._make_folder(place.parent, folders)
+        temporary = place.with_name(f".{place.name}.{uuid4().hex}.tmp")
+        try:
+            shutil.copyfile(source, temporary)
+            flush(temporary)
+            temporary.replace(place)
+        finally:
+            temporary.unlink(missing_ok=True)
+        for folder in folders:
+            flush(folder)
+
+    def fetch_file(self, path: str, target: Path) -> None:
+        """Write a file's content to `target`. Raises NotFound."""
+        try:
+            shutil.copyfile(self._place(path), target)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise no_file(path) from None
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Yield the paths of all files below a folder, in no order."""
+        for path in self._place(folder).rglob("*"):
+            if path.is_file() and not path.name.endswith(".tmp"):
+                yield path.relative_to(self._root).as_posix()
 
     def discard(self, path: str) -> None:
         """Remove a file, or a folder of files, that nothing needs here any more, if it is there."""

@@ -1,4 +1,4 @@
-"""The log's immutable files in an S3-compatible object store: for hubs on several machines.
+"""Immutable files in an S3-compatible object store, of the log and of libraries: for hubs on several machines.
 
 An object is complete or absent, and is created once: `If-None-Match: *` lets the store refuse what another process
 wrote meanwhile, as a link does on a disk. Stores that do not know that header are no use here.
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from datong.kernel import Misconfigured, Text, Unavailable, Value
@@ -18,6 +19,8 @@ SCHEME = "s3://"
 REQUEST_SECONDS_MAX = 20
 RETRIES_MAX = 5
 RETRY_SECONDS_MAX = 15
+PART_BYTES = 16 * 1024 * 1024
+PARTS_AT_ONCE = 4
 
 
 class ObjectStoreAccess(Value):
@@ -31,7 +34,7 @@ class ObjectStoreAccess(Value):
 
 
 class ObjectStore:
-    """A `TileStore` on a bucket, which any number of processes may share."""
+    """A `TileStore` and `library.FileStore` on a bucket, which any number of processes may share."""
 
     def __init__(self, access: ObjectStoreAccess, folder: str) -> None:
         """Open the store; `folder` comes before each path. Nothing is asked of the server yet.
@@ -94,6 +97,41 @@ class ObjectStore:
         """
         for path, content in files:
             self.write(path, content)
+
+    def holds(self, path: str) -> bool:
+        """Return whether there is such an object."""
+        place = place_of(path)
+        with self._told():
+            try:
+                self._obstore.head(self._store, place)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def put_file(self, path: str, source: Path) -> None:
+        """Put a copy of a file there, a large one in parts; what is there already is replaced by it."""
+        place = place_of(path)
+        with self._told():
+            self._obstore.put(self._store, place, source, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
+
+    def fetch_file(self, path: str, target: Path) -> None:
+        """Write an object's content to `target`, range by range: each request ends within its time. Raises NotFound."""
+        place = place_of(path)
+        with self._told(), target.open("wb") as file:
+            try:
+                size = self._obstore.head(self._store, place)["size"]
+                for start in range(0, size, PART_BYTES):
+                    end = min(start + PART_BYTES, size)
+                    file.write(self._obstore.get_range(self._store, place, start=start, end=end))
+            except FileNotFoundError:
+                raise no_file(path) from None
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Yield the paths of all objects below a folder, in no order."""
+        place = place_of(folder)
+        with self._told():
+            for page in self._obstore.list(self._store, f"{place}/"):
+                yield from (one["path"] for one in page)
 
     def discard(self, path: str) -> None:
         """Remove an object, or all below a folder, if there are any."""

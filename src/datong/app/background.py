@@ -6,6 +6,7 @@ import time
 from datong import adapters
 from datong.app.hub import Hub
 from datong.app.leases import EveryTurn, Leases, Turns
+from datong.app.opening import library_place_unusable
 from datong.app.worker import Sweep, Worker
 from datong.kernel import BuildId, DatongError
 from datong.library import Following
@@ -18,13 +19,40 @@ BUILD_INTERVAL_SECONDS = 0.5
 BUILD_RETRY_SECONDS = 2.0
 REFRESH_INTERVAL_SECONDS = 20.0
 """How often it is looked whether an input of a derived library has a newer version."""
+SHELF_INTERVAL_SECONDS = 60.0
+"""How often it is looked whether a version that should lie on the shelf does not."""
+CACHE_INTERVAL_SECONDS = 5.0
+"""How soon a cache has a version that was published, and how soon it has no more what was disposed of."""
 LOGGER = logging.getLogger("datong.background")
+
+
+def cache_worker(hub: Hub) -> Worker | None:
+    """Fill this machine's cache of the libraries, and return what keeps it fresh; None where they are no cache.
+
+    Nothing is served before: whoever asked would wait for a download.
+    """
+    shelving = hub.services.library.shelving
+    if shelving is None or not shelving.cache:
+        return None
+    try:
+        shelving.catch_up()
+    except DatongError as error:
+        LOGGER.warning("the libraries are served as far as they are here: %s", error)
+    take = Sweep(name="library-cache", interval_seconds=CACHE_INTERVAL_SECONDS, run=shelving.catch_up, everywhere=True)
+    return Worker([take])
 
 
 class Background:
     """Starts and stops what a hub does besides answering requests."""
 
     def __init__(self, hub: Hub) -> None:
+        """Prepare the work of `hub`.
+
+        Raises:
+            Misconfigured: this machine has only a cache of the libraries, and builds nothing.
+        """
+        if hub.settings.library_place == "cache":
+            raise library_place_unusable(hub.settings)
         self._library = hub.services.library
         self._hub = hub
         self._jobs: adapters.DurableJobs | None = None
@@ -36,6 +64,9 @@ class Background:
         self._following = Following(self._library, rest_seconds=hub.settings.library_rest_seconds)
         follow = Sweep(name="following", interval_seconds=REFRESH_INTERVAL_SECONDS, run=self._follow)
         sweeps = [*hub.sweeps(), builds, refresh, follow]
+        if self._library.shelving is not None:
+            shelf = self._library.shelving.catch_up
+            sweeps.append(Sweep(name="shelf", interval_seconds=SHELF_INTERVAL_SECONDS, run=shelf))
         alone = [sweep.name for sweep in sweeps if not sweep.everywhere]
         # The log comes first: whatever else is late, evidence is not.
         alone.sort(key=lambda name: name != "log")

@@ -18,7 +18,7 @@ from datong.app.bridges import (
 from datong.app.case_origins import HubOrigins
 from datong.app.governance_composition import compose_governance
 from datong.app.links import compose_exchanges, compose_relay
-from datong.app.opening import open_calendar, open_table_engine, open_tiles
+from datong.app.opening import open_calendar, open_shelf, open_table_engine, open_tiles
 from datong.app.sign_in_composition import compose_sign_in
 from datong.app.task_offers import AgreementOffers
 from datong.catalogue import (
@@ -244,6 +244,7 @@ def compose(
         decisions=StoredDecisions(database),
         retention=RetentionRule(days=settings.library_retention_days),
         table_engine=open_table_engine(settings),
+        shelf=open_shelf(settings),
     )
     corrections = Corrections(
         database=database,

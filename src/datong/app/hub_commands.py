@@ -11,7 +11,7 @@ import uvicorn
 
 from datong import web
 from datong.app import backup_commands, hub_key_commands, sign_in_commands
-from datong.app.background import Background
+from datong.app.background import Background, cache_worker
 from datong.app.backup_metrics import BackupMetrics, publish_work
 from datong.app.fsck import check, lines
 from datong.app.hub import Hub
@@ -65,7 +65,7 @@ def serve() -> None:
     share_heap()
     sys.setswitchinterval(TURN_SECONDS)
     opened = Hub(settings)
-    background = Background(opened) if opened.settings.work_inside_serve else None
+    background = Background(opened) if opened.settings.work_inside_serve else cache_worker(opened)
     if background is not None:
         background.start()
     # Uvicorn raises a signal that ended it at once once more when it has closed its connections; it must then end the

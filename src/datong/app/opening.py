@@ -11,7 +11,7 @@ from datong import adapters
 from datong.adapters.directory_store import DirectoryStore
 from datong.kernel import Clock, Misconfigured, OffsetClock, Settings, SystemClock, Text, WorkingCalendar
 from datong.ledger import TileStore
-from datong.library import TableEngine
+from datong.library import Shelf, TableEngine
 
 _OVERRIDES = TypeAdapter(dict[date, bool], config=ConfigDict(strict=True))
 
@@ -54,8 +54,43 @@ def open_tiles(settings: Settings) -> TileStore:
     Raises:
         Misconfigured: the extra for object stores is not installed.
     """
-    if not settings.object_store:
-        return DirectoryStore(settings.home / "log")
+    return _bucket(settings, "log") if settings.object_store else DirectoryStore(settings.home / "log")
+
+
+def open_shelf(settings: Settings) -> Shelf | None:
+    """Return the shelf of libraries in the bucket that `settings` name; None where they lie in the folder alone.
+
+    Raises:
+        Misconfigured: there is no bucket, or the extra for object stores is not installed; a cache is to do background
+            work, or to keep its database to itself.
+    """
+    if settings.library_place == "folder":
+        return None
+    cache = settings.library_place == "cache"
+    if not settings.object_store or (cache and (settings.work_inside_serve or not settings.database_url)):
+        raise library_place_unusable(settings)
+    return Shelf(_bucket(settings, "library"), settings.lake / "library", cache=cache)
+
+
+def library_place_unusable(settings: Settings) -> Misconfigured:
+    """Return the error of a place for libraries that does not go with what else is set, or with what is to be done."""
+    return Misconfigured(
+        "app.library_place_unusable",
+        what=Text(
+            zh=f"DATONG_LIBRARY_PLACE={settings.library_place} 与其他设置不符。",
+            en=f"DATONG_LIBRARY_PLACE={settings.library_place} does not go with the other settings.",
+        ),
+        remedy=Text(
+            zh="请设置 DATONG_OBJECT_STORE；cache 还需共用的 DATONG_DATABASE_URL，"
+            "且不做后台工作（DATONG_WORK_INSIDE_SERVE=false）。",
+            en="Set DATONG_OBJECT_STORE; a cache also needs the shared DATONG_DATABASE_URL and does no background work "
+            "(DATONG_WORK_INSIDE_SERVE=false).",
+        ),
+        field="DATONG_LIBRARY_PLACE",
+    )
+
+
+def _bucket(settings: Settings, folder: str) -> "adapters.ObjectStore":
     access = adapters.ObjectStoreAccess(
         address=settings.object_store,
         endpoint=settings.object_store_endpoint,
@@ -63,7 +98,7 @@ def open_tiles(settings: Settings) -> TileStore:
         key_id=settings.object_store_key_id,
         secret=settings.object_store_secret,
     )
-    return adapters.ObjectStore(access, "log")
+    return adapters.ObjectStore(access, folder)
 
 
 def open_table_engine(settings: Settings) -> TableEngine | None:

@@ -47,7 +47,7 @@ class Settings(Value):
         "",
         pattern=r"^(s3://[^/\s]+(/\S*)?)?$",
         description="S3-compatible bucket that holds the log's files, such as s3://datong/hub (needs the extra `s3`); "
-        "empty: <home>/log. It must know conditional creation (If-None-Match).",
+        "empty: <home>/log. It must know conditional creation (If-None-Match). See also `library_place`.",
     )
     object_store_endpoint: str = Field(
         "", pattern=r"^(https?://\S+)?$", description="Address of the object store; empty: that of Amazon's region."
@@ -55,6 +55,11 @@ class Settings(Value):
     object_store_region: str = Field("us-east-1", min_length=1, description="Region of the object store.")
     object_store_key_id: str = Field("", description="Access key id for the object store.")
     object_store_secret: str = Field("", description="Secret of that access key.")
+    library_place: Literal["folder", "shelf", "cache"] = Field(
+        "folder",
+        description="Where published versions of libraries lie: `folder`, in <home>/lake; `shelf`, in the bucket of "
+        "`object_store`, too, for other machines; `cache`, this machine takes them from there and builds nothing.",
+    )
     clock_offset_file: Path | None = Field(
         None, description="Run on simulated time: a file holding seconds to add to the machine's clock."
     )

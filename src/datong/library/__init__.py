@@ -50,6 +50,8 @@ from datong.library.review_values import (
 from datong.library.reviews import Reviews, StoredDecisions
 from datong.library.score_store import ScoreAt
 from datong.library.service import Library
+from datong.library.shelf import FileStore, Shelf
+from datong.library.shelving import Shelving
 from datong.library.spatial_shared import (
     PLACE_ELEMENTS,
     SharedFeature,
@@ -153,6 +155,7 @@ __all__ = [
     "FeatureCollection",
     "FeaturePage",
     "FeatureQuery",
+    "FileStore",
     "FixedDecisions",
     "FixedLanding",
     "Following",
@@ -190,6 +193,8 @@ __all__ = [
     "ScoreAt",
     "SeenRecord",
     "SharedFeature",
+    "Shelf",
+    "Shelving",
     "SourceQuality",
     "SourceScore",
     "StoredDecisions",

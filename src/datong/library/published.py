@@ -15,6 +15,8 @@ from datong.library.division_names import DivisionNames, known_divisions
 from datong.library.lookup import open_lookup
 from datong.library.quality_scores import SourceScore
 from datong.library.score_store import ScoreAt
+from datong.library.shelf import Shelf
+from datong.library.shelving import Shelving
 from datong.library.spatial import SpatialLibrary
 from datong.library.tables import CURRENT, DATASETS
 from datong.library.thresholds import OperatingPoint, WeightBin, operating_points
@@ -42,13 +44,20 @@ _STAMPS = (
 
 
 class Published:
-    """The published side of the libraries under `folder`."""
+    """The published side of the libraries under `folder`, which `shelf` brings there from another machine, if any."""
 
     def __init__(
-        self, *, database: Database, folder: Path, definitions: Callable[[], tuple[Definition, ...]], pack: NormPack
+        self,
+        *,
+        database: Database,
+        folder: Path,
+        definitions: Callable[[], tuple[Definition, ...]],
+        pack: NormPack,
+        shelf: Shelf | None = None,
     ) -> None:
         self._database = database
         self._folder = folder
+        self.shelving = None if shelf is None else Shelving(database=database, folder=folder, shelf=shelf)
         self._pack = pack
         self._definitions = definitions
         self.spatial = SpatialLibrary(self)
@@ -83,7 +92,10 @@ class Published:
             return tuple(self._described(row) for row in connection.execute(query))
 
     def dataset(self, name: str) -> Dataset:
-        """Return the current version of the dataset `name`, or raise NotFound."""
+        """Return the current version of the dataset `name`, or raise NotFound.
+
+        On a cache its lookup files are fetched first, unless they are there.
+        """
         with self._database.snapshot() as connection:
             row = connection.execute(_DATASET, {"of_name": name}).first()
         if row is None:
@@ -93,7 +105,10 @@ class Published:
                 remedy=Text(zh="请先完成资源库构建。", en="Build the library first."),
                 context={"dataset": name},
             )
-        return self._described(row)
+        found = self._described(row)
+        if self.shelving is not None:
+            self.shelving.take_builds(found)
+        return found
 
     def dataset_stamps(self, names: Sequence[str]) -> dict[str, object]:
         """Return what changes whenever the current versions of datasets do; one that is not published has none."""
@@ -111,12 +126,22 @@ class Published:
         with self._database.snapshot() as connection:
             return tuple(self._described(row) for row in connection.execute(query))
 
+    def take_tables(self, dataset: Dataset) -> None:
+        """See that the tables of a version are on this machine; on one that builds they always are.
+
+        Raises:
+            Unavailable: a cache cannot fetch them.
+        """
+        if self.shelving is not None:
+            self.shelving.take_tables(dataset)
+
     def table_files(self, dataset: Dataset) -> tuple[Path, ...]:
         """Return the Parquet files that hold `dataset`, for readers of whole tables.
 
         Raises:
             Unavailable: its Delta table cannot be read.
         """
+        self.take_tables(dataset)
         # Delta Lake takes half a second to import: only who reads whole tables pays for it.
         files = import_module("datong.library.version_files")
         with files.told_unreadable(dataset.library):

@@ -38,6 +38,8 @@ from datong.library.locking import build_lock
 from datong.library.published import Published
 from datong.library.retention_rules import RetentionRule
 from datong.library.score_store import keep_scores, score_facts
+from datong.library.shelf import Shelf
+from datong.library.shelving import BUILDS_KEPT
 from datong.library.tables import BUILDS, CURRENT, DATASETS
 from datong.library.values import (
     Build,
@@ -60,8 +62,6 @@ if TYPE_CHECKING:
     from datong.library.workspace import TableEngine
 
 BUILD_ATTEMPTS_MAX = 5
-BUILDS_KEPT = 2
-"""Published builds whose files stay: the current one, and the one before for readers that are still in it."""
 ERROR_CHARS_MAX = 2000
 RETENTION_DEFAULT = RetentionRule(days=1095)
 """How long superseded versions are kept where nobody says otherwise."""
@@ -89,11 +89,14 @@ class Library(Published):
         definitions: tuple[Definition, ...] | None = None,
         decisions: LinkDecisions | None = None,
         retention: RetentionRule = RETENTION_DEFAULT,
+        shelf: Shelf | None = None,
     ) -> None:
         self.defining = Definitions(
             database=database, clock=clock, ledger=ledger, pack=pack, shipped=definitions or shipped_definitions()
         )
-        super().__init__(database=database, folder=lake / "library", definitions=self.defining.all, pack=pack)
+        super().__init__(
+            database=database, folder=lake / "library", definitions=self.defining.all, pack=pack, shelf=shelf
+        )
         self.versions = Versions(
             database=database, clock=clock, ledger=ledger, library=self, folder=lake / "library", default=retention
         )
@@ -304,6 +307,9 @@ class Library(Published):
         """Make the finished build the current version, with its evidence, in one transaction."""
         report, tables, digest = pipeline.report(), pipeline.tables(), pipeline.golden_digest()
         version = pipeline.base_version() + 1
+        if self.shelving is not None:
+            definition = self.definition(build.library)
+            self.shelving.put(build.library, build.id, [_places(build, table, definition) for table in tables])
         now = self._clock.now()
         with self._database.transaction() as connection:
             self._refuse_stale(connection, build.library, version)
@@ -360,7 +366,6 @@ class Library(Published):
         """Return the details of a dataset as the control database keeps them; paths start at the lake's library."""
         golden = table.resource_number is None
         source = None if table.resource_number is None else pipeline.source(table.resource_number)
-        delta = f"{build.library}/delta/{table.name.replace(':', '_')}"
         return {
             "resource_id": source.resource_id if source else None,
             "department": source.department if source else None,
@@ -370,11 +375,8 @@ class Library(Published):
             "digest": table.digest,
             "columns": [column.model_dump(mode="json") for column in table.columns],
             "key_elements": list(table.key_elements),
-            "delta_path": delta,
-            "delta_version": table.delta_version,
-            "lineage_path": f"{delta}_lineage" if golden and self.definition(build.library).graph is None else None,
-            "lookup_path": f"{build.library}/builds/{build.id}/{BuildStep.PUBLISH.value}/{table.lookup_file}",
             "entry_id": entry_id,
+            **_places(build, table, self.definition(build.library)),
         }
 
     def _fail(self, build_id: BuildId, error: str) -> None:
@@ -386,7 +388,7 @@ class Library(Published):
             )
 
     def _dispose(self, library: str) -> None:
-        """Remove the working files of builds that nobody reads any more; Delta Lake keeps their tables."""
+        """Remove the working files of builds that nobody reads any more; Delta Lake and the shelf keep tables."""
         with self._database.snapshot() as connection:
             rows = connection.execute(
                 select(BUILDS.c.id)
@@ -398,6 +400,8 @@ class Library(Published):
         for folder in (self._folder / library / "builds").iterdir():
             if folder.name not in keep:
                 shutil.rmtree(folder, ignore_errors=True)
+        if self.shelving is not None:
+            self.shelving.keep(library)
 
     def build(self, build_id: BuildId) -> Build:
         """Return a build, or raise NotFound."""
@@ -425,6 +429,18 @@ class Library(Published):
                 .limit(limit)
             ).all()
         return page_of(tuple(_build(row) for row in rows), total=total, offset=offset)
+
+
+def _places(build: Build, table: "PublishedTable", definition: Definition) -> dict[str, Any]:
+    """Return where what a build publishes lies; paths start at the lake's library."""
+    delta = f"{build.library}/delta/{table.name.replace(':', '_')}"
+    lineage = table.resource_number is None and definition.graph is None
+    return {
+        "delta_path": delta,
+        "delta_version": table.delta_version,
+        "lineage_path": f"{delta}_lineage" if lineage else None,
+        "lookup_path": f"{build.library}/builds/{build.id}/{BuildStep.PUBLISH.value}/{table.lookup_file}",
+    }
 
 
 def _superseded(library: str) -> Conflict:

@@ -22,6 +22,7 @@ __all__ = [
     "Unneeded",
     "erase",
     "files_of",
+    "published_files",
     "readable",
     "rows_of",
     "told_unreadable",
@@ -103,6 +104,16 @@ def rows_of(path: Path, version: int, column: str, values: Iterable[str]) -> pa.
 def files_of(path: Path, version: int) -> tuple[Path, ...]:
     """Return the Parquet files that hold a version of the Delta table at `path`, in a stable order."""
     return tuple(sorted(Path(uri) for uri in DeltaTable(str(path), version=version).file_uris()))
+
+
+def published_files(path: Path, version: int) -> list[Path]:
+    """Return all files that a reader of a version of the Delta table at `path` needs: its rows, and the log up to it.
+
+    None of them is ever changed; `_last_checkpoint`, which is, only saves readers a look at the folder.
+    """
+    numbered = ((entry, entry.name[:_NUMBER_DIGITS]) for entry in (path / LOG).iterdir())
+    log = [entry for entry, number in numbered if number.isdecimal() and int(number) <= version]
+    return [*files_of(path, version), *log]
 
 
 def table_of(path: Path, version: int) -> ds.Dataset:

@@ -132,6 +132,7 @@ class Versions:
                 context={"entry": gone[time.version].entry_id},
             )
         dataset = next(one for one in self._library.dataset_versions(library) if one.version == time.version)
+        self._library.take_tables(dataset)
         found = past_entity(self._library.definition(library), dataset, self._ids(library, entity_id))
         return found.model_copy(update={"superseded_at": time.superseded_at})
 
@@ -286,6 +287,8 @@ class Versions:
         unfinished = sorted(version for version, disposal in gone.items() if disposal.erased_at is None)
         tables = self._tables(library, without=())
         files.erase(tables, home)
+        if self._library.shelving is not None:
+            self._library.shelving.keep(library)
         for build_id in self._builds(library, unfinished):
             shutil.rmtree(home / "builds" / build_id, ignore_errors=True)
         self._say_erased(library, unfinished, len(files.unneeded(tables, home).files))

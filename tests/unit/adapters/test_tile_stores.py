@@ -17,6 +17,7 @@ from datong.kernel import (
     new_id,
 )
 from datong.ledger import Ed25519Signer, EntryKind, Ledger, MemoryTileStore, TileStore, verify_log
+from datong.library import FileStore
 from tests.new_control import new_control
 from tests.object_server import ObjectServer, start_object_server
 
@@ -44,6 +45,50 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> TileStore:
         return DirectoryStore(tmp_path / "log")
     server: ObjectServer = request.getfixturevalue("object_server")
     return ObjectStore(server.access(f"s3://datong/{new_id()}"), "log")
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> FileStore:
+    """What keeps published versions of libraries."""
+    if request.param == "directory":
+        return DirectoryStore(tmp_path / "shelf")
+    server: ObjectServer = request.getfixturevalue("object_server")
+    return ObjectStore(server.access(f"s3://datong/{new_id()}"), "library")
+
+
+def test_files_are_put_fetched_listed_and_discarded(files: FileStore, tmp_path: Path) -> None:
+    large = bytes(range(256)) * 66_000
+    contents = {
+        "people/files/large": large,
+        "people/files/none": b"",
+        "people/versions/v": b"{}",
+        "other/files/a": b"a",
+    }
+    source, target = tmp_path / "source", tmp_path / "target"
+    assert list(files.names("people/files")) == []
+    for path, content in contents.items():
+        assert not files.holds(path)
+        source.write_bytes(content)
+        files.put_file(path, source)
+        files.put_file(path, source)
+        assert files.holds(path)
+        files.fetch_file(path, target)
+        assert target.read_bytes() == content
+    assert set(files.names("people/files")) == {"people/files/large", "people/files/none"}
+    assert set(files.names("people")) == contents.keys() - {"other/files/a"}
+    files.discard("people/files/large")
+    files.discard("people/files/large")
+    assert set(files.names("people/files")) == {"people/files/none"}
+    assert not files.holds("people/files")
+    for path in ("people/files/large", "people/files", "people"):
+        with pytest.raises(NotFound):
+            files.fetch_file(path, target)
+    files.write("people/versions/w", b"1")
+    files.write("people/versions/w", b"1")
+    with pytest.raises(Corrupt):
+        files.write("people/versions/w", b"2")
+    with pytest.raises(NotFound):
+        files.read("people/versions/x")
 
 
 def test_what_was_written_is_read(store: TileStore) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from datong.app.backups import BackupFolder
 from datong.app.composition import compose
-from datong.app.doctor.lake import look_at_lake
+from datong.app.doctor.lake import look_at_lake, look_at_shelf
 from datong.app.doctor.machine import (
     hub_clock,
     look_at_certificate,
@@ -97,6 +97,7 @@ def _with_services(services: Services, clocks: dict[str, float]) -> list[tuple[s
     return [
         ("clock", lambda: look_at_clock(clocks, simulated=services.clock.simulated)),
         ("lake", lambda: look_at_lake(services)),
+        ("shelf", lambda: look_at_shelf(services)),
         ("log", lambda: _log(services)),
         ("rotation", lambda: _rotation(services)),
         ("authority", lambda: _authority(services)),

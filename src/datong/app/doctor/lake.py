@@ -1,4 +1,4 @@
-"""What the doctor looks at where several machines share a folder: the mount, and whether what landed lies in it."""
+"""What the doctor looks at where several machines share a folder, or the libraries in an object store."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -75,6 +75,37 @@ def look_at_lake(services: Services) -> Diagnosis:
         )
         return told("lake", State.FAILED, what, remedy)
     return ok("lake", seen.zh, seen.en)
+
+
+def look_at_shelf(services: Services) -> Diagnosis:
+    """Return what is to be said of the libraries in the object store, and of the cache of them."""
+    shelving = services.library.shelving
+    if shelving is None:
+        return ok("shelf", "资源库只在本地目录", "libraries lie in the folder alone")
+    missing = shelving.missing()
+    if missing:
+        what = Text(
+            zh=f"对象存储中没有当前版本：{'、'.join(missing)}",
+            en=f"the object store lacks the current version of: {', '.join(missing)}",
+        )
+        remedy = Text(
+            zh="请确认构建资源库的机器在做后台工作，且 DATONG_LIBRARY_PLACE=shelf；它每分钟补放一次。",
+            en="See that a machine that builds does background work with DATONG_LIBRARY_PLACE=shelf: it puts there "
+            "what is missing, each minute.",
+        )
+        return told("shelf", State.FAILED, what, remedy)
+    awaited = shelving.awaited()
+    if awaited:
+        what = Text(
+            zh=f"本机尚未取得当前版本：{'、'.join(awaited)}",
+            en=f"this machine does not have the current version yet of: {', '.join(awaited)}",
+        )
+        remedy = Text(
+            zh="服务运行时数秒内会取得；若一直如此，请看日志和磁盘空间。",
+            en="The service takes it within seconds; if this stays so, see its log and the room on the disk.",
+        )
+        return told("shelf", State.WARNING, what, remedy)
+    return ok("shelf", "当前版本都在对象存储中", "all current versions lie in the object store")
 
 
 def _missing(services: Services) -> list[str]:

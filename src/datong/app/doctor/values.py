@@ -78,6 +78,7 @@ HUB_CHECKS = _checks(
         "共享目录已挂载，是本枢纽的，可写、可改名、可加锁",
         "the shared folder is mounted, is this hub's, and takes writes, renames and locks",
     ),
+    ("shelf", "对象存储中有各资源库的当前版本", "the object store has the current version of each library"),
     ("disk", "数据目录和备份目录有空间", "the data folder and the folder of backups have room"),
     ("database", "控制数据库可达，版本与编码合适", "the control database answers, in a version and encoding that fit"),
     ("schema", "数据库结构是本版本的", "the database's schema is that of this version"),
