@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_pla
 
 CHROMIUM = "/usr/bin/chromium"
 HEIGHT = 900
+PATIENCE_MILLISECONDS = 120_000
+"""How long a page may take: a busy machine took longer than the thirty seconds that are Playwright's own limit."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-background-networking",
@@ -81,6 +83,7 @@ class Visitor:
             # Pages are read once they stand still; moving charts took a processor that other tests wait for.
             reduced_motion="reduce",
         )
+        self.context.set_default_timeout(PATIENCE_MILLISECONDS)
         self.context.add_cookies([{"name": "datong_language", "value": language, "url": base_url}])
         self.complaints: list[str] = []
         self.strays: list[str] = []
