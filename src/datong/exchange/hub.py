@@ -251,6 +251,11 @@ class Exchange:
                 limit=min(limit, PAGE_ROWS_MAX),
             )
 
+    def flows(self) -> dict[tuple[DepartmentCode, DepartmentCode], int]:
+        """Return how many rows went from each provider to each consumer so far."""
+        with self._database.snapshot() as connection:
+            return store.flows(connection)
+
     def request_run(self, task_id: TaskId, *, actor: Actor) -> Task:
         """Ask the producer for one more run. While a requested run is not done, that one is returned.
 

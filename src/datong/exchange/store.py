@@ -122,6 +122,13 @@ def tasks(
     return page_of(tuple(task_of(row) for row in rows), total=total, offset=offset)
 
 
+def flows(connection: Connection) -> dict[tuple[DepartmentCode, DepartmentCode], int]:
+    """Return how many rows went from each provider to each consumer, over every task; none where no row went."""
+    rows = func.sum(TASKS.c.rows)
+    query = select(TASKS.c.provider, TASKS.c.consumer, rows).group_by(TASKS.c.provider, TASKS.c.consumer)
+    return {(row[0], row[1]): int(row[2]) for row in connection.execute(query.having(rows > 0))}
+
+
 def named_task(connection: Connection, name: str) -> Task | None:
     """Return the task of that name that has not ended, or None."""
     row = connection.execute(select(TASKS).where(TASKS.c.live_name == name)).mappings().one_or_none()

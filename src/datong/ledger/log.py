@@ -27,6 +27,7 @@ from datong.kernel import (
 )
 from datong.ledger.bundles import make_bundle
 from datong.ledger.cosigning import Witnesses, WitnessState
+from datong.ledger.days import DayCounts
 from datong.ledger.entries import CommonFacts, EntryKind, departments_concerned, leaf_bytes
 from datong.ledger.export import export_files, keys_of, write_export
 from datong.ledger.fsck import Fsck, FsckReport
@@ -82,6 +83,7 @@ class Ledger(LogReading):
         self.public_key = signer.public_key
         self._own = OwnSignature(signer, origin)
         self._sequencer = Sequencer(database=database, clock=clock, signer=signer, origin=origin, tiles=tiles)
+        self.days = DayCounts(database, clock)
         self._witnesses = Witnesses(database=database, clock=clock, origin=origin, log_key=signer.public_key)
 
     def keys(self) -> LogKeys:

@@ -821,6 +821,7 @@ def test_every_step_of_every_tour_points_at_something_on_its_page(console: Serve
     accounts = {
         Role.DATA_OFFICER: "education.officer",
         Role.BUSINESS: "education.clerk",
+        Role.DEPARTMENT_HEAD: "education.head",
         Role.OPERATOR: "operator",
         Role.AUTHORITY: "authority",
         Role.AUDITOR: "auditor",

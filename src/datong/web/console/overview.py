@@ -1,12 +1,11 @@
 """What the workbench shows, gathered from the services: numbers, duties, flows, activity."""
 
-from collections import Counter
 from datetime import datetime, timedelta
 
 from datong.catalogue import ResourceState
 from datong.exchange import TaskState
 from datong.governance.coordination import AssignmentState
-from datong.kernel import CHINA, DepartmentCode, Text, Value
+from datong.kernel import CHINA, Text, Value
 from datong.ledger import EntryKind, RecordedEntry
 from datong.sharing import Action, AgreementState, Request, RequestState, Target
 from datong.sharing.applications import ApplicationState, Registration
@@ -19,7 +18,6 @@ DUTIES_SHOWN_MAX = 12
 RECENT_SHOWN = 8
 SENT_SHOWN = 5
 TREND_DAYS = 30
-TASKS_DRAWN_MAX = 200
 SERIES = (
     (EntryKind.BATCH, Text(zh="传输批次", en="Batches")),
     (EntryKind.ACCESS, Text(zh="网关调用", en="Gateway calls")),
@@ -55,7 +53,7 @@ def numbers(desk: Desk) -> tuple[Number, ...]:
     published = counts.by_state.get(ResourceState.PUBLISHED, 0)
     active = hub.agreements.find(state=AgreementState.ACTIVE, limit=1).total
     signing = hub.agreements.find(state=AgreementState.CONFIRMED, limit=1).total
-    flows = _flows(desk)
+    flows = desk.services.exchange.flows()
     waiting = hub.requests.find(state=RequestState.SUBMITTED, limit=1)
     late = hub.requests.find(overdue=True, limit=1).total
     return (
@@ -129,7 +127,7 @@ def sent_requests(desk: Desk) -> tuple[Request, ...]:
 
 def exchange_network(desk: Desk) -> Chart | None:
     """Return the departments in a circle with the rows that went between them; None before the first transfer."""
-    flows = _flows(desk)
+    flows = desk.services.exchange.flows()
     if not flows:
         return None
     names = [desk.speech.say(department.short_name) for department in desk.departments.values()]
@@ -149,18 +147,15 @@ def exchange_network(desk: Desk) -> Chart | None:
 
 def activity(desk: Desk) -> Chart:
     """Return what happened per day, by kind."""
-    today = desk.now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = desk.now.astimezone(CHINA).date()
     days = [today - timedelta(days=back) for back in reversed(range(TREND_DAYS))]
-    entries = desk.services.ledger.entries_between(
-        kinds=tuple(kind for kind, _ in SERIES), since=days[0], until=today + timedelta(days=1)
-    )
-    counted = Counter((entry.kind, entry.at.astimezone(CHINA).date()) for entry in entries)
+    counted = desk.services.ledger.days.of([kind for kind, _ in SERIES], days)
     say, t = desk.speech.say, desk.speech.t
     return trend(
         "activity",
         t("近 30 天平台活动", "Activity of the last 30 days"),
         times=[day.strftime("%m-%d") for day in days],
-        series={say(name): [counted[kind, day.date()] for day in days] for kind, name in SERIES},
+        series={say(name): [counted[kind, day] for day in days] for kind, name in SERIES},
         time_name=t("日期", "Date"),
     )
 
@@ -170,16 +165,6 @@ def recent_entries(desk: Desk) -> tuple[RecordedEntry, ...]:
     if not desk.may(Action.LEDGER_READ) and desk.caller.department is None:
         return ()
     return desk.services.ledger.entries(department=readable_department(desk), limit=RECENT_SHOWN).rows
-
-
-def _flows(desk: Desk) -> dict[tuple[DepartmentCode, DepartmentCode], int]:
-    """Return the rows that went from department to department, over every task."""
-    flows: Counter[tuple[DepartmentCode, DepartmentCode]] = Counter()
-    for task in desk.services.exchange.tasks(limit=TASKS_DRAWN_MAX).rows:
-        rows = desk.services.exchange.progress(task.id).rows
-        if rows:
-            flows[task.provider, task.consumer] += rows
-    return dict(flows)
 
 
 def _reviews(desk: Desk) -> list[Duty]:

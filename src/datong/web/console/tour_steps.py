@@ -321,6 +321,69 @@ TOURS = (
         ),
     ),
     Tour(
+        name="department-head",
+        role=Role.DEPARTMENT_HEAD,
+        title=Text(zh="部门负责人的一天", en="The head of department's day"),
+        steps=(
+            _DUTIES,
+            _step(
+                "/catalogue/work?state=draft",
+                "work",
+                ("签批目录", "Sign off the catalogue"),
+                (
+                    "目录由您签批后才能提交。勾选多条，填写职务，先看预览再确认；签批后再修改，签批即失效。",
+                    "Entries are submitted once you signed them off. Tick several, preview, confirm; changes void it.",
+                ),
+            ),
+            _step(
+                "/requests?show=received",
+                "requests",
+                ("答复是否按期", "Whether answers are on time"),
+                (
+                    "别的部门等本部门答复的申请，逾期的标红，逾期责任具名。",
+                    "What others wait for from your department, red when overdue: who is late is named.",
+                ),
+            ),
+            _step(
+                "/meetings",
+                "meetings",
+                ("会议和交办事项", "Meetings and assignments"),
+                (
+                    "在这里答复邀请、看会议纪要；交办给本部门的事项按期签收、报告。",
+                    "Answer invitations, read minutes; acknowledge and report what was assigned to the department.",
+                ),
+            ),
+            _step(
+                "/staff",
+                "staff",
+                ("谁在岗、谁持证", "Who is assigned, who is certified"),
+                (
+                    "人员、培训和证书由您登记，可以导入表格；证书到期前会提醒。",
+                    "You keep people, trainings, certificates; you are told before a certificate ends.",
+                ),
+            ),
+            _step(
+                "/account/substitutes",
+                "substitutes",
+                ("有人不在岗", "When somebody is away"),
+                (
+                    "您可以为本部门的人指定代办人，立即生效；每一步都注明是代办。",
+                    "Appoint a substitute for anybody of the department; it holds at once, and every act is marked.",
+                ),
+            ),
+            _step(
+                "/governance",
+                "ranking",
+                ("本部门排在哪里", "Where the department stands"),
+                (
+                    "点开本部门的每个数字，可以一直看到背后的存证；不服可以提请协调。",
+                    "Each figure of yours opens down to its evidence; what you dispute can become a case.",
+                ),
+            ),
+            _HELP,
+        ),
+    ),
+    Tour(
         name="citizen",
         role=Role.CITIZEN,
         title=Text(zh="我的数据，谁在用", en="My data and who uses it"),

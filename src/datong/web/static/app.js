@@ -154,7 +154,7 @@
     if (event.target.matches('form[action="/views"]')) event.target.elements.query.value = window.location.search.slice(1);
   });
   document.addEventListener("submit", (event) => {
-    const question = event.target.dataset.confirm;
+    const question = (event.submitter && event.submitter.dataset.confirm) || event.target.dataset.confirm;
     if (question && !window.confirm(question)) event.preventDefault();
   });
   document.addEventListener("keydown", (event) => {
