@@ -59,6 +59,7 @@ OWN = {
     "sharing/agreements.py": "signatures; the form is a pydantic type (kernel/base64_bytes.py)",
     "sharing/live.py": "signatures; errors are caught where they are read",
     "sharing/matchings.py": "signatures; errors are caught where they are read",
+    "sharing/subject_lists.py": "lists of the hub's own making",
     "sharing/webhooks.py": "secrets of the hub's own making",
     "web/api/oauth.py": "the hub's own answer",
     "web/console/auditing.py": "writes archives, reads none",
