@@ -96,6 +96,8 @@ def in_words(value: object, pack: NormPack, *, field: str = "") -> Text:
 def _named(value: str, pack: NormPack, field: str) -> Text:
     if field == "element" and pack.has_element(value):
         return pack.element(value).name
+    if field == "classification" and (known := pack.classification(value)) is not None:
+        return Text(zh=f"{known.name.zh}（{value}）", en=f"{known.name.en} ({value})")
     names: dict[str, dict[str, Text]] = {
         "theme": {theme.key: theme.name for theme in pack.themes},
         "data_category": {category.key: category.name for category in pack.data_categories},
@@ -105,10 +107,10 @@ def _named(value: str, pack: NormPack, field: str) -> Text:
 
 
 def _parts(value: object, pack: NormPack) -> Text:
-    """A compound value as its stated parts."""
+    """A compound value as its stated parts; a binding without the id of its node, which tells a reader nothing."""
     stated = [
         in_words(getattr(value, name), pack)
         for name in type(value).__dict__.get("__pydantic_fields__", {})
-        if getattr(value, name) not in (None, "", ())
+        if name != "node_id" and getattr(value, name) not in (None, "", ())
     ]
     return Text(zh="，".join(part.zh for part in stated), en=", ".join(part.en for part in stated))

@@ -93,23 +93,46 @@ LIBRARY_ITEM = "人口和地理基础库建设"
 
 
 class Account(NamedTuple):
-    """An account of the demo: user name, whose it is, its roles, and the person's name."""
+    """An account of the demo: user name, whose it is, its roles, the person's name, and what they are there."""
 
     username: str
     department: Member | None
     roles: tuple[str, ...]
     name: Text
+    post: Text
 
 
-OPERATOR = Account("operator", None, ("operator",), Text(zh="平台运维员", en="platform operator"))
+_OFFICERS = {
+    "police": Text(zh="王建华", en="Wang Jianhua"),
+    "civil": Text(zh="刘芳", en="Liu Fang"),
+    "social": Text(zh="张伟东", en="Zhang Weidong"),
+    "estate": Text(zh="黄海涛", en="Huang Haitao"),
+    "education": Text(zh="周晓燕", en="Zhou Xiaoyan"),
+}
+_HEADS = {
+    "police": Text(zh="郑国强", en="Zheng Guoqiang"),
+    "civil": Text(zh="孙丽萍", en="Sun Liping"),
+    "social": Text(zh="何秀兰", en="He Xiulan"),
+    "estate": Text(zh="郭明", en="Guo Ming"),
+    "education": Text(zh="赵国栋", en="Zhao Guodong"),
+}
+
+OPERATOR = Account(
+    "operator", None, ("operator",), Text(zh="徐志远", en="Xu Zhiyuan"), Text(zh="平台运维员", en="platform operator")
+)
 AUTHORITY = Account(
-    "authority", BUREAU, ("authority", "data_officer"), Text(zh="数据局管理员", en="officer of the Data Bureau")
+    "authority",
+    BUREAU,
+    ("authority", "data_officer"),
+    Text(zh="李敏", en="Li Min"),
+    Text(zh="数据局管理员", en="officer of the Data Bureau"),
 )
 OFFICERS = tuple(
     Account(
         f"{member.key}.officer",
         member,
         ("data_officer",),
+        _OFFICERS[member.key],
         Text(zh=f"{member.short_name.zh}数据管理员", en=f"data officer of {member.short_name.en}"),
     )
     for member in DEPARTMENTS
@@ -119,14 +142,21 @@ HEADS = tuple(
         f"{member.key}.head",
         member,
         ("department_head",),
+        _HEADS[member.key],
         Text(zh=f"{member.short_name.zh}分管负责人", en=f"head of {member.short_name.en}"),
     )
     for member in DEPARTMENTS
 )
 """Who signs a department's catalogue (Arts. 11 and 13)."""
-CLERK = Account("education.clerk", EDUCATION, ("business",), Text(zh="教育局经办人", en="business clerk of Education"))
-AUDITOR = Account("auditor", BUREAU, ("auditor",), Text(zh="审计员", en="auditor"))
-CITIZEN = Account("citizen", None, ("citizen",), Text(zh="市民陈志强", en="the citizen Chen Zhiqiang"))
+CLERK = Account(
+    "education.clerk",
+    EDUCATION,
+    ("business",),
+    Text(zh="林佳", en="Lin Jia"),
+    Text(zh="教育局经办人", en="business clerk of Education"),
+)
+AUDITOR = Account("auditor", BUREAU, ("auditor",), Text(zh="吴正", en="Wu Zheng"), Text(zh="审计员", en="auditor"))
+CITIZEN = Account("citizen", None, ("citizen",), Text(zh="陈志强", en="Chen Zhiqiang"), Text(zh="市民", en="citizen"))
 
 
 class ListedColumn(NamedTuple):

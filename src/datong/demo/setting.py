@@ -79,7 +79,7 @@ def _open_first_account(world: World, settings: dict[str, str]) -> None:
         "--role",
         "operator",
         "--name",
-        OPERATOR.name.zh,
+        OPERATOR.name.render(world.options.language),
         "--password",
         world.password,
         extra=settings,

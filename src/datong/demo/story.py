@@ -167,7 +167,8 @@ def _conclude(world: World, results: list[StepResult], *, holds: bool) -> None:
         console.print()
         narrator.say(f"控制台：{world.hub.url}", f"Console: {world.hub.url}")
         for account in ACCOUNTS:
-            console.print(f"    {account.username:<20} {escape(world.password):<16} {narrator.text(account.name)}")
+            who = f"{narrator.text(account.post)} {narrator.text(account.name)}"
+            console.print(f"    {account.username:<20} {escape(world.password):<16} {who}")
 
 
 def _leave_running(world: World) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Protocol
@@ -25,11 +25,9 @@ from datong.governance.outages import Outages, outages_of
 from datong.governance.periods import Period
 from datong.governance.response_times import MonthOfCalls, ResponseTimes, months_to_judge, response_duties
 from datong.kernel import DepartmentCode, EntryId, ResourceId, Text, WorkingCalendar
-from datong.ledger import EntryKind, RecordedEntry
+from datong.ledger import COMMITTED_WITHIN, EntryKind, RecordedEntry
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
-COMMITTED_WITHIN = timedelta(minutes=10)
-"""An entry is on record at most so long after the time it bears."""
 REMEMBERED_MAX = 300_000
 """Entries kept in memory, some two kilobytes each."""
 DUTY_KINDS = (

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from datong.governance.indicators import FORMULAS, Performance, assess, charged, distinct, evidence_of
-from datong.governance.ledger_evidence import COMMITTED_WITHIN
 from datong.governance.monitor import Monitor
 from datong.governance.observations import EvidenceSource
 from datong.governance.periods import Period
 from datong.kernel import Clock, DepartmentCode, EntryId, Page, Text, page_of
 from datong.kernel.limits import PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
+from datong.ledger import COMMITTED_WITHIN
 from datong.norms import NormPack
 
 SETTLED_MAX = 36

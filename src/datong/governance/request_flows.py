@@ -19,7 +19,6 @@ from sqlalchemy import (
 )
 
 from datong.governance.judgement import working_seconds
-from datong.governance.ledger_evidence import COMMITTED_WITHIN
 from datong.governance.parties import Party
 from datong.governance.periods import Period
 from datong.governance.request_flow import (
@@ -49,7 +48,7 @@ from datong.kernel import (
     page_of,
 )
 from datong.kernel.limits import PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
-from datong.ledger import EntryKind, Ledger, RecordedEntry
+from datong.ledger import COMMITTED_WITHIN, EntryKind, Ledger, RecordedEntry
 
 READ_AT_ONCE = timedelta(days=7)
 VARIANTS_SHOWN_MAX = 20

@@ -14,6 +14,7 @@ from datong.ledger.witness import Witness
 if TYPE_CHECKING:
     from datong.ledger.bundles import BundleReport, Disclosure, WitnessReport, read_bundle, verify_bundle
     from datong.ledger.cosigning import WitnessState, bears_cosignature
+    from datong.ledger.days import COMMITTED_WITHIN
     from datong.ledger.exported import exported_entries
     from datong.ledger.eyes import require_other_eyes
     from datong.ledger.fsck import Fault, FsckReport
@@ -33,6 +34,7 @@ else:
         {
             "bundles": ["BundleReport", "Disclosure", "WitnessReport", "read_bundle", "verify_bundle"],
             "cosigning": ["WitnessState", "bears_cosignature"],
+            "days": ["COMMITTED_WITHIN"],
             "exported": ["exported_entries"],
             "eyes": ["require_other_eyes"],
             "fsck": ["Fault", "FsckReport"],
@@ -50,6 +52,7 @@ else:
     )
 
 __all__ = [
+    "COMMITTED_WITHIN",
     "LEDGER_AREAS",
     "SAMPLE_ENTRIES_MAX",
     "SEED_CHARS_MAX",

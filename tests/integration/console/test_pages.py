@@ -259,6 +259,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
             "/requests?show=sent",
             "/evidence",
         ],
+        "education.head": ["/", "/catalogue/work?state=draft", "/staff", "/account/substitutes", "/meetings"],
         "estate.officer": [
             "/",
             "/catalogue/files",

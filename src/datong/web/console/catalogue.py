@@ -48,6 +48,9 @@ def show_resource(desk: SignedIn, resource_id: ResourceId) -> Response:
         content=resource.content,
         element_names=_element_names(desk, resource),
         classification=desk.services.pack.classification(resource.content.classification),
+        data_category=next(
+            (one.name for one in desk.services.pack.data_categories if one.key == resource.content.data_category), None
+        ),
         theme=next((theme for theme in desk.services.pack.themes if theme.key == resource.content.theme), None),
         inside=inside,
         versions=desk.services.catalogue.history(resource_id) if inside else (),

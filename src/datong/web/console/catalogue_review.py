@@ -123,6 +123,7 @@ def _page(desk: Desk, resource: Resource, decided: Decided, problem: DatongError
         difference=difference,
         checks=_checks(desk, resource, problems, difference),
         fields=_fields(desk, content, problems, difference),
+        nothing=in_words(None, desk.services.pack),
         items=_items(content, problems, difference),
         gone=() if difference is None else _gone(difference),
         decisions=decisions,

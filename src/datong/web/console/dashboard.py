@@ -55,7 +55,7 @@ def city_page(desk: Desk) -> Response:
         duties=overview.duties(desk),
         starts=starts(desk),
         sent=overview.sent_requests(desk),
-        to_rate=to_rate(desk.caller, desk.services, limit=overview.SENT_SHOWN),
+        to_rate=to_rate(desk.caller, desk.services, limit=overview.TO_RATE_SHOWN),
         network=overview.exchange_network(desk),
         trend=overview.activity(desk),
         recent=overview.recent_entries(desk),

@@ -83,8 +83,7 @@ def show_guards(desk: SignedIn, period: str = "", department: str = "") -> Respo
     """Show the guards against gaming, what each found in a period, what that did to the numbers, and the acts."""
     desk.require(Action.INDICATOR_READ)
     chosen = period or _periods(desk)["month"]
-    publication = _published(desk, chosen)
-    performance = publication.performance if publication else desk.services.indicators.compute(chosen)
+    performance = _performance(desk, chosen)
     lines = [line for line in performance.departments if department in {"", line.department}]
     return desk.page(
         "governance/guards.html",
@@ -162,6 +161,12 @@ def _published(desk: Desk, period: str) -> Publication | None:
     return None
 
 
+def _performance(desk: Desk, period: str) -> Performance:
+    """Return a period's table as it was published, or else as it is now."""
+    publication = _published(desk, period)
+    return publication.performance if publication else desk.services.indicators.compute(period)
+
+
 def _periods(desk: Desk) -> dict[str, str]:
     """Return the names of the present month, quarter and year."""
     today = desk.now.astimezone(CHINA)
@@ -200,8 +205,7 @@ def _trend(desk: Desk, performance: Performance) -> Chart:
         desk.department_name(line.department): [] for line in performance.departments
     }
     for month in months:
-        publication = _published(desk, month)
-        known = publication.performance if publication else desk.services.indicators.compute(month)
+        known = performance if month == performance.period.name else _performance(desk, month)
         scores = {line.department: line.score for line in known.departments}
         for line in performance.departments:
             series[desk.department_name(line.department)].append(_whole(scores.get(line.department)))

@@ -16,7 +16,8 @@ from datong.web.console.evidence import readable_department
 
 DUTIES_SHOWN_MAX = 12
 RECENT_SHOWN = 8
-SENT_SHOWN = 5
+SENT_SHOWN = 4
+TO_RATE_SHOWN = 3
 TREND_DAYS = 30
 SERIES = (
     (EntryKind.BATCH, Text(zh="传输批次", en="Batches")),

@@ -57,9 +57,11 @@ def simulate(
                 )
     except DatongError as error:
         chosen, found = None, problem_of(error)
+    named = [verdict.agreement_id for verdict in answer.verdicts if verdict.agreement_id] if answer is not None else []
     return _page(
         desk,
         found,
+        agreements={agreement_id: desk.services.agreements.get(agreement_id) for agreement_id in named},
         chosen=chosen,
         view=view,
         answer=answer,

@@ -138,8 +138,13 @@ def subject_of(desk: "Desk", entry: RecordedEntry) -> Subject:
         named = NAMED.get(entry.kind)
         title = _title(desk, entry) if named is None else named(desk, entry.subject)
         if title is not None:
-            return Subject(name=desk.speech.say(title), address=_address(entry))
+            return Subject(name=desk.speech.say(title), address=_address(entry) if _has_page(desk, entry) else "")
     return Subject(name=entry.subject, exact=True)
+
+
+def _has_page(desk: "Desk", entry: RecordedEntry) -> bool:
+    """Whether the subject's kind of page exists for this one: applications that an operator made have none."""
+    return entry.kind is not EntryKind.APPLICATION or desk.services.registrations.is_registered(entry.subject)
 
 
 def _address(entry: RecordedEntry) -> str:

@@ -157,7 +157,13 @@
     const question = (event.submitter && event.submitter.dataset.confirm) || event.target.dataset.confirm;
     if (question && !window.confirm(question)) event.preventDefault();
   });
+  // A menu of further acts closes when one goes elsewhere.
+  function closeMenus(but) { document.querySelectorAll("details.more[open]").forEach((one) => { if (one !== but) one.open = false; }); }
+  document.addEventListener("click", (event) => closeMenus(event.target.closest("details.more")));
+  document.addEventListener("focusin", (event) => closeMenus(event.target.closest("details.more")));
   document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && event.target.closest("details.more[open]");
+    if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
     const box = document.querySelector("[data-search]") || document.querySelector("[data-find]");
     if (event.key === "/" && !typing && box) { event.preventDefault(); box.focus(); }
