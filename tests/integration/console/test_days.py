@@ -104,6 +104,7 @@ def test_an_officer_replies_and_the_agreement_is_confirmed(console: ServedCity, 
     officer.page.wait_for_url("**done=confirmed")
     assert officer.page.locator(".badge.good").count() >= 1
     address = officer.page.url.split("?")[0]
+    officer.page.click("details.more summary")
     with officer.page.expect_download() as contract:
         officer.page.click("a[href$='contract.yaml']")
     assert "apiVersion" in Path(contract.value.path()).read_text()
