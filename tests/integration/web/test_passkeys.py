@@ -123,7 +123,7 @@ def test_a_passkey_in_the_browser_from_its_first_use_to_its_removal(named: Runni
         assert (refused.status_code, refused.json()["code"]) == (403, "sharing.method_insufficient")
     # Removed: sessions that began by it end, this one too.
     page.once("dialog", lambda dialog: dialog.accept())
-    page.click("form[action^='/account/passkeys/'] button")
+    page.click("form[action^='/account/passkeys/'][action$='/end'] button")
     page.wait_for_url("**/sign-in?next=**")
     entries = services.ledger.entries(kind=EntryKind.ACCOUNT, subject=wang.id).rows
     assert [entry.facts["step"] for entry in entries][:2] == ["passkey_remove", "sign_in"]
