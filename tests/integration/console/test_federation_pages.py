@@ -129,5 +129,5 @@ def test_a_source_is_made_run_and_paused_in_the_console(federated: Federated, br
     visitor.open("/cascade")
     page.fill("#lower-name", "County hub")
     page.click("text=Register and issue a token")
-    assert len(page.inner_text("code.break")) > 20
+    assert len(page.inner_text(".notice.good code")) > 20
     visitor.close()
