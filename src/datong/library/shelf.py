@@ -10,8 +10,10 @@ import hashlib
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from pathlib import Path, PurePosixPath
+from typing import Annotated, NamedTuple, Protocol
+
+from pydantic import AfterValidator, Field, ValidationError
 
 from datong.kernel import BuildId, Corrupt, NotFound, Text, Unavailable, Value, new_id
 from datong.kernel.files import flush
@@ -52,12 +54,19 @@ class FileStore(Protocol):
         ...
 
 
+def _below(path: str) -> str:
+    """Return a path that stays below the folder it begins in: the list that names it comes from a store."""
+    if PurePosixPath(path).is_absolute() or not path.isprintable() or {"", ".", ".."} & set(path.split("/")):
+        raise ValueError(path)
+    return path
+
+
 class ShelvedFile(Value):
     """A file of a version: its path below the folder of all libraries, and what it holds."""
 
-    path: str
-    sha256: str
-    bytes: int
+    path: Annotated[str, AfterValidator(_below)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
 
 
 class ShelvedVersion(Value):
@@ -112,7 +121,11 @@ class Shelf:
         self._store.write(_list(library, build_id), made.model_dump_json().encode())
 
     def version(self, library: str, build_id: BuildId) -> ShelvedVersion | None:
-        """Return what the version of a build consists of; None if it does not lie there."""
+        """Return what the version of a build consists of; None if it does not lie there.
+
+        Raises:
+            Corrupt: its list is none, or another version's.
+        """
         copy = self._folder / library / "shelf" / f"{build_id}.json"
         if copy.exists():
             return ShelvedVersion.model_validate_json(copy.read_bytes())
@@ -127,9 +140,14 @@ class Shelf:
 
     def _listed(self, library: str, build_id: BuildId) -> ShelvedVersion | None:
         try:
-            return ShelvedVersion.model_validate_json(self._store.read(_list(library, build_id)))
+            found = ShelvedVersion.model_validate_json(self._store.read(_list(library, build_id)))
         except NotFound:
             return None
+        except ValidationError as error:
+            raise _no_list(library, build_id) from error
+        if (found.library, found.build_id) != (library, build_id):
+            raise _no_list(library, build_id)
+        return found
 
     def holds(self, library: str, build_id: BuildId) -> bool:
         """Return whether the version of a build lies there."""
@@ -235,6 +253,22 @@ class Shelf:
         with (home / "shelf.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _no_list(library: str, build_id: BuildId) -> Corrupt:
+    return Corrupt(
+        "library.shelved_list_changed",
+        what=Text(
+            zh=f"对象存储中资源库 {library} 的版本清单 {build_id} 不是构建时放入的清单。",
+            en=f"The list of the version {build_id} of the library {library} in the object store is not one that a "
+            "build puts there.",
+        ),
+        remedy=Text(
+            zh="请检查对象存储由谁写入；删除该清单，构建的机器会重新放入。",
+            en="See who writes to the store; remove the list: a machine that builds puts it there again.",
+        ),
+        context={"library": library, "build": build_id},
+    )
 
 
 def _not_there(library: str) -> Unavailable:
