@@ -65,13 +65,15 @@ def prepare(settings: Settings, folder: Path, people: int) -> World:
         agreement = agreed.agree(hub, resource, provider, consumer)
         source = landed.model_copy(update={"resource_id": resource.id, "department": agreed.PROVIDER})
         lookup = build(hub, source)
-        made = hub.services.identity.create_application(
-            name="benchmark", department=agreed.CONSUMER, actor=PLATFORM_ACTOR
-        )
-        token = hub.services.identity.token_for_application(made.application.client_id, made.client_secret)
-        return World(agreement, lookup, token.access_token, citizens(lookup, CITIZENS_MAX))
+        return World(agreement, lookup, token_of(hub), citizens(lookup, CITIZENS_MAX))
     finally:
         hub.close()
+
+
+def token_of(hub: Hub) -> str:
+    """Open an application for the consumer; return a token of it, which holds for `TOKEN_SECONDS`."""
+    made = hub.services.identity.create_application(name="benchmark", department=agreed.CONSUMER, actor=PLATFORM_ACTOR)
+    return hub.services.identity.token_for_application(made.application.client_id, made.client_secret).access_token
 
 
 def build(hub: Hub, source: LandedSource) -> Path:

@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +31,16 @@ from tests.free_ports import free_port
 from tests.servers import start_postgresql
 
 from benchmarks import agreed, report
-from benchmarks.gateway import TOKEN_SECONDS, World, add_agreements, bodies_of, of_control, prepare, strangers
+from benchmarks.gateway import (
+    TOKEN_SECONDS,
+    World,
+    add_agreements,
+    bodies_of,
+    of_control,
+    prepare,
+    strangers,
+    token_of,
+)
 from benchmarks.mixed_calling import MixedLoad, MixedOutcome, milliseconds
 from datong.app.hub import Hub
 from datong.kernel import Database, Settings
@@ -121,6 +130,9 @@ def run(load: MixedLoad) -> MixedOutcome:
 def measure(settings: Settings, world: World, processes: int, chosen: argparse.Namespace, control: int) -> Measured:
     """Return what `processes` hubs do under the load."""
     with ExitStack() as stack:
+        # Preparing, and what was measured before, may have taken longer than a token holds.
+        with closing(Hub(settings)) as hub:
+            world = world._replace(token=token_of(hub))
         ports = [free_port() for _ in range(processes)]
         each = [settings.model_copy(update={"port": port}) for port in ports]
         pids = [stack.enter_context(agreed.serving(one)) for one in each]
