@@ -4,7 +4,6 @@ It lies beside the files (`.datong/arrivals.sqlite`, or where the source's URL s
 new register begin at the seconds since 1970, so that a cursor of a lost register is recognised instead of believed.
 """
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from datong.exchange import Column
 from datong.kernel import Conflict, Misconfigured, Text, Value
+from datong.kernel.files import file_digest
 
 BUSY_SECONDS = 30.0
 _TABLES = """
@@ -153,8 +153,7 @@ def _new_versions(
             fresh.append((status.st_mtime_ns, file, status.st_size, path))
     for modified, file, size, path in sorted(fresh):
         try:
-            with path.open("rb") as opened:
-                digest = hashlib.file_digest(opened, "sha256").hexdigest()
+            digest = file_digest(path)
         except FileNotFoundError:
             continue
         yield modified, file, size, digest

@@ -6,7 +6,6 @@ what arrives later always lies behind it. A damaged file is put on record with i
 on.
 """
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from datong.adapters.folder_tables import FolderTable, files_of, is_ready
 from datong.adapters.json_records import JSON_TEXT
 from datong.exchange import Column, Cursor, TableKind, TableSchema, arrow_schema
 from datong.kernel import DatongError, Text
+from datong.kernel.files import file_digest
 
 ARRIVAL, FILE, ROW = "_file_arrival", "_file_name", "_file_row"
 ORDER = (ARRIVAL, ROW)
@@ -134,8 +134,7 @@ class WatchedTable:
 
 def _is_version(path: Path, sha256: str) -> bool:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        return file_digest(path) == sha256
     except OSError:
         return False
 

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and stay."""
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -22,6 +23,12 @@ def replace_file(path: Path, content: bytes, *, mode: int = _EVERYBODY, several_
         os.fsync(file.fileno())
     temporary.replace(path)
     flush(path.parent)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def flush(path: Path) -> None:

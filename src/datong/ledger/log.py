@@ -1,6 +1,5 @@
 """The ledger of a hub: append evidence, publish the log, prove entries."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, time
 from pathlib import Path
@@ -25,6 +24,7 @@ from datong.kernel import (
     insert_together,
     new_id,
 )
+from datong.kernel.files import file_digest
 from datong.ledger.bundles import make_bundle
 from datong.ledger.cosigning import Witnesses, WitnessState
 from datong.ledger.days import DayCounts
@@ -311,13 +311,11 @@ class Ledger(LogReading):
         self._check_shard(shard)
         # 2. The log says what was archived, once.
         if not self.entries(kind=EntryKind.SHARD, subject=shard.month, limit=1).total:
-            with shard.path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
             facts: dict[str, JsonValue] = {
                 "month": shard.month,
                 "begin": shard.begin,
                 "end": shard.end,
-                "file_sha256": digest,
+                "file_sha256": file_digest(shard.path),
             }
             with self._database.transaction() as connection:
                 self.append(connection, kind=EntryKind.SHARD, subject=shard.month, actor=PLATFORM_ACTOR, facts=facts)

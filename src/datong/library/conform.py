@@ -6,7 +6,6 @@ A conformed source is a Parquet file with one row per key: `row_key`, `batch_id`
 column has, are named `column:<name>`.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from datong.exchange import DELETED_COLUMN, guarded_reader
 from datong.kernel import Corrupt, Invalid, Text, Value
+from datong.kernel.files import file_digest
 from datong.library.address_conform import (
     ADDRESS_ELEMENTS,
     ADDRESS_PARTS,
@@ -205,8 +205,7 @@ def _check_payload(batch: LandedBatch, source: LandedSource) -> None:
     if not batch.payload_digest:
         return
     try:
-        with batch.path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_digest(batch.path)
     except OSError as error:
         raise _corrupt(batch, source) from error
     if found != batch.payload_digest:

@@ -6,7 +6,6 @@ changed, so whoever takes a file from there needs no lock, and knows by its name
 """
 
 import fcntl
-import hashlib
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,8 +14,8 @@ from typing import Annotated, NamedTuple, Protocol
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from datong.kernel import BuildId, Corrupt, NotFound, Text, Unavailable, Value, new_id
-from datong.kernel.files import flush
+from datong.kernel import BuildId, Corrupt, NotFound, Text, Unavailable, Value
+from datong.kernel.files import file_digest, flush, replace_file
 
 BUILDS = "builds"
 DELTA = "delta"
@@ -112,7 +111,7 @@ class Shelf:
             name, size = path.relative_to(self._folder).as_posix(), path.stat().st_size
             file = known.get(name)
             if file is None or file.bytes != size:
-                file = ShelvedFile(path=name, sha256=_digest(path), bytes=size)
+                file = ShelvedFile(path=name, sha256=file_digest(path), bytes=size)
                 place = _content(library, file.sha256)
                 if not self._store.holds(place):
                     self._store.put_file(place, path)
@@ -132,10 +131,7 @@ class Shelf:
         found = self._listed(library, build_id)
         if found is not None:
             # A cache goes on with what it has while the store is away.
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            aside = copy.with_name(f"{new_id()}.part")
-            aside.write_bytes(found.model_dump_json().encode())
-            aside.replace(copy)
+            replace_file(copy, found.model_dump_json().encode(), several_writers=True)
         return found
 
     def _listed(self, library: str, build_id: BuildId) -> ShelvedVersion | None:
@@ -227,7 +223,7 @@ class Shelf:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.part")
         self._store.fetch_file(_content(library, file.sha256), aside)
-        if _digest(aside) != file.sha256:
+        if file_digest(aside) != file.sha256:
             aside.unlink()
             raise Corrupt(
                 "library.shelved_file_changed",
@@ -296,8 +292,3 @@ def _content(library: str, sha256: str) -> str:
 
 def _list(library: str, build_id: BuildId) -> str:
     return f"{library}/versions/{build_id}.json"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,6 @@ never changes. Next to it stays a list of whom it concerns, as commitments that 
 go when nobody asks for them any more, the list stays as long as the accesses that it explains.
 """
 
-import hashlib
 import os
 import shutil
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from datong.kernel import JsonValue, Text, Unavailable, canonical_json, new_id, sha256_hex
+from datong.kernel.files import file_digest, flush
 from datong.norms import text_literal
 from datong.sharing.delta_sql import (
     CHANGE_TYPE,
@@ -267,9 +267,8 @@ def _described(
     row = connection.execute(bounds_sql(path, types)).fetchone()
     if row is None:
         raise AssertionError("an aggregate has one row")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
+    digest = file_digest(path)
+    flush(path)
     return ReleaseFile(
         name=path.name,
         bytes=path.stat().st_size,

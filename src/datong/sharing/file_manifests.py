@@ -185,12 +185,6 @@ def rows_digest(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[s
     return digest.hexdigest(), rows
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _content_digest(path: Path, form: FileForm) -> str:
     try:
         if form is FileForm.PARQUET:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import duckdb
 
 from datong.kernel import Conflict, EntryId, NotFound, ResourceId, Text, Unavailable, new_id
+from datong.kernel.files import file_digest
 from datong.ledger import Ledger, Signer
 from datong.norms import text_literal
 from datong.sharing.csv_files import write_csv
@@ -29,7 +30,6 @@ from datong.sharing.file_manifests import (
     FileForm,
     FileManifest,
     SignedManifest,
-    file_digest,
     rows_digest,
 )
 from datong.sharing.principals import Principal

@@ -15,6 +15,7 @@ from datong.governance import (
     CaseStage,
     Contested,
     DutyKind,
+    Finding,
     FindingRecord,
     Guard,
     MonitorReport,
@@ -79,12 +80,7 @@ def list_findings(
 def read_finding(finding_id: FindingId, caller: Caller, hub: Hub) -> FindingRecord:
     """Return one finding with its shares, spans and evidence."""
     record = hub.monitor.finding(finding_id)
-    finding = record.finding
-    hub.policy.require(
-        caller,
-        Action.FINDING_READ,
-        Target(id=finding.id, department=finding.authority, provider=finding.provider, consumer=finding.consumer),
-    )
+    hub.policy.require(caller, Action.FINDING_READ, finding_target(record.finding))
     return record
 
 
@@ -215,6 +211,11 @@ def read_indicator_evidence(
     """Return the ids of the acts behind one number, newest first."""
     hub.policy.require(caller, Action.INDICATOR_READ)
     return hub.indicators.evidence(key, department, period=period, offset=offset, limit=limit)
+
+
+def finding_target(finding: Finding) -> Target:
+    """Return a finding as a target: its authority and both parties may read it."""
+    return Target(id=finding.id, department=finding.authority, provider=finding.provider, consumer=finding.consumer)
 
 
 def alarm_target(record: AlarmRecord) -> Target:

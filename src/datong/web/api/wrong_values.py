@@ -28,7 +28,7 @@ from datong.kernel import (
 from datong.library import Correction, CorrectionState, DisputedCell
 from datong.sharing import Action, Principal, Role, Target
 from datong.web.api.corrections import agreed_cells_of, correction_target, shown_to_citizen
-from datong.web.api.governance import read_finding
+from datong.web.api.governance import finding_target, read_finding
 from datong.web.api.scope import own_department
 from datong.web.api.uses import own_subject
 from datong.web.authentication import Caller, Hub
@@ -251,7 +251,11 @@ def _view(hub: Services, caller: Principal, found: WrongValue, correction: Corre
         uses_total=len(uses),
         left_off=found.left_off,
         copies=tuple(one for one in found.copies if whole or one.department == caller.department),
-        findings=tuple(one for one in found.findings if _may_read(hub, caller, one.finding)),
+        findings=tuple(
+            one
+            for one in found.findings
+            if hub.policy.authorise(caller, Action.FINDING_READ, finding_target(one.finding)).allowed
+        ),
     )
 
 
@@ -340,8 +344,3 @@ def _by_department(uses: Iterable[WrongUse]) -> tuple[UsedBy, ...]:
         for department, group in groups.items()
     ]
     return tuple(sorted(found, key=lambda one: (-one.wrong, -one.maybe, one.department)))
-
-
-def _may_read(hub: Services, caller: Principal, finding: Finding) -> bool:
-    target = Target(id=finding.id, department=finding.authority, provider=finding.provider, consumer=finding.consumer)
-    return hub.policy.authorise(caller, Action.FINDING_READ, target).allowed

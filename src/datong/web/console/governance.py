@@ -10,6 +10,7 @@ from datong.kernel import CHINA, DepartmentCode, FindingId, NotFound
 from datong.ledger import RecordedEntry
 from datong.norms import IndicatorGroup
 from datong.sharing import Action, Target
+from datong.web.api.governance import finding_target
 from datong.web.api.scope import department_in_scope
 from datong.web.api.wrong_values import reports_of_finding
 from datong.web.console.charts import Chart, heat, trend
@@ -124,10 +125,7 @@ def show_finding(desk: SignedIn, finding_id: FindingId) -> Response:
     """Show one finding: the duty, the clause, the shares, who held the ball when, and the evidence."""
     record = desk.services.monitor.finding(finding_id)
     finding = record.finding
-    desk.require(
-        Action.FINDING_READ,
-        Target(id=finding.id, department=finding.authority, provider=finding.provider, consumer=finding.consumer),
-    )
+    desk.require(Action.FINDING_READ, finding_target(finding))
     entries = [desk.services.ledger.entry(entry_id) for entry_id in finding.evidence]
     return desk.page(
         "governance/finding.html",
