@@ -306,7 +306,8 @@ def test_a_call_sealed_for_another_process_is_opened_by_nobody(town: Town) -> No
         with pytest.raises(Corrupt, match="live_unsealable"):
             KEY.open_call(forged)
         answered = sealed_answer(town.answerer().answer(call), call)
-        town.live.answer(NODE, answered.model_copy(update={"sealed": answered.sealed[:-1] + b"x"}))
+        flipped = answered.sealed[:-1] + bytes([answered.sealed[-1] ^ 1])
+        town.live.answer(NODE, answered.model_copy(update={"sealed": flipped}))
         with pytest.raises(Corrupt, match="live_unsealable"):
             asked.result()
 
