@@ -86,6 +86,9 @@ def sweeps_of(
         keep=timedelta(days=settings.correction_retention_days),
     )
 
+    def tell_who_relied() -> bool:
+        return services.inbox.follow_relied(lambda one: services.wrong_values.relied(services.corrections.get(one)))
+
     def clear_notices() -> bool:
         return services.inbox.sweep() or services.sending.sweep()
 
@@ -95,6 +98,7 @@ def sweeps_of(
 
     return [
         Sweep(name="notices", interval_seconds=NOTICES_INTERVAL_SECONDS, run=services.inbox.follow),
+        Sweep(name="wrong-values", interval_seconds=NOTICES_INTERVAL_SECONDS, run=tell_who_relied),
         Sweep(name="reminders", interval_seconds=REMINDERS_INTERVAL_SECONDS, run=services.inbox.remind),
         Sweep(name="messages", interval_seconds=MESSAGES_INTERVAL_SECONDS, run=send_messages, everywhere=True),
         Sweep(name="old-notices", interval_seconds=RELEASES_INTERVAL_SECONDS, run=clear_notices),

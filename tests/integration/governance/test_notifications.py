@@ -34,6 +34,7 @@ from datong.kernel import (
     PersonId,
     ResourceId,
     Text,
+    Unavailable,
     page_of,
 )
 from datong.ledger import EntryKind
@@ -205,6 +206,40 @@ def test_an_inbox_folds_what_repeats_and_knows_who_may_read(told: Told) -> None:
     told.inbox.sweep()
     assert told.inbox.find("clerk").total == 0
     assert told.inbox.unread(OFFICER) == 1
+
+
+def test_who_relied_on_a_wrong_value_is_told_once_the_source_owns_up(told: Told) -> None:
+    facts: dict[str, JsonValue] = {"provider": PROVIDER, "consumer": None, "resource_id": "resource-1"}
+    asked: list[str] = []
+
+    def relied(report: str) -> list[DepartmentCode]:
+        asked.append(report)
+        return [CONSUMER]
+
+    def out_of_reach(_report: str) -> list[DepartmentCode]:
+        raise Unavailable("test.away", what=Text(zh="无", en="none"), remedy=Text(zh="无", en="none"))
+
+    told.record(EntryKind.CORRECTION, "report-1", {**facts, "action": "report"}, BUREAU)
+    told.follow()
+    told.inbox.follow_relied(relied)
+    assert (asked, told.inbox.unread("clerk")) == ([], 0), "that somebody says so is no news"
+
+    told.record(EntryKind.CORRECTION, "report-1", {**facts, "action": "accept"}, PROVIDER)
+    told.follow()
+    with pytest.raises(Unavailable):
+        told.inbox.follow_relied(out_of_reach)
+    assert told.inbox.unread("clerk") == 0
+    told.record(EntryKind.CORRECTION, "report-1", {**facts, "action": "see"}, PROVIDER)
+    told.follow()
+    while told.inbox.follow_relied(relied):
+        pass
+    assert asked == ["report-1", "report-1"]
+    for person in ("clerk", OTHER):
+        (notice,) = told.inbox.find(person, unread=True).rows
+        assert (notice.address, notice.topic, notice.times) == ("/corrections/report-1/uses", Topic.CORRECTION, 2)
+    assert "corrected" in notice.what.en
+    # Neither the source nor the authority relied on it.
+    assert {told.inbox.unread(f"officer-{BUREAU}"), told.inbox.find(OFFICER, topic=Topic.CORRECTION).total} == {0}
 
 
 def test_a_substitute_is_told_too_and_for_whom(told: Told) -> None:

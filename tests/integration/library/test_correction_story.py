@@ -395,6 +395,9 @@ def whom_it_reached(city: City, report: str, item: str, batch: str) -> None:
     # The department that relied on it sees its own case; the source that it did; an auditor no value; others nothing.
     assert city.get(city.education, path)["uses"][0]["case_number"] == "JY-2026-1"
     assert city.get(city.education, path)["value"] == WRONG, "its agreement shows telephones as they are"
+    (notice,) = eventually(lambda: of_uses(city, city.education, path))
+    assert "corrected" in notice["what"]["en"]
+    assert (of_uses(city, city.police, path), of_uses(city, city.authority, path)) == ([], [])
     source = city.get(city.police, path)
     assert [(one["department"], one["case_number"]) for one in source["uses"]] == [(EDUCATION, None)]
     audited = city.get(city.auditor, path)
@@ -417,6 +420,12 @@ def whom_it_reached(city: City, report: str, item: str, batch: str) -> None:
     told = commanded(city, city.authority, correction.app, "uses", report)
     assert batch in told
     assert EDUCATION in told
+
+
+def of_uses(city: City, token: str, path: str) -> Json:
+    """Return the notices that lead to whom the value reached."""
+    notices = city.get(token, "notices?topic=correction")["rows"]
+    return [one for one in notices if one["address"] == f"/{path}" and "corrected" in one["what"]["en"]]
 
 
 def is_closed(view: Json) -> bool:

@@ -9,16 +9,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from datong.governance.duties import Duty
 from datong.governance.notifications.matters import Audience, Matter, Names, Topic
 from datong.governance.notifications.preferences import Preferences
-from datong.governance.notifications.tables import MESSAGE, NOTICE, POSITION, SETTING
+from datong.governance.notifications.relied import of_relied, owns_up
+from datong.governance.notifications.tables import MESSAGE, NOTICE, POSITION, RELIED_POSITION, SETTING
 from datong.governance.notifications.telling import TOLD_KINDS, matters_of, reminder_of
 from datong.kernel import (
     Clock,
+    CorrectionId,
     Database,
     DepartmentCode,
     NotFound,
@@ -30,7 +32,7 @@ from datong.kernel import (
     page_of,
 )
 from datong.kernel.limits import PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
-from datong.ledger import Ledger, RecordedEntry
+from datong.ledger import EntryKind, Ledger, RecordedEntry
 from datong.sharing import Account, PolicyEngine, Role
 
 NOTICES = uuid.UUID("0f6f0d52-5a0d-5b0e-9a55-0d0f3f3c9d11")
@@ -114,26 +116,50 @@ class Inbox:
 
     def follow(self) -> bool:
         """Tell people of what was published in the log since; return whether more waits."""
-        position, now = self.position(), self._clock.now()
+        return self._follow(POSITION, TOLD_KINDS, lambda entry: matters_of(entry, self._names))
+
+    def follow_relied(self, relied: Callable[[CorrectionId], Collection[DepartmentCode]]) -> bool:
+        """Tell departments of values that they relied on and that were found wrong since; return whether more waits.
+
+        `relied` returns the departments that a report's value reached. It reads tables of the library, so this has a
+        position of its own: where they cannot be read, nobody waits for other news.
+
+        Raises:
+            Unavailable: they cannot be read; what was to be told is told by a later call.
+        """
+
+        def matters(entry: RecordedEntry) -> Sequence[Matter]:
+            departments = relied(CorrectionId(entry.subject)) if owns_up(entry) else ()
+            return of_relied(entry, departments, self._names)
+
+        return self._follow(RELIED_POSITION, {EntryKind.CORRECTION}, matters)
+
+    def _follow(
+        self, reader: Table, kinds: Collection[EntryKind], matters: Callable[[RecordedEntry], Sequence[Matter]]
+    ) -> bool:
+        position, now = self._position(reader), self._clock.now()
         entries, after = self._ledger.published_from(
-            position, kinds=TOLD_KINDS, since=now - TOLD_WITHIN, limit=ENTRIES_AT_ONCE
+            position, kinds=kinds, since=now - TOLD_WITHIN, limit=ENTRIES_AT_ONCE
         )
         if after == position:
             return False
-        told = [(matter, entry) for entry in entries for matter in matters_of(entry, self._names)]
+        told = [(matter, entry) for entry in entries for matter in matters(entry)]
         rooms = _Rooms(self._people, self._authorities, self._substitutes)
         with self._database.transaction() as connection:
-            if self._locked_position(connection) != position:
+            if self._locked_position(connection, reader) != position:
                 return True  # Another process told of these.
             for matter, entry in told:
                 self._tell(connection, matter, rooms, entry=entry)
-            connection.execute(update(POSITION).values(position=after))
+            connection.execute(update(reader).values(position=after))
         return True
 
     def position(self) -> int:
         """Return how far the log was read to tell people of it; it moves when somebody may have been told."""
+        return self._position(POSITION)
+
+    def _position(self, reader: Table) -> int:
         with self._database.snapshot() as connection:
-            return connection.scalar(select(POSITION.c.position)) or 0
+            return connection.scalar(select(reader.c.position)) or 0
 
     def remind(self) -> bool:
         """Remind people of deadlines that are near, each once; return False, since all that is due is done."""
@@ -143,7 +169,7 @@ class Inbox:
         matters = [*(matter for matter in found if matter is not None), *self._reminders(now)]
         if matters:
             with self._database.transaction() as connection:
-                self._locked_position(connection)
+                self._locked_position(connection, POSITION)
                 for matter in matters:
                     self._tell(connection, matter, rooms)
         return False
@@ -291,12 +317,12 @@ class Inbox:
         preferences = preferences_of(connection, person)
         return bool(preferences.channels) and topic not in preferences.muted
 
-    def _locked_position(self, connection: Connection) -> int:
+    def _locked_position(self, connection: Connection, reader: Table) -> int:
         """Return how far the log was read, and keep others from moving it."""
         dialect = sqlite if self._database.is_sqlite else postgresql
-        made = dialect.insert(POSITION).values(id=_POSITION_ID, position=0)
-        connection.execute(made.on_conflict_do_nothing(index_elements=[POSITION.c.id]))
-        position: int = connection.execute(select(POSITION.c.position).with_for_update()).scalar_one()
+        made = dialect.insert(reader).values(id=_POSITION_ID, position=0)
+        connection.execute(made.on_conflict_do_nothing(index_elements=[reader.c.id]))
+        position: int = connection.execute(select(reader.c.position).with_for_update()).scalar_one()
         return position
 
 

@@ -12,6 +12,14 @@ POSITION = Table(
 )
 """One row, and the lock of those who read the log: entries below `position` have been told."""
 
+RELIED_POSITION = Table(
+    "governance_relied_position",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+)
+"""As `POSITION`, of those who tell whom a wrong value reached."""
+
 SETTING = Table(
     "governance_notice_setting",
     METADATA,

@@ -16,7 +16,7 @@ from datong.governance.interfaces import LiveSpan, live_spans
 from datong.governance.judgement import finding_id_of
 from datong.governance.monitor import FindingRecord, Monitor
 from datong.governance.tracing.values import Told, ValueCopy, ValueOrigin, WrongUse, WrongValue, told
-from datong.kernel import AccessId, BatchId, Clock, NotFound, ResourceId
+from datong.kernel import AccessId, BatchId, Clock, DepartmentCode, NotFound, ResourceId
 from datong.kernel.limits import PAGE_ROWS_MAX
 from datong.ledger import EntryKind, Ledger
 from datong.library import Correction, DisputedCell, Library, PastRecord, past_records
@@ -77,6 +77,18 @@ class WrongValues:
                 "findings": (*traced.findings, *self._findings(subjects)),
             }
         )
+
+    def relied(self, correction: Correction) -> tuple[DepartmentCode, ...]:
+        """Return the departments that were answered with a reported value, or may have been, but for the report's
+        parties; none once its record is no longer known.
+
+        Raises:
+            Unavailable: the library's tables cannot be read.
+        """
+        if correction.cell is None:
+            return ()
+        uses = self.of_correction(correction, correction.cell).uses
+        return tuple(sorted({one.use.consumer for one in uses} - {correction.provider, correction.consumer}))
 
     def of_cell(
         self, cell: DisputedCell, *, reported_at: datetime | None = None, wanted: Wanted = _every

@@ -118,9 +118,14 @@ def read_wrong_value(correction_id: CorrectionId, caller: Caller, hub: Hub) -> W
     """Return whom the reported value reached; a department that is no party to the report is shown its own uses."""
     correction = hub.corrections.get(correction_id)
     target = correction_target(correction)
-    if not hub.policy.authorise(caller, Action.CORRECTION_READ, target).allowed and _relied(hub, caller, correction):
+    if not hub.policy.authorise(caller, Action.CORRECTION_READ, target).allowed:
         # Whoever relied on the value is told that it did; nobody else learns that there is a report.
-        target = target.model_copy(update={"consumer": caller.department})
+        own = _own_uses(hub, caller, correction)
+        if own is not None:
+            hub.policy.require(
+                caller, Action.CORRECTION_READ, target.model_copy(update={"consumer": caller.department})
+            )
+            return _view(hub, caller, own, correction)
     hub.policy.require(caller, Action.CORRECTION_READ, target)
     return _view(hub, caller, hub.wrong_values.of_correction(correction, _cell(correction)), correction)
 
@@ -206,13 +211,14 @@ def reports_of_finding(hub: Services, caller: Principal, finding: Finding) -> tu
     )
 
 
-def _relied(hub: Services, caller: Principal, correction: Correction) -> bool:
-    """Whether the caller's department made a use that was answered with the value, or may have been."""
+def _own_uses(hub: Services, caller: Principal, correction: Correction) -> WrongValue | None:
+    """Return the value with the uses of the caller's department that were answered with it, or may have been; None
+    without any."""
     own = caller.department
     if own is None or correction.cell is None:
-        return False
+        return None
     found = hub.wrong_values.of_correction(correction, correction.cell, wanted=lambda use: use.consumer == own)
-    return bool(found.uses)
+    return found if found.uses else None
 
 
 def _cell(correction: Correction) -> DisputedCell:
