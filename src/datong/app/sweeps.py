@@ -130,6 +130,13 @@ def sweeps_of(
             everywhere=True,
         ),
         Sweep(name="gateway", interval_seconds=GATEWAY_INTERVAL_SECONDS, run=forget_calls),
+        # Each process counts for itself what it could not write down.
+        Sweep(
+            name="call-failures",
+            interval_seconds=GATEWAY_INTERVAL_SECONDS,
+            run=services.gateway.failures.record,
+            everywhere=True,
+        ),
         Sweep(name="tasks", interval_seconds=TASKS_INTERVAL_SECONDS, run=services.exchange.runs.start_due),
         Sweep(name="receipts", interval_seconds=RECEIPT_INTERVAL_SECONDS, run=receipts.acknowledge),
         Sweep(name="corrections", interval_seconds=CORRECTIONS_INTERVAL_SECONDS, run=services.corrections.follow),

@@ -56,14 +56,24 @@ FORMULAS: Mapping[str, Formula] = {
     "quality_fix_rate": Formula(counted=Measure.FAULT_FIXED, base=Measure.FAULT_FOUND),
     "service_availability": Formula(counted=Measure.SERVICE_AVAILABLE, base=Measure.SERVICE_PROMISED),
     "latency_p95": Formula(counted=Measure.CALL_MILLISECONDS, base=Measure.CALL_MILLISECONDS, percentile=95),
+    "call_success_rate": Formula(counted=Measure.CALL_SUCCEEDED, base=Measure.CALL_TRIED),
 }
 """What each indicator counts. One that the pack declares and that is not here has no evidence on this platform yet."""
 
 _PERCENTILES = frozenset(formula.counted for formula in FORMULAS.values() if formula.percentile is not None)
-FORMULAS_VERSION = "2"
-"""Changes whenever what indicators count changes; a publication states it. Version 2 added those of `ADDED`; what was
-published before, without stating any, counted none of them."""
-ADDED = frozenset({"quality_fix_rate", "service_availability", "latency_p95"})
+FORMULAS_VERSION = "3"
+"""Changes whenever what indicators count changes; a publication states it, but for those of the first version."""
+ADDED: Mapping[str, frozenset[str]] = {
+    "2": frozenset({"quality_fix_rate", "service_availability", "latency_p95"}),
+    "3": frozenset({"call_success_rate"}),
+}
+"""The indicators that each version of the formulas began to count."""
+
+
+def formulas_of(version: str | None) -> Mapping[str, Formula]:
+    """Return what was counted by a version of the formulas; None: the first, which stated none."""
+    later = [keys for added, keys in ADDED.items() if int(added) > int(version or 1)]
+    return {key: one for key, one in FORMULAS.items() if not any(key in keys for keys in later)}
 
 
 class Discount(Value):

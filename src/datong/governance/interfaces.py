@@ -15,6 +15,7 @@ from datong.governance.response_times import KINDS
 from datong.governance.timelines import in_order
 from datong.kernel import DepartmentCode, EntryId
 from datong.ledger import RecordedEntry
+from datong.sharing import FailureCause
 
 LiveSpan = tuple[datetime, datetime]
 
@@ -77,18 +78,30 @@ def observations_of_service(
 
 
 def observations_of_time(call: RecordedEntry, interfaces: Mapping[str, LiveInterface]) -> Iterator[Observation]:
-    """Yield how many milliseconds a call took that the provider's node answered."""
+    """Yield that a call succeeded which the provider's node answered, and how many milliseconds it took."""
     took = call.facts.get("milliseconds")
     one = interfaces.get(str(call.facts.get("resource_id")))
     if took is None or one is None or call.facts.get("kind") not in KINDS:
         return
     if any(since <= call.at < until for since, until in one.spans):
+        counts = {Measure.CALL_MILLISECONDS: int(took), Measure.CALL_SUCCEEDED: 1, Measure.CALL_TRIED: 1}
+        for measure, count in counts.items():
+            yield Observation(measure=measure, department=one.provider, at=call.at, entry_id=call.entry_id, count=count)
+
+
+def observations_of_failure(failure: RecordedEntry, outages: Outages) -> Iterator[Observation]:
+    """Yield how many calls failed by the provider's doing; none if the platform or the network was away meanwhile."""
+    facts = failure.facts
+    provider = DepartmentCode(facts["provider"])
+    since, until = (datetime.fromisoformat(facts[name]) for name in ("first_at", "last_at"))
+    met = stretches(outages, provider, since=since, until=until + timedelta(microseconds=1))
+    if FailureCause(facts["cause"]).by_provider and all(one.party is Party.PROVIDER for one in met):
         yield Observation(
-            measure=Measure.CALL_MILLISECONDS,
-            department=one.provider,
-            at=call.at,
-            entry_id=call.entry_id,
-            count=int(took),
+            measure=Measure.CALL_TRIED,
+            department=provider,
+            at=failure.at,
+            entry_id=failure.entry_id,
+            count=int(facts["calls"]),
         )
 
 

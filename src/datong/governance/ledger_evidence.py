@@ -17,6 +17,7 @@ from datong.governance.interfaces import (
     LiveSpan,
     live_interfaces,
     live_spans,
+    observations_of_failure,
     observations_of_service,
     observations_of_time,
 )
@@ -57,6 +58,7 @@ COUNTED_KINDS = (
     EntryKind.DEAD_LETTERS,
     EntryKind.ACCESS,
     EntryKind.REFUSAL,
+    EntryKind.FAILURE,
     EntryKind.RATING,
 )
 SERVICE_KINDS = frozenset({EntryKind.LIVE, EntryKind.OUTAGE})
@@ -298,10 +300,13 @@ class LedgerEvidence:
             observed += observations_of_staff(entry, until=until)
         told = self._ledger.entries_between(kinds=SERVICE_KINDS, since=BEGINNING, until=until)
         live = live_interfaces(_grouped(told, {EntryKind.LIVE}, _subject), until)
-        observed += observations_of_service(live.values(), outages_of(told), since=since, until=until)
+        outages = outages_of(told)
+        observed += observations_of_service(live.values(), outages, since=since, until=until)
         for entry in entries:
             if entry.kind is EntryKind.ACCESS:
                 observed += observations_of_time(entry, live)
+            elif entry.kind is EntryKind.FAILURE:
+                observed += observations_of_failure(entry, outages)
         # Whether a duty was kept does not depend on who held the ball, nor does a level of service count here.
         duties = observations_of_duties(
             self._with_limits(until, self._nameless.look(self._authorities()))[0], until=until

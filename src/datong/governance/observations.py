@@ -48,6 +48,8 @@ class Measure(StrEnum):
     SERVICE_PROMISED = "service.promised"
     SERVICE_AVAILABLE = "service.available"
     CALL_MILLISECONDS = "call.milliseconds"
+    CALL_SUCCEEDED = "call.succeeded"
+    CALL_TRIED = "call.tried"
     ASPECT_RATED = "aspect.rated"
     ASPECT_SATISFIED = "aspect.satisfied"
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from datong.governance.duties import Duty, DutyKind
 from datong.governance.findings import cited
 from datong.governance.guards import OLDER_GUARDS
-from datong.governance.indicators import ADDED, FORMULAS, assess
+from datong.governance.indicators import ADDED, assess, formulas_of
 from datong.governance.judgement import finding_id, judge
 from datong.governance.ledger_evidence import GivenEntries, LedgerEvidence
 from datong.governance.parties import Party, divide
@@ -65,13 +65,15 @@ def rederive_indicators(
         _charges(before, span),
         period=span,
         suspicions=evidence.suspicions(since=span.since, until=span.until) if guarded else (),
-        formulas={key: one for key, one in FORMULAS.items() if key not in ADDED or "formulas" in published[0].facts},
+        formulas=formulas_of(published[0].facts.get("formulas")),
     )
     derived = {f"{span.name}/{line.department}": line_facts(performance, line) for line in performance.departments}
     derived[span.name] = order_facts(performance)
     unsaid = _VERSIONS - published[0].facts.keys()
     if published[0].facts.get("guards") in OLDER_GUARDS:
         derived = {name: {**said, "guards": published[0].facts["guards"]} for name, said in derived.items()}
+    if published[0].facts.get("formulas") in ADDED:
+        derived = {name: {**said, "formulas": published[0].facts["formulas"]} for name, said in derived.items()}
     return tuple(
         _compared(entry, {name: said for name, said in derived.get(entry.subject, {}).items() if name not in unsaid})
         for entry in published

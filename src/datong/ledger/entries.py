@@ -64,6 +64,7 @@ class EntryKind(StrEnum):
     ACCESS = "sharing.access"
     ACCOUNT = "sharing.account"
     REFUSAL = "sharing.refusal"
+    FAILURE = "sharing.failure"
     LIVE = "sharing.live"
     MASK_KEY = "sharing.mask_key"
     PROFILE = "sharing.profile"

@@ -88,10 +88,13 @@ INDICATORS = {
     "quality_fix_rate": ("faults fixed", "faults found", 2, ""),
     "service_availability": ("available", "promised", 2, ""),
     "latency_p95": ("p95", "timed", 1, "low percentile"),
+    "call_success_rate": ("succeeded", "tried", 1, ""),
 }
-ADDED, LATENCY_TARGET = {"quality_fix_rate", "service_availability", "latency_p95"}, 500
-"""Indicators that only publications count which state a version of the formulas; the milliseconds that are enough."""
 """Of each indicator: what is counted, out of what, its weight, and whether less is better, a count, a complement."""
+ADDED = {"quality_fix_rate": 2, "service_availability": 2, "latency_p95": 2, "call_success_rate": 3}
+"""The version of the formulas from which on an indicator is counted, if not the first."""
+LATENCY_TARGET = 500
+"""The milliseconds that are fast enough."""
 
 
 class Entry(NamedTuple):
@@ -772,7 +775,7 @@ def observations(entries: list[Entry], since: datetime, until: datetime, calenda
 
 
 def interfaces(entries: list[Entry], since: datetime, until: datetime) -> Iterator[Seen]:
-    """Yield for how many minutes interfaces that nodes answer were to be there and were, and how long calls took."""
+    """Yield for how long interfaces that nodes answer were to be there and were; which calls succeeded, how fast."""
     offers, outages = grouped(entries, {"sharing.live"}), [one for one in entries if one.kind == "sharing.outage"]
     live = {resource: live_spans(own, until) for resource, own in offers.items()}
     none = timedelta(0)
@@ -793,7 +796,13 @@ def interfaces(entries: list[Entry], since: datetime, until: datetime) -> Iterat
         asked_for = one.kind == "sharing.access" and one.facts.get("kind") in {"query", "verify"}
         answered_live = any(begin <= one.at < stop for begin, stop in live.get(resource, []))
         if asked_for and answered_live and took is not None and one.at >= since:
-            yield Seen(one.at, one.place, "timed", offers[resource][0].facts["provider"], took)
+            for what, number in (("timed", took), ("succeeded", 1), ("tried", 1)):
+                yield Seen(one.at, one.place, what, offers[resource][0].facts["provider"], number)
+        if one.kind == "sharing.failure" and one.at >= since and not one.facts["cause"].startswith("platform_"):
+            first, last = (datetime.fromisoformat(one.facts[name]) for name in ("first_at", "last_at"))
+            met = stretches(one.facts["provider"], outages, first, last + timedelta(microseconds=1))
+            if all(cause == "node" for _, _, cause, _ in met):
+                yield Seen(one.at, one.place, "tried", one.facts["provider"], one.facts["calls"])
 
 
 def refused(one: Entry) -> Iterator[Seen]:
@@ -1118,7 +1127,7 @@ def shelf_ware(story: Story) -> Iterator[Strike]:
             yield department, department, []
 
 
-FORMULAS_VERSION = "2"
+FORMULAS_VERSION = 3
 GUARDS_VERSIONS = {"1", "2"}
 """The second added `mutual_praise`, about ratings, of which logs of the first have none."""
 GUARDS = (
@@ -1209,7 +1218,7 @@ def rederive_period(entries: list[Entry], period: str, calendar: Calendar) -> It
     known = published[0].facts.get("guards")
     taken, flags = guarded(Story(before, since, until), seen) if known else ({}, {})
     formulas = published[0].facts.get("formulas")
-    left_out = set() if formulas else ADDED
+    left_out = {key for key, version in ADDED.items() if version > int(formulas or 1)}
     lines = {
         code: (*line(sums.get(code, {}), taken.get(code, {}), left_out), points.get(code, 0))
         for code in departments_of(before)
@@ -1236,7 +1245,7 @@ def rederive_period(entries: list[Entry], period: str, calendar: Calendar) -> It
                 "period": period,
                 "rules": RULES,
                 **({"guards": known} if known in GUARDS_VERSIONS else {}),
-                **({"formulas": formulas} if formulas == FORMULAS_VERSION else {}),
+                **({"formulas": formulas} if formulas and 1 < int(formulas) <= FORMULAS_VERSION else {}),
                 **derived.get(one.subject, {}),
             },
         )

@@ -23,6 +23,7 @@ from datong.sharing.delta_values import (
     TableSource,
     TableVersion,
 )
+from datong.sharing.failure_causes import FailureCause
 from datong.sharing.generalising import Generaliser
 from datong.sharing.live_values import (
     LiveAnswer,
@@ -403,6 +404,7 @@ __all__ = [
     "EndCause",
     "EndedItem",
     "ExtensionState",
+    "FailureCause",
     "FileAction",
     "FileForm",
     "FileReport",

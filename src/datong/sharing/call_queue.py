@@ -18,6 +18,7 @@ from typing import NamedTuple
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from datong.kernel import DatongError, Overloaded, Text
+from datong.sharing.failure_causes import cause_of
 from datong.sharing.gateway import Gateway
 from datong.sharing.gateway_calls import Answer, Asked
 from datong.sharing.gateway_told import AtNode, Reply
@@ -114,6 +115,7 @@ class CallQueue:
     def _take(self, calls: Sequence[_Waiting]) -> None:
         with self._lock:
             if len(self._waiting) + len(calls) > CALLS_WAITING_MAX or self._closed:
+                self._note_failed(calls, _busy())
                 raise _busy()
             self._waiting.extend(calls)
             if self._thread is None:
@@ -142,6 +144,7 @@ class CallQueue:
                 results = self._gateway.answer_many([one.asked for one in batch])
             except (OperationalError, InterfaceError) as error:
                 # A control database that does not answer would not answer one call after the other either.
+                self._note_failed(batch, error)
                 _hand_back([(one, error) for one in batch])
             except Exception as error:
                 LOGGER.warning("a batch of %d calls of the gateway broke", len(batch), exc_info=True)
@@ -170,23 +173,31 @@ class CallQueue:
         done: list[tuple[_Waiting, Result]] = []
         for one, result in zip(batch, results, strict=True):
             if isinstance(result, AtNode):
-                self._nodes.submit(self._gateway.reply, one.asked).add_done_callback(partial(_end_at_node, one))
+                self._nodes.submit(self._gateway.reply, one.asked).add_done_callback(partial(self._end_at_node, one))
             else:
                 done.append((one, result))
         _hand_back(done)
 
     def _end_broken(self, batch: Sequence[_Waiting], error: Exception) -> None:
         if len(batch) == 1:
+            self._note_failed(batch, error)
             _hand_back([(batch[0], error)])
             return
         # A call that breaks does not break those beside it: nothing was committed, so each is tried by itself.
         with self._lock:
             self._waiting.extendleft(one._replace(alone=True) for one in reversed(batch))
 
+    def _end_at_node(self, one: _Waiting, ended: "Future[Reply]") -> None:
+        error = ended.exception()
+        if error is not None:
+            self._note_failed([one], error)
+        _hand_back([(one, ended.result() if error is None else error)])
 
-def _end_at_node(one: _Waiting, ended: "Future[Reply]") -> None:
-    error = ended.exception()
-    _hand_back([(one, ended.result() if error is None else error)])
+    def _note_failed(self, calls: Sequence[_Waiting], error: BaseException) -> None:
+        """Count calls that the gateway did not carry out; they are written down later, by whoever can."""
+        cause = cause_of(error)
+        if cause is not None:
+            self._gateway.failures.note((one.asked, cause) for one in calls)
 
 
 def _hand_back(done: Sequence[tuple[_Waiting, Result]]) -> None:

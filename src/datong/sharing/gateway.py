@@ -26,6 +26,7 @@ from datong.sharing.access_evidence import AccessDraft, Outcome, answer_commitme
 from datong.sharing.actions import Action
 from datong.sharing.agreements import Agreements
 from datong.sharing.applications.registrations import Registrations
+from datong.sharing.call_failures import CallFailures
 from datong.sharing.consent import Consents
 from datong.sharing.gateway_calls import (
     Answer,
@@ -107,6 +108,7 @@ class Gateway:
         self._consents = consents
         self._agreements = agreements
         self._grants = Grants(policy, mask_keys)
+        self.failures = CallFailures(database=database, clock=clock, ledger=ledger, agreements=agreements.candidates)
         self._facts = GatewayFacts(
             database=database,
             catalogue=catalogue,
@@ -177,6 +179,7 @@ class Gateway:
         (done,) = self._carried_out([asked], alone=True)
         if isinstance(done, AtNode):
             raise TypeError("who waits for a node is told what it answered")
+        self.failures.settle([asked], [done])
         return done
 
     def answer_many(self, calls: Sequence[Asked]) -> list[Reply | AtNode]:
@@ -186,7 +189,9 @@ class Gateway:
         """
         with self._database.reading_together():
             self._facts.refresh(calls)
-            return self._carried_out(calls, alone=False)
+            done = self._carried_out(calls, alone=False)
+        self.failures.settle(calls, done)
+        return done
 
     def _carried_out(self, calls: Sequence[Asked], *, alone: bool) -> list[Reply | AtNode]:
         try:

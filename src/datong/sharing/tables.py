@@ -390,6 +390,18 @@ live_call = Table(
 )
 """Calls on their way: a row lives while its caller waits, and no longer."""
 
+call_failure = Table(
+    "sharing_call_failure",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("hour", UtcDateTime, nullable=False, index=True),
+    Column("content", JsonColumn, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+)
+"""Failed calls of an hour that is not on record yet; `key` is a digest of `content`, which says what is counted."""
+
 live_presence = Table(
     "sharing_live_presence",
     METADATA,

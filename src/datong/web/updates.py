@@ -67,6 +67,7 @@ _RUNNING = frozenset(
         EntryKind.DATASET,
         EntryKind.HARVEST,
         EntryKind.LIVE,
+        EntryKind.FAILURE,
         EntryKind.OUTAGE,
         EntryKind.SUBSCRIPTION,
         EntryKind.NOTIFICATION,

@@ -172,6 +172,11 @@ class Busy:
         for one in range(24):
             took = 900 if one < 3 else 20
             self.record(EntryKind.ACCESS, f"y-{one}", CONSUMER, access_id=f"y-{one}", milliseconds=took, **call)
+        now = self.world.clock.now()
+        for cause, calls, ago in (("provider_error", 4, 1), ("platform_error", 7, 1), ("node_timeout", 9, 201)):
+            at = (now - ago * HOUR).isoformat()
+            failed: dict[str, JsonValue] = {"cause": cause, "calls": calls, "first_at": at, "last_at": at, "hour": at}
+            self.record(EntryKind.FAILURE, "r-2", BUREAU, **failed, agreement_ids=["a-2"])
         for one in range(11):
             more_said = {"access_id": f"z-{one}", "policies": ["data.other_purpose"]}
             self.record(EntryKind.REFUSAL, f"z-{one}", CONSUMER, **call, **more_said)
@@ -327,7 +332,7 @@ def months_come_out_again(world: World, folder: Path) -> None:
             counted |= set(said.get("counted", {}))
             struck[line.subject] = {one for found in said.get("discounted", {}).values() for one in found}
             struck[line.subject] |= set(said.get("flagged", ()))
-    assert {"quality_fix_rate", "service_availability", "latency_p95"} <= counted
+    assert {"quality_fix_rate", "service_availability", "latency_p95", "call_success_rate"} <= counted
     assert struck[f"2026-12/{PROVIDER}"] == set(GUARDS) - {"shelf_ware"}
     assert struck[f"2026-12/{CONSUMER}"] == {"friendly_requests", "mutual_praise"}
     assert "shelf_ware" in struck[f"2027-06/{PROVIDER}"]

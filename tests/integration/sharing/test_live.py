@@ -165,6 +165,13 @@ class Town:
         (granted,) = self.world.submit(["姓名", "公民身份号码", "hh"], service_item="statistics", rows=(SHUNDE, ADULT))
         self.world.put_in_force(granted.agreement_id)
 
+    def failed(self) -> dict[str, int]:
+        """Return how many calls failed by cause, once their hour is over."""
+        self.world.clock.advance(timedelta(hours=1))
+        self.gateway.failures.record()
+        rows = self.world.ledger.entries(kind=EntryKind.FAILURE).rows
+        return {row.facts["cause"]: row.facts["calls"] for row in rows}
+
     def entries(self, kind: EntryKind) -> int:
         self.world.ledger.integrate()
         return self.world.ledger.entries(kind=kind).total
@@ -340,6 +347,8 @@ def test_an_offline_node_a_full_service_and_a_slow_node_have_their_own_errors(to
     kinds = [type(error) for error in errors]
     assert (kinds.count(TimedOut), kinds.count(Overloaded)) == (2, 2)
     assert town.entries(EntryKind.ACCESS) == 0
+    # Each that failed is counted by its cause; how many calls are answered at once was stated beforehand.
+    assert town.failed() == {"node_offline": 1, "node_timeout": 2}
 
 
 def test_the_circuit_opens_after_failures_and_one_probe_closes_it(town: Town) -> None:
@@ -371,6 +380,7 @@ def test_a_key_that_meets_too_much_and_a_foreign_signature_are_refused(town: Tow
         town.query("姓名", key="H9", by="household_id")
     with town.node(Ed25519Signer.generate()), pytest.raises(Corrupt, match="live_bad_signature"):
         town.query("姓名")
+    assert town.failed() == {"provider_error": 1}, "a key that meets too much is asked wrongly"
 
 
 def test_a_call_left_behind_by_a_killed_hub_is_swept_and_its_answer_refused(town: Town) -> None:

@@ -1,4 +1,4 @@
-"""What a wrong value means for the departments that were answered with it: look again at what was decided on it. Pure."""
+"""What a wrong value means for departments that were answered with it: to look again at what they decided. Pure."""
 
 from collections.abc import Iterable, Sequence
 

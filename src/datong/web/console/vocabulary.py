@@ -42,6 +42,7 @@ ENTRY_KINDS: Mapping[str, Text] = {
     "sharing.profile": Text(zh="共享凭据文件", en="Sharing profile"),
     "sharing.outage": Text(zh="中断", en="Outage"),
     "sharing.access": Text(zh="数据调用", en="Access"),
+    "sharing.failure": Text(zh="调用失败", en="Failed calls"),
     "sharing.refusal": Text(zh="拒绝调用", en="Refusal"),
     "governance.alarm": Text(zh="异常预警", en="Alarm"),
     "governance.meeting": Text(zh="联席会议", en="Joint meeting"),
