@@ -8,7 +8,7 @@ LANGUAGE ?= zh
 NAME ?= ledger
 SCOPE ?= tests/unit tests/integration
 # Four processes, forked from one that imported everything. Tests of one file stay in one of them, and files begin in the
-# order of tests/conftest.py. Of three processes on two cores so many waited that a fifth of the time nobody computed.
+# order of tests/scheduling.py. Of three processes on two cores so many waited that a fifth of the time nobody computed.
 TESTS := $(PYTHON) -m tests.whole_run
 # Where no statement may be put together from texts: what comes in with a request stays a value.
 WITHOUT_SQL_TEXT := $(addprefix src/datong/,web cli app governance ledger federation)
@@ -31,12 +31,10 @@ demo: setup ## Play the paper's story in 示例市 and leave the console running
 
 test: setup ## Set up and run the tests, with real PostgreSQL, MariaDB and Chromium (SCOPE=tests: with those of fault)
 	@tools/setup-servers
-	@tools/setup-clients
 	@$(TESTS) $(SCOPE)
 
 test-long: setup ## The tests with twelve times as many examples of each property
 	@tools/setup-servers
-	@tools/setup-clients
 	@$(TESTS) tests/unit tests/integration --hypothesis-profile=thorough
 
 fault: setup ## Kills, full disks, bad links, harmed stories, guides as typed, and whether each benchmark runs

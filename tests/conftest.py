@@ -15,7 +15,7 @@ from datong.kernel import Database
 from datong.kernel.collector import start
 from tests.new_control import new_control
 from tests.reused_database import ReusedDatabase
-from tests.scheduling import scheduling
+from tests.scheduling import order_of, scheduling
 from tests.servers import MariadbServer, PostgresqlServer, start_mariadb, start_postgresql
 
 EXAMPLES = {"datong": 40, "thorough": 500}
@@ -27,32 +27,6 @@ for _profile, _examples in EXAMPLES.items():
 settings.load_profile("datong")
 # Tests never assert on time: on a loaded machine an example may take as long as it likes.
 
-LONGEST_FIRST = (
-    "tests/fault/test_demo_kill.py",
-    "tests/integration/console/test_tampering.py",
-    "tests/integration/console/test_pages.py",
-    "tests/integration/console/test_substitutes.py",
-    "tests/fault/test_exchange_storm.py",
-    "tests/drills/test_engines.py",
-    "tests/drills/operation/test_operation_guide.py",
-    "tests/fault/test_demo_sabotage.py",
-    "tests/smoke/test_benchmarks.py",
-    "tests/integration/console/test_days.py",
-    "tests/fault/test_exchange_surroundings.py",
-    "tests/integration/open/test_invisible.py",
-    "tests/fault/test_exchange_kill.py",
-    "tests/integration/exchange/test_ranges.py",
-    "tests/fault/test_cascade_kill.py",
-    "tests/integration/exchange/test_binlog.py",
-    "tests/fault/test_federation_kill.py",
-    "tests/integration/exchange/test_capture.py",
-    "tests/drills/operation/test_howto.py",
-    "tests/drills/test_story.py",
-)
-"""Files that take minutes; in the alphabet's order the last of them ran alone while the other processes were done.
-
-Those that wait for what they killed stand among those that compute.
-"""
 COLLECTOR_THRESHOLDS = (20_000, 20, 20)
 
 start()
@@ -60,9 +34,9 @@ start()
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first; within a file and among the others the order stays."""
-    ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: ranks.get(item.nodeid.partition("::")[0], len(ranks)))
+    """Put the longest files first and the short ones of `LAST` last; within a file the order stays."""
+    ranks = order_of([item.nodeid.partition("::")[0] for item in items])
+    items.sort(key=lambda item: ranks[item.nodeid.partition("::")[0]])
 
 
 @pytest.hookimpl(optionalhook=True)

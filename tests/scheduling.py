@@ -1,4 +1,6 @@
-"""Which tests of a whole run go to one process: those of a file, and files that read a world which is dear to build."""
+"""Which tests of a whole run go to one process, and in which order: whole files, and files that share a dear world."""
+
+from collections.abc import Sequence
 
 import pytest
 from xdist.remote import Producer
@@ -12,9 +14,71 @@ WORLDS = {
     "tests/integration/open/test_ckan.py": "the filled hub",
     "tests/integration/open/test_dcat.py": "the filled hub",
     "tests/integration/open/test_portal.py": "the filled hub",
+    "tests/integration/redteam/test_alarm_pages.py": "the world under attack",
+    "tests/integration/redteam/test_case_pages.py": "the world under attack",
+    "tests/integration/redteam/test_coordination_pages.py": "the world under attack",
+    "tests/integration/redteam/test_flow_pages.py": "the world under attack",
+    "tests/integration/redteam/test_notice_pages.py": "the world under attack",
+    "tests/integration/redteam/test_rating_pages.py": "the world under attack",
+    "tests/integration/redteam/test_staff_pages.py": "the world under attack",
+    "tests/integration/redteam/test_ways_out.py": "the world under attack",
 }
 """Files, and the world that they share: a fixture of the session, made for each engine that it is asked for on."""
+LONGEST_FIRST = (
+    "tests/fault/test_demo_kill.py",
+    "tests/integration/console/test_tampering.py",
+    "tests/integration/console/test_pages.py",
+    "tests/integration/console/test_substitutes.py",
+    "tests/fault/test_exchange_storm.py",
+    "tests/drills/test_engines.py",
+    "tests/drills/operation/test_operation_guide.py",
+    "tests/fault/test_demo_sabotage.py",
+    "tests/smoke/test_benchmarks.py",
+    "tests/integration/console/test_days.py",
+    "tests/fault/test_exchange_surroundings.py",
+    "tests/integration/open/test_invisible.py",
+    "tests/fault/test_exchange_kill.py",
+    "tests/integration/exchange/test_ranges.py",
+    "tests/fault/test_cascade_kill.py",
+    "tests/integration/exchange/test_binlog.py",
+    "tests/fault/test_federation_kill.py",
+    "tests/integration/exchange/test_capture.py",
+    "tests/drills/operation/test_howto.py",
+    "tests/drills/test_story.py",
+)
+"""Files that take minutes; in the alphabet's order the last of them ran alone while the other processes were done.
+
+Those that wait for what they killed stand among those that compute.
+"""
+LAST = "unit"
+"""The folder below `tests` whose files take a second each: at the end they leave no process without work."""
 ENGINES = ("sqlite", "postgresql")
+
+
+def order_of(files: Sequence[str]) -> dict[str, tuple[int, float, str]]:
+    """Return by what each of `files` below `tests`, named in the alphabet's order, is put in order.
+
+    The longest are first, the short ones of `LAST` last. Between them the folders' files are spread evenly among each
+    other, since those of one folder wait for what they killed while those of another compute; files that share a world
+    stay together.
+    """
+    ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    together = {file: file if file in ranks else WORLDS.get(file, file) for file in files}
+    folders: dict[str, list[str]] = {}
+    for file, name in together.items():
+        names = folders.setdefault(file.split("/")[1], [])
+        if name not in names:
+            names.append(name)
+    places: dict[str, tuple[int, float, str]] = {}
+    for folder, names in folders.items():
+        for place, name in enumerate(names):
+            if name in ranks:
+                places[name] = (0, ranks[name], "")
+            elif folder == LAST:
+                places[name] = (2, place, "")
+            else:
+                places[name] = (1, (place + 0.5) / len(names), folder)
+    return {file: places[name] for file, name in together.items()}
 
 
 def unit_of(nodeid: str) -> str:

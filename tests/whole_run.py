@@ -4,6 +4,9 @@ Each worker of pytest-xdist imports every test module and all that these import,
 no cache of that yet, reads the sources for Hypothesis and makes the first control database: 20 s of a processor. Here
 one process does so and is forked for each worker. xdist is none the wiser: it starts `tests/forked_worker.py` in place
 of an interpreter, whose streams the forked process takes over.
+
+While it imports, another CPU would have nothing to do. So xdist's controller begins at the same time (its workers wait
+until they are forked), and so do the process from which programs fork and the installation of other clients.
 """
 
 import contextlib
@@ -25,40 +28,47 @@ from typing import NoReturn
 
 import pytest
 
+from tests.processes import launcher
 from tests.quick_files import quick_files
 
 PROCESSES = 4
 BOOTSTRAP = "import sys;exec(eval(sys.stdin.readline()))"
 """What execnet has an interpreter do first."""
 STREAMS = 3
+CLIENTS = Path(__file__).parents[1] / "tools" / "setup-clients"
+"""Installs what tests call as other programs, unless it is there."""
 END_SECONDS = 10.0
 
 
 def main(arguments: Sequence[str]) -> int:
     """Collect the tests that pytest's `arguments` name, run them in `PROCESSES` processes, return pytest's status."""
-    with quick_files() as folder:
-        status = _prepare(arguments)
+    with quick_files() as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "forks"))
+        listener.listen()
+        worker = f"{sys.executable} -I {Path(__file__).with_name('forked_worker.py')} {folder / 'forks'}"
+        spread = (
+            "--dist=loadfile",
+            "--no-loadscope-reorder",
+            "--max-worker-restart=2",
+            f"--tx={PROCESSES}*popen//python={worker}",
+        )
+        clients = subprocess.Popen([CLIENTS])
+        controller = subprocess.Popen([sys.executable, "-m", "pytest", *spread, *arguments])
+        status = _prepare(arguments) or clients.wait()
         if status:
+            for begun in (controller, clients):
+                begun.terminate()
+                begun.wait()
             return status
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(folder / "forks"))
-            listener.listen()
-            worker = f"{sys.executable} -I {Path(__file__).with_name('forked_worker.py')} {folder / 'forks'}"
-            spread = (
-                "--dist=loadfile",
-                "--no-loadscope-reorder",
-                "--max-worker-restart=2",
-                f"--tx={PROCESSES}*popen//python={worker}",
-            )
-            controller = subprocess.Popen([sys.executable, "-m", "pytest", *spread, *arguments])
-            # An interrupt goes to the controller too, which tells the workers and says what was run.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, lambda *_: controller.terminate())
-            return _serve(listener, controller)
+        # An interrupt goes to the controller too, which tells the workers and says what was run.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: controller.terminate())
+        return _serve(listener, controller)
 
 
 def _prepare(arguments: Sequence[str]) -> int:
     """Import all that the tests need and make what each process would make for itself; return pytest's status."""
+    launcher()
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         status = pytest.main(["--collect-only", "-qq", *arguments])

@@ -1,17 +1,19 @@
-"""The world under attack, once for all attacks: they only read, or are refused."""
+"""The world under attack, once for all attacks: they only read, are refused, or change what no other file looks at."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from datong.kernel import Database, OffsetClock
+from datong.kernel import PLATFORM_ACTOR, Database, OffsetClock
 from datong.library import FixedLanding
-from tests.integration.open.serving import served
-from tests.integration.redteam.world import RedTeamWorld, build, library
+from datong.sharing import Role
+from tests.integration.open.serving import BUREAU, served
+from tests.integration.redteam.world import PASSWORD, RedTeamWorld, build, library
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def world(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedTeamWorld]:
     home = tmp_path_factory.mktemp("redteam")
     file = home / "control.sqlite"
@@ -23,3 +25,20 @@ def world(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         with built.opened:
             yield built
     database.close()
+
+
+@pytest.fixture(scope="session")
+def authority(world: RedTeamWorld) -> Iterator[httpx.Client]:
+    """The authority's officer, signed in."""
+    world.services.identity.create_account(
+        username="convener",
+        password=PASSWORD,
+        name="召集人",
+        roles=frozenset({Role.AUTHORITY}),
+        actor=PLATFORM_ACTOR,
+        department=BUREAU,
+    )
+    with world.hub.visitor() as client:
+        answer = client.post("/api/v1/session", json={"username": "convener", "password": PASSWORD})
+        client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
+        yield client

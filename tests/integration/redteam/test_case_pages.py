@@ -13,10 +13,8 @@ from datong.norms import ShareMode
 from datong.sharing import PurposeDraft, RequestAction, RequestLine
 from datong.sharing.wishes import WishAct, WishAction, WishDraft
 from tests.integration.open.serving import BUREAU
-from tests.integration.redteam.test_coordination_pages import authority
 from tests.integration.redteam.world import POLICE, SCHOOLS, RedTeamWorld, police_officer
 
-__all__ = ["authority"]
 BUREAU_OFFICER = Actor(kind=ActorKind.PERSON, id="bureau", department=BUREAU)
 SOURCE = frozenset({CorrectionSide.SOURCE})
 CLERK = Actor(kind=ActorKind.PERSON, id="clerk", department=SCHOOLS)
