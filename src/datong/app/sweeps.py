@@ -143,6 +143,13 @@ def sweeps_of(
         Sweep(name="live-calls", interval_seconds=LIVE_INTERVAL_SECONDS, run=services.live.sweep),
         Sweep(name="terms", interval_seconds=settings.monitor_interval_seconds, run=watch_agreements),
         Sweep(name="duties", interval_seconds=settings.monitor_interval_seconds, run=watch_duties),
+        # Each process keeps a table of its own.
+        Sweep(
+            name="indicators",
+            interval_seconds=settings.monitor_interval_seconds,
+            run=services.indicators.keep_up,
+            everywhere=True,
+        ),
         Sweep(name="request-flows", interval_seconds=settings.monitor_interval_seconds, run=follow_requests),
         Sweep(name="alarms", interval_seconds=settings.monitor_interval_seconds, run=services.alarms.run),
         Sweep(name="overlaps", interval_seconds=OVERLAP_INTERVAL_SECONDS, run=services.overlaps.compare),
