@@ -237,7 +237,7 @@ def _line(
     for seen in observations:
         sums[seen.measure] = sums.get(seen.measure, 0) + seen.count
         if seen.measure in _PERCENTILES:
-            single.setdefault(seen.measure, []).append(seen.count)
+            single.setdefault(seen.measure, []).extend([seen.count] * seen.times)
     values: list[IndicatorValue] = []
     scored: list[tuple[IndicatorDefinition, Fraction]] = []
     for definition in definitions:

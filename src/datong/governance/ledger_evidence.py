@@ -8,12 +8,14 @@ from types import MappingProxyType
 from typing import Protocol
 
 from datong.governance import service_levels, timelines
+from datong.governance.call_days import CALLS, CallDays
 from datong.governance.counting import observations_of_duties, observations_of_entry, observations_of_staff
 from datong.governance.disposal import disposal_duties
 from datong.governance.drawn import DrawnDuties, Look, Same, ids
 from datong.governance.duties import Duty
 from datong.governance.guards import STORY_KINDS, Story, Suspicion, suspicions
 from datong.governance.interfaces import (
+    LiveInterface,
     LiveSpan,
     live_interfaces,
     live_spans,
@@ -47,19 +49,21 @@ DUTY_KINDS = (
     EntryKind.LIVE,
     EntryKind.OUTAGE,
 )
-COUNTED_KINDS = (
-    EntryKind.CATALOGUE_STEP,
-    EntryKind.INVENTORY,
-    EntryKind.REQUEST,
-    EntryKind.DECISION,
-    EntryKind.BATCH,
-    EntryKind.RECEIPT,
-    EntryKind.RECONCILIATION,
-    EntryKind.DEAD_LETTERS,
-    EntryKind.ACCESS,
-    EntryKind.REFUSAL,
-    EntryKind.FAILURE,
-    EntryKind.RATING,
+COUNTED_KINDS = frozenset(
+    {
+        EntryKind.CATALOGUE_STEP,
+        EntryKind.INVENTORY,
+        EntryKind.REQUEST,
+        EntryKind.DECISION,
+        EntryKind.BATCH,
+        EntryKind.RECEIPT,
+        EntryKind.RECONCILIATION,
+        EntryKind.DEAD_LETTERS,
+        EntryKind.ACCESS,
+        EntryKind.REFUSAL,
+        EntryKind.FAILURE,
+        EntryKind.RATING,
+    }
 )
 SERVICE_KINDS = frozenset({EntryKind.LIVE, EntryKind.OUTAGE})
 """What tells for how long interfaces were there."""
@@ -148,6 +152,7 @@ class LedgerEvidence:
         self._authorities = authorities
         self._drawn, self._nameless = DrawnDuties(title_of), DrawnDuties(_nameless)
         self._outages: Outages | None = None
+        self._days = CallDays(lambda since, until: ledger.entries_between(kinds=CALLS, since=since, until=until))
         self._response_times = ResponseTimes(
             lambda kinds, since, until: ledger.entries_between(kinds=kinds, since=since, until=until)
         )
@@ -293,7 +298,24 @@ class LedgerEvidence:
 
     def observations(self, *, since: datetime, until: datetime) -> Sequence[Observation]:
         """Return what happened from `since` to before `until`, and the stock of the catalogue before it."""
-        entries = self._ledger.entries_between(kinds=COUNTED_KINDS, since=since, until=until)
+        calls = self._ledger.entries_between(kinds=CALLS, since=since, until=until)
+        live, observed = self._without_calls(since, until)
+        for call in calls:
+            observed += observations_of_entry(call)
+            if call.kind is EntryKind.ACCESS:
+                observed += observations_of_time(call, live)
+        return observed
+
+    def sums(self, *, since: datetime, until: datetime) -> Sequence[Observation]:
+        """Return observations that add up to the same; calls are read day by day, days that are over once."""
+        live, observed = self._without_calls(since, until)
+        for day in self._days.of(live, since=since, until=until):
+            observed += day.observations
+        return observed
+
+    def _without_calls(self, since: datetime, until: datetime) -> tuple[dict[str, LiveInterface], list[Observation]]:
+        """Return the interfaces that nodes answer, and what anything but calls counts for."""
+        entries = self._ledger.entries_between(kinds=COUNTED_KINDS - CALLS, since=since, until=until)
         stock = self._ledger.entries_between(kinds=STOCK_KINDS, since=BEGINNING, until=since)
         observed = [seen for entry in (*stock, *entries) for seen in observations_of_entry(entry)]
         for entry in self._ledger.entries_between(kinds={EntryKind.STAFF}, since=BEGINNING, until=until):
@@ -303,21 +325,23 @@ class LedgerEvidence:
         outages = outages_of(told)
         observed += observations_of_service(live.values(), outages, since=since, until=until)
         for entry in entries:
-            if entry.kind is EntryKind.ACCESS:
-                observed += observations_of_time(entry, live)
-            elif entry.kind is EntryKind.FAILURE:
+            if entry.kind is EntryKind.FAILURE:
                 observed += observations_of_failure(entry, outages)
         # Whether a duty was kept does not depend on who held the ball, nor does a level of service count here.
         duties = observations_of_duties(
             self._with_limits(until, self._nameless.look(self._authorities()))[0], until=until
         )
-        return [*observed, *(seen for seen in duties if seen.at >= since)]
+        return live, [*observed, *(seen for seen in duties if seen.at >= since)]
 
     def suspicions(self, *, since: datetime, until: datetime) -> Sequence[Suspicion]:
         """Return what the guards against gaming find in that period."""
 
         def calls(first: datetime) -> list[RecordedEntry]:
-            return self._ledger.entries_between(kinds={EntryKind.ACCESS}, since=first, until=until)
+            # One of each day stands for those that guards do not tell apart.
+            return [call for day in self._days.of(live, since=first, until=until) for call in day.calls]
+
+        told = self._ledger.entries_between(kinds={EntryKind.LIVE}, since=BEGINNING, until=until)
+        live = live_interfaces(_grouped(told, {EntryKind.LIVE}, _subject), until)
 
         entries = self._ledger.entries_between(kinds=STORY_KINDS, since=BEGINNING, until=until)
         return suspicions(Story(entries, calls(since), calls, since=since, until=until))

@@ -58,7 +58,8 @@ class Observation(Value):
     """`count` of `measure` for `department`, by the act `entry_id`.
 
     `key` makes a measure count things instead of acts: of observations with one measure, department and key only the
-    newest counts (a resource published twice is one published resource, and none once it is retired).
+    newest counts (a resource published twice is one published resource, and none once it is retired). Where single
+    observations matter, for percentiles, this stands for `times` of them.
     """
 
     measure: Measure
@@ -67,6 +68,7 @@ class Observation(Value):
     entry_id: EntryId
     count: int = 1
     key: str | None = None
+    times: int = 1
 
 
 class EvidenceSource(Protocol):
@@ -78,6 +80,10 @@ class EvidenceSource(Protocol):
 
     def observations(self, *, since: datetime, until: datetime) -> Sequence[Observation]:
         """Return what happened from `since` to before `until`."""
+        ...
+
+    def sums(self, *, since: datetime, until: datetime) -> Sequence[Observation]:
+        """Return observations that add up to the same, with fewer acts behind them where those are many."""
         ...
 
     def suspicions(self, *, since: datetime, until: datetime) -> Sequence[Suspicion]:
@@ -105,6 +111,10 @@ class GivenEvidence:
     def observations(self, *, since: datetime, until: datetime) -> Sequence[Observation]:
         """Return the given observations of the period."""
         return [seen for seen in self.given_observations if since <= seen.at < until]
+
+    def sums(self, *, since: datetime, until: datetime) -> Sequence[Observation]:
+        """Return the given observations of the period."""
+        return self.observations(since=since, until=until)
 
     def suspicions(self, *, since: datetime, until: datetime) -> Sequence[Suspicion]:
         """Return the given suspicions, whatever the period."""

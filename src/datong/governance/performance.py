@@ -114,7 +114,7 @@ class Indicators:
         began, until = time.thread_time(), self._known(span)
         table = assess(
             self._pack.indicators,
-            self._evidence.observations(since=span.since, until=until),
+            self._evidence.sums(since=span.since, until=until),
             departments,
             {},
             period=span,

@@ -1,0 +1,108 @@
+"""Calls added up by day: what a table counts of them, and what guards look at, without keeping each call.
+
+A day that is over changes no more and is read once in a process, as long as it is among the newest. What is left out
+are acts behind a number beyond those that are shown beside it; the drill-down reads all of them.
+"""
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, time, timedelta
+from typing import NamedTuple
+
+from datong.governance.counting import observations_of_entry
+from datong.governance.interfaces import LiveInterface, observations_of_time
+from datong.governance.observations import Measure, Observation
+from datong.kernel import CHINA, DepartmentCode
+from datong.ledger import COMMITTED_WITHIN, EntryKind, RecordedEntry
+
+CALLS = frozenset({EntryKind.ACCESS, EntryKind.REFUSAL})
+SINGLE_MAX = 50
+"""Acts of a measure and department that stay single, the newest of a day: so many are shown beside a number."""
+DAYS_KEPT_MAX = 40
+_TIMED = frozenset({Measure.CALL_MILLISECONDS})
+_DAY = timedelta(days=1)
+
+Read = Callable[[datetime, datetime], Sequence[RecordedEntry]]
+"""Returns the calls, answered and refused, from a moment to before another, oldest first."""
+
+
+class DayOfCalls(NamedTuple):
+    """What the calls of a day count for, and one call for each thing that guards tell apart."""
+
+    observations: tuple[Observation, ...]
+    calls: tuple[RecordedEntry, ...]
+
+
+class CallDays:
+    """Adds up calls day by day; keeps the newest days that are over."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._kept: dict[datetime, DayOfCalls] = {}
+
+    def of(self, interfaces: Mapping[str, LiveInterface], *, since: datetime, until: datetime) -> Iterator[DayOfCalls]:
+        """Yield the days from `since` to before `until`, parts of days too; `interfaces` are known up to `until`."""
+        begin = since
+        while begin < until:
+            midnight = datetime.combine(begin.astimezone(CHINA).date(), time.min, tzinfo=CHINA)
+            end = min(midnight + _DAY, until)
+            whole = begin == midnight and midnight + _DAY <= until - COMMITTED_WITHIN
+            with self._lock:
+                known = self._kept.get(midnight) if whole else None
+            if known is None:
+                known = added_up(self._read(begin, end), interfaces)
+                if whole:
+                    self._keep(midnight, known)
+            yield known
+            begin = end
+
+    def _keep(self, midnight: datetime, day: DayOfCalls) -> None:
+        with self._lock:
+            self._kept[midnight] = day
+            for old in sorted(self._kept)[:-DAYS_KEPT_MAX]:
+                del self._kept[old]
+
+
+def added_up(calls: Iterable[RecordedEntry], interfaces: Mapping[str, LiveInterface]) -> DayOfCalls:
+    """Return what calls count for, added up, and one of those that are alike to guards."""
+    seen: list[Observation] = []
+    alike: dict[tuple[object, ...], RecordedEntry] = {}
+    for call in calls:
+        seen += observations_of_entry(call)
+        if call.kind is EntryKind.ACCESS:
+            seen += observations_of_time(call, interfaces)
+            facts = call.facts
+            names = (facts.get("resource_id"), facts.get("provider"), facts.get("consumer"))
+            alike.setdefault((*names, facts.get("rows") != 0), call)
+    return DayOfCalls(tuple(folded(seen)), tuple(alike.values()))
+
+
+def folded(observations: Iterable[Observation]) -> Iterator[Observation]:
+    """Yield observations that count alike: of each thing the newest, of acts the newest, and the rest added up."""
+    things: dict[tuple[Measure, DepartmentCode, str], Observation] = {}
+    acts: dict[tuple[Measure, DepartmentCode], list[Observation]] = defaultdict(list)
+    for one in observations:
+        if one.key is None:
+            acts[one.measure, one.department].append(one)
+            continue
+        thing = (one.measure, one.department, one.key)
+        if thing not in things or _order(things[thing]) < _order(one):
+            things[thing] = one
+    yield from things.values()
+    for own in acts.values():
+        own.sort(key=_order, reverse=True)
+        yield from own[:SINGLE_MAX]
+        rest = own[SINGLE_MAX:]
+        if not rest:
+            continue
+        if rest[0].measure in _TIMED:
+            for count, times in Counter(one.count for one in rest).items():
+                yield rest[0].model_copy(update={"count": count, "times": times})
+        else:
+            yield rest[0].model_copy(update={"count": sum(one.count for one in rest)})
+
+
+def _order(one: Observation) -> tuple[datetime, str, int]:
+    return one.at, one.entry_id, one.count
