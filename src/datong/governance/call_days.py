@@ -1,7 +1,7 @@
 """Calls added up by day: what a table counts of them, and what guards look at, without keeping each call.
 
-A day that is over changes no more and is read once in a process, as long as it is among the newest. What is left out
-are acts behind a number beyond those that are shown beside it; the drill-down reads all of them.
+What is older than some minutes changes no more and is read once in a process, as long as its day is among the newest.
+What is left out are acts behind a number beyond those that are shown beside it; the drill-down reads all of them.
 """
 
 import threading
@@ -20,6 +20,8 @@ CALLS = frozenset({EntryKind.ACCESS, EntryKind.REFUSAL})
 SINGLE_MAX = 50
 """Acts of a measure and department that stay single, the newest of a day: so many are shown beside a number."""
 DAYS_KEPT_MAX = 40
+SEEN_MAX = 100_000
+"""Observations that are in memory at once."""
 _TIMED = frozenset({Measure.CALL_MILLISECONDS})
 _DAY = timedelta(days=1)
 
@@ -35,48 +37,63 @@ class DayOfCalls(NamedTuple):
 
 
 class CallDays:
-    """Adds up calls day by day; keeps the newest days that are over."""
+    """Adds up calls day by day; keeps the newest days, each up to the moment before which nothing more comes."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
         self._lock = threading.Lock()
-        self._kept: dict[datetime, DayOfCalls] = {}
+        self._kept: dict[datetime, tuple[DayOfCalls, datetime]] = {}
 
     def of(self, interfaces: Mapping[str, LiveInterface], *, since: datetime, until: datetime) -> Iterator[DayOfCalls]:
         """Yield the days from `since` to before `until`, parts of days too; `interfaces` are known up to `until`."""
+        settled = until - COMMITTED_WITHIN
         begin = since
         while begin < until:
             midnight = datetime.combine(begin.astimezone(CHINA).date(), time.min, tzinfo=CHINA)
             end = min(midnight + _DAY, until)
-            whole = begin == midnight and midnight + _DAY <= until - COMMITTED_WITHIN
-            with self._lock:
-                known = self._kept.get(midnight) if whole else None
-            if known is None:
-                known = added_up(self._read(begin, end), interfaces)
-                if whole:
-                    self._keep(midnight, known)
-            yield known
+            if begin == midnight:
+                with self._lock:
+                    known, read_to = self._kept.get(midnight, (DayOfCalls((), ()), midnight))
+                upto = min(end, settled)
+                if read_to < upto:
+                    known = added_up(self._read(read_to, upto), interfaces, known)
+                    read_to = upto
+                    self._keep(midnight, known, upto)
+                if read_to <= end:
+                    # What is not settled yet is read again at each look.
+                    yield known if read_to == end else added_up(self._read(read_to, end), interfaces, known)
+                    begin = end
+                    continue
+            yield added_up(self._read(begin, end), interfaces)
             begin = end
 
-    def _keep(self, midnight: datetime, day: DayOfCalls) -> None:
+    def _keep(self, midnight: datetime, day: DayOfCalls, upto: datetime) -> None:
         with self._lock:
-            self._kept[midnight] = day
+            self._kept[midnight] = day, upto
             for old in sorted(self._kept)[:-DAYS_KEPT_MAX]:
                 del self._kept[old]
 
 
-def added_up(calls: Iterable[RecordedEntry], interfaces: Mapping[str, LiveInterface]) -> DayOfCalls:
-    """Return what calls count for, added up, and one of those that are alike to guards."""
-    seen: list[Observation] = []
-    alike: dict[tuple[object, ...], RecordedEntry] = {}
+def added_up(
+    calls: Iterable[RecordedEntry], interfaces: Mapping[str, LiveInterface], before: DayOfCalls | None = None
+) -> DayOfCalls:
+    """Return what calls count for, added to what the day's calls before them did, and one of those that are alike."""
+    seen = [] if before is None else list(before.observations)
+    alike = {} if before is None else {_told_apart(call): call for call in before.calls}
     for call in calls:
         seen += observations_of_entry(call)
         if call.kind is EntryKind.ACCESS:
             seen += observations_of_time(call, interfaces)
-            facts = call.facts
-            names = (facts.get("resource_id"), facts.get("provider"), facts.get("consumer"))
-            alike.setdefault((*names, facts.get("rows") != 0), call)
+            alike.setdefault(_told_apart(call), call)
+        if len(seen) > SEEN_MAX:
+            seen = list(folded(seen))
     return DayOfCalls(tuple(folded(seen)), tuple(alike.values()))
+
+
+def _told_apart(call: RecordedEntry) -> tuple[object, ...]:
+    """Return what guards tell calls apart by."""
+    facts = call.facts
+    return facts.get("resource_id"), facts.get("provider"), facts.get("consumer"), facts.get("rows") != 0
 
 
 def folded(observations: Iterable[Observation]) -> Iterator[Observation]:
@@ -98,8 +115,11 @@ def folded(observations: Iterable[Observation]) -> Iterator[Observation]:
         if not rest:
             continue
         if rest[0].measure in _TIMED:
-            for count, times in Counter(one.count for one in rest).items():
-                yield rest[0].model_copy(update={"count": count, "times": times})
+            times = Counter[int]()
+            for one in rest:
+                times[one.count] += one.times
+            for count, number in times.items():
+                yield rest[0].model_copy(update={"count": count, "times": number})
         else:
             yield rest[0].model_copy(update={"count": sum(one.count for one in rest)})
 
