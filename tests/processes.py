@@ -22,7 +22,7 @@ def exit_code(target: Callable[..., None], *arguments: object) -> int | None:
     """Run `target` in a process of its own to its end, which may be its kill; return the exit code."""
     process = PROCESSES.Process(target=target, args=arguments)
     process.start()
-    process.join(120)
+    process.join(300)
     code = process.exitcode
     process.kill()
     process.join()

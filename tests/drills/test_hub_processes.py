@@ -84,7 +84,7 @@ def hub(tmp_path: Path, control_database: Database) -> Iterator[HubProcesses]:
         process.wait()
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+def eventually(holds: Callable[[], bool], seconds: float = 240.0) -> None:
     """Wait until `holds`, and fail if it never does; connections that are refused meanwhile are part of starting."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

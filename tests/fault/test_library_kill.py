@@ -18,7 +18,7 @@ from tests.library_sources import landed_city, with_increment
 from tests.processes import launcher
 
 PEOPLE = 200
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 240.0
 NEWCOMER = (
     "RY999999999", "司徒云", "110101199003070011", "1", "01", "19900307", "4406049999999", "02", "10",
     "广东省示例市禅城区祖庙街道汾江路12号3栋2单元101室", "440604", "20251201", "13812345678", "2026-01-05 09:00:00",

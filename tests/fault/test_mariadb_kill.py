@@ -18,7 +18,7 @@ COLUMNS = (Column(name="id", type="int64"), Column(name="v", type="string"))
 TASK = TaskId("task-1")
 AT = datetime(2026, 1, 5, tzinfo=UTC)
 ROWS = 300
-WAIT_SECONDS_MAX = 30.0
+WAIT_SECONDS_MAX = 240.0
 
 
 def apply(url: str, sequence: int, value: str, mode: ApplyMode) -> bool:

@@ -19,7 +19,7 @@ COLUMNS = (Column(name="id", type="int64"), Column(name="v", type="string"))
 PLAN = TargetPlan(table="t", mode=ApplyMode.HISTORY, key_columns=("id",))
 TASK = TaskId("task-1")
 AT = datetime(2026, 1, 5, tzinfo=UTC)
-WAIT_SECONDS_MAX = 30.0
+WAIT_SECONDS_MAX = 240.0
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.unit.sharing.released import NAME, FixedDatasets, people
 from tests.unit.sharing.test_statistics import ASKER, COUNT, grant
 from tests.unit.sharing.world import World
 
-CHILD_SECONDS_MAX = 120
+CHILD_SECONDS_MAX = 300
 
 
 def test_a_kill_at_the_commit_spends_all_or_nothing(control_database: Database, tmp_path: Path) -> None:

@@ -72,7 +72,10 @@ class EveryTurn:
 
 
 class Leases:
-    """Turns among the processes on one PostgreSQL; `names` in the order of their importance."""
+    """Turns among the processes on one PostgreSQL; `names` in the order of their importance.
+
+    A lease lasts `lease_seconds` from the moment it was asked for; processes that share a database have the same.
+    """
 
     def __init__(
         self,
@@ -80,11 +83,13 @@ class Leases:
         worker: str,
         names: Sequence[str],
         *,
+        lease_seconds: float = LEASE_SECONDS,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._own = f"{WORKER}{worker}"
         self._names = tuple(names)
+        self._lease_seconds = lease_seconds
         self._seconds = seconds
         self._holder = f"{worker[:40]}/{new_id()}"
         self._held: frozenset[str] = frozenset()
@@ -122,7 +127,7 @@ class Leases:
     def renew(self) -> None:
         """Say that this process lives; keep or take a fair part of the jobs."""
         asked = self._seconds()
-        until = func.now() + timedelta(seconds=LEASE_SECONDS)
+        until = func.now() + timedelta(seconds=self._lease_seconds)
         with self._database.transaction() as connection:
             # One after the other: each sees what the one before it took, and none waits for a row of another's.
             connection.execute(select(func.pg_advisory_xact_lock(LEASES_LOCK)))
@@ -153,7 +158,7 @@ class Leases:
             connection.execute(delete(lease).where(forgotten))
         self._held = frozenset(held)
         self._live = frozenset(name.removeprefix(WORKER) for name in live)
-        self._until = asked + LEASE_SECONDS - MARGIN_SECONDS
+        self._until = asked + self._lease_seconds - MARGIN_SECONDS
         if not present and not self._warned:
             self._warned = True
             LOGGER.warning("another process works under the name %s: this one waits", self._own.removeprefix(WORKER))

@@ -9,7 +9,7 @@ import psycopg
 import pymysql
 from sqlalchemy.engine import make_url
 
-GOING_SECONDS_MAX = 30.0
+GOING_SECONDS_MAX = 240.0
 
 
 def run(url: str, *statements: str) -> list[tuple[object, ...]]:

@@ -104,7 +104,7 @@ class HubProcess:
         assert self.process is not None
         assert self.process.poll() is None, (self.home / "hub.log").read_text()[-4000:]
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5, verify=tls_context(self.url)).is_success
+            return httpx.get(f"{self.url}/readyz", timeout=60, verify=tls_context(self.url)).is_success
         except httpx.TransportError:
             return False
 

@@ -1,5 +1,6 @@
 """Derived libraries over a real control database: who is in or out and why, versions that follow their inputs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,8 @@ def test_a_family_is_in_or_out_and_the_table_says_why(hub: Hub, tmp_path: Path) 
     entry = hub.ledger.entries(kind=EntryKind.DATASET).rows[0]
     assert entry.subject == "low_income_family/1"
     assert {known["dataset"] for known in entry.facts["inputs"]} == {"population", "resource:homes"}
-    assert "24000" not in str(entry.facts)
+    # Within a digest any five digits may stand.
+    assert re.search(r"\b24000\b", str(entry.facts)) is None
 
     # The same input again gives the same digest; a newer version of an input asks for a build by itself.
     assert library.refresh_derived() == ()

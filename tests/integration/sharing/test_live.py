@@ -49,7 +49,8 @@ ADDRESS = "广东省佛山市顺德区某路1号"
 ROW = f"INSERT INTO hj VALUES ('{CITIZEN}', '张三丰', 'H1', '{ADDRESS}', '密')"
 KEY = LiveKey()
 NODE = NodeId(f"node-{POLICE}")
-TERMS = LiveTerms(timeout_milliseconds=10_000, calls_at_once_max=2, rows_max=3)
+TERMS = LiveTerms(timeout_milliseconds=30_000, calls_at_once_max=2, rows_max=3)
+"""Nobody waits so long but on a machine that stands still."""
 
 
 class DirectHub:
@@ -125,7 +126,7 @@ class Town:
             yield
         finally:
             stop.set()
-            thread.join(20)
+            thread.join()
 
     def query(
         self, *items: str, key: str = CITIZEN, by: str = "citizen_id", purpose: str = "school-admission"
@@ -329,26 +330,25 @@ def test_an_offline_node_a_full_service_and_a_slow_node_have_their_own_errors(to
     with pytest.raises(Unavailable, match="live_offline"):
         town.query("姓名")
     town.live.take(NODE, KEY.public_key)
-    town.live.offer(RESOURCE, TERMS.model_copy(update={"timeout_milliseconds": 3000}), actor=person(POLICE))
-    errors: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            town.query("姓名")
-        except (Unavailable, TimedOut) as error:
-            errors.append(error)
-
-    # The last of them must come before the first has waited long enough, on a loaded machine too.
-    threads = [threading.Thread(target=call) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    kinds = [type(error) for error in errors]
-    assert (kinds.count(TimedOut), kinds.count(Overloaded)) == (2, 2)
-    assert town.entries(EntryKind.ACCESS) == 0
+    with ThreadPoolExecutor(TERMS.calls_at_once_max) as pool:
+        asked = [pool.submit(town.query, "姓名") for _ in range(TERMS.calls_at_once_max)]
+        calls: list[SealedLiveCall] = []
+        while len(calls) < len(asked):
+            calls += town.live.take(NODE, KEY.public_key)
+            assert not any(one.done() for one in asked)
+        for _ in range(2):
+            with pytest.raises(Overloaded):
+                town.query("姓名")
+        for sealed in calls:
+            call = KEY.open_call(sealed)
+            town.live.answer(NODE, sealed_answer(town.answerer().answer(call), call))
+        assert [len(one.result().rows) for one in asked] == [1, 1]
+    town.live.offer(RESOURCE, TERMS.model_copy(update={"timeout_milliseconds": 100}), actor=person(POLICE))
+    with pytest.raises(TimedOut):
+        town.query("姓名")
+    assert town.entries(EntryKind.ACCESS) == 2, "of those that were answered"
     # Each that failed is counted by its cause; how many calls are answered at once was stated beforehand.
-    assert town.failed() == {"node_offline": 1, "node_timeout": 2}
+    assert town.failed() == {"node_offline": 1, "node_timeout": 1}
 
 
 def test_the_circuit_opens_after_failures_and_one_probe_closes_it(town: Town) -> None:

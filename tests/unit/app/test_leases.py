@@ -14,6 +14,8 @@ from tests.conftest import sqlalchemy_url
 from tests.reused_database import ReusedDatabase
 
 NAMES = ("log", "duties", "notices", "terms", "alarms")
+LONG_SECONDS = 3600.0
+"""However slow the machine, a lease ends in these tests only when it is made to."""
 Join = Callable[[str], Leases]
 
 
@@ -28,7 +30,7 @@ def database(reused_postgresql: ReusedDatabase) -> Iterator[Database]:
 @pytest.fixture
 def join(database: Database) -> Join:
     def joined(name: str) -> Leases:
-        made = Leases(database, name, NAMES)
+        made = Leases(database, name, NAMES, lease_seconds=LONG_SECONDS)
         made.renew()
         made.renew()
         return made

@@ -58,10 +58,10 @@ def late_hub() -> Iterator[LateHub]:
 
 def test_a_hub_that_starts_is_waited_for_and_its_refusal_is_final(late_hub: LateHub) -> None:
     url = f"http://127.0.0.1:{late_hub.port}"
-    assert enrol(url, "token", "n", b"key", wait_seconds=30, tell=late_hub.tell) == {"node_id": "n"}
+    assert enrol(url, "token", "n", b"key", wait_seconds=240, tell=late_hub.tell) == {"node_id": "n"}
     assert len(late_hub.told) == 1
     with pytest.raises(Refused):
-        enrol(url, "other", "n", b"key", wait_seconds=30, tell=late_hub.tell)
+        enrol(url, "other", "n", b"key", wait_seconds=240, tell=late_hub.tell)
     assert len(late_hub.told) == 1
 
 

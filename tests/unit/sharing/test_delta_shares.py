@@ -133,7 +133,9 @@ def test_every_query_is_on_record_before_it_is_answered(shared: SharedWorld) -> 
     assert facts["table_versions"] == [1]
     assert [file["rows"] for file in facts["files"]] == [1, 1]
     assert facts["subjects_0000"] != facts["subjects_0001"]
-    assert "1101" not in str({name: value for name, value in facts.items() if name.startswith("subjects_")})
+    lists = str({name: value for name, value in facts.items() if name.startswith("subjects_")})
+    # The lists are digests, in which any four digits may stand.
+    assert all(citizen not in lists for citizen in (LI, WANG, ZHAO))
 
 
 def test_a_release_knows_whom_it_concerns(shared: SharedWorld) -> None:
