@@ -5,6 +5,7 @@ from datetime import timedelta
 from datong.app.bridges import AuthorityKey, LibraryReceipts, RetiredItems, SharedInstead
 from datong.app.lineage_posting import LineagePosting
 from datong.app.worker import Sweep
+from datong.catalogue import recount
 from datong.federation import Harvester
 from datong.kernel import Clock, Database
 from datong.ledger import Ed25519Signer
@@ -30,6 +31,7 @@ LINEAGE_INTERVAL_SECONDS = 5.0
 OVERLAP_INTERVAL_SECONDS = 2.0
 HARVEST_INTERVAL_SECONDS = 1.0
 QUALITY_INTERVAL_SECONDS = 15.0
+HOLDERS_INTERVAL_SECONDS = 3600.0
 SEARCH_INTERVAL_SECONDS = 5.0
 FILES_INTERVAL_SECONDS = 30.0
 RELEASES_INTERVAL_SECONDS = 600.0
@@ -160,6 +162,7 @@ def sweeps_of(
         ),
         Sweep(name="relay", interval_seconds=settings.cascade_interval_seconds, run=services.relay.follower.follow_all),
         Sweep(name="relayed-calls", interval_seconds=RELAY_INTERVAL_SECONDS, run=services.relay.answerer.take_all),
+        Sweep(name="holders", interval_seconds=HOLDERS_INTERVAL_SECONDS, run=lambda: recount(database)),
         Sweep(name="quality", interval_seconds=QUALITY_INTERVAL_SECONDS, run=services.quality.refresh),
         Sweep(name="harvest", interval_seconds=HARVEST_INTERVAL_SECONDS, run=harvest, everywhere=True),
         Sweep(name="service-items", interval_seconds=settings.monitor_interval_seconds, run=shared_instead.follow),

@@ -74,12 +74,11 @@ if TYPE_CHECKING:
     )
     from datong.catalogue.grouping import Placement, TableRole, group_tables
     from datong.catalogue.holdings import (
-        HeldElement,
         Holding,
         drop_holdings,
-        held_elements,
         holdings_of,
         put_holdings,
+        recount,
     )
     from datong.catalogue.import_jobs import ImportJob, ImportJobs
     from datong.catalogue.interchange import CatalogueFiles, FileFormat, ImportProgress, ImportReport, ImportStage
@@ -349,12 +348,11 @@ else:
             "search_index": ["SearchIndex"],
             "search_readings": ["character_readings", "split_syllables", "syllables"],
             "holdings": [
-                "HeldElement",
                 "Holding",
                 "drop_holdings",
-                "held_elements",
                 "holdings_of",
                 "put_holdings",
+                "recount",
             ],
             "overlaps": [
                 "ColumnOverlap",
@@ -490,7 +488,6 @@ __all__ = [
     "Fragment",
     "HeldByMany",
     "HeldColumn",
-    "HeldElement",
     "Holding",
     "ImportJob",
     "ImportJobs",
@@ -625,7 +622,6 @@ __all__ = [
     "format_name",
     "goes_on_after",
     "group_tables",
-    "held_elements",
     "holdings_of",
     "in_words",
     "known_format",
@@ -640,6 +636,7 @@ __all__ = [
     "put_holdings",
     "quality_scheme",
     "read_service_items",
+    "recount",
     "recipient_key_message",
     "revised_content",
     "rotation_message",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from datong.catalogue.holdings import Holding
+from datong.catalogue.holdings import Holder
 from datong.catalogue.service_values import (
     Burden,
     DepartmentBurden,
@@ -24,7 +24,7 @@ _BY_SHARE_TYPE = {"1": 0, "2": 1}
 def repeats(
     items: Iterable[ServiceItem],
     *,
-    holdings: Iterable[Holding],
+    holders: Iterable[Holder],
     sources: Iterable[Source],
     identifying: frozenset[str],
 ) -> tuple[RepeatCollection, ...]:
@@ -33,21 +33,21 @@ def repeats(
     The designated source counts first, then whoever shares the element; what identifies the applicant is not a repeat,
     because somebody must say who they are. What must be given in person (`KEPT`) is none either.
     """
-    holders: dict[str, list[Holding]] = {}
-    for one in holdings:
+    sharing: dict[str, list[Holder]] = {}
+    for one in holders:
         if one.share_type in _BY_SHARE_TYPE:
-            holders.setdefault(one.element, []).append(one)
+            sharing.setdefault(one.element, []).append(one)
     designated: dict[str, list[Source]] = {}
     for found in sources:
         designated.setdefault(found.element, []).append(found)
     return tuple(
-        repeat for item in items if not item.retired for repeat in _of_item(item, holders, designated, identifying)
+        repeat for item in items if not item.retired for repeat in _of_item(item, sharing, designated, identifying)
     )
 
 
 def _of_item(
     item: ServiceItem,
-    holders: Mapping[str, Sequence[Holding]],
+    holders: Mapping[str, Sequence[Holder]],
     designated: Mapping[str, Sequence[Source]],
     identifying: frozenset[str],
 ) -> Iterable[RepeatCollection]:
@@ -88,13 +88,11 @@ class _Origin(Value):
     own: bool
 
 
-def _origin(asking: DepartmentCode, holders: Sequence[Holding], designated: Sequence[Source]) -> _Origin | None:
+def _origin(asking: DepartmentCode, holders: Sequence[Holder], designated: Sequence[Source]) -> _Origin | None:
     """The designated source, unless that is the asking department; then whoever shares most freely; then itself."""
-    own = [holder for holder in holders if holder.department == asking]
-    others = sorted(
-        (holder for holder in holders if holder.department != asking),
-        key=lambda holder: (_BY_SHARE_TYPE[holder.share_type], holder.department, holder.resource_id),
-    )
+    ranked = sorted(holders, key=lambda holder: (_BY_SHARE_TYPE[holder.share_type], holder.department))
+    own = [holder for holder in ranked if holder.department == asking]
+    others = [holder for holder in ranked if holder.department != asking]
     if any(source.department == asking for source in designated):
         # The source itself has to collect; what it holds already it need not collect again from the same people.
         return None

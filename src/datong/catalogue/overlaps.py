@@ -213,7 +213,10 @@ class Overlaps:
         """Return who visibly holds `element`, and how far the holders' columns overlap and agree."""
         with self._database.snapshot() as connection:
             held = connection.execute(_select_held(element)).mappings()
-            holders = [dict(row) for row in held]
+            holders = sorted(
+                (dict(row) for row in held),
+                key=lambda row: (row["department"], row["title"], row["resource_id"], row["column_name"]),
+            )
             shown = {row["resource_id"] for row in holders}
             epoch = running_epoch(connection)
             rows = connection.execute(
@@ -390,15 +393,15 @@ def _select_held(element: str) -> Select[Any]:
             holding.c.resource_id,
             holding.c.department,
             holding.c.column_name,
+            holding.c.share_type,
             listing.c.title,
-            listing.c.share_type,
             listing.c.update_cycle,
             sketch_set.c.taken_at,
         )
         .join(listing, listing.c.resource_id == holding.c.resource_id)
         .outerjoin(sketch_set, sketch_set.c.resource_id == holding.c.resource_id)
         .where(holding.c.element == element)
-        .order_by(holding.c.department, listing.c.title, holding.c.resource_id, holding.c.column_name)
+        .order_by(holding.c.department, holding.c.share_type, holding.c.resource_id, holding.c.column_name)
         .limit(HOLDERS_MAX)
     )
 

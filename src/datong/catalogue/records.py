@@ -203,18 +203,18 @@ def show(connection: Connection, shown: Sequence[Resource]) -> None:
             for found in shown
         ],
     )
+    record_changes(connection, ids)
     drop_holdings(connection, ids)
     put_holdings(connection, shown)
     put_open(connection, shown)
-    record_changes(connection, ids)
 
 
 def hide(connection: Connection, resource_id: ResourceId) -> None:
     """Take a resource out of the list, the search and what is open."""
     if _remove_listings(connection, [resource_id]):
+        record_changes(connection, [resource_id])
         take_open(connection, [resource_id])
         drop_holdings(connection, [resource_id])
-        record_changes(connection, [resource_id])
 
 
 def _remove_listings(connection: Connection, ids: Sequence[str]) -> int:

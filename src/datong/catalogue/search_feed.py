@@ -41,11 +41,16 @@ class Change(NamedTuple):
     resource_id: str
 
 
+def lock_changes(connection: Connection) -> None:
+    """Wait until no other transaction changes what is visible; it stays so until this one ends."""
+    if connection.dialect.name == "postgresql":
+        # SQLite writes one transaction at a time anyway.
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
 def record_changes(connection: Connection, resource_ids: Sequence[str]) -> None:
     """Append to the log of changes; every index takes the resources up, or out, before its next search."""
-    if connection.dialect.name == "postgresql":
-        # SQLite writes one transaction at a time anyway. The lock is held until the commit.
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    lock_changes(connection)
     last = connection.execute(select(func.coalesce(func.max(search_change.c.sequence), 0))).scalar_one()
     rows = [
         {"sequence": number, "token": new_id(), "resource_id": resource_id}

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, func, select, update
 from datong.catalogue.collections import repeats, report
 from datong.catalogue.departments import Departments
 from datong.catalogue.faults import wrong_party
-from datong.catalogue.holdings import holdings_of
+from datong.catalogue.holdings import holders_of
 from datong.catalogue.mapping import ColumnMapper
 from datong.catalogue.service_values import (
     FieldState,
@@ -234,10 +234,10 @@ class ServiceItems:
             rows = connection.execute(statement.order_by(service_item.c.code).limit(ITEMS_MAX)).mappings()
             items = _with_fields(connection, [dict(row) for row in rows])
             elements = {field.element for item in items for field in item.fields if field.element}
-            holdings = holdings_of(connection, elements)
+            holders = holders_of(connection, elements)
         return repeats(
             items,
-            holdings=holdings,
+            holders=holders,
             sources=self._sources.active(elements),
             identifying=frozenset(source_norms().identifying),
         )

@@ -16,9 +16,24 @@ holding = Table(
     Column("element", ELEMENT, nullable=False),
     Column("department", DEPARTMENT, nullable=False),
     Column("is_key", Boolean, nullable=False),
-    Index("ix_catalogue_holding_element", "element", "department"),
+    Column("share_type", String(1)),
+    Index("ix_catalogue_holding_element", "element", "department", "share_type", "resource_id"),
 )
-"""One row for each item of a visible resource that is mapped to a data element."""
+"""One row for each item of a visible resource that is mapped to a data element, with how the resource is shared.
+
+A process of a version that knew no share type leaves it empty; `holdings.recount` sets it.
+"""
+
+holder = Table(
+    "catalogue_holder",
+    METADATA,
+    Column("element", ELEMENT, primary_key=True),
+    Column("department", DEPARTMENT, primary_key=True),
+    Column("share_type", String(1), primary_key=True),
+    Column("resources", Integer, nullable=False),
+    Column("columns", Integer, nullable=False),
+)
+"""How many resources, and items of them, of one department hold an element: the sums of `catalogue_holding`."""
 
 sealing_key = Table(
     "catalogue_sealing_key",

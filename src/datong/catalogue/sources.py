@@ -16,7 +16,7 @@ from datong.catalogue.faults import wrong_party
 from datong.catalogue.overlaps import Overlaps
 from datong.catalogue.sketches import SketchKind
 from datong.catalogue.source_rules import rank, source_norms
-from datong.catalogue.source_tables import holding, objection, sketch, source, source_step
+from datong.catalogue.source_tables import holder, holding, objection, sketch, source, source_step
 from datong.catalogue.source_values import (
     ElementSource,
     HeldByMany,
@@ -70,9 +70,9 @@ class Sources:
         """Return every element that is held or has a source; those held by most departments first."""
         with self._database.snapshot() as connection:
             pairs = connection.execute(
-                select(holding.c.element, holding.c.department, func.count(holding.c.resource_id.distinct()))
-                .group_by(holding.c.element, holding.c.department)
-                .order_by(holding.c.element, holding.c.department)
+                select(holder.c.element, holder.c.department, func.sum(holder.c.resources))
+                .group_by(holder.c.element, holder.c.department)
+                .order_by(holder.c.element, holder.c.department)
             ).all()
             active = _sources(connection, None)
             waiting = connection.execute(
@@ -84,7 +84,7 @@ class Sources:
             open_ones = {element: int(number) for element, number in waiting}
         holders: dict[str, list[tuple[DepartmentCode, int]]] = {one.element: [] for one in active}
         for element, department, resources in pairs:
-            holders.setdefault(element, []).append((DepartmentCode(department), resources))
+            holders.setdefault(element, []).append((DepartmentCode(department), int(resources)))
         found = [
             HeldByMany(
                 element=element,

@@ -18,7 +18,7 @@ def test_elements_are_found_by_any_name_and_explain_themselves(hub: RunningHub) 
         assert view["origin"]["level"] == "national"
         assert view["overrides"] == {}
         assert person.get("/api/v1/norms/elements/nothing").status_code == 404
-        assert person.get("/api/v1/norms/elements/citizen_id/resources").json() == []
+        assert person.get("/api/v1/norms/elements/citizen_id/resources").json()["rows"] == []
 
 
 @pytest.mark.parametrize(

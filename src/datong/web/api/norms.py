@@ -107,10 +107,10 @@ def show_element(code: str, caller: Caller, hub: Hub) -> ElementView:
 
 
 @router.get("/norms/elements/{code}/resources")
-def list_uses(code: str, caller: Caller, hub: Hub) -> tuple[Holding, ...]:
-    """Return the visible resources that have an item of this element."""
+def list_uses(code: str, caller: Caller, hub: Hub, limit: Limit = LIMIT_DEFAULT, offset: Offset = 0) -> Page[Holding]:
+    """Return the items of visible resources that are this element, by department, what is shared most freely first."""
     hub.policy.require(caller, Action.NORM_READ)
-    return uses_of(hub, hub.pack.element(code).code)
+    return holdings_of(hub.database, hub.pack.element(code).code, offset=offset, limit=limit)
 
 
 @router.get("/norms/code-lists")
@@ -235,12 +235,6 @@ def element_view(hub: Services, code: str) -> ElementView:
         origin=pack.origin("elements", code),
         overrides=dict(pack.overrides("elements", code)),
     )
-
-
-def uses_of(hub: Services, element: str) -> tuple[Holding, ...]:
-    """The visible resources that have an item of `element`."""
-    with hub.database.snapshot() as connection:
-        return holdings_of(connection, [element])
 
 
 def local_changes(hub: Services) -> PackDifference:

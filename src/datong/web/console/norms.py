@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fastapi.responses import Response
 
+from datong.catalogue import holdings_of
 from datong.kernel import Text, Value, page_of
 from datong.norms import (
     Classification,
@@ -19,7 +20,6 @@ from datong.web.api.norms import (
     element_view,
     local_changes,
     pack_view,
-    uses_of,
 )
 from datong.web.console import charts
 from datong.web.console.charts import Chart
@@ -27,8 +27,6 @@ from datong.web.console.desk import PAGE_ROWS, Desk, Offset, SignedIn
 from datong.web.routing import unlisted_routes
 
 router = unlisted_routes()
-
-USES_SHOWN_MAX = 200
 
 
 class Tab(Value):
@@ -90,12 +88,12 @@ def list_elements(desk: SignedIn, offset: Offset, q: str = "", domain: str = "")
 
 
 @router.get("/norms/elements/{code}")
-def show_element(desk: SignedIn, code: str) -> Response:
+def show_element(desk: SignedIn, code: str, offset: Offset = 0) -> Response:
     """Show a data element: what it means, where its values come from, its codes, and which resources use it."""
     desk.require(Action.NORM_READ)
     pack = desk.services.pack
     view = element_view(desk.services, code)
-    uses = uses_of(desk.services, code)
+    uses = holdings_of(desk.services.database, code, offset=offset, limit=PAGE_ROWS)
     return desk.page(
         "norms/element.html",
         tabs=TABS,
@@ -104,8 +102,9 @@ def show_element(desk: SignedIn, code: str) -> Response:
         category=pack.data_category(view.element.category) if view.element.category else None,
         theme=next((theme for theme in pack.themes if theme.key == view.element.domain), None),
         identifier=next((known for known in pack.identifiers if known.key == view.element.identifier), None),
-        uses=uses[:USES_SHOWN_MAX],
-        uses_total=len(uses),
+        uses=uses,
+        offset=offset,
+        step=PAGE_ROWS,
     )
 
 
