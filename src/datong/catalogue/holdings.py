@@ -1,8 +1,8 @@
 """Who holds which data element: one row for each mapped item of a visible resource, kept as resources are published.
 
 What a department holds of an element is summed as well, in the same transaction, under the lock of the log of changes.
-An element such as a citizen's number is held by a good part of a catalogue of millions: who only asks who holds it, reads
-as many rows as departments.
+An element such as a citizen's number is held by a good part of a catalogue of millions: who only asks who holds it,
+reads as many rows as departments.
 """
 
 from collections.abc import Iterable, Sequence
