@@ -36,6 +36,7 @@ SEARCH_INTERVAL_SECONDS = 5.0
 FILES_INTERVAL_SECONDS = 30.0
 RELEASES_INTERVAL_SECONDS = 600.0
 NOTICES_INTERVAL_SECONDS = 2.0
+RELIED_INTERVAL_SECONDS = 5.0
 MESSAGES_INTERVAL_SECONDS = 5.0
 REMINDERS_INTERVAL_SECONDS = 300.0
 """How often deadlines are looked at: a person is reminded within so long."""
@@ -100,7 +101,7 @@ def sweeps_of(
 
     return [
         Sweep(name="notices", interval_seconds=NOTICES_INTERVAL_SECONDS, run=services.inbox.follow),
-        Sweep(name="wrong-values", interval_seconds=NOTICES_INTERVAL_SECONDS, run=tell_who_relied),
+        Sweep(name="wrong-values", interval_seconds=RELIED_INTERVAL_SECONDS, run=tell_who_relied),
         Sweep(name="reminders", interval_seconds=REMINDERS_INTERVAL_SECONDS, run=services.inbox.remind),
         Sweep(name="messages", interval_seconds=MESSAGES_INTERVAL_SECONDS, run=send_messages, everywhere=True),
         Sweep(name="old-notices", interval_seconds=RELEASES_INTERVAL_SECONDS, run=clear_notices),
