@@ -43,6 +43,7 @@ from benchmarks.gateway import (
 )
 from benchmarks.mixed_calling import MixedLoad, MixedOutcome, milliseconds
 from datong.app.hub import Hub
+from datong.catalogue import recount
 from datong.kernel import Database, Settings
 
 SHARES = {"verify": 0.80, "query": 0.15, "bulk": 0.05}
@@ -201,6 +202,7 @@ def fill_catalogue(hub: Hub, catalogue: int) -> None:
         pass
     for number in multiply(hub.database, copies):
         report.say(f"{number} of {copies} copies of it")
+    recount(hub.database)
     report.say("letting the hub settle")
     with hub.database.transaction() as connection:
         connection.execute(text("ANALYZE"))

@@ -4,7 +4,8 @@ Filling makes each resource in Python, by the functions of publishing, at some 8
 their rows. A copy has an id, a code (in a detail class of its own, since a class has serials for 99,999), a table and a
 place in the search's log of its own; title, items, ratings and dates are those of its original, and so are the words
 that searches find it by. Ids of distributions are the originals' changed by the copy's number, where publishing
-hashes the resource's id. For benchmarks that need the catalogue's size, not its variety.
+hashes the resource's id. For benchmarks that need the catalogue's size, not its variety. The sums of holders do not
+know the copies until `catalogue.recount`.
 """
 
 from collections.abc import Iterator
