@@ -81,8 +81,10 @@ class Database:
             options["connect_args"] = {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
         else:
             options["pool_size"] = 20
+            # A connection that was used lately has the plans of what is asked all the time.
+            options["pool_use_lifo"] = True
         self.engine: Engine = create_engine(url, **options)
-        self._statements = self.engine
+        self._statements = self._snapshots = self.engine
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
         else:
@@ -91,6 +93,7 @@ class Database:
             event.listen(self.engine, "checkin", _note_use)
             event.listen(self.engine, "checkout", self._look)
             self._statements = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            self._snapshots = self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._local = threading.local()
         self._marking = threading.Lock()
         self._mark_connection: sqlite3.Connection | None = None
@@ -110,15 +113,23 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """Yield a connection that sees one state of the database and writes nothing."""
-        engine = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
-        with engine.connect() as connection:
+        """Yield a connection that sees one state of the database and writes nothing.
+
+        On PostgreSQL it ends like a transaction that wrote: at a ROLLBACK psycopg forgets every statement that was
+        prepared on the connection, and whatever is asked next is planned anew (ADR 0317).
+        """
+        with self._snapshots.connect() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN")
             try:
                 yield connection
-            finally:
+            except BaseException:
                 connection.rollback()
+                raise
+            if self.is_sqlite:
+                connection.rollback()
+            else:
+                connection.commit()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

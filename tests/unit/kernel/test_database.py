@@ -9,6 +9,8 @@ from sqlalchemy.exc import StatementError
 
 from datong.kernel import Database, UtcDateTime
 
+PREPARED_AFTER = 5
+"""Psycopg prepares a statement when it was asked so often on a connection."""
 TABLE = Table("moment", MetaData(), Column("id", Integer, primary_key=True), Column("at", UtcDateTime, nullable=False))
 
 
@@ -40,6 +42,21 @@ def test_a_transaction_that_raises_leaves_nothing(control_database: Database) ->
         connection.execute(insert(TABLE), [{"id": 1, "at": datetime.now(UTC)}, {"id": 1, "at": datetime.now(UTC)}])
     with control_database.snapshot() as connection:
         assert connection.execute(select(TABLE)).all() == []
+
+
+def test_a_snapshot_leaves_statements_prepared(control_database: Database) -> None:
+    with control_database.transaction() as connection:
+        TABLE.create(connection)
+    if control_database.is_sqlite:
+        return
+    for _ in range(PREPARED_AFTER + 1):
+        with control_database.reading() as connection:
+            connection.execute(select(TABLE.c.at)).all()
+        with control_database.snapshot() as connection:
+            connection.execute(select(TABLE.c.id)).all()
+    with control_database.reading() as connection:
+        prepared = connection.exec_driver_sql("SELECT statement FROM pg_prepared_statements").scalars().all()
+    assert {statement.split(" ")[1] for statement in prepared} >= {"moment.at", "moment.id"}
 
 
 def test_the_mark_changes_with_every_commit_and_with_nothing_else(tmp_path: Path) -> None:
