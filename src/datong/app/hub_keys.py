@@ -173,7 +173,7 @@ class HubKeys:
         self._book.replace(succession, PLATFORM_ACTOR, reason)
         self._passed(KeyStep.RECORDED)
         for _ in range(PUBLISH_TRIES_MAX):
-            found = ledger.entries(kind=EntryKind.LOG_KEY, subject=old.key_id, limit=1).rows
+            found = ledger.newest(kind=EntryKind.LOG_KEY, subject=old.key_id, limit=1)
             if found and found[0].index is not None:
                 break
             ledger.integrate()

@@ -78,7 +78,7 @@ def finding(
     token: TokenOption,
     as_json: JsonOption = False,
 ) -> None:
-    """一件责任认定：条款、份额、球在谁手里、证据 · one finding: clause, shares, who held the ball, evidence."""
+    """一件责任认定：条款、份额、各时段由谁办理、证据 · one finding: clause, shares, who held the ball, evidence."""
     answer = call_hub(hub, token, "GET", f"/findings/{finding}")
     if as_json:
         say_json(answer)

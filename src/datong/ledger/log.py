@@ -310,7 +310,7 @@ class Ledger(LogReading):
         # 1. Only what verifies from the file itself may leave the store.
         self._check_shard(shard)
         # 2. The log says what was archived, once.
-        if not self.entries(kind=EntryKind.SHARD, subject=shard.month, limit=1).total:
+        if not self.newest(kind=EntryKind.SHARD, subject=shard.month, limit=1):
             facts: dict[str, JsonValue] = {
                 "month": shard.month,
                 "begin": shard.begin,

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
@@ -75,21 +76,37 @@ class LogReading:
         limit: int = 50,
     ) -> Page[RecordedEntry]:
         """Return entries, newest first; `department` keeps those that name it, as actor or as a party."""
-        query = select(ENTRIES, PLACE)
-        if kind is not None:
-            query = query.where(ENTRIES.c.kind == kind.value)
-        if subject is not None:
-            query = query.where(ENTRIES.c.subject == subject)
-        if department is not None:
-            query = query.join(ENTRY_DEPARTMENTS, ENTRY_DEPARTMENTS.c.serial == ENTRIES.c.serial)
-            query = query.where(ENTRY_DEPARTMENTS.c.department == department)
         offset = max(offset, 0)
         with self._database.snapshot() as connection:
-            published = published_size(connection)
-            total = connection.scalar(query.with_only_columns(func.count(ENTRIES.c.serial))) or 0
-            newest = query.order_by(ENTRIES.c.serial.desc()).offset(offset).limit(min(max(limit, 1), PAGE_ROWS_MAX))
-            rows = tuple(_recorded(row, published) for row in connection.execute(newest))
+            total = _count(connection, kind, subject, department)
+            rows = _newest(connection, kind, subject, department, offset=offset, limit=limit)
         return page_of(rows, total=total, offset=offset)
+
+    def newest(
+        self,
+        *,
+        kind: EntryKind | None = None,
+        subject: str | None = None,
+        department: DepartmentCode | None = None,
+        limit: int,
+    ) -> tuple[RecordedEntry, ...]:
+        """Return the newest entries, as `entries` does, without counting all that there are."""
+        with self._database.snapshot() as connection:
+            return _newest(connection, kind, subject, department, offset=0, limit=limit)
+
+    def newest_of(
+        self, kinds: Collection[EntryKind], *, since: datetime, until: datetime, limit: int
+    ) -> tuple[RecordedEntry, ...]:
+        """Return the newest entries of some kinds from `since` (inclusive) to `until` (exclusive), newest first."""
+        query: Select[tuple[object, ...]] = (
+            select(ENTRIES, PLACE)
+            .where(ENTRIES.c.kind.in_([kind.value for kind in kinds]), ENTRIES.c.at >= since, ENTRIES.c.at < until)
+            .order_by(ENTRIES.c.at.desc(), ENTRIES.c.serial.desc())
+            .limit(min(max(limit, 1), PAGE_ROWS_MAX))
+        )
+        with self._database.snapshot() as connection:
+            published = published_size(connection)
+            return tuple(_recorded(row, published) for row in connection.execute(query))
 
     def entries_between(self, *, kinds: Collection[EntryKind], since: datetime, until: datetime) -> list[RecordedEntry]:
         """Return the entries of some kinds from `since` (inclusive) to `until` (exclusive), oldest first."""
@@ -136,6 +153,50 @@ class LogReading:
                 remedy=Text(zh="请核对编号。", en="Check the id."),
             )
         return row
+
+
+def _count(
+    connection: Connection, kind: EntryKind | None, subject: str | None, department: DepartmentCode | None
+) -> int:
+    """Return how many entries there are; of the whole log the sequencer knows, for others an index is read."""
+    if kind is None and subject is None:
+        if department is None:
+            return published_size(connection) + unpublished(connection)
+        named = select(func.count()).where(ENTRY_DEPARTMENTS.c.department == department)
+        return connection.scalar(named) or 0
+    return connection.scalar(_of(select(func.count(ENTRIES.c.serial)), kind, subject, department)) or 0
+
+
+def _newest(
+    connection: Connection,
+    kind: EntryKind | None,
+    subject: str | None,
+    department: DepartmentCode | None,
+    *,
+    offset: int,
+    limit: int,
+) -> tuple[RecordedEntry, ...]:
+    """Return entries, newest first; those of a kind by their times, which the index of kinds has in order."""
+    by_time = kind is not None and subject is None
+    order = (ENTRIES.c.at.desc(), ENTRIES.c.serial.desc()) if by_time else (ENTRIES.c.serial.desc(),)
+    query = _of(select(ENTRIES, PLACE), kind, subject, department).order_by(*order)
+    published = published_size(connection)
+    rows = connection.execute(query.offset(offset).limit(min(max(limit, 1), PAGE_ROWS_MAX)))
+    return tuple(_recorded(row, published) for row in rows)
+
+
+def _of(
+    query: Select[Any], kind: EntryKind | None, subject: str | None, department: DepartmentCode | None
+) -> Select[Any]:
+    """Return a query of `ENTRIES` narrowed to those that are asked for."""
+    if kind is not None:
+        query = query.where(ENTRIES.c.kind == kind.value)
+    if subject is not None:
+        query = query.where(ENTRIES.c.subject == subject)
+    if department is not None:
+        query = query.join(ENTRY_DEPARTMENTS, ENTRY_DEPARTMENTS.c.serial == ENTRIES.c.serial)
+        query = query.where(ENTRY_DEPARTMENTS.c.department == department)
+    return query
 
 
 def _recorded(row: Row[tuple[object, ...]], published: int) -> RecordedEntry:

@@ -131,5 +131,5 @@ class AgreementWatch:
 
     def _resumed_at(self, agreement: Agreement) -> datetime:
         """Return when the agreement last changed: what happened before a resumption is forgiven."""
-        newest = self._ledger.entries(kind=EntryKind.AGREEMENT, subject=agreement.id, limit=1).rows
+        newest = self._ledger.newest(kind=EntryKind.AGREEMENT, subject=agreement.id, limit=1)
         return newest[0].at if newest else agreement.drawn_up_at

@@ -40,6 +40,8 @@ class Topic(StrEnum):
     TRANSFERS = "transfers"
     OPERATIONS = "operations"
     NOTICES = "notices"
+    FILES = "files"
+    EVIDENCE = "evidence"
 
 
 PAUSE_SECONDS: Mapping[Topic, float] = {
@@ -47,9 +49,16 @@ PAUSE_SECONDS: Mapping[Topic, float] = {
     Topic.TRANSFERS: 2.0,
     Topic.OPERATIONS: 5.0,
     Topic.NOTICES: 2.0,
+    Topic.FILES: 2.0,
+    Topic.EVIDENCE: 5.0,
 }
 """A browser is told of a topic once within so long, however much happens."""
-BEAT_SECONDS: Mapping[Topic, float] = {Topic.DASHBOARD: 60.0, Topic.TRANSFERS: 15.0, Topic.OPERATIONS: 15.0}
+BEAT_SECONDS: Mapping[Topic, float] = {
+    Topic.DASHBOARD: 60.0,
+    Topic.TRANSFERS: 15.0,
+    Topic.OPERATIONS: 15.0,
+    Topic.FILES: 15.0,
+}
 """What goes on without leaving entries (speed, silence, days that pass) is told so often."""
 _MOVING = frozenset(
     {
@@ -89,6 +98,8 @@ def topics_of(kinds: Iterable[EntryKind], *, told: bool) -> frozenset[Topic]:
             (Topic.TRANSFERS, not _MOVING.isdisjoint(found)),
             (Topic.OPERATIONS, not _RUNNING.isdisjoint(found)),
             (Topic.NOTICES, told),
+            (Topic.FILES, EntryKind.FILE in found),
+            (Topic.EVIDENCE, bool(found)),
         )
         if changed
     )

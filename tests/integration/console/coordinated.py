@@ -18,22 +18,24 @@ def coordinated(console: ServedCity) -> list[str]:
     city, hub = console.city, console.city.hub
     bureau, officer = city.people["authority"].actor, city.people["education.officer"].actor
     assert officer.department is not None
-    task = NewAssignment(department=officer.department, what="complete the catalogue", working_days=5)
+    task = NewAssignment(department=officer.department, what="补齐学籍目录", working_days=5)
     new = NewMeeting(
-        title="Third meeting",
+        title="第三次数据共享联席会议",
         held_at=hub.clock.now() + timedelta(days=3),
-        place="Room 1",
+        place="市政务中心 3 号会议室",
         cases=tuple(case.id for case in hub.meetings.suggest()[:1]),
-        topics=("plan of the quarter",),
+        topics=("下季度共享计划",),
         departments=(officer.department,),
     )
     called, held = hub.meetings.call(new, bureau), hub.meetings.call(new, bureau)
-    hub.meetings.hold(held.id, actor=bureau, present=frozenset({officer.department}), minutes="All agreed.")
-    decision = DecisionOfItem(outcome=Outcome.INSTRUCT, statement="to be done", assignments=(task,))
+    hub.meetings.hold(held.id, actor=bureau, present=frozenset({officer.department}), minutes="各方一致同意。")
+    decision = DecisionOfItem(outcome=Outcome.INSTRUCT, statement="由教育局办理", assignments=(task,))
     decided = hub.meetings.decide(held.id, len(held.items), decision, actor=bureau)
     (given,) = decided.items[-1].assignments
     incident = hub.incidents.open(
-        NewIncident(title="Odd queries", description="numbers were tried", severity=Severity.LARGE, tasks=(task,)),
+        NewIncident(
+            title="异常批量查询", description="有账号按号段逐个试查身份号码", severity=Severity.LARGE, tasks=(task,)
+        ),
         bureau,
     )
     meetings = [f"/meetings/{called.id}", f"/meetings/{held.id}"]

@@ -13,7 +13,7 @@ def rated(console: ServedCity) -> list[str]:
     hub.request_flows.catch_up()
     opinion = Opinion(
         scores={Aspect.TIMELINESS: 5, Aspect.QUALITY: 3, Aspect.SUPPORT: 2},
-        reasons={Aspect.QUALITY: "two columns are often empty"},
+        reasons={Aspect.QUALITY: "两列常为空值"},
     )
     agreement = city.tasks[0].agreement_id
     given = hub.ratings.rate(agreement, opinion, city.people["education.officer"].actor)

@@ -32,9 +32,10 @@ async def next_topic(stream: AsyncIterator[str]) -> str:
 
 def test_entries_change_the_topics_that_they_are_about() -> None:
     assert topics_of([], told=False) == frozenset()
-    assert topics_of([EntryKind.REQUEST], told=False) == {Topic.DASHBOARD}
-    assert topics_of([EntryKind.BATCH], told=True) == {*Topic}
-    assert topics_of([EntryKind.HARVEST], told=False) == {Topic.DASHBOARD, Topic.OPERATIONS}
+    assert topics_of([EntryKind.REQUEST], told=False) == {Topic.DASHBOARD, Topic.EVIDENCE}
+    assert topics_of([EntryKind.BATCH], told=True) == {*Topic} - {Topic.FILES}
+    assert topics_of([EntryKind.HARVEST], told=False) == {Topic.DASHBOARD, Topic.EVIDENCE, Topic.OPERATIONS}
+    assert topics_of([EntryKind.FILE], told=False) == {Topic.DASHBOARD, Topic.EVIDENCE, Topic.FILES}
 
 
 def test_one_look_serves_all_listeners_and_ends_with_the_last(monkeypatch: pytest.MonkeyPatch) -> None:

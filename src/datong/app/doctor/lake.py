@@ -111,7 +111,7 @@ def look_at_shelf(services: Services) -> Diagnosis:
 def _missing(services: Services) -> list[str]:
     """Return the newest committed batches that should lie there and do not."""
     missing = []
-    for entry in services.ledger.entries(kind=EntryKind.BATCH, limit=BATCHES_LOOKED_AT).rows:
+    for entry in services.ledger.newest(kind=EntryKind.BATCH, limit=BATCHES_LOOKED_AT):
         try:
             if not services.exchange.payload(BatchId(str(entry.facts["batch"]))).is_file():
                 missing.append(str(entry.facts["batch"]))

@@ -62,6 +62,6 @@ def overview(hub: Services) -> Dashboard:
         findings_open=findings.findings(settled=False, limit=1).total,
         findings_total=findings.findings(limit=1).total,
         cases_open=sum(cases.find(stage=stage, limit=1).total for stage in CaseStage if stage is not CaseStage.CLOSED),
-        ledger_entries=hub.ledger.entries(limit=1).total,
+        ledger_entries=hub.ledger.size() + hub.ledger.waiting(),
         simulated_time=hub.clock.simulated,
     )

@@ -139,7 +139,7 @@ def show_agreement(desk: SignedIn, agreement_id: AgreementId) -> Response:
         and desk.services.ratings.may_be_rated(agreement),
         may_propose=may_agree and agreement.state in (AgreementState.ACTIVE, AgreementState.SUSPENDED),
         tasks=desk.services.exchange.tasks(agreement_id=agreement_id, limit=PAGE_ROWS).rows,
-        entries=desk.services.ledger.entries(subject=agreement_id, limit=PAGE_ROWS).rows,
+        entries=desk.services.ledger.newest(subject=agreement_id, limit=PAGE_ROWS),
     )
 
 

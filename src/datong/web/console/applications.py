@@ -211,7 +211,7 @@ def _page(desk: Desk, client_id: str, issued: IssuedKey | None, *, found: Proble
         webhooks=hub.webhook_desk.find(client_id=client_id, limit=WEBHOOKS_SHOWN),
         actions=possible_actions(registration, parties),
         may_edit=desk.may(Action.APPLICATION_CREATE, own(registration)) and registration.state != "retired",
-        entries=hub.ledger.entries(subject=client_id, limit=PAGE_ROWS).rows,
+        entries=hub.ledger.newest(subject=client_id, limit=PAGE_ROWS),
         tones=TONES,
         base_url=hub.settings.base_url,
     )

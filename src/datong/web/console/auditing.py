@@ -126,8 +126,7 @@ def _open(desk: Desk) -> Open:
 def _sensitive(desk: Desk) -> tuple[RecordedEntry, ...]:
     """Return the newest acts of the kinds that change rules, keys or what people are told."""
     since = desk.now - timedelta(days=WATCH_DAYS)
-    found = desk.services.ledger.entries_between(kinds=SENSITIVE, since=since, until=desk.now + timedelta(minutes=1))
-    return tuple(reversed(found[-SHOWN:]))
+    return desk.services.ledger.newest_of(SENSITIVE, since=since, until=desk.now + timedelta(minutes=1), limit=SHOWN)
 
 
 def _calls(desk: Desk) -> Chart | None:

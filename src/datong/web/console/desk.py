@@ -19,7 +19,7 @@ from datong.sharing.tours import TourState
 from datong.sharing.views import VIEWED_PAGES, SavedView, view_query
 from datong.web.authentication import current_principal, optional_principal, services_of
 from datong.web.console import texts, vocabulary
-from datong.web.console.navigation import sections_for
+from datong.web.console.navigation import FOLDS_COOKIE, folds_in, sections_for
 from datong.web.console.notices import NOTICES
 from datong.web.console.subjects import subject_of
 from datong.web.console.tour_steps import Step, Tour, tour_for
@@ -288,6 +288,7 @@ class Desk:
             "citizen": account is not None and Role.CITIZEN in account.roles,
             "role_names": self._role_names(),
             "sections": sections_for(account),
+            "folds": folds_in(self.request.cookies.get(FOLDS_COOKIE, "")),
             "unread": self._unread(),
             "unwitnessed": self._unwitnessed(),
             "simulated": self.services.clock.simulated,

@@ -1,9 +1,14 @@
 """The rail: which sections the console has, and who sees which."""
 
+from collections.abc import Mapping
+
 from datong.kernel import Text, Value
 from datong.sharing import Principal, Role
 
 STAFF = frozenset(Role) - {Role.CITIZEN}
+DAILY = "work"
+FOLDS_COOKIE = "datong_folds"
+"""What a browser keeps of the rail: `data+` is unfolded, `work-` is folded, separated by dots."""
 
 
 class Link(Value):
@@ -24,10 +29,18 @@ class Link(Value):
 
 
 class Section(Value):
-    """A group of lines under one heading."""
+    """A group of lines under one heading, which folds; `key` names it where a browser keeps what is folded."""
 
+    key: str
     name: Text
     links: tuple[Link, ...]
+
+    def is_open(self, path: str, chosen: Mapping[str, bool]) -> bool:
+        """Whether its lines are shown on the page at `path`.
+
+        Those of the present page and of daily work are, others once they were unfolded; `chosen` is what was, by key.
+        """
+        return any(link.is_at(path) for link in self.links) or chosen.get(self.key, self.key == DAILY)
 
 
 def _link(path: str, zh: str, en: str, *more: str, roles: frozenset[Role] = STAFF, alone: bool = False) -> Link:
@@ -36,6 +49,7 @@ def _link(path: str, zh: str, en: str, *more: str, roles: frozenset[Role] = STAF
 
 SECTIONS = (
     Section(
+        key=DAILY,
         name=Text(zh="工作", en="Work"),
         links=(
             _link("/", "工作台", "Workbench"),
@@ -55,6 +69,7 @@ SECTIONS = (
         ),
     ),
     Section(
+        key="data",
         name=Text(zh="数据", en="Data"),
         links=(
             _link("/inventories", "摸清家底", "Inventory"),
@@ -77,6 +92,7 @@ SECTIONS = (
         ),
     ),
     Section(
+        key="oversight",
         name=Text(zh="监督", en="Oversight"),
         links=(
             _link("/governance", "共享绩效", "Performance"),
@@ -110,6 +126,7 @@ SECTIONS = (
         ),
     ),
     Section(
+        key="public",
         name=Text(zh="公众", en="Public"),
         links=(
             _link("/me", "谁用了我的数据", "Who used my data", roles=frozenset({Role.CITIZEN}), alone=True),
@@ -134,3 +151,8 @@ def sections_for(principal: Principal | None) -> tuple[Section, ...]:
         for section in SECTIONS
     )
     return tuple(section for section in visible if section.links)
+
+
+def folds_in(cookie: str) -> dict[str, bool]:
+    """Return which sections a browser unfolded (True) or folded (False), by key; what it does not name is not there."""
+    return {one[:-1]: one.endswith("+") for one in cookie.split(".") if one[1:] and one[-1] in "+-"}

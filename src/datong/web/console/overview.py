@@ -165,7 +165,7 @@ def recent_entries(desk: Desk) -> tuple[RecordedEntry, ...]:
     """Return the newest entries of the log that the caller may read."""
     if not desk.may(Action.LEDGER_READ) and desk.caller.department is None:
         return ()
-    return desk.services.ledger.entries(department=readable_department(desk), limit=RECENT_SHOWN).rows
+    return desk.services.ledger.newest(department=readable_department(desk), limit=RECENT_SHOWN)
 
 
 def _reviews(desk: Desk) -> list[Duty]:

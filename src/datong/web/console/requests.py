@@ -204,7 +204,7 @@ def show_request(desk: SignedIn, request_id: RequestId) -> Response:
     desk.require(Action.REQUEST_READ, target)
     possible = desk.services.requests.possible_actions(request, desk.caller.department)
     actions = [(action, action in REASONED) for action in possible if desk.may(NEEDED[action], target)]
-    entries = desk.services.ledger.entries(subject=request_id, limit=PAGE_ROWS).rows
+    entries = desk.services.ledger.newest(subject=request_id, limit=PAGE_ROWS)
     return desk.page(
         "requests/request.html",
         request=request,

@@ -98,6 +98,7 @@ def _table_title(_desk: "Desk", subject: str) -> Text:
 NAMED: Mapping[EntryKind, Callable[["Desk", str], Text | str]] = {
     EntryKind.INDICATOR: _table_title,
     EntryKind.SOURCE: lambda desk, element: desk.element_name(element),
+    EntryKind.INVENTORY: lambda _desk, inventory: inventory.partition("/")[2] or inventory,
     EntryKind.SERVICE_ITEM: _service_item_name,
     EntryKind.MEETING: _meeting_title,
     EntryKind.ASSIGNMENT: _assignment_text,
@@ -118,6 +119,7 @@ _LISTED: Mapping[EntryKind, str] = {
     EntryKind.LIBRARY_DEFINITION: "/library/definitions",
     EntryKind.DEPARTMENT_KEY: "/departments",
     EntryKind.SKETCH_KEY: "/sources",
+    EntryKind.INVENTORY: "/inventories",
 }
 """Where a subject stands that has no page of its own."""
 _OF_LIBRARY = frozenset({EntryKind.RETENTION, EntryKind.WEIGHTS, EntryKind.ACCESS, EntryKind.REFUSAL})

@@ -105,6 +105,6 @@ def _page(desk: Desk, subscription_id: str, offset: int, state: str, wrong: Dato
         states=tuple(DeliveryState),
         may_act=standing.subscription.state is not SubscriptionState.ENDED
         and desk.may(Action.APPLICATION_CREATE, webhook_target(standing)),
-        entries=desk.services.ledger.entries(subject=subscription_id, limit=8).rows,
+        entries=desk.services.ledger.newest(subject=subscription_id, limit=8),
         tones=TONES,
     )

@@ -169,6 +169,14 @@
     if (event.key === "/" && !typing && box) { event.preventDefault(); box.focus(); }
     walkFound(event);
   });
+  // Which parts of the rail are folded is kept, so that the next page comes as this one is left.
+  document.addEventListener("click", (event) => {
+    const part = event.target.closest(".rail summary") && event.target.closest("[data-fold]");
+    if (!part) return;
+    const name = "datong_folds=", known = document.cookie.split("; ").find((one) => one.startsWith(name)) || name;
+    const others = known.slice(name.length).split(".").filter((one) => one && one.slice(0, -1) !== part.dataset.fold);
+    document.cookie = name + [...others, part.dataset.fold + (part.open ? "-" : "+")].join(".") + "; path=/; max-age=31536000; samesite=lax";
+  });
   // Live parts: the hub says which topic changed, and each part of the page about it asks for itself again ("live").
   // One stream for a window in sight; where none is to be had, the clock takes its place.
   const OPEN_AFTER_MILLISECONDS = 1000, BEAT_MILLISECONDS = 15000, AGAIN_MILLISECONDS = 60000;
