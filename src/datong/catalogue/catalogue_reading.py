@@ -147,18 +147,19 @@ class CatalogueReading:
         """Return how many resources there are, by state and department."""
         with self._database.snapshot() as connection:
             states = connection.execute(select(resource.c.state, func.count()).group_by(resource.c.state)).all()
-            departments = connection.execute(
-                select(listing.c.department, func.count()).group_by(listing.c.department)
+            # One pass over an index that holds all three.
+            listed = connection.execute(
+                select(listing.c.department, listing.c.open, func.count(), func.sum(listing.c.item_count)).group_by(
+                    listing.c.department, listing.c.open
+                )
             ).all()
-            items = connection.execute(select(func.coalesce(func.sum(listing.c.item_count), 0))).scalar_one()
-            is_open = connection.execute(
-                select(func.count()).select_from(listing).where(listing.c.open.is_(True))
-            ).scalar_one()
-        by_department = {DepartmentCode(code): count for code, count in departments}
+        by_department: dict[DepartmentCode, int] = {}
+        for code, _, count, _ in listed:
+            by_department[DepartmentCode(code)] = by_department.get(DepartmentCode(code), 0) + count
         return CatalogueCounts(
             by_state={ResourceState(state): count for state, count in states},
             visible=sum(by_department.values()),
-            open=is_open,
-            items=items,
+            open=sum(count for _, is_open, count, _ in listed if is_open),
+            items=sum(items for _, _, _, items in listed),
             by_department=by_department,
         )

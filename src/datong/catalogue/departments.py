@@ -198,6 +198,12 @@ class Departments:
             ).mappings()
             return tuple(DepartmentKey.model_validate(dict(row)) for row in rows)
 
+    def all_keys(self) -> tuple[DepartmentKey, ...]:
+        """Return the keys of every department, revoked ones included, oldest first."""
+        with self._database.snapshot() as connection:
+            rows = connection.execute(select(keys).order_by(keys.c.registered_at, keys.c.key_id)).mappings()
+            return tuple(DepartmentKey.model_validate(dict(row)) for row in rows)
+
     def key(self, key_id: str) -> DepartmentKey:
         """Return the key `key_id`, or raise NotFound."""
         with self._database.snapshot() as connection:

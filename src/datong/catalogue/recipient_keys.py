@@ -133,6 +133,11 @@ class RecipientKeys:
         with self._database.snapshot() as connection:
             return _keys(connection, recipient_key.c.department == code)
 
+    def all(self) -> tuple[RecipientKey, ...]:
+        """Return every department's recipient keys, revoked ones included, oldest first."""
+        with self._database.snapshot() as connection:
+            return _keys(connection)
+
     def in_force(self, department: DepartmentCode, node_id: NodeId) -> tuple[RecipientKey, ...]:
         """Return the keys to which may be sealed what `node_id` of `department` shall open, oldest first."""
         with self._database.snapshot() as connection:

@@ -125,6 +125,7 @@ listing = Table(
     Column("open", Boolean, nullable=False, index=True),
     Column("item_count", Integer, nullable=False),
     Column("published_at", UtcDateTime, nullable=False, index=True),
+    Index("ix_catalogue_listing_counts", "department", "open", "item_count"),
 )
 """One row for each resource that everybody sees, in its published version: what lists and facets count."""
 
@@ -236,6 +237,7 @@ quality = Table(
     Column("missing", JsonColumn, nullable=False),
     Column("counted_at", UtcDateTime, nullable=False),
     Index("ix_catalogue_quality_own_department_score", "own", "department", "score"),
+    Index("ix_catalogue_quality_own_score", "own", "score", "resource_id"),
 )
 """The quality of each visible resource's published version; `own` leaves out entries from elsewhere."""
 

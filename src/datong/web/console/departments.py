@@ -47,12 +47,13 @@ def _page(desk: Desk, token: str, enrolling: DepartmentCode | None) -> Response:
     hub = desk.services
     counts = hub.catalogue.counts().by_department
     witnesses: dict[str, WitnessState] = {state.name: state for state in hub.ledger.witnesses()}
+    keys, recipient_keys, nodes = hub.departments.all_keys(), hub.recipient_keys.all(), hub.identity.nodes()
     lines = [
         DepartmentLine(
             department=department,
-            keys=hub.departments.keys(department.code),
-            recipient_keys=hub.recipient_keys.of_department(department.code),
-            nodes=hub.identity.nodes(department.code),
+            keys=tuple(one for one in keys if one.department == department.code),
+            recipient_keys=tuple(one for one in recipient_keys if one.department == department.code),
+            nodes=tuple(one for one in nodes if one.department == department.code),
             resources=counts.get(department.code, 0),
             may_enrol=desk.may(Action.ENROLMENT_CREATE, concerning(department.code)),
         )
