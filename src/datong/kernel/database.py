@@ -35,6 +35,9 @@ JsonColumn = JSON().with_variant(JSONB(), "postgresql")
 """A JSON document; binary on PostgreSQL."""
 
 BUSY_TIMEOUT_SECONDS = 30
+CONNECTIONS_KEPT = 20
+"""Of a process, once they were needed at the same time: to open one and to say how it works takes several statements'
+time."""
 UNUSED_SECONDS_MAX = 1.0
 """A pooled connection that was used so lately is taken as it is."""
 _USED = "used"
@@ -76,11 +79,10 @@ class Database:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         # What is bound to a statement are people's values: the database's errors, which are logged, must not say them.
-        options: dict[str, Any] = {"hide_parameters": True}
+        options: dict[str, Any] = {"hide_parameters": True, "pool_size": CONNECTIONS_KEPT}
         if self.is_sqlite:
             options["connect_args"] = {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
         else:
-            options["pool_size"] = 20
             # A connection that was used lately has the plans of what is asked all the time.
             options["pool_use_lifo"] = True
         self.engine: Engine = create_engine(url, **options)

@@ -21,6 +21,20 @@ sys.exit(int(sys.argv[1]))
 """
 
 
+LAST_ACTS = """
+import atexit, sys, threading, time
+
+def late():
+    time.sleep(0.1)
+    print("thread")
+
+atexit.register(print, "atexit")
+threading.Thread(target=late).start()
+sys.stdout.write("begun ")
+sys.exit("why")
+"""
+
+
 @pytest.fixture(scope="module")
 def launcher() -> Iterator[Launcher]:
     with Launcher("json") as made:
@@ -53,6 +67,13 @@ def test_a_program_has_its_own_surroundings_and_its_end_is_told(launcher: Launch
     failed = launcher.run(["-m", "no.such.module"], environment={}, timeout=60)
     assert failed.returncode == 1
     assert b"no.such" in failed.stderr
+
+
+def test_a_program_does_its_last_acts_and_says_why_it_ends(launcher: Launcher, tmp_path: Path) -> None:
+    path = tmp_path / "last_acts.py"
+    path.write_text(LAST_ACTS, encoding="utf-8")
+    done = launcher.run([str(path)], environment={}, timeout=60)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (1, [b"begun", b"thread", b"atexit"], b"why\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
