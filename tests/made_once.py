@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datong.catalogue.readings import toneless_syllables
 from datong.norms import load_pack
 from datong.web.application import description, prepare
 from datong.web.console.desk import environment
@@ -18,6 +19,7 @@ def make() -> None:
     prepare()
     description()
     load_pack()
+    toneless_syllables("数据")
     for name in environment().list_templates():
         environment().get_template(name)
 

@@ -30,6 +30,8 @@ IMPORTED = (
     "datong.web.application:prepare",
     "datong.app.node_commands",
     "datong.norms:load_pack",
+    # Loaded by whoever first reads a name aloud: each of the five inventories, and the hub's search.
+    "pypinyin",
 )
 """What its processes run: imported, and in part prepared, once, by the process that they fork from."""
 COMMAND_SECONDS_MAX = 120.0
