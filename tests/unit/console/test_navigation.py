@@ -1,8 +1,10 @@
 """Who sees which section, and which line is the present one."""
 
 from datong.kernel import Actor, ActorKind
+from datong.ledger import EntryKind
 from datong.sharing import Principal, Role
-from datong.web.console.navigation import SECTIONS, Link, sections_for
+from datong.web.console.navigation import SECTIONS, Link, folds_in, sections_for
+from datong.web.console.vocabulary import ENTRY_KINDS
 
 
 def person(*roles: Role) -> Principal:
@@ -44,3 +46,15 @@ def test_one_line_at_most_is_the_present_one() -> None:
         present = [link.path for link in links if link.is_at(path)]
         assert len(present) == 1, (path, present)
     assert [link.path for link in links if link.is_at("/sign-in")] == []
+
+
+def test_every_kind_of_entry_has_a_name() -> None:
+    assert {kind.value for kind in EntryKind} == set(ENTRY_KINDS)
+
+
+def test_daily_work_and_the_present_part_are_open_and_others_as_they_were_left() -> None:
+    folded = folds_in("data+.work-..+.x")
+    assert folded == {"data": True, "work": False}
+    shown = {section.key: section.is_open("/evidence", folded) for section in SECTIONS}
+    assert shown == {"work": False, "data": True, "oversight": True, "public": False}
+    assert [section.key for section in SECTIONS if section.is_open("/", {})] == ["work"]

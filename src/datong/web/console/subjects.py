@@ -43,6 +43,8 @@ PLACES: Mapping[EntryKind, str] = {
     EntryKind.RATING: "/ratings/",
     EntryKind.APPLICATION: "/applications/",
     EntryKind.SUBSCRIPTION: "/webhooks/",
+    EntryKind.RELEASE: "/releases/",
+    EntryKind.LIVE: "/catalogue/",
 }
 """Where the subject of an entry has a page of its own."""
 
@@ -120,10 +122,18 @@ _LISTED: Mapping[EntryKind, str] = {
     EntryKind.DEPARTMENT_KEY: "/departments",
     EntryKind.SKETCH_KEY: "/sources",
     EntryKind.INVENTORY: "/inventories",
+    EntryKind.STATISTIC: "/statistics",
 }
 """Where a subject stands that has no page of its own."""
-_OF_LIBRARY = frozenset({EntryKind.RETENTION, EntryKind.WEIGHTS, EntryKind.ACCESS, EntryKind.REFUSAL})
-"""Kinds whose entries may be about a library that they name; an access does so where it is a block-data view."""
+_LIBRARY_FACT: Mapping[EntryKind, str] = {
+    EntryKind.RETENTION: "library",
+    EntryKind.WEIGHTS: "library",
+    EntryKind.ACCESS: "library",
+    EntryKind.REFUSAL: "library",
+    EntryKind.RELEASE: "dataset",
+    EntryKind.STATISTIC: "dataset",
+}
+"""Which fact names the library that an entry is about; an access has one where it is a block-data view."""
 
 
 class Subject(Value):
@@ -179,7 +189,7 @@ def _title(desk: "Desk", entry: RecordedEntry) -> Text | str | None:
         NotFound: the hub does not know it.
     """
     hub, facts, subject = desk.services, entry.facts, entry.subject
-    if entry.kind is EntryKind.CATALOGUE_STEP:
+    if entry.kind in {EntryKind.CATALOGUE_STEP, EntryKind.LIVE}:
         return desk.resource_title(ResourceId(subject))
     if entry.kind is EntryKind.DEPARTMENT_KEY:
         return desk.department_name(str(facts.get("department") or subject), long=True)
@@ -187,8 +197,9 @@ def _title(desk: "Desk", entry: RecordedEntry) -> Text | str | None:
         name, _, version = subject.partition("/")
         title = next((found.title for found in hub.library.definitions() if found.name == name), None)
         return title and Text(zh=f"{title.zh} 第 {version} 版", en=f"{title.en}, version {version}")
-    if entry.kind in _OF_LIBRARY and isinstance(facts.get("library"), str):
-        return _library_title(desk, str(facts["library"]))
+    library = facts.get(_LIBRARY_FACT.get(entry.kind, ""))
+    if isinstance(library, str):
+        return _library_title(desk, library)
     if entry.kind is EntryKind.FINDING:
         return hub.monitor.finding(FindingId(subject)).finding.title
     if entry.kind is EntryKind.CASE:
