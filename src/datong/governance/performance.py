@@ -21,6 +21,8 @@ COSTLY_SECONDS = 1.0
 """The table of a period that is not over is counted anew for each look unless that takes more processor time."""
 KEPT_FACTOR = 20
 """A costly one is kept for so many times what it took, and answered for twice as long while it is counted anew."""
+ASKED_SECONDS = 1800.0
+"""How long after somebody looked the present month is kept up."""
 
 
 class KeptTable(NamedTuple):
@@ -67,6 +69,7 @@ class Indicators:
         self._counting = threading.Lock()
         self._kept: dict[str, KeptTable] = {}
         self._settled: dict[str, tuple[Mapping[DepartmentCode, Text], Performance]] = {}
+        self._asked: float | None = None
 
     def compute(self, period: str | None = None) -> Performance:
         """Return the league table of `period` (2026-11, 2026-Q4, 2026); without one, of the present month.
@@ -75,18 +78,22 @@ class Indicators:
             Invalid: `period` is not a period.
         """
         span = self._span(period)
+        self._asked = time.monotonic()
         table = self._table(span, KEPT_FACTOR * 2)
         return charged(table, self._monitor.charges(since=span.since, until=span.until))
 
     def keep_up(self) -> bool:
         """Count the present month anew before its kept table is too old to be shown; return False: that is all.
 
-        Without this somebody would wait for it.
+        Without this somebody would wait for it. Where nobody has looked for a while, nothing is counted: a process that
+        answers calls only spends nothing on it.
         """
+        if self._asked is None or time.monotonic() - self._asked > ASKED_SECONDS:
+            return False
         span = self._span(None)
         with self._lock:
             kept = self._kept.get(span.name)
-        if kept is None or kept.is_costly:
+        if kept is not None and kept.is_costly:
             self._table(span, KEPT_FACTOR)
         return False
 

@@ -43,6 +43,8 @@ def test_one_table_is_counted_at_a_time(control_database: Database) -> None:
         monitor=monitor,
         departments=dict,
     )
+    assert not indicators.keep_up()
+    assert evidence.looks == 0, "nobody has looked"
     with ThreadPoolExecutor(3) as several:
         asked = [several.submit(indicators.compute) for _ in range(3)]
         evidence.go.set()
