@@ -164,7 +164,8 @@ class Hubs:
             "DATONG_DATABASE_URL": self._settings.database_url,
             "DATONG_PUBLIC_URL": self._settings.base_url,
             "DATONG_PORT": str(port),
-            "DATONG_DRAIN_SECONDS": "0.5",
+            # Thirty looks of the balancer, so that one that is held up is not sent to a closed door.
+            "DATONG_DRAIN_SECONDS": "3",
             "DATONG_OBJECT_STORE": self._settings.object_store,
             "DATONG_OBJECT_STORE_ENDPOINT": self._settings.object_store_endpoint,
             "DATONG_OBJECT_STORE_KEY_ID": self._settings.object_store_key_id,
