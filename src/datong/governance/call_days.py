@@ -6,7 +6,7 @@ What is left out are acts behind a number beyond those that are shown beside it;
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, time, timedelta
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ SEEN_MAX = 100_000
 _TIMED = frozenset({Measure.CALL_MILLISECONDS})
 _DAY = timedelta(days=1)
 
-Read = Callable[[datetime, datetime], Sequence[RecordedEntry]]
+Read = Callable[[datetime, datetime], Iterable[RecordedEntry]]
 """Returns the calls, answered and refused, from a moment to before another, oldest first."""
 
 
@@ -43,6 +43,7 @@ class CallDays:
         self._read = read
         self._lock = threading.Lock()
         self._kept: dict[datetime, tuple[DayOfCalls, datetime]] = {}
+        self._latest: tuple[datetime, datetime, DayOfCalls] | None = None
 
     def of(self, interfaces: Mapping[str, LiveInterface], *, since: datetime, until: datetime) -> Iterator[DayOfCalls]:
         """Yield the days from `since` to before `until`, parts of days too; `interfaces` are known up to `until`."""
@@ -60,12 +61,23 @@ class CallDays:
                     read_to = upto
                     self._keep(midnight, known, upto)
                 if read_to <= end:
-                    # What is not settled yet is read again at each look.
-                    yield known if read_to == end else added_up(self._read(read_to, end), interfaces, known)
+                    yield known if read_to == end else self._unsettled(read_to, end, interfaces, known)
                     begin = end
                     continue
             yield added_up(self._read(begin, end), interfaces)
             begin = end
+
+    def _unsettled(
+        self, since: datetime, until: datetime, interfaces: Mapping[str, LiveInterface], before: DayOfCalls
+    ) -> DayOfCalls:
+        """Return a day up to now. What is not settled yet is read at each look, once for its numbers and its guards."""
+        with self._lock:
+            latest = self._latest
+        if latest is None or latest[:2] != (since, until):
+            latest = since, until, added_up(self._read(since, until), interfaces, before)
+            with self._lock:
+                self._latest = latest
+        return latest[2]
 
     def _keep(self, midnight: datetime, day: DayOfCalls, upto: datetime) -> None:
         with self._lock:

@@ -1,7 +1,7 @@
 """The evidence source of a running hub: the pure rules over the entries of the ledger."""
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
@@ -82,6 +82,12 @@ class EntryBook(Protocol):
         """Return the entries of some kinds from `since` (inclusive) to `until` (exclusive), oldest first."""
         ...
 
+    def each_between(
+        self, *, kinds: Collection[EntryKind], since: datetime, until: datetime
+    ) -> Iterator[RecordedEntry]:
+        """Yield what `entries_between` returns, without holding all of it."""
+        ...
+
 
 class GivenEntries:
     """A book of entries that holds what it is given, oldest first: those of an exported log."""
@@ -91,7 +97,13 @@ class GivenEntries:
 
     def entries_between(self, *, kinds: Collection[EntryKind], since: datetime, until: datetime) -> list[RecordedEntry]:
         """Return the given entries of some kinds within a time."""
-        return [entry for entry in self.given if entry.kind in kinds and since <= entry.at < until]
+        return list(self.each_between(kinds=kinds, since=since, until=until))
+
+    def each_between(
+        self, *, kinds: Collection[EntryKind], since: datetime, until: datetime
+    ) -> Iterator[RecordedEntry]:
+        """Yield the given entries of some kinds within a time."""
+        return (entry for entry in self.given if entry.kind in kinds and since <= entry.at < until)
 
 
 class RememberedEntries:
@@ -152,7 +164,7 @@ class LedgerEvidence:
         self._authorities = authorities
         self._drawn, self._nameless = DrawnDuties(title_of), DrawnDuties(_nameless)
         self._outages: Outages | None = None
-        self._days = CallDays(lambda since, until: ledger.entries_between(kinds=CALLS, since=since, until=until))
+        self._days = CallDays(lambda since, until: ledger.each_between(kinds=CALLS, since=since, until=until))
         self._response_times = ResponseTimes(
             lambda kinds, since, until: ledger.entries_between(kinds=kinds, since=since, until=until)
         )

@@ -1,6 +1,6 @@
 """Reading entries of a log out of the control database, with the places that the published checkpoint gives them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from datong.ledger.samples import Sample, draw
 from datong.ledger.sequencer import published_size, unpublished
 from datong.ledger.tables import ENTRIES, ENTRY_DEPARTMENTS
 
+ROWS_AT_ONCE = 2000
 RUNS_AT_ONCE = 500
 """Runs of places that `published_from` looks through in one call."""
 
@@ -110,14 +111,19 @@ class LogReading:
 
     def entries_between(self, *, kinds: Collection[EntryKind], since: datetime, until: datetime) -> list[RecordedEntry]:
         """Return the entries of some kinds from `since` (inclusive) to `until` (exclusive), oldest first."""
-        query: Select[tuple[object, ...]] = (
-            select(ENTRIES, PLACE)
-            .where(ENTRIES.c.kind.in_([kind.value for kind in kinds]), ENTRIES.c.at >= since, ENTRIES.c.at < until)
-            .order_by(ENTRIES.c.serial)
-        )
         with self._database.snapshot() as connection:
             published = published_size(connection)
-            return [_recorded(row, published) for row in connection.execute(query)]
+            return [_recorded(row, published) for row in connection.execute(_between(kinds, since, until))]
+
+    def each_between(
+        self, *, kinds: Collection[EntryKind], since: datetime, until: datetime
+    ) -> Iterator[RecordedEntry]:
+        """Yield what `entries_between` returns, without holding all of it."""
+        with self._database.snapshot() as connection:
+            published = published_size(connection)
+            streamed = connection.execution_options(yield_per=ROWS_AT_ONCE)
+            for row in streamed.execute(_between(kinds, since, until)):
+                yield _recorded(row, published)
 
     def published_from(
         self, position: int, *, kinds: Collection[EntryKind], since: datetime, limit: int
@@ -153,6 +159,15 @@ class LogReading:
                 remedy=Text(zh="请核对编号。", en="Check the id."),
             )
         return row
+
+
+def _between(kinds: Collection[EntryKind], since: datetime, until: datetime) -> Select[tuple[object, ...]]:
+    wanted = [kind.value for kind in kinds]
+    return (
+        select(ENTRIES, PLACE)
+        .where(ENTRIES.c.kind.in_(wanted), ENTRIES.c.at >= since, ENTRIES.c.at < until)
+        .order_by(ENTRIES.c.serial)
+    )
 
 
 def _count(

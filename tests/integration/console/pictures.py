@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datong.demo.records import Source
+from datong.governance import DutyKind
+from datong.kernel import FindingId
+from datong.kernel.limits import PAGE_ROWS_MAX
 from tests.integration.console.browser import HEIGHT, Visitor
 from tests.integration.console.conftest import ServedCity
 
@@ -60,8 +63,13 @@ def _entity(console: ServedCity) -> str:
     return f"/library/population/entities/{found[0].entity_id}"
 
 
+def first_finding(console: ServedCity) -> FindingId:
+    """Return the oldest finding about a request, which later ones do not replace."""
+    return console.city.hub.monitor.findings(kind=DutyKind.REPLY, limit=PAGE_ROWS_MAX).rows[-1].finding.id
+
+
 def _finding(console: ServedCity) -> str:
-    return f"/governance/findings/{console.city.hub.monitor.findings(limit=1).rows[0].finding.id}"
+    return f"/governance/findings/{first_finding(console)}"
 
 
 def _of(source: Source, before: str, after: str = "") -> Callable[[ServedCity], str]:

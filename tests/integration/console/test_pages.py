@@ -31,7 +31,7 @@ from tests.integration.console.browser import Visitor
 from tests.integration.console.city import PASSWORD, SCHOOL_ITEM
 from tests.integration.console.conftest import ServedCity
 from tests.integration.console.coordinated import coordinated
-from tests.integration.console.pictures import PICTURES, gone, shown
+from tests.integration.console.pictures import PICTURES, first_finding, gone, shown
 from tests.integration.console.rated import rated
 from tests.integration.console.subscribed import subscribed
 from tests.integration.console.wished import wished
@@ -78,7 +78,7 @@ def paths(console: ServedCity) -> dict[str, list[str]]:
     city, hub = console.city, console.city.hub
     resource = city.resources[Source.PROPERTY].id
     opened = city.resources[Source.DIVISIONS].id
-    finding = hub.monitor.findings(limit=1).rows[0].finding.id
+    finding = first_finding(console)
     case = hub.cases.find(limit=1).rows[0].id
     entity = hub.library.find_entities("population", "陈", limit=1)[0].entity_id
     family = hub.library.find_entities("low_income_family", "陈", limit=1)[0].entity_id

@@ -1,6 +1,6 @@
 """Calls added up by day say the same as each call by itself."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from random import Random
 
@@ -17,13 +17,22 @@ LATER = MONDAY + timedelta(days=9)
 
 
 class Book(GivenEntries):
-    """Entries, and how often days of calls were read."""
+    """Entries, and which calls were read."""
 
-    days = 0
+    def __init__(self, entries: Iterable[RecordedEntry]) -> None:
+        super().__init__(entries)
+        self.read: list[tuple[datetime, datetime]] = []
 
-    def entries_between(self, *, kinds: Collection[EntryKind], since: datetime, until: datetime) -> list[RecordedEntry]:
-        self.days += EntryKind.ACCESS in kinds and until - since <= timedelta(days=1)
-        return super().entries_between(kinds=kinds, since=since, until=until)
+    @property
+    def days(self) -> int:
+        return len(self.read)
+
+    def each_between(
+        self, *, kinds: Collection[EntryKind], since: datetime, until: datetime
+    ) -> Iterator[RecordedEntry]:
+        if EntryKind.ACCESS in kinds:
+            self.read.append((since, until))
+        return super().each_between(kinds=kinds, since=since, until=until)
 
 
 def month() -> Book:
@@ -51,11 +60,15 @@ def month() -> Book:
     return Book(sorted(told, key=lambda one: one.at))
 
 
-def test_sums_by_day_lead_to_the_same_table_and_days_that_are_over_are_read_once() -> None:
-    book = month()
-    evidence = LedgerEvidence(
+def evidence_of(book: Book) -> LedgerEvidence:
+    return LedgerEvidence(
         ledger=book, calendar=CALENDAR, authorities=lambda: frozenset({BUREAU}), title_of=lambda _: TITLE
     )
+
+
+def test_sums_by_day_lead_to_the_same_table_and_days_that_are_over_are_read_once() -> None:
+    book = month()
+    evidence = evidence_of(book)
     pack, until = load_pack(None).indicators, MONDAY + timedelta(days=13, hours=3)
     for end in (LATER, until, NOVEMBER.until):
         tables = [
@@ -73,3 +86,12 @@ def test_sums_by_day_lead_to_the_same_table_and_days_that_are_over_are_read_once
     before = book.days
     evidence.sums(since=NOVEMBER.since, until=until + timedelta(hours=1))
     assert book.days == before + 1, "only what is not settled is read again"
+
+
+def test_what_is_not_settled_is_read_once_for_numbers_and_guards() -> None:
+    book = month()
+    evidence = evidence_of(book)
+    until = MONDAY + timedelta(hours=5)
+    evidence.sums(since=NOVEMBER.since, until=until)
+    evidence.suspicions(since=NOVEMBER.since, until=until)
+    assert [end for _, end in book.read].count(until) == 1

@@ -59,6 +59,8 @@ def test_entries_between_two_times(log: SmallLog) -> None:
         kinds={EntryKind.BATCH}, since=NOW, until=NOW + timedelta(hours=1, microseconds=1)
     )
     assert [entry.entry_id for entry in between] == first + second
+    until = NOW + timedelta(hours=1, microseconds=1)
+    assert list(log.ledger.each_between(kinds={EntryKind.BATCH}, since=NOW, until=until)) == between
     assert log.ledger.entries_between(kinds={EntryKind.BATCH}, since=NOW, until=NOW + timedelta(hours=1))[0].at == NOW
     assert log.ledger.entries_between(kinds={EntryKind.TASK}, since=NOW, until=NOW + timedelta(days=1)) == []
 
