@@ -99,12 +99,8 @@ class LogReading:
         self, kinds: Collection[EntryKind], *, since: datetime, until: datetime, limit: int
     ) -> tuple[RecordedEntry, ...]:
         """Return the newest entries of some kinds from `since` (inclusive) to `until` (exclusive), newest first."""
-        query: Select[tuple[object, ...]] = (
-            select(ENTRIES, PLACE)
-            .where(ENTRIES.c.kind.in_([kind.value for kind in kinds]), ENTRIES.c.at >= since, ENTRIES.c.at < until)
-            .order_by(ENTRIES.c.at.desc(), ENTRIES.c.serial.desc())
-            .limit(min(max(limit, 1), PAGE_ROWS_MAX))
-        )
+        query = _between(kinds, since, until).order_by(ENTRIES.c.at.desc(), ENTRIES.c.serial.desc())
+        query = query.limit(min(max(limit, 1), PAGE_ROWS_MAX))
         with self._database.snapshot() as connection:
             published = published_size(connection)
             return tuple(_recorded(row, published) for row in connection.execute(query))
@@ -113,7 +109,8 @@ class LogReading:
         """Return the entries of some kinds from `since` (inclusive) to `until` (exclusive), oldest first."""
         with self._database.snapshot() as connection:
             published = published_size(connection)
-            return [_recorded(row, published) for row in connection.execute(_between(kinds, since, until))]
+            rows = connection.execute(_between(kinds, since, until).order_by(ENTRIES.c.serial))
+            return [_recorded(row, published) for row in rows]
 
     def each_between(
         self, *, kinds: Collection[EntryKind], since: datetime, until: datetime
@@ -122,7 +119,7 @@ class LogReading:
         with self._database.snapshot() as connection:
             published = published_size(connection)
             streamed = connection.execution_options(yield_per=ROWS_AT_ONCE)
-            for row in streamed.execute(_between(kinds, since, until)):
+            for row in streamed.execute(_between(kinds, since, until).order_by(ENTRIES.c.serial)):
                 yield _recorded(row, published)
 
     def published_from(
@@ -163,11 +160,7 @@ class LogReading:
 
 def _between(kinds: Collection[EntryKind], since: datetime, until: datetime) -> Select[tuple[object, ...]]:
     wanted = [kind.value for kind in kinds]
-    return (
-        select(ENTRIES, PLACE)
-        .where(ENTRIES.c.kind.in_(wanted), ENTRIES.c.at >= since, ENTRIES.c.at < until)
-        .order_by(ENTRIES.c.serial)
-    )
+    return select(ENTRIES, PLACE).where(ENTRIES.c.kind.in_(wanted), ENTRIES.c.at >= since, ENTRIES.c.at < until)
 
 
 def _count(
